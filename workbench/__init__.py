@@ -1,0 +1,74 @@
+"""A workbench for opening up neural networks.
+
+Open a subject, ask methods questions of it, get results that carry their control:
+
+>>> import workbench as wb
+>>> net = wb.open("minilm")
+>>> acts = wb.capture(net, wb.corpus("default"), at="encoder.layer.*")
+>>> wb.umap(acts.at("encoder.layer.5"), n_neighbors=30).figure(color="genre")
+
+Every method that ``workbench list`` shows is an attribute of this package. Importing the package is
+light: libraries load where they are used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "open": "workbench.io",
+    "corpus": "workbench.io",
+    "capture": "workbench.capturing",
+    "load": "workbench.core.results",
+    "methods": "workbench.core.registry",
+    "method": "workbench.core.registry",
+    "correct": "workbench.evidence",
+    "Activations": "workbench.core.subjects",
+    "Checkpoint": "workbench.core.subjects",
+    "GraphSubject": "workbench.core.subjects",
+    "PointCloud": "workbench.core.subjects",
+    "TimeSeries": "workbench.core.subjects",
+    "Result": "workbench.core.results",
+    "WorkbenchError": "workbench.core.errors",
+}
+
+if TYPE_CHECKING:
+    from workbench.capturing import capture as capture
+    from workbench.core.errors import WorkbenchError as WorkbenchError
+    from workbench.core.registry import method as method
+    from workbench.core.registry import methods as methods
+    from workbench.core.results import Result as Result
+    from workbench.core.results import load as load
+    from workbench.core.subjects import (
+        Activations as Activations,
+        Checkpoint as Checkpoint,
+        GraphSubject as GraphSubject,
+        PointCloud as PointCloud,
+        TimeSeries as TimeSeries,
+    )
+    from workbench.evidence import correct as correct
+    from workbench.io import corpus as corpus
+    from workbench.io import open as open
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
+    if name.startswith("_"):
+        raise AttributeError(name)
+    from workbench.core.errors import MissingError
+    from workbench.core.registry import method
+
+    try:
+        return method(name)
+    except MissingError as e:
+        raise AttributeError(str(e)) from None
+
+
+def __dir__() -> list[str]:
+    from workbench.core.registry import names
+
+    return sorted({*globals(), *_PLACES, *names()})

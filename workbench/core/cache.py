@@ -1,0 +1,82 @@
+"""The result cache: one folder a run key, under the user's cache directory or ``WORKBENCH_CACHE``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from workbench.core.errors import FormatError, StorageError
+from workbench.core.results import Result, load
+
+
+def cache_dir() -> Path:
+    """Where results and captured stores are kept: ``WORKBENCH_CACHE``, or the platform's cache directory."""
+    return Path(os.environ.get("WORKBENCH_CACHE") or platformdirs.user_cache_path("workbench"))
+
+
+def lookup(key: str) -> Result | None:
+    """Return the stored result of a run, or None. A damaged entry counts as absent and is removed."""
+    path = cache_dir() / "results" / key
+    if not path.is_dir():
+        return None
+    try:
+        found = load(path)
+    except FormatError:
+        shutil.rmtree(path, ignore_errors=True)
+        return None
+    os.utime(path)  # prune removes what was used longest ago
+    return found
+
+
+def store(result: Result) -> bool:
+    """Keep a result under its run's key. A cache that can't be written costs speed, not the answer."""
+    assert result.run is not None
+    try:
+        result.save(cache_dir() / "results" / result.run.key)
+    except StorageError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One kept folder: a result or a captured store; ``nbytes`` on disk, ``age`` in seconds since use."""
+
+    path: Path
+    what: str
+    nbytes: int
+    age: float
+
+
+def entries() -> list[Entry]:
+    """Everything in the cache, most recently used first."""
+    found = []
+    for folder in ("results", "captures"):
+        root = cache_dir() / folder
+        for path in root.iterdir() if root.is_dir() else ():
+            size = sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
+            found.append(Entry(path, folder[:-1], size, time.time() - path.stat().st_mtime))
+    return sorted(found, key=lambda e: e.age)
+
+
+def prune(*, older_than: float = 0.0, keep_bytes: int = 0) -> list[Entry]:
+    """Remove what was used longest ago until at most ``keep_bytes`` remain and return what went.
+
+    Parameters
+    ----------
+    older_than : only entries unused for so many seconds may go.
+    keep_bytes : the newest entries that fit in so many bytes stay.
+    """
+    kept, gone = 0, []
+    for entry in entries():
+        if kept + entry.nbytes <= keep_bytes or entry.age < older_than:
+            kept += entry.nbytes
+            continue
+        shutil.rmtree(entry.path, ignore_errors=True)
+        gone.append(entry)
+    return gone

@@ -1,0 +1,111 @@
+"""What stands behind an answer: how the run ended, an interval, a null, and n."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+Alternative = Literal["greater", "less", "two-sided"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    status : ``converged``; ``stopped`` at a limit, the answer usable but not final; or ``refused``, the
+        question has no answer here.
+    advice : what to do about it, naming the parameter to change; empty when there is nothing to do.
+    """
+
+    status: Literal["converged", "stopped", "refused"] = "converged"
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One question asked of the data, its answer, and its control.
+
+    Attributes
+    ----------
+    question : in words, answerable by yes or no when there is a null.
+    statistic : name of the number; ``value`` is the number.
+    interval : 95 % interval of ``value``, or None; ``interval_method`` says how it was made.
+    null : what was destroyed to make the null draws, in words; ``null_values`` are the draws.
+    alternative : in which direction the value would contradict the null.
+    n : how many rows (or whatever ``unit`` says) the answer rests on.
+    """
+
+    question: str
+    statistic: str
+    value: float
+    n: int
+    unit: str = "rows"
+    interval: tuple[float, float] | None = None
+    interval_method: str = ""
+    null: str = ""
+    null_values: tuple[float, ...] = ()
+    alternative: Alternative = "greater"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", float(self.value))
+        object.__setattr__(self, "null_values", tuple(float(v) for v in self.null_values))
+        if self.interval is not None:
+            object.__setattr__(self, "interval", (float(self.interval[0]), float(self.interval[1])))
+
+    @property
+    def p_value(self) -> float | None:
+        """Monte-Carlo p-value, (1 + draws at least as extreme) / (1 + draws); None without a null.
+
+        Counting the observation among the draws keeps the test's size at or under its level for any
+        number of draws (Phipson and Smyth 2010, *Stat. Appl. Genet. Mol. Biol.* 9:39).
+        """
+        if not self.null_values:
+            return None
+        return monte_carlo_p(self.value, self.null_values, self.alternative)
+
+    def sentence(self) -> str:
+        """The answer in one plain sentence: number, interval, n, null, p."""
+        text = f"{self.statistic} {_short(self.value)}"
+        if self.interval is not None:
+            text += f" (95 % interval {_short(self.interval[0])} to {_short(self.interval[1])}, n = {self.n:,} {self.unit})"
+        else:
+            text += f" (n = {self.n:,} {self.unit})"
+        p = self.p_value
+        if p is not None:
+            low, high = np.quantile(self.null_values, [0.025, 0.975])
+            text += f"; with {self.null} {_short(low)} to {_short(high)} in {len(self.null_values)} draws, p = {p:.2g}"
+        return text + "."
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionary for `from_json`; what results and manifests store."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Evidence:
+        """Read what `to_json` gave."""
+        interval = data.get("interval")
+        data = {**data, "interval": None if interval is None else tuple(interval)}
+        return cls(**{**data, "null_values": tuple(data.get("null_values", ()))})
+
+
+def monte_carlo_p(value: float, draws: Sequence[float], alternative: Alternative) -> float:
+    """P-value of ``value`` among ``draws`` of the null; see `Evidence.p_value`."""
+    null = np.asarray(draws, dtype=np.float64)
+    above, below = int((null >= value).sum()), int((null <= value).sum())
+    m = len(null)
+    if alternative == "greater":
+        return (1 + above) / (1 + m)
+    if alternative == "less":
+        return (1 + below) / (1 + m)
+    return min(1.0, 2 * (1 + min(above, below)) / (1 + m))
+
+
+def _short(value: float) -> str:
+    if value == 0 or 0.01 <= abs(value) < 1000:
+        return f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}".rstrip("0").rstrip(".") or "0"
+    return f"{value:.3g}"

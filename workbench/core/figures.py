@@ -1,0 +1,349 @@
+"""Figures: one way to draw each kind of result, carrying row ids so that a selection holds across a page.
+
+Every mark's ``customdata`` is the row id, or list of row ids, that it stands for; ``layout.meta`` has the
+set of ids (``space``) that they belong to. Text from data is escaped: plotly reads a little HTML.
+"""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from workbench.core import theme
+from workbench.core.errors import MissingError, ParameterError
+from workbench.core.results import (
+    Curve, Diagram, Embedding, Estimate, GraphResult, MatrixResult, Partition, Ranking, Result, Spectrum,
+)  # fmt: skip
+from workbench.core.views import table_column
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+R = TypeVar("R", bound=Result)
+_DRAW: dict[type[Result], Callable[..., Any]] = {}
+MAX_CATEGORIES = len(theme.CATEGORICAL)
+WEBGL_ABOVE = 5000  # marks; below it SVG is crisp, prints, and needs no graphics driver
+HOVER_CHARACTERS = 220
+
+
+def draw(result: Result, **options: Any) -> go.Figure:
+    """Draw a result as its kind is drawn; `Result.figure` calls this.
+
+    Raises
+    ------
+    ParameterError
+        The kind has no such option.
+    """
+    function = _DRAW[type(result)]
+    known = function.__kwdefaults__ or {}
+    for name in options:
+        if name not in known:
+            legal = ", ".join(known) or "none"
+            raise ParameterError(f"A figure of kind {result.kind} has no option {name!r}. Options: {legal}.")
+    figure = function(result, **options)
+    figure.update_layout(title_text=safe(result.title), meta={"space": result.space, "kind": result.kind})
+    return figure
+
+
+def safe(text: Any, *, width: int = 0) -> str:
+    """Return text that plotly shows as it is: escaped, without control characters, wrapped at ``width``."""
+    clean = "".join(c if c.isprintable() else " " for c in str(text))
+    if width:
+        if len(clean) > HOVER_CHARACTERS:
+            clean = clean[: HOVER_CHARACTERS - 1] + "…"
+        return "<br>".join(html.escape(line) for line in textwrap.wrap(clean, width)) or " "
+    return html.escape(clean)
+
+
+def _draws(kind: type[R]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        _DRAW[kind] = function
+        return function
+
+    return register
+
+
+def hover(result: Result, ids: np.ndarray) -> list[str]:
+    """One hover text a row: its id and what the row table says of it."""
+    if result.rows is None or not len(result.rows.columns):
+        return [f"row {i}" for i in ids]
+    rows = result.rows.reindex(ids)
+    columns = list(rows.columns)
+    texts = []
+    for i, values in zip(ids, rows.itertuples(index=False, name=None), strict=True):
+        lines = [f"<b>{safe(c)}</b> {safe(v, width=60)}" for c, v in zip(columns, values, strict=True)]
+        texts.append("<br>".join([f"row {i}", *lines]))
+    return texts
+
+
+@_draws(Embedding)
+def _embedding(result: Embedding, *, color: Any = None, size: float | None = None) -> go.Figure:
+    """Scatter in two or three dimensions.
+
+    ``color`` is a column of the row table, ``"quality"``, a Partition, or an array of one value a row.
+    """
+    import plotly.graph_objects as go
+
+    n, k = result.values.shape
+    three = k >= 3
+    kind = go.Scatter3d if three else go.Scattergl if n > WEBGL_ABOVE else go.Scatter
+    size = size or (2.5 if three else float(np.clip(90 / np.sqrt(n + 1), 2, 8)))
+    texts = np.array(hover(result, result.ids), dtype=object)
+    columns = [result.values[:, j] if j < k else np.zeros(n) for j in range(3 if three else 2)]
+    figure = go.Figure()
+    name, values = _colour(result, color)
+    for label, mask, marker in _groups(name, values, n):
+        xyz = dict(zip("xyz", (c[mask] for c in columns), strict=False))
+        figure.add_trace(
+            kind(
+                **xyz, mode="markers", name=safe(label), customdata=result.ids[mask], hovertext=texts[mask],
+                hoverinfo="text", showlegend=bool(label), marker={"size": size, "opacity": 0.8, **marker},
+            )  # fmt: skip
+        )
+    axes = result.axes or tuple(f"axis {j + 1}" for j in range(k))
+    if three:
+        scene = {f"{a}axis": {"title": safe(t)} for a, t in zip("xyz", axes, strict=False)}
+        figure.update_layout(**theme.layout(height=560, scene=scene, legend={"title": {"text": safe(name)}}))
+    else:
+        figure.update_layout(**theme.layout(
+            height=520, xaxis={"title": safe(axes[0])}, dragmode="lasso", legend={"title": {"text": safe(name)}},
+            yaxis={"title": safe(axes[1]) if k > 1 else "", "scaleanchor": "x", "showticklabels": k > 1},
+        ))  # fmt: skip
+    return figure
+
+
+def _colour(result: Embedding, color: Any) -> tuple[str, np.ndarray | None]:
+    if color is None:
+        return "", None
+    if isinstance(color, Partition):
+        by_id = dict(zip(color.ids.tolist(), color.labels.tolist(), strict=True))
+        groups = (by_id.get(i, -1) for i in result.ids.tolist())
+        return "cluster", np.array([color.name_of(g) if g >= 0 else "not asked" for g in groups], dtype=object)
+    if isinstance(color, str):
+        if color == "quality" and len(result.quality):
+            return result.quality_name, result.quality
+        if result.rows is None:
+            raise MissingError(f"This result was loaded without its subject, so there is no column {color!r} to colour by.")
+        return color, table_column(result.rows.reindex(result.ids), color, result.title)
+    values = np.asarray(color)
+    if values.shape != result.ids.shape:
+        raise ParameterError(f"color has the shape {values.shape}; it takes one value for each of {len(result.ids):,} rows.")
+    return "", values
+
+
+def _groups(name: str, values: np.ndarray | None, n: int) -> list[tuple[str, np.ndarray, dict[str, Any]]]:
+    """Split marks into traces: one for numbers (a colour scale), one a category otherwise."""
+    everything = np.ones(n, bool)
+    if values is None:
+        return [("", everything, {"color": theme.ACCENT})]
+    if values.dtype.kind == "f" or (values.dtype.kind in "iu" and len(np.unique(values)) > MAX_CATEGORIES):
+        bar = {"title": {"text": safe(name)}, "thickness": 12, "outlinewidth": 0}
+        return [("", everything, {"color": values, "colorscale": theme.SEQUENTIAL, "colorbar": bar})]
+    labels = np.array([str(v) for v in values], dtype=object)
+    found, counts = np.unique(labels, return_counts=True)
+    kept = found[np.argsort(-counts, kind="stable")][:MAX_CATEGORIES]
+    out = [
+        (str(v), labels == v, {"color": theme.CATEGORICAL[i], "symbol": theme.SYMBOLS[i]}) for i, v in enumerate(kept)
+    ]
+    others = ~np.isin(labels, kept)
+    if others.any():
+        out.append((f"{len(found) - len(kept)} others", others, {"color": theme.OTHER, "symbol": "circle-open"}))
+    return out
+
+
+@_draws(Partition)
+def _partition(result: Partition) -> go.Figure:
+    """One bar a group, its rows behind it; the numbers that chose how many stand beside."""
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    groups = range(result.n_groups)
+    members = [result.members(g) for g in groups]
+    names = [safe(result.name_of(g), width=40) for g in groups]
+    columns = 2 if len(result.spectrum) else 1
+    figure = make_subplots(rows=1, cols=columns, column_widths=[0.62, 0.38][:columns], horizontal_spacing=0.12)
+    figure.add_trace(
+        go.Bar(
+            x=[len(m) for m in members], y=[f"{g}" for g in groups], orientation="h", customdata=[m.tolist() for m in members],
+            text=names, textposition="auto", hovertext=[f"{n}: {len(m)} rows" for n, m in zip(names, members, strict=True)],
+            hoverinfo="text", marker={"color": [theme.CATEGORICAL[g % MAX_CATEGORIES] for g in groups]}, showlegend=False,
+        ), row=1, col=1,
+    )  # fmt: skip
+    figure.update_layout(**theme.layout(height=max(320, 90 + 34 * len(members))))
+    figure.update_xaxes(title="rows", row=1, col=1)
+    figure.update_yaxes(title="cluster", type="category", autorange="reversed", row=1, col=1)
+    if columns == 2:
+        k = np.arange(1, len(result.spectrum) + 1)
+        colours = [theme.ACCENT if i <= result.n_groups else theme.NULL for i in k]
+        figure.add_trace(
+            go.Scatter(x=k, y=result.spectrum, mode="markers", marker={"color": colours, "size": 8}, showlegend=False,
+                       hovertemplate="eigenvalue %{x}: %{y:.4f}<extra></extra>"), row=1, col=2,
+        )  # fmt: skip
+        figure.update_xaxes(title="index", row=1, col=2)
+        figure.update_yaxes(title="Laplacian eigenvalue", row=1, col=2)
+    return figure
+
+
+@_draws(Diagram)
+def _diagram(result: Diagram, *, max_bars: int = 60) -> go.Figure:
+    """Barcodes, longest bars of each dimension first, with the null's longest bar as a grey band."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    finite = result.pairs[np.isfinite(result.pairs[:, 1])]
+    end = 1.08 * float(finite[:, 1].max()) if len(finite) else 1.0
+    at = 0
+    for dimension in np.unique(result.pairs[:, 2]).astype(int):
+        rows = np.flatnonzero(result.pairs[:, 2] == dimension)
+        order = rows[np.argsort(result.pairs[rows, 0] - result.pairs[rows, 1], kind="stable")][:max_bars]
+        colour = theme.CATEGORICAL[dimension % MAX_CATEGORIES]
+        x, y, ids, texts = [], [], [], []
+        for bar in order:
+            birth, death = float(result.pairs[bar, 0]), float(result.pairs[bar, 1])
+            cycle = result.cycle(int(bar)).tolist()
+            said = f"H{dimension}: born {birth:.4g}, dies {death:.4g}" + (f", cycle of {len(cycle)} rows" if cycle else "")
+            x += [birth, min(death, end), None]
+            y += [at, at, None]
+            ids += [cycle, cycle, []]
+            texts += [said, said, ""]
+            at += 1
+        note = f" (longest {len(order)} of {len(rows)})" if len(rows) > len(order) else ""
+        figure.add_trace(go.Scatter(x=x, y=y, mode="lines", line={"width": 3, "color": colour}, name=f"H{dimension}{note}",
+                                    customdata=ids, hovertext=texts, hoverinfo="text"))  # fmt: skip
+        if dimension < len(result.noise) and np.isfinite(result.noise[dimension]) and len(order):
+            start = float(result.pairs[order[0], 0])
+            figure.add_shape(type="rect", x0=start, x1=start + float(result.noise[dimension]), y0=at - len(order) - 0.5,
+                             y1=at - 0.5, fillcolor=theme.NULL, opacity=0.25, line_width=0, layer="below")  # fmt: skip
+        at += 2
+    figure.update_layout(**theme.layout(
+        height=480, xaxis={"title": "distance", "range": [0, end]}, legend={"orientation": "h", "y": 1.08},
+        yaxis={"title": "bars (grey: as long as 95 % of the null's longest)", "showticklabels": False, "autorange": "reversed"},
+    ))  # fmt: skip
+    return figure
+
+
+@_draws(Spectrum)
+def _spectrum(result: Spectrum, *, log: bool = False) -> go.Figure:
+    import plotly.graph_objects as go
+
+    k = np.arange(1, len(result.values) + 1)
+    figure = go.Figure()
+    if len(result.null_low):
+        _band(figure, k, result.null_low, result.null_high, theme.NULL, "null, 95 %")
+    figure.add_trace(go.Scatter(x=k, y=result.values, mode="lines+markers", marker={"size": 6, "color": theme.ACCENT},
+                                line={"color": theme.ACCENT}, name=safe(result.quantity)))  # fmt: skip
+    figure.update_layout(**theme.layout(
+        xaxis={"title": safe(result.index)}, yaxis={"title": safe(result.quantity), "type": "log" if log else "linear"},
+    ))  # fmt: skip
+    return figure
+
+
+@_draws(MatrixResult)
+def _matrix(result: MatrixResult) -> go.Figure:
+    import plotly.graph_objects as go
+
+    text = [[f"{v:.2f}" for v in row] for row in result.values] if result.values.size <= 400 else None
+    figure = go.Figure(
+        go.Heatmap(
+            z=result.values, x=[safe(n) for n in result.column_names], y=[safe(n) for n in result.row_names], text=text,
+            texttemplate="%{text}" if text else None, colorscale=theme.SEQUENTIAL,
+            colorbar={"title": {"text": safe(result.quantity)}, "thickness": 12, "outlinewidth": 0},
+            hovertemplate="%{y} and %{x}: %{z:.3f}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_layout(**theme.layout(height=max(380, 120 + 38 * len(result.row_names)), yaxis={"autorange": "reversed"}))
+    return figure
+
+
+@_draws(Curve)
+def _curve(result: Curve) -> go.Figure:
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    x = [safe(n) for n in result.x_names] if result.x_names else result.x
+    for j, name in enumerate(result.names):
+        colour = theme.CATEGORICAL[j % MAX_CATEGORIES]
+        if result.null_low.size and np.isfinite(result.null_low[:, j]).any():
+            _band(figure, x, result.null_low[:, j], result.null_high[:, j], theme.NULL, f"{name}: null, 95 %")
+        if result.low.size:
+            _band(figure, x, result.low[:, j], result.high[:, j], colour, f"{name}: 95 % interval", legend=False)
+        figure.add_trace(go.Scatter(x=x, y=result.y[:, j], mode="lines+markers", name=safe(name), line={"color": colour},
+                                    marker={"size": 7, "symbol": theme.SYMBOLS[j % len(theme.SYMBOLS)]}))  # fmt: skip
+    figure.update_layout(**theme.layout(xaxis={"title": safe(result.x_title)}, yaxis={"title": safe(result.y_title)}))
+    return figure
+
+
+@_draws(Ranking)
+def _ranking(result: Ranking, *, top: int = 20) -> go.Figure:
+    import plotly.graph_objects as go
+
+    order = np.argsort(-result.scores, kind="stable")[:top]
+    error = None
+    if len(result.low):
+        error = {"type": "data", "symmetric": False, "array": (result.high - result.scores)[order],
+                 "arrayminus": (result.scores - result.low)[order], "color": theme.NULL}  # fmt: skip
+    figure = go.Figure(
+        go.Bar(x=result.scores[order], y=[f"{i + 1}. {safe(result.names[j], width=40)}" for i, j in enumerate(order)],
+               orientation="h", error_x=error, marker={"color": theme.ACCENT}, hoverinfo="x+y",
+               customdata=result.ids[order] if len(result.ids) else None)
+    )  # fmt: skip
+    figure.update_layout(**theme.layout(
+        height=max(320, 90 + 24 * len(order)), xaxis={"title": safe(result.quantity)}, yaxis={"autorange": "reversed"},
+    ))  # fmt: skip
+    return figure
+
+
+@_draws(GraphResult)
+def _graph(result: GraphResult) -> go.Figure:
+    import plotly.graph_objects as go
+
+    x, y = result.positions.T if len(result.positions) else (np.empty(0), np.empty(0))
+    gap = np.full(len(result.edges), np.nan)
+    lines = [np.column_stack([c[result.edges[:, 0]], c[result.edges[:, 1]], gap]).ravel() for c in (x, y)]
+    members = [result.members(i).tolist() for i in range(len(x))]
+    sizes = np.array([len(m) for m in members], dtype=float)
+    values = result.values if len(result.values) else sizes
+    name = result.values_name or "rows"
+    figure = go.Figure()
+    figure.add_trace(go.Scatter(x=lines[0], y=lines[1], mode="lines", line={"width": 1, "color": theme.NULL}, hoverinfo="skip",
+                                showlegend=False))  # fmt: skip
+    figure.add_trace(go.Scatter(
+        x=x, y=y, mode="markers", customdata=members, showlegend=False, hoverinfo="text",
+        hovertext=[f"node {i}: {len(m)} rows, {safe(name)} {v:.3g}" for i, (m, v) in enumerate(zip(members, values, strict=True))],
+        marker={"size": 7 + 18 * np.sqrt(sizes / max(sizes.max(initial=1), 1)), "color": values, "colorscale": theme.SEQUENTIAL,
+                "colorbar": {"title": {"text": safe(name)}, "thickness": 12, "outlinewidth": 0}, "line": {"width": 1, "color": "white"}},
+    ))  # fmt: skip
+    hidden = {"visible": False, "showgrid": False}
+    figure.update_layout(**theme.layout(height=520, xaxis=hidden, yaxis={**hidden, "scaleanchor": "x"}))
+    return figure
+
+
+@_draws(Estimate)
+def _estimate(result: Estimate) -> go.Figure:
+    """One line a statistic: the value with its interval, the null's draws in grey behind it."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    names = [safe(e.statistic) for e in result.evidence]
+    for name, e in zip(names, result.evidence, strict=True):
+        if e.null_values:
+            figure.add_trace(go.Scatter(x=e.null_values, y=[name] * len(e.null_values), mode="markers", showlegend=False,
+                                        marker={"color": theme.NULL, "symbol": "line-ns-open", "size": 12, "opacity": 0.6},
+                                        hovertemplate="null: %{x:.4g}<extra></extra>"))  # fmt: skip
+    value = [e.value for e in result.evidence]
+    low = [v - e.interval[0] if e.interval else 0 for v, e in zip(value, result.evidence, strict=True)]
+    high = [e.interval[1] - v if e.interval else 0 for v, e in zip(value, result.evidence, strict=True)]
+    figure.add_trace(go.Scatter(
+        x=value, y=names, mode="markers", marker={"size": 11, "color": theme.ACCENT}, showlegend=False,
+        error_x={"type": "data", "symmetric": False, "array": high, "arrayminus": low, "thickness": 2},
+        hovertemplate="%{y}: %{x:.4g}<extra></extra>",
+    ))  # fmt: skip
+    figure.update_layout(**theme.layout(
+        height=170 + 44 * len(names), yaxis={"autorange": "reversed", "type": "category"},
+        xaxis={"title": "value with its 95 % interval (grey ticks: draws of the null)"},
+    ))  # fmt: skip
+    return figure

@@ -1,0 +1,402 @@
+"""Results: a small closed set of frozen answers, each with one way to draw, tabulate, save and load."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from workbench.core.errors import FormatError
+from workbench.core.evidence import Evidence, Outcome
+from workbench.core.run import Run
+from workbench.core.storage import writing
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+    from jaxtyping import Float, Int
+
+KINDS: dict[str, type[Result]] = {}
+RESULT_MIME = "application/vnd.workbench.result+json"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Result:
+    """Base of every answer.
+
+    Attributes
+    ----------
+    title : what the figure is called; the run fills it in where a method leaves it empty.
+    evidence : one entry a question asked, each with its control; see `Evidence`.
+    outcome : how the run ended.
+    run : what was asked of what; None for a result made by hand.
+    space : the set of row ids that the result speaks of; "" when it speaks of none.
+    """
+
+    kind: ClassVar[str]
+    title: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    outcome: Outcome = Outcome()
+    caveat: str = ""
+    run: Run | None = None
+    space: str = ""
+    rows: Any = field(default=None, repr=False, metadata={"stored": False})
+    """The subject's row table, for hover and colour; not stored with the result."""
+
+    def __init_subclass__(cls) -> None:
+        KINDS[cls.kind] = cls
+
+    def figure(self, **options: Any) -> go.Figure:
+        """Draw the result as a plotly figure that carries row ids; options depend on the kind."""
+        from workbench.core.figures import draw
+
+        return draw(self, **options)
+
+    def table(self) -> pd.DataFrame:
+        """Return the result as a table."""
+        raise NotImplementedError
+
+    def sentences(self) -> list[str]:
+        """The evidence in plain sentences, the outcome's advice and the caveat last."""
+        said = [e.sentence() for e in self.evidence]
+        return said + [s for s in (self.outcome.advice, self.caveat) if s]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the result to a folder (``result.json`` and ``arrays.safetensors``), whole or not at all.
+
+        Raises
+        ------
+        StorageError
+            The folder can't be written; what was there before is untouched.
+        """
+        from safetensors.numpy import save_file
+
+        arrays, rest = _split(self)
+        path = Path(path)
+        with writing(path) as temporary:
+            temporary.mkdir()
+            save_file({n: np.ascontiguousarray(a) for n, a in arrays.items()}, temporary / "arrays.safetensors")
+            (temporary / "result.json").write_text(json.dumps(rest, indent=1), encoding="utf-8")
+        return path
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        fig = self.figure()
+        return {
+            "application/vnd.plotly.v1+json": json.loads(fig.to_json()),
+            RESULT_MIME: {"kind": self.kind, **_split(self)[1]},
+            "text/plain": "\n".join([self.title, *self.sentences()]),
+        }
+
+
+def load(path: str | Path) -> Result:
+    """Read a result that `Result.save` wrote.
+
+    Raises
+    ------
+    FormatError
+        The folder isn't a result, or its parts don't fit together.
+    """
+    from safetensors.numpy import load_file
+
+    path = Path(path)
+    try:
+        rest = json.loads((path / "result.json").read_text(encoding="utf-8"))
+        arrays = load_file(path / "arrays.safetensors")
+        kind = KINDS[rest.pop("kind")]
+        rest["evidence"] = tuple(Evidence.from_json(e) for e in rest["evidence"])
+        rest["outcome"] = Outcome(**rest["outcome"])
+        rest["run"] = Run.from_json(rest["run"]) if rest["run"] else None
+        for f in dataclasses.fields(kind):
+            if isinstance(rest.get(f.name), list):
+                rest[f.name] = tuple(rest[f.name])
+        return kind(**rest, **arrays)
+    except Exception as e:
+        raise FormatError(f"{path} is not a saved result ({type(e).__name__}: {e}). Compute it again and save it.") from e
+
+
+def _split(result: Result) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays for safetensors, the rest for JSON."""
+    arrays: dict[str, np.ndarray] = {}
+    rest: dict[str, Any] = {"kind": result.kind}
+    for f in dataclasses.fields(result):
+        value = getattr(result, f.name)
+        if not f.metadata.get("stored", True):
+            continue
+        if isinstance(value, np.ndarray):
+            arrays[f.name] = value
+        elif f.name == "evidence":
+            rest["evidence"] = [e.to_json() for e in value]
+        elif f.name == "outcome":
+            rest["outcome"] = dataclasses.asdict(value)
+        elif f.name == "run":
+            rest["run"] = value.to_json() if value else None
+        else:
+            rest[f.name] = value
+    return arrays, rest
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Embedding(Result):
+    """Rows placed in few dimensions.
+
+    Attributes
+    ----------
+    values : (n, k) coordinates. ids : (n,) row ids.
+    quality : (n,) per-row quality in [0, 1] (1 best), or empty; ``quality_name`` says what it is.
+    axes : one name an axis.
+    """
+
+    kind: ClassVar[str] = "embedding"
+    values: Float[np.ndarray, "n k"]
+    ids: Int[np.ndarray, " n"]
+    quality: Float[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0, np.float32))
+    quality_name: str = ""
+    axes: tuple[str, ...] = ()
+
+    def table(self) -> pd.DataFrame:  # noqa: D102
+        import pandas as pd
+
+        names = self.axes or tuple(f"x{i}" for i in range(self.values.shape[1]))
+        out = pd.DataFrame(self.values, index=pd.Index(self.ids, name="row"), columns=list(names))
+        if len(self.quality):
+            out[self.quality_name or "quality"] = self.quality
+        return out
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Partition(Result):
+    """Rows put into groups.
+
+    Attributes
+    ----------
+    labels : (n,) group of each row, from 0; -1 for none. ids : (n,) row ids.
+    names : one name a group, or empty.
+    spectrum : the numbers that chose the number of groups (eigenvalues), or empty.
+    """
+
+    kind: ClassVar[str] = "partition"
+    labels: Int[np.ndarray, " n"]
+    ids: Int[np.ndarray, " n"]
+    names: tuple[str, ...] = ()
+    spectrum: Float[np.ndarray, " k"] = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups, not counting -1."""
+        return int(self.labels.max()) + 1 if len(self.labels) else 0
+
+    def name_of(self, group: int) -> str:
+        """A group's name, or its number."""
+        return self.names[group] if self.names else str(group)
+
+    def members(self, group: int) -> Int[np.ndarray, " m"]:
+        """Row ids of a group."""
+        return self.ids[self.labels == group]
+
+    def table(self) -> pd.DataFrame:  # noqa: D102
+        import pandas as pd
+
+        names = [self.name_of(g) if g >= 0 else "" for g in self.labels]
+        return pd.DataFrame({"group": self.labels, "name": names}, index=pd.Index(self.ids, name="row"))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Diagram(Result):
+    """A persistence diagram.
+
+    Attributes
+    ----------
+    pairs : (m, 3) birth, death (may be infinite) and homology dimension, as giotto-tda orders them.
+    cycle_ids, cycle_starts : row ids of each bar's representative, one bar after another, and where each
+        starts (m + 1 entries); both empty where there are none.
+    noise : (k,) per dimension, the 95 % quantile of the null's longest bar; NaN without a null.
+    """
+
+    kind: ClassVar[str] = "diagram"
+    pairs: Float[np.ndarray, "m 3"]
+    cycle_ids: Int[np.ndarray, " c"] = field(default_factory=lambda: np.empty(0, np.int64))
+    cycle_starts: Int[np.ndarray, " s"] = field(default_factory=lambda: np.empty(0, np.int64))
+    noise: Float[np.ndarray, " k"] = field(default_factory=lambda: np.empty(0))
+
+    def bars(self, dimension: int) -> Float[np.ndarray, "b 2"]:
+        """Births and deaths in one dimension, longest first."""
+        bars = self.pairs[self.pairs[:, 2] == dimension, :2]
+        return bars[np.argsort(bars[:, 0] - bars[:, 1], kind="stable")]
+
+    def cycle(self, bar: int) -> Int[np.ndarray, " c"]:
+        """Row ids of the representative of bar ``bar`` (a position in ``pairs``); empty if there is none."""
+        if not len(self.cycle_starts):
+            return self.cycle_ids
+        return self.cycle_ids[self.cycle_starts[bar] : self.cycle_starts[bar + 1]]
+
+    def table(self) -> pd.DataFrame:  # noqa: D102
+        import pandas as pd
+
+        out = pd.DataFrame(self.pairs, columns=["birth", "death", "dimension"]).astype({"dimension": int})
+        return out.assign(persistence=out.death - out.birth)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Spectrum(Result):
+    """Numbers in descending order of importance, with the band that the null gives.
+
+    Attributes
+    ----------
+    values : (k,). null_low, null_high : (k,) 95 % band under the null, or empty.
+    quantity : what a value is, with unit. index : what the position is.
+    """
+
+    kind: ClassVar[str] = "spectrum"
+    values: Float[np.ndarray, " k"]
+    null_low: Float[np.ndarray, " k"] = field(default_factory=lambda: np.empty(0))
+    null_high: Float[np.ndarray, " k"] = field(default_factory=lambda: np.empty(0))
+    quantity: str = "value"
+    index: str = "component"
+
+    def table(self) -> pd.DataFrame:  # noqa: D102
+        import pandas as pd
+
+        out = pd.DataFrame({self.quantity: self.values}, index=pd.RangeIndex(1, len(self.values) + 1, name=self.index))
+        if len(self.null_low):
+            out["null, 2.5 %"], out["null, 97.5 %"] = self.null_low, self.null_high
+        return out
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MatrixResult(Result):
+    """A number for every pair of named things: ``values`` (r, c), ``low`` and ``high`` their intervals."""
+
+    kind: ClassVar[str] = "matrix"
+    values: Float[np.ndarray, "r c"]
+    row_names: tuple[str, ...]
+    column_names: tuple[str, ...]
+    low: Float[np.ndarray, "r c"] = field(default_factory=lambda: np.empty((0, 0)))
+    high: Float[np.ndarray, "r c"] = field(default_factory=lambda: np.empty((0, 0)))
+    quantity: str = "value"
+
+    def table(self) -> pd.DataFrame:  # noqa: D102
+        import pandas as pd
+
+        return pd.DataFrame(self.values, index=list(self.row_names), columns=list(self.column_names))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Curve(Result):
+    """One or more quantities along an axis.
+
+    Attributes
+    ----------
+    x : (n,) positions; ``x_names`` their names where they are things (layers).
+    y : (n, m) one column a quantity, named by ``names``. low, high : (n, m) intervals, or empty.
+    null_low, null_high : (n, m) band of the null, or empty.
+    """
+
+    kind: ClassVar[str] = "curve"
+    x: Float[np.ndarray, " n"]
+    y: Float[np.ndarray, "n m"]
+    names: tuple[str, ...]
+    x_names: tuple[str, ...] = ()
+    low: Float[np.ndarray, "n m"] = field(default_factory=lambda: np.empty((0, 0)))
+    high: Float[np.ndarray, "n m"] = field(default_factory=lambda: np.empty((0, 0)))
+    null_low: Float[np.ndarray, "n m"] = field(default_factory=lambda: np.empty((0, 0)))
+    null_high: Float[np.ndarray, "n m"] = field(default_factory=lambda: np.empty((0, 0)))
+    x_title: str = ""
+    y_title: str = ""
+
+    def table(self) -> pd.DataFrame:  # noqa: D102
+        import pandas as pd
+
+        index = pd.Index(list(self.x_names) or self.x, name=self.x_title or "x")
+        out = pd.DataFrame(self.y, index=index, columns=list(self.names))
+        if self.low.size:
+            for j, name in enumerate(self.names):
+                out[f"{name}, low"], out[f"{name}, high"] = self.low[:, j], self.high[:, j]
+        return out
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Ranking(Result):
+    """Things in order of a score.
+
+    Attributes
+    ----------
+    names : one a thing. scores : (n,). low, high : (n,) intervals, or empty.
+    ids : (n,) row ids where the things are rows, or empty.
+    """
+
+    kind: ClassVar[str] = "ranking"
+    names: tuple[str, ...]
+    scores: Float[np.ndarray, " n"]
+    low: Float[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0))
+    high: Float[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0))
+    ids: Int[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0, np.int64))
+    quantity: str = "score"
+
+    def table(self) -> pd.DataFrame:  # noqa: D102
+        import pandas as pd
+
+        out = pd.DataFrame({"name": list(self.names), self.quantity: self.scores})
+        if len(self.low):
+            out["low"], out["high"] = self.low, self.high
+        if len(self.ids):
+            out.index = pd.Index(self.ids, name="row")
+        return out.sort_values(self.quantity, ascending=False, kind="stable")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GraphResult(Result):
+    """A graph whose nodes stand for sets of rows.
+
+    Attributes
+    ----------
+    positions : (n, 2) where to draw a node. edges : (m, 2) node positions in 0..n-1.
+    member_ids, member_starts : row ids of each node, one node after another, and where each starts (n + 1).
+    """
+
+    kind: ClassVar[str] = "graph"
+    positions: Float[np.ndarray, "n 2"]
+    edges: Int[np.ndarray, "m 2"]
+    member_ids: Int[np.ndarray, " c"]
+    member_starts: Int[np.ndarray, " s"]
+    values: Float[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0))
+    values_name: str = ""
+
+    def members(self, node: int) -> Int[np.ndarray, " c"]:
+        """Row ids of a node."""
+        return self.member_ids[self.member_starts[node] : self.member_starts[node + 1]]
+
+    def table(self) -> pd.DataFrame:  # noqa: D102
+        import pandas as pd
+
+        degree = np.bincount(self.edges.ravel(), minlength=len(self.positions))
+        return pd.DataFrame({"rows": np.diff(self.member_starts), "degree": degree})
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Estimate(Result):
+    """One or more numbers, each with interval and null in ``evidence``, optionally one a row.
+
+    Attributes
+    ----------
+    per_row : (n, m) the same quantities row by row, or empty; ``ids`` their rows, ``names`` their names.
+    """
+
+    kind: ClassVar[str] = "estimate"
+    per_row: Float[np.ndarray, "n m"] = field(default_factory=lambda: np.empty((0, 0)))
+    ids: Int[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0, np.int64))
+    names: tuple[str, ...] = ()
+
+    def table(self) -> pd.DataFrame:  # noqa: D102
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {"statistic": e.statistic, "value": e.value, "low": (e.interval or (np.nan, np.nan))[0],
+                 "high": (e.interval or (np.nan, np.nan))[1], "n": e.n, "p": e.p_value}
+                for e in self.evidence
+            ]
+        )  # fmt: skip

@@ -1,0 +1,597 @@
+"""Subjects: what is opened. Immutable, with a name, a content digest and stable row ids.
+
+A subject answers ``view(Points)`` and the like with what a method needs, or refuses and says what it
+holds instead. Rows are selected with ``select`` (ids, a boolean mask or a query on the row table); the
+selection is a subject too, with the same ids.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from workbench.core import views
+from workbench.core.digest import digest
+from workbench.core.errors import DataError, MissingError, ViewError, suggest
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from jaxtyping import Float, Int
+    from typing_extensions import Self
+
+V = TypeVar("V", bound=views.View)
+Rows = "np.ndarray | list[int] | str"
+
+
+class Subject:
+    """Base of everything that is opened.
+
+    Attributes
+    ----------
+    name : short, for titles; a file's stem or what the user gave.
+    """
+
+    name: str
+
+    @property
+    def digest(self) -> str:
+        """Digest of the content: equal for equal content, wherever it was read from."""
+        raise NotImplementedError
+
+    @property
+    def holds(self) -> str:
+        """What is inside, in words, for messages."""
+        raise NotImplementedError
+
+    def view(self, kind: type[V]) -> V:
+        """Return the view of the asked ``kind``, or raise `ViewError` saying what is held instead."""
+        make = getattr(self, f"_as_{kind.__name__.lower()}", None)
+        if make is None:
+            raise ViewError(
+                f"{self.name} is {self.holds}; this needs {kind.needs}. "
+                f"It can give: {', '.join(self.gives) or 'no view'}."
+            )
+        return make()
+
+    @property
+    def gives(self) -> list[str]:
+        """Names of the views that this subject can be asked for."""
+        return [v.__name__ for v in views.VIEWS if hasattr(self, f"_as_{v.__name__.lower()}")]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {self.holds}>"
+
+
+class Rowed(Subject):
+    """A subject with rows: ids, a table that says which is which, and selection by either.
+
+    Parameters
+    ----------
+    name : see `Subject`.
+    table : one line a row. Its index gives the row ids (integers, unique).
+    space : which set of ids these are; None makes a new one from the content.
+    """
+
+    def __init__(self, name: str, table: pd.DataFrame, space: str | None = None):
+        self.name = name
+        self.table = table
+        self._space = space
+
+    @property
+    def space(self) -> str:
+        """Which set of row ids this subject's rows belong to."""
+        return self._space or self.digest
+
+    @cached_property
+    def ids(self) -> Int[np.ndarray, " n"]:
+        """Row ids, (n,) int64."""
+        return self.table.index.to_numpy(dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def select(self, rows: Any) -> Self:
+        """Return the chosen rows as a subject with the same ids.
+
+        Parameters
+        ----------
+        rows : row ids (integers), a boolean mask (one a row), or a query on the row table in pandas'
+            language, such as ``"label == 'noun' and position > 3"``.
+
+        Raises
+        ------
+        MissingError
+            An id that isn't there, or a query on a column that isn't there.
+        DataError
+            A mask of the wrong length, or no row left.
+        """
+        if isinstance(rows, str):
+            try:
+                mask = self.table.eval(rows).to_numpy(dtype=bool)
+            except Exception as e:
+                raise MissingError(
+                    f"{self.name}: the query {rows!r} can't be answered ({e}). Columns: {', '.join(map(str, self.table.columns))}."
+                ) from None
+            at = np.flatnonzero(mask)
+        else:
+            at = self._positions(np.asarray(rows))
+        if len(at) == 0:
+            raise DataError(f"{self.name}: the selection {rows!r} holds no row of {len(self):,}.")
+        return self._take(at)
+
+    def _positions(self, rows: np.ndarray) -> np.ndarray:
+        if rows.dtype == bool:
+            if len(rows) != len(self):
+                raise DataError(f"{self.name}: the mask has {len(rows):,} entries for {len(self):,} rows.")
+            return np.flatnonzero(rows)
+        at = self.table.index.get_indexer(rows)
+        if (at < 0).any():
+            raise MissingError(f"{self.name} has no row {rows[at < 0][0]!r}; ids run from {self.ids.min()} to {self.ids.max()}.")
+        return at
+
+    def sample(self, n: int, random_state: int = 0) -> Self:
+        """Return ``n`` rows drawn without replacement (all, if there are no more), in row order."""
+        if n >= len(self):
+            return self
+        return self._take(np.sort(np.random.default_rng(random_state).choice(len(self), n, replace=False)))
+
+    def _take(self, at: np.ndarray) -> Self:
+        raise NotImplementedError
+
+
+class PointCloud(Rowed):
+    """Rows of numbers with an optional table.
+
+    Parameters
+    ----------
+    values : (n, d), any real dtype; kept as it is, so a memory-mapped array stays on disk.
+    table : one line a row, indexed by row id; rows are numbered from 0 without one.
+    """
+
+    def __init__(
+        self, values: np.ndarray, *, name: str = "points", table: pd.DataFrame | None = None, space: str | None = None
+    ):
+        values = values[:, None] if values.ndim == 1 else values
+        if values.ndim != 2:
+            raise DataError(f"{name}: a cloud has two dimensions (rows, columns); this array has the shape {values.shape}.")
+        if values.dtype.kind not in "fiub":
+            raise DataError(f"{name}: a cloud holds real numbers; this array has the dtype {values.dtype}.")
+        super().__init__(name, _table(table, len(values), name), space)
+        self.values = values
+
+    @cached_property
+    def digest(self) -> str:  # noqa: D102
+        return digest("points", self.values, self.ids, _table_digest(self.table))
+
+    @property
+    def holds(self) -> str:  # noqa: D102
+        return f"{self.values.shape[0]:,} rows of {self.values.shape[1]:,} numbers"
+
+    def _take(self, at: np.ndarray) -> PointCloud:
+        return PointCloud(self.values[at], name=self.name, table=self.table.iloc[at], space=self.space)
+
+    def drop_nonfinite(self) -> PointCloud:
+        """Return the rows without NaN or infinite values."""
+        return self.select(np.isfinite(self.values).all(axis=1))
+
+    def _as_points(self) -> views.Points:
+        views.require_finite(self.values, self.name)
+        return views.Points(self.name, self.digest, self.space, _floats(self.values), self.ids, self.table)
+
+
+class TimeSeries(Rowed):
+    """A sequence in time: ``values`` (T, c), one row a step, channel names in ``channels``."""
+
+    def __init__(
+        self, values: np.ndarray, *, name: str = "series", table: pd.DataFrame | None = None, space: str | None = None
+    ):
+        values = values[:, None] if values.ndim == 1 else values
+        if values.ndim != 2:
+            raise DataError(f"{name}: a series has the shape (steps, channels); this array has {values.shape}.")
+        super().__init__(name, _table(table, len(values), name), space)
+        self.values = values
+
+    @cached_property
+    def digest(self) -> str:  # noqa: D102
+        return digest("series", self.values, self.ids, _table_digest(self.table))
+
+    @property
+    def holds(self) -> str:  # noqa: D102
+        return f"a series of {self.values.shape[0]:,} steps in {self.values.shape[1]:,} channels"
+
+    def _take(self, at: np.ndarray) -> TimeSeries:
+        return TimeSeries(self.values[at], name=self.name, table=self.table.iloc[at], space=self.space)
+
+    def _as_series(self) -> views.Series:
+        views.require_finite(self.values, self.name)
+        return views.Series(self.name, self.digest, self.space, _floats(self.values), self.ids, self.table)
+
+    def _as_points(self) -> views.Points:
+        views.require_finite(self.values, self.name)
+        return views.Points(self.name, self.digest, self.space, _floats(self.values), self.ids, self.table)
+
+
+class Activations(Rowed):
+    """Captured arrays, one row a token or sample, with a table that says which.
+
+    Parameters
+    ----------
+    sites : module name to an array (n, ...), usually memory-mapped; all with the same rows.
+    table : one line a row (text, token, position, label ...), indexed by row id.
+    content : digest of the captured content; None digests the arrays.
+    rows : positions of the rows in ``sites`` that this subject has; None for all.
+    """
+
+    def __init__(
+        self, sites: Mapping[str, np.ndarray], table: pd.DataFrame, *, name: str = "activations",
+        content: str | None = None, space: str | None = None, rows: np.ndarray | None = None,
+    ):  # fmt: skip
+        super().__init__(name, table, space)
+        self._arrays = dict(sites)
+        self._content = content
+        self._rows = rows
+        if not self._arrays:
+            raise DataError(f"{name}: no site was captured.")
+        for site, array in self._arrays.items():
+            if rows is None and len(array) != len(table):
+                raise DataError(f"{name}: site {site} has {len(array):,} rows, the table {len(table):,}.")
+
+    @property
+    def sites(self) -> list[str]:
+        """Names of the captured sites, in the network's order."""
+        return list(self._arrays)
+
+    @cached_property
+    def digest(self) -> str:  # noqa: D102
+        content = self._content or digest(*[a for a in self._arrays.values()])
+        return digest("activations", content, self.sites, None if self._rows is None else self.ids)
+
+    @property
+    def space(self) -> str:  # noqa: D102
+        return self._space or digest("rows of", self._content or self.digest)
+
+    @property
+    def holds(self) -> str:  # noqa: D102
+        shown = ", ".join(self.sites[:3]) + (f" and {len(self.sites) - 3} more" if len(self.sites) > 3 else "")
+        return f"activations of {len(self):,} rows at {len(self.sites)} sites ({shown})"
+
+    def at(self, pattern: str) -> Activations:
+        """Return the sites that match a shell-style pattern (``encoder.layer.*``).
+
+        Raises
+        ------
+        MissingError
+            Nothing matches; the sites that exist are listed.
+        """
+        found = {s: a for s, a in self._arrays.items() if fnmatch.fnmatchcase(s, pattern)}
+        if not found:
+            raise MissingError(f"{self.name} has no site {pattern!r}. {suggest(pattern, self.sites)}")
+        name = f"{self.name.split(' at ')[0]} at {next(iter(found))}" if len(found) == 1 else self.name
+        return Activations(
+            found, self.table, name=name, content=self._content, space=self.space, rows=self._rows
+        )
+
+    def _take(self, at: np.ndarray) -> Activations:
+        rows = at if self._rows is None else self._rows[at]
+        return Activations(
+            self._arrays, self.table.iloc[at], name=self.name, content=self._content, space=self.space, rows=rows
+        )
+
+    def array(self, site: str) -> np.ndarray:
+        """One site's rows, (n, ...); a memory-mapped array unless rows were selected."""
+        if site not in self._arrays:
+            raise MissingError(f"{self.name} has no site {site!r}. {suggest(site, self.sites)}")
+        array = self._arrays[site]
+        return array if self._rows is None else array[self._rows]
+
+    @property
+    def values(self) -> Float[np.ndarray, "n d"]:
+        """The rows at the only site, (n, d); sites with more dimensions are flattened.
+
+        Raises
+        ------
+        ViewError
+            There are several sites; choose one with ``at``.
+        """
+        if len(self._arrays) != 1:
+            raise ViewError(
+                f"{self.name} holds {len(self.sites)} sites and this needs one: choose with "
+                f".at(name), for example .at({self.sites[-1]!r})."
+            )
+        return _flat(self.array(self.sites[0]))
+
+    def drop_nonfinite(self) -> Activations:
+        """Return the rows without NaN or infinite values at any site."""
+        ok = [np.isfinite(_flat(self.array(s))).all(axis=1) for s in self.sites]
+        return self.select(np.logical_and.reduce(ok))
+
+    def _as_points(self) -> views.Points:
+        values = _floats(self.values)
+        views.require_finite(values, self.name)
+        return views.Points(self.name, self.digest, self.space, values, self.ids, self.table)
+
+    def _as_aligned(self) -> views.Aligned:
+        if len(self._arrays) < 2:
+            raise ViewError(f"{self.name} holds one site and this needs several: widen the pattern given to .at().")
+        arrays = {s: _floats(_flat(self.array(s))) for s in self.sites}
+        for site, array in arrays.items():
+            views.require_finite(array, f"{self.name} at {site}")
+        return views.Aligned(self.name, self.digest, self.space, arrays, self.ids, self.table)
+
+
+class Corpus(Rowed):
+    """Texts with their labels: the table's column ``text``, and every other column a label.
+
+    Parameters
+    ----------
+    table : one line a text. origin : where the texts come from and under which licence, in words.
+    """
+
+    def __init__(self, table: pd.DataFrame, *, name: str = "corpus", origin: str = "", space: str | None = None):
+        if "text" not in table.columns:
+            raise MissingError(f"{name} has no column 'text'; columns: {', '.join(map(str, table.columns))}.")
+        if len(table) == 0:
+            raise DataError(f"{name} is empty: there is no text to read.")
+        super().__init__(name, _table(table, len(table), name), space)
+        self.origin = origin
+
+    @cached_property
+    def digest(self) -> str:  # noqa: D102
+        return digest("corpus", self.ids, _table_digest(self.table))
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the label columns."""
+        return [str(c) for c in self.table.columns if c != "text"]
+
+    @property
+    def holds(self) -> str:  # noqa: D102
+        return f"{len(self):,} texts with {', '.join(self.labels) or 'no labels'}"
+
+    def _take(self, at: np.ndarray) -> Corpus:
+        return Corpus(self.table.iloc[at], name=self.name, origin=self.origin, space=self.space)
+
+
+class GraphSubject(Rowed):
+    """A weighted graph; `workbench.graph` makes one from edges.
+
+    Parameters
+    ----------
+    edges : (m, 2) node positions. weights : (m,), or None for ones. table : one line a node.
+    """
+
+    def __init__(
+        self, edges: np.ndarray, n: int, *, weights: np.ndarray | None = None, directed: bool = False,
+        name: str = "graph", table: pd.DataFrame | None = None, space: str | None = None,
+    ):  # fmt: skip
+        edges = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
+        if len(edges) and (edges.min() < 0 or edges.max() >= n):
+            raise DataError(f"{name}: edges name nodes from {edges.min()} to {edges.max()}; there are {n:,} (0 to {n - 1}).")
+        super().__init__(name, _table(table, n, name), space)
+        self.edges = edges
+        self.weights = np.ones(len(edges)) if weights is None else np.asarray(weights, dtype=np.float64)
+        self.directed = directed
+        if len(self.weights) != len(edges):
+            raise DataError(f"{name}: {len(self.weights):,} weights for {len(edges):,} edges.")
+
+    @cached_property
+    def digest(self) -> str:  # noqa: D102
+        return digest("graph", self.edges, self.weights, self.directed, self.ids)
+
+    @property
+    def holds(self) -> str:  # noqa: D102
+        return f"a graph of {len(self):,} nodes and {len(self.edges):,} edges"
+
+    def _take(self, at: np.ndarray) -> GraphSubject:
+        new = np.full(len(self), -1)
+        new[at] = np.arange(len(at))
+        keep = (new[self.edges] >= 0).all(axis=1)
+        return GraphSubject(
+            new[self.edges[keep]], len(at), weights=self.weights[keep], directed=self.directed,
+            name=self.name, table=self.table.iloc[at], space=self.space,
+        )  # fmt: skip
+
+    def _as_graph(self) -> views.Graph:
+        views.require_finite(self.weights[:, None], f"{self.name} (edge weights)")
+        return views.Graph(
+            self.name, self.digest, self.space, self.edges, self.weights, self.ids, self.table, self.directed
+        )
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """What a checkpoint says of one tensor before it is read.
+
+    Attributes
+    ----------
+    dtype : as stored (``BF16``, ``Q4_1`` ...). nbytes : as stored. noise : what quantization did, or "".
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    nbytes: int
+    file: str = ""
+    noise: str = ""
+
+
+class Checkpoint(Subject, Mapping[str, np.ndarray]):
+    """Named weights, read one by one as float32 when asked for.
+
+    Parameters
+    ----------
+    tensors : what is there, from the headers alone.
+    read : reads one tensor by name; float tensors come as float32, integer ones as they are.
+    content : gives the digest when it is first asked for.
+    config : the network's own configuration, if it has one.
+    load : builds the callable network, for those that have an architecture; see `network`.
+    """
+
+    def __init__(
+        self, tensors: Mapping[str, TensorInfo], read: Callable[[str], np.ndarray], *, name: str,
+        content: Callable[[], str], config: Mapping[str, Any] | None = None, load: Callable[[], Any] | None = None,
+        source: str = "",
+    ):  # fmt: skip
+        self.name = name
+        self.tensors = dict(tensors)
+        self.config = dict(config or {})
+        self.source = source
+        self._read = read
+        self._content = content
+        self._load = load
+
+    @cached_property
+    def digest(self) -> str:  # noqa: D102
+        return self._content()
+
+    @property
+    def holds(self) -> str:  # noqa: D102
+        count = sum(int(np.prod(t.shape)) for t in self.tensors.values())
+        return f"a checkpoint of {len(self.tensors):,} tensors, {count:,} numbers"
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.tensors:
+            raise MissingError(f"{self.name} has no tensor {name!r}. {suggest(name, self.tensors)}")
+        return self._read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def at(self, pattern: str) -> Checkpoint:
+        """Return the tensors whose names match a shell-style pattern; refused with what exists."""
+        found = {n: t for n, t in self.tensors.items() if fnmatch.fnmatchcase(n, pattern)}
+        if not found:
+            raise MissingError(f"{self.name} has no tensor {pattern!r}. {suggest(pattern, self.tensors)}")
+        base = self.name.split(" at ")[0]
+        name = f"{base} at {next(iter(found))}" if len(found) == 1 else base
+        return Checkpoint(
+            found, self._read, name=name, content=lambda: digest("tensors", self.digest, sorted(found)),
+            config=self.config, source=self.source,
+        )  # fmt: skip
+
+    def edited(self, change: Mapping[str, np.ndarray], *, by: str) -> EditedCheckpoint:
+        """Return a checkpoint with some tensors replaced; ``undo`` gives this one back."""
+        return EditedCheckpoint(self, change, by)
+
+    def network(self) -> Any:
+        """Build the network that these weights belong to, ready to be called and captured.
+
+        Raises
+        ------
+        ViewError
+            The checkpoint names no architecture that is known here.
+        """
+        if self._load is None:
+            raise ViewError(
+                f"{self.name} holds weights without an architecture that is known here. Build your torch.nn.Module, "
+                f"load the weights into it and pass the module to workbench.capture."
+            )
+        return self._load()
+
+    def _as_matrix(self) -> views.Matrix:
+        if len(self.tensors) != 1:
+            two = [n for n, t in self.tensors.items() if len(t.shape) == 2]
+            example = f", for example .at({two[0]!r})" if two else ""
+            raise ViewError(f"{self.name} holds {len(self.tensors)} tensors and this needs one: choose with .at(name){example}.")
+        (name,) = self.tensors
+        values = self[name]
+        if values.ndim < 2:
+            raise ViewError(f"{name} has the shape {values.shape}; this needs a matrix (n x m).")
+        values = _floats(values.reshape(len(values), -1))
+        views.require_finite(values, self.name)
+        return views.Matrix(self.name, self.digest, self.digest, values)
+
+
+class EditedCheckpoint(Checkpoint):
+    """A checkpoint under an edit, kept as the difference; the base is untouched and comes back with `undo`.
+
+    Attributes
+    ----------
+    base : what was edited. change : the tensors that differ, as they are now. by : what changed them.
+    """
+
+    def __init__(self, base: Checkpoint, change: Mapping[str, np.ndarray], by: str):
+        for name, value in change.items():
+            if name not in base.tensors:
+                raise MissingError(f"{base.name} has no tensor {name!r}. {suggest(name, base.tensors)}")
+            if tuple(value.shape) != base.tensors[name].shape:
+                raise DataError(f"{name}: an edit keeps the shape {base.tensors[name].shape}; this gave {value.shape}.")
+        self.base, self.change, self.by = base, dict(change), by
+        super().__init__(
+            base.tensors, self._look_up, name=f"{base.name} ({by})", config=base.config, source=base.source,
+            content=lambda: digest("edit", base.digest, {n: digest(v) for n, v in change.items()}),
+            load=None if base._load is None else self._load_edited,
+        )  # fmt: skip
+
+    def _look_up(self, name: str) -> np.ndarray:
+        return self.change[name] if name in self.change else self.base[name]
+
+    def _load_edited(self) -> Any:
+        network = self.base.network()
+        network.replace(self.change)
+        return network
+
+    def undo(self) -> Checkpoint:
+        """Return the checkpoint as it was before this edit."""
+        return self.base
+
+
+def as_subject(thing: Any) -> Subject:
+    """Return a subject for what a user passes: a subject, or an array or table of rows.
+
+    Raises
+    ------
+    ViewError
+        It is none of these.
+    """
+    if isinstance(thing, Subject):
+        return thing
+    if isinstance(thing, np.ndarray):
+        return PointCloud(thing)
+    if hasattr(thing, "select_dtypes"):  # a pandas table, recognised without importing pandas
+        numbers = thing.select_dtypes("number")
+        rest = thing[[c for c in thing.columns if c not in numbers.columns]].reset_index(drop=True)
+        return PointCloud(numbers.to_numpy(), table=rest)
+    if hasattr(thing, "detach"):  # a torch tensor
+        return PointCloud(thing.detach().cpu().numpy())
+    if isinstance(thing, str):
+        raise ViewError(f"{thing!r} is a name, not a subject: open it first with workbench.open({thing!r}).")
+    raise ViewError(
+        f"A method is asked of a subject (workbench.open, workbench.capture), an array or a table, not of a {type(thing).__name__}."
+    )
+
+
+def _table(table: pd.DataFrame | None, n: int, name: str) -> pd.DataFrame:
+    import pandas as pd
+
+    if table is None:
+        return pd.DataFrame(index=pd.RangeIndex(n))
+    if len(table) != n:
+        raise DataError(f"{name}: the table has {len(table):,} lines for {n:,} rows.")
+    if not table.index.is_unique or table.index.dtype.kind not in "iu":
+        raise DataError(f"{name}: the table's index must hold unique whole numbers, the row ids.")
+    return table
+
+
+def _table_digest(table: pd.DataFrame) -> str:
+    return digest(*[[str(c), *table[c].astype(str).tolist()] for c in table.columns])
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    return array.reshape(len(array), -1)
+
+
+def _floats(values: np.ndarray) -> np.ndarray:
+    """float32 or float64 as it is, anything else (halves, integers) as float32."""
+    return values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)

@@ -1,0 +1,39 @@
+"""How figures look: colour-blind-safe, legible in print and on a projector, light or dark."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Okabe and Ito's eight, the ones that read on white and on near-black first (black left out).
+CATEGORICAL = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6BB1", "#A6761D")
+SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "hexagon")
+SEQUENTIAL = "Cividis"
+DIVERGING = "RdBu"
+NULL = "#8a8f98"  # everything that stands for the null is this grey
+ACCENT = CATEGORICAL[0]
+OTHER = "#b5b9c0"
+
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+
+def layout(**changes: Any) -> dict[str, Any]:
+    """The layout that every figure starts from; ``changes`` override it."""
+    axis = {"showline": True, "linecolor": "#9aa0a8", "ticks": "outside", "tickcolor": "#9aa0a8", "ticklen": 4,
+            "gridcolor": "rgba(128,134,144,0.18)", "zeroline": False, "automargin": True}  # fmt: skip
+    base = {
+        "template": "none",
+        "font": {"family": _FONT, "size": 13, "color": "#3c4350"},
+        "title": {"font": {"size": 15}, "x": 0, "xanchor": "left", "xref": "paper", "y": 0.97, "yanchor": "top"},
+        "colorway": list(CATEGORICAL),
+        "margin": {"l": 64, "r": 24, "t": 56, "b": 56},
+        "height": 440,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "hoverlabel": {"align": "left", "font": {"size": 12, "family": _FONT}},
+        "legend": {"itemsizing": "constant"},
+        "xaxis": axis,
+        "yaxis": axis,
+    }
+    for key, value in changes.items():
+        base[key] = {**base[key], **value} if isinstance(base.get(key), dict) and isinstance(value, dict) else value
+    return base

@@ -1,0 +1,1 @@
+"""Pure tensor code: arrays in, arrays out, nothing of subjects or results."""

@@ -1,0 +1,37 @@
+"""A circle: one component, one loop, dimension one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Interval
+from typing_extensions import Doc
+
+from workbench.core.parameters import Seed
+from workbench.core.registry import source
+from workbench.core.subjects import PointCloud
+from workbench.sources._cloud import cloud
+
+
+@source
+def circle(
+    *,
+    n: Annotated[int, Interval(ge=1, le=1_000_000), Doc("Rows.")] = 200,
+    noise: Annotated[float, Interval(ge=0, le=10), Doc("Standard deviation of the noise; the radius is 1.")] = 0.05,
+    dimensions: Annotated[int, Interval(ge=2, le=4096), Doc("Dimensions of the space that the circle lies in.")] = 2,
+    random_state: Seed = 0,
+) -> PointCloud:
+    """Draw rows uniformly from a circle of radius 1 in a random plane.
+
+    Known answers: Betti numbers 1, 1; intrinsic dimension 1. The column ``angle`` is the coordinate (radians).
+    """
+    from workbench.numerics.resampling import random_rotation
+
+    rng = np.random.default_rng(random_state)
+    angle = rng.uniform(0, 2 * np.pi, n)
+    values = np.zeros((n, dimensions))
+    values[:, 0], values[:, 1] = np.cos(angle), np.sin(angle)
+    if dimensions > 2:
+        values = values @ random_rotation(dimensions, rng).T
+    return cloud("circle", values, noise, rng, angle=angle)
