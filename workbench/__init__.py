@@ -25,9 +25,12 @@ _PLACES = {
     "load": "workbench.core.results",
     "methods": "workbench.core.registry",
     "method": "workbench.core.registry",
+    "along": "workbench.evidence",
     "correct": "workbench.evidence",
+    "Findings": "workbench.evidence",
     "Activations": "workbench.core.subjects",
     "Checkpoint": "workbench.core.subjects",
+    "Corpus": "workbench.core.subjects",
     "GraphSubject": "workbench.core.subjects",
     "PointCloud": "workbench.core.subjects",
     "TimeSeries": "workbench.core.subjects",
@@ -45,10 +48,13 @@ if TYPE_CHECKING:
     from workbench.core.subjects import (
         Activations as Activations,
         Checkpoint as Checkpoint,
+        Corpus as Corpus,
         GraphSubject as GraphSubject,
         PointCloud as PointCloud,
         TimeSeries as TimeSeries,
     )
+    from workbench.evidence import Findings as Findings
+    from workbench.evidence import along as along
     from workbench.evidence import correct as correct
     from workbench.io import corpus as corpus
     from workbench.io import open as open

@@ -28,6 +28,7 @@ _DRAW: dict[type[Result], Callable[..., Any]] = {}
 MAX_CATEGORIES = len(theme.CATEGORICAL)
 WEBGL_ABOVE = 5000  # marks; below it SVG is crisp, prints, and needs no graphics driver
 HOVER_CHARACTERS = 220
+SUBTITLE_SENTENCES = 3  # what stands under a figure's title; the rest is in the result
 
 
 def draw(result: Result, **options: Any) -> go.Figure:
@@ -45,7 +46,13 @@ def draw(result: Result, **options: Any) -> go.Figure:
             legal = ", ".join(known) or "none"
             raise ParameterError(f"A figure of kind {result.kind} has no option {name!r}. Options: {legal}.")
     figure = function(result, **options)
-    figure.update_layout(title_text=safe(result.title), meta={"space": result.space, "kind": result.kind})
+    said = [line for s in result.sentences()[:SUBTITLE_SENTENCES] for line in textwrap.wrap(s, 120)]
+    figure.update_layout(
+        title={"text": safe(result.title), "subtitle": {"text": "<br>".join(map(html.escape, said)), "font": {"size": 12}}},
+        margin={"t": 64 + 17 * len(said)},
+        height=figure.layout.height + 17 * len(said),
+        meta={"space": result.space, "kind": result.kind},
+    )  # fmt: skip
     return figure
 
 

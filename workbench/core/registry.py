@@ -22,7 +22,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from workbench.core import cache
+from workbench.core import cache, history
 from workbench.core.errors import MethodError, MissingError, WorkbenchError, suggest
 from workbench.core.parameters import Parameter, parameters_of, validate_all
 from workbench.core.progress import tell
@@ -133,18 +133,24 @@ class Method:
         title = f"{self.name} of {subject.name}"
         table = getattr(view, "table", None)
         caching = os.environ.get("WORKBENCH_NO_CACHE", "") in ("", "0")
-        if caching and (found := cache.lookup(run.key)) is not None:
-            tell(f"{title} (from the cache)", 1, 1)
-            return dataclasses.replace(found, rows=table)
-        tell(title)
         start = time.perf_counter()
-        result = self._call(view, values)
-        run = dataclasses.replace(run, seconds=round(time.perf_counter() - start, 4))
-        result = dataclasses.replace(
-            result, run=run, title=result.title or title, space=view.space, rows=table
-        )
-        if caching:
-            cache.store(result)
+        found = cache.lookup(run.key) if caching else None
+        if found is not None:
+            tell(f"{title} (from the cache)", 1, 1)
+            result = dataclasses.replace(found, rows=table)
+        else:
+            tell(title)
+            result = dataclasses.replace(self._call(view, values), space=view.space, rows=table)
+            run = dataclasses.replace(run, seconds=round(time.perf_counter() - start, 4))
+            result = dataclasses.replace(result, run=run, title=result.title or title)
+            if caching:
+                cache.store(result)
+        history.remember(
+            history.Asked(
+                run=typing.cast("Run", result.run), evidence=result.evidence, outcome=result.outcome, title=result.title,
+                seconds=round(time.perf_counter() - start, 4), cached=found is not None,
+            )
+        )  # fmt: skip
         return result
 
     def _call(self, view: View, values: dict[str, Any]) -> Result:

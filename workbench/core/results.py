@@ -83,11 +83,20 @@ class Result:
             (temporary / "result.json").write_text(json.dumps(rest, indent=1), encoding="utf-8")
         return path
 
+    def show(self, **options: Any) -> None:
+        """Display the result in a notebook, drawn with ``options`` (see `figure`), its evidence with it."""
+        from IPython.display import display
+
+        display(self._bundle(**options), raw=True)
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        fig = self.figure()
+        return self._bundle()
+
+    def _bundle(self, **options: Any) -> dict[str, Any]:
+        """What a notebook stores: the figure, the result's own facts, and plain text for everything else."""
         return {
-            "application/vnd.plotly.v1+json": json.loads(fig.to_json()),
-            RESULT_MIME: {"kind": self.kind, **_split(self)[1]},
+            "application/vnd.plotly.v1+json": json.loads(self.figure(**options).to_json()),
+            RESULT_MIME: _split(self)[1],
             "text/plain": "\n".join([self.title, *self.sentences()]),
         }
 

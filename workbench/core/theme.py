@@ -23,7 +23,7 @@ def layout(**changes: Any) -> dict[str, Any]:
     base = {
         "template": "none",
         "font": {"family": _FONT, "size": 13, "color": "#3c4350"},
-        "title": {"font": {"size": 15}, "x": 0, "xanchor": "left", "xref": "paper", "y": 0.97, "yanchor": "top"},
+        "title": {"font": {"size": 15}, "x": 0, "xanchor": "left", "xref": "paper", "y": 1, "yanchor": "top", "pad": {"t": 12}},
         "colorway": list(CATEGORICAL),
         "margin": {"l": 64, "r": 24, "t": 56, "b": 56},
         "height": 440,

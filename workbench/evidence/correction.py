@@ -8,39 +8,35 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.core.evidence import Evidence
+from workbench.core.history import Asked, asked
 from workbench.core.results import Result
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One question of one result after correction.
+    """One question after correction.
 
     Attributes
     ----------
+    title, key : of the result that asked it (``key`` is its run's, or "").
     q_value : the smallest false discovery rate at which the null is rejected; None without a null.
     found : whether it is rejected at the rate that was asked for.
     """
 
-    result: Result
+    title: str
+    key: str
     evidence: Evidence
     q_value: float | None
     found: bool
 
-    def sentence(self) -> str:
-        """The evidence's sentence with the corrected value."""
-        said = self.evidence.sentence()
-        if self.q_value is None:
-            return said
-        return f"{said[:-1]}, q = {self.q_value:.2g}{'' if self.found else ': not distinguishable from the null'}."
 
-
-def correct(results: Iterable[Result], *, false_discovery_rate: float = 0.05) -> list[Finding]:
-    """Correct the p-values of all questions that ``results`` asked, together (Benjamini and Hochberg).
+def correct(results: Iterable[Result | Asked] | None = None, *, false_discovery_rate: float = 0.05) -> list[Finding]:
+    """Correct the p-values of all questions together (Benjamini and Hochberg).
 
     Parameters
     ----------
-    results : everything that was asked, what came out as nothing too: leaving questions out makes the
-        correction wrong.
+    results : whose questions; None for everything asked in this process, also what nobody looked at,
+        which is what makes the correction right.
     false_discovery_rate : expected share of false findings among the findings, in (0, 1).
 
     Returns
@@ -54,12 +50,15 @@ def correct(results: Iterable[Result], *, false_discovery_rate: float = 0.05) ->
     """
     from scipy.stats import false_discovery_control
 
-    asked = [(r, e, e.p_value) for r in results for e in r.evidence]
-    tested = [i for i, (_, _, p) in enumerate(asked) if p is not None]
-    q = np.full(len(asked), np.nan)
+    questions = [(r, e, e.p_value) for r in (asked() if results is None else results) for e in r.evidence]
+    tested = [i for i, (_, _, p) in enumerate(questions) if p is not None]
+    q = np.full(len(questions), np.nan)
     if tested:
-        q[tested] = false_discovery_control([asked[i][2] for i in tested], method="bh")
+        q[tested] = false_discovery_control([questions[i][2] for i in tested], method="bh")
     return [
-        Finding(r, e, None if p is None else float(v), p is not None and v <= false_discovery_rate)
-        for (r, e, p), v in zip(asked, q, strict=True)
-    ]
+        Finding(
+            title=r.title, key=r.run.key if r.run else "", evidence=e, q_value=None if p is None else float(v),
+            found=p is not None and bool(v <= false_discovery_rate),
+        )
+        for (r, e, p), v in zip(questions, q, strict=True)
+    ]  # fmt: skip

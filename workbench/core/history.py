@@ -1,0 +1,42 @@
+"""What was asked in this process, so that no question is left out of the correction.
+
+Every analysis leaves its run and its evidence here, whether its answer came from the cache or not and
+whether anybody looked at it. Asking the same run again is the same question.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workbench.core.evidence import Evidence, Outcome
+from workbench.core.run import Run
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One run's questions, without the arrays of its answer."""
+
+    run: Run
+    evidence: tuple[Evidence, ...]
+    outcome: Outcome
+    title: str
+    seconds: float
+    cached: bool
+
+
+_asked: dict[str, Asked] = {}
+
+
+def remember(asked: Asked) -> None:
+    """Add a run; the first answer to a run is kept."""
+    _asked.setdefault(asked.run.key, asked)
+
+
+def asked() -> list[Asked]:
+    """Everything asked so far in this process, in order."""
+    return list(_asked.values())
+
+
+def forget() -> None:
+    """Start a new family of questions; what was asked before no longer counts in the correction."""
+    _asked.clear()
