@@ -207,6 +207,10 @@ class TimeSeries(Rowed):
     def _take(self, at: np.ndarray) -> TimeSeries:
         return TimeSeries(self.values[at], name=self.name, table=self.table.iloc[at], space=self.space)
 
+    def drop_nonfinite(self) -> TimeSeries:
+        """Return the steps without NaN or infinite values; those beside a gap then count as neighbours in time."""
+        return self.select(np.isfinite(self.values).all(axis=1))
+
     def _as_series(self) -> views.Series:
         views.require_finite(self.values, self.name)
         return views.Series(self.name, self.digest, self.space, _floats(self.values), self.ids, self.table)
@@ -394,6 +398,14 @@ class GraphSubject(Rowed):
         return GraphSubject(
             new[self.edges[keep]], len(at), weights=self.weights[keep], directed=self.directed,
             name=self.name, table=self.table.iloc[at], space=self.space,
+        )  # fmt: skip
+
+    def drop_nonfinite(self) -> GraphSubject:
+        """Return the graph, all its nodes kept, without the edges whose weight is NaN or infinite."""
+        keep = np.isfinite(self.weights)
+        return GraphSubject(
+            self.edges[keep], len(self), weights=self.weights[keep], directed=self.directed,
+            name=self.name, table=self.table, space=self.space,
         )  # fmt: skip
 
     def _as_graph(self) -> views.Graph:
