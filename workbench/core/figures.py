@@ -233,6 +233,16 @@ def _diagram(result: Diagram, *, max_bars: int = 60) -> go.Figure:
     return figure
 
 
+def _band(figure: Any, x: Any, low: np.ndarray, high: np.ndarray, colour: str, name: str, *, legend: bool = True) -> None:
+    """Fill between two curves, under the ones that come after."""
+    import plotly.graph_objects as go
+
+    edge = {"x": x, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "legendgroup": name}
+    figure.add_trace(go.Scatter(y=high, showlegend=False, **edge))
+    fill = f"rgba({int(colour[1:3], 16)},{int(colour[3:5], 16)},{int(colour[5:7], 16)},0.22)"
+    figure.add_trace(go.Scatter(y=low, fill="tonexty", fillcolor=fill, name=safe(name), showlegend=legend, **edge))
+
+
 @_draws(Spectrum)
 def _spectrum(result: Spectrum, *, log: bool = False) -> go.Figure:
     import plotly.graph_objects as go

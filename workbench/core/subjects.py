@@ -7,7 +7,6 @@ selection is a subject too, with the same ids.
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ import numpy as np
 from workbench.core import views
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, ViewError, suggest
+from workbench.core.patterns import matching
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -264,21 +264,20 @@ class Activations(Rowed):
         shown = ", ".join(self.sites[:3]) + (f" and {len(self.sites) - 3} more" if len(self.sites) > 3 else "")
         return f"activations of {len(self):,} rows at {len(self.sites)} sites ({shown})"
 
-    def at(self, pattern: str) -> Activations:
-        """Return the sites that match a shell-style pattern (``encoder.layer.*``).
+    def at(self, *patterns: str) -> Activations:
+        """Return the sites that match one of the patterns (``encoder.layer.*``); see `core.patterns`.
 
         Raises
         ------
         MissingError
-            Nothing matches; the sites that exist are listed.
+            A pattern matches nothing; the sites that exist are listed.
         """
-        found = {s: a for s, a in self._arrays.items() if fnmatch.fnmatchcase(s, pattern)}
-        if not found:
-            raise MissingError(f"{self.name} has no site {pattern!r}. {suggest(pattern, self.sites)}")
+        for pattern in patterns:
+            if not matching(self.sites, pattern):
+                raise MissingError(f"{self.name} has no site {pattern!r}. {suggest(pattern, self.sites)}")
+        found = {s: self._arrays[s] for s in matching(self.sites, patterns)}
         name = f"{self.name.split(' at ')[0]} at {next(iter(found))}" if len(found) == 1 else self.name
-        return Activations(
-            found, self.table, name=name, content=self._content, space=self.space, rows=self._rows
-        )
+        return Activations(found, self.table, name=name, content=self._content, space=self.space, rows=self._rows)
 
     def _take(self, at: np.ndarray) -> Activations:
         rows = at if self._rows is None else self._rows[at]
@@ -480,11 +479,12 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
     def __hash__(self) -> int:
         return hash(self.digest)
 
-    def at(self, pattern: str) -> Checkpoint:
-        """Return the tensors whose names match a shell-style pattern; refused with what exists."""
-        found = {n: t for n, t in self.tensors.items() if fnmatch.fnmatchcase(n, pattern)}
-        if not found:
-            raise MissingError(f"{self.name} has no tensor {pattern!r}. {suggest(pattern, self.tensors)}")
+    def at(self, *patterns: str) -> Checkpoint:
+        """Return the tensors whose names match one of the patterns (see `core.patterns`); refused with what exists."""
+        for pattern in patterns:
+            if not matching(self.tensors, pattern):
+                raise MissingError(f"{self.name} has no tensor {pattern!r}. {suggest(pattern, self.tensors)}")
+        found = {n: self.tensors[n] for n in matching(self.tensors, patterns)}
         base = self.name.split(" at ")[0]
         name = f"{base} at {next(iter(found))}" if len(found) == 1 else base
         return Checkpoint(
