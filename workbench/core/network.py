@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.core.digest import digest
 from workbench.core.errors import MissingError, suggest
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class Network:
     def replace(self, change: Mapping[str, np.ndarray]) -> None:
         """Overwrite weights in place: ``change`` maps a checkpoint's tensor names to new values.
 
+        The digest becomes another one, so that nothing kept for the old weights answers for the new.
+
         Raises
         ------
         MissingError
@@ -71,4 +74,5 @@ class Network:
             if target not in state:
                 raise MissingError(f"{self.name} has no parameter {target!r}. {suggest(target, state)}")
             with torch.no_grad():
-                state[target].copy_(torch.from_numpy(np.ascontiguousarray(value)).reshape(state[target].shape))
+                state[target].copy_(torch.tensor(value).reshape(state[target].shape))
+        self.digest = digest("replaced", self.digest, {name: digest(value) for name, value in change.items()})

@@ -552,6 +552,7 @@ class EditedCheckpoint(Checkpoint):
     def _load_edited(self) -> Any:
         network = self.base.network()
         network.replace(self.change)
+        network.name, network.digest = self.name, self.digest
         return network
 
     def undo(self) -> Checkpoint:
