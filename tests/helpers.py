@@ -17,7 +17,9 @@ def assert_calibrated(p_value: Callable[[int], float], *, runs: int = 200, level
     """
     rejected = sum(p_value(seed) <= level for seed in range(runs))
     low, high = binom.ppf([0.0005, 0.9995], runs, level)
-    assert low <= rejected <= high, f"{rejected} of {runs} true nulls rejected at {level}; {low:.0f} to {high:.0f} expected"
+    assert low <= rejected <= high, (
+        f"{rejected} of {runs} true nulls rejected at {level}; {low:.0f} to {high:.0f} expected"
+    )
 
 
 def procrustes_distance(a: np.ndarray, b: np.ndarray) -> float:

@@ -39,9 +39,13 @@ def test_imports_point_one_way(path: Path) -> None:
             continue
         other = layer(module)
         assert RANK[other] <= RANK[own], f"{own} may not import {module}"
-        assert RANK[other] != 2 or other == own or RANK[own] > 2, f"{own} may not import sideways from {module}"
+        assert RANK[other] != 2 or other == own or RANK[own] > 2, (
+            f"{own} may not import sideways from {module}"
+        )
         if own == "analyses" and other == "analyses":
-            assert module.split(".")[2] == path.relative_to(ROOT).parts[2], f"{path} imports another family's {module}"
+            assert module.split(".")[2] == path.relative_to(ROOT).parts[2], (
+                f"{path} imports another family's {module}"
+            )
 
 
 def test_importing_the_package_is_light() -> None:

@@ -107,8 +107,14 @@ def _embedding(result: Embedding, *, color: Any = None, size: float | None = Non
         xyz = dict(zip("xyz", (c[mask] for c in columns), strict=False))
         figure.add_trace(
             kind(
-                **xyz, mode="markers", name=safe(label), customdata=result.ids[mask], hovertext=texts[mask],
-                hoverinfo="text", showlegend=bool(label), marker={"size": size, "opacity": 0.8, **marker},
+                **xyz,
+                mode="markers",
+                name=safe(label),
+                customdata=result.ids[mask],
+                hovertext=texts[mask],
+                hoverinfo="text",
+                showlegend=bool(label),
+                marker={"size": size, "opacity": 0.8, **marker},
             )  # fmt: skip
         )
     axes = result.axes or tuple(f"axis {j + 1}" for j in range(k))
@@ -129,16 +135,22 @@ def _colour(result: Embedding, color: Any) -> tuple[str, np.ndarray | None]:
     if isinstance(color, Partition):
         by_id = dict(zip(color.ids.tolist(), color.labels.tolist(), strict=True))
         groups = (by_id.get(i, -1) for i in result.ids.tolist())
-        return "cluster", np.array([color.name_of(g) if g >= 0 else "not asked" for g in groups], dtype=object)
+        return "cluster", np.array(
+            [color.name_of(g) if g >= 0 else "not asked" for g in groups], dtype=object
+        )
     if isinstance(color, str):
         if color == "quality" and len(result.quality):
             return result.quality_name, result.quality
         if result.rows is None:
-            raise MissingError(f"This result was loaded without its subject, so there is no column {color!r} to colour by.")
+            raise MissingError(
+                f"This result was loaded without its subject, so there is no column {color!r} to colour by."
+            )
         return color, table_column(result.rows.reindex(result.ids), color, result.title)
     values = np.asarray(color)
     if values.shape != result.ids.shape:
-        raise ParameterError(f"color has the shape {values.shape}; it takes one value for each of {len(result.ids):,} rows.")
+        raise ParameterError(
+            f"color has the shape {values.shape}; it takes one value for each of {len(result.ids):,} rows."
+        )
     return "", values
 
 
@@ -154,11 +166,14 @@ def _groups(name: str, values: np.ndarray | None, n: int) -> list[tuple[str, np.
     found, counts = np.unique(labels, return_counts=True)
     kept = found[np.argsort(-counts, kind="stable")][:MAX_CATEGORIES]
     out = [
-        (str(v), labels == v, {"color": theme.CATEGORICAL[i], "symbol": theme.SYMBOLS[i]}) for i, v in enumerate(kept)
+        (str(v), labels == v, {"color": theme.CATEGORICAL[i], "symbol": theme.SYMBOLS[i]})
+        for i, v in enumerate(kept)
     ]
     others = ~np.isin(labels, kept)
     if others.any():
-        out.append((f"{len(found) - len(kept)} others", others, {"color": theme.OTHER, "symbol": "circle-open"}))
+        out.append(
+            (f"{len(found) - len(kept)} others", others, {"color": theme.OTHER, "symbol": "circle-open"})
+        )
     return out
 
 
@@ -172,7 +187,9 @@ def _partition(result: Partition) -> go.Figure:
     members = [result.members(g) for g in groups]
     names = [safe(result.name_of(g), width=40) for g in groups]
     columns = 2 if len(result.spectrum) else 1
-    figure = make_subplots(rows=1, cols=columns, column_widths=[0.62, 0.38][:columns], horizontal_spacing=0.12)
+    figure = make_subplots(
+        rows=1, cols=columns, column_widths=[0.62, 0.38][:columns], horizontal_spacing=0.12
+    )
     figure.add_trace(
         go.Bar(
             x=[len(m) for m in members], y=[f"{g}" for g in groups], orientation="h", customdata=[m.tolist() for m in members],
@@ -212,7 +229,9 @@ def _diagram(result: Diagram, *, max_bars: int = 60) -> go.Figure:
         for bar in order:
             birth, death = float(result.pairs[bar, 0]), float(result.pairs[bar, 1])
             cycle = result.cycle(int(bar)).tolist()
-            said = f"H{dimension}: born {birth:.4g}, dies {death:.4g}" + (f", cycle of {len(cycle)} rows" if cycle else "")
+            said = f"H{dimension}: born {birth:.4g}, dies {death:.4g}" + (
+                f", cycle of {len(cycle)} rows" if cycle else ""
+            )
             x += [birth, min(death, end), None]
             y += [at, at, None]
             ids += [cycle, cycle, []]
@@ -233,14 +252,18 @@ def _diagram(result: Diagram, *, max_bars: int = 60) -> go.Figure:
     return figure
 
 
-def _band(figure: Any, x: Any, low: np.ndarray, high: np.ndarray, colour: str, name: str, *, legend: bool = True) -> None:
+def _band(
+    figure: Any, x: Any, low: np.ndarray, high: np.ndarray, colour: str, name: str, *, legend: bool = True
+) -> None:
     """Fill between two curves, under the ones that come after."""
     import plotly.graph_objects as go
 
     edge = {"x": x, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "legendgroup": name}
     figure.add_trace(go.Scatter(y=high, showlegend=False, **edge))
     fill = f"rgba({int(colour[1:3], 16)},{int(colour[3:5], 16)},{int(colour[5:7], 16)},0.22)"
-    figure.add_trace(go.Scatter(y=low, fill="tonexty", fillcolor=fill, name=safe(name), showlegend=legend, **edge))
+    figure.add_trace(
+        go.Scatter(y=low, fill="tonexty", fillcolor=fill, name=safe(name), showlegend=legend, **edge)
+    )
 
 
 @_draws(Spectrum)
@@ -272,7 +295,9 @@ def _matrix(result: MatrixResult) -> go.Figure:
             hovertemplate="%{y} and %{x}: %{z:.3f}<extra></extra>",
         )
     )  # fmt: skip
-    figure.update_layout(**theme.layout(height=max(380, 120 + 38 * len(result.row_names)), yaxis={"autorange": "reversed"}))
+    figure.update_layout(
+        **theme.layout(height=max(380, 120 + 38 * len(result.row_names)), yaxis={"autorange": "reversed"})
+    )
     return figure
 
 
@@ -287,10 +312,14 @@ def _curve(result: Curve) -> go.Figure:
         if result.null_low.size and np.isfinite(result.null_low[:, j]).any():
             _band(figure, x, result.null_low[:, j], result.null_high[:, j], theme.NULL, f"{name}: null, 95 %")
         if result.low.size:
-            _band(figure, x, result.low[:, j], result.high[:, j], colour, f"{name}: 95 % interval", legend=False)
+            _band(
+                figure, x, result.low[:, j], result.high[:, j], colour, f"{name}: 95 % interval", legend=False
+            )
         figure.add_trace(go.Scatter(x=x, y=result.y[:, j], mode="lines+markers", name=safe(name), line={"color": colour},
                                     marker={"size": 7, "symbol": theme.SYMBOLS[j % len(theme.SYMBOLS)]}))  # fmt: skip
-    figure.update_layout(**theme.layout(xaxis={"title": safe(result.x_title)}, yaxis={"title": safe(result.y_title)}))
+    figure.update_layout(**theme.layout(
+        xaxis={"title": safe(result.x_title)}, yaxis={"title": safe(result.y_title)}, legend={"orientation": "h", "y": -0.22},
+    ))  # fmt: skip
     return figure
 
 

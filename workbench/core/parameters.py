@@ -22,9 +22,15 @@ from typing_extensions import Doc
 
 from workbench.core.errors import ParameterError, suggest
 
-Seed = Annotated[int, Interval(ge=0, le=2**32 - 1), Doc("Seed of every random choice; the same seed gives the same answer.")]
+Seed = Annotated[
+    int,
+    Interval(ge=0, le=2**32 - 1),
+    Doc("Seed of every random choice; the same seed gives the same answer."),
+]
 NullDraws = Annotated[
-    int, Interval(ge=0, le=9999), Doc("Draws from the null; the smallest p-value is 1 / (draws + 1). 0 leaves the null out.")
+    int,
+    Interval(ge=0, le=9999),
+    Doc("Draws from the null; the smallest p-value is 1 / (draws + 1). 0 leaves the null out."),
 ]
 BootstrapDraws = Annotated[
     int, Interval(ge=0, le=9999), Doc("Resamples behind the interval. 0 leaves the interval out.")

@@ -111,7 +111,9 @@ class Method:
         if self.needs is None:
             return self.function(**values)
         if len(args) != 1:
-            raise TypeError(f"{self.name} takes one subject and then keywords; it was given {len(args)} arguments.")
+            raise TypeError(
+                f"{self.name} takes one subject and then keywords; it was given {len(args)} arguments."
+            )
         subject = as_subject(args[0])
         if self.verb == "edit":
             return self.function(self._checkpoint(subject), **values)
@@ -230,11 +232,15 @@ def method(name: str) -> Method:
     """
     name = name.replace("-", "_")
     if name not in _modules():
-        raise MissingError(f"There is no method {name!r}. {suggest(name, _modules(), limit=40)} See: workbench list.")
+        raise MissingError(
+            f"There is no method {name!r}. {suggest(name, _modules(), limit=40)} See: workbench list."
+        )
     module = importlib.import_module(_modules()[name])
     found = getattr(module, name, None)
     if not isinstance(found, Method):
-        raise TypeError(f"{module.__name__} must define a method named {name} (with @analysis, @source or @edit)")
+        raise TypeError(
+            f"{module.__name__} must define a method named {name} (with @analysis, @source or @edit)"
+        )
     return found
 
 

@@ -79,7 +79,9 @@ class Result:
         path = Path(path)
         with writing(path) as temporary:
             temporary.mkdir()
-            save_file({n: np.ascontiguousarray(a) for n, a in arrays.items()}, temporary / "arrays.safetensors")
+            save_file(
+                {n: np.ascontiguousarray(a) for n, a in arrays.items()}, temporary / "arrays.safetensors"
+            )
             (temporary / "result.json").write_text(json.dumps(rest, indent=1), encoding="utf-8")
         return path
 
@@ -124,7 +126,9 @@ def load(path: str | Path) -> Result:
                 rest[f.name] = tuple(rest[f.name])
         return kind(**rest, **arrays)
     except Exception as e:
-        raise FormatError(f"{path} is not a saved result ({type(e).__name__}: {e}). Compute it again and save it.") from e
+        raise FormatError(
+            f"{path} is not a saved result ({type(e).__name__}: {e}). Compute it again and save it."
+        ) from e
 
 
 def _split(result: Result) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -269,7 +273,9 @@ class Spectrum(Result):
     def table(self) -> pd.DataFrame:  # noqa: D102
         import pandas as pd
 
-        out = pd.DataFrame({self.quantity: self.values}, index=pd.RangeIndex(1, len(self.values) + 1, name=self.index))
+        out = pd.DataFrame(
+            {self.quantity: self.values}, index=pd.RangeIndex(1, len(self.values) + 1, name=self.index)
+        )
         if len(self.null_low):
             out["null, 2.5 %"], out["null, 97.5 %"] = self.null_low, self.null_high
         return out

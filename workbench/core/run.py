@@ -10,10 +10,11 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
+import workbench
 from workbench.core.digest import digest
 
 _LIBRARIES = (
-    "workbench", "numpy", "scipy", "scikit-learn", "umap-learn", "giotto-ph", "giotto-tda", "torch", "transformers"
+    "numpy", "scipy", "scikit-learn", "umap-learn", "giotto-ph", "giotto-tda", "torch", "transformers"
 )  # fmt: skip
 
 
@@ -67,7 +68,7 @@ def now() -> str:
 @cache
 def versions() -> dict[str, str]:
     """Installed versions of what an answer may depend on."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "workbench": workbench.__version__}
     for name in _LIBRARIES:
         try:
             found[name] = metadata.version(name)

@@ -53,7 +53,11 @@ def _storage_error(path: Path, error: OSError) -> OSError:
     if isinstance(error, StorageError):
         return error
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageError(f"The disk is full: {path} was not written, and what was there before is untouched. Make room and run it again.")
+        return StorageError(
+            f"The disk is full: {path} was not written, and what was there before is untouched. Make room and run it again."
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-        return StorageError(f"{path} can't be written ({error.strerror}). Give a folder that you may write to.")
+        return StorageError(
+            f"{path} can't be written ({error.strerror}). Give a folder that you may write to."
+        )
     return error

@@ -131,7 +131,9 @@ class Rowed(Subject):
             return np.flatnonzero(rows)
         at = self.table.index.get_indexer(rows)
         if (at < 0).any():
-            raise MissingError(f"{self.name} has no row {rows[at < 0][0]!r}; ids run from {self.ids.min()} to {self.ids.max()}.")
+            raise MissingError(
+                f"{self.name} has no row {rows[at < 0][0]!r}; ids run from {self.ids.min()} to {self.ids.max()}."
+            )
         return at
 
     def sample(self, n: int, random_state: int = 0) -> Self:
@@ -154,11 +156,18 @@ class PointCloud(Rowed):
     """
 
     def __init__(
-        self, values: np.ndarray, *, name: str = "points", table: pd.DataFrame | None = None, space: str | None = None
+        self,
+        values: np.ndarray,
+        *,
+        name: str = "points",
+        table: pd.DataFrame | None = None,
+        space: str | None = None,
     ):
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2:
-            raise DataError(f"{name}: a cloud has two dimensions (rows, columns); this array has the shape {values.shape}.")
+            raise DataError(
+                f"{name}: a cloud has two dimensions (rows, columns); this array has the shape {values.shape}."
+            )
         if values.dtype.kind not in "fiub":
             raise DataError(f"{name}: a cloud holds real numbers; this array has the dtype {values.dtype}.")
         super().__init__(name, _table(table, len(values), name), space)
@@ -188,11 +197,18 @@ class TimeSeries(Rowed):
     """A sequence in time: ``values`` (T, c), one row a step, channel names in ``channels``."""
 
     def __init__(
-        self, values: np.ndarray, *, name: str = "series", table: pd.DataFrame | None = None, space: str | None = None
+        self,
+        values: np.ndarray,
+        *,
+        name: str = "series",
+        table: pd.DataFrame | None = None,
+        space: str | None = None,
     ):
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2:
-            raise DataError(f"{name}: a series has the shape (steps, channels); this array has {values.shape}.")
+            raise DataError(
+                f"{name}: a series has the shape (steps, channels); this array has {values.shape}."
+            )
         super().__init__(name, _table(table, len(values), name), space)
         self.values = values
 
@@ -261,7 +277,9 @@ class Activations(Rowed):
 
     @property
     def holds(self) -> str:  # noqa: D102
-        shown = ", ".join(self.sites[:3]) + (f" and {len(self.sites) - 3} more" if len(self.sites) > 3 else "")
+        shown = ", ".join(self.sites[:3]) + (
+            f" and {len(self.sites) - 3} more" if len(self.sites) > 3 else ""
+        )
         return f"activations of {len(self):,} rows at {len(self.sites)} sites ({shown})"
 
     def at(self, *patterns: str) -> Activations:
@@ -277,12 +295,19 @@ class Activations(Rowed):
                 raise MissingError(f"{self.name} has no site {pattern!r}. {suggest(pattern, self.sites)}")
         found = {s: self._arrays[s] for s in matching(self.sites, patterns)}
         name = f"{self.name.split(' at ')[0]} at {next(iter(found))}" if len(found) == 1 else self.name
-        return Activations(found, self.table, name=name, content=self._content, space=self.space, rows=self._rows)
+        return Activations(
+            found, self.table, name=name, content=self._content, space=self.space, rows=self._rows
+        )
 
     def _take(self, at: np.ndarray) -> Activations:
         rows = at if self._rows is None else self._rows[at]
         return Activations(
-            self._arrays, self.table.iloc[at], name=self.name, content=self._content, space=self.space, rows=rows
+            self._arrays,
+            self.table.iloc[at],
+            name=self.name,
+            content=self._content,
+            space=self.space,
+            rows=rows,
         )
 
     def array(self, site: str) -> np.ndarray:
@@ -320,7 +345,9 @@ class Activations(Rowed):
 
     def _as_aligned(self) -> views.Aligned:
         if len(self._arrays) < 2:
-            raise ViewError(f"{self.name} holds one site and this needs several: widen the pattern given to .at().")
+            raise ViewError(
+                f"{self.name} holds one site and this needs several: widen the pattern given to .at()."
+            )
         arrays = {s: _floats(_flat(self.array(s))) for s in self.sites}
         for site, array in arrays.items():
             views.require_finite(array, f"{self.name} at {site}")
@@ -335,7 +362,9 @@ class Corpus(Rowed):
     table : one line a text. origin : where the texts come from and under which licence, in words.
     """
 
-    def __init__(self, table: pd.DataFrame, *, name: str = "corpus", origin: str = "", space: str | None = None):
+    def __init__(
+        self, table: pd.DataFrame, *, name: str = "corpus", origin: str = "", space: str | None = None
+    ):
         if "text" not in table.columns:
             raise MissingError(f"{name} has no column 'text'; columns: {', '.join(map(str, table.columns))}.")
         if len(table) == 0:
@@ -374,7 +403,9 @@ class GraphSubject(Rowed):
     ):  # fmt: skip
         edges = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
         if len(edges) and (edges.min() < 0 or edges.max() >= n):
-            raise DataError(f"{name}: edges name nodes from {edges.min()} to {edges.max()}; there are {n:,} (0 to {n - 1}).")
+            raise DataError(
+                f"{name}: edges name nodes from {edges.min()} to {edges.max()}; there are {n:,} (0 to {n - 1})."
+            )
         super().__init__(name, _table(table, n, name), space)
         self.edges = edges
         self.weights = np.ones(len(edges)) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -515,7 +546,9 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
         if len(self.tensors) != 1:
             two = [n for n, t in self.tensors.items() if len(t.shape) == 2]
             example = f", for example .at({two[0]!r})" if two else ""
-            raise ViewError(f"{self.name} holds {len(self.tensors)} tensors and this needs one: choose with .at(name){example}.")
+            raise ViewError(
+                f"{self.name} holds {len(self.tensors)} tensors and this needs one: choose with .at(name){example}."
+            )
         (name,) = self.tensors
         values = self[name]
         if values.ndim < 2:
@@ -538,7 +571,9 @@ class EditedCheckpoint(Checkpoint):
             if name not in base.tensors:
                 raise MissingError(f"{base.name} has no tensor {name!r}. {suggest(name, base.tensors)}")
             if tuple(value.shape) != base.tensors[name].shape:
-                raise DataError(f"{name}: an edit keeps the shape {base.tensors[name].shape}; this gave {value.shape}.")
+                raise DataError(
+                    f"{name}: an edit keeps the shape {base.tensors[name].shape}; this gave {value.shape}."
+                )
         self.base, self.change, self.by = base, dict(change), by
         super().__init__(
             base.tensors, self._look_up, name=f"{base.name} ({by})", config=base.config, source=base.source,

@@ -23,7 +23,15 @@ def layout(**changes: Any) -> dict[str, Any]:
     base = {
         "template": "none",
         "font": {"family": _FONT, "size": 13, "color": "#3c4350"},
-        "title": {"font": {"size": 15}, "x": 0, "xanchor": "left", "xref": "paper", "y": 1, "yanchor": "top", "pad": {"t": 12}},
+        "title": {
+            "font": {"size": 15},
+            "x": 0,
+            "xanchor": "left",
+            "xref": "paper",
+            "y": 1,
+            "yanchor": "top",
+            "pad": {"t": 12},
+        },
         "colorway": list(CATEGORICAL),
         "margin": {"l": 64, "r": 24, "t": 56, "b": 56},
         "height": 440,
@@ -35,5 +43,7 @@ def layout(**changes: Any) -> dict[str, Any]:
         "yaxis": axis,
     }
     for key, value in changes.items():
-        base[key] = {**base[key], **value} if isinstance(base.get(key), dict) and isinstance(value, dict) else value
+        base[key] = (
+            {**base[key], **value} if isinstance(base.get(key), dict) and isinstance(value, dict) else value
+        )
     return base

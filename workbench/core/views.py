@@ -127,7 +127,11 @@ def require_finite(values: np.ndarray, name: str) -> None:
     DataError
         With the counts, the first rows that have them, and `drop_nonfinite`.
     """
-    rows_ok = np.isfinite(values).reshape(len(values), -1).all(axis=1) if values.size else np.ones(len(values), bool)
+    rows_ok = (
+        np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        if values.size
+        else np.ones(len(values), bool)
+    )
     if rows_ok.all():
         return
     bad = values[~rows_ok]

@@ -12,7 +12,11 @@ from workbench.core.results import Curve, Result
 
 
 def along(
-    results: Mapping[str, Result], statistics: str | Sequence[str] | None = None, *, x_title: str = "", title: str = ""
+    results: Mapping[str, Result],
+    statistics: str | Sequence[str] | None = None,
+    *,
+    x_title: str = "",
+    title: str = "",
 ) -> Curve:
     """Draw statistics of several results as curves with their intervals and the nulls' bands.
 
@@ -43,7 +47,12 @@ def along(
     )  # fmt: skip
     grid = [[evidence_of(r, s) for s in names] for r in results.values()]
     interval = np.array([[e.interval or (np.nan, np.nan) for e in row] for row in grid])
-    null = np.array([[np.quantile(e.null_values, [0.025, 0.975]) if e.null_values else (np.nan, np.nan) for e in row] for row in grid])
+    null = np.array(
+        [
+            [np.quantile(e.null_values, [0.025, 0.975]) if e.null_values else (np.nan, np.nan) for e in row]
+            for row in grid
+        ]
+    )
     return Curve(
         x=np.arange(len(grid), dtype=np.float64), x_names=tuple(results), names=tuple(names),
         y=np.array([[e.value for e in row] for row in grid]), low=interval[..., 0], high=interval[..., 1],
@@ -58,4 +67,6 @@ def evidence_of(result: Result, statistic: str) -> Evidence:
     for e in result.evidence:
         if e.statistic == statistic:
             return e
-    raise MissingError(f"{result.title} has no statistic {statistic!r}. {suggest(statistic, [e.statistic for e in result.evidence])}")
+    raise MissingError(
+        f"{result.title} has no statistic {statistic!r}. {suggest(statistic, [e.statistic for e in result.evidence])}"
+    )

@@ -30,7 +30,9 @@ class Finding:
     found: bool
 
 
-def correct(results: Iterable[Result | Asked] | None = None, *, false_discovery_rate: float = 0.05) -> list[Finding]:
+def correct(
+    results: Iterable[Result | Asked] | None = None, *, false_discovery_rate: float = 0.05
+) -> list[Finding]:
     """Correct the p-values of all questions together (Benjamini and Hochberg).
 
     Parameters

@@ -58,7 +58,11 @@ class Findings:
         low = min(findings, key=lambda n: findings[n].evidence.value)
         text = f"{what} is highest at {high}: {self._quote(findings[high])}"
         if low != high:
-            apart = "" if _apart(findings[high].evidence, findings[low].evidence) else "; the intervals overlap, so the order may be chance"
+            apart = (
+                ""
+                if _apart(findings[high].evidence, findings[low].evidence)
+                else "; the intervals overlap, so the order may be chance"
+            )
             text += f"; and lowest at {low}: {self._quote(findings[low])}{apart}"
         if tested and len(found) < len(tested):
             text += f". It differs from the null at {len(found)} of {len(tested)}"

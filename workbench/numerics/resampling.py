@@ -20,14 +20,14 @@ def shuffle_columns(values: Float[np.ndarray, "n d"], rng: np.random.Generator) 
     return rng.permuted(values, axis=0)
 
 
-def random_rotation(d: int, rng: np.random.Generator) -> Float[np.ndarray, "d d"]:
-    """Draw an orthogonal matrix uniformly (Haar), float64.
+def random_frame(d: int, k: int, rng: np.random.Generator) -> Float[np.ndarray, "d k"]:
+    """Draw ``k`` orthonormal directions in ``d`` dimensions uniformly (Haar), float64; a rotation for k = d.
 
     References
     ----------
     Mezzadri 2007, How to generate random matrices from the classical compact groups, Notices AMS 54.
     """
-    q, r = np.linalg.qr(rng.standard_normal((d, d)))
+    q, r = np.linalg.qr(rng.standard_normal((d, k)))
     return q * np.sign(np.diag(r))
 
 
@@ -60,7 +60,12 @@ def bootstrap_interval(
 
 
 def subsample_interval(
-    statistic: Callable[[np.ndarray], float], value: float, n: int, draws: int, random_state: int, fraction: float = 0.5
+    statistic: Callable[[np.ndarray], float],
+    value: float,
+    n: int,
+    draws: int,
+    random_state: int,
+    fraction: float = 0.5,
 ) -> tuple[float, float] | None:
     """Interval (95 %) from subsamples without replacement, for statistics that repeated rows would break.
 

@@ -8,7 +8,9 @@ import pandas as pd
 from workbench.core.subjects import PointCloud
 
 
-def cloud(name: str, values: np.ndarray, noise: float, rng: np.random.Generator, **columns: np.ndarray) -> PointCloud:
+def cloud(
+    name: str, values: np.ndarray, noise: float, rng: np.random.Generator, **columns: np.ndarray
+) -> PointCloud:
     """Add isotropic Gaussian noise of standard deviation ``noise`` and name the rows by ``columns``."""
     values = values + noise * rng.standard_normal(values.shape)
     return PointCloud(values.astype(np.float32), name=name, table=pd.DataFrame(columns))

@@ -1,0 +1,85 @@
+"""A notebook becomes a page, an executed notebook and a manifest, or nothing changes."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from notebooks_for_tests import HOSTILE, notebook
+
+from workbench.core.errors import MissingError, ParameterError, StorageError
+from workbench.report import report
+from workbench.report.running import NotebookError, declared_parameters
+
+
+def test_writes_page_notebook_and_manifest(small_report: Path) -> None:
+    executed = nbformat.read(small_report.with_suffix(".ipynb"), as_version=4)
+    assert all(c.execution_count for c in executed.cells if c.cell_type == "code")
+    facts = json.loads((small_report.parent / "manifest.json").read_text())["reports"]["small.html"]
+    assert facts["parameters"] == {"n": 90}
+    assert [r["run"]["method"] for r in facts["results"]] == ["pca", "pca"]
+    assert facts["results"][0]["evidence"][0]["n"] == 90
+    assert len(facts["findings"]["questions"]) == 2
+
+
+def test_page_fetches_nothing_and_lets_no_text_act(small_report: Path) -> None:
+    page = small_report.read_text()
+    body = page[: page.rindex("<script>", 0, page.rindex("<script>"))]  # the page without its own two scripts
+    assert "<script>window.hacked" not in page
+    assert "<img src=x" not in body
+    assert not re.search(r"""(?:src|href)=["']?https?:""", body)
+    assert "default-src 'none'" in html.unescape(body)
+
+
+def test_findings_stand_at_the_top_with_number_interval_and_null(small_report: Path) -> None:
+    page = small_report.read_text()
+    assert page.index('id="findings"') < page.index('class="plot"')
+    assert re.search(
+        r"The plane: variance explained by 2 components 0\.\d+ \(95 % interval .* q = 0\.05", page
+    )
+
+
+def test_unknown_and_mistyped_parameters_are_refused(tmp_path: Path) -> None:
+    path = notebook(tmp_path / "n.ipynb", "n")
+    assert declared_parameters(path) == {"n": 120}
+    with pytest.raises(ParameterError, match="no parameter 'm'.*There are: n|no parameter 'm'.*mean 'n'"):
+        report(path, {"m": 1}, tmp_path / "n.html")
+    with pytest.raises(ParameterError, match="takes a int"):
+        report(path, {"n": "many"}, tmp_path / "n.html")
+    assert [p.name for p in tmp_path.iterdir() if p.suffix != ""] == ["n.ipynb"]
+
+
+def test_failure_keeps_the_old_page_and_saves_the_failed_notebook(tmp_path: Path) -> None:
+    old = tmp_path / "out" / "bad.html"
+    old.parent.mkdir()
+    old.write_text("the page from before")
+    path = notebook(tmp_path / "bad.ipynb", "1 + 1", "raise ValueError('the reason')")
+    with pytest.raises(NotebookError, match="the reason") as failure:
+        report(path, {}, old)
+    assert old.read_text() == "the page from before"
+    assert "bad.failed.ipynb" in str(failure.value)
+    assert (
+        nbformat.read(old.with_suffix(".failed.ipynb"), as_version=4).cells[-1].outputs[0].ename
+        == "ValueError"
+    )
+
+
+def test_unwritable_output_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    path = notebook(tmp_path / "n.ipynb", f"open({str(tmp_path / 'ran')!r}, 'w')")
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StorageError, match="can't be written"):
+        report(path, {}, tmp_path / "file" / "n.html")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_unknown_notebook_lists_the_shipped_ones() -> None:
+    with pytest.raises(MissingError, match="atlas"):
+        report("atlass")
+
+
+def test_hostile_text_is_shown_as_text(small_report: Path) -> None:
+    assert html.escape(HOSTILE, quote=False).split("&lt;img")[0] in small_report.read_text()

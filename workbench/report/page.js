@@ -1,0 +1,79 @@
+// Draws the figures and holds one selection across all that speak of the same rows.
+"use strict";
+(() => {
+  const plots = [...document.querySelectorAll(".plot")];
+  const status = document.getElementById("selection");
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const options = { responsive: true, displaylogo: false, scrollZoom: false, modeBarButtonsToRemove: ["toImage"] };
+  let applying = false;
+
+  const idsOf = (mark) => (Array.isArray(mark) ? mark : mark === null || mark === undefined ? [] : [mark]);
+  const space = (plot) => plot.layout && plot.layout.meta && plot.layout.meta.space;
+
+  // plotly.js decodes typed arrays ({dtype, bdata}) only into its own copy of the data.
+  const column = (plot, index, name) => {
+    const full = plot._fullData[index];
+    const values = full && full[name];
+    return values === undefined || values === null ? [] : values;
+  };
+
+  function inks() {
+    const style = getComputedStyle(document.documentElement);
+    return { ink: style.getPropertyValue("--ink").trim(), paper: style.getPropertyValue("--paper").trim() };
+  }
+
+  function dress(layout) {
+    const { ink, paper } = inks();
+    layout.font = { ...layout.font, color: ink };
+    layout.hoverlabel = { ...layout.hoverlabel, bgcolor: paper, font: { ...(layout.hoverlabel || {}).font, color: ink } };
+    return layout;
+  }
+
+  function select(from, chosen) {
+    applying = true;
+    const wanted = chosen && new Set(chosen);
+    const work = plots.filter((p) => p._fullData && space(p) === from).map((plot) => {
+      const which = [], points = [];
+      plot._fullData.forEach((trace, i) => {
+        const marks = column(plot, i, "customdata");
+        if (!marks.length || trace.type === "scatter3d" || trace.mode === "lines") return;
+        which.push(i);
+        if (!wanted) return points.push(null);
+        const hit = [];
+        for (let j = 0; j < marks.length; j++) if (idsOf(marks[j]).some((id) => wanted.has(id))) hit.push(j);
+        points.push(hit);
+      });
+      return which.length ? Plotly.restyle(plot, { selectedpoints: points }, which) : null;
+    });
+    status.hidden = !wanted;
+    status.firstElementChild.textContent = wanted ? `${wanted.size.toLocaleString()} rows selected` : "";
+    Promise.all(work).then(() => { applying = false; });
+  }
+
+  function listen(plot) {
+    const rows = (event) => event.points.flatMap((p) => idsOf(p.customdata));
+    plot.on("plotly_selected", (event) => { if (!applying && event && event.points.length) select(space(plot), rows(event)); });
+    plot.on("plotly_deselect", () => { if (!applying) select(space(plot), null); });
+    plot.on("plotly_click", (event) => { const ids = rows(event); if (ids.length > 1) select(space(plot), ids); });
+  }
+
+  async function draw() {
+    for (const plot of plots) {
+      const figure = JSON.parse(document.getElementById(plot.dataset.figure).textContent);
+      try {
+        await Plotly.newPlot(plot, figure.data, dress(figure.layout), options);
+        listen(plot);
+      } catch (error) {
+        plot.textContent = "This figure could not be drawn here: " + error.message;
+      }
+      await new Promise((next) => setTimeout(next));
+    }
+    document.documentElement.dataset.drawn = "yes";
+  }
+
+  status.querySelector("button").addEventListener("click", () => new Set(plots.map(space)).forEach((s) => select(s, null)));
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") new Set(plots.map(space)).forEach((s) => select(s, null)); });
+  dark.addEventListener("change", () => plots.forEach((plot) => plot.layout && Plotly.relayout(plot, dress({ ...plot.layout }))));
+  window.addEventListener("beforeprint", () => plots.forEach((plot) => plot.layout && Plotly.Plots.resize(plot)));
+  draw();
+})();

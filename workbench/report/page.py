@@ -1,0 +1,202 @@
+"""The page: an executed notebook as one HTML file that needs no kernel and no network.
+
+Nothing in a notebook's outputs is trusted. Text is escaped, Markdown is rendered with raw HTML off, HTML
+tables are cleaned, figures travel as JSON, and a content security policy lets the page run its own two
+scripts and nothing else, and fetch nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from workbench.core.results import RESULT_MIME
+from workbench.evidence import FINDINGS_MIME
+
+if TYPE_CHECKING:
+    import nbformat
+
+PLOTLY_MIME = "application/vnd.plotly.v1+json"
+_TABLE_TAGS = {
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "caption",
+    "p",
+    "ul",
+    "ol",
+    "li",
+    "b",
+    "strong",
+    "em",
+    "i",
+    "code",
+    "br",
+    "span",
+}
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
+    """Return the page as HTML.
+
+    Parameters
+    ----------
+    executed : the notebook after its run.
+    facts : what `manifest.describe` says of it.
+    """
+    from jinja2 import Environment, select_autoescape
+
+    body = _Body(facts)
+    for cell in executed.cells:
+        body.add(cell)
+    script, style = _asset("page.js"), _asset("page.css")
+    plotly = _plotly()
+    template = Environment(autoescape=select_autoescape(default=True)).from_string(_asset("page.html.j2"))
+    return template.render(
+        title=body.title, contents=body.contents, blocks=body.blocks, findings=facts.get("findings"), facts=facts,
+        questions=_questions(facts), plotly=plotly, script=script, style=style,
+        policy=f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; font-src data:; "
+        f"script-src {_hash(plotly)} {_hash(script)} 'unsafe-eval'",
+    )  # fmt: skip
+
+
+class _Body:
+    """Collects the page's blocks in the notebook's order."""
+
+    def __init__(self, facts: dict[str, Any]):
+        self.title = facts["notebook"].removesuffix(".ipynb")
+        self.contents: list[tuple[int, str, str]] = []
+        self.blocks: list[dict[str, Any]] = []
+        self._figures = 0
+        self._q = {(q["key"], q["statistic"]): q for q in (facts.get("findings") or {}).get("questions", [])}
+        self._first_heading = True
+
+    def add(self, cell: Any) -> None:
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "markdown":
+            self._markdown(cell.source)
+        elif cell.cell_type == "code" and not {"parameters", "injected-parameters"} & set(tags):
+            outputs = [b for o in cell.outputs if (b := self._output(o)) is not None]
+            self.blocks.append({"kind": "code", "source": cell.source, "outputs": outputs})
+
+    def _markdown(self, source: str) -> None:
+        lines = source.split("\n")
+        if self._first_heading and lines and lines[0].startswith("# "):
+            self.title = lines[0][2:].strip()
+            self._first_heading = False
+            source = "\n".join(lines[1:])
+        text, headings = markdown(source, start=len(self.contents))
+        self.contents += headings
+        self.blocks.append({"kind": "markdown", "html": text})
+
+    def _output(self, output: Any) -> dict[str, Any] | None:
+        if output.output_type == "stream":
+            return {"kind": "text", "text": _ANSI.sub("", output.text), "stderr": output.name == "stderr"}
+        if output.output_type == "error":
+            return {"kind": "text", "text": f"{output.ename}: {output.evalue}", "stderr": True}
+        data = output.data
+        if FINDINGS_MIME in data:
+            return {"kind": "pointer"}
+        if PLOTLY_MIME in data:
+            self._figures += 1
+            figure = {"kind": "figure", "id": f"figure-{self._figures}", "json": _json(data[PLOTLY_MIME])}
+            return {
+                **figure,
+                "result": self._result(data.get(RESULT_MIME)),
+                "alt": _text(data.get("text/plain", "")),
+            }
+        if "text/html" in data:
+            return {"kind": "html", "html": clean(_text(data["text/html"]))}
+        if "text/markdown" in data:
+            return {"kind": "html", "html": markdown(_text(data["text/markdown"]), start=10_000)[0]}
+        if "image/png" in data:
+            return {"kind": "image", "data": re.sub(r"[^A-Za-z0-9+/=]", "", _text(data["image/png"]))}
+        if "text/plain" in data:
+            return {"kind": "text", "text": _text(data["text/plain"]), "stderr": False}
+        return None
+
+    def _result(self, result: dict[str, Any] | None) -> dict[str, Any] | None:
+        if not result:
+            return None
+        key = (result.get("run") or {}).get("key", "")
+        asked = [
+            {"question": e["question"], **self._q.get((key, e["statistic"]), {})} for e in result["evidence"]
+        ]
+        return {**result, "asked": [a for a in asked if "q" in a]}
+
+
+def markdown(source: str, *, start: int = 0) -> tuple[str, list[tuple[int, str, str]]]:
+    """Render Markdown with raw HTML off; return it with its headings as (level, anchor, text)."""
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(source)
+    headings = []
+    for token, inline in zip(tokens, tokens[1:], strict=False):
+        if token.type == "heading_open":
+            anchor = f"section-{start + len(headings) + 1}"
+            token.attrSet("id", anchor)
+            headings.append((int(token.tag[1]), anchor, inline.content))
+    return parser.renderer.render(tokens, parser.options, {}), headings
+
+
+def clean(text: str) -> str:
+    """Return HTML with nothing but tables, lists and emphasis: no script, style, link, image or handler."""
+    import nh3
+
+    return nh3.clean(
+        text,
+        tags=_TABLE_TAGS,
+        attributes={"th": {"colspan", "rowspan", "scope"}, "td": {"colspan", "rowspan"}},
+        link_rel=None,
+    )
+
+
+def _questions(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    return (facts.get("findings") or {}).get("questions", [])
+
+
+def _json(data: Any) -> str:
+    """JSON that can stand inside a script element: no ``<`` survives, so nothing can close or open one."""
+    return (
+        json.dumps(data, separators=(",", ":"))
+        .replace("<", "\\u003c")
+        .replace("\u2028", "\\u2028")
+        .replace("\u2029", "\\u2029")
+    )
+
+
+def _text(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else "".join(value)
+
+
+def _hash(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+@cache
+def _asset(name: str) -> str:
+    return files("workbench.report").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    # A script ends at the first closing tag that the parser sees, also inside a string.
+    return get_plotlyjs().replace("</script", "<\\/script")
+
+
+def escape(text: Any) -> str:
+    """Escape text for HTML."""
+    return html.escape(str(text))

@@ -1,0 +1,240 @@
+"""Run a notebook with parameters under papermill; write the page, the executed notebook and the manifest."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.core.digest import digest
+from workbench.core.errors import MissingError, ParameterError, StorageError, WorkbenchError, suggest
+from workbench.core.progress import tell
+from workbench.core.run import now, versions
+from workbench.core.storage import writing
+from workbench.report import manifest
+from workbench.report.page import render
+
+if TYPE_CHECKING:
+    import nbformat
+
+KERNEL = "python3"
+
+
+def report(
+    notebook: str | Path, parameters: Mapping[str, Any] | None = None, output: str | Path | None = None
+) -> Path:
+    """Run a notebook and write its report.
+
+    Parameters
+    ----------
+    notebook : a path, or the name of a notebook that the package ships (``atlas``).
+    parameters : values for the names in its ``parameters`` cell.
+    output : the page, ``.html``; ``reports/<name>.html`` without one. The executed notebook takes the same
+        name with ``.ipynb``; ``manifest.json`` lies beside them.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    MissingError
+        No such notebook; the ones that are shipped are listed.
+    ParameterError
+        A parameter that the notebook doesn't have.
+    StorageError
+        The output can't be written; found out before anything runs.
+    NotebookError
+        A cell failed. The notebook with the failure is kept as ``<name>.failed.ipynb``; a page and a manifest
+        from before are untouched.
+    """
+    import nbformat
+
+    path = find_notebook(notebook)
+    output = Path(output) if output else Path("reports") / f"{path.stem}.html"
+    if output.suffix != ".html":
+        raise ParameterError(
+            f"The report is written as .html; output={str(output)!r} ends in {output.suffix or 'nothing'!r}."
+        )
+    values = check_parameters(path, parameters or {})
+    _require_writable(output)
+    started, clock = now(), time.perf_counter()
+    executed = _execute(path, values, output)
+    facts = manifest.describe(
+        executed, notebook=path.name, notebook_digest=digest(path.read_text(encoding="utf-8")), parameters=values,
+        started=started, seconds=round(time.perf_counter() - clock, 2), versions=versions(),
+    )  # fmt: skip
+    tell("report: writing the page")
+    page = render(executed, facts)
+    with writing(output.with_suffix(".ipynb")) as temporary:
+        nbformat.write(executed, temporary)
+    manifest.write(output, facts)
+    with writing(output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return output
+
+
+class NotebookError(WorkbenchError, RuntimeError):
+    """A cell of a notebook failed."""
+
+    exit_code = 7
+
+
+def shipped() -> dict[str, Path]:
+    """Notebooks that come with the package (or stand in the checkout), by name."""
+    package = Path(__file__).parent.parent
+    folders = [package / "notebooks", package.parent / "notebooks"]
+    return {p.stem: p for folder in folders for p in sorted(folder.glob("*.ipynb"))}
+
+
+def find_notebook(notebook: str | Path) -> Path:
+    """Return the path of a notebook given as a path or as a shipped notebook's name."""
+    path = Path(notebook)
+    if path.is_file():
+        return path
+    known = shipped()
+    if str(notebook) in known:
+        return known[str(notebook)]
+    raise MissingError(
+        f"There is no notebook {str(notebook)!r}. Give a path, or the name of one that is shipped. {suggest(str(notebook), known)}"
+    )
+
+
+def check_parameters(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all parameters of a notebook with the given values in place; refuse names it doesn't have.
+
+    The parameters cell holds plain literals, so it is read, not run.
+    """
+    declared = declared_parameters(path)
+    for name in given:
+        if name not in declared:
+            raise ParameterError(f"{path.name} has no parameter {name!r}. {suggest(name, declared)}")
+    values = {**declared, **given}
+    for name, default in declared.items():
+        wrong = (
+            default is not None and values[name] is not None and not isinstance(values[name], type(default))
+        )
+        if wrong and not (isinstance(default, float) and isinstance(values[name], int)):
+            raise ParameterError(
+                f"{path.name}: {name}={values[name]!r} is a {type(values[name]).__name__}; it takes a "
+                f"{type(default).__name__} (default {default!r})."
+            )
+    return values
+
+
+def declared_parameters(path: Path) -> dict[str, Any]:
+    """Names and defaults in the cell tagged ``parameters``: assignments of literals, nothing else counts."""
+    import ast
+
+    cells = [c for c in _read(path).cells if "parameters" in c.metadata.get("tags", [])]
+    found: dict[str, Any] = {}
+    for statement in ast.parse(cells[0].source).body if cells else []:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            found[statement.targets[0].id] = ast.literal_eval(statement.value)
+    return found
+
+
+def _read(path: Path) -> nbformat.NotebookNode:
+    import nbformat
+
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception as e:
+        raise MissingError(f"{path} can't be read as a notebook ({type(e).__name__}: {e}).") from e
+
+
+def _require_writable(output: Path) -> None:
+    """Fail before minutes of work, not after."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output.parent):
+            pass
+    except OSError as e:
+        raise StorageError(
+            f"{output.parent} can't be written ({e.strerror}): give another folder with -o."
+        ) from e
+
+
+def _execute(path: Path, values: dict[str, Any], output: Path) -> nbformat.NotebookNode:
+    import nbformat
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    _register_engine()
+    with tempfile.TemporaryDirectory(prefix="workbench-report-") as scratch:
+        ran = Path(scratch) / f"{path.stem}.ipynb"
+        try:
+            papermill.execute_notebook(
+                str(path), str(ran), parameters=values, engine_name="workbench", kernel_name=KERNEL, language="python", progress_bar=False,
+                log_output=False, cwd=str(Path.cwd()),
+            )  # fmt: skip
+        except PapermillExecutionError as e:
+            kept = output.with_suffix(".failed.ipynb")
+            shutil.copyfile(ran, kept)
+            raise NotebookError(
+                f"{path.name} failed in code cell {e.exec_count}: {e.ename}: {e.evalue.rstrip('.')}. "
+                f"The notebook as far as it came is {kept}."
+            ) from None
+        return nbformat.read(ran, as_version=4)
+
+
+def _register_engine() -> None:
+    """papermill's own engine, telling which cell runs and using this very interpreter's kernel."""
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Engine(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
+            start, total = nb_man.cell_start, sum(c.cell_type == "code" for c in nb_man.nb.cells)
+            done = 0
+
+            def cell_start(cell: Any, cell_index: Any = None, **rest: Any) -> Any:
+                nonlocal done
+                if cell.cell_type == "code":
+                    tell(f"report: {_title(nb_man.nb.cells, cell)}", done, total)
+                    done += 1
+                return start(cell, cell_index, **rest)
+
+            nb_man.cell_start = cell_start
+            return super().execute_managed_notebook(
+                nb_man, kernel_name, kernel_manager_class=_manager_class(), **options
+            )
+
+    papermill_engines.register("workbench", Engine)
+
+
+def _manager_class() -> Any:
+    """A kernel manager whose ``python3`` is the interpreter that runs this report, installed kernelspec or not."""
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+
+    class Manager(AsyncKernelManager):
+        transport = (
+            "tcp" if sys.platform == "win32" else "ipc"
+        )  # no port that others on the machine could reach
+
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            return KernelSpec(
+                argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+                display_name="Python 3", language="python",
+            )  # fmt: skip
+
+    return Manager
+
+
+def _title(cells: list[Any], cell: Any) -> str:
+    """The nearest heading above a cell, which says what it does."""
+    title = "starting"
+    for c in cells:
+        if c.cell_type == "markdown":
+            heads = [line.lstrip("# ").strip() for line in c.source.splitlines() if line.startswith("#")]
+            title = heads[-1] if heads else title
+        if c is cell:
+            break
+    return title
