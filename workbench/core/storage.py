@@ -15,9 +15,9 @@ from workbench.core.errors import StorageError
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """Give a temporary file or (for a name that ends in ``/`` nothing differs) path beside ``path``.
+    """Give a temporary path beside ``path``, for a file or a folder that the block makes there.
 
-    What the block writes there takes ``path``'s place when the block ends without an error; otherwise
+    What the block writes takes ``path``'s place when the block ends without an error; otherwise
     it is removed and ``path`` stays as it was.
 
     Raises
@@ -52,7 +52,7 @@ def _flush(path: Path) -> None:
 def _storage_error(path: Path, error: OSError) -> OSError:
     if isinstance(error, StorageError):
         return error
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return StorageError(
             f"The disk is full: {path} was not written, and what was there before is untouched. Make room and run it again."
         )

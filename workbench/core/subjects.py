@@ -132,7 +132,7 @@ class Rowed(Subject):
         at = self.table.index.get_indexer(rows)
         if (at < 0).any():
             raise MissingError(
-                f"{self.name} has no row {rows[at < 0][0]!r}; ids run from {self.ids.min()} to {self.ids.max()}."
+                f"{self.name} has no row {rows[at < 0][0].item()!r}; ids run from {self.ids.min()} to {self.ids.max()}."
             )
         return at
 

@@ -1,0 +1,105 @@
+"""Caching and storage: the same run is answered once, and nothing half-written is ever read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from workbench.core import cache as results_cache
+from workbench.core.errors import FormatError, StorageError
+from workbench.core.registry import _numerics_digest
+from workbench.core.storage import writing
+
+FEW = {"n_null": 3, "n_boot": 3}
+
+
+def test_the_same_question_is_answered_from_the_cache(cache: Path) -> None:
+    cloud = wb.circle(n=50)
+    first = wb.pca(cloud, **FEW)
+    again = wb.pca(cloud, **FEW)
+    assert again.run == first.run  # the time it started too: nothing ran again
+    assert wb.pca(cloud, whiten=True, **FEW).run.key != first.run.key
+    assert wb.pca(wb.circle(n=50, random_state=1), **FEW).run.key != first.run.key
+    assert len(list((cache / "results").iterdir())) == 3
+
+
+def test_changed_code_is_not_answered_from_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud = wb.circle(n=50)
+    before = wb.pca(cloud, **FEW).run.key
+    monkeypatch.setattr("workbench.core.registry._numerics_digest", lambda: _numerics_digest() + b"changed")
+    monkeypatch.delitem(wb.pca.__dict__, "version")
+    assert wb.pca(cloud, **FEW).run.key != before
+
+
+def test_a_damaged_entry_is_computed_again(cache: Path) -> None:
+    cloud = wb.circle(n=50)
+    first = wb.pca(cloud, **FEW)
+    path = cache / "results" / first.run.key / "arrays.safetensors"
+    path.write_bytes(path.read_bytes()[:40])
+    assert (wb.pca(cloud, **FEW).values == first.values).all()
+    assert path.stat().st_size > 40
+
+
+def test_load_refuses_what_is_not_a_result(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text("{}")
+    with pytest.raises(FormatError, match="not a saved result"):
+        wb.load(tmp_path)
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("before")
+    with pytest.raises(ZeroDivisionError), writing(path) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_said_and_changes_nothing(tmp_path: Path) -> None:
+    code = (
+        "import resource, signal, sys, pathlib\n"
+        "from workbench.core.storage import writing\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "with writing(pathlib.Path(sys.argv[1])) as t: t.write_bytes(b'x' * 100_000)\n"
+    )
+    path = tmp_path / "out" / "big"
+    path.parent.mkdir()
+    path.write_text("before")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+    )
+    assert "StorageError: The disk is full" in done.stderr
+    assert path.read_text() == "before" and list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="Give a folder"):
+        wb.pca(wb.circle(n=50), **FEW).save(tmp_path / "file" / "result")
+
+
+def test_an_unwritable_cache_costs_speed_not_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "file"))
+    assert np.isfinite(wb.pca(wb.circle(n=50), **FEW).values).all()
+
+
+def test_prune_removes_what_was_used_longest_ago() -> None:
+    keys = [wb.pca(wb.circle(n=50, random_state=i), **FEW).run.key for i in range(3)]
+    for age, entry in zip((30, 20, 10), keys, strict=True):
+        path = results_cache.cache_dir() / "results" / entry
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - age))
+    sizes = {e.path.name: e.nbytes for e in results_cache.entries()}
+    gone = results_cache.prune(keep_bytes=sizes[keys[2]] + sizes[keys[1]])
+    assert [e.path.name for e in gone] == [keys[0]]
+    assert {e.path.name for e in results_cache.entries()} == set(keys[1:])
