@@ -1,4 +1,4 @@
-"""Imports point one way: core, numerics, the families, report, cli; widgets on top."""
+"""Imports point one way: core, numerics, the families, report, commands, cli; widgets on top."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FAMILIES = {"io", "capturing", "models", "sources", "analyses", "evidence", "edits"}
-RANK = {"core": 0, "numerics": 1, **dict.fromkeys(FAMILIES, 2), "report": 3, "cli": 4}
+RANK = {"core": 0, "numerics": 1, **dict.fromkeys(FAMILIES, 2), "report": 3, "commands": 4, "cli": 5}
 FILES = sorted((ROOT / "workbench").rglob("*.py"))
 
 

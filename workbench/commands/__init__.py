@@ -1,0 +1,1 @@
+"""The commands of ``workbench``, one module each; `workbench.cli` puts them together."""

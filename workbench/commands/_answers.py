@@ -1,0 +1,216 @@
+"""Answers on their way out: shown, written as JSON, kept in a folder."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from workbench.commands._console import bytes_words, say, say_json, say_table, time_words
+
+if TYPE_CHECKING:
+    from workbench.core.registry import Method
+    from workbench.core.results import Result
+
+CLOUD_SUFFIXES = (".npz", ".npy")
+KEPT = ("result.json", "arrays.safetensors", "table.csv", "figure.html")
+SHOWN_ROWS = 10
+TABULAR = (
+    "ranking",
+    "curve",
+    "spectrum",
+    "matrix",
+    "diagram",
+)  # kinds whose table says more than the evidence
+
+
+def options(method: Method) -> list[click.Option]:
+    """Where the answer goes; what is written depends on the verb."""
+    said = {
+        "analysis": ("DIR", f"Keep the answer in this folder: {', '.join(KEPT)}."),
+        "source": ("FILE", "Keep what is made: .npz with its table, .npy without."),
+        "edit": ("FILE", "The edited checkpoint, .safetensors."),
+    }
+    metavar, words = said[method.verb]
+    path = click.Path(path_type=Path)
+    return [
+        click.Option(["-o", "--out"], type=path, metavar=metavar, required=method.verb == "edit", help=words)
+    ]
+
+
+def require_folder(out: Path) -> None:
+    """Refuse a folder that can't be written, or that holds other things, before anything is computed.
+
+    Raises
+    ------
+    StorageError
+        An answer takes the folder's place, so that only an earlier answer may be there.
+    """
+    from workbench.core.errors import StorageError
+
+    _require_writable(out)
+    if out.is_dir() and (others := [p.name for p in out.iterdir() if p.name not in KEPT]):
+        raise StorageError(
+            f"{out} holds other things ({', '.join(sorted(others)[:3])}) and the answer would take its "
+            f"place: give a folder of its own, such as --out {out / 'answer'}."
+        )
+    if out.exists() and not out.is_dir():
+        raise StorageError(
+            f"{out} is a file, and the answer is a folder of several: give another name with --out."
+        )
+
+
+def require_file(out: Path, suffixes: tuple[str, ...]) -> None:
+    """Refuse a file that can't be written, or whose name says another format, before anything is computed."""
+    from workbench.core.errors import ParameterError, StorageError
+
+    if out.suffix not in suffixes:
+        raise ParameterError(
+            f"--out {out} ends in {out.suffix or 'nothing'!r}; this is written as {' or '.join(suffixes)}."
+        )
+    if out.is_dir():
+        raise StorageError(f"{out} is a folder: give the name of a file with --out.")
+    _require_writable(out)
+
+
+def _require_writable(out: Path) -> None:
+    from workbench.core.errors import StorageError
+
+    there = next(p for p in (out.absolute().parent, *out.absolute().parent.parents) if p.exists())
+    if not there.is_dir():
+        raise StorageError(
+            f"{out} can't be written: {there} is a file, not a folder. Give another place with --out."
+        )
+    try:
+        with tempfile.TemporaryDirectory(prefix=".workbench-", dir=there):
+            pass
+    except OSError as e:
+        raise StorageError(
+            f"{out} can't be written ({there}: {e.strerror}). Give another place with --out."
+        ) from None
+
+
+def save(result: Result, out: Path) -> None:
+    """Write a result, its table and its figure (one HTML file, plotly inside) to a folder, all or nothing."""
+    from workbench.core.storage import writing
+
+    with writing(out) as temporary:
+        result.save(temporary)
+        result.table().to_csv(temporary / "table.csv")
+        figure = result.figure()
+        figure.write_html(
+            temporary / "figure.html",
+            include_plotlyjs=True,
+            config={"responsive": True, "displaylogo": False},
+        )
+
+
+def show(result: Result, out: Path | None, *, as_json: bool) -> None:
+    """Say what was found: as sentences beside their questions, or as JSON."""
+    if as_json:
+        say_json(_facts(result, out))
+        return
+    seconds = f", {time_words(result.run.seconds)}" if result.run else ""
+    say(f"{result.title} ({result.kind}{seconds})")
+    if result.evidence:
+        say_table(["question", "answer"], ([e.question, e.sentence()] for e in result.evidence))
+    for sentence in filter(None, (result.outcome.advice, result.caveat)):
+        say(sentence)
+    if result.kind in TABULAR:
+        _show_rows(result)
+    say(
+        f"Kept in {out}: {', '.join(KEPT)}."
+        if out
+        else "--out DIR keeps the answer, its table and its figure."
+    )
+
+
+def _show_rows(result: Result) -> None:
+    table = result.table()
+    head = table.head(SHOWN_ROWS)
+    cells = (
+        [index, *map(_cell, row)] for index, row in zip(head.index, head.itertuples(index=False), strict=True)
+    )
+    say_table([str(table.index.name or ""), *map(str, table.columns)], cells)
+    if len(table) > len(head):
+        say(f"{len(head)} of {len(table):,} lines.")
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _facts(result: Result, out: Path | None) -> dict[str, Any]:
+    run = result.run
+    return {
+        "title": result.title,
+        "kind": result.kind,
+        "method": run.method if run else None,
+        "subject": run.subject if run else None,
+        "parameters": run.parameters if run else None,
+        "outcome": {"status": result.outcome.status, "advice": result.outcome.advice},
+        "caveat": result.caveat,
+        "evidence": [
+            {**e.to_json(), "p_value": e.p_value, "sentence": e.sentence()} for e in result.evidence
+        ],
+        "run": run.to_json() if run else None,
+        "out": out.absolute() if out else None,
+    }
+
+
+def show_subject(made: Any, out: Path | None, *, as_json: bool) -> None:
+    """Say what a source or an edit made."""
+    columns = list(map(str, made.table.columns)) if hasattr(made, "table") else []
+    if as_json:
+        said = {
+            "name": made.name,
+            "holds": made.holds,
+            "digest": made.digest,
+            "columns": columns,
+            "gives": made.gives,
+        }
+        say_json({**said, "out": out.absolute() if out else None})
+        return
+    say(f"{made.name}: {made.holds}" + (f"; columns {', '.join(columns)}" if columns else ""))
+    if out is not None:
+        say(f"Kept in {out} ({bytes_words(out.stat().st_size)}). Ask of it with: workbench run METHOD {out}")
+    else:
+        say("--out FILE keeps it.")
+
+
+def save_subject(made: Any, out: Path) -> None:
+    """Write rows, with the row table's columns beside them where the format has room.
+
+    Raises
+    ------
+    ViewError
+        What was made has no rows of numbers.
+    """
+    import numpy as np
+
+    from workbench.core.errors import ViewError
+    from workbench.core.storage import writing
+
+    if not hasattr(made, "values") or not hasattr(made, "table"):
+        raise ViewError(f"{made.name} is {made.holds}; only rows of numbers are written. Leave --out away.")
+    with writing(out) as temporary:
+        if out.suffix == ".npy":
+            np.save(temporary, made.values)
+        else:
+            columns = {str(c): made.table[c].to_numpy() for c in made.table.columns}
+            columns = {c: v.astype(str) if v.dtype.hasobject else v for c, v in columns.items()}
+            np.savez(temporary, **{"values": made.values, **columns})
+
+
+def save_checkpoint(changed: Any, out: Path) -> None:
+    """Write all tensors of a checkpoint, as float32 where they were floating point."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    from workbench.core.storage import writing
+
+    with writing(out) as temporary:
+        tensors = {name: np.ascontiguousarray(changed[name]) for name in changed}
+        save_file(tensors, temporary, metadata={"format": "pt"})

@@ -1,0 +1,180 @@
+"""From what is typed as SUBJECT to the subject that a method is asked about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from workbench.commands._console import clean
+
+if TYPE_CHECKING:
+    from workbench.core.registry import Method
+    from workbench.core.subjects import Subject
+
+# As in the atlas, so that its captures are found again.
+MAX_TEXTS, MAX_ROWS = 400, 1500
+
+
+def options(method: Method) -> list[click.Option]:
+    """The options that say what exactly of SUBJECT is asked about; which there are depends on the view."""
+    if method.verb != "analysis" or method.needs is None:
+        return []
+    needs = method.needs.__name__
+    places = {
+        "Points": "The last block without it.",
+        "Aligned": "A pattern; all blocks without it.",
+        "Matrix": "The tensor.",
+    }
+    found = []
+    if needs in places:
+        found.append(
+            click.Option(
+                ["--at"],
+                metavar="SITE",
+                help=f"Which part of a network, like encoder.layer.5. {places[needs]}",
+            )
+        )
+    if needs in ("Points", "Aligned"):
+        found += [
+            click.Option(
+                ["--corpus"],
+                metavar="NAME|FILE",
+                help="The texts that a network reads; the bundled ones without it.",
+            ),
+            click.Option(["--column"], metavar="NAME", help="The column of the corpus that holds the text."),
+            click.Option(
+                ["--max-texts"],
+                type=click.IntRange(min=1),
+                help=f"Texts that a network reads.  [default {MAX_TEXTS}]",
+            ),
+        ]  # fmt: skip
+    if needs != "Matrix":
+        found += [
+            click.Option(["--select"], metavar="QUERY", help="Only rows where this holds: 'position > 3'."),
+            click.Option(
+                ["--max-rows"], type=click.IntRange(min=1), metavar="INTEGER",
+                help=f"At most so many rows, drawn at random.  [default {MAX_ROWS} of a network's, else all]",
+            ),
+            click.Option(["--drop-nonfinite"], is_flag=True, help="Leave out rows with NaN or infinities."),
+        ]  # fmt: skip
+    return found
+
+
+def open_named(what: str, kind: str | None = None) -> Subject:
+    """Open a path or bundled name (as ``kind``), or make what the source of that name makes.
+
+    Raises
+    ------
+    MissingError
+        It is none of these.
+    """
+    from workbench.core.errors import MissingError, suggest
+    from workbench.core.registry import method as registered
+    from workbench.core.registry import methods, names
+
+    name = what.replace("-", "_")
+    if not Path(what).exists() and name in names() and (found := registered(name)).verb == "source":
+        return found()
+    from workbench.io import open as open_subject
+
+    try:
+        return open_subject(what, kind=kind)
+    except MissingError as e:
+        if Path(what).suffix or "/" in what:
+            raise
+        sources = [m.name for m in methods() if m.verb == "source"]
+        raise MissingError(f"{e} Nor is it a source. {suggest(what, sources)}") from None
+
+
+def prepare(
+    what: str, method: Method, *, at: str | None = None, corpus: str | None = None,
+    column: str | None = None, max_texts: int | None = None, max_rows: int | None = None,
+    select: str | None = None, drop_nonfinite: bool = False,
+) -> Subject:  # fmt: skip
+    """Open what was typed and narrow it to what a method is asked about.
+
+    Raises
+    ------
+    ParameterError
+        An option that this subject has no use for.
+    """
+    from workbench.core.subjects import Checkpoint
+
+    needs = method.needs.__name__ if method.needs else ""
+    subject = open_named(what, _kind(what, needs))
+    texts = {"corpus": corpus, "column": column, "max_texts": max_texts}
+    if isinstance(subject, Checkpoint) and needs in ("Points", "Aligned"):
+        subject = _captured(subject, at, {k: v for k, v in texts.items() if v is not None})
+        max_rows = max_rows or MAX_ROWS
+    else:
+        _refuse(subject, f"reads no text ({subject.holds})", texts)
+        subject = _at(subject, at)
+    if needs == "Points":
+        subject = _one_site(subject, at, method.name)
+    if select is not None:
+        subject = _having("select", subject)(select)
+    if drop_nonfinite:
+        subject = _having("drop_nonfinite", subject)()
+    if max_rows is not None:
+        subject = _having("sample", subject, "max_rows")(max_rows)
+    return subject
+
+
+def _kind(what: str, needs: str) -> str | None:
+    """As what a file is opened that could be several things: what the method asks for decides."""
+    suffix = Path(what).suffix.lower()
+    if needs == "Series" and suffix in (".npy", ".npz", ".csv", ".tsv", ".txt", ".parquet", ".jsonl"):
+        return "series"
+    return "points" if needs == "Points" and suffix == ".npz" else None
+
+
+def _captured(subject: Any, at: str | None, texts: dict[str, Any]) -> Subject:
+    from workbench.capturing import capture
+    from workbench.io import corpus
+
+    read = corpus(texts.pop("corpus", "default"), **{"max_texts": MAX_TEXTS, **texts})
+    return capture(subject, read, at=at or "auto")
+
+
+def _at(subject: Any, at: str | None) -> Subject:
+    if at is None:
+        return subject
+    _refuse(subject, f"has no sites ({subject.holds})", {} if hasattr(subject, "at") else {"at": at})
+    return subject.at(at)
+
+
+def _one_site(subject: Any, at: str | None, method: str) -> Subject:
+    """Choose the last of several sites if none was asked for, and say so."""
+    from workbench.core.errors import ParameterError
+
+    sites = getattr(subject, "sites", [])
+    if len(sites) < 2:
+        return subject
+    if at is not None:
+        raise ParameterError(
+            f"--at {at} means {len(sites)} sites and {method} is asked of one. Choose: {', '.join(sites)}."
+        )
+    click.echo(
+        clean(
+            f"Asked of {sites[-1]}, the last of {len(sites)} sites; --at chooses another: {', '.join(sites)}."
+        ),
+        err=True,
+    )
+    return subject.at(sites[-1])
+
+
+def _refuse(subject: Subject, why: str, given: dict[str, Any]) -> None:
+    from workbench.core.errors import ParameterError
+
+    wrong = [f"--{k.replace('_', '-')}" for k, v in given.items() if v is not None]
+    if wrong:
+        raise ParameterError(f"{subject.name} {why}: leave {' and '.join(wrong)} out.")
+
+
+def _having(verb: str, subject: Any, option: str = "") -> Any:
+    found = getattr(subject, verb, None)
+    if found is None:
+        _refuse(subject, f"has no rows to choose from ({subject.holds})", {option or verb: True})
+    return found

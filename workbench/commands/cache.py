@@ -1,0 +1,70 @@
+"""``workbench cache``: what is kept, and making room."""
+
+from __future__ import annotations
+
+import click
+
+from workbench.commands._console import (
+    SIZES,
+    TIMES,
+    Amount,
+    bytes_words,
+    say,
+    say_json,
+    say_table,
+    time_words,
+)
+
+
+@click.group("cache", short_help="Show or prune what was kept.")
+def cache() -> None:
+    """Show or prune what was kept: results, and activations that were captured.
+
+    Everything here can be computed again. The place is set by WORKBENCH_CACHE.
+    """
+
+
+@cache.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def list_entries(as_json: bool) -> None:
+    """Show what is kept, most recently used first."""
+    from workbench.core.cache import cache_dir, entries
+
+    found = entries()
+    if as_json:
+        said = [{"what": e.what, "bytes": e.nbytes, "unused_seconds": e.age, "path": e.path} for e in found]
+        say_json({"path": cache_dir(), "entries": said})
+        return
+    if found:
+        say_table(
+            ["what", "size", "unused for", "name"],
+            ([e.what, bytes_words(e.nbytes), time_words(e.age), e.path.name] for e in found),
+        )
+    say(f"{len(found)} kept, {bytes_words(sum(e.nbytes for e in found))}, in {cache_dir()}")
+
+
+@cache.command("prune")
+@click.option(
+    "--older-than",
+    type=Amount("span of time", TIMES, "30d or 12h"),
+    metavar="TIME",
+    help="Only what was unused for so long, like 30d.",
+)
+@click.option(
+    "--keep",
+    type=Amount("size", SIZES, "2GB or 500MB"),
+    metavar="SIZE",
+    help="Let the newest stay that fit in so much, like 2GB.",
+)
+@click.option("--all", "everything", is_flag=True, help="Remove everything.")
+def prune_entries(older_than: float | None, keep: float | None, everything: bool) -> None:
+    """Remove what was used longest ago.
+
+    With both --older-than and --keep, what is older goes only as far as it doesn't fit.
+    """
+    from workbench.core.cache import prune
+
+    if everything == (older_than is not None or keep is not None):
+        raise click.UsageError("Say what may go: --older-than 30d, --keep 2GB, both of them, or --all.")
+    gone = prune(older_than=older_than or 0.0, keep_bytes=int(keep or 0))
+    say(f"Removed {len(gone)}, {bytes_words(sum(e.nbytes for e in gone))}.")

@@ -1,0 +1,100 @@
+"""``workbench report`` and ``workbench lab``: notebooks, run to a page or opened."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from workbench.commands._console import clean, progress, say, say_json
+
+
+@click.command("report", short_help="Run a notebook into one HTML page.")
+@click.argument("notebook")
+@click.option(
+    "-p",
+    "--parameter",
+    "pairs",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Set a parameter of the notebook; repeat for more.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The page; reports/NOTEBOOK.html without it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON: the paths of what was written.")
+def report(notebook: str, pairs: tuple[tuple[str, str], ...], output: Path | None, as_json: bool) -> None:
+    """Run NOTEBOOK and write a page that works without a network, with the executed notebook beside it.
+
+    NOTEBOOK is a path, or the name of a notebook that comes with the workbench (atlas). A VALUE is a number,
+    True, False, None or a list as Python writes it; anything else is text.
+
+    \b
+    workbench report atlas
+    workbench report atlas -p network glassllm -o glassllm.html
+    """
+    from workbench.report import report as write_report
+
+    target = output if output is not None else Path("reports") / f"{Path(notebook).stem}.html"
+    with progress():
+        page = write_report(notebook, {name: literal(value) for name, value in pairs}, target)
+    if as_json:
+        say_json({"page": page.absolute()})
+    else:
+        say(f"Written: {page}")
+
+
+def literal(text: str) -> Any:
+    """Return the Python literal that ``text`` spells, or the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+@click.command(
+    "lab", short_help="Open JupyterLab on the notebooks.", context_settings={"ignore_unknown_options": True}
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def lab(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+    """Open JupyterLab on ./notebooks; ARGUMENTS go to JupyterLab, as in: workbench lab --no-browser.
+
+    Notebooks that come with the workbench and aren't there yet are copied there. A file that is there is
+    never overwritten.
+    """
+    folder = Path("notebooks")
+    for path in provide(folder):
+        click.echo(f"Copied {clean(path)}", err=True)
+    ctx.exit(subprocess.call([sys.executable, "-m", "jupyterlab", str(folder), *arguments]))
+
+
+def provide(folder: Path) -> list[Path]:
+    """Copy the workbench's own notebooks that ``folder`` lacks; return what was copied.
+
+    Raises
+    ------
+    StorageError
+        The folder can't be written.
+    """
+    from workbench.core.storage import writing
+    from workbench.report.running import shipped
+
+    copied = []
+    for notebook in shipped().values():
+        target = folder / notebook.name
+        if not target.exists():
+            with writing(target) as temporary:
+                shutil.copyfile(notebook, temporary)
+            copied.append(target)
+    return copied
