@@ -13,9 +13,6 @@ HOSTILE = "<script>window.hacked=1</script><img src=x onerror='window.hacked=1'>
 def notebook(path: Path, *sources: str, parameters: str = "n = 120") -> Path:
     """Write a notebook with a parameters cell; a source that starts with ``#`` and a space is Markdown."""
     cells = [new_code_cell(parameters, metadata={"tags": ["parameters"]})]
-    cells += [
-        new_markdown_cell(s) if s.startswith("# ") or s.startswith("## ") else new_code_cell(s)
-        for s in sources
-    ]
+    cells += [new_markdown_cell(s) if s.startswith(("# ", "## ")) else new_code_cell(s) for s in sources]
     nbformat.write(new_notebook(cells=cells), path)
     return path

@@ -47,10 +47,20 @@ if TYPE_CHECKING:
     from workbench.core.results import load as load
     from workbench.core.subjects import (
         Activations as Activations,
+    )
+    from workbench.core.subjects import (
         Checkpoint as Checkpoint,
+    )
+    from workbench.core.subjects import (
         Corpus as Corpus,
+    )
+    from workbench.core.subjects import (
         GraphSubject as GraphSubject,
+    )
+    from workbench.core.subjects import (
         PointCloud as PointCloud,
+    )
+    from workbench.core.subjects import (
         TimeSeries as TimeSeries,
     )
     from workbench.evidence import Findings as Findings

@@ -84,7 +84,7 @@ def test_a_number_is_not_a_string_nor_a_boolean_a_number() -> None:
 
 
 def test_unknown_names_get_a_suggestion() -> None:
-    with pytest.raises(ParameterError, match="no parameter 'counts'. Did you mean 'count'"):
+    with pytest.raises(ParameterError, match=r"no parameter .counts.\. Did you mean 'count'"):
         validate_all("example", DECLARED, {"counts": 3})
 
 

@@ -16,7 +16,16 @@ import numpy as np
 from workbench.core import theme
 from workbench.core.errors import MissingError, ParameterError
 from workbench.core.results import (
-    Curve, Diagram, Embedding, Estimate, GraphResult, MatrixResult, Partition, Ranking, Result, Spectrum,
+    Curve,
+    Diagram,
+    Embedding,
+    Estimate,
+    GraphResult,
+    MatrixResult,
+    Partition,
+    Ranking,
+    Result,
+    Spectrum,
 )  # fmt: skip
 from workbench.core.views import table_column
 
@@ -115,7 +124,7 @@ def _embedding(result: Embedding, *, color: Any = None, size: float | None = Non
                 hoverinfo="text",
                 showlegend=bool(label),
                 marker={"size": size, "opacity": 0.8, **marker},
-            )  # fmt: skip
+            )
         )
     axes = result.axes or tuple(f"axis {j + 1}" for j in range(k))
     if three:

@@ -91,7 +91,7 @@ class Parameter:
             spelled = {str(c): c for c in self.choices}
             return self.validate(spelled.get(text, text), method)
         try:
-            one = TypeAdapter(self.base)
+            one: TypeAdapter[Any] = TypeAdapter(self.base)
             if self.sequence:
                 return self.validate(tuple(one.validate_strings(t.strip()) for t in text.split(",")), method)
             return self.validate(one.validate_strings(text), method)

@@ -40,7 +40,7 @@ class Result:
     kind: ClassVar[str]
     title: str = ""
     evidence: tuple[Evidence, ...] = ()
-    outcome: Outcome = Outcome()
+    outcome: Outcome = field(default_factory=Outcome)
     caveat: str = ""
     run: Run | None = None
     space: str = ""
@@ -116,7 +116,7 @@ def load(path: str | Path) -> Result:
     path = Path(path)
     try:
         rest = json.loads((path / "result.json").read_text(encoding="utf-8"))
-        arrays = load_file(path / "arrays.safetensors")
+        arrays: dict[str, Any] = dict(load_file(path / "arrays.safetensors"))
         kind = KINDS[rest.pop("kind")]
         rest["evidence"] = tuple(Evidence.from_json(e) for e in rest["evidence"])
         rest["outcome"] = Outcome(**rest["outcome"])
@@ -170,7 +170,7 @@ class Embedding(Result):
     quality_name: str = ""
     axes: tuple[str, ...] = ()
 
-    def table(self) -> pd.DataFrame:  # noqa: D102
+    def table(self) -> pd.DataFrame:
         import pandas as pd
 
         names = self.axes or tuple(f"x{i}" for i in range(self.values.shape[1]))
@@ -210,7 +210,7 @@ class Partition(Result):
         """Row ids of a group."""
         return self.ids[self.labels == group]
 
-    def table(self) -> pd.DataFrame:  # noqa: D102
+    def table(self) -> pd.DataFrame:
         import pandas as pd
 
         names = [self.name_of(g) if g >= 0 else "" for g in self.labels]
@@ -246,7 +246,7 @@ class Diagram(Result):
             return self.cycle_ids
         return self.cycle_ids[self.cycle_starts[bar] : self.cycle_starts[bar + 1]]
 
-    def table(self) -> pd.DataFrame:  # noqa: D102
+    def table(self) -> pd.DataFrame:
         import pandas as pd
 
         out = pd.DataFrame(self.pairs, columns=["birth", "death", "dimension"]).astype({"dimension": int})
@@ -270,7 +270,7 @@ class Spectrum(Result):
     quantity: str = "value"
     index: str = "component"
 
-    def table(self) -> pd.DataFrame:  # noqa: D102
+    def table(self) -> pd.DataFrame:
         import pandas as pd
 
         out = pd.DataFrame(
@@ -293,7 +293,7 @@ class MatrixResult(Result):
     high: Float[np.ndarray, "r c"] = field(default_factory=lambda: np.empty((0, 0)))
     quantity: str = "value"
 
-    def table(self) -> pd.DataFrame:  # noqa: D102
+    def table(self) -> pd.DataFrame:
         import pandas as pd
 
         return pd.DataFrame(self.values, index=list(self.row_names), columns=list(self.column_names))
@@ -322,7 +322,7 @@ class Curve(Result):
     x_title: str = ""
     y_title: str = ""
 
-    def table(self) -> pd.DataFrame:  # noqa: D102
+    def table(self) -> pd.DataFrame:
         import pandas as pd
 
         index = pd.Index(list(self.x_names) or self.x, name=self.x_title or "x")
@@ -351,7 +351,7 @@ class Ranking(Result):
     ids: Int[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0, np.int64))
     quantity: str = "score"
 
-    def table(self) -> pd.DataFrame:  # noqa: D102
+    def table(self) -> pd.DataFrame:
         import pandas as pd
 
         out = pd.DataFrame({"name": list(self.names), self.quantity: self.scores})
@@ -384,7 +384,7 @@ class GraphResult(Result):
         """Row ids of a node."""
         return self.member_ids[self.member_starts[node] : self.member_starts[node + 1]]
 
-    def table(self) -> pd.DataFrame:  # noqa: D102
+    def table(self) -> pd.DataFrame:
         import pandas as pd
 
         degree = np.bincount(self.edges.ravel(), minlength=len(self.positions))
@@ -405,7 +405,7 @@ class Estimate(Result):
     ids: Int[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0, np.int64))
     names: tuple[str, ...] = ()
 
-    def table(self) -> pd.DataFrame:  # noqa: D102
+    def table(self) -> pd.DataFrame:
         import pandas as pd
 
         return pd.DataFrame(

@@ -20,9 +20,10 @@ from workbench.core.errors import DataError, MissingError, ViewError, suggest
 from workbench.core.patterns import matching
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     from jaxtyping import Float, Int
-    from typing_extensions import Self
 
 V = TypeVar("V", bound=views.View)
 Rows = "np.ndarray | list[int] | str"
@@ -174,11 +175,11 @@ class PointCloud(Rowed):
         self.values = values
 
     @cached_property
-    def digest(self) -> str:  # noqa: D102
+    def digest(self) -> str:
         return digest("points", self.values, self.ids, _table_digest(self.table))
 
     @property
-    def holds(self) -> str:  # noqa: D102
+    def holds(self) -> str:
         return f"{self.values.shape[0]:,} rows of {self.values.shape[1]:,} numbers"
 
     def _take(self, at: np.ndarray) -> PointCloud:
@@ -213,11 +214,11 @@ class TimeSeries(Rowed):
         self.values = values
 
     @cached_property
-    def digest(self) -> str:  # noqa: D102
+    def digest(self) -> str:
         return digest("series", self.values, self.ids, _table_digest(self.table))
 
     @property
-    def holds(self) -> str:  # noqa: D102
+    def holds(self) -> str:
         return f"a series of {self.values.shape[0]:,} steps in {self.values.shape[1]:,} channels"
 
     def _take(self, at: np.ndarray) -> TimeSeries:
@@ -267,16 +268,16 @@ class Activations(Rowed):
         return list(self._arrays)
 
     @cached_property
-    def digest(self) -> str:  # noqa: D102
-        content = self._content or digest(*[a for a in self._arrays.values()])
+    def digest(self) -> str:
+        content = self._content or digest(*self._arrays.values())
         return digest("activations", content, self.sites, None if self._rows is None else self.ids)
 
     @property
-    def space(self) -> str:  # noqa: D102
+    def space(self) -> str:
         return self._space or digest("rows of", self._content or self.digest)
 
     @property
-    def holds(self) -> str:  # noqa: D102
+    def holds(self) -> str:
         shown = ", ".join(self.sites[:3]) + (
             f" and {len(self.sites) - 3} more" if len(self.sites) > 3 else ""
         )
@@ -373,7 +374,7 @@ class Corpus(Rowed):
         self.origin = origin
 
     @cached_property
-    def digest(self) -> str:  # noqa: D102
+    def digest(self) -> str:
         return digest("corpus", self.ids, _table_digest(self.table))
 
     @property
@@ -382,7 +383,7 @@ class Corpus(Rowed):
         return [str(c) for c in self.table.columns if c != "text"]
 
     @property
-    def holds(self) -> str:  # noqa: D102
+    def holds(self) -> str:
         return f"{len(self):,} texts with {', '.join(self.labels) or 'no labels'}"
 
     def _take(self, at: np.ndarray) -> Corpus:
@@ -414,11 +415,11 @@ class GraphSubject(Rowed):
             raise DataError(f"{name}: {len(self.weights):,} weights for {len(edges):,} edges.")
 
     @cached_property
-    def digest(self) -> str:  # noqa: D102
+    def digest(self) -> str:
         return digest("graph", self.edges, self.weights, self.directed, self.ids)
 
     @property
-    def holds(self) -> str:  # noqa: D102
+    def holds(self) -> str:
         return f"a graph of {len(self):,} nodes and {len(self.edges):,} edges"
 
     def _take(self, at: np.ndarray) -> GraphSubject:
@@ -488,11 +489,11 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
         self._load = load
 
     @cached_property
-    def digest(self) -> str:  # noqa: D102
+    def digest(self) -> str:
         return self._content()
 
     @property
-    def holds(self) -> str:  # noqa: D102
+    def holds(self) -> str:
         count = sum(int(np.prod(t.shape)) for t in self.tensors.values())
         return f"a checkpoint of {len(self.tensors):,} tensors, {count:,} numbers"
 

@@ -79,7 +79,7 @@ def subsample_interval(
     """
     if draws == 0:
         return None
-    m = max(2, int(round(fraction * n)))
+    m = max(2, round(fraction * n))
     rng = np.random.default_rng([random_state, 0x737562])
     values = np.array([statistic(np.sort(rng.choice(n, m, replace=False))) for _ in range(draws)])
     scale = np.sqrt(m / max(n - m, 1))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.core.results import RESULT_MIME
 from workbench.evidence import FINDINGS_MIME
+import itertools
 
 if TYPE_CHECKING:
     import nbformat
@@ -141,8 +142,8 @@ def markdown(source: str, *, start: int = 0) -> tuple[str, list[tuple[int, str, 
 
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(source)
-    headings = []
-    for token, inline in zip(tokens, tokens[1:], strict=False):
+    headings: list[tuple[int, str, str]] = []
+    for token, inline in itertools.pairwise(tokens):
         if token.type == "heading_open":
             anchor = f"section-{start + len(headings) + 1}"
             token.attrSet("id", anchor)
