@@ -1,0 +1,226 @@
+"""A control panel for any registered method, made from its declaration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from widgets import _html
+from widgets._work import Work, explained
+from widgets.controls import WIDTH, Control
+from workbench.core.errors import Cancelled, ParameterError
+from workbench.core.registry import Method, method
+from workbench.core.results import Result
+from workbench.core.subjects import Activations, Checkpoint, Subject, as_subject
+
+if TYPE_CHECKING:
+    from workbench.core.views import View
+
+EXPORTED = "Open the notebook in JupyterLab to change the settings and run it."
+
+
+def panel(name: str | Method, subject: Any = None) -> Panel:
+    """Return a control panel for one method, asked of one subject.
+
+    Parameters
+    ----------
+    name : the method, or its name.
+    subject : what it is asked of: a subject, an array or a table; nothing for a source. Of activations at
+        several sites, or a checkpoint's weights, the panel lets one be chosen.
+
+    Raises
+    ------
+    MissingError
+        There is no such method.
+    ViewError
+        The subject can't give what the method needs.
+    """
+    return Panel(name if isinstance(name, Method) else method(name), subject)
+
+
+class Panel(_html.Static):
+    """Controls, Run and Cancel, progress, and the answer with its figure.
+
+    Attributes
+    ----------
+    method, subject : what is asked of what.
+    controls : parameter name to `Control`.
+    site : the dropdown of sites or tensors, where there are several to choose from.
+    results : every answer so far, the latest last.
+    error : the last run's exception, or None.
+    """
+
+    def __init__(self, asked: Method, subject: Any):
+        self.method = asked
+        self.subject = _checked(asked, subject)
+        self.results: list[Any] = []
+        self.error: BaseException | None = None
+        self.controls = {p.name: Control(p, asked.name) for p in asked.parameters.values()}
+        self.site = _sites(asked, self.subject)
+        self.work = Work()
+        self.run_button = ipywidgets.Button(description="Run", button_style="primary", tooltip=asked.summary)
+        self.run_button.on_click(lambda _: self.run())
+        self.history = ipywidgets.Dropdown(description="answer", layout={"display": "none"})
+        self.history.observe(self._look_back, "value")
+        self.message = ipywidgets.HTML()
+        self.shown = ipywidgets.VBox()
+        for control in self.controls.values():
+            control.on_change(self._check)
+        about = ipywidgets.HTML(_about(asked))
+        chosen = [self.site] if self.site is not None else []
+        super().__init__([
+            about, *chosen, *self.controls.values(), ipywidgets.HBox([self.run_button, self.work]),
+            self.message, self.history, self.shown,
+        ])  # fmt: skip
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the controls are set to.
+
+        Raises
+        ------
+        ParameterError
+            One of them isn't legal.
+        """
+        return {name: control.value for name, control in self.controls.items()}
+
+    @property
+    def result(self) -> Any:
+        """The latest answer, or None."""
+        return self.results[-1] if self.results else None
+
+    def run(self) -> None:
+        """Start the method with the present settings; returns at once."""
+        if self.work.running:
+            return
+        try:
+            values = self.values
+        except ParameterError as e:
+            self._say(e)
+            return
+        self.error = None
+        self.message.value = ""
+        self.run_button.disabled = True
+        subject = self._chosen()
+        arguments = [] if subject is None else [subject]
+        self.work.start(lambda: self.method(*arguments, **values), self._finished)
+
+    def cancel(self) -> None:
+        """Stop the running method at its next step."""
+        self.work.cancel()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing runs; return whether that is so."""
+        return self.work.wait(timeout)
+
+    def static_html(self) -> str:
+        """The settings as a table, and the answer if there is one."""
+        if isinstance(self.result, Result):
+            return _html.answer(self.result)
+        rows = [
+            (n, c.field.value if c.error else c.value, c.parameter.help) for n, c in self.controls.items()
+        ]
+        of = f" of {_html.text(self.subject.name)}" if self.subject is not None else ""
+        said = f"<p><b>{self.method.name}{of}</b>: {_html.text(self.method.summary)} {EXPORTED}</p>"
+        return said + _html.table(["parameter", "value", "what it does"], rows)
+
+    def static_result(self) -> Result | None:
+        """The latest answer."""
+        return self.result if isinstance(self.result, Result) else None
+
+    def _chosen(self) -> Subject | None:
+        return self.subject if self.site is None else self.subject.at(self.site.value)
+
+    def _check(self) -> None:
+        self.run_button.disabled = self.work.running or any(c.error for c in self.controls.values())
+
+    def _finished(self, outcome: Any) -> None:
+        if isinstance(outcome, BaseException):
+            self.error = outcome
+            self._say(outcome)
+        else:
+            self.results.append(outcome)
+            k = len(self.results)
+            self.history.options = [
+                *self.history.options,
+                (f"{k}: {_difference(self.method, outcome)}", k - 1),
+            ]
+            self.history.layout.display = "" if k > 1 else "none"
+            if self.history.value == k - 1:
+                self._show(outcome)
+            else:
+                self.history.value = k - 1
+        self.run_button.disabled = any(c.error for c in self.controls.values())
+
+    def _look_back(self, change: Any) -> None:
+        if change["new"] is not None:
+            self._show(self.results[change["new"]])
+
+    def _show(self, outcome: Any) -> None:
+        before = self.shown.children
+        if isinstance(outcome, Result):
+            import plotly.graph_objects as go
+
+            parts = [go.FigureWidget(outcome.figure()), ipywidgets.HTML(_html.answer(outcome))]
+        else:
+            parts = [ipywidgets.HTML(f"<p>{_html.text(outcome.name)}: {_html.text(outcome.holds)}</p>")]
+        self.shown.children = parts
+        for widget in before:
+            widget.close()
+
+    def _say(self, error: BaseException) -> None:
+        self.message.value = _html.status(explained(error), wrong=not isinstance(error, Cancelled))
+
+
+def _checked(asked: Method, subject: Any) -> Any:
+    """The subject, or a refusal now rather than when the method is run."""
+    if asked.needs is None:
+        if subject is not None:
+            raise ParameterError(f"{asked.name} is a source: it makes a subject and is asked of none.")
+        return None
+    subject = as_subject(subject)
+    if asked.needs is not Checkpoint and asked.needs.__name__ not in subject.gives:
+        subject.view(_view(asked))
+    return subject
+
+
+def _view(asked: Method) -> type[View]:
+    from workbench.core.views import View
+
+    assert asked.needs is not None
+    assert issubclass(asked.needs, View)
+    return asked.needs
+
+
+def _sites(asked: Method, subject: Any) -> ipywidgets.Dropdown | None:
+    """What to choose from, where the method is asked of one part of a subject that has several."""
+    needs = getattr(asked.needs, "__name__", "")
+    if needs == "Points" and isinstance(subject, Activations) and len(subject.sites) > 1:
+        names = subject.sites
+    elif needs == "Matrix" and isinstance(subject, Checkpoint):
+        names = [n for n, t in subject.tensors.items() if len(t.shape) == 2]
+    else:
+        return None
+    return ipywidgets.Dropdown(
+        options=names, value=names[-1], description="at", style={"description_width": "10em"}, layout=WIDTH
+    )
+
+
+def _about(asked: Method) -> str:
+    rows = [(p.name, p.legal, p.help) for p in asked.parameters.values()]
+    reference = f"<p>{_html.text(asked.reference)}</p>" if asked.reference else ""
+    settings = _html.table(["parameter", "it takes", "what it does"], rows)
+    return (
+        f"<b>{asked.name}</b>: {_html.text(asked.summary)}"
+        f"<details><summary>What the settings mean</summary>{settings}{reference}</details>"
+    )
+
+
+def _difference(asked: Method, outcome: Any) -> str:
+    """The settings of an answer that aren't the defaults."""
+    run = getattr(outcome, "run", None)
+    given = run.parameters if run is not None else {}
+    told = [f"{n}={v!r}" for n, v in given.items() if v != asked.parameters[n].default]
+    where = [run.subject] if run is not None else []
+    return ", ".join(where + told) or "as declared"
