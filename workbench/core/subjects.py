@@ -541,7 +541,9 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
                 f"{self.name} holds weights without an architecture that is known here. Build your torch.nn.Module, "
                 f"load the weights into it and pass the module to workbench.capture."
             )
-        return self._load()
+        network = self._load()
+        network.name = self.name
+        return network
 
     def _as_matrix(self) -> views.Matrix:
         if len(self.tensors) != 1:
@@ -588,7 +590,7 @@ class EditedCheckpoint(Checkpoint):
     def _load_edited(self) -> Any:
         network = self.base.network()
         network.replace(self.change)
-        network.name, network.digest = self.name, self.digest
+        network.digest = self.digest
         return network
 
     def undo(self) -> Checkpoint:
