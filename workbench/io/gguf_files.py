@@ -1,0 +1,230 @@
+"""GGUF: metadata and tensors, usually quantized in blocks, as llama.cpp writes them.
+
+The header is walked here and the numbers are made by the gguf package. Its own reader believes every
+count that a file gives (a lying one runs until memory ends) and builds some arrays for each of the
+100,000 entries of a tokenizer, which takes seconds.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from workbench.core.errors import FormatError
+from workbench.core.subjects import TensorInfo
+from workbench.io.files import (
+    Weights,
+    broken,
+    is_shape,
+    mapped,
+    need,
+    plain,
+    shown,
+    size_of,
+    unreadable,
+    widened,
+)
+from workbench.io.floats import CODED, decode
+
+_VERSIONS = (2, 3)
+# Type of a metadata value to its struct format.
+_FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_STRING, _ARRAY = 8, 9
+_MAX_RANK = 4  # ggml's GGML_MAX_DIMS
+_MAX_DEPTH = 4  # of arrays in arrays
+_KEPT_ITEMS = 64  # a longer array (a vocabulary) doesn't belong into a configuration
+_PLAIN = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "I8": "i1", "I16": "<i2", "I32": "<i4", "I64": "<i8"}
+
+
+class _DamageError(Exception):
+    """What is wrong in the header, in words."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    nbytes: int
+
+
+def read_gguf(path: Path) -> Weights:
+    """Read a file's header; ``config`` has its metadata, but for long arrays such as the vocabulary.
+
+    Raises
+    ------
+    FormatError
+        The file is truncated, contradicts itself, or is of a version or byte order that isn't read.
+    MissingError
+        The package gguf isn't installed.
+    """
+    size = size_of(path)
+    gguf = need("gguf", f"Reading {path.name} (GGUF)")
+    try:
+        with path.open("rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            config, entries, at = _walk(_Cursor(data, size), gguf)
+        entries = _placed(entries, at, size)
+    except _DamageError as e:
+        raise broken(path, "GGUF", str(e)) from None
+    except OSError as e:
+        raise unreadable(path, e) from None
+    tensors = {
+        n: TensorInfo(n, e.shape, e.dtype, e.nbytes, path.name, _noise(e.dtype)) for n, e in entries.items()
+    }
+    return Weights(tensors, lambda name: _tensor(path, name, entries[name], gguf), (path,), config)
+
+
+def _tensor(path: Path, name: str, entry: _Entry, gguf: ModuleType) -> np.ndarray:
+    if entry.dtype in _PLAIN:
+        return widened(mapped(path, _PLAIN[entry.dtype], entry.offset, entry.shape))
+    if entry.dtype in CODED:
+        return decode(mapped(path, CODED[entry.dtype], entry.offset, entry.shape), entry.dtype)
+    if 0 in entry.shape:
+        return np.empty(entry.shape, np.float32)
+    kind = gguf.GGMLQuantizationType[entry.dtype]
+    per_block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+    rows = (*entry.shape[:-1], entry.shape[-1] // per_block * block_bytes)
+    blocks = mapped(path, "u1", entry.offset, rows)
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # a scale may be infinite; the methods tell
+            return gguf.quants.dequantize(blocks, kind).reshape(entry.shape)
+    except NotImplementedError:
+        raise FormatError(
+            f"{path}: {name} is stored as {entry.dtype}, which the gguf package can't turn into numbers. "
+            f"Requantize the file to Q8_0 or F16 with llama.cpp's llama-quantize."
+        ) from None
+
+
+def _noise(dtype: str) -> str:
+    bits = re.match(r"(?:I?Q|TQ|MXFP|NVFP)(\d)", dtype)
+    return f"{bits[1]}-bit blocks: values carry quantization noise" if bits else ""
+
+
+class _Cursor:
+    """Reads forward through a file; whatever would lie beyond its end is damage."""
+
+    def __init__(self, data: mmap.mmap, size: int):
+        self.data, self.size, self.at = data, size, 0
+
+    def skip(self, n: int) -> int:
+        """Step over ``n`` bytes and return where they began."""
+        start = self.at
+        if n > self.size - start:
+            cause = f"{n:,} bytes are announced at byte {start:,} and the file ends at {self.size:,}"
+            raise _DamageError(f"{cause} (truncated?)")
+        self.at += n
+        return start
+
+    def number(self, code: str) -> Any:
+        return struct.unpack_from("<" + code, self.data, self.skip(struct.calcsize("<" + code)))[0]
+
+    def text(self) -> str:
+        n = self.number("Q")
+        start = self.skip(n)
+        try:
+            return self.data[start : start + n].decode()
+        except UnicodeDecodeError:
+            raise _DamageError(f"text before byte {self.at:,} isn't UTF-8") from None
+
+
+def _walk(c: _Cursor, gguf: ModuleType) -> tuple[dict[str, Any], dict[str, _Entry], int]:
+    """Metadata, tensors with offsets that count from the data section, and where that section begins."""
+    if c.size < 24 or c.data[:4] != b"GGUF":
+        raise _DamageError("it doesn't begin as a GGUF file does")
+    c.skip(4)
+    version = c.number("I")
+    if version not in _VERSIONS:
+        swapped = int.from_bytes(version.to_bytes(4, "little"), "big") in _VERSIONS
+        if swapped:
+            raise _DamageError("it is big-endian, which gguf-convert-endian converts")
+        raise _DamageError(f"its version is {version}; versions 2 and 3 are read")
+    n_tensors, n_fields = c.number("Q"), c.number("Q")
+    config: dict[str, Any] = {}
+    seen: set[str] = set()
+    for _ in range(n_fields):
+        key = c.text()
+        if key in seen or not plain(key):
+            cause = "stands twice" if key in seen else "is not plain text"
+            raise _DamageError(f"the key {shown(key)} {cause}")
+        seen.add(key)
+        value = _value(c, c.number("I"), 0)
+        if value is not None:
+            config[key] = value
+    entries: dict[str, _Entry] = {}
+    for _ in range(n_tensors):
+        name = c.text()
+        if name in entries or not plain(name):
+            cause = "stands twice" if name in entries else "is not plain text"
+            raise _DamageError(f"the tensor name {shown(name)} {cause}")
+        entries[name] = _entry(c, name, gguf)
+    alignment = config.get("general.alignment", 32)
+    if type(alignment) is not int or alignment <= 0 or alignment & (alignment - 1):
+        raise _DamageError(f"its alignment is {shown(alignment)}, not a power of two")
+    return config, entries, -(-c.at // alignment) * alignment
+
+
+def _value(c: _Cursor, kind: int, depth: int) -> Any:
+    """A value, or None for an array too long to keep; the cursor ends behind it either way."""
+    if kind in _FORMATS:
+        return c.number(_FORMATS[kind])
+    if kind == _STRING:
+        return c.text()
+    if kind != _ARRAY or depth == _MAX_DEPTH:
+        raise _DamageError(f"a value before byte {c.at:,} has the unknown type {kind}")
+    item, n = c.number("I"), c.number("Q")
+    if n <= _KEPT_ITEMS:
+        return [_value(c, item, depth + 1) for _ in range(n)]
+    if item in _FORMATS:
+        c.skip(n * struct.calcsize("<" + _FORMATS[item]))
+    elif item == _STRING:
+        for _ in range(n):
+            c.skip(c.number("Q"))
+    else:
+        for _ in range(n):
+            _value(c, item, depth + 1)
+    return None
+
+
+def _entry(c: _Cursor, name: str, gguf: ModuleType) -> _Entry:
+    rank = c.number("I")
+    if rank > _MAX_RANK:
+        raise _DamageError(f"tensor {shown(name)} claims {rank} dimensions; at most {_MAX_RANK} are possible")
+    shape = tuple(c.number("Q") for _ in range(rank))[::-1]  # the file counts the fastest dimension first
+    code, offset = c.number("I"), c.number("Q")
+    try:
+        kind = gguf.GGMLQuantizationType(code)
+    except ValueError:
+        raise _DamageError(
+            f"tensor {shown(name)} has the type number {code}, which this version of gguf doesn't know"
+        ) from None
+    per_block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+    if not is_shape(shape):
+        raise _DamageError(f"tensor {shown(name)} has the shape {shape}, which is none")
+    if per_block > 1 and (not shape or shape[-1] % per_block):
+        raise _DamageError(
+            f"tensor {shown(name)} of shape {shape} can't be cut into {kind.name} blocks of {per_block}"
+        )
+    return _Entry(kind.name, shape, offset, math.prod(shape) // per_block * block_bytes)
+
+
+def _placed(entries: dict[str, _Entry], data_at: int, size: int) -> dict[str, _Entry]:
+    """The entries with offsets from the file's beginning; each within the file, none over another."""
+    end = 0
+    for name, e in sorted(entries.items(), key=lambda item: (item[1].offset, item[1].nbytes)):
+        if e.offset < end:
+            raise _DamageError(f"tensor {shown(name)} overlaps the one before it")
+        end = e.offset + e.nbytes
+        if end > size - data_at:
+            ends = f"ends at byte {data_at + end:,} and the file at {size:,}"
+            raise _DamageError(f"tensor {shown(name)} {ends} (truncated?)")
+    if not entries:
+        raise _DamageError("it holds no tensor")
+    return {n: _Entry(e.dtype, e.shape, data_at + e.offset, e.nbytes) for n, e in entries.items()}

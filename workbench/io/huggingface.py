@@ -1,0 +1,154 @@
+"""Folders in Hugging Face's layout: one file of weights or an index of shards, and a configuration."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from workbench.core.errors import FormatError, MissingError
+from workbench.core.subjects import Checkpoint, TensorInfo
+from workbench.io.files import (
+    Weights,
+    broken,
+    checkpoint,
+    in_folder,
+    listed,
+    plain,
+    read_json,
+    shown,
+    unreadable,
+)
+from workbench.io.gguf_files import read_gguf
+from workbench.io.safetensors_files import read_safetensors
+from workbench.io.torch_files import read_torch
+
+INDEX_ENDS = (".safetensors.index.json", ".bin.index.json")
+_FIRST = (
+    "model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors", "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)  # fmt: skip
+_ENDS = (".safetensors.index.json", ".safetensors", ".gguf", ".bin.index.json", ".bin", ".pth", ".pt")
+_SHARD = re.compile(r"-\d{3,}-of-\d{3,}\.")
+# Beside the weights, these decide what the network answers.
+_BESIDE = (
+    "config.json", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
+    "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model",
+    "sentencepiece.bpe.model",
+)  # fmt: skip
+
+
+def open_directory(folder: Path, name: str, *, weights: Path | None = None) -> Checkpoint:
+    """Open a folder as a checkpoint; with a ``config.json`` it can become a callable network.
+
+    Parameters
+    ----------
+    weights : the file of weights or index to use; None finds it.
+
+    Raises
+    ------
+    FormatError
+        Nothing in the folder can be opened, several things can, or what can is damaged.
+    MissingError
+        A shard that the index names isn't there.
+    """
+    weights = weights or find_weights(folder)
+    found = _read(weights)
+    beside = [folder / n for n in _BESIDE if (folder / n).is_file()]
+    config = next((read_json(f, "a configuration") for f in beside if f.name.endswith("config.json")), {})
+    found = Weights(found.tensors, found.read, found.files, {**found.config, **config})
+    return checkpoint(
+        found, name, folder, beside=beside,
+        load=(lambda content: _network(folder, content)) if folder / "config.json" in beside else None,
+    )  # fmt: skip
+
+
+def find_weights(folder: Path) -> Path:
+    """Return the file that holds a folder's weights, or the index that names its shards."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as e:
+        raise unreadable(folder, e) from None
+    names = [p.name for p in entries if p.is_file()]
+    for name in _FIRST:
+        if name in names:
+            return folder / name
+    for end in _ENDS:
+        found = [n for n in names if n.endswith(end)]
+        if len(found) == 1 and not _SHARD.search(found[0]):
+            return folder / found[0]
+        if found:
+            raise _which(folder, found)
+    there = [p.name + ("/" if p.is_dir() else "") for p in entries]
+    raise FormatError(
+        f"{folder} holds no weights that are read (model.safetensors, model.safetensors.index.json, "
+        f"pytorch_model.bin, one .gguf or .pth). It holds {listed(there, 12) or 'nothing'}. Open what you mean "
+        f"by its own path."
+    )
+
+
+def _which(folder: Path, found: list[str]) -> FormatError:
+    if _SHARD.search(found[0]):
+        return FormatError(
+            f"{folder} holds shards ({listed(found)}) without the index that says which tensor is where. Download "
+            f"model.safetensors.index.json beside them, or open one shard by its path."
+        )
+    return FormatError(f"{folder} holds several files of weights ({listed(found)}). Open one by its path.")
+
+
+def _read(weights: Path) -> Weights:
+    if weights.name.endswith(INDEX_ENDS):
+        return read_index(weights)
+    if weights.suffix == ".safetensors":
+        return read_safetensors(weights)
+    return read_gguf(weights) if weights.suffix == ".gguf" else read_torch(weights)
+
+
+def read_index(index: Path) -> Weights:
+    """Read what an index names, from the headers of its shards.
+
+    Raises
+    ------
+    FormatError
+        The index is damaged, names a file outside its folder, or a tensor that its shard doesn't have.
+    MissingError
+        Shards aren't there.
+    """
+    where = read_json(index, "a shard index").get("weight_map")
+    if not isinstance(where, dict) or not where:
+        raise broken(index, "a shard index", "it has no weight_map that names tensors")
+    for tensor, shard in where.items():
+        if not isinstance(shard, str) or not in_folder(shard) or not plain(tensor):
+            cause = f"it puts tensor {shown(tensor)} in {shown(shard)}, which is no plain name of a file beside it"
+            raise broken(index, "a shard index", cause, "Don't use it before you know why.")
+    names = sorted(set(where.values()))
+    _check_present(index, names)
+    shards = {n: _read_shard(index.parent / n) for n in names}
+    tensors: dict[str, TensorInfo] = {}
+    for tensor, shard in where.items():
+        if tensor not in shards[shard].tensors:
+            cause = f"it puts tensor {shown(tensor)} in {shard}, which doesn't hold it"
+            advice = "Index and shards come from different checkpoints: download them together."
+            raise broken(index, "a shard index", cause, advice)
+        tensors[tensor] = shards[shard].tensors[tensor]
+    files = tuple(f for s in shards.values() for f in s.files)
+    return Weights(tensors, lambda name: shards[where[name]].read(name), files)
+
+
+def _read_shard(path: Path) -> Weights:
+    return read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
+
+
+def _check_present(index: Path, names: list[str]) -> None:
+    gone = [n for n in names if not (index.parent / n).is_file()]
+    if gone:
+        raise MissingError(
+            f"{index} names {len(names)} shards, of which {len(gone)} can't be found: {listed(gone)}. Download what "
+            f"is missing into {index.parent}."
+        )
+
+
+def _network(folder: Path, content: str) -> Any:
+    from workbench.io.networks import from_directory
+
+    return from_directory(folder, content)

@@ -1,0 +1,175 @@
+"""`open`: from a path or a name to the right subject."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast, get_args
+
+import numpy as np
+
+from workbench.core.errors import MissingError, ParameterError, suggest
+from workbench.core.subjects import PointCloud, Subject, TimeSeries
+from workbench.io.arrays import as_rows, has_texts, named_weights, read_npy, read_npz
+from workbench.io.files import Weights, checkpoint, missing, real_numbers, shown, status
+from workbench.io.gguf_files import read_gguf
+from workbench.io.hub import HUB_ID, fetch
+from workbench.io.huggingface import open_directory
+from workbench.io.safetensors_files import read_safetensors
+from workbench.io.sniffing import ENDINGS, Format, format_of
+from workbench.io.tables import points, read_table, series, time_column
+from workbench.io.torch_files import read_torch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["points", "series", "checkpoint", "corpus"]
+_FITS: dict[Format, tuple[Kind, ...]] = {
+    "safetensors": ("checkpoint",), "index": ("checkpoint",), "gguf": ("checkpoint",),
+    "torch": ("checkpoint",),
+    "npz": ("checkpoint", "points", "series"), "npy": ("points", "series"),
+    "parquet": ("points", "series", "corpus"), "csv": ("points", "series", "corpus"),
+    "jsonl": ("corpus", "points", "series"), "txt": ("corpus", "points", "series"),
+}  # fmt: skip
+_WEIGHTS: dict[Format, Callable[[Path], Weights]] = {
+    "safetensors": read_safetensors, "gguf": read_gguf, "torch": read_torch,
+}  # fmt: skip
+
+
+def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None = None) -> Subject:
+    """Open a checkpoint, cloud, series or corpus.
+
+    Parameters
+    ----------
+    what : the name of a bundled network (``"minilm"``); a folder in Hugging Face's layout, or its shard
+        index; a file of weights (safetensors, GGUF, ``torch.save``), arrays (npz, npy), a table (parquet,
+        csv) or texts; or a model of the hub (``"owner/model"``), when the network is there. A file that is
+        called as a bundled network is meant by ``./name``. What a file is is seen from its first bytes
+        rather than its ending.
+    name : what to call it; its file name without one.
+    kind : ``points``, ``series``, ``checkpoint`` or ``corpus``, where a file could be several. By default an
+        npz of one array is points and of several a checkpoint; a table is points, or a series if its first
+        column holds dates; lines of text are a corpus.
+
+    Returns
+    -------
+    Subject
+        A `Checkpoint`, `PointCloud`, `TimeSeries` or `Corpus`.
+
+    Raises
+    ------
+    MissingError
+        Nothing is there, it may not be read, or a package is needed.
+    FormatError
+        The file is damaged, contradicts itself, or is of a kind that isn't read.
+    ParameterError
+        There is no such ``kind``, or the file can't be opened as it.
+    """
+    if kind is not None and kind not in get_args(Kind):
+        legal = ", ".join(map(repr, get_args(Kind)))
+        raise ParameterError(f"open: kind={kind!r} is not legal. It takes one of {legal}, or None.")
+    if not isinstance(what, str | PathLike) or not isinstance(os.fspath(what), str) or not os.fspath(what):
+        raise ParameterError(f"open takes a path or a name, not {shown(what)} ({type(what).__name__}).")
+    asked = cast("Kind | None", kind)
+    if isinstance(what, str):
+        from workbench.io.bundled import BUNDLED, open_bundled
+
+        if what in BUNDLED:
+            _require(asked, ("checkpoint",), f"The bundled network {what}")
+            found = copy.copy(open_bundled(what))
+            found.name = name or found.name
+            return found
+    path = _path(what)
+    there = status(path)
+    if there == "directory":
+        _require(asked, ("checkpoint",), f"The folder {path}")
+        return open_directory(path, name or path.resolve().name)
+    if there == "file":
+        return _file(path, name, asked)
+    return _absent(os.fspath(what), path, name, asked)
+
+
+def _path(what: str | PathLike[str]) -> Path:
+    try:
+        return Path(what).expanduser()
+    except RuntimeError as e:  # ~somebody
+        raise MissingError(f"{shown(what)} can't be resolved: {e}") from None
+
+
+def _require(kind: Kind | None, legal: tuple[Kind, ...], said: str) -> None:
+    if kind is not None and kind not in legal:
+        choices = ", ".join(map(repr, legal))
+        raise ParameterError(f"{said} can't be opened with kind={kind!r}. It can be: {choices}.")
+
+
+def _absent(what: str, path: Path, name: str | None, kind: Kind | None) -> Subject:
+    """What isn't on this machine: a model of the hub, or a mistake."""
+    from workbench.io.bundled import BUNDLED
+
+    looks_like_file = path.suffix.lower() in ENDINGS or status(path.parent) != ""
+    if HUB_ID.fullmatch(what) and not looks_like_file:
+        _require(kind, ("checkpoint",), f"The hub's {what}")
+        return open_directory(fetch(what), name or what)
+    if path.name != what:
+        raise missing(path)
+    near = suggest(what, [*BUNDLED, *_names_here()])
+    raise MissingError(
+        f"{shown(what)} is neither a file or folder here nor a bundled network ({', '.join(sorted(BUNDLED))}). "
+        + (
+            near
+            if near.startswith("Did")
+            else "Give a path, a bundled name, or owner/model for one from the hub."
+        )
+    )
+
+
+def _names_here() -> list[str]:
+    try:
+        return [p.name for p in Path().iterdir()]
+    except OSError:
+        return []  # only suggestions are lost
+
+
+def _file(path: Path, name: str | None, kind: Kind | None) -> Subject:
+    found = format_of(path)
+    _require(kind, _FITS[found], f"{path} ({found})")
+    if found == "index":
+        return open_directory(path.parent, name or path.resolve().parent.name, weights=path)
+    name = name or path.stem
+    if found in _WEIGHTS:
+        return checkpoint(_WEIGHTS[found](path), name, path)
+    if found == "npy":
+        return _rows(real_numbers(read_npy(path), path), None, name, kind)
+    if found == "npz":
+        return _npz(path, name, kind)
+    return _table(path, found, name, kind)
+
+
+def _rows(values: np.ndarray, table: pd.DataFrame | None, name: str, kind: Kind | None) -> Subject:
+    return (TimeSeries if kind == "series" else PointCloud)(values, name=name, table=table)
+
+
+def _npz(path: Path, name: str, kind: Kind | None) -> Subject:
+    archive = read_npz(path)
+    one_array = len(archive.tensors) == 1
+    if kind == "checkpoint" or (kind is None and not one_array and not has_texts(archive)):
+        return checkpoint(named_weights(archive, path), name, path)
+    import pandas as pd
+
+    values, labels = as_rows(archive, path)
+    return _rows(real_numbers(values, path), pd.DataFrame(labels, index=range(len(values))), name, kind)
+
+
+def _table(path: Path, found: Format, name: str, kind: Kind | None) -> Subject:
+    if kind == "corpus" or (kind is None and found in ("jsonl", "txt")):
+        from workbench.io.corpus import corpus
+
+        return corpus(path, name=name)
+    table = read_table(path, "csv" if found == "txt" else found)
+    if kind is None:
+        times = time_column(table)
+        kind = "series" if times is not None and times.is_unique else "points"
+    return series(table, path, name) if kind == "series" else points(table, path, name)
