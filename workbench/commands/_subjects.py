@@ -49,6 +49,14 @@ def options(method: Method) -> list[click.Option]:
                 type=click.IntRange(min=1),
                 help=f"Texts that a network reads.  [default {MAX_TEXTS}]",
             ),
+            click.Option(
+                ["--capture-rows"], type=click.Choice(["position", "sample"]),
+                help="Whether a row is a token, or a text averaged over its tokens.  [default position]",
+            ),
+            click.Option(
+                ["--capture-max-length"], type=click.IntRange(min=4), metavar="INTEGER",
+                help="Tokens of a text that are read.  [default 64]",
+            ),
         ]  # fmt: skip
     if needs != "Matrix":
         found += [
@@ -63,18 +71,21 @@ def options(method: Method) -> list[click.Option]:
 
 
 def open_named(what: str, kind: str | None = None) -> Subject:
-    """Open a path or bundled name (as ``kind``), or make what the source of that name makes.
+    """Open a path, captured store or bundled name (as ``kind``), or make what the source of that name makes.
 
     Raises
     ------
     MissingError
         It is none of these.
     """
+    from workbench.capturing.store import MANIFEST, TABLE, open_store
     from workbench.core.errors import MissingError, suggest
     from workbench.core.registry import method as registered
     from workbench.core.registry import methods, names
 
     name = what.replace("-", "_")
+    if (Path(what) / TABLE).is_file() and (Path(what) / MANIFEST).is_file():
+        return open_store(what)
     if not Path(what).exists() and name in names() and (found := registered(name)).verb == "source":
         return found()
     from workbench.io import open as open_subject
@@ -91,6 +102,7 @@ def open_named(what: str, kind: str | None = None) -> Subject:
 def prepare(
     what: str, method: Method, *, at: str | None = None, corpus: str | None = None,
     column: str | None = None, max_texts: int | None = None, max_rows: int | None = None,
+    capture_rows: str | None = None, capture_max_length: int | None = None,
     select: str | None = None, drop_nonfinite: bool = False,
 ) -> Subject:  # fmt: skip
     """Open what was typed and narrow it to what a method is asked about.
@@ -104,12 +116,15 @@ def prepare(
 
     needs = method.needs.__name__ if method.needs else ""
     subject = open_named(what, _kind(what, needs))
-    texts = {"corpus": corpus, "column": column, "max_texts": max_texts}
+    read = {
+        "corpus": corpus, "column": column, "max_texts": max_texts,
+        "capture_rows": capture_rows, "capture_max_length": capture_max_length,
+    }  # fmt: skip
     if isinstance(subject, Checkpoint) and needs in ("Points", "Aligned"):
-        subject = _captured(subject, at, {k: v for k, v in texts.items() if v is not None})
+        subject = _captured(subject, at, {k: v for k, v in read.items() if v is not None})
         max_rows = max_rows or MAX_ROWS
     else:
-        _refuse(subject, f"reads no text ({subject.holds})", texts)
+        _refuse(subject, f"reads no text ({subject.holds})", read)
         subject = _at(subject, at)
     if needs == "Points":
         subject = _one_site(subject, at, method.name)
@@ -130,12 +145,14 @@ def _kind(what: str, needs: str) -> str | None:
     return "points" if needs == "Points" and suffix == ".npz" else None
 
 
-def _captured(subject: Any, at: str | None, texts: dict[str, Any]) -> Subject:
+def _captured(subject: Any, at: str | None, given: dict[str, Any]) -> Subject:
+    """What a network computes on texts, at the named sites or at all its blocks."""
     from workbench.capturing import capture
     from workbench.io import corpus
 
-    read = corpus(texts.pop("corpus", "default"), **{"max_texts": MAX_TEXTS, **texts})
-    return capture(subject, read, at=at or "auto")
+    how = {k.removeprefix("capture_"): given.pop(k) for k in list(given) if k.startswith("capture_")}
+    texts = corpus(given.pop("corpus", "default"), **{"max_texts": MAX_TEXTS, **given})
+    return capture(subject, texts, at=at, **how)
 
 
 def _at(subject: Any, at: str | None) -> Subject:
