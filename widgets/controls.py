@@ -114,7 +114,7 @@ def _real(p: Parameter) -> Any:
         return ipywidgets.FloatText(next((v for v in p.endpoints() if v is not None), 0.0), layout=WIDTH)
     step = (p.high - p.low) / SLIDER_STEPS
     return ipywidgets.FloatSlider(
-        p.low, min=p.low, max=p.high, step=step, readout_format=".4~g", continuous_update=False, layout=WIDTH
+        p.low, min=p.low, max=p.high, step=step, readout_format=".4g", continuous_update=False, layout=WIDTH
     )
 
 

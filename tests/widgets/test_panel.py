@@ -1,0 +1,217 @@
+"""Panels: set, run, cancelled and looked back on, as a person would, with no front end."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+import widgets
+import workbench as wb
+from workbench.core import views
+from workbench.core.errors import Cancelled, MissingError, ParameterError, ViewError
+from workbench.core.registry import Method, methods
+from workbench.core.subjects import Subject, TensorInfo
+
+WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
+HOSTILE = "<script>window.hacked=1</script>"
+
+
+def few(panel: widgets.Panel) -> widgets.Panel:
+    """Set the controls' draws low."""
+    for name in ("n_null", "n_boot"):
+        if name in panel.controls:
+            panel.controls[name].field.value = 9
+    return panel
+
+
+def layers() -> wb.Activations:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"kind": np.repeat(["a", "b"], 20), "text": HOSTILE})
+    sites = {f"layer.{i}": rng.standard_normal((40, 5)).astype(np.float32) for i in range(3)}
+    return wb.Activations(sites, table, name=f"layers {HOSTILE}")
+
+
+def weights() -> wb.Checkpoint:
+    tensors = {
+        n: TensorInfo(n, s, "F32", 4 * int(np.prod(s)))
+        for n, s in {"w": (6, 4), "b": (4,), "v": (4, 3)}.items()
+    }
+    values = {
+        n: np.random.default_rng(1).standard_normal(t.shape).astype(np.float32) for n, t in tensors.items()
+    }
+    return wb.Checkpoint(tensors, values.__getitem__, name="toy", content=lambda: "toy")
+
+
+def subject(method: Method) -> Subject | None:
+    if method.needs is None:
+        return None
+    if method.needs is views.Series:
+        return wb.TimeSeries(np.sin(np.arange(80.0)), name="wave")
+    if method.needs is views.Graph:
+        return wb.GraphSubject(np.array([[0, 1], [1, 2], [2, 0], [2, 3]]), 4, name="graph")
+    if method.needs in (views.Points, views.Aligned):
+        return layers()
+    return weights()
+
+
+@pytest.mark.parametrize("method", methods(), ids=lambda m: m.name)
+def test_every_method_has_a_panel_whose_values_it_takes(method: Method) -> None:
+    panel = widgets.panel(method, subject(method))
+    assert list(panel.controls) == list(method.parameters)
+    assert panel.values == {n: p.default for n, p in method.parameters.items()}
+    assert not panel.run_button.disabled
+    said = panel.static_html()
+    for name in method.parameters:
+        assert f"<td>{name}</td>" in said
+    assert HOSTILE not in said
+
+
+def test_a_panel_asks_what_the_controls_say_and_shows_the_answer() -> None:
+    cloud = wb.circle(n=60, dimensions=4)
+    panel = few(widgets.panel("pca", cloud))
+    panel.controls["n_components"].value = 3
+    panel.controls["whiten"].field.value = True
+    panel.run_button.click()
+    assert panel.wait(60)
+    asked = wb.pca(cloud, n_components=3, whiten=True, n_null=9, n_boot=9)
+    np.testing.assert_array_equal(panel.result.values, asked.values)
+    figure, said = panel.shown.children
+    assert isinstance(figure, go.FigureWidget)
+    assert len(figure.data) == len(asked.figure().data)
+    assert "Do 3 components explain more" in said.value
+    assert panel.work.layout.visibility == "hidden"
+    assert not panel.run_button.disabled
+
+
+def test_the_kernel_stays_free_and_cancel_takes_effect_within_a_second() -> None:
+    panel = widgets.panel("pca", wb.circle(n=400, dimensions=60))
+    panel.controls["n_null"].value = 9999
+    panel.controls["n_boot"].value = 0
+    began = time.monotonic()
+    panel.run()
+    assert time.monotonic() - began < 1, "run waits"
+    until = time.monotonic() + 30
+    while "null" not in panel.work.label.value and time.monotonic() < until:
+        time.sleep(0.02)
+    assert "of 9,999" in panel.work.label.value
+    assert panel.run_button.disabled
+    panel.work.cancel_button.click()
+    assert panel.wait(1)
+    assert isinstance(panel.error, Cancelled)
+    assert panel.results == []
+    assert 'role="status"' in panel.message.value
+    panel.controls["n_null"].value = 9
+    panel.run()
+    assert panel.wait(60)
+    assert len(panel.results) == 1
+    assert panel.message.value == ""
+
+
+def test_panels_take_turns_and_a_waiting_one_can_be_cancelled() -> None:
+    first, second = (widgets.panel("pca", wb.circle(n=300, dimensions=50)) for _ in range(2))
+    first.controls["n_null"].value = 9999
+    first.run()
+    second.run()
+    until = time.monotonic() + 10
+    while "waiting" not in second.work.label.value and time.monotonic() < until:
+        time.sleep(0.02)
+    assert "waiting" in second.work.label.value
+    second.cancel()
+    assert second.wait(1)
+    assert first.work.running
+    first.cancel()
+    assert first.wait(2)
+
+
+def test_a_panel_that_is_run_twice_looks_back() -> None:
+    panel = few(widgets.panel("pca", wb.circle(n=40)))
+    for k in (1, 2):
+        panel.controls["n_components"].value = k
+        panel.run()
+        assert panel.wait(60)
+    assert [len(r.axes) for r in panel.results] == [1, 2]
+    assert panel.history.value == 1
+    assert panel.history.layout.display != "none"
+    assert "n_components=1" in panel.history.options[0][0]
+    panel.history.value = 0
+    assert "Do 1 components" in panel.shown.children[1].value
+
+
+def test_an_illegal_value_stops_the_panel_from_running() -> None:
+    panel = widgets.panel("circle")
+    assert panel.controls["noise"].parameter.high == 10
+    panel.controls["noise"].field.value = 11.0
+    assert panel.run_button.disabled
+    panel.run()
+    assert not panel.work.running
+    assert "a number from 0 to 10" in panel.message.value
+    panel.controls["noise"].field.value = 0.0
+    assert not panel.run_button.disabled
+
+
+def test_a_refusal_is_shown_as_text() -> None:
+    cloud = wb.PointCloud(np.ones((5, 2)), name=HOSTILE)
+    panel = few(widgets.panel("pca", cloud))
+    panel.run()
+    assert panel.wait(60)
+    assert isinstance(panel.error, wb.WorkbenchError)
+    assert 'role="alert"' in panel.message.value
+    assert "no direction of variance" in panel.message.value
+    assert "<script" not in panel.message.value
+
+
+def test_of_several_sites_one_is_chosen() -> None:
+    acts = layers()
+    panel = few(widgets.panel("pca", acts))
+    assert panel.site is not None
+    assert panel.site.value == "layer.2"
+    panel.site.value = "layer.0"
+    panel.run()
+    assert panel.wait(60)
+    np.testing.assert_array_equal(panel.result.values, wb.pca(acts.at("layer.0"), n_null=9, n_boot=9).values)
+    assert widgets.panel("pca", acts.at("layer.1")).site is None
+
+
+def test_a_source_makes_its_subject() -> None:
+    panel = widgets.panel("circle")
+    panel.controls["n"].value = 30
+    panel.run()
+    assert panel.wait(60)
+    assert len(panel.result) == 30
+    assert "30 rows of 2 numbers" in panel.shown.children[0].value
+    with pytest.raises(ParameterError, match="source"):
+        widgets.panel("circle", wb.circle())
+
+
+def test_a_subject_that_cannot_give_the_view_is_refused_at_once() -> None:
+    with pytest.raises(ViewError, match="rows of numbers"):
+        widgets.panel("pca", weights())
+    with pytest.raises(MissingError, match="'pca'"):
+        widgets.panel("pcaa", wb.circle())
+
+
+def test_without_a_kernel_a_panel_shows_its_settings_and_then_its_answer() -> None:
+    panel = few(widgets.panel("pca", wb.circle(n=40)))
+    before = panel._repr_mimebundle_()
+    assert before[WIDGET_MIME]["model_id"]
+    assert "<td>n_components</td><td>2</td>" in before["text/html"]
+    assert "application/vnd.plotly.v1+json" not in before
+    panel.run()
+    assert panel.wait(60)
+    after = panel._repr_mimebundle_()
+    assert "variance explained" in after["text/html"]
+    assert after["application/vnd.plotly.v1+json"]["data"]
+    json.dumps(after)
+
+
+def test_no_thread_is_left_behind() -> None:
+    panel = few(widgets.panel("pca", wb.circle(n=40)))
+    panel.run()
+    assert panel.wait(60)
+    assert not [t for t in threading.enumerate() if t is panel.work._thread]
