@@ -50,11 +50,14 @@ format: $(VENV)/.ready ## mend what ruff can mend
 # Two stamps, so that a change in pyproject.toml doesn't look at 150 packages again. A stamp is
 # written last: an interrupted installation goes on where it stopped.
 $(VENV)/.locked: requirements.lock requirements-nodeps.lock
-	@python='$(PYTHON)'; if [ -z "$$python" ]; then \
-		echo 'workbench needs Python 3.11 or newer, and none of python3.11, python3.12, python3 is one: install it, or name it with make PYTHON=/path/to/python3.11' >&2; exit 1; fi; \
-	if ! "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
-		echo "workbench needs Python 3.11 or newer, and $$python is $$("$$python" --version 2>&1): name another with make PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
-	if ! $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	@python='$(PYTHON)'; needs='workbench needs Python 3.11 or newer, and'; remedy='make PYTHON=/path/to/python3.11'; \
+	if [ -z "$$python" ]; then \
+		echo "$$needs none of python3.11, python3.12 and python3 is one: install it, or name it with $$remedy" >&2; exit 1; \
+	elif ! command -v "$$python" >/dev/null; then \
+		echo "$$needs there is no $$python: name another with $$remedy" >&2; exit 1; \
+	elif ! "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		echo "$$needs $$python is $$("$$python" --version 2>&1): name another with $$remedy" >&2; exit 1; \
+	elif ! $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 		"$$python" -m venv --clear $(VENV); fi
 	@echo 'Installing about 150 packages (2 GB) into $(VENV): this happens once and takes some minutes.'
 	$(PIP) install --no-compile -r requirements.lock
