@@ -1,0 +1,140 @@
+"""Texts with labels: the default corpus, a user's files, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import workbench as wb
+from workbench.core.errors import DataError, FormatError, MissingError, ParameterError
+from workbench.core.subjects import Corpus
+
+
+def test_the_default_is_real_text_with_labels() -> None:
+    texts = wb.corpus()
+    assert isinstance(texts, Corpus)
+    assert len(texts) == 2400
+    assert texts.labels == ["topic", "kind", "word", "depth"]
+    assert texts.table["topic"].value_counts().to_dict() == dict.fromkeys(
+        ["animal", "artifact", "body", "event", "food", "location", "person", "plant"], 300
+    )
+    assert not texts.table["text"].duplicated().any()
+    assert texts.table["text"].str.split().str.len().between(12, 60).all()
+    diet = texts.table[texts.table["word"] == "soft diet"].iloc[0]
+    assert diet["text"].startswith("a diet that does not require chewing")
+    assert (diet["topic"], diet["kind"]) == ("food", "diet")
+
+
+def test_the_default_goes_with_its_licence_and_is_small() -> None:
+    data = resources.files("workbench.io") / "data"
+    assert "Permission to use, copy, modify and distribute" in (data / "LICENSE-WordNet.txt").read_text()
+    assert "WordNet 3.0" in (data / "ORIGIN.md").read_text()
+    assert "WordNet 3.0" in wb.corpus().origin
+    assert sum(len((data / n).read_bytes()) for n in ("definitions.parquet", "imagenet_classes.txt")) < 500_000
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet", "jsonl"])
+def test_a_table_gives_the_chosen_column_and_the_others_as_labels(tmp_path, ending: str) -> None:
+    table = pd.DataFrame(
+        {"mood": ["calm", "cross"], "body": ["The sea is still.", "Who ate my, er, <b>cake</b>?"], "year": [1990, 2001]}
+    )
+    path = tmp_path / f"notes.{ending}"
+    if ending == "parquet":
+        table.to_parquet(path)
+    elif ending == "jsonl":
+        table.to_json(path, orient="records", lines=True)
+    else:
+        table.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
+    texts = wb.corpus(path, column="body")
+    assert texts.name == "notes"
+    assert texts.table["text"].tolist() == table["body"].tolist()
+    assert texts.labels == ["mood", "year"]
+    assert texts.table["year"].tolist() == [1990, 2001]
+    assert wb.corpus(path, column="body", labels="year").labels == ["year"]
+    assert wb.corpus(path, column="body", labels=["year", "mood"]).labels == ["year", "mood"]
+
+
+def test_plain_text_gives_a_text_a_paragraph(tmp_path) -> None:
+    path = tmp_path / "poem.txt"
+    path.write_text("\ufeffOne line\n  goes on.\n\n \t \nA second, with ünïcode 日本.\n\n", encoding="utf-8")
+    texts = wb.corpus(path)
+    assert texts.table["text"].tolist() == ["One line goes on.", "A second, with ünïcode 日本."]
+    assert texts.labels == []
+
+
+def test_lines_without_text_are_left_out_and_the_others_keep_their_numbers(tmp_path) -> None:
+    path = tmp_path / "gaps.csv"
+    path.write_text('text,label\nfirst,a\n,b\n"  ",c\nlast,\n')
+    texts = wb.corpus(path)
+    assert texts.ids.tolist() == [0, 3]
+    assert texts.table["label"].tolist() == ["a", ""]
+
+
+def test_texts_and_labels_of_any_kind_can_be_kept(tmp_path) -> None:
+    path = tmp_path / "odd.jsonl"
+    odd = [{"text": "nul \x00 <script>", "tag": {"a": [1]}}, {"text": 12.5, "tag": None}, {"text": "😀", "tag": "b"}]
+    path.write_text("".join(json.dumps(o) + "\n" for o in odd))
+    texts = wb.corpus(path)
+    assert texts.table["text"].tolist() == ["nul \x00 <script>", "12.5", "😀"]
+    assert texts.table["tag"].tolist() == ["{'a': [1]}", "", "b"]
+    texts.table.to_parquet(tmp_path / "again.parquet")
+
+
+def test_a_draw_is_balanced_over_the_first_label_and_repeats(tmp_path) -> None:
+    path = tmp_path / "uneven.csv"
+    label = ["rare"] * 4 + ["common"] * 90 + ["some"] * 30
+    pd.DataFrame({"text": [f"text {i}" for i in range(124)], "label": label}).to_csv(path, index=False)
+    drawn = wb.corpus(path, max_texts=40)
+    assert drawn.table["label"].value_counts().to_dict() == {"common": 18, "some": 18, "rare": 4}
+    assert (np.diff(drawn.ids) > 0).all()
+    assert drawn.table["text"].tolist() == [f"text {i}" for i in drawn.ids]
+    assert wb.corpus(path, max_texts=40).ids.tolist() == drawn.ids.tolist()
+    assert wb.corpus(path, max_texts=40, random_state=1).ids.tolist() != drawn.ids.tolist()
+    assert len(wb.corpus(path, max_texts=1000)) == 124
+    assert drawn.space == wb.corpus(path).space  # ids mean the same texts
+
+
+def test_a_draw_without_labels_is_a_plain_sample(tmp_path) -> None:
+    path = tmp_path / "lines.txt"
+    path.write_text("\n\n".join(f"line {i}" for i in range(50)))
+    assert len(set(wb.corpus(path, max_texts=20).ids)) == 20
+
+
+def refusals(tmp_path):
+    def made(name: str, content: bytes):
+        (tmp_path / name).write_bytes(content)
+        return tmp_path / name
+
+    return [
+        (made("empty.txt", b"\n \n\n\t\n"), {}, DataError, "is empty"),
+        (made("nothing.csv", b""), {}, FormatError, "empty"),
+        (made("header.csv", b"text,label\n"), {}, FormatError, "no row"),
+        (made("blank.csv", b"text,label\n,a\n,b\n"), {}, DataError, "none of its 2 lines has a text"),
+        (made("other.csv", b"body,label\nhello,a\n"), {}, MissingError, "body, label"),
+        (made("label.csv", b"text,label\nhello,a\n"), {"labels": ["labl"]}, MissingError, "Did you mean 'label'"),
+        (made("latin.csv", "text\ncafé\n".encode("latin1")), {}, FormatError, "iconv"),
+        (made("latin.txt", "café".encode("latin1")), {}, FormatError, "0xe9 at 3 is not UTF-8"),
+        (made("broken.jsonl", b'{"text": "a"}\n{"text": '), {}, FormatError, "broken.jsonl"),
+        (made("half.jsonl", rb'{"text": "half a character: \udc3d"}' + b"\n"), {}, FormatError, "half.jsonl"),
+        (made("cut.parquet", b"PAR1 and then nothing PAR1"), {}, FormatError, "cut.parquet"),
+        (made("numbers.npy", b"\x93NUMPY\x01\x00"), {}, FormatError, "holds no texts"),
+        (tmp_path / "absent.csv", {}, MissingError, "does not exist"),
+        ("defualt", {}, MissingError, "A corpus is 'default' or a file"),
+    ]
+
+
+@pytest.mark.parametrize("case", range(14))
+def test_refusals_say_what_to_do(tmp_path, case: int) -> None:
+    what, keywords, error, said = refusals(tmp_path)[case]
+    with pytest.raises(error, match=said):
+        wb.corpus(what, **keywords)
+
+
+@pytest.mark.parametrize("max_texts", [0, -1, 2.5, "10", True])
+def test_an_illegal_number_of_texts_is_refused(max_texts) -> None:
+    with pytest.raises(ParameterError, match="at least 1"):
+        wb.corpus(max_texts=max_texts)
