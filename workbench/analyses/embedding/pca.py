@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from annotated_types import Interval
@@ -14,10 +14,13 @@ from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.core.results import Embedding
 from workbench.core.views import Points
-from workbench.numerics.resampling import bootstrap_interval, null_draws, shuffle_columns
+from workbench.numerics.controls import control
+from workbench.numerics.resampling import bootstrap_interval, shuffle_columns
 
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA
+
+CONTROL_ROWS = 1000
 
 
 def estimator(n_components: int, whiten: bool, svd_solver: str, random_state: int) -> PCA:
@@ -41,12 +44,14 @@ def pca(
 
     The statistic is the share of variance that the kept components explain. Its null shuffles every
     column on its own, which keeps each column's variance and destroys what they share (Horn's parallel
-    analysis); its interval resamples rows.
+    analysis); its interval resamples rows and keeps the directions, since those that are refitted to
+    repeated rows explain too much.
 
     Returns
     -------
     Embedding
         ``values`` (n, n_components) float32; each component's sign makes its largest loading positive.
+        ``quality`` is the share of a row's squared distance from the mean that the components keep.
 
     Raises
     ------
@@ -68,30 +73,42 @@ def pca(
         raise DataError(f"All {n:,} rows of {points.name} are equal: there is no direction of variance.")
     fitted = estimator(n_components, whiten, svd_solver, random_state)
     values = fitted.fit_transform(x)
-    signs = np.sign(np.take_along_axis(fitted.components_, np.abs(fitted.components_).argmax(1)[:, None], 1))[:, 0]
-    shares = fitted.explained_variance_ratio_
+    loadings = fitted.components_
+    signs = np.sign(loadings[np.arange(n_components), np.abs(loadings).argmax(axis=1)])
+    centred = x - x.mean(axis=0, dtype=np.float64)
+    kept, whole = np.square(centred @ loadings.T).sum(axis=1), np.square(centred).sum(axis=1)
+    value = explained(x, n_components)
+    null = control(
+        x, lambda rows: np.array([explained(rows, n_components)]), np.array([value]), shuffle_columns,
+        rows=CONTROL_ROWS, n_null=n_null, random_state=random_state, what="pca: null",
+    )  # fmt: skip
     evidence = Evidence(
         question=f"Do {n_components} components explain more variance than columns that share nothing?",
         statistic=f"variance explained by {n_components} components",
-        value=shares.sum(),
+        value=value,
         n=n,
-        interval=bootstrap_interval(lambda i: explained(x[i], n_components), n, n_boot, random_state),
-        interval_method="bootstrap over rows",
-        null="columns shuffled",
-        null_values=tuple(
-            null_draws(lambda rng: explained(shuffle_columns(x, rng), n_components), n_null, random_state, "pca: null")
-        ),
+        interval=bootstrap_interval(lambda i: kept[i].sum() / (whole[i].sum() or 1), n, n_boot, random_state),
+        interval_method="bootstrap over rows, directions kept",
+        null=f"columns shuffled{null.words}",
+        null_values=tuple(null.draws[:, 0]),
     )
+    shares = fitted.explained_variance_ratio_
     return Embedding(
         values=(values * signs).astype(np.float32),
         ids=points.ids,
+        quality=np.divide(kept, whole, out=np.ones(n), where=whole > 0).clip(0, 1).astype(np.float32),
+        quality_name="share of the row kept",
         axes=tuple(f"PC{i + 1} ({s:.1%})" for i, s in enumerate(shares)),
         evidence=(evidence,),
     )
 
 
 def explained(x: np.ndarray, k: int) -> float:
-    """Share of the total variance along the ``k`` leading directions."""
-    centred = x - x.mean(axis=0)
+    """Share of the total variance along the ``k`` leading directions, to nine decimals so that ties tie."""
+    from scipy.linalg import eigh
+
+    centred = x - x.mean(axis=0, dtype=np.float64)
     gram = centred.T @ centred if x.shape[0] >= x.shape[1] else centred @ centred.T
-    return float(np.linalg.eigvalsh(gram)[-k:].sum() / max(np.trace(gram), np.finfo(float).tiny))
+    size = len(gram)
+    leading = eigh(gram, eigvals_only=True, subset_by_index=[size - k, size - 1])
+    return round(float(leading.sum() / np.trace(gram)), 9)

@@ -1,0 +1,175 @@
+"""What every layout is asked: are rows that lie together in it near in the data, and would noise do as well?"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.core.errors import DataError
+from workbench.core.evidence import Evidence, Outcome
+from workbench.core.progress import tell
+from workbench.core.results import Embedding
+from workbench.core.views import Points
+from workbench.numerics.preservation import trustworthiness
+from workbench.numerics.resampling import bootstrap_interval, percentile_interval, shuffle_columns
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from workbench.numerics.neighbours import Metric
+
+Fit = Callable[[np.ndarray], tuple[np.ndarray, Outcome]]
+NEIGHBOURS = 10  # one number for all methods, so that their layouts compare
+ROW_BY_ROW = 5000  # rows; up to here every row gets its own trustworthiness
+ASKED = 2000  # rows asked about beyond that
+CONTROL_ROWS = 500
+ONE_SHUFFLE = (
+    "The comparison with shuffled columns rests on one shuffled layout: its interval covers the choice of rows, "
+    "not the method's own randomness."
+)
+
+
+def lay_out(
+    points: Points,
+    fit: Fit,
+    *,
+    axis: str,
+    metric: Metric,
+    control_rows: int,
+    n_null: int,
+    n_boot: int,
+    random_state: int,
+) -> Embedding:
+    """Lay rows out and measure how far the layout can be trusted.
+
+    The evidence is the layout's trustworthiness against its rows permuted, and how far it exceeds that of the
+    same method's layout of shuffled columns.
+
+    Parameters
+    ----------
+    fit : takes (m, d) rows and returns an (m, k) layout and how the fit ended.
+    axis : name of the axes.
+    control_rows : at least so many rows, where there are more, are laid out as they are and with columns shuffled.
+    n_null : draws with the layout's rows permuted; 0 leaves out both controls.
+
+    Raises
+    ------
+    DataError
+        The layout ran off to infinity.
+    """
+    x = points.values
+    layout, outcome = fit(x)
+    if not np.isfinite(layout).all():
+        raise DataError(
+            f"The layout of {points.name} ran off to infinity. Take these parameters nearer to their defaults, "
+            f"or scale the columns: they run from {x.min():.3g} to {x.max():.3g}."
+        )
+    k = min(NEIGHBOURS, (len(x) - 1) // 2)
+    queries = None
+    if len(x) > ROW_BY_ROW:
+        queries = np.sort(
+            np.random.default_rng([random_state, 0x61736B]).choice(len(x), ASKED, replace=False)
+        )
+    rows, null = trustworthiness(
+        x, layout, k, metric=metric, queries=queries, n_null=n_null, random_state=random_state
+    )
+    evidence = [
+        Evidence(
+            question="Do rows that lie together in the layout lie together in the data?",
+            statistic=f"trustworthiness ({k} neighbours)",
+            value=rows.mean(),
+            n=len(rows),
+            interval=bootstrap_interval(lambda i: float(rows[i].mean()), len(rows), n_boot, random_state),
+            interval_method="bootstrap over rows, layout kept",
+            null="the layout's rows permuted",
+            null_values=tuple(null),
+        )
+    ]
+    if n_null:
+        control_rows = max(control_rows, CONTROL_ROWS)
+        known = rows if len(x) <= control_rows else None
+        evidence.append(_beyond_noise(x, known, fit, metric, control_rows, n_boot, random_state))
+    return Embedding(
+        values=layout,
+        ids=points.ids,
+        quality=rows.astype(np.float32) if queries is None else np.empty(0, np.float32),
+        quality_name="trustworthiness" if queries is None else "",
+        axes=tuple(f"{axis} {i + 1}" for i in range(layout.shape[1])),
+        evidence=tuple(evidence),
+        outcome=outcome,
+        caveat=ONE_SHUFFLE if n_null else "",
+    )
+
+
+def require_rows(points: Points, *needs: tuple[str, float, int]) -> None:
+    """Refuse too few rows for a parameter, and rows that are all equal.
+
+    Parameters
+    ----------
+    needs : a parameter's name, its value, and the least number of rows that this value takes.
+
+    Raises
+    ------
+    DataError
+        There are fewer than 4 rows, or fewer than a parameter's value takes, or all are equal.
+    """
+    n = points.n
+    has = f"{points.name} has {n:,} {'row' if n == 1 else 'rows'}"
+    for name, value, least in needs:
+        if n < least:
+            raise DataError(
+                f"{has}, and {name}={value:g} takes at least {least:,}. Lower {name} or give more rows."
+            )
+    if n < 4:
+        raise DataError(f"{has}, and a layout takes at least 4. Give more rows.")
+    if not np.ptp(points.values, axis=0).any():
+        raise DataError(f"All {n:,} rows of {points.name} are equal: there is nothing to lay out.")
+
+
+@contextmanager
+def heard(*beginnings: str) -> Iterator[list[str]]:
+    """Collect the warnings inside the block that begin with one of ``beginnings``; the others pass on."""
+    found: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield found
+    for w in caught:
+        if str(w.message).startswith(beginnings):
+            found.append(str(w.message))
+        else:
+            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
+
+
+def _beyond_noise(
+    x: np.ndarray,
+    known: np.ndarray | None,
+    fit: Fit,
+    metric: Metric,
+    rows: int,
+    n_boot: int,
+    random_state: int,
+) -> Evidence:
+    rng = np.random.default_rng([random_state, 0x73687566])
+    some = x if len(x) <= rows else x[np.sort(rng.choice(len(x), rows, replace=False))]
+    k = min(NEIGHBOURS, (len(some) - 1) // 2)
+    tell("the same layout of shuffled columns")
+    own = trustworthiness(some, fit(some)[0], k, metric=metric).rows if known is None else known
+    shuffled = shuffle_columns(some, rng)
+    noise = trustworthiness(shuffled, fit(shuffled)[0], k, metric=metric).rows
+    draws = _boot_means(own, n_boot, rng) - _boot_means(noise, n_boot, rng)
+    return Evidence(
+        question="Is the layout more faithful than the same method's layout of columns that share nothing?",
+        statistic=f"trustworthiness ({k} neighbours) above that of shuffled columns",
+        value=own.mean() - noise.mean(),
+        n=len(some),
+        interval=percentile_interval(draws) if n_boot else None,
+        interval_method="bootstrap over the rows of both layouts; one shuffled draw",
+    )
+
+
+def _boot_means(rows: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    return np.array([rows[rng.integers(0, len(rows), len(rows))].mean() for _ in range(draws)])

@@ -1,0 +1,89 @@
+"""Isomap: a layout that keeps distances along the neighbour graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from annotated_types import Interval
+from typing_extensions import Doc
+
+from workbench.analyses.embedding._layouts import heard, lay_out, require_rows
+from workbench.core.errors import DataError
+from workbench.core.evidence import Outcome
+from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.registry import analysis
+from workbench.core.results import Embedding
+from workbench.core.views import Points
+from workbench.numerics.neighbours import Metric
+
+if TYPE_CHECKING:
+    from sklearn.manifold import Isomap
+
+MAX_ROWS = 10_000  # all pairs of graph distances are held: 0.8 GB a copy
+
+
+def estimator(n_neighbors: int, n_components: int, metric: str) -> Isomap:
+    """Return scikit-learn's estimator."""
+    from sklearn.manifold import Isomap
+
+    # The iterative eigensolver would start from a seed that can't be given.
+    return Isomap(n_neighbors=n_neighbors, n_components=n_components, metric=metric, eigen_solver="dense")
+
+
+@analysis(estimator=estimator)
+def isomap(
+    points: Points, *,
+    n_neighbors: Annotated[int, Interval(ge=1, le=1000), Doc("Neighbours of a row in the graph.")] = 10,
+    n_components: Annotated[int, Interval(ge=1, le=100), Doc("Dimensions of the layout.")] = 2,
+    metric: Annotated[Metric, Doc("Distance between rows.")] = "euclidean",
+    n_null: NullDraws = 99,
+    n_boot: BootstrapDraws = 200,
+    random_state: Seed = 0,
+) -> Embedding:  # fmt: skip
+    """Lay rows out so that distances are those of shortest paths through the neighbour graph.
+
+    It unrolls a bent sheet without a hole. One wrong edge between sheets (``n_neighbors`` too large)
+    short-circuits it. The control is trustworthiness, against the layout's rows permuted and against the
+    same method's layout of shuffled columns.
+
+    Returns
+    -------
+    Embedding
+        ``values`` (n, n_components) float32; ``quality`` is each row's trustworthiness (empty above 5,000 rows).
+
+    Raises
+    ------
+    DataError
+        No more rows than ``n_neighbors`` or ``n_components``, more than 10,000, or all rows equal.
+
+    References
+    ----------
+    Tenenbaum, de Silva and Langford 2000, A global geometric framework for nonlinear dimensionality
+    reduction, Science 290.
+    """
+    require_rows(
+        points,
+        ("n_neighbors", n_neighbors, n_neighbors + 1),
+        ("n_components", n_components, n_components + 1),
+    )
+    if points.n > MAX_ROWS:
+        raise DataError(
+            f"{points.name} has {points.n:,} rows. Isomap holds the distances of all pairs, so it takes at most "
+            f"{MAX_ROWS:,}: ask it of subject.sample({MAX_ROWS})."
+        )
+    return lay_out(
+        points, lambda x: _fit(x, n_neighbors, n_components, metric), axis="Isomap", metric=metric, n_null=n_null,
+        n_boot=n_boot, control_rows=2 * max(n_neighbors, n_components), random_state=random_state,
+    )  # fmt: skip
+
+
+def _fit(x: np.ndarray, n_neighbors: int, n_components: int, metric: str) -> tuple[np.ndarray, Outcome]:
+    model = estimator(n_neighbors, n_components, metric)
+    with heard("The number of connected components of the neighbors graph") as said:
+        layout = model.fit_transform(x.astype(np.float64)).astype(np.float32)
+    if not said:
+        return layout, Outcome()
+    return layout, Outcome(
+        advice="The neighbour graph fell into pieces, which were joined by their shortest gaps: raise n_neighbors."
+    )

@@ -1,0 +1,95 @@
+"""Neighbourhood preservation: whether rows that are near in one array are near in another."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Interval
+from typing_extensions import Doc
+
+from workbench.core.errors import DataError
+from workbench.core.evidence import Evidence
+from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.registry import analysis
+from workbench.core.results import Estimate
+from workbench.core.views import Aligned
+from workbench.numerics.neighbours import Metric
+from workbench.numerics.preservation import preservation
+from workbench.numerics.resampling import bootstrap_interval
+
+ROW_BY_ROW = 5000  # rows; up to here all are asked
+ASKED = 2000  # rows asked beyond that, each against all
+QUESTIONS = {
+    "trustworthiness": "Were rows that are near in {last} near in {first}?",
+    "continuity": "Do rows that are near in {first} stay near in {last}?",
+    "recall": "Are the nearest rows in {first} among the nearest in {last}?",
+}
+
+
+@analysis
+def neighbourhood_preservation(
+    aligned: Aligned, *,
+    n_neighbors: Annotated[int, Interval(ge=1, le=1000), Doc("Neighbours that make a row's neighbourhood.")] = 10,
+    metric: Annotated[Metric, Doc("Distance between rows, in both arrays.")] = "euclidean",
+    n_null: NullDraws = 99,
+    n_boot: BootstrapDraws = 200,
+    random_state: Seed = 0,
+) -> Estimate:  # fmt: skip
+    """Measure how well the neighbourhoods of the first array survive in the last.
+
+    Trustworthiness falls where strangers came near, continuity where neighbours were torn apart; both are 1
+    where nothing changed and about a half by chance. Recall is the share of the nearest that are kept. The
+    null permutes the last array's rows; the interval resamples rows. Above 5,000 rows, 2,000 of them are
+    asked, against all.
+
+    Returns
+    -------
+    Estimate
+        ``per_row`` (n, 3) float32: the three measures of each asked row.
+
+    Raises
+    ------
+    DataError
+        ``n_neighbors`` is half the number of rows or more.
+
+    References
+    ----------
+    Venna and Kaski 2001, Neighborhood preservation in nonlinear projection methods, ICANN.
+    """
+    first, last = list(aligned.arrays)[0], list(aligned.arrays)[-1]
+    n = len(aligned.ids)
+    if 2 * n_neighbors >= n:
+        most = (n - 1) // 2
+        raise DataError(
+            f"{aligned.name} has {n:,} rows: n_neighbors={n_neighbors} must be less than half of that. "
+            + (f"Lower it to {most} or give more rows." if most else "Give at least 3 rows.")
+        )
+    asked = np.arange(n)
+    if n > ROW_BY_ROW:
+        asked = np.sort(np.random.default_rng([random_state, 0x61736B]).choice(n, ASKED, replace=False))
+    found = preservation(
+        aligned.arrays[first], aligned.arrays[last], n_neighbors, metric=metric, metric_after=metric, queries=asked,
+        n_null=n_null, random_state=random_state,
+    )._asdict()  # fmt: skip
+    evidence = tuple(
+        Evidence(
+            question=QUESTIONS[name].format(first=first, last=last),
+            statistic=f"{name} from {first} to {last} ({n_neighbors} neighbours)",
+            value=rows.mean(),
+            n=len(asked),
+            interval=bootstrap_interval(
+                lambda i, rows=rows: float(rows[i].mean()), len(asked), n_boot, random_state
+            ),
+            interval_method="bootstrap over rows, neighbourhoods kept",
+            null=f"the rows of {last} permuted",
+            null_values=tuple(null),
+        )
+        for name, (rows, null) in found.items()
+    )
+    return Estimate(
+        per_row=np.column_stack([s.rows for s in found.values()]).astype(np.float32),
+        ids=aligned.ids[asked],
+        names=tuple(found),
+        evidence=evidence,
+    )
