@@ -1,0 +1,224 @@
+"""Barcodes of shapes whose holes are known, their representatives, and their control."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from helpers import assert_calibrated
+from scipy.cluster.hierarchy import linkage
+from scipy.spatial.distance import cdist
+
+import workbench as wb
+from workbench.core.errors import DataError, ParameterError
+from workbench.core.results import Diagram
+
+NO_CONTROL = {"n_null": 0, "n_boot": 0}
+
+
+def long_bars(result: Diagram, dimension: int) -> int:
+    """Bars before the widest gap in length: what an eye counts as long."""
+    bars = result.bars(dimension)
+    lengths = np.append(np.log(bars[:, 1] / bars[:, 0]), 0)
+    return int((lengths[:-1] - lengths[1:]).argmax()) + 1
+
+
+def test_known_answer_circle_has_one_component_and_one_loop() -> None:
+    result = wb.persistence(wb.circle(n=300, noise=0.05, dimensions=10), max_points=100)
+    assert np.isinf(result.bars(0)[:, 1]).sum() == 1
+    assert long_bars(result, 1) == 1
+    birth, death = result.bars(1)[0]
+    assert birth < 0.5
+    assert death == pytest.approx(np.sqrt(3), abs=0.25)  # the largest equilateral triangle in the circle
+    components, loops = result.evidence
+    assert components.p_value > 0.2
+    assert loops.p_value == pytest.approx(1 / 40)
+    assert loops.interval[0] > max(loops.null_values)
+
+
+def test_known_answer_sphere_has_a_void_and_no_loop() -> None:
+    result = wb.persistence(
+        wb.sphere(n=600, noise=0.02), homology_dimensions=(0, 1, 2), max_points=100, n_null=19, n_boot=5
+    )
+    assert long_bars(result, 2) == 1
+    assert result.bars(2)[0, 1] == pytest.approx(np.sqrt(8 / 3), abs=0.2)  # the regular tetrahedron's edge
+    components, loops, voids = result.evidence
+    assert components.p_value > 0.2
+    assert loops.p_value > 0.2
+    assert voids.p_value == pytest.approx(1 / 20)
+
+
+def test_known_answer_torus_has_two_loops_and_a_void() -> None:
+    result = wb.persistence(
+        wb.torus(n=4000, noise=0), homology_dimensions=(0, 1, 2), max_points=200, **NO_CONTROL
+    )
+    assert np.isinf(result.bars(0)[:, 1]).sum() == 1
+    assert long_bars(result, 1) == 2
+    assert long_bars(result, 2) == 1
+
+
+def test_known_answer_far_groups_are_components() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((90, 4)) + 30 * np.eye(4)[np.arange(90) % 3]
+    result = wb.persistence(rows, homology_dimensions=(0,))
+    bars = result.bars(0)
+    assert (bars[:3, 1] > 20).all()
+    assert (bars[3:, 1] < 10).all()
+    assert result.evidence[0].p_value == pytest.approx(1 / 40)
+    merged = np.argsort(-np.where(np.isinf(result.pairs[:, 1]), 0, result.pairs[:, 1]))[:2]
+    groups = [set((result.cycle(bar) % 3).tolist()) for bar in merged]
+    assert all(len(g) == 1 for g in groups)
+    assert sorted(len(result.cycle(bar)) for bar in merged) == [30, 30]
+
+
+def test_known_answer_projective_plane_depends_on_coefficients() -> None:
+    """One class of order two: a loop modulo 2, none modulo 3."""
+    rng = np.random.default_rng(1)
+    x, y, z = (v := rng.standard_normal((3, 3000))) / np.linalg.norm(v, axis=0)
+    plane = np.column_stack([x * x, y * y, z * z, *(np.sqrt(2) * p for p in (x * y, y * z, z * x))])
+    two, three = (wb.persistence(plane, max_points=90, coeff=c, **NO_CONTROL) for c in (2, 3))
+    assert long_bars(two, 1) == 1
+    assert np.diff(two.bars(1)[0])[0] > 2 * np.diff(three.bars(1)[0])[0]
+    assert "modulo 3" in three.caveat
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "chebyshev", "cosine"])
+@pytest.mark.parametrize("limit", [None, 0.7])
+def test_peer_giotto_ph(metric: str, limit: float | None) -> None:
+    from gph import ripser_parallel
+    from sklearn.metrics import pairwise_distances
+
+    rows = np.random.default_rng(2).standard_normal((60, 3))
+    result = wb.persistence(
+        rows, metric=metric, homology_dimensions=(0, 1, 2), max_edge_length=limit, **NO_CONTROL
+    )
+    peer = ripser_parallel(
+        pairwise_distances(rows, metric=metric), metric="precomputed", maxdim=2, thresh=limit or np.inf
+    )
+    for dimension, theirs in enumerate(peer["dgms"]):
+        ours = result.pairs[result.pairs[:, 2] == dimension, :2]
+        assert ours.shape == theirs.shape
+        assert np.allclose(ours[np.lexsort(ours.T)], theirs[np.lexsort(theirs.T)], atol=1e-5)
+
+
+def test_peer_single_linkage() -> None:
+    rows = np.random.default_rng(3).standard_normal((80, 5))
+    deaths = wb.persistence(rows, homology_dimensions=(0,), **NO_CONTROL).bars(0)[1:, 1]
+    assert np.allclose(deaths[::-1], linkage(rows, "single")[:, 2], rtol=1e-6)
+
+
+def test_loops_are_cycles_born_with_their_bars() -> None:
+    cloud = wb.torus(n=120, noise=0.05)
+    result = wb.persistence(cloud, **NO_CONTROL)
+    d = cdist(cloud.values, cloud.values)
+    found = 0
+    for bar in np.flatnonzero(result.pairs[:, 2] == 1):
+        cycle = result.cycle(bar)
+        if not len(cycle):
+            continue
+        found += 1
+        edges = d[cycle, np.roll(cycle, -1)]
+        assert len(cycle) >= 4
+        assert len(set(cycle.tolist())) == len(cycle)
+        assert edges[-1] == pytest.approx(result.pairs[bar, 0], rel=1e-5)
+        assert (edges[:-1] < edges[-1]).all()
+    assert found == min(60, (result.pairs[:, 2] == 1).sum())
+
+
+def test_the_circle_s_loop_goes_round_once() -> None:
+    cloud = wb.circle(n=500, noise=0.08)
+    kept = cloud.select(cloud.ids % 2 == 1)  # ids that aren't positions
+    result = wb.persistence(kept, max_points=120, **NO_CONTROL)
+    bar = int(np.argmax(np.where(result.pairs[:, 2] == 1, result.pairs[:, 1] - result.pairs[:, 0], 0)))
+    cycle = result.cycle(bar)
+    assert set(cycle.tolist()) <= set(kept.ids.tolist())
+    angle = np.arctan2(*kept.select(cycle).values.T)
+    steps = np.diff(np.append(angle, angle[0]))
+    winding = ((steps + np.pi) % (2 * np.pi) - np.pi).sum() / (2 * np.pi)
+    assert abs(winding) == pytest.approx(1)
+
+
+def test_landmarks_move_no_bar_by_more_than_they_say() -> None:
+    cloud = wb.circle(n=400, noise=0.03)
+    full = wb.persistence(cloud, max_points=400, **NO_CONTROL).bars(1)[0]
+    few = wb.persistence(cloud, max_points=40, **NO_CONTROL)
+    bound = float(few.caveat.split("more than ")[1].split(" ")[0])
+    moved = few.bars(1)[0] - full
+    assert 0 < bound < 0.5
+    assert (moved >= -1e-6).all()  # fewer rows: born and filled later
+    assert (moved <= bound).all()
+    assert moved[0] > 0
+
+
+def test_scale_and_place_do_not_matter() -> None:
+    rows = wb.circle(n=80, dimensions=4).values.astype(float)
+    plain, other = (wb.persistence(x, n_null=9, n_boot=0) for x in (rows, 1e3 * rows + 50))
+    for a, b in zip(plain.evidence, other.evidence, strict=True):
+        assert b.value == pytest.approx(a.value, rel=1e-2)
+        assert b.null_values == pytest.approx(a.null_values, rel=1e-2)
+
+
+def test_correlated_noise_has_no_loop() -> None:
+    """Where shuffled columns, a null of another dimension, would find one."""
+    rng = np.random.default_rng(4)
+    rows = rng.standard_normal((300, 3)) @ rng.standard_normal((3, 60)) + 0.1 * rng.standard_normal((300, 60))
+    assert wb.persistence(rows, n_boot=0).evidence[1].p_value > 0.05
+
+
+@cache
+def p_values(seed: int, kind: str) -> tuple[float, ...]:
+    rng = np.random.default_rng([seed, 7])
+    if kind == "gaussian":
+        rows = rng.standard_normal((25, 3)) * [1, 2, 3]
+    else:
+        rows = rng.uniform(size=(40, 3))
+    result = wb.persistence(rows, n_null=19, n_boot=0, random_state=seed)
+    return tuple(e.p_value for e in result.evidence)
+
+
+@pytest.mark.parametrize("dimension", [0, 1])
+def test_calibrated_for_correlated_gaussian_rows(dimension: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
+    assert_calibrated(lambda seed: p_values(seed, "gaussian")[dimension])
+
+
+def test_calibrated_for_loops_in_rows_that_are_not_gaussian(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
+    assert_calibrated(lambda seed: p_values(seed, "uniform")[1], runs=120)
+
+
+def test_few_and_repeated_rows_answer() -> None:
+    two = wb.persistence(np.array([[0.0], [3.0]]), n_null=3, n_boot=3)
+    assert two.bars(0)[1].tolist() == [0, 3]
+    square = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]])
+    repeated = wb.persistence(np.repeat(square, 20, axis=0), max_points=30, n_null=5, n_boot=5)
+    assert np.allclose(repeated.bars(1), [[1, np.sqrt(2)]])
+    every = wb.persistence(np.repeat(square, 3, axis=0), n_null=5, n_boot=5)
+    assert np.allclose(every.bars(1), [[1, np.sqrt(2)]])
+    assert sorted(len(every.cycle(b)) for b in range(4)) == [3, 3, 3, 12]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (np.ones((1, 3)), "at least 2"),
+        (np.ones((9, 3)), "equal"),
+        (np.eye(3) * 1e39, "single precision"),
+        (np.eye(3) * 1e-45, "single precision"),
+    ],
+)
+def test_refuses_what_has_no_shape(rows: np.ndarray, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        wb.persistence(rows)
+
+
+def test_refuses_rows_without_direction_and_too_many_voids() -> None:
+    with pytest.raises(DataError, match="euclidean"):
+        wb.persistence(np.vstack([np.eye(3), np.zeros(3)]), metric="cosine")
+    with pytest.raises(DataError, match="direction"):
+        wb.persistence(np.outer(np.arange(1, 9), np.ones(3)), metric="cosine")
+    with pytest.raises(ParameterError, match="max_points=400"):
+        wb.persistence(
+            np.random.default_rng(0).standard_normal((500, 3)), homology_dimensions=(2,), max_points=400
+        )
