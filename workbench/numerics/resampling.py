@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 LEVEL = 0.95
+NORMAL = 1.959964  # the normal quantile that LEVEL leaves out on either side
 
 
 def shuffle_columns(values: Float[np.ndarray, "n d"], rng: np.random.Generator) -> Float[np.ndarray, "n d"]:
@@ -69,22 +70,37 @@ def subsample_interval(
 ) -> tuple[float, float] | None:
     """Interval (95 %) from subsamples without replacement, for statistics that repeated rows would break.
 
-    The spread of the statistic on ``fraction`` of the rows is scaled by the square root of
-    ``fraction / (1 - fraction)`` (the delete-d jackknife's correction) and centred on ``value``.
+    The standard deviation of the statistic on ``fraction`` of the rows, times the square root of
+    ``fraction / (1 - fraction)``, is the delete-d jackknife's standard error. The interval is the normal one
+    around ``value``: the quantiles of a few dozen draws would be too narrow.
 
     References
     ----------
-    Politis and Romano 1994, Large sample confidence regions based on subsamples, Ann. Statist. 22;
-    Shao and Wu 1989, A general theory for jackknife variance estimation, Ann. Statist. 17.
+    Shao and Wu 1989, A general theory for jackknife variance estimation, Ann. Statist. 17, eq. 1.4;
+    Politis and Romano 1994, Large sample confidence regions based on subsamples, Ann. Statist. 22.
     """
-    if draws == 0:
-        return None
+    found = subsample_intervals(
+        lambda at: np.array([statistic(at)]), np.array([value]), n, draws, random_state, fraction
+    )
+    return found[0]
+
+
+def subsample_intervals(
+    statistics: Callable[[np.ndarray], Float[np.ndarray, " k"]],
+    values: Float[np.ndarray, " k"],
+    n: int,
+    draws: int,
+    random_state: int,
+    fraction: float = 0.5,
+) -> list[tuple[float, float] | None]:
+    """Intervals of several statistics that are computed together; see `subsample_interval`."""
+    if draws < 2:
+        return [None] * len(values)
     m = max(2, round(fraction * n))
     rng = np.random.default_rng([random_state, 0x737562])
-    values = np.array([statistic(np.sort(rng.choice(n, m, replace=False))) for _ in range(draws)])
-    scale = np.sqrt(m / max(n - m, 1))
-    low, high = percentile_interval((values - np.median(values)) * scale)
-    return value + low, value + high
+    drawn = np.array([statistics(np.sort(rng.choice(n, m, replace=False))) for _ in range(draws)])
+    half = NORMAL * drawn.std(axis=0, ddof=1) * np.sqrt(m / max(n - m, 1))
+    return [(float(v - h), float(v + h)) for v, h in zip(values, half, strict=True)]
 
 
 def percentile_interval(values: np.ndarray) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ from workbench.core.results import Diagram
 from workbench.core.views import Points
 from workbench.numerics.cycles import dying_components, loop_through
 from workbench.numerics.landmarks import MetricSpace, farthest_first
-from workbench.numerics.resampling import null_draws, subsample_interval
+from workbench.numerics.resampling import null_draws, subsample_intervals
 from workbench.numerics.surrogates import row_rotations
 
 if TYPE_CHECKING:
@@ -278,7 +277,9 @@ def _control(
         np.median(np.concatenate([observed[None], null])[:, :, 1], axis=0) / 2 * (np.array(dimensions) > 0)
     )
     values, null_values = relative(observed, floor), relative(null, floor)
-    intervals = _intervals(rows, lambda x: relative(summarise(x), floor), values, n_boot, random_state)
+    intervals = subsample_intervals(
+        lambda at: relative(summarise(rows[at]), floor), values, len(rows), n_boot, random_state, least=0
+    )
     noise = np.full(dimensions[-1] + 1, np.nan)
     if n_null:
         noise[list(dimensions)] = np.quantile(null[:, :, 2], 0.95, axis=0)
@@ -296,28 +297,6 @@ def _control(
         for i, k in enumerate(dimensions)
     )
     return evidence, noise
-
-
-def _intervals(
-    rows: np.ndarray,
-    statistic: Callable[[np.ndarray], np.ndarray],
-    values: np.ndarray,
-    n_boot: int,
-    random_state: int,
-) -> list[tuple[float, float] | None]:
-    seen: dict[bytes, np.ndarray] = {}  # every dimension asks for the same subsamples
-
-    def once(at: np.ndarray) -> np.ndarray:
-        key = at.tobytes()
-        if key not in seen:
-            seen[key] = statistic(rows[at])
-        return seen[key]
-
-    found = []
-    for i, value in enumerate(values):
-        interval = subsample_interval(lambda at, i=i: once(at)[i], value, len(rows), n_boot, random_state)
-        found.append(interval and (max(0.0, interval[0]), interval[1]))
-    return found
 
 
 def _caveat(landmarks: int, n: int, radius: float, metric: Metric, coeff: int) -> str:
