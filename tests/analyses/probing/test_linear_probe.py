@@ -1,0 +1,126 @@
+"""The linear probe: planted labels are found, random ones aren't, and texts count once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import assert_calibrated
+
+import workbench as wb
+from workbench.core.errors import DataError, MissingError
+
+FEW = {"n_null": 19, "n_boot": 50}
+
+
+def cloud(x: np.ndarray, **columns: np.ndarray) -> wb.PointCloud:
+    return wb.PointCloud(x, table=pd.DataFrame(columns), name="rows")
+
+
+def test_known_answer_separable_labels_are_read_off() -> None:
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 3, 240)
+    x = rng.standard_normal((240, 10)) + 6 * np.eye(10)[kind]
+    (e,) = wb.linear_probe(cloud(x, kind=np.array(list("abc"))[kind]), **FEW).evidence
+    assert e.statistic == "balanced accuracy for kind"
+    assert e.value > 0.98
+    assert e.p_value == 0.05
+    assert abs(np.mean(e.null_values) - 1 / 3) < 0.05
+
+
+def test_known_answer_of_a_number_is_its_share_of_variance() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((2000, 4))
+    height = x @ [1.0, 1.0, 1.0, 0.0] + rng.standard_normal(2000)
+    (e,) = wb.linear_probe(cloud(x, height=height), alpha=1e-3, **FEW).evidence
+    assert e.statistic == "R² for height"
+    assert abs(e.value - 0.75) < 0.03
+    assert e.interval[0] < 0.75 < e.interval[1]
+
+
+def test_peer_is_scikit_learns_ridge_classifier_on_the_same_folds() -> None:
+    from sklearn.linear_model import RidgeClassifier
+    from sklearn.model_selection import PredefinedSplit, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from workbench.analyses.probing.linear_probe import _folds
+
+    rng = np.random.default_rng(2)
+    text = np.repeat(np.arange(60), 4)
+    kind = rng.integers(0, 3, 60)[text]
+    x = rng.standard_normal((240, 8)) + np.eye(8)[kind]
+    result = wb.linear_probe(cloud(x, kind=np.array(list("abc"))[kind], text_id=text), alpha=10.0, **FEW)
+    folds = PredefinedSplit(_folds(text, 5, 0))
+    peer = cross_val_predict(make_pipeline(StandardScaler(), RidgeClassifier(alpha=10.0)), x, kind, cv=folds)
+    assert (result.per_row[:, 0] == (peer == kind)).all()
+
+
+@pytest.mark.parametrize("shape", [(120, 5), (60, 90)], ids=["more rows", "more columns"])
+def test_calibrated_where_labels_belong_to_texts(shape: tuple[int, int]) -> None:
+    n, d = shape
+    text = np.repeat(np.arange(n // 4), 4)
+
+    def p(seed: int) -> float:
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((n, d)) + 2 * rng.standard_normal((n // 4, d))[text]  # rows of a text are alike
+        kind = (rng.permutation(n // 4) % 2)[text].astype(str)
+        return wb.linear_probe.function(
+            cloud(x, kind=kind, text_id=text).view(wb.linear_probe.needs), n_null=19, n_boot=0, random_state=seed
+        ).evidence[0].p_value  # fmt: skip
+
+    assert_calibrated(p)
+
+
+def test_calibrated_where_labels_vary_within_texts() -> None:
+    text = np.repeat(np.arange(20), 5)
+
+    def p(seed: int) -> float:
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((100, 4)) + 2 * rng.standard_normal((20, 4))[text]
+        view = cloud(x, kind=rng.integers(0, 2, 100).astype(str), text_id=text).view(wb.linear_probe.needs)
+        return wb.linear_probe.function(view, n_null=19, n_boot=0, random_state=seed).evidence[0].p_value
+
+    assert_calibrated(p)
+
+
+def test_ignoring_texts_would_have_found_what_is_not_there() -> None:
+    """The trap that grouping is there for: labels that only say which text a row is from."""
+    rng = np.random.default_rng(3)
+    text = np.repeat(np.arange(30), 8)
+    x = rng.standard_normal((240, 40)) + 3 * rng.standard_normal((30, 40))[text]
+    kind = rng.integers(0, 2, 30)[text].astype(str)
+    fooled = wb.linear_probe(cloud(x, kind=kind), **FEW).evidence[0]
+    honest = wb.linear_probe(cloud(x, kind=kind, text_id=text), **FEW).evidence[0]
+    assert fooled.value > 0.85
+    assert honest.value < 0.75
+
+
+def test_rare_classes_are_left_out_and_said() -> None:
+    rng = np.random.default_rng(4)
+    kind = np.array(["a"] * 50 + ["b"] * 50 + ["c"] * 2)
+    result = wb.linear_probe(cloud(rng.standard_normal((102, 3)), kind=kind), **FEW)
+    assert len(result.ids) == 100
+    assert "2 rows of 1 rare values" in result.caveat
+
+
+def test_a_dead_column_changes_nothing() -> None:
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((100, 3)).astype(np.float32)
+    kind = (x[:, 0] > 0).astype(str)
+    noise = (1e-9 * rng.standard_normal((100, 1))).astype(np.float32)
+    alone = wb.linear_probe(cloud(x, kind=kind), **FEW)
+    beside = wb.linear_probe(cloud(np.hstack([x, noise]), kind=kind), **FEW)
+    assert (alone.per_row == beside.per_row).all()
+
+
+def test_what_cannot_be_probed_is_refused() -> None:
+    x = np.random.default_rng(6).standard_normal((30, 3))
+    with pytest.raises(DataError, match="no label to predict"):
+        wb.linear_probe(x)
+    with pytest.raises(MissingError, match="Did you mean 'kind'"):
+        wb.linear_probe(cloud(x, kind=np.arange(30) % 2), label="kinds")
+    with pytest.raises(DataError, match="a probe needs two"):
+        wb.linear_probe(cloud(x, kind=np.array(["a"] * 29 + ["b"])))
+    with pytest.raises(DataError, match="nothing to predict"):
+        wb.linear_probe(cloud(x, height=np.ones(30)), label="height")
