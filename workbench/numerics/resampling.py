@@ -92,15 +92,19 @@ def subsample_intervals(
     draws: int,
     random_state: int,
     fraction: float = 0.5,
+    least: float = -np.inf,
 ) -> list[tuple[float, float] | None]:
-    """Intervals of several statistics that are computed together; see `subsample_interval`."""
+    """Intervals of several statistics that are computed together; see `subsample_interval`.
+
+    ``least`` is the smallest value that they can take; an interval doesn't reach below it.
+    """
     if draws < 2:
         return [None] * len(values)
     m = max(2, round(fraction * n))
     rng = np.random.default_rng([random_state, 0x737562])
     drawn = np.array([statistics(np.sort(rng.choice(n, m, replace=False))) for _ in range(draws)])
     half = NORMAL * drawn.std(axis=0, ddof=1) * np.sqrt(m / max(n - m, 1))
-    return [(float(v - h), float(v + h)) for v, h in zip(values, half, strict=True)]
+    return [(max(float(v - h), least), float(v + h)) for v, h in zip(values, half, strict=True)]
 
 
 def percentile_interval(values: np.ndarray) -> tuple[float, float]:

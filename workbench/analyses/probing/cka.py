@@ -15,7 +15,7 @@ from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.core.results import MatrixResult
 from workbench.core.views import Aligned
-from workbench.numerics.resampling import null_draws, percentile_interval
+from workbench.numerics.resampling import NORMAL, null_draws
 from workbench.numerics.similarity import Kernel, alignment, centred, gram
 
 
@@ -74,7 +74,7 @@ def cka(
             Evidence(
                 question=f"Do {names[i]} and {names[j]} hold the same rows to be similar?",
                 statistic=f"CKA of {names[i]} and {names[j]}", value=values[i, j], n=len(at),
-                interval=(float(low[i, j]), float(high[i, j])) if n_boot else None,
+                interval=(float(low[i, j]), float(high[i, j])) if n_boot > 1 else None,
                 interval_method="subsamples of half the rows", null="rows permuted" if n_null else "",
                 null_values=tuple(_permuted(grams[i], grams[j], n_null, random_state)),
             )
@@ -98,7 +98,7 @@ def _intervals(
     kernels: list[np.ndarray], values: np.ndarray, debiased: bool, n_boot: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """95 % intervals of all cells from the same subsamples; see `resampling.subsample_interval`."""
-    if n_boot == 0:
+    if n_boot < 2:
         return np.empty((0, 0)), np.empty((0, 0))
     n = len(kernels[0])
     m = n // 2
@@ -106,6 +106,5 @@ def _intervals(
     for i in range(n_boot):
         at = np.sort(rng.choice(n, m, replace=False))
         draws[i] = alignment([centred(k[np.ix_(at, at)], debiased=debiased) for k in kernels])
-    spread = (draws - np.median(draws, axis=0)) * np.sqrt(m / (n - m))
-    edges = np.apply_along_axis(percentile_interval, 0, spread)
-    return np.clip(values + edges[0], -1, 1), np.clip(values + edges[1], -1, 1)
+    half = NORMAL * draws.std(axis=0, ddof=1) * np.sqrt(m / (n - m))
+    return np.clip(values - half, -1, 1), np.clip(values + half, -1, 1)

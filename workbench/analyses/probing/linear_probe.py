@@ -114,7 +114,7 @@ class _Task:
         name = label if label is not None else _default_label(points)
         values = points.column(name)
         grouping = group or ("text_id" if "text_id" in points.table.columns else None)
-        groups = np.arange(points.n) if grouping is None else _codes(points.column(grouping))[0]
+        groups = np.arange(points.n) if grouping is None else _groups(points.column(grouping))
         if values.dtype.kind == "f" or (values.dtype.kind in "iu" and len(np.unique(values)) > 20):
             return cls._numeric(name, values.astype(np.float64), groups, cv)
         codes, names = _codes(values)
@@ -130,7 +130,7 @@ class _Task:
         rows = np.flatnonzero(enough[codes])
         truth = (np.cumsum(enough) - 1)[codes[rows]]
         few = len(codes) - len(rows)
-        own = _codes(groups[rows])[0]
+        own = _groups(groups[rows])
         return cls(
             name, rows, truth, np.eye(int(enough.sum()))[truth], own, int(enough.sum()), _constant(truth, own),
             f"{few:,} rows of {int((~enough).sum())} rare values of {name} were left out." if few else "",
@@ -143,7 +143,7 @@ class _Task:
             raise DataError(f"{name} is the same in all rows that have it: there is nothing to predict.")
         if len(np.unique(groups[rows])) < cv:
             raise DataError(f"{name} is known in {len(np.unique(groups[rows]))} groups; cv={cv} takes at least as many. Lower cv.")
-        own = _codes(groups[rows])[0]
+        own = _groups(groups[rows])
         truth = (values[rows] - values[rows].mean()) / values[rows].std()
         few = len(values) - len(rows)
         said = f"{few:,} rows without a finite {name} were left out." if few else ""
@@ -252,6 +252,13 @@ def _codes(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
 
     codes, names = pd.factorize(np.asarray(values, dtype=object).astype(str), sort=True)
     return codes.astype(np.int64), [str(n) for n in names]
+
+
+def _groups(values: np.ndarray) -> np.ndarray:
+    """Number groups from 0 in order of appearance."""
+    import pandas as pd
+
+    return pd.factorize(np.asarray(values))[0].astype(np.int64)
 
 
 def _constant(truth: np.ndarray, groups: np.ndarray) -> bool:
