@@ -57,7 +57,8 @@ class Run:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Run:
         """Read what `to_json` gave."""
-        return cls(**{k: v for k, v in data.items() if k != "key"})
+        parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in data["parameters"].items()}
+        return cls(**{k: v for k, v in data.items() if k not in ("key", "parameters")}, parameters=parameters)
 
 
 def now() -> str:
