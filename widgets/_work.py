@@ -28,7 +28,7 @@ class Work(ipywidgets.HBox):
         self.cancel_button = ipywidgets.Button(description="Cancel", tooltip="Stop at the next step")
         self.cancel_button.on_click(lambda _: self.cancel())
         super().__init__([self.cancel_button, self.bar, self.label])
-        self.layout.visibility = "hidden"
+        self.layout.display = "none"
         self._cancelled = threading.Event()
         self._thread: threading.Thread | None = None
         self._began: dict[str, float] = {}
@@ -47,7 +47,7 @@ class Work(ipywidgets.HBox):
         self._began.clear()
         self.label.value = ""
         self.bar.value = 0
-        self.layout.visibility = "visible"
+        self.layout.display = ""
         self._thread = threading.Thread(target=self._run, args=(work, then), daemon=True)
         self._thread.start()
 
@@ -76,8 +76,10 @@ class Work(ipywidgets.HBox):
                 _turn.release()
         except BaseException as e:  # whatever it is, the person at the panel is told
             outcome = e
-        self.layout.visibility = "hidden"
+        self.label.value = "showing the answer"
         then(outcome)
+        if self._thread is threading.current_thread():  # unless the answer led to more work
+            self.layout.display = "none"
 
     def _take_turn(self) -> None:
         while not _turn.acquire(timeout=REFRESH):

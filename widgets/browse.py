@@ -26,7 +26,7 @@ class Browser(_html.Static):
         self._texts = {m.name: _searched(m) for m in methods()}
         self._methods = {m.name: m for m in methods()}
         self.search = ipywidgets.Text(search, placeholder="words", description="search")
-        self.found = ipywidgets.Select(rows=16, layout={"width": "18em"})
+        self.found = ipywidgets.Select(rows=16, layout={"width": "24em"})
         self.documentation = ipywidgets.HTML(layout={"width": "100%"})
         self._count = ipywidgets.HTML()
         self.search.observe(self._narrow, "value")

@@ -13,7 +13,8 @@ from workbench.core.parameters import Parameter
 
 SLIDER_STEPS = 200  # a longer range is typed: a slider couldn't hit its values
 LARGEST = 2**53  # the largest whole number that a browser holds exactly
-WIDTH = {"width": "26em"}
+WIDTH = {"width": "30em"}
+NAME_WIDTH = "13em"
 
 
 class Control(ipywidgets.VBox):
@@ -36,7 +37,7 @@ class Control(ipywidgets.VBox):
         self.field = _field(parameter)
         self.field.description = parameter.name
         self.field.tooltip = f"{parameter.help} It takes {parameter.legal} (default {parameter.default!r})."
-        self.field.style.description_width = "10em"
+        self.field.style.description_width = NAME_WIDTH
         self.none: ipywidgets.Checkbox | None = None
         self._said = ipywidgets.HTML()
         self._heard: Callable[[], None] = lambda: None

@@ -10,6 +10,7 @@ import numpy as np
 import traitlets
 
 from widgets import _html
+from widgets._live import figure, redraw
 from widgets._work import Work, explained
 from workbench.core.errors import MissingError, ParameterError, suggest
 from workbench.core.registry import Method, methods
@@ -83,10 +84,11 @@ class Explorer(_html.Static):
         self.message = ipywidgets.HTML()
         self.holder = ipywidgets.VBox()
         self.told = ipywidgets.HTML()
+        self.answer = ipywidgets.HTML()
         self.figure: Any = None
         super().__init__([
             ipywidgets.HBox([self.site, self.method, self.color]),
-            self.work, self.message, self.holder, self.told,
+            self.work, self.message, self.holder, self.told, self.answer,
         ])  # fmt: skip
         self._finished(self._place, self._embed(self._place))
         for dropdown in (self.site, self.method):
@@ -146,22 +148,22 @@ class Explorer(_html.Static):
             self._draw()
 
     def _draw(self) -> None:
-        import plotly.graph_objects as go
-
         if self._place not in self._embedded:
             return  # it failed, and its message stands
         result, color = self.result, self.color.value
         plain = color == PLAIN or (color == QUALITY and not len(result.quality))
-        before = self.holder.children
-        self.figure = go.FigureWidget(result.figure(color=None if plain else color))
+        options = {"color": None if plain else color}
+        if self.figure is None:
+            self.figure = figure(result, **options)
+            self.holder.children = [self.figure]
+        else:
+            redraw(self.figure, result, **options)
         self._picked: list[int] = []
         for trace in self.figure.data:
             trace.on_selection(self._pick)
             trace.on_deselect(self._unpick)
         self._mark()
-        self.holder.children = [self.figure]
-        for widget in before:
-            widget.close()
+        self.answer.value = _html.answer(result)
 
     def _pick(self, trace: Any, points: Any, _: Any) -> None:
         """Collect from trace after trace; the last one completes the lasso."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from widgets import _html
+from widgets._live import figure, redraw
 from widgets._work import Work, explained
-from widgets.controls import WIDTH, Control
+from widgets.controls import NAME_WIDTH, WIDTH, Control
 from workbench.core.errors import Cancelled, ParameterError
 from workbench.core.registry import Method, method
 from workbench.core.results import Result
@@ -158,16 +159,15 @@ class Panel(_html.Static):
             self._show(self.results[change["new"]])
 
     def _show(self, outcome: Any) -> None:
-        before = self.shown.children
-        if isinstance(outcome, Result):
-            import plotly.graph_objects as go
-
-            parts = [go.FigureWidget(outcome.figure()), ipywidgets.HTML(_html.answer(outcome))]
+        if not isinstance(outcome, Result):
+            said = f"<p>{_html.text(outcome.name)}: {_html.text(outcome.holds)}</p>"
+            self.shown.children = [ipywidgets.HTML(said)]
+        elif self.shown.children:
+            drawn, told = self.shown.children
+            redraw(drawn, outcome)
+            told.value = _html.answer(outcome)
         else:
-            parts = [ipywidgets.HTML(f"<p>{_html.text(outcome.name)}: {_html.text(outcome.holds)}</p>")]
-        self.shown.children = parts
-        for widget in before:
-            widget.close()
+            self.shown.children = [figure(outcome), ipywidgets.HTML(_html.answer(outcome))]
 
     def _say(self, error: BaseException) -> None:
         self.message.value = _html.status(explained(error), wrong=not isinstance(error, Cancelled))
@@ -203,7 +203,11 @@ def _sites(asked: Method, subject: Any) -> ipywidgets.Dropdown | None:
     else:
         return None
     return ipywidgets.Dropdown(
-        options=names, value=names[-1], description="at", style={"description_width": "10em"}, layout=WIDTH
+        options=names,
+        value=names[-1],
+        description="at",
+        style={"description_width": NAME_WIDTH},
+        layout=WIDTH,
     )
 
 

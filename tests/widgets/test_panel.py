@@ -85,7 +85,7 @@ def test_a_panel_asks_what_the_controls_say_and_shows_the_answer() -> None:
     assert isinstance(figure, go.FigureWidget)
     assert len(figure.data) == len(asked.figure().data)
     assert "Do 3 components explain more" in said.value
-    assert panel.work.layout.visibility == "hidden"
+    assert panel.work.layout.display == "none"
     assert not panel.run_button.disabled
 
 

@@ -96,7 +96,8 @@ def open_named(what: str, kind: str | None = None) -> Subject:
         if Path(what).suffix or "/" in what:
             raise
         sources = [m.name for m in methods() if m.verb == "source"]
-        raise MissingError(f"{e} Nor is it a source. {suggest(what, sources)}") from None
+        near = suggest(what, sources)
+        raise MissingError(f"{e} Among the sources: {near}" if near.startswith("Did") else str(e)) from None
 
 
 def prepare(
@@ -152,7 +153,7 @@ def _captured(subject: Any, at: str | None, given: dict[str, Any]) -> Subject:
 
     how = {k.removeprefix("capture_"): given.pop(k) for k in list(given) if k.startswith("capture_")}
     texts = corpus(given.pop("corpus", "default"), **{"max_texts": MAX_TEXTS, **given})
-    return capture(subject, texts, at=at, **how)
+    return capture(subject, texts, at=at or "auto", **how)
 
 
 def _at(subject: Any, at: str | None) -> Subject:
