@@ -44,10 +44,10 @@ def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 def subject(needs: type) -> Subject:
     """A small real thing of each view: three groups in six dimensions, with labels, texts and tokens."""
     rng = np.random.default_rng(0)
-    group = np.repeat([0, 1, 2], 24)
-    rows = rng.standard_normal((72, 6)) + 4 * rng.standard_normal((3, 6))[group]
-    table = pd.DataFrame({"kind": np.array(["a", "b", "c"])[group], "text_id": np.arange(72) // 4, "height": rows[:, 0],
-                          "token": [f"t{i % 9}" for i in range(72)], "size": rng.permuted(group)})  # fmt: skip
+    group = np.repeat([0, 1, 2], 32)
+    rows = rng.standard_normal((96, 6)) + 4 * rng.standard_normal((3, 6))[group]
+    table = pd.DataFrame({"kind": np.array(["a", "b", "c"])[group], "text_id": np.arange(96) // 4, "height": rows[:, 0],
+                          "token": [f"t{i % 9}" for i in range(96)], "size": rng.permuted(group)})  # fmt: skip
     if needs is views.Points:
         return wb.PointCloud(rows.astype(np.float32), name="groups", table=table)
     if needs is views.Series:
@@ -153,16 +153,23 @@ def test_legal_endpoints_answer_or_refuse(method: Method, parameter: Parameter) 
 
 @pytest.mark.parametrize(("method", "parameter"), PARAMETERS, ids=name)
 def test_every_parameter_changes_some_result(method: Method, parameter: Parameter) -> None:
-    default = fingerprint(ask(method))
     tried = [v for v in alternatives(method, parameter) if v != parameter.default]
-    for value in tried:
-        try:
-            if fingerprint(ask(method, **{parameter.name: value})) != default:
-                return
-        except WorkbenchError as refusal:
-            if parameter.name in str(refusal):
-                return  # it was read: it is what the refusal speaks of
+    for setting in settings(method, parameter):
+        default = fingerprint(ask(method, **setting))
+        for value in tried:
+            try:
+                if fingerprint(ask(method, **setting, **{parameter.name: value})) != default:
+                    return
+            except WorkbenchError as refusal:
+                if parameter.name in str(refusal):
+                    return  # it was read: it is what the refusal speaks of
     pytest.fail(f"{method.name}: nothing changed with {parameter.name} in {tried}")
+
+
+def settings(method: Method, parameter: Parameter) -> list[dict[str, Any]]:
+    """The defaults, then each other choice, for parameters that count only beside one."""
+    others = [p for p in method.parameters.values() if p.choices and p.name != parameter.name]
+    return [{}, *({p.name: c} for p in others for c in p.choices or () if c != p.default)]
 
 
 def alternatives(method: Method, parameter: Parameter) -> list[Any]:
