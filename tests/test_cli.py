@@ -12,11 +12,14 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
 import click
 import numpy as np
 import pytest
+from annotated_types import Interval
 from notebooks_for_tests import notebook
+from typing_extensions import Doc
 
 import workbench as wb
 from workbench import cli
@@ -24,7 +27,9 @@ from workbench.commands import doctor
 from workbench.commands.notebooks import literal, provide
 from workbench.commands.run import command
 from workbench.core import cache as kept
-from workbench.core.registry import method, names
+from workbench.core.registry import analysis, method, names
+from workbench.core.results import Estimate
+from workbench.core.views import Points
 
 Run = Callable[..., tuple[int, str, str]]
 FEW = ("--n-null", "9", "--n-boot", "9")
@@ -113,7 +118,9 @@ def test_every_parameter_is_an_option_that_teaches(name: str, run: Run) -> None:
     m = method(name)
     made = command(m)
     options = [o for o in made.params if isinstance(o, click.Option)]
-    assert len({o.name for o in options}) == len(options), "a parameter is named as an option of every method"
+    flags = [flag for o in options for flag in (*o.opts, *o.secondary_opts)]
+    assert len({o.name for o in options}) == len(options)
+    assert len(set(flags)) == len(flags)
     code, out, _ = run("run", name.replace("_", "-"), "--help")
     said = " ".join(out.split())
     assert code == 0
@@ -174,7 +181,7 @@ def test_a_source_is_made_kept_and_asked_about(run: Run) -> None:
 
 def test_flags_none_and_rows_are_understood(run: Run) -> None:
     code, out, _ = run(
-        "run", "pca", "circle", "--whiten", *FEW, "--max-rows", 40, "--select", "angle > 3", "--json"
+        "run", "pca", "circle", "--whiten", *FEW, "--sample", 40, "--select", "angle > 3", "--json"
     )
     said = json.loads(out)
     assert code == 0
@@ -190,11 +197,26 @@ def test_flags_none_and_rows_are_understood(run: Run) -> None:
         0,
         "--n-boot",
         0,
-        "--max-rows",
+        "--sample",
         40,
         "--json",
     )
     assert json.loads(out)["parameters"]["n_epochs"] is None
+
+
+def test_a_parameter_keeps_its_name_from_a_general_option(run: Run) -> None:
+    @analysis
+    def clash(
+        points: Points, *,
+        sample: Annotated[int, Interval(ge=1, le=9), Doc("Mine.")] = 3,
+        out: Annotated[str, Doc("Mine.")] = "x",
+    ) -> Estimate:  # fmt: skip
+        """Answer nothing."""
+        return Estimate(caveat=f"{sample} {out} {points.n}")
+
+    typed = ["circle", "--sample", "7", "--out", "mine", "--run-sample", "40", "--run-out", "kept"]
+    command(clash).main(typed, standalone_mode=False)
+    assert wb.load("kept").caveat == "7 mine 40"
 
 
 def test_rows_that_are_not_finite_are_counted_and_may_be_dropped(run: Run) -> None:
@@ -301,7 +323,7 @@ def test_a_log_that_cannot_be_written_hides_nothing(
 
 @pytest.mark.parametrize(
     ("error", "code", "says"),
-    [(MemoryError("Unable to allocate 3 TiB"), 71, "--max-rows"), (KeyboardInterrupt(), 130, "Stopped")],
+    [(MemoryError("Unable to allocate 3 TiB"), 71, "--sample"), (KeyboardInterrupt(), 130, "Stopped")],
 )
 def test_no_memory_and_an_interruption_have_codes_of_their_own(
     error: BaseException, code: int, says: str, run: Run, failing: Callable[[BaseException], None]

@@ -134,7 +134,7 @@ def refusal(error: BaseException) -> tuple[str, int]:
         return f"{error.format_message()} See: {path} --help", error.exit_code
     if isinstance(error, MemoryError):
         return (
-            f"Memory ran out ({str(error) or 'no details'}). Ask of fewer rows (--max-rows 1000) or "
+            f"Memory ran out ({str(error) or 'no details'}). Ask of fewer rows (--sample 1000) or "
             f"of one layer (--at NAME), or close what else runs; workbench doctor shows how much there is."
         ), MEMORY
     log = write_log(error)

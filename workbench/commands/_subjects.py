@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from workbench.core.subjects import Subject
 
 # As in the atlas, so that its captures are found again.
-MAX_TEXTS, MAX_ROWS = 400, 1500
+MAX_TEXTS, SAMPLE = 400, 1500
 
 
 def options(method: Method) -> list[click.Option]:
@@ -62,8 +62,8 @@ def options(method: Method) -> list[click.Option]:
         found += [
             click.Option(["--select"], metavar="QUERY", help="Only rows where this holds: 'position > 3'."),
             click.Option(
-                ["--max-rows"], type=click.IntRange(min=1), metavar="INTEGER",
-                help=f"At most so many rows, drawn at random.  [default {MAX_ROWS} of a network's, else all]",
+                ["--sample"], type=click.IntRange(min=1), metavar="INTEGER",
+                help=f"At most so many rows, drawn at random.  [default {SAMPLE} of a network's, else all]",
             ),
             click.Option(["--drop-nonfinite"], is_flag=True, help="Leave out rows with NaN or infinities."),
         ]  # fmt: skip
@@ -102,7 +102,7 @@ def open_named(what: str, kind: str | None = None) -> Subject:
 
 def prepare(
     what: str, method: Method, *, at: str | None = None, corpus: str | None = None,
-    column: str | None = None, max_texts: int | None = None, max_rows: int | None = None,
+    column: str | None = None, max_texts: int | None = None, sample: int | None = None,
     capture_rows: str | None = None, capture_max_length: int | None = None,
     select: str | None = None, drop_nonfinite: bool = False,
 ) -> Subject:  # fmt: skip
@@ -123,7 +123,7 @@ def prepare(
     }  # fmt: skip
     if isinstance(subject, Checkpoint) and needs in ("Points", "Aligned"):
         subject = _captured(subject, at, {k: v for k, v in read.items() if v is not None})
-        max_rows = max_rows or MAX_ROWS
+        sample = sample or SAMPLE
     else:
         _refuse(subject, f"reads no text ({subject.holds})", read)
         subject = _at(subject, at)
@@ -133,8 +133,8 @@ def prepare(
         subject = _having("select", subject)(select)
     if drop_nonfinite:
         subject = _having("drop_nonfinite", subject)()
-    if max_rows is not None:
-        subject = _having("sample", subject, "max_rows")(max_rows)
+    if sample is not None:
+        subject = _having("sample", subject)(sample)
     return subject
 
 
@@ -191,8 +191,8 @@ def _refuse(subject: Subject, why: str, given: dict[str, Any]) -> None:
         raise ParameterError(f"{subject.name} {why}: leave {' and '.join(wrong)} out.")
 
 
-def _having(verb: str, subject: Any, option: str = "") -> Any:
+def _having(verb: str, subject: Any) -> Any:
     found = getattr(subject, verb, None)
     if found is None:
-        _refuse(subject, f"has no rows to choose from ({subject.holds})", {option or verb: True})
+        _refuse(subject, f"has no rows to choose from ({subject.holds})", {verb: True})
     return found

@@ -104,7 +104,10 @@ def command(method: Method) -> click.Command:
         *_answers.options(method),
         click.Option(["as_json", "--json"], is_flag=True, help="Write the answer as JSON on stdout."),
     ]
-    arguments = [click.Argument(["subject"])] if method.needs is not None else []
+    taken = {flag for o in own for flag in (*o.opts, *o.secondary_opts)}
+    for o in (*about, *output):
+        _set_apart(o, taken)
+    arguments = [click.Argument(["_subject"], metavar="SUBJECT")] if method.needs is not None else []
     acts: dict[str, Callable[..., None]] = {"analysis": _analyse, "source": _make, "edit": _change}
     return Sectioned(
         method.name.replace("_", "-"),
@@ -134,13 +137,22 @@ def option(parameter: Parameter, method: str) -> click.Option:
     return click.Option([parameter.name, name], type=Spelled(parameter, method), metavar=metavar, help=said)
 
 
+def _set_apart(general: click.Option, taken: set[str]) -> None:
+    """Keep an option that many methods have from one method's parameter of the same name.
+
+    The parameter keeps the name, here and inside; the general option is then called ``--run-name``.
+    """
+    general.opts = [f"--run-{flag[2:]}" if flag in taken else flag for flag in general.opts]
+    general.name = f"_{general.name}"
+
+
 def _bind(act: Callable[..., None], method: Method) -> Callable[..., None]:
     """Split what was typed into the method's parameters and the rest."""
 
     def call(**typed: Any) -> None:
         own = {n: typed.pop(n) for n in method.parameters}
         values = {n: v.value if isinstance(v, Given) else v for n, v in own.items() if v is not None}
-        act(method, values, **typed)
+        act(method, values, **{n.removeprefix("_"): v for n, v in typed.items()})
 
     return call
 
