@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -66,15 +66,25 @@ def corpus(
         )
     wanted = [labels] if isinstance(labels, str) else labels
     default = what == DEFAULT
-    path = Path(str(resources.files("workbench.io") / "data" / "definitions.parquet")) if default else Path(what)
+    path = (
+        Path(str(resources.files("workbench.io") / "data" / "definitions.parquet")) if default else Path(what)
+    )
     if not default and status(path) == "":
         raise MissingError(f"{missing(path)} A corpus is {DEFAULT!r} or a file of texts.")
     found = format_of(path)
     if found not in _READ:
-        raise FormatError(f"{path} ({found}) holds no texts. A corpus is a csv, parquet or JSON-lines table, or plain text.")
+        raise FormatError(
+            f"{path} ({found}) holds no texts. A corpus is a csv, parquet or JSON-lines table, or plain text."
+        )
     table = pd.DataFrame({"text": _paragraphs(path)}) if found == "txt" else read_table(path, found)
     column = "text" if found == "txt" or default else column
-    made = _corpus(table, column, wanted, name or ("definitions" if default else path.stem), _ORIGIN if default else f"From {path.name}.")
+    made = _corpus(
+        table,
+        column,
+        wanted,
+        name or ("definitions" if default else path.stem),
+        _ORIGIN if default else f"From {path.name}.",
+    )
     if max_texts is None or max_texts >= len(made):
         return made
     return made.select(_balanced(made, max_texts, random_state))
@@ -86,12 +96,13 @@ def _corpus(table: pd.DataFrame, column: str, labels: Sequence[str] | None, name
     for wanted in (column, *(labels or ())):
         if wanted not in table.columns:
             raise MissingError(f"{name} has no column {wanted!r}. {suggest(wanted, map(str, table.columns))}")
-    texts = table[column]
-    kept = texts.notna().to_numpy()
-    texts = texts[kept].map(str)
+    given: Any = table[column]
+    texts = given.dropna().map(str)
     texts = texts[texts.str.strip() != ""] if len(texts) else texts
     if len(texts) == 0:
-        raise DataError(f"{name} is empty: none of its {len(table):,} lines has a text in the column {column!r}.")
+        raise DataError(
+            f"{name} is empty: none of its {len(table):,} lines has a text in the column {column!r}."
+        )
     columns = {"text": texts}
     for label in table.columns if labels is None else labels:
         if label in (column, "text"):  # another column of that name would stand for the texts
