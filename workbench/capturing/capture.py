@@ -1,0 +1,186 @@
+"""Run texts or arrays through a network and keep what its modules put out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from workbench.capturing.identity import module_digest
+from workbench.capturing.running import Work
+from workbench.capturing.store import DTYPES, FORMAT, key_of, open_store
+from workbench.core.cache import cache_dir
+from workbench.core.digest import digest
+from workbench.core.errors import FormatError, MissingError, ParameterError, StorageError, ViewError
+from workbench.core.network import Network
+from workbench.core.progress import tell
+from workbench.core.run import versions
+from workbench.core.subjects import Activations, Checkpoint, Corpus, PointCloud, Subject
+
+if TYPE_CHECKING:
+    import torch
+
+
+def capture(
+    network: Checkpoint | Network | torch.nn.Module, source: Any, *,
+    at: str | Sequence[str] = "auto",
+    attention: bool = False,
+    rows: Literal["auto", "position", "sample"] = "auto",
+    max_length: int = 64,
+    batch_size: int = 32,
+    dtype: Literal["float16", "float32", "float64"] = "float32",
+    store: str | Path | None = None,
+    labels: str | None = None,
+    name: str | None = None,
+) -> Activations:  # fmt: skip
+    """Run a source through a network and keep what its modules put out, on disk and memory-mapped.
+
+    The capture is stored under a digest of everything that it depends on, so that asking for the same one
+    again opens it at once, and one that was interrupted goes on where it stopped.
+
+    Parameters
+    ----------
+    network : a checkpoint that has an architecture, a `Network`, or any torch module. It is run in
+        evaluation mode, without gradients, and left in the mode that it was in.
+    source : a corpus (for networks that read text) or list of texts; an array, tensor or point cloud, whose
+        first dimension counts the samples; or batches from any iterable that gives the same ones twice.
+    at : patterns of module names, one or several, in which ``*`` stands within one dotted part and ``**`` for any
+        number; ``<module>#attention`` is a module's attention map. ``auto`` takes the network's blocks: what
+        its outermost lists of modules hold, such as ``encoder.layer.*``.
+    attention : also keep the attention maps of these modules and of those inside them. A row is the token
+        that attends: (heads, keys), the keys padded with zeros to ``max_length``.
+    rows : ``position`` gives a row a token (padding left out) or image position, ``sample`` one a text, image
+        or row, averaged over its positions; ``auto`` is ``position`` for what reads tokens, else ``sample``.
+    max_length : tokens of a text that are read; the rest is cut off.
+    batch_size : samples that are run at once, where the source doesn't come in batches.
+    dtype : of the stored numbers.
+    store : folder to write to; None puts it in the cache.
+    labels : name of the labels in the source's batches, each a dictionary with that name or a pair (inputs,
+        labels). A corpus and a cloud bring their own.
+    name : for titles.
+
+    Returns
+    -------
+    Activations
+        One array a site, with the columns ``text_id``, ``text``, ``token``, ``position`` (``sample`` instead of
+        the first two where no text is read) and every label of the source.
+
+    Raises
+    ------
+    MissingError
+        A pattern matches no module; the kinds of names that exist are listed.
+    DataError
+        The sites don't have the same rows, or give no rows; the source is empty or shuffles.
+    StorageError
+        The disk is full, or the folder holds something else.
+    ViewError
+        The network can't be called, or doesn't read what the source has.
+    """
+    patterns = [at] if isinstance(at, str) else list(at)
+    _check(patterns, rows, max_length, batch_size, dtype)
+    source = _as_source(source)
+    if labels is not None and isinstance(source, Corpus | PointCloud | np.ndarray):
+        raise ParameterError(
+            "labels= names the labels in batches; a corpus and a point cloud bring theirs in their table."
+        )
+    asked = {
+        "format": FORMAT, "at": patterns, "attention": attention, "rows": rows, "max_length": max_length,
+        "batch_size": batch_size, "dtype": dtype, "labels": labels,
+        "versions": [versions().get(n) for n in ("torch", "transformers")],
+    }  # fmt: skip
+    title = name or f"{_name_of(network)} on {_name_of(source)}"
+    where = None if store is None else Path(store)
+    key = ""
+    if isinstance(network, Checkpoint):
+        if isinstance(source, Corpus | PointCloud):  # then what is stored opens without building the network
+            key = digest(asked, network.digest, source.digest)
+            if (found := _stored(where, key, title)) is not None:
+                return found
+        network = network.network()
+    work = Work.of(network, _name_of(network), source, labels, max_length, batch_size)
+    if not key:
+        key = digest(asked, module_digest(work.module), work.feed.content, str(work.device))
+        if (found := _stored(where, key, title)) is not None:
+            return found
+    where = where or _cached(key)
+    about = {"name": title, "asked": asked}
+    work.store(where, key, patterns, attention=attention, rows=rows, dtype=dtype, about=about)
+    opened = open_store(where)
+    opened.name = title
+    return opened
+
+
+def _check(patterns: list[str], rows: str, max_length: int, batch_size: int, dtype: str) -> None:
+    if not patterns or not all(isinstance(p, str) for p in patterns):
+        raise ParameterError(
+            f"capture: at={patterns!r} is not legal. It takes a pattern of module names, a list of them, or 'auto'."
+        )
+    for name, value, choices in (("rows", rows, ("auto", "position", "sample")), ("dtype", dtype, DTYPES)):
+        if value not in choices:
+            raise ParameterError(
+                f"capture: {name}={value!r} is not legal. It takes one of {', '.join(map(repr, choices))}."
+            )
+    for name, number, low in (("max_length", max_length, 4), ("batch_size", batch_size, 1)):
+        if type(number) is not int or number < low:
+            raise ParameterError(
+                f"capture: {name}={number!r} is not legal. It takes an integer of at least {low}."
+            )
+
+
+def _as_source(source: Any) -> Any:
+    if hasattr(source, "detach"):
+        return source.detach().cpu().numpy()
+    if isinstance(source, list | tuple) and source and all(isinstance(t, str) for t in source):
+        import pandas as pd
+
+        return Corpus(pd.DataFrame({"text": list(source)}), name="texts")
+    known = isinstance(source, Corpus | PointCloud | np.ndarray)
+    if known or (isinstance(source, Iterable) and not isinstance(source, str | bytes | Mapping | Subject)):
+        return source
+    what = (
+        f"{source.name} is {source.holds}"
+        if isinstance(source, Subject)
+        else f"this is a {type(source).__name__}"
+    )
+    raise ViewError(
+        f"capture runs a corpus (workbench.corpus), a list of texts, an array, a point cloud or batches through a "
+        f"network; {what}."
+    )
+
+
+def _name_of(thing: Any) -> str:
+    return thing.name if isinstance(thing, Subject | Network) else type(thing).__name__
+
+
+def _cached(key: str) -> Path:
+    return cache_dir() / "captures" / key
+
+
+def _stored(final: Path | None, key: str, title: str) -> Activations | None:
+    """Open a capture that is already there; refuse a folder that holds something else."""
+    path = final or _cached(key)
+    if not os.path.lexists(path):
+        return None
+    try:
+        same = key_of(path) == key
+        opened = open_store(path) if same else None
+    except (MissingError, FormatError) as e:
+        if final is None:  # a damaged entry of the cache is as good as none
+            shutil.rmtree(path, ignore_errors=True)
+            return None
+        raise StorageError(f"{path} is there and is left alone: {e} Or give store= another folder.") from None
+    if opened is None:
+        raise StorageError(
+            f"{path} holds another capture (other weights, texts, sites or settings) and is left alone. Give store= another "
+            f"folder, or remove it."
+        )
+    if final is None and os.environ.get("WORKBENCH_NO_CACHE", "") not in ("", "0"):
+        return None
+    os.utime(path)  # prune removes what was used longest ago
+    opened.name = title
+    tell(f"capture: {title} (from the cache)", 1, 1)
+    return opened

@@ -1,0 +1,143 @@
+"""What a network is fed: a corpus, an array or batches, each as the same stream of batches with row places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.core.digest import digest
+from workbench.core.errors import DataError, ViewError
+from workbench.core.network import Batch
+from workbench.core.progress import track
+from workbench.core.subjects import Corpus, PointCloud
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+    from jaxtyping import Bool, Int
+
+EXCERPT = 200  # characters of a text that its rows carry
+_LOOKED_AT = 256  # lines that are encoded at once to count their tokens
+_OURS = ("text_id", "sample", "text", "token", "position")
+Encode = Callable[["pd.DataFrame", int], Batch]
+
+
+@dataclass(frozen=True)
+class Fed:
+    """One call of the network.
+
+    Attributes
+    ----------
+    inputs : keyword arguments, or a tuple of positional ones.
+    keep : (batch, positions) which positions are rows; None where the input has no positions.
+    samples : (batch,) places in the source of what is fed.
+    """
+
+    inputs: Mapping[str, torch.Tensor] | tuple[torch.Tensor, ...]
+    keep: Bool[np.ndarray, "b t"] | None
+    samples: Int[np.ndarray, " b"]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A source that can be run through a network.
+
+    Attributes
+    ----------
+    content : digest of everything that the network gets to see, and of the labels.
+    samples : one line a sample (``text_id`` or ``sample``, and the labels), indexed by the sample's id.
+    lengths : (samples,) kept positions of each sample; None where the input has no positions.
+    positions : the columns that a position has beside its number (``token``), in the samples' order.
+    batches : gives the same batches each time that it is called.
+    space : of the samples' ids.
+    width : positions of the longest batch that can come; 0 where the input has no positions.
+    """
+
+    name: str
+    content: str
+    samples: pd.DataFrame
+    lengths: Int[np.ndarray, " n"] | None
+    positions: Mapping[str, np.ndarray]
+    batches: Callable[[], Iterator[Fed]]
+    n_batches: int
+    probe: Fed
+    space: str
+    width: int
+
+
+def text_feed(corpus: Corpus, encode: Encode, max_length: int, batch_size: int) -> Feed:
+    """Feed texts, longest first, so that a batch has little padding and memory runs out at once or not at all."""
+    table = corpus.table
+    counted, read = [], []
+    for i in track(range(0, len(table), _LOOKED_AT), "capture: reading the texts"):
+        batch = encode(table.iloc[i : i + _LOOKED_AT], max_length)
+        counted.append(_kept(batch).sum(axis=1))
+        read.append(batch.rows["token"].to_numpy(dtype=object))
+    lengths, token = np.concatenate(counted), np.concatenate(read)
+    used = np.flatnonzero(lengths)
+    if len(used) == 0:
+        raise DataError(f"{corpus.name}: none of its {len(table):,} texts holds a token.")
+    table, lengths = table.iloc[used], lengths[used]
+    order = np.argsort(-lengths, kind="stable")
+    groups = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+
+    def fed(group: np.ndarray) -> Fed:
+        batch = encode(table.iloc[group], max_length)
+        return Fed(batch.inputs, _kept(batch), group)
+
+    samples = free_columns(table.drop(columns="text"))
+    samples.insert(0, "text", [_excerpt(t) for t in table["text"]])
+    samples.insert(0, "text_id", table.index.to_numpy(dtype=np.int64))
+    return Feed(
+        name=corpus.name, content=digest("texts", corpus.digest, token.tolist(), lengths), samples=samples,
+        lengths=lengths, positions={"token": token}, batches=lambda: map(fed, groups), n_batches=len(groups),
+        probe=fed(order[-2:]), space=corpus.space, width=max_length,
+    )  # fmt: skip
+
+
+def array_feed(cloud: PointCloud | np.ndarray, batch_size: int, reads_tokens: bool) -> Feed:
+    """Feed an array along its first dimension; for a network that reads tokens, (n, t) whole numbers are tokens."""
+    import pandas as pd
+    import torch
+
+    values, name = (cloud.values, cloud.name) if isinstance(cloud, PointCloud) else (cloud, "array")
+    if values.ndim == 0 or len(values) == 0:
+        raise DataError(f"{name} is empty: there is nothing to feed.")
+    tokens = reads_tokens and values.ndim == 2 and values.dtype.kind in "iu"
+    dtype = np.int64 if tokens else values.dtype if values.dtype.kind == "f" else np.float32
+
+    def fed(start: int, stop: int) -> Fed:
+        part = values[start:stop]
+        keep = np.ones(part.shape, bool) if tokens else None
+        return Fed((torch.tensor(part.astype(dtype)),), keep, np.arange(start, start + len(part)))
+
+    given = cloud.table if isinstance(cloud, PointCloud) else pd.DataFrame(index=pd.RangeIndex(len(values)))
+    samples = free_columns(given)
+    samples.insert(0, "sample", given.index.to_numpy(dtype=np.int64))
+    content = cloud.digest if isinstance(cloud, PointCloud) else digest("array", values)
+    starts = range(0, len(values), batch_size)
+    return Feed(
+        name=name, content=content, samples=samples,
+        lengths=np.full(len(values), values.shape[1]) if tokens else None,
+        positions={"token": values.ravel()} if tokens else {},
+        batches=lambda: (fed(s, s + batch_size) for s in starts), n_batches=len(starts), probe=fed(0, 2),
+        space=cloud.space if isinstance(cloud, PointCloud) else content, width=values.shape[1] if tokens else 0,
+    )  # fmt: skip
+
+
+def _kept(batch: Batch) -> np.ndarray:
+    if batch.keep is None:
+        raise ViewError("The network's encode gives no positions; rows of texts are kept positions.")
+    return batch.keep
+
+
+def free_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """A copy whose columns don't hide those that a capture adds."""
+    return table.rename(columns={c: f"label_{c}" for c in table.columns if c in _OURS}).copy()
+
+
+def _excerpt(text: str) -> str:
+    return text if len(text) <= EXCERPT else text[: EXCERPT - 1] + "…"

@@ -1,0 +1,101 @@
+"""Forward hooks as a context manager: they are gone when the block ends, however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from workbench.core.errors import DataError, MissingError, suggest
+
+if TYPE_CHECKING:
+    import torch
+
+ATTENTION = "#attention"
+"""What a site's name ends in when it stands for a module's attention map rather than its output."""
+
+
+@contextmanager
+def hooked(
+    module: torch.nn.Module, sites: Iterable[str], take: Callable[[str, torch.Tensor], Any] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Catch what modules put out while the block runs.
+
+    Parameters
+    ----------
+    sites : names from ``module.named_modules()``: the first tensor of the output. With ``#attention`` at the
+        end of the name: the attention map, the second part of the output, (batch, heads, queries, keys).
+    take : makes what is kept of a tensor, inside the forward pass; None keeps a copy, since the network may
+        overwrite its own.
+
+    Yields
+    ------
+    dict
+        Site to what was kept, in the order of the forward pass. Clear it between passes.
+
+    Raises
+    ------
+    MissingError
+        There is no such module.
+    DataError
+        In the forward pass: a module puts out no tensor, or runs twice before the dictionary is cleared.
+    """
+    keep = take or (lambda _, tensor: tensor.detach().clone())
+    known = dict(module.named_modules())
+    caught: dict[str, Any] = {}
+    handles = []
+    try:
+        for site in sites:
+            name = site.removesuffix(ATTENTION)
+            if name not in known:
+                raise MissingError(f"The network has no module {name!r}. {suggest(name, known)}")
+            handles.append(known[name].register_forward_hook(_hook(site, caught, keep)))
+        yield caught
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _hook(site: str, caught: dict[str, Any], keep: Callable[[str, torch.Tensor], Any]) -> Callable[..., None]:
+    find = attention_map if site.endswith(ATTENTION) else first_tensor
+
+    def hook(module: torch.nn.Module, args: Any, output: Any) -> None:
+        tensor = find(output)
+        if tensor is None:
+            what = "no attention map" if site.endswith(ATTENTION) else "no tensor"
+            raise DataError(
+                f"{site}: the module ({type(module).__name__}) puts out {what}. Choose another site."
+            )
+        if site in caught:
+            raise DataError(
+                f"{site} ran twice in one forward pass, so that it has no single output. Choose the modules around it."
+            )
+        caught[site] = keep(site, tensor)
+
+    return hook
+
+
+def first_tensor(output: Any) -> torch.Tensor | None:
+    """The first tensor in an output, looking into tuples, lists and mappings (a model's output is one)."""
+    import torch
+
+    if isinstance(output, torch.Tensor):
+        return output
+    parts = (
+        output.values() if hasattr(output, "values") else output if isinstance(output, tuple | list) else ()
+    )
+    return next((t for t in map(first_tensor, parts) if t is not None), None)
+
+
+def attention_map(output: Any) -> torch.Tensor | None:
+    """The second part of a tuple if it is (batch, heads, queries, keys)."""
+    import torch
+
+    if (
+        isinstance(output, tuple)
+        and len(output) > 1
+        and isinstance(output[1], torch.Tensor)
+        and output[1].dim() == 4
+    ):
+        return output[1]
+    return None

@@ -1,0 +1,222 @@
+"""Running a network over a feed, and which rows of the store belong to what it was fed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.capturing.batches import batch_feed
+from workbench.capturing.feeds import Fed, Feed, array_feed, text_feed
+from workbench.capturing.hooks import ATTENTION, hooked
+from workbench.capturing.sites import Reader, Rows, Site, choose_rows, eager_attention, probe, wanted
+from workbench.capturing.store import Layout
+from workbench.capturing.writing import Run, Unfinished
+from workbench.core.digest import digest
+from workbench.core.errors import DataError, MethodError, ViewError, WorkbenchError
+from workbench.core.network import Network
+from workbench.core.progress import track
+from workbench.core.subjects import Corpus, PointCloud
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+
+@dataclass
+class Work:
+    """A module and what it is fed."""
+
+    name: str
+    module: torch.nn.Module
+    feed: Feed
+    device: torch.device
+    dtype: torch.dtype
+
+    @classmethod
+    def of(
+        cls, network: Any, name: str, source: Any, labels: str | None, max_length: int, batch_size: int
+    ) -> Work:
+        """Look at the network and the source; raises what `capture` says."""
+        import torch
+
+        module = network.module if isinstance(network, Network) else network
+        if not isinstance(module, torch.nn.Module):
+            raise ViewError(
+                f"capture runs a checkpoint, a network or a torch module; it was given a {type(network).__name__}."
+            )
+        embeddings = (torch.nn.Embedding, torch.nn.EmbeddingBag)
+        reads_tokens = any(isinstance(m, embeddings) for m in module.modules())
+        if isinstance(source, Corpus):
+            encode = network.encode if isinstance(network, Network) else None
+            if encode is None:
+                raise ViewError(
+                    f"{name} doesn't read text: pass arrays or batches. For a module that does, give a "
+                    f"workbench.core.network.Network with encode=."
+                )
+            feed = text_feed(source, encode, max_length, batch_size)
+        elif isinstance(source, PointCloud | np.ndarray):
+            feed = array_feed(source, batch_size, reads_tokens)
+        else:
+            feed = batch_feed(source, labels, reads_tokens)
+        first = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
+        return cls(name, module, feed, first.device, first.dtype)
+
+    def run(self, fed: Fed) -> None:
+        """Call the module; an error inside it comes with the shapes that caused it."""
+        try:
+            if isinstance(fed.inputs, Mapping):
+                self.module(**{k: self._fit(v) for k, v in fed.inputs.items()})
+            else:
+                self.module(*map(self._fit, fed.inputs))
+        except (WorkbenchError, KeyboardInterrupt):
+            raise
+        except Exception as e:
+            parts = fed.inputs.items() if isinstance(fed.inputs, Mapping) else enumerate(fed.inputs)
+            shapes = ", ".join(f"{k} {tuple(v.shape)} {v.dtype}" for k, v in parts)
+            raise MethodError(
+                f"{self.name} failed in its forward pass on a batch of {shapes}: {type(e).__name__}: {e}"
+            ) from e
+
+    def _fit(self, x: torch.Tensor) -> torch.Tensor:
+        return x.to(self.device, self.dtype) if x.is_floating_point() else x.to(self.device)
+
+    def store(
+        self, final: Path, key: str, patterns: list[str], *, attention: bool, rows: str, dtype: str,
+        about: dict[str, Any],
+    ) -> None:  # fmt: skip
+        """Run every batch and write what it gives."""
+        import torch
+
+        want = wanted(self.module, patterns, attention)
+        eager = eager_attention(self.module) if want.attention else nullcontext()
+        # Not inference_mode: what a module keeps for itself in a forward pass couldn't be trained on afterwards.
+        with torch.no_grad(), _evaluating(self.module), eager:
+            sites = probe(self.module, want, self.feed.probe, self.run)
+            chosen = choose_rows(sites, rows, self.feed.lengths is not None)
+            keys = max((s.shape[-1] for s in sites if s.name.endswith(ATTENTION)), default=0)
+            reader = Reader(sites, chosen, dtype, self.feed.width or keys)
+            shapes, per_sample = self._shapes(sites, reader, chosen)
+            places = Places.of(self.feed, chosen, per_sample)
+            layout = Layout(key, shapes, places.rows, dtype)
+            with (
+                Unfinished(final, layout, self.feed.n_batches) as writer,
+                hooked(self.module, shapes, reader) as caught,
+            ):
+                if writer.whole:
+                    return
+                done = writer.done
+                steps = track(self.feed.batches(), f"capture: {about['name']}", self.feed.n_batches)
+                for i, fed in enumerate(steps):
+                    if i < done:
+                        continue
+                    reader.expect(fed)
+                    self.run(fed)
+                    writer.put(_checked(caught, layout, places.count(fed)), places.runs(fed))
+                    caught.clear()
+                table, space = places.table(self.feed)
+                writer.finish(
+                    table, {**about, "space": space, "network": self.name, "source": self.feed.name}
+                )
+
+    def _shapes(
+        self, sites: list[Site], reader: Reader, rows: Rows
+    ) -> tuple[dict[str, tuple[int, ...]], int]:
+        """Shape of a row at each site, and rows a sample where the input doesn't say."""
+        fed = self.feed.probe
+        with hooked(self.module, [s.name for s in sites], reader) as caught:
+            reader.expect(fed)
+            self.run(fed)
+            counts = {site: len(found) for site, found in caught.items()}
+            shapes = {site: found.shape[1:] for site, found in caught.items()}
+        if len(set(counts.values())) > 1:
+            said = ", ".join(f"{site} {n // len(fed.samples)}" for site, n in counts.items())
+            raise DataError(
+                f"The sites have different numbers of rows a sample ({said}). Choose alike ones with at=, or "
+                f"rows='sample', which averages over positions."
+            )
+        return shapes, next(iter(counts.values())) // len(fed.samples) if rows == "position" else 1
+
+
+@contextmanager
+def _evaluating(module: torch.nn.Module) -> Iterator[None]:
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def _checked(caught: dict[str, np.ndarray], layout: Layout, rows: int) -> dict[str, np.ndarray]:
+    for site, shape in layout.sites.items():
+        if site not in caught:
+            raise DataError(f"{site} ran for the first batch and not for a later one. Leave it out of at=.")
+        if caught[site].shape != (rows, *shape):
+            raise DataError(
+                f"{site} gives {caught[site].shape} where {(rows, *shape)} was expected: what it gives varies from batch "
+                f"to batch. Leave it out of at=."
+            )
+    return dict(caught)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Which rows of the store belong to which sample: from ``starts[i]`` to before ``starts[i + 1]``."""
+
+    chosen: Rows
+    starts: np.ndarray
+
+    @classmethod
+    def of(cls, feed: Feed, chosen: Rows, per_sample: int) -> Places:
+        n = len(feed.samples)
+        lengths = np.ones(n, np.int64) if chosen == "sample" else feed.lengths
+        lengths = np.full(n, per_sample) if lengths is None else lengths
+        return cls(chosen, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+    @property
+    def rows(self) -> int:
+        """Rows of the whole store."""
+        return int(self.starts[-1])
+
+    def count(self, fed: Fed) -> int:
+        """Rows of a batch."""
+        return int((self.starts[fed.samples + 1] - self.starts[fed.samples]).sum())
+
+    def runs(self, fed: Fed) -> list[Run]:
+        """Where the rows of a batch go; neighbours in the store are written as one."""
+        found: list[Run] = []
+        at = 0
+        starts, stops = self.starts[fed.samples].tolist(), self.starts[fed.samples + 1].tolist()
+        for start, stop in zip(starts, stops, strict=True):
+            n = stop - start
+            if found and found[-1][2] + found[-1][1] - found[-1][0] == start:
+                found[-1] = (found[-1][0], at + n, found[-1][2])
+            else:
+                found.append((at, at + n, start))
+            at += n
+        return found
+
+    def table(self, feed: Feed) -> tuple[pd.DataFrame, str]:
+        """The row table, and the space of its ids."""
+        if self.chosen == "sample":
+            return feed.samples, feed.space
+        lengths = np.diff(self.starts)
+        line = np.repeat(np.arange(len(lengths)), lengths)
+        position = np.arange(self.rows) - self.starts[line]
+        table = feed.samples.copy()
+        if "text" in table:
+            table["text"] = table["text"].astype("category")  # a text stands in as many rows as it has tokens
+        table = table.iloc[line].reset_index(drop=True)
+        first = 2 if "text" in table else 1
+        table.insert(first, "position", position.astype(np.int32))
+        for column, values in feed.positions.items():
+            table.insert(first, column, values)
+        return table, digest(
+            "positions of", feed.space, lengths, [v.tolist() for v in feed.positions.values()]
+        )

@@ -1,0 +1,300 @@
+"""Writing a store so that it can be killed at any time and goes on where it stopped.
+
+Rows go to their places in the sites' files from a thread of their own, so that the network needn't wait
+for the disk. Every `SYNC_SECONDS` the files are flushed to the disk and the number of batches that are safe
+is added to a journal; a later run starts after the last of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import queue
+import shutil
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.capturing.store import MANIFEST, PARTIAL, TABLE, Layout, key_of
+from workbench.core.errors import FormatError, MissingError, StorageError
+from workbench.core.progress import tell
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SYNC_SECONDS = 5.0
+_AHEAD = 2  # batches that may wait for the disk; more would only hold memory
+_PLAN, _JOURNAL, _LOCK, _TEMPORARY = "plan.json", "journal", "lock", "new"
+Run = tuple[int, int, int]
+"""Rows ``start`` to ``stop`` of a batch, and the row of the store where they go."""
+
+
+class Unfinished:
+    """A store that is being written; use it as a context manager.
+
+    Attributes
+    ----------
+    done : batches that an earlier run has stored.
+    whole : another process finished the store while this one waited for it; there is nothing to do.
+
+    Raises
+    ------
+    StorageError
+        The folder can't be written, holds something else, or the disk has too little room.
+    """
+
+    def __init__(self, final: Path, layout: Layout, batches: int):
+        self.final = final
+        self.folder = final.with_name(final.name + PARTIAL)
+        self.layout = layout
+        self.batches = batches
+        self.done = 0
+        self.whole = False
+        self._dtype = np.dtype(layout.dtype).newbyteorder("<")
+        self._files: dict[str, int] = {}
+        self._lock = self._journal = -1
+        self._queue: queue.Queue[Any] = queue.Queue(_AHEAD)
+        self._error: Exception | None = None
+        self._writer = threading.Thread(target=self._write, name="workbench-capture-writer", daemon=True)
+
+    def __enter__(self) -> Unfinished:
+        try:
+            if self._take_lock():
+                self._open()
+                self._writer.start()
+        except OSError as e:
+            self._release()
+            raise self._storage_error(e) from e
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Store what was put, whatever ended the block."""
+        self._stop()
+        self._release()
+        if kind is None:
+            self._raise_error()
+
+    def put(self, rows: Mapping[str, np.ndarray], runs: Sequence[Run]) -> None:
+        """Hand over the next batch: each site's rows, which mustn't change any more, and where they go.
+
+        Raises
+        ------
+        StorageError
+            The disk is full or fails; from this batch or one before it.
+        """
+        self._raise_error()
+        self._queue.put((rows, runs))
+
+    def finish(self, table: pd.DataFrame, about: Mapping[str, Any]) -> None:
+        """Write the row table and the manifest, and give the folder its name.
+
+        Parameters
+        ----------
+        about : what the manifest says beside the layout: ``name``, ``space``, and what was captured.
+        """
+        self._stop()
+        self._raise_error()
+        assert self.done == self.batches
+        try:
+            table.to_parquet(self.folder / TABLE)
+            self._replace(MANIFEST, {**self.layout.to_json(), **about})
+            for name in (TABLE, ""):
+                _flush(self.folder / name)
+            if self.final.exists():  # asked for anew although it was there
+                shutil.rmtree(self.final)
+            os.rename(self.folder, self.final)
+            _flush(self.final.parent)
+            for name in (_PLAN, _JOURNAL, _LOCK):
+                (self.final / name).unlink()
+        except OSError as e:
+            raise self._storage_error(e) from e
+
+    # -- the folder ---------------------------------------------------------------------------------
+
+    def _take_lock(self) -> bool:
+        """Wait until no other process writes this store; False if one has finished it meanwhile."""
+        waited = False
+        while True:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o666)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                waited = True
+                tell(f"waiting for another process that captures {self.final.name}")
+                time.sleep(0.2)
+                continue
+            if not _is(lock, self.folder / _LOCK):  # finished, or removed, between open and lock
+                os.close(lock)
+                waited = True
+                continue
+            self._lock = lock
+            if waited and _holds(self.final, self.layout.key):
+                shutil.rmtree(self.folder)
+                self.whole = True
+                return False
+            return True
+
+    def _open(self) -> None:
+        plan = {**self.layout.to_json(), "batches": self.batches}
+        held = self._held_plan()
+        if held is not None and held.get("key") != self.layout.key:
+            raise StorageError(
+                f"{self.folder} holds an unfinished capture of something else (other weights, texts, sites or "
+                f"settings). Remove it, or give store= another folder."
+            )
+        if held != plan:
+            for file in self.folder.iterdir():
+                if file.name != _LOCK:
+                    file.unlink()
+            self._check_room()
+            self._replace(_PLAN, plan)
+        self._journal = os.open(self.folder / _JOURNAL, os.O_CREAT | os.O_RDWR, 0o666)
+        self.done = self._read_journal()
+        for site in self.layout.sites:
+            self._files[site] = os.open(self.folder / self.layout.file(site), os.O_CREAT | os.O_RDWR, 0o666)
+        _flush(self.folder)
+
+    def _held_plan(self) -> dict[str, Any] | None:
+        file = self.folder / _PLAN
+        if not file.exists():
+            strange = sorted({f.name for f in self.folder.iterdir()} - {_LOCK, _TEMPORARY})
+            if strange:
+                raise StorageError(
+                    f"{self.folder} is no unfinished capture (it holds {strange[0]!r}) and is left alone. Give store= "
+                    f"another folder."
+                )
+            return None
+        try:
+            held = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            held = None
+        return held if isinstance(held, dict) else {}
+
+    def _check_room(self) -> None:
+        free = shutil.disk_usage(self.folder).free
+        if self.layout.nbytes > free:
+            shutil.rmtree(self.folder)
+            raise StorageError(
+                f"This capture needs {_size(self.layout.nbytes)} and {self.folder.parent} has {_size(free)} free. Capture "
+                f"fewer sites or texts, use dtype='float16', or give store= a folder on a larger disk."
+            )
+
+    def _replace(self, name: str, content: dict[str, Any]) -> None:
+        new = self.folder / _TEMPORARY
+        new.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        _flush(new)
+        os.replace(new, self.folder / name)
+
+    def _read_journal(self) -> int:
+        """Batches that are safe; a line that a crash left unfinished is cut off."""
+        raw = os.pread(self._journal, os.fstat(self._journal).st_size, 0)
+        whole = raw[: raw.rfind(b"\n") + 1]
+        os.ftruncate(self._journal, len(whole))
+        os.lseek(self._journal, 0, os.SEEK_END)
+        lines = whole.split()
+        return int(lines[-1]) if lines else 0
+
+    def _release(self) -> None:
+        for descriptor in (*self._files.values(), self._journal, self._lock):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._files, self._journal, self._lock = {}, -1, -1
+
+    # -- the thread ---------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        synced, stored = time.monotonic(), self.done
+        while (item := self._queue.get()) is not None:
+            if self._error is not None:
+                continue  # so that put() never waits for a thread that has given up
+            try:
+                for site, rows in item[0].items():
+                    self._write_rows(site, rows, item[1])
+                stored += 1
+                if time.monotonic() - synced >= SYNC_SECONDS:
+                    self._sync(stored)
+                    synced = time.monotonic()
+            except Exception as e:
+                self._error = e
+        try:
+            if self._error is None:
+                self._sync(stored)
+        except Exception as e:
+            self._error = e
+
+    def _write_rows(self, site: str, rows: np.ndarray, runs: Sequence[Run]) -> None:
+        size = self.layout.row_bytes(site)
+        content = np.ascontiguousarray(rows, self._dtype).data.cast("B")
+        for start, stop, place in runs:
+            left, at = content[start * size : stop * size], place * size
+            while left:
+                n = os.pwrite(self._files[site], left, at)
+                left, at = left[n:], at + n
+
+    def _sync(self, stored: int) -> None:
+        for descriptor in self._files.values():
+            os.fsync(descriptor)
+        if stored > self.done:
+            os.write(self._journal, b"%d\n" % stored)
+            os.fsync(self._journal)
+            self.done = stored
+
+    def _stop(self) -> None:
+        if self._writer.is_alive():
+            self._queue.put(None)
+            self._writer.join()
+
+    def _raise_error(self) -> None:
+        if isinstance(self._error, OSError):
+            raise self._storage_error(self._error) from self._error
+        if self._error is not None:
+            raise self._error
+
+    def _storage_error(self, error: OSError) -> OSError:
+        if isinstance(error, StorageError):
+            return error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return StorageError(
+                f"The disk is full (or a size limit is reached): the capture stopped unfinished. What it stored lies in "
+                f"{self.folder}. Make room and run the same capture again, which goes on from there, or remove that folder."
+            )
+        return StorageError(
+            f"{self.folder} can't be written ({error.strerror}). Give store= a folder that you may write to."
+        )
+
+
+def _is(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _holds(path: Path, key: str) -> bool:
+    try:
+        return key_of(path) == key
+    except (MissingError, FormatError):
+        return False
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _size(n: int) -> str:
+    return f"{n / 1e9:,.1f} GB" if n >= 1e9 else f"{n / 1e6:,.1f} MB"
