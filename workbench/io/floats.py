@@ -37,7 +37,7 @@ def rounding(dtype: str) -> str:
     """What storing weights in a format did to them, in words; empty for 16 bits and more."""
     if dtype not in _EIGHT_BITS:
         return ""
-    percent = 100 * 0.5 ** (_EIGHT_BITS[dtype][1] + 1)
+    percent = 100 / (1 + 2 ** (_EIGHT_BITS[dtype][1] + 1))  # halfway between 1 and the next number
     return f"8-bit floats: rounded by up to {percent:.3g} %; a scale tensor beside it is not applied"
 
 

@@ -21,9 +21,9 @@ from workbench.io.files import (
 )
 from workbench.io.gguf_files import read_gguf
 from workbench.io.safetensors_files import read_safetensors
+from workbench.io.sniffing import INDEX_ENDINGS
 from workbench.io.torch_files import read_torch
 
-INDEX_ENDS = (".safetensors.index.json", ".bin.index.json")
 _FIRST = (
     "model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors", "pytorch_model.bin",
     "pytorch_model.bin.index.json",
@@ -97,7 +97,7 @@ def _which(folder: Path, found: list[str]) -> FormatError:
 
 
 def _read(weights: Path) -> Weights:
-    if weights.name.endswith(INDEX_ENDS):
+    if weights.name.endswith(INDEX_ENDINGS):
         return read_index(weights)
     if weights.suffix == ".safetensors":
         return read_safetensors(weights)

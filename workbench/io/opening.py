@@ -84,12 +84,13 @@ def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None
             return found
     path = _path(what)
     there = status(path)
-    if there == "directory":
-        _require(asked, ("checkpoint",), f"The folder {path}")
-        return open_directory(path, name or path.resolve().name)
+    if there == "":
+        return _absent(os.fspath(what), path, name, asked)
+    path = path.absolute()  # tensors are still read when the process has moved elsewhere
     if there == "file":
         return _file(path, name, asked)
-    return _absent(os.fspath(what), path, name, asked)
+    _require(asked, ("checkpoint",), f"The folder {path}")
+    return open_directory(path, name or path.resolve().name)
 
 
 def _path(what: str | PathLike[str]) -> Path:
@@ -115,14 +116,12 @@ def _absent(what: str, path: Path, name: str | None, kind: Kind | None) -> Subje
         return open_directory(fetch(what), name or what)
     if path.name != what:
         raise missing(path)
-    near = suggest(what, [*BUNDLED, *_names_here()])
+    advice = suggest(what, [*BUNDLED, *_names_here()])
+    if not advice.startswith("Did"):
+        advice = "Give a path, a bundled name, or owner/model for one from the hub."
+    bundled = ", ".join(sorted(BUNDLED))
     raise MissingError(
-        f"{shown(what)} is neither a file or folder here nor a bundled network ({', '.join(sorted(BUNDLED))}). "
-        + (
-            near
-            if near.startswith("Did")
-            else "Give a path, a bundled name, or owner/model for one from the hub."
-        )
+        f"{shown(what)} is neither a file or folder here nor a bundled network ({bundled}). {advice}"
     )
 
 
@@ -137,7 +136,7 @@ def _file(path: Path, name: str | None, kind: Kind | None) -> Subject:
     found = format_of(path)
     _require(kind, _FITS[found], f"{path} ({found})")
     if found == "index":
-        return open_directory(path.parent, name or path.resolve().parent.name, weights=path)
+        return open_directory(path.parent, name or path.parent.resolve().name, weights=path)
     name = name or path.stem
     if found in _WEIGHTS:
         return checkpoint(_WEIGHTS[found](path), name, path)
@@ -160,7 +159,7 @@ def _npz(path: Path, name: str, kind: Kind | None) -> Subject:
     import pandas as pd
 
     values, labels = as_rows(archive, path)
-    return _rows(real_numbers(values, path), pd.DataFrame(labels, index=range(len(values))), name, kind)
+    return _rows(real_numbers(values, path), pd.DataFrame(labels) if labels else None, name, kind)
 
 
 def _table(path: Path, found: Format, name: str, kind: Kind | None) -> Subject:

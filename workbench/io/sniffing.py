@@ -17,6 +17,7 @@ ENDINGS: dict[str, Format] = {
     ".ckpt": "torch", ".npz": "npz", ".npy": "npy", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv",
     ".jsonl": "jsonl", ".txt": "txt",
 }  # fmt: skip
+INDEX_ENDINGS = (".safetensors.index.json", ".bin.index.json")
 _MAGIC: dict[bytes, Format] = {b"GGUF": "gguf", b"\x93NUMPY": "npy", b"PAR1": "parquet"}
 
 
@@ -29,7 +30,7 @@ def format_of(path: Path) -> Format:
         It is none that is read.
     """
     size_of(path)
-    if path.name.endswith(".index.json"):
+    if path.name.endswith(INDEX_ENDINGS):
         return "index"
     ending = ENDINGS.get(path.suffix.lower())
     found = _by_content(path, head(path, 16)) or ending

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -101,7 +101,9 @@ def _is_number(text: str) -> bool:
 def _read_jsonl(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    table = pd.read_json(path, lines=True, encoding="utf-8", convert_dates=False)
+    # Without types that are guessed, a text that spells a number stays a text.
+    as_it_is: dict[str, Any] = {"dtype": False, "convert_axes": False, "convert_dates": False, "precise_float": True}
+    table = pd.read_json(path, lines=True, encoding="utf-8", **as_it_is)
     return table.rename(columns=str)
 
 

@@ -87,8 +87,12 @@ def _load(path: Path, zipped: bool) -> Any:
         with warnings.catch_warnings():
             # That quantized tensors and old storages will go is for who wrote the file, long ago.
             warnings.simplefilter("ignore")
-            # Files from before torch 1.6 aren't archives and can't be mapped.
-            return torch.load(path, weights_only=True, mmap=zipped, map_location="cpu")
+            # Files from before torch 1.6 aren't archives and can't be mapped; and of a path, torch believes
+            # this ending.
+            if zipped and path.suffix != ".safetensors":
+                return torch.load(path, weights_only=True, mmap=True, map_location="cpu")
+            with path.open("rb") as f:
+                return torch.load(f, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as e:
         needed = re.search(r"GLOBAL ([\w.]+)", str(e))
         if needed is None:
@@ -102,9 +106,7 @@ def _load(path: Path, zipped: bool) -> Any:
         ) from None
     except MemoryError:
         raise broken(path, "torch weights", "it claims more memory than there is") from None
-    except (
-        Exception
-    ) as e:  # torch raises whatever its unpickler runs into: KeyError, TypeError, IndexError ...
+    except Exception as e:  # torch raises whatever its unpickler runs into: KeyError, TypeError ...
         raise broken(path, "torch weights", f"{type(e).__name__}: {_cause(e)}") from None
 
 

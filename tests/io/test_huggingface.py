@@ -1,0 +1,218 @@
+"""Folders in Hugging Face's layout: whole or in shards, and everything that can be wrong with an index."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from workbench.core.errors import FormatError, MissingError
+from workbench.core.subjects import Checkpoint
+from workbench.io.opening import open as open_subject
+
+STATE = {
+    "a.weight": torch.arange(12.0).reshape(3, 4),
+    "a.bias": torch.ones(3).bfloat16(),
+    "b.weight": torch.eye(2),
+}
+SHARDS = {
+    "model-00001-of-00002.safetensors": ["a.weight", "a.bias"],
+    "model-00002-of-00002.safetensors": ["b.weight"],
+}
+
+
+def sharded(folder: Path, shards: dict[str, list[str]] = SHARDS, **index: Any) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, names in shards.items():
+        save_file({n: STATE[n] for n in names}, folder / file)
+    where = {n: file for file, names in shards.items() for n in names}
+    said = {"metadata": {"total_size": 70}, "weight_map": where, **index}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(said))
+    return folder
+
+
+def whole(folder: Path, config: dict[str, Any] | None = None) -> Path:
+    folder.mkdir(parents=True)
+    save_file(STATE, folder / "model.safetensors")
+    if config is not None:
+        (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def assert_holds_state(found: Any) -> None:
+    assert isinstance(found, Checkpoint)
+    assert set(found) == set(STATE)
+    for name, tensor in STATE.items():
+        np.testing.assert_array_equal(found[name], tensor.float().numpy())
+        assert found[name].dtype == np.float32
+
+
+def test_known_answer_a_whole_folder(tmp_path: Path) -> None:
+    found = open_subject(whole(tmp_path / "tiny", {"hidden_size": 4}))
+    assert_holds_state(found)
+    assert found.name == "tiny"
+    assert found.config == {"hidden_size": 4}
+    assert found.source == str(tmp_path / "tiny")
+
+
+def test_known_answer_shards(tmp_path: Path) -> None:
+    folder = sharded(tmp_path / "tiny")
+    found = open_subject(folder)
+    assert_holds_state(found)
+    assert found.tensors["b.weight"].file == "model-00002-of-00002.safetensors"
+    assert_holds_state(open_subject(folder / "model.safetensors.index.json"))
+    assert open_subject(folder / "model.safetensors.index.json").name == "tiny"
+    assert list(open_subject(folder / "model-00002-of-00002.safetensors")) == ["b.weight"]
+
+
+def test_known_answer_torch_shards(tmp_path: Path) -> None:
+    for k, names in enumerate(SHARDS.values()):
+        torch.save({n: STATE[n] for n in names}, tmp_path / f"pytorch_model-{k}.bin")
+    where = {n: f"pytorch_model-{k}.bin" for k, names in enumerate(SHARDS.values()) for n in names}
+    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": where}))
+    assert_holds_state(open_subject(tmp_path))
+
+
+def test_peer_what_the_hub_s_library_saves_in_shards_comes_back_equal(tmp_path: Path) -> None:
+    from huggingface_hub import save_torch_state_dict
+
+    torch.manual_seed(0)
+    layer = torch.nn.TransformerEncoderLayer(32, 2, 64)
+    state = {**layer.state_dict(), "half": torch.randn(50, 50).bfloat16()}
+    save_torch_state_dict(state, tmp_path, max_shard_size="10KB")
+    assert len(list(tmp_path.glob("*.safetensors"))) > 2
+    found = open_subject(tmp_path)
+    assert set(found) == set(state)
+    for name, tensor in state.items():
+        np.testing.assert_array_equal(found[name], tensor.float().numpy())
+
+
+def test_equal_content_under_other_names_has_one_digest(tmp_path: Path) -> None:
+    plain = open_subject(whole(tmp_path / "a")).digest
+    os.rename(tmp_path / "a", tmp_path / "other")
+    assert open_subject(tmp_path / "other").digest == plain
+    (tmp_path / "loose.bin").write_bytes((tmp_path / "other" / "model.safetensors").read_bytes())
+    assert open_subject(tmp_path / "loose.bin").digest == plain
+    names = dict(zip(["x.safetensors", "y.safetensors"], SHARDS.values(), strict=True))
+    one, two = open_subject(sharded(tmp_path / "one")), open_subject(sharded(tmp_path / "two", names))
+    assert one.digest == two.digest != plain
+
+
+def test_a_changed_weight_configuration_or_tokenizer_changes_the_digest(tmp_path: Path) -> None:
+    digests = {open_subject(whole(tmp_path / "a", {"act": "gelu"})).digest}
+    digests.add(open_subject(whole(tmp_path / "b", {"act": "relu"})).digest)
+    (tmp_path / "b" / "tokenizer.json").write_text("{}")
+    digests.add(open_subject(tmp_path / "b").digest)
+    (tmp_path / "b" / "README.md").write_text("nothing that counts")
+    digests.add(open_subject(tmp_path / "b").digest)
+    save_file({**STATE, "b.weight": torch.zeros(2, 2)}, tmp_path / "b" / "model.safetensors")
+    digests.add(open_subject(tmp_path / "b").digest)
+    assert len(digests) == 4
+
+
+def test_a_missing_shard_is_named(tmp_path: Path) -> None:
+    folder = sharded(tmp_path)
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(
+        MissingError, match=r"2 shards, of which 1 .*'model-00002-of-00002\.safetensors'.*Download"
+    ):
+        open_subject(folder)
+
+
+@pytest.mark.parametrize(
+    "shard",
+    [
+        "../secret.safetensors",
+        "/etc/passwd",
+        "sub/x.safetensors",
+        "..",
+        ".",
+        "",
+        "c:x",
+        "..\\x",
+        "a\nb",
+        5,
+        None,
+    ],
+)
+def test_a_shard_that_escapes_the_folder_is_refused(shard: Any, tmp_path: Path) -> None:
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    for place in (tmp_path / "secret.safetensors", tmp_path / "in" / "sub" / "x.safetensors"):
+        save_file({"a.weight": torch.ones(1)}, place)
+    folder = sharded(tmp_path / "in", weight_map={"a.weight": shard})
+    with pytest.raises(FormatError, match="no plain name of a file beside it"):
+        open_subject(folder)
+
+
+FIRST = next(iter(SHARDS))
+BAD = {
+    "no weight map": '{"metadata": {}}', "an empty weight map": '{"weight_map": {}}', "a list": '{"weight_map": []}',
+    "no object": "[]", "no JSON": "{", "nothing nested": "[" * 100_000, "a text": '"x"',
+    "a tensor twice": f'{{"weight_map": {{"a.weight": "{FIRST}", "a.weight": "{FIRST}"}}}}',
+    "an unknown tensor": f'{{"weight_map": {{"c": "{FIRST}"}}}}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("why", BAD)
+def test_a_bad_index_is_refused_in_words(why: str, tmp_path: Path) -> None:
+    folder = sharded(tmp_path)
+    (folder / "model.safetensors.index.json").write_text(BAD[why])
+    with pytest.raises(
+        FormatError, match=r"model\.safetensors\.index\.json can't be read as a shard index"
+    ) as caught:
+        open_subject(folder)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"a": 1, "a": 2}', "\x00", ""])
+def test_a_bad_configuration_is_refused(text: str, tmp_path: Path) -> None:
+    folder = whole(tmp_path / "tiny")
+    (folder / "config.json").write_text(text)
+    with pytest.raises(FormatError, match=r"config\.json"):
+        open_subject(folder)
+
+
+def test_a_git_lfs_pointer_is_told(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n"
+    )
+    with pytest.raises(FormatError, match="git lfs pull"):
+        open_subject(tmp_path)
+
+
+def test_folders_that_hold_nothing_or_too_much_say_what_is_there(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="It holds nothing"):
+        open_subject(tmp_path)
+    (tmp_path / "notes.md").write_text("x")
+    (tmp_path / "unet").mkdir()
+    with pytest.raises(FormatError, match=r"It holds 'notes\.md', 'unet/'.*by its own path"):
+        open_subject(tmp_path)
+    save_file(STATE, tmp_path / "a.safetensors")
+    assert_holds_state(open_subject(tmp_path))
+    save_file(STATE, tmp_path / "b.safetensors")
+    with pytest.raises(FormatError, match=r"several files of weights \('a\.safetensors', 'b\.safetensors'\)"):
+        open_subject(tmp_path)
+
+
+def test_shards_without_their_index_say_what_is_missing(tmp_path: Path) -> None:
+    folder = sharded(tmp_path)
+    (folder / "model.safetensors.index.json").unlink()
+    with pytest.raises(FormatError, match=r"Download model\.safetensors\.index\.json"):
+        open_subject(folder)
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(FormatError, match=r"Download model\.safetensors\.index\.json"):
+        open_subject(folder)
+
+
+def test_an_adapter_is_opened_with_its_own_configuration(tmp_path: Path) -> None:
+    save_file({"lora_A": torch.ones(2, 3)}, tmp_path / "adapter_model.safetensors")
+    (tmp_path / "adapter_config.json").write_text('{"r": 2}')
+    found = open_subject(tmp_path)
+    assert found.config == {"r": 2}
+    np.testing.assert_array_equal(found["lora_A"], np.ones((2, 3)))

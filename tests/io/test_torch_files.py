@@ -1,0 +1,225 @@
+"""``torch.save`` files: equal tensors, mapped from disk; nothing in them runs."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import os
+import pickle
+import re
+import shlex
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from workbench.core.errors import FormatError
+from workbench.io.torch_files import read_torch
+
+
+@pytest.fixture
+def state() -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    base = torch.randn(6, 4)
+    return {
+        "f32": base, "tied": base, "transposed": base.t(), "slice": base[1:3, ::2], "f64": torch.randn(3).double(),
+        "f16": torch.randn(5).half(), "bf16": torch.randn(5).bfloat16(), "i64": torch.arange(4), "scalar": torch.tensor(2.0),
+        "bool": torch.tensor([True, False]), "empty": torch.zeros(0, 3), "parameter": torch.nn.Parameter(torch.ones(2)),
+    }  # fmt: skip
+
+
+def assert_equal(found: Any, state: dict[str, torch.Tensor]) -> None:
+    assert list(found.tensors) == list(state)
+    for name, tensor in state.items():
+        expected = (tensor.detach().float() if tensor.is_floating_point() else tensor).numpy()
+        assert found.tensors[name].shape == expected.shape
+        assert found.read(name).dtype == expected.dtype
+        np.testing.assert_array_equal(found.read(name), expected)
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["archive", "before torch 1.6"])
+def test_known_answer_tensors_come_back_equal(
+    zipped: bool, state: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    torch.save(state, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+    assert_equal(read_torch(tmp_path / "x.pth"), state)
+
+
+def test_known_answer_8_bit_floats_and_quantized_tensors(tmp_path: Path) -> None:
+    x = torch.linspace(-2, 2, 16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # making one is deprecated; files that hold them exist
+        quantized = torch.quantize_per_tensor(x, 0.1, 0, torch.qint8)
+    fp8 = {"e4m3": x.to(torch.float8_e4m3fn), "e5m2": x.to(torch.float8_e5m2)}
+    torch.save({**fp8, "quantized": quantized}, tmp_path / "x.pth")
+    found = read_torch(tmp_path / "x.pth")
+    for name, tensor in fp8.items():
+        np.testing.assert_array_equal(found.read(name), tensor.float().numpy())
+        assert "8-bit floats" in found.tensors[name].noise
+    np.testing.assert_allclose(found.read("quantized"), x.numpy(), atol=0.051)
+    assert "quantization noise" in found.tensors["quantized"].noise
+
+
+OPTIMIZER = {"state": {0: {"exp_avg": torch.ones(3)}}, "param_groups": [{"lr": 0.1}]}
+WRAPPED: dict[str, Any] = {
+    "state_dict": lambda s: {"state_dict": s, "epoch": 3, "optimizer": OPTIMIZER, "note": "a text"},
+    "state_dict beside callbacks": lambda s: {"state_dict": s, "callbacks": {"best": torch.tensor(0.1)}},
+    "model": lambda s: {"model": s, "optimizer": OPTIMIZER, "lr": 0.1},
+    "model in model": lambda s: {"model": {"state_dict": s}},
+    "optimizer under another name": lambda s: {"model": s, "adam": OPTIMIZER},
+    "ordered": lambda s: collections.OrderedDict(s),
+    "bare": lambda s: s,
+}
+
+
+@pytest.mark.parametrize("how", WRAPPED)
+def test_of_a_training_state_the_network_is_read(
+    how: str, state: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    torch.save(WRAPPED[how](state), tmp_path / "x.pth")
+    assert_equal(read_torch(tmp_path / "x.pth"), state)
+
+
+def test_several_networks_keep_their_names(tmp_path: Path) -> None:
+    torch.save({"model": {"w": torch.ones(2)}, "ema": {"w": torch.zeros(2)}, "step": 7}, tmp_path / "x.pth")
+    found = read_torch(tmp_path / "x.pth")
+    assert list(found.tensors) == ["model.w", "ema.w"]
+    np.testing.assert_array_equal(found.read("ema.w"), [0, 0])
+
+
+def test_names_that_begin_like_a_wrapper_are_left_alone(tmp_path: Path) -> None:
+    torch.save({"model.w": torch.ones(2), "optimal.w": torch.ones(3)}, tmp_path / "x.pth")
+    assert list(read_torch(tmp_path / "x.pth").tensors) == ["model.w", "optimal.w"]
+
+
+def test_weights_are_mapped_and_read_only(tmp_path: Path) -> None:
+    torch.save({"w": torch.ones(1000)}, tmp_path / "x.pth")
+    found = read_torch(tmp_path / "x.pth")
+    if Path("/proc/self/maps").exists():
+        assert str(tmp_path / "x.pth") in Path("/proc/self/maps").read_text()
+    with pytest.raises(ValueError, match="read-only"):
+        found.read("w")[0] = 2
+
+
+class Bomb:
+    """Leaves a trace if it is ever unpickled."""
+
+    def __init__(self, trace: Path):
+        self.trace = trace
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.trace),)
+
+
+@pytest.mark.parametrize("how", ["archive", "before torch 1.6", "bare pickle", "bare pickle, protocol 2"])
+def test_nothing_in_a_file_runs(how: str, tmp_path: Path) -> None:
+    content = {"w": torch.ones(2), "bomb": Bomb(tmp_path / "ran")}
+    path = tmp_path / "x.pth"
+    if "pickle" in how:
+        path.write_bytes(pickle.dumps({"bomb": Bomb(tmp_path / "ran")}, protocol=2 if "2" in how else 4))
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=how == "archive")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(FormatError) as caught:
+        read_torch(path)
+    assert sorted(tmp_path.iterdir()) == before
+    assert "weights_only=True" not in str(caught.value)  # torch's own advice is to turn the protection off
+    assert "\n" not in str(caught.value)
+
+
+def test_the_advice_to_convert_a_pickle_works(
+    state: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.pth"
+    torch.save({"state_dict": state, "args": argparse.Namespace(lr=0.1)}, path)
+    with pytest.raises(FormatError, match=r"argparse\.Namespace.*convert it once") as caught:
+        read_torch(path)
+    command = re.search(r"python -c .*(?=, and open weights\.pth)", str(caught.value))
+    assert command
+    program = shlex.split(command[0])  # as a shell would hand it over
+    assert program[:2] == ["python", "-c"]
+    monkeypatch.chdir(tmp_path)
+    exec(program[2])
+    assert_equal(read_torch(tmp_path / "weights.pth"), state)
+
+
+def test_torchscript_is_refused_with_how_to_convert_it(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.pt", "w") as archive:
+        for member in ("x/data.pkl", "x/constants.pkl", "x/version"):
+            archive.writestr(member, b"3")
+    with pytest.raises(FormatError, match=r"TorchScript.*torch\.jit\.load"):
+        read_torch(tmp_path / "x.pt")
+
+
+def repacked(source: Path, target: Path, change: Any = None, compression: int = zipfile.ZIP_STORED) -> Path:
+    """Copy an archive with another pickle, its checksums right."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", compression) as new:
+        for info in old.infolist():
+            raw = old.read(info)
+            new.writestr(info.filename, change(raw) if change and info.filename.endswith("data.pkl") else raw)
+    return target
+
+
+def test_lies_about_sizes_are_refused(tmp_path: Path) -> None:
+    source = tmp_path / "x.pth"
+    torch.save({"w": torch.arange(6.0).reshape(2, 3)}, source)
+    assert read_torch(repacked(source, tmp_path / "same.pth")).tensors["w"].shape == (2, 3)
+    shape, numel = b"K\x02K\x03\x86", b"K\x06t"
+    assert shape in zipfile.ZipFile(source).read("x/data.pkl")
+    lies = {
+        "a larger shape": (shape, b"K\xc8K\x03\x86"),
+        "a shape beyond memory": (shape, b"J\xff\xff\xff\x7fK\x03\x86"),
+        "a longer storage": (numel, b"K\xfft"),
+        "a storage beyond memory": (numel, b"J\xff\xff\xff\x7ft"),
+        "a storage of negative length": (numel, b"J\xff\xff\xff\xfft"),
+    }
+    for k, (old, new) in enumerate(lies.values()):
+        path = repacked(
+            source, tmp_path / f"lie{k}.pth", lambda raw, old=old, new=new: raw.replace(old, new, 1)
+        )
+        with pytest.raises(FormatError):
+            read_torch(path)
+
+
+def test_compressed_archives_are_refused(tmp_path: Path) -> None:
+    torch.save({"w": torch.zeros(10_000)}, tmp_path / "x.pth")
+    bomb = repacked(tmp_path / "x.pth", tmp_path / "y.pth", compression=zipfile.ZIP_DEFLATED)
+    with pytest.raises(FormatError, match="compressed"):
+        read_torch(bomb)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_tensors_that_stand_for_more_than_they_hold_are_refused(tmp_path: Path) -> None:
+    torch.save({"w": torch.ones(1).expand(10**6, 10**6)}, tmp_path / "x.pth")
+    with pytest.raises(FormatError, match="contiguous"):
+        read_torch(tmp_path / "x.pth")
+    torch.save({"w": torch.ones(2, 2).to_sparse()}, tmp_path / "x.pth")
+    with pytest.raises(FormatError, match="dense"):
+        read_torch(tmp_path / "x.pth")
+    torch.save({"w": torch.ones(2, 2, device="meta")}, tmp_path / "x.pth")
+    with pytest.raises(FormatError, match=r"meta|dense"):
+        read_torch(tmp_path / "x.pth")
+
+
+def test_dictionaries_that_hold_themselves_end(tmp_path: Path) -> None:
+    loop: dict[str, Any] = {"w": torch.ones(2)}
+    loop["model"] = loop
+    torch.save(loop, tmp_path / "x.pth")
+    assert any(n.endswith("w") for n in read_torch(tmp_path / "x.pth").tensors)
+    layer: dict[str, Any] = {}
+    for _ in range(30):  # 2**30 paths lead to the bottom
+        layer = {"a": layer, "b": layer}
+    torch.save(layer, tmp_path / "y.pth")
+    with pytest.raises(FormatError, match="no tensor"):
+        read_torch(tmp_path / "y.pth")
+
+
+@pytest.mark.parametrize("content", [[], {}, {"epoch": 3}, 5, "text", [torch.ones(2)]], ids=str)
+def test_files_without_named_tensors_are_refused(content: Any, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "x.pth")
+    with pytest.raises(FormatError, match=r"state_dict\(\)"):
+        read_torch(tmp_path / "x.pth")
