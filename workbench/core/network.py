@@ -74,5 +74,5 @@ class Network:
             if target not in state:
                 raise MissingError(f"{self.name} has no parameter {target!r}. {suggest(target, state)}")
             with torch.no_grad():
-                state[target].copy_(torch.tensor(value).reshape(state[target].shape))
+                state[target].copy_(torch.tensor(np.ascontiguousarray(value)).reshape(state[target].shape))
         self.digest = digest("replaced", self.digest, {name: digest(value) for name, value in change.items()})
