@@ -1,0 +1,256 @@
+"""Mapper: a graph that shows how the clusters of overlapping slices of a cloud hang together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+import numpy as np
+from annotated_types import Interval
+from typing_extensions import Doc
+
+from workbench.analyses.topology._giotto import giotto
+from workbench.core.errors import DataError
+from workbench.core.evidence import Evidence
+from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.registry import analysis
+from workbench.core.results import GraphResult
+from workbench.core.views import Points
+from workbench.numerics.resampling import null_draws, subsample_intervals
+from workbench.numerics.surrogates import row_rotations
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+CONTROL_ROWS = 400
+CORE_SHARE = 0.99  # of the rows are within the default eps of enough others
+EPS_ROWS = 2000  # rows from which the default eps is read
+
+_QUESTIONS = (
+    ("Do more rows lie outside the graph's largest piece", "share of rows outside the largest piece"),
+    ("Has the graph more loops", "loops of the graph, triangles filled"),
+    ("Has the graph a wider loop", "widest loop of the graph, in steps across"),
+)
+
+
+class Recipe(NamedTuple):
+    """Everything that makes a graph of rows; see `mapper` for what each is."""
+
+    n_components: int
+    kind: str
+    n_intervals: int
+    overlap_frac: float
+    eps: float | None
+    min_samples: int
+    min_intersection: int
+
+
+@analysis
+def mapper(
+    points: Points, *,
+    n_components: Annotated[
+        int, Interval(ge=1, le=2), Doc("Principal components that the cover slices (the filter function).")
+    ] = 2,
+    kind: Annotated[Literal["uniform", "balanced"], Doc("Slices of equal length, or of equally many rows.")] = "uniform",
+    n_intervals: Annotated[int, Interval(ge=1, le=50), Doc("Slices along each component.")] = 10,
+    overlap_frac: Annotated[
+        float, Interval(gt=0, le=0.75), Doc("Share of a slice that it has in common with the next.")
+    ] = 0.3,
+    eps: Annotated[
+        float | None, Interval(gt=0),
+        Doc("Greatest distance of neighbours in a cluster (DBSCAN). None: where 99 % of rows have min_samples in reach."),
+    ] = None,
+    min_samples: Annotated[
+        int, Interval(ge=1, le=1000), Doc("Rows, itself included, within eps of a row in the midst of a cluster (DBSCAN).")
+    ] = 3,
+    min_intersection: Annotated[int, Interval(ge=1, le=1000), Doc("Rows that two clusters share where an edge joins them.")] = 1,
+    n_null: NullDraws = 39,
+    n_boot: BootstrapDraws = 20,
+    random_state: Seed = 0,
+) -> GraphResult:  # fmt: skip
+    """Slice the cloud along principal components, cluster every slice, join clusters that share rows.
+
+    Rows that DBSCAN calls noise belong to no node. The questions are whether more rows lie outside the
+    graph's largest piece, and whether it has more loops (its first Betti number with triangles filled, since
+    three slices may meet in one place) or a wider one, than for a cloud without shape: the rows rotated at
+    random about their mean, which keeps mean and covariance and makes any cloud Gaussian (exact for Gaussian
+    data). A loop is as wide as the number of steps at which its Vietoris-Rips class dies, about a third of
+    the nodes around it; width tells a shape from the frayed edge of a cloud better than the number of loops
+    does. Values, null and interval are taken at up to 400 rows, the graph itself from all.
+
+    Returns
+    -------
+    GraphResult
+        ``values`` are the nodes' means on the first component.
+
+    Raises
+    ------
+    DataError
+        Too few rows, rows that differ in fewer directions than ``n_components``, or all rows noise.
+    MissingError
+        giotto-tda is not installed.
+
+    References
+    ----------
+    Singh, Memoli and Carlsson 2007, Topological methods for the analysis of high dimensional data sets and 3D
+    object recognition, Eurographics Symposium on Point-Based Graphics; Langsrud 2005, Rotation tests,
+    Statistics and Computing 15.
+    """
+    gtda = giotto("mapper")
+    x = points.values.astype(np.float64)
+    recipe = Recipe(n_components, kind, n_intervals, overlap_frac, eps, min_samples, min_intersection)
+    filtered = _filter(points, x, recipe)
+    chosen = default_eps(x, min_samples, random_state) if eps is None else eps
+    labels = clusters(x, filtered, chosen, recipe, gtda)
+    noise = sum(not nodes for nodes in labels)
+    if noise == len(x):
+        raise DataError(
+            f"Every row of {points.name} is noise: none has min_samples={min_samples} rows within eps={chosen:.3g} in its "
+            f"slice. Raise eps, lower min_samples, or take fewer intervals."
+        )
+    graph = gtda.Nerve(min_intersection=min_intersection).fit_transform(labels)
+    members = graph.vs["node_elements"]
+    centres = np.array([filtered[m].mean(axis=0) for m in members])
+    return GraphResult(
+        positions=_layout(graph, centres, random_state),
+        edges=np.array(graph.get_edgelist(), dtype=np.int64).reshape(-1, 2),
+        member_ids=points.ids[np.concatenate(members)],
+        member_starts=np.cumsum([0, *map(len, members)]),
+        values=centres[:, 0],
+        values_name="mean of PC1",
+        evidence=_control(x, recipe, gtda, n_null, n_boot, random_state),
+        caveat=f"Pieces of the graph of all rows: {len(graph.components()):,}; rows that are noise, in no node: {noise:,} of "
+        f"{len(x):,}; clusters reach eps = {chosen:.3g}.",
+    )
+
+
+def _filter(points: Points, x: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """The rows on their first two principal components (or the one there is), or a refusal."""
+    n, need = len(x), max(3, recipe.min_samples)
+    if n < need:
+        raise DataError(
+            f"{points.name} has {n:,} rows; clusters around min_samples={recipe.min_samples} rows need at least {need}. "
+            f"Lower min_samples or take more rows."
+        )
+    scores = components(x)
+    if scores.shape[1] < recipe.n_components:
+        raise DataError(
+            f"The rows of {points.name} differ in {scores.shape[1]} directions (all equal, or all on one line), "
+            f"fewer than n_components={recipe.n_components} to slice along."
+        )
+    return scores
+
+
+def components(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
+    """Scores on the two leading principal components, fewer where the rows differ in fewer directions."""
+    from sklearn.decomposition import PCA
+
+    n, d = x.shape
+    total = np.var(x - x.mean(axis=0), axis=0).sum()
+    if total <= (1e-12 * np.abs(x).max()) ** 2:
+        return np.empty((n, 0))
+    pca = PCA(n_components=min(2, n, d), svd_solver="covariance_eigh" if d < n else "full")
+    scores = pca.fit_transform(x)
+    return scores[:, pca.explained_variance_ > 1e-12 * total]
+
+
+def default_eps(x: Float[np.ndarray, "n d"], min_samples: int, random_state: int) -> float:
+    """The distance within which 99 % of the rows have ``min_samples`` rows, themselves included."""
+    from sklearn.neighbors import NearestNeighbors
+
+    rng = np.random.default_rng([random_state, 0x657073])
+    asked = x if len(x) <= EPS_ROWS else x[rng.choice(len(x), EPS_ROWS, replace=False)]
+    k = min(max(min_samples, 2), len(x))
+    reach = NearestNeighbors(n_neighbors=k).fit(x).kneighbors(asked)[0][:, -1]
+    return float(max(np.quantile(reach, CORE_SHARE), np.finfo(np.float64).tiny))
+
+
+def clusters(
+    x: np.ndarray, scores: np.ndarray, eps: float, recipe: Recipe, gtda: Any
+) -> list[tuple[tuple[int, int], ...]]:
+    """For every row its nodes, each as (slice, cluster in it); none for noise."""
+    import sklearn
+    from sklearn.cluster import DBSCAN
+
+    cover = gtda.CubicalCover(
+        kind=recipe.kind, n_intervals=recipe.n_intervals, overlap_frac=recipe.overlap_frac
+    )
+    clusterer = gtda.ParallelClustering(DBSCAN(eps=eps, min_samples=recipe.min_samples), n_jobs=1)
+    # slices are small and many: checking each one's input takes as long as clustering it
+    with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
+        labels = clusterer.fit_predict([x, cover.fit_transform(scores[:, : recipe.n_components])])
+    return [tuple(node for node in nodes if node[1] >= 0) for nodes in labels]
+
+
+def shape(labels: list[tuple[tuple[int, int], ...]], min_intersection: int) -> Float[np.ndarray, " 3"]:
+    """Of the graph that joins nodes with enough rows in common: share of rows outside its largest piece, loops,
+    and widest loop. Noise is in no piece and doesn't count.
+    """
+    from gph import ripser_parallel
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components, shortest_path
+
+    rows = [row for row, nodes in enumerate(labels) for _ in nodes]
+    if not rows:
+        return np.zeros(3)
+    _, node = np.unique([n for nodes in labels for n in nodes], axis=0, return_inverse=True)
+    member = csr_array((np.ones(len(rows)), (rows, node.ravel())))
+    joined = csr_array((member.T @ member).toarray() >= min_intersection)
+    piece = connected_components(joined, directed=False)[1][node.ravel()]
+    inside = [
+        len({r for r, p in zip(rows, piece.tolist(), strict=True) if p == k}) for k in range(piece.max() + 1)
+    ]
+    steps = shortest_path(joined, unweighted=True)
+    far = 4.0 * len(steps)  # beyond any number of steps
+    finite = np.where(np.isfinite(steps), steps, far)
+    loops = ripser_parallel(finite, metric="precomputed", maxdim=1, thresh=far / 2)["dgms"][1]
+    return np.array([1 - max(inside) / len(set(rows)), len(loops), loops[:, 1].max(initial=0)])
+
+
+def _control(
+    x: np.ndarray, recipe: Recipe, gtda: Any, n_null: int, n_boot: int, random_state: int
+) -> tuple[Evidence, ...]:
+    if len(x) > CONTROL_ROWS:
+        rng = np.random.default_rng([random_state, 0x706F6F6C])
+        x = x[np.sort(rng.choice(len(x), CONTROL_ROWS, replace=False))]
+
+    def statistic(rows: np.ndarray) -> np.ndarray:
+        scores = components(rows)
+        if scores.shape[1] < recipe.n_components:
+            return np.zeros(3)
+        eps = recipe.eps or default_eps(rows, recipe.min_samples, random_state)
+        return shape(clusters(rows, scores, eps, recipe, gtda), recipe.min_intersection)
+
+    rotated = row_rotations(x)
+    values = statistic(x)
+    draws = null_draws(lambda rng: statistic(rotated(rng)), n_null, random_state, "mapper: null")
+    null = draws.reshape(n_null, 3)
+    intervals = subsample_intervals(
+        lambda at: statistic(x[at]), values, len(x), n_boot, random_state, least=0
+    )
+    return tuple(
+        Evidence(
+            question=f"{question} than for a Gaussian cloud of the same covariance?",
+            statistic=name,
+            value=values[i],
+            n=len(x),
+            interval=intervals[i],
+            interval_method="subsamples of half the rows",
+            null="rows rotated at random (same mean and covariance)" if n_null else "",
+            null_values=tuple(null[:, i]),
+        )
+        for i, (question, name) in enumerate(_QUESTIONS)
+    )
+
+
+def _layout(graph: Any, centres: np.ndarray, random_state: int) -> Float[np.ndarray, "n 2"]:
+    """Positions by springs that start from the nodes' mean scores, so that the picture lies as the cloud does."""
+    start = np.zeros((len(centres), 2))
+    start[:, : centres.shape[1]] = centres - centres.mean(axis=0)
+    start /= max(np.abs(start).max(), np.finfo(float).tiny)
+    start += 1e-3 * np.random.default_rng(random_state).standard_normal(
+        start.shape
+    )  # no two nodes in one place
+    springs = graph.layout_fruchterman_reingold(
+        seed=(start * np.sqrt(len(start))).tolist(), niter=200, start_temp=0.3
+    )
+    return np.array(springs.coords, dtype=np.float64).reshape(-1, 2)
