@@ -27,8 +27,9 @@ from workbench.commands import doctor
 from workbench.commands.notebooks import literal, provide
 from workbench.commands.run import command
 from workbench.core import cache as kept
-from workbench.core.registry import analysis, method, names
+from workbench.core.registry import analysis, edit, method, names
 from workbench.core.results import Estimate
+from workbench.core.subjects import Checkpoint
 from workbench.core.views import Points
 
 Run = Callable[..., tuple[int, str, str]]
@@ -240,6 +241,81 @@ def test_series_and_graphs_can_be_dropped_from_too() -> None:
     assert len(graph) == 3
 
 
+# a network
+
+
+def test_a_layer_of_a_network_is_captured_and_asked_about(run: Run) -> None:
+    code, out, err = run(
+        "run", "pca", "minilm", "--at", "encoder.layer.1", "--max-texts", 8, "--sample", 60, *FEW, "--json"
+    )
+    acts = wb.capture(wb.open("minilm"), wb.corpus("default", max_texts=8), at="encoder.layer.1").sample(60)
+    said = json.loads(out)
+    assert (code, err) == (0, "")
+    assert said["evidence"][0]["value"] == wb.pca(acts, n_null=9, n_boot=9).evidence[0].value
+    assert said["run"]["subject_digest"] == acts.digest
+
+
+def test_without_a_site_the_last_block_is_asked_or_all_of_them(run: Run) -> None:
+    few = ("--max-texts", 8, "--sample", 40, *FEW, "--json")
+    code, out, err = run("run", "pca", "minilm", *few)
+    assert code == 0
+    assert json.loads(out)["subject"].endswith("encoder.layer.5")
+    assert "encoder.layer.0" in err
+    code, out, _ = run("run", "cka", "minilm", *few)
+    assert code == 0
+    assert "encoder.layer.0 and encoder.layer.5" in out
+    (store,) = (Path(os.environ["WORKBENCH_CACHE"]) / "captures").iterdir()
+    code, out, _ = run("run", "pca", store, "--at", "encoder.layer.3", *FEW, "--json")
+    assert code == 0
+    assert json.loads(out)["subject"].endswith("encoder.layer.3")
+
+
+def test_a_weight_is_chosen_by_name(run: Run) -> None:
+    tensor = "encoder.layer.0.attention.self.query.weight"
+    code, out, _ = run(
+        "run", "singular-values", "minilm", "--at", tensor, "--n-null", 3, "--n-boot", 3, "--json"
+    )
+    largest = np.linalg.norm(wb.open("minilm")[tensor], 2)
+    assert code == 0
+    assert json.loads(out)["evidence"][0]["value"] == pytest.approx(largest, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["pca", "minilm", "--at", "encoder.layer.*", "--max-texts", "8"], 2, "encoder.layer.3"),
+        (["pca", "minilm", "--at", "encoder.layr.1", "--max-texts", "8"], 4, "'encoder.layer.1'"),
+        (["singular-values", "minilm"], 2, "--at embeddings.word_embeddings.weight"),
+        (["pca", "minilm", "--corpus", "missing.csv"], 4, "missing.csv"),
+        (["pagerank", "minilm"], 3, "a graph"),
+        (["linear-probe", "minilm", "--label", "toppic", "--max-texts", "8"], 4, "'topic'"),
+    ],
+)
+def test_what_a_network_lacks_is_said(arguments: list[str], code: int, says: str, run: Run) -> None:
+    got, out, err = run("run", *arguments)
+    assert (got, out) == (code, "")
+    assert says in err
+
+
+def test_an_edit_writes_a_checkpoint(run: Run) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    @edit
+    def halve(checkpoint: Checkpoint, *, name: Annotated[str, Doc("The tensor.")] = "w") -> Checkpoint:
+        """Halve a tensor."""
+        return checkpoint.edited({name: checkpoint[name] / 2}, by="halve")
+
+    before = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(3, np.float32)}
+    save_file(before, "net.safetensors")
+    command(halve).main(["net.safetensors", "--out", "half.safetensors"], standalone_mode=False)
+    after = load_file("half.safetensors")
+    np.testing.assert_array_equal(after["w"], before["w"] / 2)
+    np.testing.assert_array_equal(after["b"], before["b"])
+    np.testing.assert_array_equal(wb.open("half.safetensors")["w"], after["w"])
+    with pytest.raises(click.MissingParameter):
+        command(halve).main(["net.safetensors"], standalone_mode=False)
+
+
 # refusing
 
 REFUSED = [
@@ -429,12 +505,14 @@ def test_the_notebooks_are_provided_and_never_overwritten(run: Run) -> None:
     assert (folder / "atlas.ipynb").read_text() == "mine"
 
 
-def test_lab_hands_its_arguments_to_jupyterlab(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert cli.main(["lab", "--version"]) == 0
-    assert version("jupyterlab") in capfd.readouterr().out
+def test_lab_hands_its_arguments_to_jupyterlab(tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*PROGRAM, "lab", "--version"], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert done.stdout.strip() == version("jupyterlab")
+    assert (tmp_path / "notebooks" / "atlas.ipynb").is_file()
 
 
 def test_report_runs_a_notebook_with_typed_values(run: Run) -> None:

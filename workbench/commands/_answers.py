@@ -31,7 +31,7 @@ def options(method: Method) -> list[click.Option]:
     said = {
         "analysis": ("DIR", f"Keep the answer in this folder: {', '.join(KEPT)}."),
         "source": ("FILE", "Keep what is made: .npz with its table, .npy without."),
-        "edit": ("FILE", "The edited checkpoint, .safetensors."),
+        "edit": ("FILE", "The edited checkpoint, .safetensors; its numbers are float32."),
     }
     metavar, words = said[method.verb]
     path = click.Path(path_type=Path)

@@ -46,7 +46,7 @@ def say_table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
 
     table: Table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in header:
-        table.add_column(Text(clean(title)))
+        table.add_column(Text(clean(title)), overflow="fold")
     for row in rows:
         table.add_row(*(Text(clean(cell)) for cell in row))
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDTH)

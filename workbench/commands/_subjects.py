@@ -129,6 +129,8 @@ def prepare(
         subject = _at(subject, at)
     if needs == "Points":
         subject = _one_site(subject, at, method.name)
+    if needs == "Matrix":
+        _require_one_tensor(subject, method.name)
     if select is not None:
         subject = _having("select", subject)(select)
     if drop_nonfinite:
@@ -181,6 +183,22 @@ def _one_site(subject: Any, at: str | None, method: str) -> Subject:
         err=True,
     )
     return subject.at(sites[-1])
+
+
+def _require_one_tensor(subject: Any, method: str) -> None:
+    from workbench.core.errors import ParameterError
+
+    tensors = getattr(subject, "tensors", {})
+    if len(tensors) > 1:
+        widest = max(
+            (n for n, t in tensors.items() if len(t.shape) == 2),
+            key=lambda n: tensors[n].nbytes,
+            default="NAME",
+        )
+        raise ParameterError(
+            f"{subject.name} holds {len(tensors)} tensors and {method} is asked of one: choose it with --at, for "
+            f"example --at {widest}."
+        )
 
 
 def _refuse(subject: Subject, why: str, given: dict[str, Any]) -> None:

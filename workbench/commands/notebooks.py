@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -66,8 +66,7 @@ def literal(text: str) -> Any:
     "lab", short_help="Open JupyterLab on the notebooks.", context_settings={"ignore_unknown_options": True}
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@click.pass_context
-def lab(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+def lab(arguments: tuple[str, ...]) -> None:
     """Open JupyterLab on ./notebooks; ARGUMENTS go to JupyterLab, as in: workbench lab --no-browser.
 
     Notebooks that come with the workbench and aren't there yet are copied there. A file that is there is
@@ -76,7 +75,8 @@ def lab(ctx: click.Context, arguments: tuple[str, ...]) -> None:
     folder = Path("notebooks")
     for path in provide(folder):
         click.echo(f"Copied {clean(path)}", err=True)
-    ctx.exit(subprocess.call([sys.executable, "-m", "jupyterlab", str(folder), *arguments]))
+    # In place of this process, so that Ctrl-C reaches JupyterLab, which asks and stops its kernels.
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(folder), *arguments])
 
 
 def provide(folder: Path) -> list[Path]:
