@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from workbench.core.subjects import PointCloud
 
@@ -12,5 +11,7 @@ def cloud(
     name: str, values: np.ndarray, noise: float, rng: np.random.Generator, **columns: np.ndarray
 ) -> PointCloud:
     """Add isotropic Gaussian noise of standard deviation ``noise`` and name the rows by ``columns``."""
+    import pandas as pd
+
     values = values + noise * rng.standard_normal(values.shape)
     return PointCloud(values.astype(np.float32), name=name, table=pd.DataFrame(columns))
