@@ -58,6 +58,16 @@ def test_known_answer_far_groups_are_pieces() -> None:
     assert outside.interval[0] > 0.4
 
 
+def test_the_picture_lies_as_the_cloud_does() -> None:
+    cloud = wb.circle(n=400)
+    result = wb.mapper(cloud, **NO_CONTROL)
+    scores = PCA(2, svd_solver="covariance_eigh").fit_transform(cloud.values.astype(float))
+    centres = np.array([scores[result.members(i)].mean(axis=0) for i in range(len(result.positions))])
+    assert np.allclose(result.values, centres[:, 0])
+    for axis in (0, 1):
+        assert np.corrcoef(result.positions[:, axis], centres[:, axis])[0, 1] > 0.95
+
+
 @pytest.mark.parametrize("kind", ["uniform", "balanced"])
 @pytest.mark.parametrize("min_intersection", [1, 2])
 def test_peer_giotto_tda_s_pipeline(

@@ -244,13 +244,13 @@ def _control(
 
 def _layout(graph: Any, centres: np.ndarray, random_state: int) -> Float[np.ndarray, "n 2"]:
     """Positions by springs that start from the nodes' mean scores, so that the picture lies as the cloud does."""
+    from scipy.linalg import orthogonal_procrustes
+
     start = np.zeros((len(centres), 2))
     start[:, : centres.shape[1]] = centres - centres.mean(axis=0)
-    start /= max(np.abs(start).max(), np.finfo(float).tiny)
-    start += 1e-3 * np.random.default_rng(random_state).standard_normal(
-        start.shape
-    )  # no two nodes in one place
-    springs = graph.layout_fruchterman_reingold(
-        seed=(start * np.sqrt(len(start))).tolist(), niter=200, start_temp=0.3
-    )
-    return np.array(springs.coords, dtype=np.float64).reshape(-1, 2)
+    start *= np.sqrt(len(start)) / max(np.abs(start).max(), np.finfo(float).tiny)
+    start += 1e-3 * np.random.default_rng(random_state).standard_normal(start.shape)  # no two in one place
+    springs = graph.layout_fruchterman_reingold(seed=start.tolist(), niter=200, start_temp=0.3)
+    placed = np.array(springs.coords, dtype=np.float64).reshape(-1, 2)
+    placed -= placed.mean(axis=0)
+    return placed @ orthogonal_procrustes(placed, start)[0]  # igraph turns a layout to its own axes
