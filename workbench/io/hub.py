@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from workbench.core.errors import MissingError
+from workbench.core.errors import MissingError, StorageError
 from workbench.io.files import need
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
@@ -20,6 +20,8 @@ def fetch(name: str) -> Path:
     ------
     MissingError
         The hub can't be reached and there is no copy, it has no such model, or it wants a login.
+    StorageError
+        The copy can't be written.
     """
     need("huggingface_hub", f"Getting {name} from the hub")
     from huggingface_hub import snapshot_download
@@ -57,4 +59,8 @@ def fetch(name: str) -> Path:
             f"There is no file {name!r}, and as a model of the Hugging Face hub it can't be had: the hub can't be "
             f"reached ({type(e).__name__}) and the local cache has no copy. Connect, or download the model's "
             f"folder elsewhere and open that path."
+        ) from None
+    except OSError as e:
+        raise StorageError(
+            f"The copy of {name} can't be written ({e.strerror or e}). Make room, or name another folder in HF_HUB_CACHE."
         ) from None

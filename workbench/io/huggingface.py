@@ -33,8 +33,8 @@ _SHARD = re.compile(r"-\d{3,}-of-\d{3,}\.")
 # Beside the weights, these decide what the network answers.
 _BESIDE = (
     "config.json", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
-    "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model",
-    "sentencepiece.bpe.model",
+    "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "vocab.spm", "merges.txt",
+    "bpe.codes", "tokenizer.model", "spiece.model", "spm.model", "sentencepiece.bpe.model",
 )  # fmt: skip
 
 

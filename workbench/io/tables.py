@@ -37,7 +37,7 @@ def read_table(path: Path, kind: str) -> pd.DataFrame:
     size = size_of(path)
     if kind != "parquet" and size > MAX_TABLE:
         cause = f"its {size:,} bytes are more than the {MAX_TABLE:,} that are read at once"
-        raise broken(path, kind, cause, "Save the numbers as npy.")
+        raise broken(path, kind, cause, "Split it, or save its numbers as npy.")
     read = {"csv": _read_csv, "parquet": _read_parquet, "jsonl": _read_jsonl}[kind]
     try:
         table = read(path)
@@ -102,7 +102,12 @@ def _read_jsonl(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     # Without types that are guessed, a text that spells a number stays a text.
-    as_it_is: dict[str, Any] = {"dtype": False, "convert_axes": False, "convert_dates": False, "precise_float": True}
+    as_it_is: dict[str, Any] = {
+        "dtype": False,
+        "convert_axes": False,
+        "convert_dates": False,
+        "precise_float": True,
+    }
     table = pd.read_json(path, lines=True, encoding="utf-8", **as_it_is)
     return table.rename(columns=str)
 
@@ -133,15 +138,16 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _vectors(column: pa.ChunkedArray) -> np.ndarray | None:
     """A column of equally long lists of floats (embeddings) as a matrix; None for any other column."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     kind = column.type
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
         return None
     if not pa.types.is_floating(kind.value_type) or column.null_count or len(column) == 0:
         return None
-    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    lengths = {len(row) for row in column}
-    return flat.reshape(len(column), -1) if len(lengths) == 1 else None
+    if len(pc.call_function("list_value_length", [column]).unique()) > 1:
+        return None
+    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
 
 
 def points(table: pd.DataFrame, path: Path, name: str) -> PointCloud:
