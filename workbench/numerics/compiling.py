@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
 import warnings
@@ -42,5 +43,5 @@ def import_umap() -> ModuleType:
         with compiled_code_kept(), warnings.catch_warnings():
             # umap says that its neural variant, which nothing here uses, lacks tensorflow
             warnings.filterwarnings("ignore", "Tensorflow not installed", ImportWarning)
-            import umap
+            importlib.import_module("umap")
     return sys.modules["umap"]

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 Metric = Literal["euclidean", "cosine", "correlation", "manhattan", "chebyshev"]
 BLOCK_CELLS = 1 << 23  # distances held at a time: 64 MiB
-_CDIST_NAMES = {"manhattan": "cityblock", "chebyshev": "chebyshev"}
+_CDIST_NAMES: dict[str, Literal["cityblock", "chebyshev"]] = {
+    "manhattan": "cityblock",
+    "chebyshev": "chebyshev",
+}
 _SPARE = 8  # candidates beyond k, so that rounding in a matrix product can't push a neighbour out
 _COARSE = 1e8  # distances below so many times the product's rounding are computed again from differences
 
@@ -156,15 +159,17 @@ def _smallest(space: _Space, rows: np.ndarray, block: np.ndarray, k: int) -> tup
         candidates, distances = _ordered(candidates, distances)
     candidates, distances = candidates[:, :k].copy(), distances[:, :k].copy()
     if wide < n - 1:
-        for r in np.flatnonzero(distances[:, -1] >= edge - space.rounding):
+        for row in map(int, np.flatnonzero(distances[:, -1] >= edge - space.rounding)):
             # rows tied at the edge were chosen at random by argpartition: look at all that may belong
-            maybe = np.flatnonzero(block[r] <= distances[r, -1] + space.rounding)
-            if distances[r, -1] == 0 and space.by_product:
-                candidates[r] = _first_equal(space.rows, rows[r], maybe, k)
+            maybe = np.flatnonzero(block[row] <= distances[row, -1] + space.rounding)
+            if distances[row, -1] == 0 and space.by_product:
+                candidates[row] = _first_equal(space.rows, int(rows[row]), maybe, k)
                 continue
-            true = space.exact(np.full(len(maybe), rows[r]), maybe) if space.by_product else block[r, maybe]
+            true = (
+                space.exact(np.full(len(maybe), rows[row]), maybe) if space.by_product else block[row, maybe]
+            )
             first = np.lexsort((maybe, true))[:k]
-            candidates[r], distances[r] = maybe[first], true[first]
+            candidates[row], distances[row] = maybe[first], true[first]
     return candidates, distances
 
 

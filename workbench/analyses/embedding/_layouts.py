@@ -18,8 +18,6 @@ from workbench.numerics.preservation import trustworthiness
 from workbench.numerics.resampling import bootstrap_interval, percentile_interval, shuffle_columns
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-
     from workbench.numerics.neighbours import Metric
 
 Fit = Callable[[np.ndarray], tuple[np.ndarray, Outcome]]
@@ -27,6 +25,7 @@ NEIGHBOURS = 10  # one number for all methods, so that their layouts compare
 ROW_BY_ROW = 5000  # rows; up to here every row gets its own trustworthiness
 ASKED = 2000  # rows asked about beyond that
 CONTROL_ROWS = 500
+SMALLEST, LARGEST = 1e-15, 1e15
 ONE_SHUFFLE = (
     "The comparison with shuffled columns rests on one shuffled layout: its interval covers the choice of rows, "
     "not the method's own randomness."
@@ -105,8 +104,8 @@ def lay_out(
     )
 
 
-def require_rows(points: Points, *needs: tuple[str, float, int]) -> None:
-    """Refuse too few rows for a parameter, and rows that are all equal.
+def require_rows(points: Points, *needs: tuple[str, float, int], metric: Metric = "euclidean") -> None:
+    """Refuse too few rows for a parameter, and rows that can't be laid out.
 
     Parameters
     ----------
@@ -115,7 +114,8 @@ def require_rows(points: Points, *needs: tuple[str, float, int]) -> None:
     Raises
     ------
     DataError
-        There are fewer than 4 rows, or fewer than a parameter's value takes, or all are equal.
+        There are fewer than 4 rows, or fewer than a parameter's value takes; what `require_spread` refuses;
+        or rows without variation where distance is correlation.
     """
     n = points.n
     has = f"{points.name} has {n:,} {'row' if n == 1 else 'rows'}"
@@ -126,8 +126,32 @@ def require_rows(points: Points, *needs: tuple[str, float, int]) -> None:
             )
     if n < 4:
         raise DataError(f"{has}, and a layout takes at least 4. Give more rows.")
-    if not np.ptp(points.values, axis=0).any():
-        raise DataError(f"All {n:,} rows of {points.name} are equal: there is nothing to lay out.")
+    require_spread(points)
+    flat = int((np.ptp(points.values, axis=1) == 0).sum()) if metric == "correlation" else 0
+    if flat:
+        raise DataError(
+            f"{flat:,} of {n:,} rows of {points.name} have the same number in every column, which correlates with "
+            f"nothing. Leave them out with select, or use another metric."
+        )
+
+
+def require_spread(points: Points) -> None:
+    """Refuse rows that are all equal, and numbers whose squares don't fit single precision.
+
+    Raises
+    ------
+    DataError
+        With what is there and what to do.
+    """
+    spread = float(np.ptp(points.values, axis=0).max(initial=0))
+    if spread == 0:
+        raise DataError(f"All {points.n:,} rows of {points.name} are equal: there is nothing to lay out.")
+    largest = float(np.abs(points.values).max())
+    if spread <= SMALLEST or largest >= LARGEST:
+        raise DataError(
+            f"The numbers of {points.name} reach {largest:.3g} and spread over {spread:.3g}: squares of numbers beyond "
+            f"{LARGEST:g} or under {SMALLEST:g} get lost in single precision. Multiply all columns by one constant."
+        )
 
 
 @contextmanager
@@ -159,6 +183,8 @@ def _beyond_noise(
     tell("the same layout of shuffled columns")
     own = trustworthiness(some, fit(some)[0], k, metric=metric).rows if known is None else known
     shuffled = shuffle_columns(some, rng)
+    if metric == "correlation":  # shuffling may make rows without variation, whose correlation is undefined
+        shuffled = shuffled[np.ptp(shuffled, axis=1) > 0]
     noise = trustworthiness(shuffled, fit(shuffled)[0], k, metric=metric).rows
     draws = _boot_means(own, n_boot, rng) - _boot_means(noise, n_boot, rng)
     return Evidence(

@@ -66,6 +66,7 @@ def isomap(
         points,
         ("n_neighbors", n_neighbors, n_neighbors + 1),
         ("n_components", n_components, n_components + 1),
+        metric=metric,
     )
     if points.n > MAX_ROWS:
         raise DataError(
@@ -80,9 +81,16 @@ def isomap(
 
 def _fit(x: np.ndarray, n_neighbors: int, n_components: int, metric: str) -> tuple[np.ndarray, Outcome]:
     model = estimator(n_neighbors, n_components, metric)
-    with heard("The number of connected components of the neighbors graph") as said:
-        layout = model.fit_transform(x.astype(np.float64)).astype(np.float32)
-    if not said:
+    try:
+        with heard("The number of connected components", "Changing the sparsity structure") as said:
+            layout = model.fit_transform(x.astype(np.float64)).astype(np.float32)
+    except ValueError as e:
+        if "negative eigenvalues" not in str(e):
+            raise
+        raise DataError(
+            f"Distances along the neighbour graph fit no flat space of {n_components} dimensions: lower n_components."
+        ) from e
+    if not any(w.startswith("The number of connected") for w in said):
         return layout, Outcome()
     return layout, Outcome(
         advice="The neighbour graph fell into pieces, which were joined by their shortest gaps: raise n_neighbors."

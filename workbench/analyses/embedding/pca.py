@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
+from workbench.analyses.embedding._layouts import require_spread
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
@@ -69,9 +70,8 @@ def pca(
             f"{points.name} has {n:,} rows of {d:,} numbers: at most {min(n, d)} components exist, "
             f"n_components={n_components} were asked for."
         )
-    if not np.ptp(x, axis=0).any():
-        raise DataError(f"All {n:,} rows of {points.name} are equal: there is no direction of variance.")
-    fitted = estimator(n_components, whiten, svd_solver, random_state)
+    require_spread(points)
+    fitted: Any = estimator(n_components, whiten, svd_solver, random_state)
     values = fitted.fit_transform(x)
     loadings = fitted.components_
     signs = np.sign(loadings[np.arange(n_components), np.abs(loadings).argmax(axis=1)])

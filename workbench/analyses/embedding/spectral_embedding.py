@@ -93,8 +93,9 @@ def spectral_embedding(
 def _fit(model: Any, x: np.ndarray) -> tuple[np.ndarray, Outcome]:
     from sklearn.base import clone
 
+    fitted: Any = clone(model)
     with heard("Graph is not fully connected") as said:
-        layout = clone(model).fit_transform(x.astype(np.float64)).astype(np.float32)
+        layout = fitted.fit_transform(x.astype(np.float64)).astype(np.float32)
     if not said:
         return layout, Outcome()
     return layout, Outcome(

@@ -28,9 +28,10 @@ def estimator(
     """Return scikit-learn's estimator."""
     from sklearn.manifold import TSNE
 
+    rate: Any = "auto" if learning_rate is None else learning_rate
     return TSNE(
         n_components=n_components, perplexity=perplexity, early_exaggeration=early_exaggeration,
-        learning_rate="auto" if learning_rate is None else learning_rate, max_iter=max_iter, metric=metric, init=init,
+        learning_rate=rate, max_iter=max_iter, metric=metric, init=init,
         random_state=random_state,
     )  # fmt: skip
 
@@ -40,7 +41,9 @@ def tsne(
     points: Points, *,
     n_components: Annotated[int, Interval(ge=1, le=3), Doc("Dimensions of the layout.")] = 2,
     perplexity: Annotated[float, Interval(ge=1, le=1000), Doc("Effective number of neighbours of a row.")] = 30.0,
-    early_exaggeration: Annotated[float, Interval(ge=1, le=100), Doc("How much stronger rows attract in the first 250 steps.")] = 12.0,
+    early_exaggeration: Annotated[
+        float, Interval(ge=1, le=100), Doc("How much stronger rows attract in the first 250 steps.")
+    ] = 12.0,
     learning_rate: Annotated[
         Annotated[float, Interval(ge=1, le=10_000)] | None,
         Doc("Step size; None: n / early_exaggeration / 4, at least 50 (scikit-learn's 'auto')."),
@@ -71,7 +74,7 @@ def tsne(
     ----------
     van der Maaten and Hinton 2008, Visualizing data using t-SNE, J. Mach. Learn. Res. 9.
     """
-    require_rows(points, ("perplexity", perplexity, int(perplexity) + 1))
+    require_rows(points, ("perplexity", perplexity, int(perplexity) + 1), metric=metric)
     d = points.values.shape[1]
     if init == "pca" and n_components > d:
         raise DataError(
@@ -90,7 +93,7 @@ def _fit(model: Any, x: np.ndarray) -> tuple[np.ndarray, Outcome]:
     from sklearn.base import clone
     from threadpoolctl import threadpool_limits
 
-    fitted = clone(model)
+    fitted: Any = clone(model)
     # How the gradient's sum is rounded depends on the number of threads, and 1,000 steps make another layout of it:
     # a seed gives the same answer everywhere only with one.
     with threadpool_limits(1, user_api="openmp"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 CONTROL_ROWS = 1000
-QUESTION = "Is the {} dimension lower than the rows' covariance alone would make it?"
 
 
 @analysis
@@ -89,26 +89,27 @@ def intrinsic_dimension(
         random_state=random_state, what="intrinsic_dimension: null",
     )  # fmt: skip
 
-    def subsampled(rows: np.ndarray, which: int) -> float:
-        near = nearest_within(indices, distances, rows, (2, n_neighbors)[which])
-        return two_nn(near, discard_fraction) if which == 0 else likeliest(near)
-
     fraction = float(np.clip(2 * n_neighbors / n, 0.25, 0.5))
-    evidence = tuple(
-        Evidence(
-            question=QUESTION.format(name),
+
+    def asked_of(j: int, name: str, k: int, estimate: Callable[[np.ndarray], float]) -> Evidence:
+        return Evidence(
+            question=f"Is the {name} dimension lower than the rows' covariance alone would make it?",
             statistic=f"intrinsic dimension ({name})",
             value=values[j],
             n=n,
             interval=subsample_interval(
-                lambda i, j=j: subsampled(i, j), values[j], n, n_boot, random_state, fraction
+                lambda rows: estimate(nearest_within(indices, distances, rows, k)), values[j], n, n_boot, random_state,
+                fraction,
             ),
             interval_method=f"subsamples of {fraction:.0%} of the rows",
             null=f"columns shuffled along the principal axes{null.words}",
             null_values=tuple(null.draws[:, j]),
             alternative="less",
-        )
-        for j, name in enumerate(("TwoNN", f"maximum likelihood, {n_neighbors} neighbours"))
+        )  # fmt: skip
+
+    evidence = (
+        asked_of(0, "TwoNN", 2, lambda near: two_nn(near, discard_fraction)),
+        asked_of(1, f"maximum likelihood, {n_neighbors} neighbours", n_neighbors, likeliest),
     )
     repeats = points.n - n
     return Estimate(

@@ -57,7 +57,7 @@ def neighbourhood_preservation(
     ----------
     Venna and Kaski 2001, Neighborhood preservation in nonlinear projection methods, ICANN.
     """
-    first, last = list(aligned.arrays)[0], list(aligned.arrays)[-1]
+    first, *_, last = aligned.arrays
     n = len(aligned.ids)
     if 2 * n_neighbors >= n:
         most = (n - 1) // 2
@@ -72,24 +72,22 @@ def neighbourhood_preservation(
         aligned.arrays[first], aligned.arrays[last], n_neighbors, metric=metric, metric_after=metric, queries=asked,
         n_null=n_null, random_state=random_state,
     )._asdict()  # fmt: skip
-    evidence = tuple(
-        Evidence(
+
+    def asked_of(name: str, rows: np.ndarray, null: np.ndarray) -> Evidence:
+        return Evidence(
             question=QUESTIONS[name].format(first=first, last=last),
             statistic=f"{name} from {first} to {last} ({n_neighbors} neighbours)",
             value=rows.mean(),
             n=len(asked),
-            interval=bootstrap_interval(
-                lambda i, rows=rows: float(rows[i].mean()), len(asked), n_boot, random_state
-            ),
+            interval=bootstrap_interval(lambda i: float(rows[i].mean()), len(asked), n_boot, random_state),
             interval_method="bootstrap over rows, neighbourhoods kept",
             null=f"the rows of {last} permuted",
             null_values=tuple(null),
         )
-        for name, (rows, null) in found.items()
-    )
+
     return Estimate(
         per_row=np.column_stack([s.rows for s in found.values()]).astype(np.float32),
         ids=aligned.ids[asked],
         names=tuple(found),
-        evidence=evidence,
+        evidence=tuple(asked_of(name, s.rows, s.null) for name, s in found.items()),
     )

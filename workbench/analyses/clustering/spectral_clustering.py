@@ -1,0 +1,214 @@
+"""Spectral clustering: groups that a random walk on the neighbour graph seldom leaves."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import numpy as np
+from annotated_types import Interval
+from typing_extensions import Doc
+
+from workbench.analyses.clustering._naming import typical_tokens
+from workbench.core.errors import DataError
+from workbench.core.evidence import Evidence, Outcome
+from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.registry import analysis
+from workbench.core.results import Partition
+from workbench.core.views import Points
+from workbench.numerics.controls import control
+from workbench.numerics.laplacian import neighbour_graph, slowest_modes
+from workbench.numerics.neighbours import k_nearest
+from workbench.numerics.resampling import shuffle_columns, subsample_interval
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from scipy.sparse import csr_array
+    from sklearn.cluster import SpectralClustering
+
+CONTROL_ROWS = 500
+RESTARTS: Any = 10  # as in scikit-learn's spectral clustering; its k-means declares the type of 'auto' alone
+SILHOUETTE_ROWS = 2000  # beyond so many, silhouettes are those of a sample
+
+
+def estimator(n_clusters: int | None, n_neighbors: int, random_state: int) -> SpectralClustering:
+    """Return scikit-learn's estimator, which can't choose the number of clusters: None gives its default, 8."""
+    from sklearn.cluster import SpectralClustering
+
+    return SpectralClustering(
+        n_clusters=8 if n_clusters is None else n_clusters, n_neighbors=n_neighbors, affinity="nearest_neighbors",
+        random_state=random_state,
+    )  # fmt: skip
+
+
+@analysis(estimator=estimator)
+def spectral_clustering(
+    points: Points, *,
+    n_clusters: Annotated[
+        Annotated[int, Interval(ge=2, le=1000)] | None, Doc("Clusters; None: as many as the largest eigengap says.")
+    ] = None,
+    max_clusters: Annotated[int, Interval(ge=2, le=100), Doc("Most clusters that the eigengap may choose.")] = 15,
+    n_neighbors: Annotated[int, Interval(ge=2, le=1000), Doc("Neighbours of a row in the graph, itself included.")] = 10,
+    n_null: NullDraws = 39,
+    n_boot: BootstrapDraws = 200,
+    random_state: Seed = 0,
+) -> Partition:  # fmt: skip
+    """Group rows by k-means on the leading modes of a random walk on their neighbour graph.
+
+    It always finds groups. The control says what they are worth: how seldom the walk leaves a group
+    (normalized cut per cluster, 0 for none) and how much nearer a row is to its own than to the next group
+    (silhouette), each against the same procedure, choice of the number included, on shuffled columns. Where
+    the row table has a column ``token``, a cluster is named by the tokens it has most more of than the rest.
+
+    Returns
+    -------
+    Partition
+        ``labels`` (n,) from 0, largest group first; ``spectrum``: the smallest eigenvalues of the graph's
+        normalized Laplacian.
+
+    Raises
+    ------
+    DataError
+        No more rows than ``n_neighbors`` or ``n_clusters``, or all rows equal.
+
+    References
+    ----------
+    von Luxburg 2007, A tutorial on spectral clustering, Statistics and Computing 17.
+    """
+    x = points.values
+    n = len(x)
+    for name, value in (("n_neighbors", n_neighbors), ("n_clusters", n_clusters or 2)):
+        if n <= value:
+            raise DataError(
+                f"{points.name} has {n:,} {'row' if n == 1 else 'rows'}, and {name}={value} takes more than {value:,}. "
+                f"Lower {name} or give more rows."
+            )
+    if not np.ptp(x, axis=0).any():
+        raise DataError(f"All {n:,} rows of {points.name} are equal: there is nothing to tell apart.")
+    found = _cluster(x, n_clusters, max_clusters, n_neighbors, random_state)
+    cut = cut_per_cluster(found.graph, found.labels)
+    sample, silhouettes = _silhouettes(x, found.labels, random_state)
+
+    def both(rows: np.ndarray) -> np.ndarray:
+        again = _cluster(rows, n_clusters, max_clusters, n_neighbors, random_state)
+        near = _silhouettes(rows, again.labels, random_state)[1]
+        return np.array([cut_per_cluster(again.graph, again.labels), near.mean()])
+
+    null = control(
+        x, both, np.array([cut, silhouettes.mean()]), shuffle_columns, n_null=n_null, random_state=random_state,
+        rows=max(CONTROL_ROWS, 2 * n_neighbors, 2 * (n_clusters or max_clusters)), what="spectral_clustering: null",
+    )  # fmt: skip
+    shuffled, subsamples = f"columns shuffled{null.words}", "subsamples of half of the rows, labels kept"
+    k = int(found.labels.max()) + 1
+    evidence = (
+        Evidence(
+            question=f"Does a walk leave the {k} clusters less often than those of columns that share nothing?",
+            statistic=f"normalized cut per cluster ({k} clusters)", value=cut, n=n,
+            interval=subsample_interval(
+                lambda i: cut_per_cluster(found.graph[i][:, i], found.labels[i]), cut, n, n_boot, random_state
+            ),
+            interval_method=subsamples, null=shuffled, null_values=tuple(null.draws[:, 0]), alternative="less",
+        ),
+        Evidence(
+            question=f"Are the {k} clusters better apart than those of columns that share nothing?",
+            statistic=f"silhouette ({k} clusters)", value=silhouettes.mean(), n=len(sample),
+            interval=subsample_interval(
+                lambda i: float(silhouettes[i].mean()), silhouettes.mean(), len(sample), n_boot, random_state
+            ),
+            interval_method=subsamples, null=shuffled, null_values=tuple(null.draws[:, 1]),
+        ),
+    )  # fmt: skip
+    return Partition(
+        labels=found.labels,
+        ids=points.ids,
+        names=typical_tokens(points.column("token"), found.labels) if "token" in points.table.columns else (),
+        spectrum=found.spectrum,
+        evidence=evidence,
+        outcome=_outcome(found, n_clusters, max_clusters),
+    )
+
+
+class _Found(NamedTuple):
+    labels: Int[np.ndarray, " n"]
+    spectrum: Float[np.ndarray, " m"]
+    graph: csr_array
+    pieces: int
+    asked: int
+
+
+def _cluster(
+    x: np.ndarray, n_clusters: int | None, max_clusters: int, n_neighbors: int, random_state: int
+) -> _Found:
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    graph = neighbour_graph(k_nearest(x, n_neighbors - 1)[0])
+    spectrum, modes, pieces = slowest_modes(
+        graph, min(max(max_clusters, n_clusters or 0) + 1, len(x)), random_state
+    )
+    k = n_clusters or eigengap(spectrum[: max_clusters + 1])
+    with warnings.catch_warnings():
+        # fewer distinct rows than clusters: said in the outcome
+        warnings.filterwarnings("ignore", "Number of distinct clusters", ConvergenceWarning)
+        labels = KMeans(k, n_init=RESTARTS, random_state=random_state).fit_predict(modes[:, :k])
+    return _Found(largest_first(labels), spectrum, graph, pieces, k)
+
+
+def eigengap(spectrum: Float[np.ndarray, " m"]) -> int:
+    """Number of clusters, at least 2, after whose eigenvalue the spectrum rises most."""
+    return int(np.argmax(np.diff(spectrum)[1:])) + 2 if len(spectrum) > 2 else 2
+
+
+def cut_per_cluster(graph: csr_array, labels: Int[np.ndarray, " n"]) -> float:
+    """Mean over clusters of the share of a cluster's edge weight that leaves it."""
+    edges = graph.tocoo()
+    leaving = labels[edges.row] != labels[edges.col]
+    volume = np.bincount(labels[edges.row], edges.data)
+    cut = np.bincount(labels[edges.row], edges.data * leaving)
+    held = volume > 0
+    return float((cut[held] / volume[held]).mean()) if held.any() else 0.0
+
+
+def largest_first(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Number groups from the largest, and among equals from the one that comes first."""
+    _, first, inverse, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    place = np.empty(len(first), np.int64)
+    place[np.lexsort((first, -counts))] = np.arange(len(first))
+    return place[inverse]
+
+
+def _silhouettes(x: np.ndarray, labels: np.ndarray, random_state: int) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.metrics import silhouette_samples
+
+    rows = np.arange(len(x))
+    if len(x) > SILHOUETTE_ROWS:
+        rng = np.random.default_rng([random_state, 0x73696C])
+        rows = np.sort(rng.choice(len(x), SILHOUETTE_ROWS, replace=False))
+    if not 2 <= len(np.unique(labels[rows])) < len(rows):
+        return rows, np.zeros(len(rows))  # as scikit-learn gives a row that is alone in its group
+    return rows, np.asarray(silhouette_samples(x[rows], labels[rows]))
+
+
+def _outcome(found: _Found, n_clusters: int | None, max_clusters: int) -> Outcome:
+    got = int(found.labels.max()) + 1
+    if got < found.asked:
+        return Outcome(
+            "stopped",
+            f"Only {got} of {found.asked} clusters hold rows: too few rows differ. Lower n_clusters.",
+        )
+    if n_clusters is None and found.pieces > max_clusters:
+        return Outcome(
+            "stopped", f"The neighbour graph fell into {found.pieces} pieces, more than max_clusters={max_clusters}, so the "
+            f"eigengap can't choose among them: raise n_neighbors (or max_clusters)."
+        )  # fmt: skip
+    if found.pieces > 1:
+        return Outcome(
+            advice=f"The neighbour graph fell into {found.pieces} pieces, which count as clusters first: raise n_neighbors "
+            f"if they shouldn't."
+        )
+    if n_clusters is None and np.diff(found.spectrum[:3])[0] > np.diff(found.spectrum)[1:].max(initial=0):
+        return Outcome(
+            advice=f"The spectrum's largest gap is after its first eigenvalue, as for rows in one piece; {found.asked} "
+            f"clusters follow from the next one."
+        )
+    return Outcome()

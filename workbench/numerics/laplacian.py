@@ -1,0 +1,82 @@
+"""Neighbour graphs and the slowest modes of a walk on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from scipy.sparse import csr_array
+
+DENSE_UP_TO = 300  # nodes; below it all eigenvectors are cheaper than a few by iteration
+
+
+def neighbour_graph(indices: Int[np.ndarray, "n k"]) -> csr_array:
+    """Link every row with its neighbours: weight 1 where both name each other, a half where one does."""
+    from scipy.sparse import csr_array
+
+    n, k = indices.shape
+    named = csr_array((np.full(n * k, 0.5), indices.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
+    return csr_array(named + named.T)
+
+
+def slowest_modes(
+    graph: csr_array, k: int, random_state: int = 0
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "n k"], int]:
+    """Return the ``k`` smallest eigenvalues of a graph's normalized Laplacian and its random walk's modes.
+
+    Pieces of the graph are solved one by one: each gives an eigenvalue 0, which an iteration over the whole
+    would find only some of.
+
+    Parameters
+    ----------
+    graph : (n, n) symmetric, not negative, every node with an edge.
+    k : at most n.
+
+    Returns
+    -------
+    values : ascending, in [0, 2].
+    modes : right eigenvectors of the walk, D^(-1/2) u for the Laplacian's unit u.
+    pieces : how many connected pieces the graph has.
+    """
+    from scipy.sparse.csgraph import connected_components
+
+    pieces, piece_of = connected_components(graph, directed=False)
+    degree = np.asarray(graph.sum(axis=1)).ravel()
+    values, vectors = [], []
+    for piece in range(pieces):
+        nodes = np.flatnonzero(piece_of == piece)
+        own_values, own = _modes(graph[nodes][:, nodes], degree[nodes], min(k, len(nodes)), random_state)
+        for value, mode in zip(own_values, own.T, strict=True):
+            values.append(value)
+            vectors.append((nodes, mode))
+    order = np.argsort(values, kind="stable")[:k]
+    modes = np.zeros((len(degree), k))
+    for column, i in enumerate(order):
+        nodes, mode = vectors[i]
+        modes[nodes, column] = mode
+    return np.array(values)[order].clip(0), modes, pieces
+
+
+def _modes(graph: csr_array, degree: np.ndarray, k: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
+    from scipy.linalg import eigh
+    from scipy.sparse import diags_array
+    from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+
+    n = len(degree)
+    scale = diags_array(1 / np.sqrt(degree))
+    walk = (
+        scale @ graph @ scale
+    ).tocsc()  # the Laplacian is 1 minus this; its largest eigenvalues are found fast
+    if n <= DENSE_UP_TO or 2 * k >= n:
+        values, vectors = eigh(walk.toarray(), subset_by_index=[n - k, n - 1])
+    else:
+        start = np.random.default_rng([random_state, 0x6569]).standard_normal(n)
+        try:
+            values, vectors = eigsh(walk, k, which="LA", v0=start, ncv=min(n, max(4 * k, 20)))
+        except ArpackNoConvergence:  # a long thin graph, whose factors stay sparse
+            values, vectors = eigsh(walk, k, sigma=1 + 1e-5, which="LM", v0=start)
+    order = np.argsort(-values, kind="stable")
+    return 1 - values[order], vectors[:, order] / np.sqrt(degree)[:, None]
