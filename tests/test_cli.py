@@ -497,6 +497,14 @@ def test_doctor_says_how_to_get_what_is_missing(run: Run, monkeypatch: pytest.Mo
     assert "python -m pip install 'no-such-package>=1'" in out
 
 
+def test_doctor_names_the_versions_that_are_locked() -> None:
+    locked = re.findall(r"^[\w-]+==[\w.]+", (ROOT / "requirements-nodeps.lock").read_text(), re.M)
+    commands = " ".join(how for _, how in doctor.OPTIONAL.values())
+    assert locked
+    for pin in locked:
+        assert f"--no-deps {pin}" in commands
+
+
 def test_the_notebooks_are_provided_and_never_overwritten(run: Run) -> None:
     folder = Path("notebooks")
     assert folder / "atlas.ipynb" in provide(folder)

@@ -77,7 +77,10 @@ class Work(ipywidgets.HBox):
         except BaseException as e:  # whatever it is, the person at the panel is told
             outcome = e
         self.label.value = "showing the answer"
-        then(outcome)
+        try:
+            then(outcome)
+        except BaseException as e:
+            then(e)
         if self._thread is threading.current_thread():  # unless the answer led to more work
             self.layout.display = "none"
 

@@ -187,7 +187,7 @@ class Explorer(_html.Static):
     def _mark(self, _: Any = None) -> None:
         """Show the selection in the figure and as a table."""
         with self.figure.batch_update():
-            for trace in self.figure.data:
+            for trace in (t for t in self.figure.data if "selectedpoints" in t):  # not in three dimensions
                 at = np.flatnonzero(np.isin(np.asarray(trace.customdata), self.selection))
                 trace.selectedpoints = at.tolist() if self.selection else None
         if not self.selection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import ipywidgets
 
@@ -143,15 +143,13 @@ class Panel(_html.Static):
         else:
             self.results.append(outcome)
             k = len(self.results)
-            self.history.options = [
-                *self.history.options,
-                (f"{k}: {_difference(self.method, outcome)}", k - 1),
-            ]
+            said = f"{k}: {_difference(self.method, outcome)}"
+            self.history.unobserve(self._look_back, "value")  # new options choose the first of them
+            self.history.options = [*self.history.options, (said, k - 1)]
+            self.history.value = k - 1
+            self.history.observe(self._look_back, "value")
             self.history.layout.display = "" if k > 1 else "none"
-            if self.history.value == k - 1:
-                self._show(outcome)
-            else:
-                self.history.value = k - 1
+            self._show(outcome)
         self.run_button.disabled = any(c.error for c in self.controls.values())
 
     def _look_back(self, change: Any) -> None:
@@ -181,16 +179,8 @@ def _checked(asked: Method, subject: Any) -> Any:
         return None
     subject = as_subject(subject)
     if asked.needs is not Checkpoint and asked.needs.__name__ not in subject.gives:
-        subject.view(_view(asked))
+        subject.view(cast("type[View]", asked.needs))
     return subject
-
-
-def _view(asked: Method) -> type[View]:
-    from workbench.core.views import View
-
-    assert asked.needs is not None
-    assert issubclass(asked.needs, View)
-    return asked.needs
 
 
 def _sites(asked: Method, subject: Any) -> ipywidgets.Dropdown | None:
@@ -201,6 +191,8 @@ def _sites(asked: Method, subject: Any) -> ipywidgets.Dropdown | None:
     elif needs == "Matrix" and isinstance(subject, Checkpoint):
         names = [n for n, t in subject.tensors.items() if len(t.shape) == 2]
     else:
+        names = []
+    if not names:
         return None
     return ipywidgets.Dropdown(
         options=names,

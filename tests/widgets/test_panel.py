@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import threading
 import time
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from annotated_types import Interval
+from typing_extensions import Doc
 
 import widgets
 import workbench as wb
 from workbench.core import views
 from workbench.core.errors import Cancelled, MissingError, ParameterError, ViewError
-from workbench.core.registry import Method, methods
+from workbench.core.registry import Method, analysis, methods
+from workbench.core.results import Curve
 from workbench.core.subjects import Subject, TensorInfo
+from workbench.core.views import Points
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 HOSTILE = "<script>window.hacked=1</script>"
@@ -162,7 +167,7 @@ def test_a_refusal_is_shown_as_text() -> None:
     assert panel.wait(60)
     assert isinstance(panel.error, wb.WorkbenchError)
     assert 'role="alert"' in panel.message.value
-    assert "no direction of variance" in panel.message.value
+    assert "All 5 rows" in panel.message.value
     assert "<script" not in panel.message.value
 
 
@@ -208,6 +213,21 @@ def test_without_a_kernel_a_panel_shows_its_settings_and_then_its_answer() -> No
     assert "variance explained" in after["text/html"]
     assert after["application/vnd.plotly.v1+json"]["data"]
     json.dumps(after)
+
+
+def test_an_answer_that_cannot_be_drawn_is_kept_and_said() -> None:
+    @analysis
+    def odd(points: Points, *, n: Annotated[int, Interval(ge=1, le=3), Doc("Unused here.")] = 1) -> Curve:
+        """Give an answer whose parts don't fit together."""
+        return Curve(x=np.arange(3.0), y=np.zeros((2, 2)), names=("a",), low=np.zeros((1, 1)))
+
+    panel = widgets.panel(odd, wb.circle(n=10))
+    panel.run()
+    assert panel.wait(60)
+    assert len(panel.results) == 1
+    assert 'role="alert"' in panel.message.value
+    assert panel.work.layout.display == "none"
+    assert not panel.run_button.disabled
 
 
 def test_no_thread_is_left_behind() -> None:

@@ -17,13 +17,8 @@ if TYPE_CHECKING:
 CLOUD_SUFFIXES = (".npz", ".npy")
 KEPT = ("result.json", "arrays.safetensors", "table.csv", "figure.html")
 SHOWN_ROWS = 10
-TABULAR = (
-    "ranking",
-    "curve",
-    "spectrum",
-    "matrix",
-    "diagram",
-)  # kinds whose table says more than the evidence
+# Kinds whose table says more than their evidence.
+TABULAR = ("ranking", "curve", "spectrum", "matrix", "diagram")
 
 
 def options(method: Method) -> list[click.Option]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ def options(method: Method) -> list[click.Option]:
             click.Option(
                 ["--max-texts"],
                 type=click.IntRange(min=1),
+                metavar="INTEGER",
                 help=f"Texts that a network reads.  [default {MAX_TEXTS}]",
             ),
             click.Option(
@@ -84,9 +86,9 @@ def open_named(what: str, kind: str | None = None) -> Subject:
     from workbench.core.registry import methods, names
 
     name = what.replace("-", "_")
-    if (Path(what) / TABLE).is_file() and (Path(what) / MANIFEST).is_file():
+    if all(os.path.isfile(os.path.join(what, part)) for part in (MANIFEST, TABLE)):
         return open_store(what)
-    if not Path(what).exists() and name in names() and (found := registered(name)).verb == "source":
+    if not os.path.exists(what) and name in names() and (found := registered(name)).verb == "source":
         return found()
     from workbench.io import open as open_subject
 

