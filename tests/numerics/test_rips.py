@@ -1,0 +1,143 @@
+"""Vietoris-Rips barcodes against giotto-ph and against shapes whose holes are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+from scipy.spatial.distance import cdist
+
+from workbench.core.errors import DataError, ParameterError
+from workbench.numerics.kernels.rips_apparent import columns_reference, extensions
+from workbench.numerics.rips import _distances, _Filtration, _left_over, rips
+
+RNG = np.random.default_rng(0)
+CLOUDS = {
+    "gaussian": (RNG.normal(size=(120, 4)), 2),
+    "to H3": (RNG.normal(size=(40, 5)), 3),
+    "one block and one": (RNG.normal(size=(33, 3)), 2),
+    "duplicates": (np.repeat(RNG.normal(size=(20, 3)), 3, axis=0), 2),
+    "all equal": (np.ones((12, 3)), 2),
+    "one point": (np.ones((1, 3)), 2),
+    "two points": (np.eye(2), 3),
+    "line": (np.arange(40.0)[:, None], 2),
+    "integer grid": (RNG.integers(0, 4, size=(50, 3)).astype(float), 3),
+    "octahedron": (np.concatenate([np.eye(4), -np.eye(4)]), 3),
+}
+
+
+def sphere(n: int, d: int, seed: int = 0) -> np.ndarray:
+    x = np.random.default_rng(seed).normal(size=(n, d + 1))
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def giotto(x: np.ndarray, highest: int, **options: object) -> np.ndarray:
+    from gph import ripser_parallel
+
+    found = ripser_parallel(x, maxdim=highest, n_threads=1, **options)["dgms"]
+    bars = [np.column_stack([b.reshape(-1, 2), np.full(len(b), i)]) for i, b in enumerate(found)]
+    pairs = np.concatenate(bars).astype(np.float32)
+    pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0], pairs[:, 2]))]
+
+
+@pytest.mark.parametrize("name", CLOUDS)
+@pytest.mark.parametrize("threads", [1, 4])
+def test_peer_giotto(name: str, threads: int) -> None:
+    x, highest = CLOUDS[name]
+    distances = cdist(x, x).astype(np.float32)
+    ours = rips(distances, max_dimension=highest, metric="precomputed", device="cpu", n_threads=threads)
+    if len(x) == 1:  # giotto-ph refuses a single point
+        np.testing.assert_array_equal(ours, [[0, np.inf, 0]])
+    else:
+        np.testing.assert_array_equal(ours, giotto(distances, highest, metric="precomputed"))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.9, 1.9])
+def test_peer_giotto_with_a_threshold(threshold: float) -> None:
+    x = sphere(70, 2)
+    ours = rips(x, max_dimension=2, threshold=threshold, device="cpu")
+    expected = giotto(cdist(x, x).astype(np.float32), 2, thresh=threshold, metric="precomputed")
+    assert ours.shape == expected.shape
+    np.testing.assert_allclose(ours, expected, rtol=1e-6)
+    assert np.isinf(ours[:, 1]).sum() > (threshold == 0.3)
+
+
+def test_peer_giotto_on_sparse_distances() -> None:
+    d = cdist(*[sphere(60, 2)] * 2).astype(np.float32)
+    kept = csr_array(np.where(d < 0.8, d, 0))
+    ours = rips(kept, max_dimension=2, metric="precomputed", device="cpu")
+    np.testing.assert_array_equal(ours, giotto(kept, 2, metric="precomputed"))
+
+
+@pytest.mark.parametrize("metric", ["manhattan", "chebyshev", "cosine"])
+def test_peer_scipy_for_other_metrics(metric: str) -> None:
+    x = sphere(60, 3)[:, :3] + 0.1
+    d = cdist(x, x, {"manhattan": "cityblock"}.get(metric, metric)).astype(np.float32)
+    expected = rips(np.minimum(d, d.T), max_dimension=1, metric="precomputed", device="cpu")
+    ours = rips(x, max_dimension=1, metric=metric, device="cpu")
+    assert ours.shape == expected.shape
+    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_known_answer_sphere_has_one_hole(d: int) -> None:
+    bars = rips(sphere(90, d), max_dimension=d, device="cpu")
+    length = np.where(np.isinf(bars[:, 1]), 0, bars[:, 1] - bars[:, 0])
+    longest = np.sort(length[bars[:, 2] == d])[::-1]
+    assert (longest[0] > 0.4 and len(longest[1:]) == 0) or longest[0] > 2 * longest[1:].max(initial=0)
+
+
+def test_known_answer_octahedron() -> None:
+    """Opposite corners of a cross-polytope are the last to join: until then it is a sphere."""
+    bars = rips(np.concatenate([np.eye(4), -np.eye(4)]), max_dimension=3, device="cpu")
+    top = bars[bars[:, 2] == 3]
+    np.testing.assert_allclose(top, [[np.sqrt(2), 2, 3]], rtol=1e-6)
+    assert not (bars[:, 2] == 1).any()
+    assert not (bars[:, 2] == 2).any()
+
+
+@pytest.mark.parametrize("name", ["gaussian", "to H3", "integer grid", "duplicates", "all equal"])
+def test_columns_by_numba_equal_the_reference(name: str) -> None:
+    x, highest = CLOUDS[name]
+    f = _Filtration.of(_distances(x, "euclidean", torch.device("cpu")), np.inf, highest)
+    parents = torch.arange(len(x))
+    for k in range(2, highest + 2):
+        expected = columns_reference(f.ranks, f.limit, f.bits, k, parents, k > 2)
+        found = _left_over(f, k, parents, threads=2)
+        assert torch.equal(found.sort().values, expected.sort().values)
+        parents = torch.cat([parents[:0], *extensions(f.ranks, f.limit, f.bits, k - 1, parents)])
+
+
+def test_same_bars_for_any_order_of_the_rows() -> None:
+    x = sphere(80, 2, seed=3)
+    shuffled = x[np.random.default_rng(1).permutation(len(x))]
+    np.testing.assert_array_equal(
+        rips(x, max_dimension=2, device="cpu"), rips(shuffled, max_dimension=2, device="cpu")
+    )
+
+
+def test_too_many_points_are_refused_with_the_number_that_fits() -> None:
+    x = np.random.default_rng(0).normal(size=(400, 8))
+    with pytest.raises(DataError, match="256 points would do"):
+        rips(x, max_dimension=4, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "error"),
+    [
+        (np.ones((3, 2)), {"max_dimension": -1}, ParameterError),
+        (np.ones((3, 2)), {"threshold": float("nan")}, ParameterError),
+        (np.ones((3, 2)), {"metric": "hamming"}, ParameterError),
+        (np.ones((3, 2)), {"n_threads": 0}, ParameterError),
+        (np.ones((0, 2)), {}, DataError),
+        (np.full((3, 2), np.nan), {}, DataError),
+        (np.zeros((3, 2)), {"metric": "cosine"}, DataError),
+        (np.ones((3, 2)), {"metric": "precomputed"}, DataError),
+        (np.arange(9.0).reshape(3, 3), {"metric": "precomputed"}, DataError),
+    ],
+)
+def test_refusals(x: np.ndarray, options: dict, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        rips(x, device="cpu", **options)

@@ -1,0 +1,312 @@
+"""The exact minimum spanning tree of points: from a neighbour graph, then one look at all pairs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from workbench.core.errors import DataError, ParameterError
+from workbench.numerics.device import Device, choose, memory_budget, refuse_beyond
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import Float, Int, Real
+    from torch import Tensor
+
+Metric = Literal["euclidean", "cosine"]
+N_NEIGHBORS = 15
+ALL_PAIRS_UP_TO = 2048  # rows whose pairs are all sorted
+ROOM = 1 << 25  # pairs that one look at all pairs may find: 256 MiB
+SEARCHED = 1 << 17  # rows of small components whose nearest row outside is looked up at a time
+_HALF_TOP = 4096.0  # half precision holds rows scaled to this maximum with the widest range below it
+
+
+class SpanningTree(NamedTuple):
+    """Edges by rising length: (n - 1, 2) int64 row positions, and (n - 1,) float32 lengths."""
+
+    edges: Int[np.ndarray, "m 2"]
+    lengths: Float[np.ndarray, " m"]
+
+
+def minimum_spanning_tree(
+    x: Real[np.ndarray | torch.Tensor, "n d"], metric: Metric = "euclidean", *,
+    device: Device | torch.device = "auto", random_state: int = 0,
+) -> SpanningTree:  # fmt: skip
+    """Compute the minimum spanning tree of all rows, exactly; its lengths are the deaths of H0.
+
+    A tree of the neighbour graph comes first. In its single-linkage order the height at which two rows come
+    together is the largest gap between them, so one product of all rows with all, in half precision and with
+    the rounding bounded, finds every pair that is nearer than that. By the cycle property no other pair can
+    be in the minimum spanning tree.
+
+    Parameters
+    ----------
+    x : (n, d) finite, held as float32.
+    metric : cosine is one minus the cosine.
+    random_state : seeds the search for neighbours, which decides how long it takes and not the lengths.
+
+    Returns
+    -------
+    SpanningTree
+        Of edges with equal lengths, any that make a minimum spanning tree.
+
+    Raises
+    ------
+    DataError
+        Rows that aren't finite, rows of zeros with metric="cosine", or more than the memory holds.
+
+    References
+    ----------
+    Boruvka 1926; Gower and Ross 1969, Minimum spanning trees and single linkage cluster analysis, Appl.
+    Statist. 18.
+    """
+    import torch
+
+    if metric not in ("euclidean", "cosine"):
+        raise ParameterError(f"metric={metric!r} must be one of euclidean, cosine")
+    where = choose(device)
+    if len(x.shape) != 2 or not len(x):
+        raise DataError(f"rows must be a table (n, d) of at least one row, not of shape {tuple(x.shape)}")
+    refuse_beyond((14 * x.shape[1] + 1500) * len(x), memory_budget(where), len(x), "a spanning tree")
+    rows = torch.as_tensor(x).to(where).float() + 0.0  # a negative zero is a zero
+    if not bool(torch.isfinite(rows).all()):
+        raise DataError("rows hold values that are not finite in float32: drop or replace them")
+    if metric == "cosine":
+        length = rows.norm(dim=1, keepdim=True)
+        if not bool((length > 0).all()):
+            raise DataError("rows of zeros have no direction: the cosine metric can't place them")
+        rows = rows / length
+    kept, copies = _distinct(rows)
+    u, v = _tree(rows[kept], random_state)
+    edges = torch.cat([torch.stack([kept[u], kept[v]], 1), copies])
+    lengths = _lengths(rows, edges[:, 0], edges[:, 1], torch.float64)
+    lengths = (lengths.square() / 2 if metric == "cosine" else lengths).float()
+    order = lengths.argsort(stable=True)
+    return SpanningTree(edges[order].cpu().numpy(), lengths[order].cpu().numpy())
+
+
+def _distinct(rows: Tensor) -> tuple[Int[Tensor, " m"], Int[Tensor, "c 2"]]:
+    """The first of equal rows, and (first, copy) of every other."""
+    import torch
+
+    bits = rows.view(torch.int32)
+    generator = torch.Generator().manual_seed(0)
+    factor = (torch.randint(-(2**62), 2**62, (rows.shape[1],), generator=generator) | 1).to(rows.device)
+    mixed = torch.cat([(part.long() * factor).sum(1) for part in bits.split(1 << 16)])
+    _, group = torch.unique(mixed, return_inverse=True)
+    at = torch.arange(len(rows), device=rows.device)
+    first = torch.full_like(at, len(rows)).scatter_reduce_(0, group, at, "amin")[group]
+    same = first != at
+    copies = same.nonzero()[:, 0]
+    equal = [(rows[p] == rows[first[p]]).all(1) for p in copies.split(1 << 16)]
+    copies = copies[torch.cat([torch.empty(0, dtype=torch.bool, device=rows.device), *equal])]
+    single = torch.ones_like(same)
+    single[copies] = False
+    return single.nonzero()[:, 0], torch.stack([first[copies], copies], 1)
+
+
+def _lengths(rows: Tensor, u: Tensor, v: Tensor, dtype: torch.dtype) -> Float[Tensor, " e"]:
+    import torch
+
+    step = max(1, (1 << 28) // rows.shape[1])
+    parts = zip(u.split(step), v.split(step), strict=True)
+    return torch.cat([torch.empty(0, dtype=dtype, device=rows.device),
+                      *((rows[a].to(dtype) - rows[b].to(dtype)).norm(dim=1) for a, b in parts)])  # fmt: skip
+
+
+def forest(
+    n: int, u: Int[Tensor, " e"], v: Int[Tensor, " e"], lengths: Float[Tensor, " e"]
+) -> tuple[Tensor, Tensor]:
+    """Return which edges make a minimum spanning forest (Borůvka), and each node's component.
+
+    Of edges with equal lengths the earlier comes first. A component is named by one of its nodes.
+    """
+    import torch
+
+    order = lengths.argsort(stable=True)
+    u, v = u[order], v[order]
+    node = torch.arange(n, device=u.device)
+    label, live = node, torch.arange(len(u), device=u.device)
+    chosen = [live[:0]]
+    while True:
+        a, b = label[u[live]], label[v[live]]
+        across = a != b
+        live, a, b = live[across], a[across], b[across]
+        if not len(live):
+            return order[torch.cat(chosen)], label
+        best = torch.full((n,), len(u), dtype=torch.int64, device=u.device)
+        best.scatter_reduce_(0, a, live, "amin").scatter_reduce_(0, b, live, "amin")
+        own = (best < len(u)).nonzero()[:, 0]
+        edge = best[own]
+        chosen.append(torch.unique(edge))
+        ends = label[u[edge]], label[v[edge]]
+        parent = node.clone()
+        parent[own] = torch.where(ends[0] == own, ends[1], ends[0])
+        parent = torch.where((parent[parent] == node) & (node < parent), node, parent)
+        while not torch.equal(parent, parent[parent]):
+            parent = parent[parent]
+        label = parent[label]
+
+
+def _tree(rows: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    import torch
+
+    n = len(rows)
+    if n <= ALL_PAIRS_UP_TO:
+        u, v = torch.triu_indices(n, n, 1, device=rows.device)
+        kept, _ = forest(n, u, v, _lengths(rows, u, v, torch.float32))
+        return u[kept], v[kept]
+    from workbench.numerics.neighbours_torch import k_nearest
+
+    near = k_nearest(rows, N_NEIGHBORS, recall_rows=0, device=rows.device, random_state=seed)
+    u = torch.arange(n, device=rows.device).repeat_interleave(N_NEIGHBORS)
+    v, lengths = near.indices.reshape(-1).long(), near.distances.reshape(-1)
+    found = v >= 0
+    u, v, lengths = u[found], v[found], lengths[found]
+    kept, label = forest(n, u, v, lengths)
+    u, v, lengths = u[kept], v[kept], lengths[kept]
+    half = _Half(rows)
+    while len(u) < n - 1:
+        u, v, lengths, label = _joined(rows, half, u, v, lengths, label, seed)
+    while True:
+        more, complete = _shortcuts(rows, half, u, v, lengths)
+        u, v = torch.cat([u, more[:, 0]]), torch.cat([v, more[:, 1]])
+        lengths = torch.cat([lengths, _lengths(rows, more[:, 0], more[:, 1], torch.float32)])
+        kept, _ = forest(n, u, v, lengths)
+        u, v, lengths = u[kept], v[kept], lengths[kept]
+        if complete:
+            return u, v
+
+
+class _Half:
+    """Rows centred, scaled and rounded to half precision, and how far rounding moved them."""
+
+    def __init__(self, rows: Tensor):
+        import torch
+
+        n, d = rows.shape
+        self.n = n
+        shift = rows[:: max(1, n // 65536)].mean(0)
+        low, high = torch.aminmax(rows)
+        reach = float(torch.maximum(high, -low) + shift.abs().amax())
+        self.factor = _HALF_TOP / reach if reach > 0 else 1.0
+        wide = 32 * -(-d // 32)
+        self.rows = torch.zeros((n, wide), dtype=torch.float16, device=rows.device)
+        self.moved = torch.empty(n, device=rows.device)
+        self.norm = torch.empty(n, device=rows.device)
+        for start in range(0, n, 1 << 17):
+            part = slice(start, start + (1 << 17))
+            exact = (rows[part] - shift) * self.factor
+            self.rows[part, :d] = exact.half()
+            rounded = self.rows[part, :d].float()
+            # the subtraction above rounds too, by less than this part of the values
+            own = 2.0**-23 * (exact.norm(dim=1) + float(shift.norm()) * self.factor)
+            self.moved[part] = (exact - rounded).norm(dim=1) * 1.001 + own
+            self.norm[part] = rounded.square().sum(1) / 2
+
+    def ordered(self, order: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows, norms and moves in another order, padded to whole spans."""
+        import torch
+
+        from workbench.numerics.kernels.spanning import FAR, SPAN
+
+        padded = -(-self.n // SPAN) * SPAN
+        rows = torch.zeros((padded, self.rows.shape[1]), dtype=torch.float16, device=order.device)
+        rows[: self.n] = self.rows[order]
+        norm = torch.full((padded,), FAR, device=order.device)
+        norm[: self.n] = self.norm[order]
+        return rows, norm, self.moved[order]
+
+
+def _joined(rows, half: _Half, u, v, lengths, label, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Join each component but the largest to another, by the nearest of some of its rows' nearest."""
+    import torch
+
+    from workbench.numerics.kernels.spanning import nearest_other
+
+    n = half.n
+    size = torch.bincount(label, minlength=n)
+    outside = (label != size.argmax()).nonzero()[:, 0]
+    generator = torch.Generator().manual_seed(seed)
+    outside = outside[torch.randperm(len(outside), generator=generator).to(outside.device)]
+    outside = outside[label[outside].argsort(stable=True)]
+    _, counts = torch.unique_consecutive(label[outside], return_counts=True)
+    start = counts.cumsum(0) - counts
+    rank = torch.arange(len(outside), device=rows.device) - start.repeat_interleave(counts)
+    most = 1 << 12
+    while most > 1 and int(counts.clamp_max(most).sum()) > SEARCHED:
+        most //= 2
+    asked = outside[rank < most]
+    found = nearest_other(half.rows[asked], label[asked], half.rows, half.norm, label)
+    u, v = torch.cat([u, asked]), torch.cat([v, found])
+    lengths = torch.cat([lengths, _lengths(rows, asked, found, torch.float32)])
+    kept, label = forest(n, u, v, lengths)
+    return u[kept], v[kept], lengths[kept], label
+
+
+def _shortcuts(rows, half: _Half, u, v, lengths) -> tuple[Int[Tensor, "s 2"], bool]:
+    """Pairs nearer than the tree's height between them, and whether these are all."""
+    import torch
+
+    from workbench.numerics.kernels.spanning import TILE, shortcuts
+    from workbench.numerics.kernels.spanning_host import leaf_order
+
+    rising = lengths.argsort(stable=True)
+    edges = torch.stack([u[rising], v[rising]], 1).cpu().numpy()
+    order, gap = leaf_order(half.n, edges, lengths[rising].cpu().numpy())
+    order, gap = torch.from_numpy(order).to(rows.device), torch.from_numpy(gap).to(rows.device)
+    a, norm, moved = half.ordered(order)
+    pairs, total = shortcuts(a, norm, moved, gap * (half.factor * (1 + 1e-6)), half.n, ROOM)
+    found = [order[part] for part in pairs.split(1 << 20)]
+    near = [_nearer(rows, p, _height(gap, q)) for p, q in zip(found, pairs.split(1 << 20), strict=True)]
+    for tile in torch.arange(0, half.n, TILE, device=rows.device).split(1024):
+        near.append(_within_tiles(rows, order, gap, tile))
+    return torch.cat([torch.empty((0, 2), dtype=torch.int64, device=rows.device), *near]), total <= ROOM
+
+
+def _nearer(rows: Tensor, pairs: Tensor, height: Tensor) -> Tensor:
+    import torch
+
+    return pairs[_lengths(rows, pairs[:, 0], pairs[:, 1], torch.float32) < height]
+
+
+def _height(gap: Tensor, pairs: Tensor) -> Tensor:
+    """The largest gap between two places of the leaves' order."""
+    import torch
+
+    table = [gap]
+    while 2 ** len(table) <= len(gap):
+        step = 2 ** (len(table) - 1)
+        table.append(torch.maximum(table[-1], torch.cat([table[-1][step:], gap.new_zeros(step)])))
+    whole = torch.stack(table)
+    level = (pairs[:, 1] - pairs[:, 0]).float().log2().long()
+    level -= (2**level > pairs[:, 1] - pairs[:, 0]).long()
+    return torch.maximum(whole[level, pairs[:, 0]], whole[level, pairs[:, 1] - 2**level])
+
+
+def _within_tiles(rows: Tensor, order: Tensor, gap: Tensor, starts: Tensor) -> Tensor:
+    """Pairs of one tile that are nearer than the largest gap between them."""
+    import torch
+
+    from workbench.numerics.kernels.spanning import TILE
+
+    at = starts[:, None] + torch.arange(TILE, device=rows.device)
+    inside = at < len(order)
+    at = at.clamp_max(len(order) - 1)
+    i, j = torch.triu_indices(TILE, TILE, 1, device=rows.device)
+    points = rows[order[at]]
+    points = points - points.mean(1, keepdim=True)
+    square = points.square().sum(2)
+    rough = square[:, i] + square[:, j] - 2 * (points @ points.mT)[:, i, j]
+    edge = torch.nn.functional.pad(gap[at][:, :-1], (1, 0))
+    height = torch.where(torch.ones(TILE, TILE, device=rows.device).triu(1).bool(), edge[:, None, :], 0.0)
+    height = height.cummax(2).values[:, i, j]
+    # far more than the product's rounding, whether in float32 or tf32
+    slack = 4e-3 * (square[:, i] + square[:, j])
+    maybe = inside[:, j] & (rough < height.square() + slack)
+    tile, pair = maybe.nonzero(as_tuple=True)
+    named = torch.stack([order[at[tile, i[pair]]], order[at[tile, j[pair]]]], 1)
+    return torch.cat([named[:0], *(
+        _nearer(rows, p, h) for p, h in zip(named.split(1 << 20), height[tile, pair].split(1 << 20), strict=True)
+    )])  # fmt: skip
