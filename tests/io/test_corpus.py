@@ -34,13 +34,19 @@ def test_the_default_goes_with_its_licence_and_is_small() -> None:
     assert "Permission to use, copy, modify and distribute" in (data / "LICENSE-WordNet.txt").read_text()
     assert "WordNet 3.0" in (data / "ORIGIN.md").read_text()
     assert "WordNet 3.0" in wb.corpus().origin
-    assert sum(len((data / n).read_bytes()) for n in ("definitions.parquet", "imagenet_classes.txt")) < 500_000
+    assert (
+        sum(len((data / n).read_bytes()) for n in ("definitions.parquet", "imagenet_classes.txt")) < 500_000
+    )
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "parquet", "jsonl"])
 def test_a_table_gives_the_chosen_column_and_the_others_as_labels(tmp_path, ending: str) -> None:
     table = pd.DataFrame(
-        {"mood": ["calm", "cross"], "body": ["The sea is still.", "Who ate my, er, <b>cake</b>?"], "year": [1990, 2001]}
+        {
+            "mood": ["calm", "cross"],
+            "body": ["The sea is still.", "Who ate my, er, <b>cake</b>?"],
+            "year": [1990, 2001],
+        }
     )
     path = tmp_path / f"notes.{ending}"
     if ending == "parquet":
@@ -76,7 +82,11 @@ def test_lines_without_text_are_left_out_and_the_others_keep_their_numbers(tmp_p
 
 def test_texts_and_labels_of_any_kind_can_be_kept(tmp_path) -> None:
     path = tmp_path / "odd.jsonl"
-    odd = [{"text": "nul \x00 <script>", "tag": {"a": [1]}}, {"text": 12.5, "tag": None}, {"text": "😀", "tag": "b"}]
+    odd = [
+        {"text": "nul \x00 <script>", "tag": {"a": [1]}},
+        {"text": 12.5, "tag": None},
+        {"text": "😀", "tag": "b"},
+    ]
     path.write_text("".join(json.dumps(o) + "\n" for o in odd))
     texts = wb.corpus(path)
     assert texts.table["text"].tolist() == ["nul \x00 <script>", "12.5", "😀"]
@@ -115,7 +125,12 @@ def refusals(tmp_path):
         (made("header.csv", b"text,label\n"), {}, FormatError, "no row"),
         (made("blank.csv", b"text,label\n,a\n,b\n"), {}, DataError, "none of its 2 lines has a text"),
         (made("other.csv", b"body,label\nhello,a\n"), {}, MissingError, "body, label"),
-        (made("label.csv", b"text,label\nhello,a\n"), {"labels": ["labl"]}, MissingError, "Did you mean 'label'"),
+        (
+            made("label.csv", b"text,label\nhello,a\n"),
+            {"labels": ["labl"]},
+            MissingError,
+            "Did you mean 'label'",
+        ),
         (made("latin.csv", "text\ncafé\n".encode("latin1")), {}, FormatError, "iconv"),
         (made("latin.txt", "café".encode("latin1")), {}, FormatError, "0xe9 at 3 is not UTF-8"),
         (made("broken.jsonl", b'{"text": "a"}\n{"text": '), {}, FormatError, "broken.jsonl"),

@@ -202,8 +202,9 @@ class Unfinished:
         whole = raw[: raw.rfind(b"\n") + 1]
         os.ftruncate(self._journal, len(whole))
         os.lseek(self._journal, 0, os.SEEK_END)
-        lines = whole.split()
-        return int(lines[-1]) if lines else 0
+        if not whole:
+            os.write(self._journal, b"0\n")  # takes the journal's room while there is some
+        return int((whole or b"0").split()[-1])
 
     def _release(self) -> None:
         for descriptor in (*self._files.values(), self._journal, self._lock):
@@ -228,10 +229,9 @@ class Unfinished:
             except Exception as e:
                 self._error = e
         try:
-            if self._error is None:
-                self._sync(stored)
+            self._sync(stored)  # also after an error: what was written before it is whole
         except Exception as e:
-            self._error = e
+            self._error = self._error or e
 
     def _write_rows(self, site: str, rows: np.ndarray, runs: Sequence[Run]) -> None:
         size = self.layout.row_bytes(site)
