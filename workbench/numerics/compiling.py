@@ -40,6 +40,7 @@ def compiled_code_kept() -> Iterator[None]:
 def import_umap() -> ModuleType:
     """Import umap-learn with `compiled_code_kept`; as it is, if it was imported already."""
     if "umap" not in sys.modules:
+        importlib.import_module("pynndescent")  # keeps what it can by itself, and would warn of the rest
         with compiled_code_kept(), warnings.catch_warnings():
             # umap says that its neural variant, which nothing here uses, lacks tensorflow
             warnings.filterwarnings("ignore", "Tensorflow not installed", ImportWarning)
