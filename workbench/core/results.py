@@ -24,7 +24,7 @@ KINDS: dict[str, type[Result]] = {}
 RESULT_MIME = "application/vnd.workbench.result+json"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Result:
     """Base of every answer.
 
@@ -84,6 +84,10 @@ class Result:
             )
             (temporary / "result.json").write_text(json.dumps(rest, indent=1), encoding="utf-8")
         return path
+
+    def __repr__(self) -> str:
+        arrays = (f"{n} {v.shape}" for n, v in vars(self).items() if isinstance(v, np.ndarray) and v.size)
+        return f"<{type(self).__name__} {self.title or 'without a title'}: {', '.join(arrays) or 'no arrays'}>"
 
     def show(self, **options: Any) -> None:
         """Display the result in a notebook, drawn with ``options`` (see `figure`), its evidence with it."""
@@ -152,7 +156,7 @@ def _split(result: Result) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return arrays, rest
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Embedding(Result):
     """Rows placed in few dimensions.
 
@@ -180,7 +184,7 @@ class Embedding(Result):
         return out
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Partition(Result):
     """Rows put into groups.
 
@@ -217,7 +221,7 @@ class Partition(Result):
         return pd.DataFrame({"group": self.labels, "name": names}, index=pd.Index(self.ids, name="row"))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Diagram(Result):
     """A persistence diagram.
 
@@ -253,7 +257,7 @@ class Diagram(Result):
         return out.assign(persistence=out.death - out.birth)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Spectrum(Result):
     """Numbers in descending order of importance, with the band that the null gives.
 
@@ -281,7 +285,7 @@ class Spectrum(Result):
         return out
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class MatrixResult(Result):
     """A number for every pair of named things: ``values`` (r, c), ``low`` and ``high`` their intervals."""
 
@@ -299,7 +303,7 @@ class MatrixResult(Result):
         return pd.DataFrame(self.values, index=list(self.row_names), columns=list(self.column_names))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Curve(Result):
     """One or more quantities along an axis.
 
@@ -333,7 +337,7 @@ class Curve(Result):
         return out
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Ranking(Result):
     """Things in order of a score.
 
@@ -362,7 +366,7 @@ class Ranking(Result):
         return out.sort_values(self.quantity, ascending=False, kind="stable")
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class GraphResult(Result):
     """A graph whose nodes stand for sets of rows.
 
@@ -391,7 +395,7 @@ class GraphResult(Result):
         return pd.DataFrame({"rows": np.diff(self.member_starts), "degree": degree})
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Estimate(Result):
     """One or more numbers, each with interval and null in ``evidence``, optionally one a row.
 

@@ -76,12 +76,12 @@ def neighbourhood_preservation(
     def asked_of(name: str, rows: np.ndarray, null: np.ndarray) -> Evidence:
         return Evidence(
             question=QUESTIONS[name].format(first=first, last=last),
-            statistic=f"{name} from {first} to {last} ({n_neighbors} neighbours)",
+            statistic=f"{name} ({n_neighbors} neighbours)",
             value=rows.mean(),
             n=len(asked),
             interval=bootstrap_interval(lambda i: float(rows[i].mean()), len(asked), n_boot, random_state),
             interval_method="bootstrap over rows, neighbourhoods kept",
-            null=f"the rows of {last} permuted",
+            null="rows permuted",
             null_values=tuple(null),
         )
 

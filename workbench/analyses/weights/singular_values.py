@@ -14,7 +14,7 @@ from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.core.results import Spectrum
 from workbench.core.views import Matrix
-from workbench.numerics.resampling import null_draws, subsample_interval
+from workbench.numerics.resampling import null_draws, subsample_intervals
 
 
 @analysis
@@ -57,26 +57,24 @@ def singular_values(
     null = null_draws(lambda rng: spectrum(rng.permuted(w.ravel()).reshape(w.shape) / scale), n_null, random_state, "singular values: null")
     k = min(n_components, len(s))
     edge = np.quantile(null[:, 0], 0.95) if n_null else w.std() / scale * (np.sqrt(w.shape[0]) + np.sqrt(w.shape[1]))
+    asked = (
+        ("Is one direction stronger than scattered entries would give?", "largest singular value", "greater"),
+        ("Does the strongest direction hold more of the whole?", "stable rank", "less"),
+        ("Do fewer directions hold the matrix?", "effective rank", "less"),
+    )
+    values = summary(s) * [scale, 1, 1]
+    intervals = subsample_intervals(
+        lambda i: summary(spectrum(w[i] / scale)) * [scale, 1, 1], values, len(w), n_boot, random_state, least=0
+    )
+    drawn = np.array([summary(d) * [scale, 1, 1] for d in null]).reshape(n_null, 3)
     evidence = tuple(
         Evidence(
-            question=question,
-            statistic=name,
-            value=statistic(s) * unit,
-            n=len(w),
-            interval=subsample_interval(
-                lambda i, f=statistic, u=unit: f(spectrum(w[i] / scale)) * u, statistic(s) * unit, len(w), n_boot, random_state
-            ),
-            interval_method="subsamples of half the rows",
-            null="entries permuted" if n_null else "",
-            null_values=tuple(statistic(d) * unit for d in null),
-            alternative=alternative,
+            question=question, statistic=name, value=values[i], n=len(w), interval=intervals[i],
+            interval_method="subsamples of half the rows", null="entries permuted" if n_null else "",
+            null_values=tuple(drawn[:, i]), alternative=alternative,
         )
-        for question, name, statistic, alternative, unit in (
-            ("Is one direction stronger than scattered entries would give?", "largest singular value", _largest, "greater", scale),
-            ("Does the strongest direction hold more of the whole?", "stable rank", stable_rank, "less", 1.0),
-            ("Do fewer directions hold the matrix?", "effective rank", effective_rank, "less", 1.0),
-        )
-    )
+        for i, (question, name, alternative) in enumerate(asked)
+    )  # fmt: skip
     low, high = np.quantile(null, [0.025, 0.975], axis=0) * scale if n_null else (np.empty(0), np.empty(0))
     return Spectrum(
         values=s[:k] * scale, null_low=low[:k], null_high=high[:k], quantity="singular value", index="rank", evidence=evidence,
@@ -100,5 +98,6 @@ def effective_rank(s: np.ndarray) -> float:
     return float(np.exp(-(p * np.log(p)).sum()))
 
 
-def _largest(s: np.ndarray) -> float:
-    return float(s[0])
+def summary(s: np.ndarray) -> np.ndarray:
+    """Largest singular value, stable rank and effective rank, (3,)."""
+    return np.array([s[0], stable_rank(s), effective_rank(s)])

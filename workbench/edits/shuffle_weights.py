@@ -1,0 +1,46 @@
+"""Shuffled weights: the network that an answer about learning is compared with."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from typing_extensions import Doc
+
+from workbench.core.errors import MissingError
+from workbench.core.parameters import Seed
+from workbench.core.patterns import matching
+from workbench.core.progress import track
+from workbench.core.registry import edit
+from workbench.core.subjects import Checkpoint
+
+
+@edit
+def shuffle_weights(
+    checkpoint: Checkpoint, *,
+    at: Annotated[str, Doc("Pattern of tensor names, in which * stays within one dotted part; ** is any.")] = "**",
+    random_state: Seed = 0,
+) -> Checkpoint:  # fmt: skip
+    """Permute the entries of every weight matrix within itself.
+
+    The architecture, the tokenizer and the distribution of every matrix's entries stay, and what training put
+    into their arrangement goes: the control for a claim about what a network has learned. Tensors of one
+    dimension (biases, norms) stay as they are.
+
+    Raises
+    ------
+    MissingError
+        The pattern matches no tensor of two or more dimensions.
+    """
+    matrices = [n for n in matching(checkpoint.tensors, at) if len(checkpoint.tensors[n].shape) >= 2]
+    if not matrices:
+        raise MissingError(f"{checkpoint.name} has no tensor of two or more dimensions that matches {at!r}.")
+    change = {}
+    for name in track(matrices, "shuffling weights"):
+        # a generator for each tensor, so that a pattern doesn't change what others get
+        rng = np.random.default_rng([random_state, *name.encode()])
+        weights = checkpoint[name]
+        if weights.dtype.kind != "f":
+            continue  # positions and the like are no weights
+        change[name] = rng.permuted(weights.ravel()).reshape(weights.shape)
+    return checkpoint.edited(change, by=f"weights shuffled, seed {random_state}")
