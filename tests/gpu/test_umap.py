@@ -1,0 +1,101 @@
+"""The layout's kernels against their plain references, and whole layouts against what makes them right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+if not torch.cuda.is_available():
+    pytest.skip("needs a CUDA device", allow_module_level=True)
+
+from sklearn.datasets import load_digits, make_blobs  # noqa: E402
+from sklearn.manifold import trustworthiness  # noqa: E402
+from sklearn.metrics import silhouette_score  # noqa: E402
+
+from workbench.numerics import umap_torch as um  # noqa: E402
+from workbench.numerics.kernels import layout  # noqa: E402
+from workbench.numerics.neighbours_torch import k_nearest  # noqa: E402
+
+pytestmark = pytest.mark.gpu
+DEVICE = torch.device("cuda")
+
+
+def graph(n: int, seed: int = 0) -> layout.Chunks:
+    g = torch.Generator().manual_seed(seed)
+    x = torch.randn((n, 5), generator=g)
+    x[: n // 10] = x[0]
+    found = k_nearest(x, min(14, n - 1), device="cpu")
+    weights, _, _ = um.memberships(found, 15)
+    rows, cols, w = um.fuzzy_graph(found.indices, weights)
+    return layout.Chunks(*(t.to(DEVICE) for t in layout.chunk(rows, cols, w, n)))
+
+
+@pytest.mark.parametrize("n", [3, 31, 32, 33, 127, 128, 129, 1000])
+@pytest.mark.parametrize("d", [1, 2, 4])
+def test_steps_equal_the_reference(n, d) -> None:
+    g, y = graph(n), torch.randn((n, d), generator=torch.Generator().manual_seed(1)).to(DEVICE)
+    y[1] = y[0]
+    repel = layout.row_sums(g) / 8
+    assert torch.allclose(layout.apply(g, y), layout.apply_reference(g, y), atol=1e-5)
+    for there in (y, torch.randn((n, d), generator=torch.Generator().manual_seed(2)).to(DEVICE)):
+        got = layout.step(y, there, g, repel, 1.58, 0.9, 0.5, 16, 3, 2**31 + 7)
+        want = layout.step_reference(y, there, g, repel, 1.58, 0.9, 0.5, 16, 3, 2**31 + 7)
+        assert torch.allclose(got, want, rtol=1e-4, atol=2e-3)
+
+
+@pytest.mark.parametrize("k", [1, 2, 14, 29, 99])
+def test_bandwidths_equal_the_reference(k) -> None:
+    d = torch.rand((333, k), generator=torch.Generator().manual_seed(k)).sort(1).values.to(DEVICE)
+    d[0], d[1], d[2, : k // 2] = 0, 5, 0
+    d[3] *= 1e-20
+    for got, want in zip(layout.bandwidths(d, k + 1, 0.5), layout.bandwidths_reference(d, k + 1, 0.5), strict=True):
+        assert torch.isfinite(got).all()
+        assert torch.allclose(got, want, rtol=2e-3)
+
+
+def test_a_seed_gives_the_same_bits_and_another_seed_others() -> None:
+    for n in (3000, 30_000):
+        x = torch.randn((n, 30), generator=torch.Generator().manual_seed(0)).to(DEVICE)
+        first, again, other = (um.fit(x, random_state=s, n_epochs=50).embedding for s in (1, 1, 2))
+        assert first.equal(again)
+        assert not first.equal(other)
+
+
+def test_digits_are_embedded_as_well_as_on_the_cpu() -> None:
+    x = load_digits().data.astype(np.float32)
+    fitted = um.fit(x, device=DEVICE)
+    assert trustworthiness(x, fitted.embedding.cpu().numpy(), n_neighbors=15) > 0.983
+    plain = um.fit(x[:300], device="cpu", n_epochs=100).embedding.numpy()
+    ours = um.fit(x[:300], device=DEVICE, n_epochs=100).embedding.cpu().numpy()
+    a, b = (trustworthiness(x[:300], y, n_neighbors=10) for y in (plain, ours))
+    assert abs(a - b) < 0.02
+
+
+def test_planted_clusters_stay_apart_and_new_rows_join_theirs() -> None:
+    x, label = make_blobs(20_500, 40, centers=12, cluster_std=1.0, random_state=0)
+    fitted = um.fit(x[:20_000].astype(np.float32), device=DEVICE)
+    y = fitted.embedding.cpu().numpy()
+    assert silhouette_score(y[:3000], label[:3000]) > 0.7
+    placed = um.transform(fitted, x[20_000:].astype(np.float32)).cpu().numpy()
+    centres = np.stack([np.median(y[label[:20_000] == c], axis=0) for c in range(12)])
+    nearest = np.linalg.norm(placed[:, None] - centres, axis=2).argmin(1)
+    assert (nearest == label[20_000:]).mean() > 0.98
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 3, 5])
+@pytest.mark.parametrize("init", ["spectral", "pca", "random"])
+def test_every_start_and_dimension_is_finite(n_components, init) -> None:
+    x = torch.randn((700, 8), generator=torch.Generator().manual_seed(0))
+    y = um.fit(x, n_components=n_components, init=init, device=DEVICE).embedding
+    assert y.shape == (700, n_components)
+    assert torch.isfinite(y).all()
+    assert (y.std(0) > 0.1).all()
+
+
+@pytest.mark.parametrize("n", [3, 4, 15, 16, 17, 16_384, 16_385])
+def test_small_and_degenerate_rows_are_finite(n) -> None:
+    g = torch.Generator().manual_seed(n)
+    for x in (torch.ones((n, 3)), torch.randn((n, 1), generator=g), torch.randn((n, 3), generator=g).half()):
+        y = um.fit(x, device=DEVICE, n_epochs=30).embedding
+        assert torch.isfinite(y).all()

@@ -1,0 +1,108 @@
+"""Neighbours pruned by clusters, then by the neighbours of neighbours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from workbench.core.errors import DataError
+from workbench.core.progress import tell
+from workbench.numerics.device import refuse_beyond
+from workbench.numerics.kernels import knn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, Int32
+    from torch import Tensor
+
+BIN = 32
+_SAMPLE = 64  # rows a centre is fitted to
+_ROUNDS = 5
+_THROUGH, _OF_EACH = 12, 8  # neighbours looked through, and of each of these their nearest
+
+
+def cluster_order(
+    rows: Float[Tensor, "n d"], generator: torch.Generator
+) -> tuple[Int[Tensor, " n"], Float[Tensor, "spans d"]]:
+    """An order of the rows in which near ones share a span, random within a cluster, and the spans' means."""
+    n, spans = len(rows), -(-len(rows) // knn.SPAN)
+    some = torch.randperm(n, generator=generator, device=rows.device)[: spans * _SAMPLE]
+    sample = rows[some]
+    centres = sample[:spans].clone()
+    for _ in range(_ROUNDS):
+        member = torch.nn.functional.one_hot(_nearest(sample, centres), spans).float()
+        size = member.sum(0)[:, None]
+        centres = torch.where(size > 0, member.T @ sample / size.clamp_min(1), centres)
+    # clusters that lie close come one after the other, since spans run across their borders
+    axis = torch.linalg.eigh((centres.T @ centres).double())[1][:, -1].float()
+    rank = (centres @ axis).argsort(stable=True).argsort(stable=True)
+    shuffled = torch.randperm(n, generator=generator, device=rows.device)
+    order = shuffled[rank[_nearest(rows, centres)][shuffled].argsort(stable=True)]
+    means = torch.stack([rows[part].mean(0) for part in order.split(knn.SPAN)])
+    return order, means
+
+
+def _nearest(rows: Tensor, centres: Tensor) -> Tensor:
+    half = centres.square().sum(1) / 2
+    return torch.cat([(half - part @ centres.T).argmin(1) for part in rows.split(1 << 16)])
+
+
+def pruned(
+    rows: Float[Tensor, "n d"],
+    k: int,
+    dot: bool,
+    half_rows,
+    shortlist: tuple[int, int],
+    probes: int,
+    rounds: int,
+    budget: int,
+    seed: int,
+) -> tuple[Float[Tensor, "n k"], Int32[Tensor, "n k"]]:
+    """Neighbours by comparing each span of clustered rows with the ``probes`` spans of the nearest means.
+
+    Parameters
+    ----------
+    rows : on the device that computes.
+    half_rows : maps an order to the rows in it as fp16 and half their squared length.
+    shortlist : how many bins to keep, and room for those that tie.
+    rounds : of looking through neighbours' neighbours.
+    """
+    n = len(rows)
+    if n <= knn.SPAN * 2:
+        raise DataError(f"clusters need more than {2 * knn.SPAN} rows, and there are {n}; use search='exact'")
+    generator = torch.Generator(rows.device).manual_seed(seed)
+    tell("clusters")
+    order, means = cluster_order(rows, generator)
+    half, norm = half_rows(order)
+    spans = len(means)
+    probes = min(probes, spans, 4096 * BIN // knn.SPAN)
+    per = knn.SPAN // BIN
+    refuse_beyond(
+        4 * probes * per * len(half) + 8 * n * _THROUGH * _OF_EACH, budget, n, "a search by clusters"
+    )
+    table = torch.cdist(means, means).topk(probes, dim=1, largest=False).indices
+    own = torch.arange(spans, device=rows.device)[:, None].expand_as(table)
+    pairs = torch.stack([own.flatten(), table.flatten()], 1)
+    slots = (torch.arange(probes, device=rows.device) * per).repeat(spans)
+    tell("neighbours")
+    keys = knn.bin_maxima(half, half, norm, pairs, slots, probes * per, knn.Tiles(128, BIN, BIN))
+    chosen = knn.select_bins(keys, table, *shortlist, BIN)
+    del keys, half
+    ids = order.int()
+    d, i = knn.rerank(rows, rows, chosen, k + 1, dot, ids=ids, rows=ids)
+    d, i = without_self(d, i)
+    for _ in range(rounds):
+        through = i[:, :_THROUGH].long().clamp_min(0)
+        more = i[:, :_OF_EACH][through].flatten(1)
+        own_row = torch.arange(n, device=rows.device, dtype=torch.int32)[:, None]
+        more = torch.where(more == own_row, -1, more)
+        d, i = knn.rerank(rows, rows, torch.cat([i, more], 1).contiguous(), k, dot, dedupe=True)
+    return d[:, :k].contiguous(), i[:, :k].contiguous()
+
+
+def without_self(d: Tensor, i: Tensor) -> tuple[Tensor, Tensor]:
+    """Move a row's own entry behind the others and cut the last."""
+    mine = i == torch.arange(len(i), device=i.device)[:, None]
+    last = (mine.int().cumsum(1) > 0).int()
+    at = (torch.arange(i.shape[1] - 1, device=i.device) + last[:, :-1]).long()
+    return d.gather(1, at), i.gather(1, at)

@@ -1,0 +1,139 @@
+"""Triton kernels of `layout`; the plain torch functions there say what each must equal."""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def _mix(h):
+    h = h ^ (h >> 16)
+    h = h * 0x7FEB352D
+    h = h ^ (h >> 15)
+    h = h * 0x846CA68B
+    return h ^ (h >> 16)
+
+
+@triton.jit
+def _power(x, p):
+    return tl.exp2(p * tl.log2(x))
+
+
+@triton.jit
+def _clip(x):
+    return tl.minimum(tl.maximum(x, -4.0), 4.0)
+
+
+@triton.jit(do_not_specialize=["chunks"])
+def attract_kernel(
+    here, there, heads, tails, weights, out, chunks, a, b,
+    C: tl.constexpr, W: tl.constexpr, DIM: tl.constexpr,
+):  # fmt: skip
+    """The summed pull of up to W neighbours on each chunk's head."""
+    chunk = tl.program_id(0) * C + tl.arange(0, C)
+    inside = chunk < chunks
+    slot = chunk[:, None] * W + tl.arange(0, W)[None, :]
+    tail = tl.load(tails + slot, mask=inside[:, None], other=0)
+    weight = tl.load(weights + slot, mask=inside[:, None], other=0.0)
+    head = tl.load(heads + chunk, mask=inside, other=0)
+    axis = tl.arange(0, DIM)
+    own = tl.load(here + head[:, None] * DIM + axis[None, :])
+    gap = tl.load(there + tail[:, :, None] * DIM + axis[None, None, :]) - own[:, None, :]
+    square = tl.sum(gap * gap, axis=2)
+    power = _power(tl.maximum(square, 1e-30), b)
+    pull = tl.where(square > 0, 2.0 * a * b * power / (tl.maximum(square, 1e-30) * (1.0 + a * power)), 0.0)
+    force = tl.sum(_clip(pull[:, :, None] * gap) * weight[:, :, None], axis=1)
+    tl.store(out + chunk[:, None] * DIM + axis[None, :], force, mask=inside[:, None])
+
+
+@triton.jit(do_not_specialize=["key", "there_n", "n"])
+def move_kernel(
+    here, there, there_n, forces, first, repel, out, n, key, a, b, alpha, attract_scale,
+    R: tl.constexpr, NEG: tl.constexpr, DIM: tl.constexpr, SAME: tl.constexpr,
+):  # fmt: skip
+    """Add the chunks' pulls and NEG random rows' pushes to each row's position."""
+    row = tl.program_id(0) * R + tl.arange(0, R)
+    inside = row < n
+    axis = tl.arange(0, DIM)
+    own = tl.load(here + row[:, None] * DIM + axis[None, :], mask=inside[:, None], other=0.0)
+    start = tl.load(first + row, mask=inside, other=0)
+    count = tl.load(first + row + 1, mask=inside, other=0) - start
+    force = tl.zeros((R, DIM), dtype=tl.float32)
+    for j in range(tl.max(count)):
+        more = inside & (j < count)
+        force += tl.load(forces + (start + j)[:, None] * DIM + axis[None, :], mask=more[:, None], other=0.0)
+    force *= attract_scale
+    h = _mix(row.to(tl.uint32) ^ key.to(tl.uint32))
+    draw = (tl.arange(0, NEG) + 1).to(tl.uint32) * 0x85EBCA6B
+    other = _mix(h[:, None] + draw[None, :])
+    other = ((other.to(tl.uint64) * there_n.to(tl.uint64)) >> 32).to(tl.int32)
+    gap = own[:, None, :] - tl.load(there + other[:, :, None] * DIM + axis[None, None, :])
+    square = tl.sum(gap * gap, axis=2)
+    power = _power(tl.maximum(square, 1e-30), b)
+    push = 2.0 * b / ((0.001 + square) * (1.0 + a * power))
+    if SAME:
+        push = tl.where(other == row[:, None], 0.0, push)
+    scale = tl.load(repel + row, mask=inside, other=0.0)
+    force += tl.sum(_clip(push[:, :, None] * gap), axis=1) * scale[:, None]
+    tl.store(out + row[:, None] * DIM + axis[None, :], own + alpha * force, mask=inside[:, None])
+
+
+@triton.jit(do_not_specialize=["chunks"])
+def gather_sum_kernel(
+    x, tails, weights, out, chunks,
+    C: tl.constexpr, W: tl.constexpr, DIM: tl.constexpr,
+):  # fmt: skip
+    """The weighted sum of the rows that each chunk names."""
+    chunk = tl.program_id(0) * C + tl.arange(0, C)
+    inside = chunk < chunks
+    slot = chunk[:, None] * W + tl.arange(0, W)[None, :]
+    tail = tl.load(tails + slot, mask=inside[:, None], other=0)
+    weight = tl.load(weights + slot, mask=inside[:, None], other=0.0)
+    axis = tl.arange(0, DIM)
+    rows = tl.load(x + tail[:, :, None] * DIM + axis[None, None, :])
+    tl.store(
+        out + chunk[:, None] * DIM + axis[None, :],
+        tl.sum(rows * weight[:, :, None], axis=1),
+        mask=inside[:, None],
+    )
+
+
+@triton.jit(do_not_specialize=["n"])
+def fold_kernel(parts, first, out, n, R: tl.constexpr, DIM: tl.constexpr):
+    """Add up each row's chunks, in their order."""
+    row = tl.program_id(0) * R + tl.arange(0, R)
+    inside = row < n
+    axis = tl.arange(0, DIM)
+    start = tl.load(first + row, mask=inside, other=0)
+    count = tl.load(first + row + 1, mask=inside, other=0) - start
+    total = tl.zeros((R, DIM), dtype=tl.float32)
+    for j in range(tl.max(count)):
+        more = inside & (j < count)
+        total += tl.load(parts + (start + j)[:, None] * DIM + axis[None, :], mask=more[:, None], other=0.0)
+    tl.store(out + row[:, None] * DIM + axis[None, :], total, mask=inside[:, None])
+
+
+@triton.jit(do_not_specialize=["n", "k"])
+def bandwidth_kernel(distances, rho_out, sigma_out, n, k, target, floor, R: tl.constexpr, K: tl.constexpr):
+    """Bisect each row's bandwidth until its memberships add up to ``target``."""
+    row = tl.program_id(0) * R + tl.arange(0, R)
+    lane = tl.arange(0, K)
+    inside = (row[:, None] < n) & (lane[None, :] < k)
+    d = tl.load(distances + row[:, None] * k + lane[None, :], mask=inside, other=float("inf"))
+    rho = tl.min(tl.where(d > 0, d, float("inf")), axis=1)
+    rho = tl.where(rho < 3e38, rho, 0.0)
+    gap = tl.maximum(d - rho[:, None], 0.0)
+    low = tl.zeros((R,), dtype=tl.float32)
+    high = tl.full((R,), float("inf"), dtype=tl.float32)
+    mid = tl.full((R,), 1.0, dtype=tl.float32)
+    for _ in range(64):
+        total = tl.sum(tl.where(inside, tl.exp(-gap / mid[:, None]), 0.0), axis=1)
+        above = total > target
+        high = tl.where(above, mid, high)
+        low = tl.where(above, low, mid)
+        mid = tl.where(high < 3e38, (low + high) * 0.5, tl.minimum(mid * 2.0, 1e37))
+    mean = tl.sum(tl.where(inside, d, 0.0), axis=1) / (k + 1)
+    least = 0.001 * tl.where(rho > 0, mean, floor)
+    tl.store(rho_out + row, rho, mask=row < n)
+    tl.store(sigma_out + row, tl.maximum(mid, least), mask=row < n)

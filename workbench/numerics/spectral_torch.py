@@ -1,0 +1,83 @@
+"""Spectral initialization of a layout: coarse eigenvectors of a linked graph of landmarks, smoothed on the fine one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from workbench.numerics.kernels import layout
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+LANDMARKS = 1024
+_LINKS = 5  # nearest landmarks joined, so that a graph in pieces has one embedding
+_LINK_WEIGHT = 0.05  # of all links together, relative to all edges
+_QUANTUM = float(1 << 24)  # sums of whole numbers don't depend on their order
+
+
+def nearest_landmark(
+    x: Float[Tensor, "n d"], landmarks: Float[Tensor, "m d"], rows: int = 1 << 16
+) -> Int[Tensor, " n"]:
+    """Each row's nearest landmark; ties go to the earlier."""
+    half = landmarks.square().sum(1) / 2
+    return torch.cat([(half - part @ landmarks.T).argmin(1) for part in x.split(rows)])
+
+
+def coarse_graph(graph: layout.Chunks, group: Int[Tensor, " n"], m: int) -> Float[Tensor, "m m"]:
+    """Weights between groups of rows, summed exactly, so that they come out the same on every run."""
+    head = group[graph.heads.long()][:, None].expand_as(graph.tails)
+    cell = head * m + group[graph.tails.long()]
+    whole = (graph.weights.double() * _QUANTUM).round().long()
+    out = torch.zeros(m * m, dtype=torch.int64, device=group.device)
+    return (out.index_add_(0, cell.flatten(), whole.flatten()).double() / _QUANTUM).view(m, m)
+
+
+def spectral_layout(
+    graph: layout.Chunks,
+    x: Float[Tensor, "n d"],
+    dim: int,
+    random_state: int,
+    smoothing: int = 10,
+) -> Float[Tensor, "n dim"]:
+    """Positions along the slowest modes of diffusion on the graph, up to scale.
+
+    Rows are grouped by their nearest of up to `LANDMARKS` random rows. The graph of the groups, weakly
+    joined by their nearest landmarks, is solved densely, and its modes are smoothed along the fine graph.
+
+    Parameters
+    ----------
+    graph : symmetric weights.
+    x : the rows, in a space where Euclidean distance means nearness.
+    dim : how many modes.
+    random_state : seeds the choice of landmarks.
+    smoothing : steps of lazy diffusion on the fine graph.
+    """
+    n = len(x)
+    m = min(LANDMARKS, max(n // 4, min(n, 256)))
+    g = torch.Generator().manual_seed(random_state)
+    at = torch.randperm(n, generator=g)[:m].to(x.device)
+    marks = x[at]
+    centred = marks.mean(0)
+    group = nearest_landmark(x - centred, marks - centred)
+    weight = coarse_graph(graph, group, m)
+    gaps = torch.cdist(marks.double(), marks.double()).fill_diagonal_(torch.inf)
+    near = gaps.topk(min(_LINKS, m - 1), dim=1, largest=False).indices
+    links = torch.zeros_like(weight).scatter_(1, near, 1.0)
+    links = torch.maximum(links, links.T)
+    weight = weight + links * (_LINK_WEIGHT * weight.sum() / links.sum().clamp_min(1)).clamp_min(1e-6)
+    degree = weight.sum(1)
+    root = degree.sqrt()
+    modes = torch.linalg.eigh(weight / root[:, None] / root)[1].flip(1)[:, 1 : dim + 1] / root[:, None]
+    modes = modes * torch.sign(modes.gather(0, modes.abs().argmax(0, keepdim=True)))
+    modes = torch.nn.functional.pad(modes, (0, max(0, dim - modes.shape[1])))
+    y = modes.float()[group].contiguous()
+    y = y / y.abs().amax().clamp_min(1e-30)
+    width = 1 << (dim - 1).bit_length()
+    y = torch.nn.functional.pad(y, (0, width - dim)).contiguous()
+    total = layout.apply(graph, torch.ones_like(y))
+    for _ in range(smoothing):
+        y = torch.where(total > 0, 0.5 * y + 0.5 * layout.apply(graph, y) / total.clamp_min(1e-30), y)
+    return y[:, :dim]

@@ -1,0 +1,315 @@
+"""UMAP in torch: the fuzzy graph, a spectral start and a layout that is the same on every run.
+
+Meanings of parameters follow umap-learn. What differs: in each epoch every edge pulls with its weight,
+where umap-learn draws edges in proportion to their weights; and all rows move at once, by sums gathered in
+a fixed order, so that one seed gives the same bits at full parallel speed.
+
+References
+----------
+McInnes, Healy & Melville 2018, UMAP: Uniform Manifold Approximation and Projection, arXiv:1802.03426.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from workbench.core.errors import DataError, ParameterError
+from workbench.core.progress import track
+from workbench.numerics.device import choose
+from workbench.numerics.kernels import layout, prepare
+from workbench.numerics.neighbours_torch import (
+    FEW,
+    SYMMETRIC_FROM,
+    Metric,
+    Neighbours,
+    Search,
+    k_nearest,
+    plan,
+    ready_rows,
+)
+from workbench.numerics.spectral_torch import spectral_layout
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+NEGATIVES = 64  # rows drawn per row and epoch; their pushes are scaled to negative_sample_rate
+STEP = 0.25  # of umap-learn's: there a row moves after every edge, here once for all of them
+Init = Literal["spectral", "pca", "random"]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A layout and what placing new rows in it needs.
+
+    Attributes
+    ----------
+    embedding : (n, n_components) float32.
+    graph : symmetric membership weights.
+    neighbours : what the graph was made of.
+    a, b : of the membership curve 1 / (1 + a d^2b).
+    """
+
+    embedding: Float[Tensor, "n c"]
+    graph: layout.Chunks
+    neighbours: Neighbours
+    x: Tensor | np.ndarray
+    metric: Metric
+    n_neighbors: int
+    n_epochs: int
+    a: float
+    b: float
+    negative_sample_rate: int
+    learning_rate: float
+    repulsion_strength: float
+    random_state: int
+
+
+@lru_cache(maxsize=64)
+def curve(spread: float, min_dist: float) -> tuple[float, float]:
+    """Fit 1 / (1 + a d^2b) to a membership of 1 up to ``min_dist`` that then decays with ``spread``.
+
+    By Levenberg-Marquardt, as umap-learn through scipy, whose import alone takes as long as a whole fit.
+    """
+    d = np.linspace(0, spread * 3, 300)
+    wanted = np.where(d < min_dist, 1.0, np.exp(-(d - min_dist) / spread))
+    x, log = np.ones(2), np.log(np.maximum(d, 1e-300))
+
+    def residual(x: np.ndarray) -> np.ndarray:
+        return 1 / (1 + x[0] * d ** (2 * x[1])) - wanted
+
+    damping, r = 1e-3, residual(x)
+    for _ in range(200):
+        power = np.where(d > 0, d ** (2 * x[1]), 0.0)
+        common = -1 / (1 + x[0] * power) ** 2 * power
+        slope = np.stack([common, 2 * x[0] * log * common], 1)
+        normal = slope.T @ slope
+        move = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-12), -slope.T @ r)
+        trial = np.maximum(x + move, 1e-8)
+        new = residual(trial)
+        if new @ new <= r @ r:
+            x, r, damping = trial, new, damping / 5
+            if np.abs(move).max() < 1e-12:
+                break
+        else:
+            damping *= 5
+    return float(x[0]), float(x[1])
+
+
+def memberships(
+    neighbours: Neighbours, n_neighbors: int
+) -> tuple[Float[Tensor, "n k"], Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """The weights of the directed graph, and each row's rho and sigma."""
+    d = neighbours.distances.float()
+    rho, sigma = layout.bandwidths(d, n_neighbors, float(d.mean()))
+    return torch.exp(-(d - rho[:, None]).clamp_min(0) / sigma[:, None]), rho, sigma
+
+
+def fuzzy_graph(
+    indices: Int[Tensor, "n k"], weights: Float[Tensor, "n k"], least: float = 0.0
+) -> tuple[Int[Tensor, " e"], Int[Tensor, " e"], Float[Tensor, " e"]]:
+    """The fuzzy union of each row's memberships: entries sorted by row, then column.
+
+    Parameters
+    ----------
+    least : entries below this share of the largest are left out.
+    """
+    n, k = indices.shape
+    head = torch.arange(n, device=indices.device)[:, None].expand(n, k).flatten()
+    tail = indices.long().flatten()
+    key, order = torch.cat([head * n + tail, tail * n + head]).sort(stable=True)
+    w = weights.flatten().repeat(2)[order]
+    twin = torch.zeros_like(key, dtype=torch.bool)
+    twin[1:] = key[1:] == key[:-1]
+    other = torch.zeros_like(w)
+    other[:-1] = torch.where(twin[1:], w[1:], 0.0)
+    w = w + other - w * other
+    kept = ~twin & (w >= least * w.max()) & (w > 0)
+    key = key[kept]
+    return key // n, key % n, w[kept]
+
+
+def fit(
+    x: Float[Tensor | np.ndarray, "n d"],
+    *,
+    n_neighbors: int = 15,
+    n_components: int = 2,
+    metric: Metric = "euclidean",
+    min_dist: float = 0.1,
+    spread: float = 1.0,
+    n_epochs: int | None = None,
+    init: Init | Float[Tensor | np.ndarray, "n c"] = "spectral",
+    negative_sample_rate: int = 5,
+    learning_rate: float = 1.0,
+    repulsion_strength: float = 1.0,
+    random_state: int = 0,
+    neighbours: Neighbours | None = None,
+    search: Search = "auto",
+    device: str | torch.device = "auto",
+) -> Fitted:
+    """Embed rows by UMAP; the same ``random_state`` gives the same bits on the same device.
+
+    Parameters
+    ----------
+    x : (n, d) finite, n at least 3.
+    n_neighbors : neighbours of a row, itself counted; cut to n where there are fewer.
+    n_components, metric, min_dist, spread, negative_sample_rate, learning_rate, repulsion_strength : as in
+        umap-learn.
+    n_epochs : None takes 500 up to 10,000 rows and 200 beyond, as umap-learn does.
+    init : "spectral", "pca", "random", or positions to start from.
+    neighbours : from `k_nearest` with ``n_neighbors - 1`` neighbours; None looks them up.
+    search, device : as `k_nearest` takes them.
+
+    Raises
+    ------
+    ParameterError
+        A parameter is out of its range.
+    DataError
+        There are fewer than three rows, or they are not finite.
+    """
+    where = x.device if isinstance(x, torch.Tensor) and device == "auto" else choose(device)
+    n = len(x)
+    _check(n, n_neighbors, n_components, min_dist, spread, negative_sample_rate)
+    n_neighbors = min(n_neighbors, n)
+    epochs = (500 if n <= 10_000 else 200) if n_epochs is None else n_epochs
+    _compile(n, x.shape[1], n_neighbors, n_components, metric, neighbours is None, where)
+    if neighbours is None:
+        neighbours = k_nearest(
+            x, n_neighbors - 1, metric, search=search, recall_rows=0, device=where, random_state=random_state
+        )
+    weights, _, _ = memberships(neighbours, n_neighbors)
+    entries = fuzzy_graph(neighbours.indices, weights, 1.0 / max(epochs, 10))
+    graph = layout.chunk(*entries, n)
+    a, b = curve(spread, min_dist)
+    start = _start(x, init, graph, metric, n_components, where, random_state)
+    y = _optimize(
+        start,
+        None,
+        graph,
+        a,
+        b,
+        epochs,
+        learning_rate,
+        negative_sample_rate * repulsion_strength,
+        random_state,
+    )
+    return Fitted(
+        y, graph, neighbours, x, metric, n_neighbors, epochs, a, b,
+        negative_sample_rate, learning_rate, repulsion_strength, random_state,
+    )  # fmt: skip
+
+
+def transform(fitted: Fitted, x: Float[Tensor | np.ndarray, "m d"]) -> Float[Tensor, "m c"]:
+    """Place new rows among the fitted ones, which stay where they are.
+
+    A new row starts at the weighted mean of its neighbours' positions and is pulled and pushed for a third
+    of the epochs that fitting took, as in umap-learn.
+    """
+    y = fitted.embedding
+    k = min(fitted.n_neighbors, len(y))
+    near = k_nearest(
+        fitted.x,
+        k,
+        fitted.metric,
+        queries=x,
+        recall_rows=0,
+        device=y.device,
+        random_state=fitted.random_state,
+    )
+    weights, _, _ = memberships(near, fitted.n_neighbors)
+    weights = torch.where(weights > 0, weights, 1e-12)
+    head = torch.arange(len(x), device=y.device)[:, None].expand_as(near.indices).flatten()
+    share = (weights / weights.sum(1, keepdim=True)).flatten()
+    there = _widened(y)
+    start = layout.apply(layout.chunk(head, near.indices.flatten(), share, len(x)), there)
+    graph = layout.chunk(head, near.indices.flatten(), weights.flatten(), len(x))
+    return _optimize(
+        start[:, : y.shape[1]], there, graph, fitted.a, fitted.b, fitted.n_epochs // 3, fitted.learning_rate / 4,
+        fitted.negative_sample_rate * fitted.repulsion_strength, fitted.random_state + 1,
+    )  # fmt: skip
+
+
+def _check(n: int, n_neighbors: int, n_components: int, min_dist: float, spread: float, rate: int) -> None:
+    if n < 3:
+        raise DataError(f"a layout needs at least 3 rows, and there are {n}")
+    if n_neighbors < 2:
+        raise ParameterError(f"n_neighbors={n_neighbors} must be at least 2")
+    if not 1 <= n_components <= 64:
+        raise ParameterError(f"n_components={n_components} must be between 1 and 64")
+    if not 0 <= min_dist <= spread or spread <= 0:
+        raise ParameterError(
+            f"min_dist={min_dist} must be between 0 and spread={spread}, which must be above 0"
+        )
+    if rate < 0:
+        raise ParameterError(f"negative_sample_rate={rate} must be at least 0")
+
+
+def _compile(
+    n: int, d: int, n_neighbors: int, dim: int, metric: Metric, search: bool, where: torch.device
+) -> None:
+    if where.type != "cuda":
+        return
+    calls = prepare.embedding(n_neighbors, 1 << (dim - 1).bit_length(), NEGATIVES, where)
+    if search and n > FEW:
+        calls += plan(n, d, n_neighbors - 1, metric, where)
+    prepare.together((n >= SYMMETRIC_FROM, n > FEW, d, n_neighbors, dim, metric, where), where, calls)
+
+
+def _widened(y: Tensor) -> Tensor:
+    """Add coordinates that stay 0 up to a power of two, which is what the kernels take."""
+    return torch.nn.functional.pad(y, (0, (1 << (y.shape[1] - 1).bit_length()) - y.shape[1])).contiguous()
+
+
+def _start(x, init, graph: layout.Chunks, metric: Metric, dim: int, where: torch.device, seed: int) -> Tensor:
+    n = len(x)
+    g = torch.Generator().manual_seed(seed)
+    if not isinstance(init, str):
+        y = torch.as_tensor(init).to(where, torch.float32)
+        if y.shape != (n, dim) or not torch.isfinite(y).all():
+            raise ParameterError(f"init must be finite and of shape ({n}, {dim}), not {tuple(y.shape)}")
+        return y
+    if init == "random":
+        return (torch.rand((n, dim), generator=g) * 20 - 10).to(where)
+    if init not in ("spectral", "pca"):
+        raise ParameterError(f"init={init!r} must be 'spectral', 'pca', 'random' or an array of positions")
+    rows = ready_rows(x, metric, where)
+    y = _principal(rows, dim) if init == "pca" else spectral_layout(graph, rows, dim, seed)
+    y = y - y.mean(0)
+    y = y * (10 / y.abs().amax().clamp_min(1e-30))
+    return y + 1e-4 * torch.randn((n, dim), generator=g).to(where)
+
+
+def _principal(rows: Tensor, dim: int) -> Tensor:
+    centred = rows - rows.mean(0)
+    axes = torch.linalg.eigh((centred.T @ centred).double())[1].flip(1)[:, :dim].float()
+    axes = axes * torch.sign(axes.gather(0, axes.abs().argmax(0, keepdim=True)))
+    return torch.nn.functional.pad(centred @ axes, (0, dim - axes.shape[1]))
+
+
+def _optimize(
+    start: Tensor,
+    there: Tensor | None,
+    graph: layout.Chunks,
+    a: float,
+    b: float,
+    epochs: int,
+    learning_rate: float,
+    repulsion: float,
+    seed: int,
+) -> Tensor:
+    """Move rows for ``epochs`` steps, among themselves, or among fixed ones if given."""
+    dim = start.shape[1]
+    y = _widened(start)
+    repel = layout.row_sums(graph) * (repulsion / NEGATIVES)
+    room = torch.empty((len(graph.heads), y.shape[1]), device=y.device)
+    for epoch in track(range(epochs), "layout"):
+        alpha = STEP * learning_rate * (1 - epoch / epochs)
+        y = layout.step(
+            y, y if there is None else there, graph, repel, a, b, alpha, NEGATIVES, epoch, seed, room
+        )
+    return y[:, :dim].contiguous()
