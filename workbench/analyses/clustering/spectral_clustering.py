@@ -19,7 +19,7 @@ from workbench.core.views import Points
 from workbench.numerics.controls import control
 from workbench.numerics.laplacian import neighbour_graph, slowest_modes
 from workbench.numerics.neighbours import k_nearest
-from workbench.numerics.resampling import shuffle_columns, subsample_interval
+from workbench.numerics.resampling import shuffle_columns, subsample_interval, subsample_intervals
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -55,10 +55,12 @@ def spectral_clustering(
 ) -> Partition:  # fmt: skip
     """Group rows by k-means on the leading modes of a random walk on their neighbour graph.
 
-    It always finds groups. The control says what they are worth: how seldom the walk leaves a group
-    (normalized cut per cluster, 0 for none) and how much nearer a row is to its own than to the next group
-    (silhouette), each against the same procedure, choice of the number included, on shuffled columns. Where
-    the row table has a column ``token``, a cluster is named by the tokens it has most more of than the rest.
+    It always finds groups. The control says whether they are there, whatever their number: the mean of the
+    graph's smallest eigenvalues, which no normalized cut per cluster into so many groups can be below (Ky Fan),
+    against that of shuffled columns. How seldom the walk leaves the groups that were found (normalized cut
+    per cluster, 0 for never) and how much nearer a row is to its own than to the next (silhouette) depend on
+    how many there are, so they are tested only where ``n_clusters`` is given. Where the row table has a column
+    ``token``, a cluster is named by the tokens it has most more of than the rest.
 
     Returns
     -------
@@ -89,33 +91,45 @@ def spectral_clustering(
     cut = cut_per_cluster(found.graph, found.labels)
     sample, silhouettes = _silhouettes(x, found.labels, random_state)
 
-    def both(rows: np.ndarray) -> np.ndarray:
-        again = _cluster(rows, n_clusters, max_clusters, n_neighbors, random_state)
-        near = _silhouettes(rows, again.labels, random_state)[1]
-        return np.array([cut_per_cluster(again.graph, again.labels), near.mean()])
+    k = int(found.labels.max()) + 1
+    relaxed = relaxed_cut(found.spectrum, n_clusters or max_clusters)
+
+    def again(rows: np.ndarray) -> np.ndarray:
+        other = _cluster(rows, n_clusters, max_clusters, n_neighbors, random_state)
+        near = _silhouettes(rows, other.labels, random_state)[1]
+        relaxed = relaxed_cut(other.spectrum, n_clusters or max_clusters)
+        return np.array([relaxed, cut_per_cluster(other.graph, other.labels), near.mean()])
 
     null = control(
-        x, both, np.array([cut, silhouettes.mean()]), shuffle_columns, n_null=n_null, random_state=random_state,
+        x, again, np.array([relaxed, cut, silhouettes.mean()]), shuffle_columns, n_null=n_null, random_state=random_state,
         rows=max(CONTROL_ROWS, 2 * n_neighbors, 2 * (n_clusters or max_clusters)), what="spectral_clustering: null",
     )  # fmt: skip
     shuffled, subsamples = f"columns shuffled{null.words}", "subsamples of half of the rows, labels kept"
-    k = int(found.labels.max()) + 1
+    # cuts and silhouettes of different numbers of clusters don't compare: tested where the number was given
+    drawn = [null.draws[:, 0], *(null.draws[:, 1:].T if n_clusters else ((), ()))]
+    fixed = shuffled if n_clusters else ""
     evidence = (
         Evidence(
+            question="Does the graph fall apart more easily than that of columns that share nothing?",
+            statistic=f"least possible cut into {n_clusters or max_clusters} clusters", value=relaxed, n=n,
+            null=shuffled, null_values=tuple(drawn[0]), alternative="less",
+        ),
+        Evidence(
             question=f"Does a walk leave the {k} clusters less often than those of columns that share nothing?",
-            statistic=f"normalized cut per cluster ({k} clusters)", value=cut, n=n,
-            interval=subsample_interval(
-                lambda i: cut_per_cluster(found.graph[i][:, i], found.labels[i]), cut, n, n_boot, random_state
-            ),
-            interval_method=subsamples, null=shuffled, null_values=tuple(null.draws[:, 0]), alternative="less",
+            statistic="normalized cut per cluster", value=cut, n=n,
+            interval=subsample_intervals(
+                lambda i: np.array([cut_per_cluster(found.graph[i][:, i], found.labels[i])]), np.array([cut]), n, n_boot,
+                random_state, least=0,
+            )[0],
+            interval_method=subsamples, null=fixed, null_values=tuple(drawn[1]), alternative="less",
         ),
         Evidence(
             question=f"Are the {k} clusters better apart than those of columns that share nothing?",
-            statistic=f"silhouette ({k} clusters)", value=silhouettes.mean(), n=len(sample),
+            statistic="silhouette", value=silhouettes.mean(), n=len(sample),
             interval=subsample_interval(
                 lambda i: float(silhouettes[i].mean()), silhouettes.mean(), len(sample), n_boot, random_state
             ),
-            interval_method=subsamples, null=shuffled, null_values=tuple(null.draws[:, 1]),
+            interval_method=subsamples, null=fixed, null_values=tuple(drawn[2]),
         ),
     )  # fmt: skip
     return Partition(
@@ -152,6 +166,11 @@ def _cluster(
         warnings.filterwarnings("ignore", "Number of distinct clusters", ConvergenceWarning)
         labels = KMeans(k, n_init=RESTARTS, random_state=random_state).fit_predict(modes[:, :k])
     return _Found(largest_first(labels), spectrum, graph, pieces, k)
+
+
+def relaxed_cut(spectrum: Float[np.ndarray, " m"], k: int) -> float:
+    """Mean of the ``k`` smallest eigenvalues: a lower bound on the normalized cut per cluster into ``k``."""
+    return float(spectrum[:k].mean())
 
 
 def eigengap(spectrum: Float[np.ndarray, " m"]) -> int:
