@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from workbench.numerics.surrogates import phase_randomised, row_rotations
+from workbench.numerics.surrogates import meeting_ends, phase_randomised, row_rotations
 
 
 @pytest.mark.parametrize("shape", [(200, 5), (20, 60), (30, 30)])
@@ -66,3 +66,12 @@ def test_phase_randomised_loses_determinism() -> None:
     y = phase_randomised(x, np.random.default_rng(5))[:, 0]
     error = np.abs(y[1:] - 3.9 * y[:-1] * (1 - y[:-1]))
     assert error.mean() > 0.1
+
+
+def test_the_stretch_whose_ends_meet() -> None:
+    period = 40
+    x = np.sin(2 * np.pi * np.arange(190) / period)[:, None]
+    kept = x[meeting_ends(x)]
+    assert len(kept) >= 0.8 * len(x)
+    assert abs(kept[0] - kept[-1]) < abs(x[0] - x[-1]) / 3
+    assert (len(kept) % period) in (0, 1, period - 1)

@@ -79,3 +79,24 @@ def phase_randomised(
     return np.take_along_axis(
         ordered, current.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable"), axis=0
     )
+
+
+def meeting_ends(values: Float[np.ndarray, "T c"], share: float = 0.1) -> slice:
+    """Return the stretch of a series, short of ``share`` at either end at most, whose ends meet best.
+
+    Fourier surrogates take the series for a period: a jump from its last step to its first would give them
+    noise that the series doesn't have, and a test against them would reject too often.
+
+    References
+    ----------
+    Theiler, Linsay and Rubin 1993, Detecting nonlinearity in data with long coherence times, in Time Series
+    Prediction, Santa Fe Institute.
+    """
+    n = len(values)
+    m = max(1, int(share * n))
+    z = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), np.finfo(float).tiny)
+    first, last = np.arange(m), n - 1 - np.arange(m)
+    jump = ((z[first][:, None] - z[last]) ** 2).sum(axis=2)
+    bend = (((z[first + 1] - z[first])[:, None] - (z[last] - z[last - 1])) ** 2).sum(axis=2)
+    start, end = np.unravel_index(int((jump + bend).argmin()), (m, m))
+    return slice(int(start), n - int(end))

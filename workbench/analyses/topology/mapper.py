@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
@@ -244,13 +245,18 @@ def _control(
 
 def _layout(graph: Any, centres: np.ndarray, random_state: int) -> Float[np.ndarray, "n 2"]:
     """Positions by springs that start from the nodes' mean scores, so that the picture lies as the cloud does."""
+    import igraph
     from scipy.linalg import orthogonal_procrustes
 
     start = np.zeros((len(centres), 2))
     start[:, : centres.shape[1]] = centres - centres.mean(axis=0)
     start *= np.sqrt(len(start)) / max(np.abs(start).max(), np.finfo(float).tiny)
     start += 1e-3 * np.random.default_rng(random_state).standard_normal(start.shape)  # no two in one place
-    springs = graph.layout_fruchterman_reingold(seed=start.tolist(), niter=200, start_temp=0.3)
+    igraph.set_random_number_generator(random.Random(random_state))
+    try:
+        springs = graph.layout_fruchterman_reingold(seed=start.tolist(), niter=200, start_temp=0.3)
+    finally:
+        igraph.set_random_number_generator(random)  # what igraph starts with
     placed = np.array(springs.coords, dtype=np.float64).reshape(-1, 2)
     placed -= placed.mean(axis=0)
     return placed @ orthogonal_procrustes(placed, start)[0]  # igraph turns a layout to its own axes

@@ -1,0 +1,192 @@
+"""Takens embedding: a series unfolded into a cloud in which each point is a stretch of its past."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from annotated_types import Interval
+from typing_extensions import Doc
+
+from workbench.analyses.topology._giotto import giotto
+from workbench.core.errors import DataError
+from workbench.core.evidence import Evidence
+from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.registry import analysis
+from workbench.core.results import Embedding
+from workbench.core.views import Series
+from workbench.numerics.resampling import null_draws, percentile_interval
+from workbench.numerics.surrogates import meeting_ends, phase_randomised
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+CONTROL_STEPS = 800
+LONGEST = 1500  # steps that delay and dimension may need: the control holds (2 x 1500)² distances
+NEIGHBOURS = 5  # whose futures are averaged into a prediction
+
+
+@analysis
+def takens(
+    series: Series, *,
+    time_delay: Annotated[
+        int | None, Interval(ge=1, le=1000), Doc("Steps between coordinates. None: where mutual information is least.")
+    ] = None,
+    dimension: Annotated[
+        int | None, Interval(ge=1, le=100), Doc("Coordinates a channel. None: where false nearest neighbours stop vanishing.")
+    ] = None,
+    stride: Annotated[int, Interval(ge=1, le=1000), Doc("Steps between points of the cloud.")] = 1,
+    max_time_delay: Annotated[int, Interval(ge=1, le=1000), Doc("Longest delay tried where time_delay is None.")] = 10,
+    max_dimension: Annotated[int, Interval(ge=2, le=100), Doc("Highest dimension tried where dimension is None.")] = 5,
+    n_null: NullDraws = 39,
+    n_boot: BootstrapDraws = 200,
+    random_state: Seed = 0,
+) -> Embedding:  # fmt: skip
+    """Unfold a series in delayed copies of itself, and ask whether its next step is more than linear.
+
+    Delay and dimension are found by giotto-tda's heuristics in each channel, and the median is taken; where the
+    delay is given, the dimension is sought on every so many steps. Channels stand side by side in the
+    cloud. The statistic is the error of predicting the next step by the mean of what followed the 5 nearest
+    earlier or later points (those that overlap in time left out), in standard deviations: near 0 where the
+    past determines the future, 1 where it doesn't. Its null randomises the Fourier phases, which keeps each
+    channel's values and spectrum: what is left is linear. The interval draws blocks of steps. Both are taken
+    on up to 800 steps whose ends meet.
+
+    Returns
+    -------
+    Embedding
+        ``values`` (n, channels x dimension) float32, oldest coordinate first; ``ids`` are those of each
+        point's last step.
+
+    Raises
+    ------
+    DataError
+        The series is too short for the delay and dimension, or a channel is constant.
+    MissingError
+        giotto-tda is not installed.
+
+    References
+    ----------
+    Takens 1981, Detecting strange attractors in turbulence, Lecture Notes in Mathematics 898; Kennel, Brown
+    and Abarbanel 1992, Phys. Rev. A 45 (false nearest neighbours); Theiler, Eubank, Longtin, Galdrikian and
+    Farmer 1992, Testing for nonlinearity in time series: the method of surrogate data, Physica D 58.
+    """
+    gtda = giotto("time_series")
+    x = series.values.astype(np.float64)
+    still = np.flatnonzero(np.ptp(x, axis=0) == 0)
+    if len(still):
+        raise DataError(
+            f"Channel {still[0]} of {series.name} is constant: there is nothing to unfold. Leave it out."
+        )
+    delay, size = time_delay, dimension
+    if delay is None:
+        found = [_search(gtda, c, series.name, max_time_delay, max_dimension) for c in x.T]
+        delay, size = int(np.median([f[0] for f in found])), size or int(np.median([f[1] for f in found]))
+    if size is None:
+        size = int(np.median([_search(gtda, c[::delay], series.name, 1, max_dimension)[1] for c in x.T]))
+    need = _require_steps(series, len(x), delay, size)
+    embed = gtda.SingleTakensEmbedding(
+        parameters_type="fixed", time_delay=delay, dimension=size, stride=stride, n_jobs=1
+    )
+    cloud = np.concatenate([embed.fit_transform(c) for c in x.T], axis=1)
+    channels = [f"channel {c}, " if x.shape[1] > 1 else "" for c in range(x.shape[1])]
+    return Embedding(
+        values=cloud.astype(np.float32),
+        ids=series.ids[len(x) - 1 - stride * np.arange(len(cloud))[::-1]],
+        axes=tuple(
+            f"{c}t - {(size - 1 - i) * delay}".removesuffix(" - 0") for c in channels for i in range(size)
+        ),
+        evidence=(_control(x[-max(CONTROL_STEPS, 2 * need) :], delay, size, n_null, n_boot, random_state),),
+        caveat=f"Delay {delay} ({_how(time_delay)}), dimension {size} ({_how(dimension)}).",
+    )
+
+
+def _how(given: int | None) -> str:
+    return "found" if given is None else "given"
+
+
+def _search(
+    gtda: Any, channel: np.ndarray, name: str, max_time_delay: int, max_dimension: int
+) -> tuple[int, int]:
+    """giotto-tda's delay and dimension, with delays as long as the channel lets it try every dimension."""
+    longest = (len(channel) - 3) // (
+        2 * max_dimension + 3
+    )  # it looks two dimensions further, and ahead by as much
+    if longest < 1:
+        raise DataError(
+            f"{name} has too few steps to look for a delay and dimension ({len(channel)} of them for "
+            f"max_dimension={max_dimension}). Give time_delay and dimension, lower max_dimension, or give more steps."
+        )
+    return gtda.takens_embedding_optimal_parameters(
+        channel, min(max_time_delay, longest), max_dimension, n_jobs=1
+    )
+
+
+def _require_steps(series: Series, steps: int, delay: int, dimension: int) -> int:
+    """How many steps the control takes at least, or a refusal."""
+    # on the stretch whose ends meet, each point needs neighbours that don't overlap with it in time
+    need = int(np.ceil(((3 * dimension - 1) * delay + NEIGHBOURS + 4) / 0.8))
+    if need > min(steps, LONGEST):
+        short = (
+            f"{series.name} has {steps:,}"
+            if steps < LONGEST
+            else f"{LONGEST:,} are the most that are compared"
+        )
+        raise DataError(
+            f"time_delay={delay} and dimension={dimension} take at least {need:,} steps; {short}. "
+            f"Lower one of them{' or give more steps' if steps < LONGEST else ''}."
+        )
+    return need
+
+
+def prediction_errors(x: Float[np.ndarray, "T c"], delay: int, dimension: int) -> Float[np.ndarray, " n"]:
+    """Squared error of each step predicted from the delayed past, channels averaged, in units of variance."""
+    from scipy.spatial.distance import cdist
+
+    x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), np.finfo(float).tiny)  # a stretch may stand still
+    n = len(x) - (dimension - 1) * delay - 1
+    past = np.concatenate([x[i * delay : i * delay + n] for i in range(dimension)], axis=1)
+    future = x[(dimension - 1) * delay + 1 :]
+    distance = cdist(past, past, "sqeuclidean")
+    at = np.arange(n)
+    distance[np.abs(at[:, None] - at) <= delay * dimension] = np.inf
+    nearest = np.argpartition(distance, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
+    return ((future[nearest].mean(axis=1) - future) ** 2).mean(axis=1)
+
+
+def _control(
+    x: np.ndarray, delay: int, dimension: int, n_null: int, n_boot: int, random_state: int
+) -> Evidence:
+    x = x[meeting_ends(x)]
+
+    def error(values: np.ndarray) -> float:
+        return float(np.sqrt(prediction_errors(values, delay, dimension).mean()))
+
+    errors = prediction_errors(x, delay, dimension)
+    null = null_draws(lambda rng: error(phase_randomised(x, rng)), n_null, random_state, "takens: null")
+    return Evidence(
+        question="Does the past determine the next step better than in a linear series of the same spectrum?",
+        statistic="prediction error, in standard deviations",
+        value=np.sqrt(errors.mean()),
+        n=len(x),
+        unit="steps",
+        interval=_block_interval(errors, delay * dimension, n_boot, random_state),
+        interval_method="bootstrap over blocks of steps",
+        null="Fourier phases randomised" if n_null else "",
+        null_values=tuple(null),
+        alternative="less",
+    )
+
+
+def _block_interval(
+    errors: np.ndarray, reach: int, n_boot: int, random_state: int
+) -> tuple[float, float] | None:
+    """Interval of the root mean square from circular blocks, since errors near in time are alike."""
+    if n_boot == 0:
+        return None
+    n = len(errors)
+    length = min(max(reach, int(np.ceil(n ** (1 / 3)))), n)
+    rng = np.random.default_rng([random_state, 0x626C6F])
+    starts = rng.integers(0, n, (n_boot, int(np.ceil(n / length))))
+    at = (starts[:, :, None] + np.arange(length)).reshape(n_boot, -1)[:, :n] % n
+    return percentile_interval(np.sqrt(errors[at].mean(axis=1)))
