@@ -7,12 +7,10 @@ from typing import Annotated
 import numpy as np
 from typing_extensions import Doc
 
-from workbench.core.errors import MissingError
 from workbench.core.parameters import Seed
-from workbench.core.patterns import matching
-from workbench.core.progress import track
 from workbench.core.registry import edit
 from workbench.core.subjects import Checkpoint
+from workbench.edits._matrices import matrices
 
 
 @edit
@@ -30,17 +28,11 @@ def shuffle_weights(
     Raises
     ------
     MissingError
-        The pattern matches no tensor of two or more dimensions.
+        The pattern matches no weight matrix.
     """
-    matrices = [n for n in matching(checkpoint.tensors, at) if len(checkpoint.tensors[n].shape) >= 2]
-    if not matrices:
-        raise MissingError(f"{checkpoint.name} has no tensor of two or more dimensions that matches {at!r}.")
     change = {}
-    for name in track(matrices, "shuffling weights"):
+    for name, weights in matrices(checkpoint, at, "shuffling weights"):
         # a generator for each tensor, so that a pattern doesn't change what others get
         rng = np.random.default_rng([random_state, *name.encode()])
-        weights = checkpoint[name]
-        if weights.dtype.kind != "f":
-            continue  # positions and the like are no weights
         change[name] = rng.permuted(weights.ravel()).reshape(weights.shape)
     return checkpoint.edited(change, by=f"weights shuffled, seed {random_state}")

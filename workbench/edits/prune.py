@@ -1,0 +1,41 @@
+"""Pruned weights: which of them a network can do without."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Interval
+from typing_extensions import Doc
+
+from workbench.core.registry import edit
+from workbench.core.subjects import Checkpoint
+from workbench.edits._matrices import matrices
+
+
+@edit
+def prune(
+    checkpoint: Checkpoint, *,
+    fraction: Annotated[float, Interval(ge=0, le=1), Doc("Share of every matrix's entries that become 0.")] = 0.5,
+    at: Annotated[str, Doc("Pattern of tensor names, in which * stays within one dotted part; ** is any.")] = "**",
+) -> Checkpoint:  # fmt: skip
+    """Zero the entries of smallest magnitude of every weight matrix.
+
+    Tensors of one dimension (biases, norms) stay as they are. Among entries of equal magnitude the first go.
+
+    Raises
+    ------
+    MissingError
+        The pattern matches no weight matrix.
+
+    References
+    ----------
+    Han, Pool, Tran and Dally 2015, Learning both weights and connections for efficient neural networks, NeurIPS 28.
+    """
+    change = {}
+    for name, weights in matrices(checkpoint, at, "pruning weights"):
+        pruned = weights.flatten()
+        smallest = np.argsort(np.abs(pruned), kind="stable")[: round(fraction * pruned.size)]
+        pruned[smallest] = 0
+        change[name] = pruned.reshape(weights.shape)
+    return checkpoint.edited(change, by=f"{fraction:g} of the weights pruned")
