@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BLOCK_ROWS = 1 << 18  # rows made float64 at a time
+STRETCH = np.log(1e5)  # of the largest eigenvector against what is damped, in one filter
 
 
 class Eigenpairs(NamedTuple):
@@ -112,8 +113,7 @@ def lanczos(
 
 def largest_eigenpairs(
     product: Callable[..., Tensor], n: int, k: int, *, lowest: float, highest: float, device: torch.device,
-    project: Callable[[Tensor], Tensor] | None = None, n_guard: int = 12, degree: int = 16, tol: float = 1e-4,
-    max_products: int = 2000, random_state: int = 0,
+    n_guard: int = 12, tol: float = 1e-4, max_products: int = 2000, random_state: int = 0,
 ) -> Eigenpairs:  # fmt: skip
     """Return the ``k`` largest eigenpairs of a symmetric operator, by subspace iteration with Chebyshev filters.
 
@@ -125,7 +125,6 @@ def largest_eigenpairs(
     product : (x, add, alpha, beta) → alpha · operator · x + beta · add; x is (n, p), and add may be None.
     k : eigenpairs; n_guard more are carried along, which speeds up the last ones.
     lowest, highest : bounds of the spectrum.
-    project : what removes a known invariant subspace from a block.
     tol : residual norm at which an eigenpair counts as found, relative to ``highest - lowest``.
     max_products : of the operator with a block.
 
@@ -134,20 +133,18 @@ def largest_eigenpairs(
     Zhou, Saad, Tiago and Chelikowsky 2006, Self-consistent-field calculations using Chebyshev-filtered
     subspace iteration, J. Comput. Phys. 219.
     """
-    width = min(k + n_guard, n)
-    keep = project if project is not None else lambda block: block
-    block = orthonormal(keep(_noise(n, width, random_state).to(device)))
+    wide = highest - lowest
+    block = orthonormal(_noise(n, min(k + n_guard, n), random_state).to(device))
     values, block, residual = _ritz(product, block)
     used = 1
-    while used < max_products:
-        worst = float(residual[:k].max())
-        if worst <= tol * (highest - lowest):
-            break
-        edge = min(max(float(values[-1]), lowest + 1e-3 * (highest - lowest)), highest - 1e-6)
-        block = keep(_filtered(product, block, lowest, edge, degree, highest))
+    while used < max_products and float(residual[:k].max()) > tol * wide:
+        edge = min(max(float(values[-1]), lowest + 1e-3 * wide), highest - 1e-6 * wide)
+        # a step further into the spectrum than this would drown the others in the first one's rounding
+        growth = np.arccosh(1 + 2 * max(float(values[0]) - edge, 1e-6 * wide) / (edge - lowest))
+        degree = int(np.clip(STRETCH / growth, 4, 128))
+        block = _filtered(product, block, lowest, edge, degree, max(float(values[0]), edge + 1e-6 * wide))
         values, block, residual = _ritz(product, orthonormal(block))
         used += degree + 1
-        degree = min(96, degree + degree // 2)
     return Eigenpairs(values[:k], block[:, :k], residual[:k], used)
 
 

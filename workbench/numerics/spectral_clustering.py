@@ -143,16 +143,14 @@ def spectral_modes(graph: Graph, k: int, *, tol: float = 1e-3, random_state: int
         walk = _sparse(graph, graph.weights / (root[graph.rows] * root[graph.columns]))
 
         def product(x: Tensor, add: Tensor | None, alpha: float, beta: float) -> Tensor:
-            if add is None:
-                return (walk @ x).mul_(alpha)
-            return torch.addmm(add, walk, x, beta=beta, alpha=alpha)
-
-        def project(x: Tensor) -> Tensor:
+            out = (walk @ x).mul_(alpha) if add is None else torch.addmm(add, walk, x, beta=beta, alpha=alpha)
             share = _by_piece(x * root[:, None], piece_of, pieces) / volume[:, None]
-            return x - share[piece_of] * root[:, None]
+            # the pieces' own modes get the eigenvalue 0 instead of 1
+            own = root[:, None] * share if pieces == 1 else root[:, None] * share[piece_of]
+            return out.sub_(own, alpha=alpha)
 
         found = largest_eigenpairs(
-            product, n, k - zeros, lowest=-1.0, highest=1.0, device=root.device, project=project,
+            product, n, k - zeros, lowest=-1.0, highest=1.0, device=root.device,
             tol=tol / 2, max_products=MOST_PRODUCTS, random_state=random_state,
         )  # fmt: skip
         values[zeros:] = (1 - found.values).clamp(0, 2)
@@ -163,11 +161,10 @@ def spectral_modes(graph: Graph, k: int, *, tol: float = 1e-3, random_state: int
 
 def _sparse(graph: Graph, values: Float[Tensor, " e"]) -> Tensor:
     with warnings.catch_warnings():
-        # torch says so at the first of them in every process
+        # torch says so at the first of them in every process; the rows above are in order
+        warnings.filterwarnings("ignore", "Sparse invariant checks are implicitly disabled", UserWarning)
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
-        return torch.sparse_csr_tensor(
-            graph.starts.int(), graph.columns.int(), values, (graph.n, graph.n), check_invariants=False
-        )
+        return torch.sparse_csr_tensor(graph.starts.int(), graph.columns.int(), values, (graph.n, graph.n))
 
 
 def _by_piece(x: Float[Tensor, "n p"], piece_of: Int[Tensor, " n"], pieces: int) -> Float[Tensor, "c p"]:

@@ -15,10 +15,14 @@ from workbench.numerics.kernels.rips_atomics import compare_and_swap, fetch_add,
 
 LANES = 32  # vertices looked at together; rows of ranks are padded to a multiple of it
 EMPTY = -1
+GONE = -2
+BUCKETS = 4096  # of ranks, for the cofacets of a long chain
+LONG = 128  # simplices in a chain from which on its cofacets are listed once and shelved
+SHELF = 32  # keys a block
 OUT_OF_MEMORY = 1
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True)
 def _unpack(simplex, bits, vertices, k):
     mask = (1 << bits) - 1
     for i in range(k - 1, -1, -1):
@@ -26,17 +30,7 @@ def _unpack(simplex, bits, vertices, k):
         simplex >>= bits
 
 
-@njit(nogil=True, cache=True, inline="always")
-def _with_vertex(simplex, bits, vertices, k, v):
-    """``simplex`` with ``v`` put in its place."""
-    at = k
-    while at > 0 and vertices[at - 1] < v:
-        at -= 1
-    low = (k - at) * bits
-    return ((simplex >> low) << (low + bits)) | (v << low) | (simplex & ((1 << low) - 1))
-
-
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True)
 def _without_vertex(simplex, bits, k, at):
     low = (k - 1 - at) * bits
     return ((simplex >> (low + bits)) << low) | (simplex & ((1 << low) - 1))
@@ -52,22 +46,22 @@ def diameter(ranks, vertices, k):
     return out
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True)
 def _maxima(ranks, vertices, k, start, least, block):
     """The ranks that cofacets with the vertices ``start`` … have, or ``least`` where that is more."""
-    row = ranks[vertices[0]]
+    row = ranks[vertices[0], start : start + LANES]
     for lane in range(LANES):
-        block[lane] = max(row[start + lane], least)
+        block[lane] = max(row[lane], least)
     for i in range(1, k):
-        row = ranks[vertices[i]]
+        row = ranks[vertices[i], start : start + LANES]
         for lane in range(LANES):
-            block[lane] = max(block[lane], row[start + lane])
+            block[lane] = max(block[lane], row[lane])
 
 
 @njit(nogil=True, cache=True)
 def _largest_within(ranks, vertices, k, radius, above, block):
     """The largest vertex beyond ``above`` that no vertex of the simplex is further from than ``radius``, or -1."""
-    for start in range(ranks.shape[1] - LANES, above - LANES, -LANES):
+    for start in range(ranks.shape[1] - LANES, above + 1 - LANES, -LANES):
         _maxima(ranks, vertices, k, start, 0, block)
         for lane in range(LANES - 1, -1, -1):
             if block[lane] <= radius:
@@ -148,15 +142,19 @@ def _pop_pivot(heap, n):
 
 
 @njit(nogil=True, cache=True)
-def _push_cofacets(ranks, bits, simplex, vertices, k, block, heap, n, low, high):
-    """Push the keys of all cofacets from key ``low`` to rank ``high``."""
+def _list_cofacets(ranks, bits, simplex, vertices, k, block, low, high, out):
+    """Write the keys of all cofacets from key ``low`` to rank ``high``; returns how many."""
     _unpack(simplex, bits, vertices, k)
     own = diameter(ranks, vertices, k)
     if own > high:
-        return heap, n
+        return 0
     shift = (k + 1) * bits
     full = (1 << shift) - 1
     low_rank = low >> shift
+    n = 0
+    at = k  # where a new vertex goes: it rises, so its place falls
+    right = 0
+    rest = simplex << bits
     for start in range(0, ranks.shape[1], LANES):
         _maxima(ranks, vertices, k, start, own, block)
         any_within = 0
@@ -164,17 +162,96 @@ def _push_cofacets(ranks, bits, simplex, vertices, k, block, heap, n, low, high)
             any_within |= (block[lane] <= high) & (block[lane] >= low_rank)
         if not any_within:
             continue
-        if n + LANES > len(heap):
-            heap = _grown(heap, n + LANES)
         for lane in range(LANES):
             if low_rank <= block[lane] <= high:
-                key = (np.int64(block[lane]) << shift) | (
-                    full - _with_vertex(simplex, bits, vertices, k, start + lane)
-                )
+                v = start + lane
+                if at > 0 and vertices[at - 1] < v:
+                    while at > 0 and vertices[at - 1] < v:
+                        at -= 1
+                    right = (k - at) * bits
+                    rest = ((simplex >> right) << (right + bits)) | (simplex & ((1 << right) - 1))
+                key = (np.int64(block[lane]) << shift) | (full - (rest | (v << right)))
                 if key >= low:
-                    _push(heap, n, key)
+                    out[n] = key
                     n += 1
-    return heap, n
+    return n
+
+
+@njit(nogil=True, cache=True)
+def _push_cofacets(ranks, bits, simplex, vertices, k, block, heap, n, low, high, listed):
+    """Push the keys of all cofacets from key ``low`` to rank ``high``."""
+    count = _list_cofacets(ranks, bits, simplex, vertices, k, block, low, high, listed)
+    if n + count > len(heap):
+        heap = _grown(heap, n + count)
+    for i in range(count):
+        _push(heap, n + i, listed[i])
+    return heap, n + count
+
+
+@njit(nogil=True, cache=True)
+def _shelve(pool, before, latest, filled, free, bucket, key):
+    """Put a key on its bucket's shelf: blocks of one pool, the latest first."""
+    if latest[bucket] < 0 or filled[bucket] == pool.shape[1]:
+        taken = free[1]
+        if taken >= 0:
+            free[1] = before[taken]
+        else:
+            taken = free[0]
+            free[0] += 1
+        before[taken] = latest[bucket]
+        latest[bucket] = taken
+        filled[bucket] = 0
+    pool[latest[bucket], filled[bucket]] = key
+    filled[bucket] += 1
+
+
+@njit(nogil=True, cache=True)
+def _take_down(pool, before, latest, filled, free, bucket, heap, table):
+    """Make a heap of the keys that are in a bucket an odd number of times."""
+    count = 0
+    shelf = latest[bucket]
+    held = filled[bucket]
+    while shelf >= 0:
+        count += held
+        held = pool.shape[1]
+        shelf = before[shelf]
+    slots = 16
+    while slots < 2 * count:
+        slots *= 2
+    if len(table) < slots:
+        table = np.full(slots, EMPTY)
+    mask = slots - 1
+    shelf = latest[bucket]
+    held = filled[bucket]
+    while shelf >= 0:
+        for i in range(held):
+            key = pool[shelf, i]
+            at = _hash(key) & mask
+            while table[at] != key and table[at] != EMPTY:
+                at = (at + 1) & mask
+            table[at] = key if table[at] == EMPTY else GONE
+        following = before[shelf]
+        before[shelf] = free[1]
+        free[1] = shelf
+        shelf = following
+        held = pool.shape[1]
+    latest[bucket] = -1
+    n = 0
+    for at in range(slots):
+        if table[at] >= 0:
+            if n == len(heap):
+                heap = _grown(heap, n + 1)
+            _push(heap, n, table[at])
+            n += 1
+        table[at] = EMPTY
+    return heap, n, table
+
+
+@njit(nogil=True, cache=True)
+def _grown_pool(pool, before, blocks):
+    larger = np.empty((blocks, SHELF), np.int64)
+    larger[: len(pool)] = pool
+    return larger, _grown(before, blocks)[:blocks]
 
 
 @njit(nogil=True, cache=True)
@@ -194,10 +271,15 @@ def _without_pairs(chain, n):
 
 
 @njit(nogil=True, cache=True)
+def _hash(key):
+    return (key * np.int64(-7046029254386353131)) >> 24
+
+
+@njit(nogil=True, cache=True)
 def _slot(keys, key):
     """Where ``key`` is in the table or could be put."""
     mask = len(keys) - 1
-    at = (key * np.int64(-7046029254386353131)) >> 20 & mask
+    at = _hash(key) & mask
     while True:
         there = load(keys, at)
         if there in (key, EMPTY):
@@ -222,7 +304,8 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
 
     The lock-free algorithm of Morozov and Nigmetov: a thread that meets a pivot held by a later column takes
     it over and goes on with that column. Cofacets are listed only up to a rank a little beyond what was
-    needed so far, since few columns need more.
+    needed so far, since few columns need more; those of a long chain are listed once, and what lies beyond
+    is shelved by rank.
 
     Parameters
     ----------
@@ -236,8 +319,16 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
     heap = np.empty(1 << 12, np.int64)
     chain = np.empty(1 << 10, np.int64)
     block = np.empty(LANES, ranks.dtype)
+    listed = np.empty(ranks.shape[1], np.int64)
     vertices = np.empty(k + 1, np.int64)
     room = np.empty(k + 1, np.int64)
+    pool = np.empty((0, SHELF), np.int64)
+    before = np.empty(0, np.int64)
+    latest = np.full(BUCKETS, -1)
+    filled = np.zeros(BUCKETS, np.int64)
+    free = np.array([0, -1])
+    table = np.full(1 << 12, EMPTY)
+    width = limit // BUCKETS + 1
     shift = (k + 1) * bits
     full = (1 << shift) - 1
     while shared[2] == 0:
@@ -246,23 +337,59 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
             return
         chain[0] = columns[column]
         length = 1
+        shelving = False
         ahead = step
         high = min(limit - 1, column_ranks[column] + ahead)
-        heap, n = _push_cofacets(ranks, bits, chain[0], vertices, k, block, heap, 0, 0, high)
+        heap, n = _push_cofacets(ranks, bits, chain[0], vertices, k, block, heap, 0, 0, high, listed)
+        low = 0
+        done = 1  # simplices of the chain whose cofacets are listed from ``low`` to ``high``
         while True:
-            if max(n, length) > len(arena):
+            if done < length:
+                if not shelving:
+                    for i in range(done, length):
+                        heap, n = _push_cofacets(
+                            ranks, bits, chain[i], vertices, k, block, heap, n, low, high, listed
+                        )
+                else:
+                    for i in range(done, length):
+                        if free[0] + len(listed) > len(pool):
+                            pool, before = _grown_pool(pool, before, 2 * len(pool) + len(listed))
+                        count = _list_cofacets(
+                            ranks, bits, chain[i], vertices, k, block, low, limit - 1, listed
+                        )
+                        if n + count > len(heap):
+                            heap = _grown(heap, n + count)
+                        for j in range(count):
+                            rank = listed[j] >> shift
+                            if rank <= high:
+                                _push(heap, n, listed[j])
+                                n += 1
+                            else:
+                                _shelve(pool, before, latest, filled, free, rank // width, listed[j])
+                done = length
+            if max(n, length, len(pool) * SHELF) > len(arena):
                 shared[2] = OUT_OF_MEMORY
                 return
             pivot, n = _pop_pivot(heap, n)
             if pivot == EMPTY:
                 if high >= limit - 1:
                     break
+                if shelving:
+                    bucket = high // width + 1
+                    while bucket < BUCKETS - 1 and latest[bucket] < 0:
+                        bucket += 1
+                    heap, n, table = _take_down(pool, before, latest, filled, free, bucket, heap, table)
+                    high = min(limit - 1, (bucket + 1) * width - 1)
+                    continue
                 length = _without_pairs(chain, length)
                 low = (high + 1) << shift
+                done = 0
                 ahead *= 4
                 high = min(limit - 1, high + ahead)
-                for i in range(length):
-                    heap, n = _push_cofacets(ranks, bits, chain[i], vertices, k, block, heap, n, low, high)
+                if length > LONG:
+                    shelving = True
+                    high = (low >> shift) // width * width + width - 1
+                    high = min(high, limit - 1)
                 continue
             slot = _slot(keys, pivot)
             if load(keys, slot) == EMPTY:
@@ -274,7 +401,7 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
                         chain = _grown(chain, length + 1)
                     chain[length] = facet
                     length += 1
-                    heap, n = _push_cofacets(ranks, bits, facet, vertices, k, block, heap, n, pivot + 1, high)
+                    low = pivot + 1
                     continue
                 while True:
                     there = compare_and_swap(keys, slot, EMPTY, pivot)
@@ -284,6 +411,7 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
             owner = load(owners, slot)
             if owner == EMPTY or owner > column:
                 length = _without_pairs(chain, length)
+                done = length
                 place = _publish(chain, length, arena, shared)
                 if place == EMPTY:
                     return
@@ -296,7 +424,12 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
                     break
                 column = owner
                 length = 0
+                done = 0
                 n = 0
+                if shelving:
+                    shelving = False
+                    latest[:] = -1
+                    free[0], free[1] = 0, -1
                 ahead = step
                 high = min(limit - 1, (pivot >> shift) + ahead)
             else:
@@ -307,10 +440,12 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
             more = place & ((1 << 28) - 1)
             if length + more > len(chain):
                 chain = _grown(chain, length + more)
-            for i in range(more):
-                chain[length] = arena[at + i]
-                heap, n = _push_cofacets(ranks, bits, chain[length], vertices, k, block, heap, n, pivot, high)
-                length += 1
+            chain[length : length + more] = arena[at : at + more]
+            length += more
+            low = pivot
+        if shelving:
+            latest[:] = -1
+            free[0], free[1] = 0, -1
 
 
 @njit(nogil=True, cache=True)
@@ -353,13 +488,14 @@ def list_columns(ranks, limit, bits, k, parents, rows, shared, out):
                 out[at] = simplex
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True)
 def _first_within(reach, row, radius, block):
     for start in range(len(reach) - LANES, -1, -LANES):
+        near = reach[start : start + LANES]
+        own = row[start : start + LANES]
         nearest = radius + 1
         for lane in range(LANES):
-            block[lane] = max(reach[start + lane], row[start + lane])
-        for lane in range(LANES):
+            block[lane] = max(near[lane], own[lane])
             nearest = min(nearest, block[lane])
         if nearest <= radius:
             for lane in range(LANES - 1, -1, -1):

@@ -48,7 +48,7 @@ def _largest_within(
     out = tl.full((V,), -1, dtype=tl.int32)
     start = side - U
     going = asked
-    while (start + U > above) & (tl.max(going.to(tl.int32), axis=0) > 0):
+    while (start + U > above + 1) & (tl.max(going.to(tl.int32), axis=0) > 0):
         u = start + tl.arange(0, U)
         wide = _reach(ranks, parent, u, side, bits, SKIP, K)[:, None]
         if OWN:
