@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from workbench.core.progress import track
 from workbench.numerics.neighbours import BLOCK_CELLS, Metric, distance_blocks, k_nearest
+from workbench.numerics.resampling import NORMAL, jackknife_error
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Real
 
 
 class Scores(NamedTuple):
-    """One measure: ``rows`` (q,) in [0, 1], 1 best, and ``null`` (m,), the mean over rows in each null draw."""
+    """One measure.
+
+    Attributes
+    ----------
+    rows : (q,) each asked row's, in [0, 1], 1 best; ``rows.mean()`` is the total.
+    null : (m,) the total in each null draw.
+    left_out : (n,) the total without each row, as asked row and as anybody's neighbour.
+    """
 
     rows: Float[np.ndarray, " q"]
     null: Float[np.ndarray, " m"]
+    left_out: Float[np.ndarray, " n"]
+
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the total, by the jackknife over rows, within what the total can be."""
+        value, half = float(self.rows.mean()), NORMAL * jackknife_error(self.left_out)
+        return max(0.0, value - half), min(1.0, value + half)
 
 
 class Preservation(NamedTuple):
@@ -74,29 +89,13 @@ def preservation(
     return Preservation(trust, continuity, recall)
 
 
-def pair_ranks(
-    x: Real[np.ndarray, "n d"], others: Int[np.ndarray, "m q k"], metric: Metric = "euclidean",
-    queries: Int[np.ndarray, " q"] | None = None,
-) -> Int[np.ndarray, "m q k"]:  # fmt: skip
-    """Return the rank of ``others[:, i]`` by distance from asked row ``i``, 1 for the nearest other row."""
-    n = x.shape[0]
-    out = np.empty(others.shape, np.int32)
-    done = 0
-    for rows, block in distance_blocks(x, metric, queries):
-        part = slice(done, done + len(rows))
-        ranks = np.empty(block.shape, np.int32)
-        np.put_along_axis(
-            ranks, block.argsort(axis=1, kind="stable"), np.arange(1, n + 1, dtype=np.int32)[None], axis=1
-        )
-        out[:, part] = np.take_along_axis(ranks[None], others[:, part], axis=2)
-        done += len(rows)
-    return out
-
-
 def _nearest(x: np.ndarray, k: int, metric: Metric, queries: np.ndarray | None) -> np.ndarray:
-    if not 1 <= k < len(x) / 2:
-        raise ValueError(f"k={k} must be at least 1 and less than half the number of rows, {len(x)}")
-    return k_nearest(x, k, metric, queries)[0]
+    """The ``k`` nearest and the one that would take the place of any that is left out."""
+    if len(x) < 4 or not 1 <= k < len(x) / 2:
+        raise ValueError(
+            f"k={k} must be at least 1 and less than half the number of rows, {len(x)}, at least 4"
+        )
+    return k_nearest(x, k + 1, metric, queries)[0]
 
 
 def _survival(
@@ -107,29 +106,72 @@ def _survival(
     n_null: int,
     random_state: int,
 ) -> tuple[Scores, Scores]:
-    """Trustworthiness and recall of the neighbours ``near`` (q, k) by their ranks in ``x``."""
-    n = len(x)
+    """Trustworthiness and recall of the neighbours ``near`` (q, k + 1) by their ranks in ``x``."""
+    n, k = len(x), near.shape[1] - 1
     asked = np.arange(n) if queries is None else queries
+    measures = [
+        _Measure(f, len(asked), n, n_null) for f in (lambda r: np.maximum(r - k, 0), lambda r: (r <= k) * 1)
+    ]
     seeds = np.random.SeedSequence([random_state, 0x7065726D]).spawn(n_null)
     many = max(1, BLOCK_CELLS // near.size)  # draws that are looked up in one pass over the distances
-    rows, null = np.empty((2, 0)), [np.empty((2, 0))]
-    for start in track(range(0, n_null + 1, many), "neighbourhoods"):
-        sets = [
-            _permute(near, asked, n, np.random.default_rng(seeds[i - 1])) if i else near
-            for i in range(start, min(start + many, n_null + 1))
-        ]
-        scores = np.stack(_measure(pair_ranks(x, np.stack(sets), metric, queries), n))
-        if start == 0:
-            rows, scores = scores[:, 0], scores[:, 1:]
-        null.append(scores.mean(axis=2))
-    null_trust, null_recall = np.concatenate(null, axis=1)
-    return Scores(rows[0], null_trust), Scores(rows[1], null_recall)
+    for start in track(range(0, max(n_null, 1), many), "neighbourhoods"):
+        draws = range(start, min(start + many, n_null))
+        sets = [_permute(near[:, :k], asked, n, np.random.default_rng(seeds[i])) for i in draws]
+        done = 0
+        for rows, block in distance_blocks(x, metric, queries):
+            part = slice(done, done + len(rows))
+            ranks = _ranks(block)
+            for measure in measures:
+                if start == 0:
+                    measure.add(rows, near[part], ranks, part)
+                for draw, others in zip(draws, sets, strict=True):
+                    measure.null[draw] += measure.f(np.take_along_axis(ranks, others[part], axis=1)).sum()
+            done += len(rows)
+    excess, kept = measures
+    worst, q = k * (2 * n - 3 * k - 1) / 2, len(asked)
+    trust = Scores(
+        1 - excess.rows / worst, 1 - excess.null / (q * worst),
+        1 - excess.left_out(asked) / (k * (2 * n - 3 * k - 3) / 2),
+    )  # fmt: skip
+    return trust, Scores(kept.rows / k, kept.null / (q * k), kept.left_out(asked) / k)
 
 
-def _measure(ranks: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    k = ranks.shape[-1]
-    excess = np.maximum(ranks - k, 0).sum(axis=-1)
-    return 1 - 2 * excess / (k * (2 * n - 3 * k - 1)), (ranks <= k).mean(axis=-1)
+class _Measure:
+    """Sums over a row's neighbours of ``f`` of their ranks: as they are, permuted, and without each row."""
+
+    def __init__(self, f: Callable[[np.ndarray], np.ndarray], q: int, n: int, n_null: int):
+        self.f = f
+        self.rows = np.zeros(q)
+        self.null = np.zeros(n_null)
+        self.change = np.zeros(n)  # of the sum over all asked rows when a row is left out
+
+    def add(self, rows: np.ndarray, near: np.ndarray, ranks: np.ndarray, part: slice) -> None:
+        own = np.take_along_axis(ranks, near, axis=1)
+        own, spare = own[:, :-1], own[:, -1:]
+        value = self.f(own)
+        self.rows[part] = value.sum(axis=1)
+        # Without row j, the neighbours that are further than j come one rank nearer ...
+        nearer = np.zeros((len(rows), ranks.shape[1] + 1), np.int32)
+        np.put_along_axis(nearer, own, (self.f(own - 1) - value).astype(np.int32), axis=1)
+        further = np.cumsum(nearer[:, ::-1], axis=1, dtype=np.int32)[:, ::-1] - nearer
+        self.change += np.take_along_axis(further, ranks, axis=1).sum(axis=0)
+        # ... and if it was a neighbour itself, the spare one takes its place.
+        np.add.at(self.change, near[:, :-1], self.f(spare - (own < spare)) - value)
+
+    def left_out(self, asked: np.ndarray) -> np.ndarray:
+        total = self.rows.sum() + self.change
+        total[asked] -= self.rows
+        count = np.full(len(total), len(self.rows))
+        count[asked] -= 1
+        return total / count
+
+
+def _ranks(block: np.ndarray) -> np.ndarray:
+    """Rank of every row by distance from the asked one, 1 for the nearest other; its own is the last."""
+    ranks = np.empty(block.shape, np.int32)
+    order = block.argsort(axis=1, kind="stable")
+    np.put_along_axis(ranks, order, np.arange(1, block.shape[1] + 1, dtype=np.int32)[None], axis=1)
+    return ranks
 
 
 def _permute(near: np.ndarray, asked: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -107,6 +107,20 @@ def subsample_intervals(
     return [(max(float(v - h), least), float(v + h)) for v, h in zip(values, half, strict=True)]
 
 
+def jackknife_error(left_out: Float[np.ndarray, " n"]) -> float:
+    """Standard error of a statistic from its values with each row left out in turn.
+
+    It counts what a row does to the others' neighbourhoods, which resampling a sum over rows would miss,
+    and on average it is not too small.
+
+    References
+    ----------
+    Efron and Stein 1981, The jackknife estimate of variance, Ann. Statist. 9.
+    """
+    n = len(left_out)
+    return float(np.sqrt((n - 1) / n * np.square(left_out - left_out.mean()).sum()))
+
+
 def percentile_interval(values: np.ndarray) -> tuple[float, float]:
     """Middle 95 % of ``values``."""
     tail = (1 - LEVEL) / 2

@@ -14,8 +14,8 @@ from workbench.core.evidence import Evidence, Outcome
 from workbench.core.progress import tell
 from workbench.core.results import Embedding
 from workbench.core.views import Points
-from workbench.numerics.preservation import trustworthiness
-from workbench.numerics.resampling import bootstrap_interval, percentile_interval, shuffle_columns
+from workbench.numerics.preservation import Scores, trustworthiness
+from workbench.numerics.resampling import NORMAL, jackknife_error, shuffle_columns
 
 if TYPE_CHECKING:
     from workbench.numerics.neighbours import Metric
@@ -40,7 +40,6 @@ def lay_out(
     metric: Metric,
     control_rows: int,
     n_null: int,
-    n_boot: int,
     random_state: int,
 ) -> Embedding:
     """Lay rows out and measure how far the layout can be trusted.
@@ -73,29 +72,29 @@ def lay_out(
         queries = np.sort(
             np.random.default_rng([random_state, 0x61736B]).choice(len(x), ASKED, replace=False)
         )
-    rows, null = trustworthiness(
+    scores = trustworthiness(
         x, layout, k, metric=metric, queries=queries, n_null=n_null, random_state=random_state
     )
     evidence = [
         Evidence(
             question="Do rows that lie together in the layout lie together in the data?",
             statistic=f"trustworthiness ({k} neighbours)",
-            value=rows.mean(),
-            n=len(rows),
-            interval=bootstrap_interval(lambda i: float(rows[i].mean()), len(rows), n_boot, random_state),
-            interval_method="bootstrap over rows, layout kept",
+            value=scores.rows.mean(),
+            n=len(scores.rows),
+            interval=scores.interval(),
+            interval_method="jackknife over rows, layout kept",
             null="the layout's rows permuted",
-            null_values=tuple(null),
+            null_values=tuple(scores.null),
         )
     ]
     if n_null:
         control_rows = max(control_rows, CONTROL_ROWS)
-        known = rows if len(x) <= control_rows else None
-        evidence.append(_beyond_noise(x, known, fit, metric, control_rows, n_boot, random_state))
+        known = scores if len(x) <= control_rows else None
+        evidence.append(_beyond_noise(x, known, fit, metric, control_rows, random_state))
     return Embedding(
         values=layout,
         ids=points.ids,
-        quality=rows.astype(np.float32) if queries is None else np.empty(0, np.float32),
+        quality=scores.rows.astype(np.float32) if queries is None else np.empty(0, np.float32),
         quality_name="trustworthiness" if queries is None else "",
         axes=tuple(f"{axis} {i + 1}" for i in range(layout.shape[1])),
         evidence=tuple(evidence),
@@ -169,33 +168,24 @@ def heard(*beginnings: str) -> Iterator[list[str]]:
 
 
 def _beyond_noise(
-    x: np.ndarray,
-    known: np.ndarray | None,
-    fit: Fit,
-    metric: Metric,
-    rows: int,
-    n_boot: int,
-    random_state: int,
+    x: np.ndarray, known: Scores | None, fit: Fit, metric: Metric, rows: int, random_state: int
 ) -> Evidence:
     rng = np.random.default_rng([random_state, 0x73687566])
     some = x if len(x) <= rows else x[np.sort(rng.choice(len(x), rows, replace=False))]
     k = min(NEIGHBOURS, (len(some) - 1) // 2)
     tell("the same layout of shuffled columns")
-    own = trustworthiness(some, fit(some)[0], k, metric=metric).rows if known is None else known
+    own = known or trustworthiness(some, fit(some)[0], k, metric=metric)
     shuffled = shuffle_columns(some, rng)
     if metric == "correlation":  # shuffling may make rows without variation, whose correlation is undefined
         shuffled = shuffled[np.ptp(shuffled, axis=1) > 0]
-    noise = trustworthiness(shuffled, fit(shuffled)[0], k, metric=metric).rows
-    draws = _boot_means(own, n_boot, rng) - _boot_means(noise, n_boot, rng)
+    noise = trustworthiness(shuffled, fit(shuffled)[0], k, metric=metric)
+    value = own.rows.mean() - noise.rows.mean()
+    half = NORMAL * np.hypot(jackknife_error(own.left_out), jackknife_error(noise.left_out))
     return Evidence(
         question="Is the layout more faithful than the same method's layout of columns that share nothing?",
         statistic=f"trustworthiness ({k} neighbours) above that of shuffled columns",
-        value=own.mean() - noise.mean(),
+        value=value,
         n=len(some),
-        interval=percentile_interval(draws) if n_boot else None,
-        interval_method="bootstrap over the rows of both layouts; one shuffled draw",
+        interval=(value - half, value + half),
+        interval_method="jackknife over the rows of both layouts; one shuffled draw",
     )
-
-
-def _boot_means(rows: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
-    return np.array([rows[rng.integers(0, len(rows), len(rows))].mean() for _ in range(draws)])

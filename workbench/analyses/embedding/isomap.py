@@ -11,7 +11,7 @@ from typing_extensions import Doc
 from workbench.analyses.embedding._layouts import heard, lay_out, require_rows
 from workbench.core.errors import DataError
 from workbench.core.evidence import Outcome
-from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.core.results import Embedding
 from workbench.core.views import Points
@@ -38,7 +38,6 @@ def isomap(
     n_components: Annotated[int, Interval(ge=1, le=100), Doc("Dimensions of the layout.")] = 2,
     metric: Annotated[Metric, Doc("Distance between rows.")] = "euclidean",
     n_null: NullDraws = 99,
-    n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
 ) -> Embedding:  # fmt: skip
     """Lay rows out so that distances are those of shortest paths through the neighbour graph.
@@ -75,7 +74,7 @@ def isomap(
         )
     return lay_out(
         points, lambda x: _fit(x, n_neighbors, n_components, metric), axis="Isomap", metric=metric, n_null=n_null,
-        n_boot=n_boot, control_rows=2 * max(n_neighbors, n_components), random_state=random_state,
+        control_rows=2 * max(n_neighbors, n_components), random_state=random_state,
     )  # fmt: skip
 
 

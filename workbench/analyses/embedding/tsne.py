@@ -11,7 +11,7 @@ from typing_extensions import Doc
 from workbench.analyses.embedding._layouts import lay_out, require_rows
 from workbench.core.errors import DataError
 from workbench.core.evidence import Outcome
-from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.core.results import Embedding
 from workbench.core.views import Points
@@ -48,11 +48,10 @@ def tsne(
         Annotated[float, Interval(ge=1, le=10_000)] | None,
         Doc("Step size; None: n / early_exaggeration / 4, at least 50 (scikit-learn's 'auto')."),
     ] = None,
-    max_iter: Annotated[int, Interval(ge=250, le=20_000), Doc("Most steps.")] = 1000,
+    max_iter: Annotated[int, Interval(ge=250, le=5000), Doc("Most steps.")] = 1000,
     metric: Annotated[Metric, Doc("Distance between rows.")] = "euclidean",
     init: Annotated[Literal["pca", "random"], Doc("Where rows start.")] = "pca",
     n_null: NullDraws = 99,
-    n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
 ) -> Embedding:  # fmt: skip
     """Lay rows out so that each keeps its neighbours (t-distributed stochastic neighbour embedding).
@@ -84,7 +83,7 @@ def tsne(
         n_components, perplexity, early_exaggeration, learning_rate, max_iter, metric, init, random_state
     )
     return lay_out(
-        points, lambda x: _fit(model, x), axis="t-SNE", metric=metric, n_null=n_null, n_boot=n_boot,
+        points, lambda x: _fit(model, x), axis="t-SNE", metric=metric, n_null=n_null,
         control_rows=4 * int(perplexity), random_state=random_state,
     )  # fmt: skip
 

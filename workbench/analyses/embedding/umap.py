@@ -11,7 +11,7 @@ from typing_extensions import Doc
 from workbench.analyses.embedding._layouts import heard, lay_out, require_rows
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Outcome
-from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.core.results import Embedding
 from workbench.core.views import Points
@@ -59,13 +59,12 @@ def umap(
     min_dist: Annotated[float, Interval(ge=0, le=5), Doc("Least distance of rows in the layout; at most spread.")] = 0.1,
     spread: Annotated[float, Interval(ge=0.3, le=5), Doc("Scale of the layout's clumps.")] = 1.0,
     n_epochs: Annotated[
-        Annotated[int, Interval(ge=1, le=10_000)] | None,
+        Annotated[int, Interval(ge=1, le=5000)] | None,
         Doc("Passes over the graph's edges; None: 500, or 200 above 10,000 rows."),
     ] = None,
     init: Annotated[Literal["spectral", "pca", "random"], Doc("Where rows start.")] = "spectral",
-    negative_sample_rate: Annotated[int, Interval(ge=1, le=100), Doc("Rows pushed away for each one that is drawn near.")] = 5,
+    negative_sample_rate: Annotated[int, Interval(ge=1, le=50), Doc("Rows pushed away for each one that is drawn near.")] = 5,
     n_null: NullDraws = 99,
-    n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
 ) -> Embedding:  # fmt: skip
     """Lay rows out so that near neighbours stay near (uniform manifold approximation and projection).
@@ -108,7 +107,7 @@ def umap(
         "random_state": random_state,
     }  # fmt: skip
     return lay_out(
-        points, lambda x: _fit(x, chosen), axis="UMAP", metric=metric, n_null=n_null, n_boot=n_boot,
+        points, lambda x: _fit(x, chosen), axis="UMAP", metric=metric, n_null=n_null,
         control_rows=2 * max(n_neighbors, n_components), random_state=random_state,
     )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -17,7 +16,7 @@ from workbench.core.results import Estimate
 from workbench.core.views import Points
 from workbench.numerics.controls import control
 from workbench.numerics.neighbours import k_nearest
-from workbench.numerics.resampling import shuffle_columns, subsample_interval
+from workbench.numerics.resampling import shuffle_columns, subsample_intervals
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -89,27 +88,26 @@ def intrinsic_dimension(
         random_state=random_state, what="intrinsic_dimension: null",
     )  # fmt: skip
 
-    fraction = float(np.clip(2 * n_neighbors / n, 0.25, 0.5))
+    def subsampled(rows: np.ndarray) -> np.ndarray:
+        near = [nearest_within(indices, distances, rows, k) for k in (2, n_neighbors)]
+        return np.array([two_nn(near[0], discard_fraction), likeliest(near[1])])
 
-    def asked_of(j: int, name: str, k: int, estimate: Callable[[np.ndarray], float]) -> Evidence:
-        return Evidence(
+    fraction = float(np.clip(2 * n_neighbors / n, 0.25, 0.5))
+    intervals = subsample_intervals(subsampled, np.array(values), n, n_boot, random_state, fraction, least=0)
+    names = ("TwoNN", f"maximum likelihood, {n_neighbors} neighbours")
+    evidence = tuple(
+        Evidence(
             question=f"Is the {name} dimension lower than the rows' covariance alone would make it?",
             statistic=f"intrinsic dimension ({name})",
-            value=values[j],
+            value=value,
             n=n,
-            interval=subsample_interval(
-                lambda rows: estimate(nearest_within(indices, distances, rows, k)), values[j], n, n_boot, random_state,
-                fraction,
-            ),
+            interval=interval,
             interval_method=f"subsamples of {fraction:.0%} of the rows",
             null=f"columns shuffled along the principal axes{null.words}",
-            null_values=tuple(null.draws[:, j]),
+            null_values=tuple(draws),
             alternative="less",
-        )  # fmt: skip
-
-    evidence = (
-        asked_of(0, "TwoNN", 2, lambda near: two_nn(near, discard_fraction)),
-        asked_of(1, f"maximum likelihood, {n_neighbors} neighbours", n_neighbors, likeliest),
+        )
+        for name, value, interval, draws in zip(names, values, intervals, null.draws.T, strict=True)
     )
     repeats = points.n - n
     return Estimate(

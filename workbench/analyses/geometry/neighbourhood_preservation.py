@@ -10,13 +10,12 @@ from typing_extensions import Doc
 
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
-from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.core.results import Estimate
 from workbench.core.views import Aligned
 from workbench.numerics.neighbours import Metric
-from workbench.numerics.preservation import preservation
-from workbench.numerics.resampling import bootstrap_interval
+from workbench.numerics.preservation import Scores, preservation
 
 ROW_BY_ROW = 5000  # rows; up to here all are asked
 ASKED = 2000  # rows asked beyond that, each against all
@@ -33,15 +32,14 @@ def neighbourhood_preservation(
     n_neighbors: Annotated[int, Interval(ge=1, le=1000), Doc("Neighbours that make a row's neighbourhood.")] = 10,
     metric: Annotated[Metric, Doc("Distance between rows, in both arrays.")] = "euclidean",
     n_null: NullDraws = 99,
-    n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
 ) -> Estimate:  # fmt: skip
     """Measure how well the neighbourhoods of the first array survive in the last.
 
     Trustworthiness falls where strangers came near, continuity where neighbours were torn apart; both are 1
     where nothing changed and about a half by chance. Recall is the share of the nearest that are kept. The
-    null permutes the last array's rows; the interval resamples rows. Above 5,000 rows, 2,000 of them are
-    asked, against all.
+    null permutes the last array's rows; the interval leaves out each row in turn. Above 5,000 rows, 2,000
+    of them are asked, against all.
 
     Returns
     -------
@@ -59,11 +57,11 @@ def neighbourhood_preservation(
     """
     first, *_, last = aligned.arrays
     n = len(aligned.ids)
-    if 2 * n_neighbors >= n:
-        most = (n - 1) // 2
+    if 2 * n_neighbors >= n or n < 4:
+        most = (n - 1) // 2 if n > 3 else 0
         raise DataError(
             f"{aligned.name} has {n:,} rows: n_neighbors={n_neighbors} must be less than half of that. "
-            + (f"Lower it to {most} or give more rows." if most else "Give at least 3 rows.")
+            + (f"Lower it to {most} or give more rows." if most else "Give at least 4 rows.")
         )
     asked = np.arange(n)
     if n > ROW_BY_ROW:
@@ -73,21 +71,21 @@ def neighbourhood_preservation(
         n_null=n_null, random_state=random_state,
     )._asdict()  # fmt: skip
 
-    def asked_of(name: str, rows: np.ndarray, null: np.ndarray) -> Evidence:
+    def asked_of(name: str, scores: Scores) -> Evidence:
         return Evidence(
             question=QUESTIONS[name].format(first=first, last=last),
             statistic=f"{name} ({n_neighbors} neighbours)",
-            value=rows.mean(),
+            value=scores.rows.mean(),
             n=len(asked),
-            interval=bootstrap_interval(lambda i: float(rows[i].mean()), len(asked), n_boot, random_state),
-            interval_method="bootstrap over rows, neighbourhoods kept",
+            interval=scores.interval(),
+            interval_method="jackknife over rows",
             null="rows permuted",
-            null_values=tuple(null),
+            null_values=tuple(scores.null),
         )
 
     return Estimate(
         per_row=np.column_stack([s.rows for s in found.values()]).astype(np.float32),
         ids=aligned.ids[asked],
         names=tuple(found),
-        evidence=tuple(asked_of(name, s.rows, s.null) for name, s in found.items()),
+        evidence=tuple(asked_of(name, s) for name, s in found.items()),
     )

@@ -1,0 +1,48 @@
+"""Spectral embedding: a circle's first two modes are its cosine and sine."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import procrustes_distance
+
+import workbench as wb
+from workbench.core.errors import DataError
+
+
+def test_known_answer_of_a_circle() -> None:
+    n = 240
+    angle = 2 * np.pi * np.arange(n) / n
+    circle = np.column_stack([np.cos(angle), np.sin(angle), np.zeros(n)])
+    bent = np.column_stack([circle[:, 0], circle[:, 1], np.sin(3 * angle)])  # a closed curve in space
+    for rows in (circle, bent):
+        found = wb.spectral_embedding(rows, n_neighbors=7, n_null=19)
+        assert procrustes_distance(found.values, circle[:, :2]) < 0.15
+        assert found.evidence[0].value > 0.98
+        assert found.evidence[0].p_value == 0.05
+
+
+def test_peer_is_scikit_learn() -> None:
+    from sklearn.manifold import SpectralEmbedding
+
+    rows = wb.swiss_roll(n=150).values.astype(float)
+    peer = SpectralEmbedding(3, affinity="nearest_neighbors", n_neighbors=10, random_state=0).fit_transform(
+        rows
+    )
+    found = wb.spectral_embedding(rows, n_components=3, n_neighbors=10, n_null=0)
+    assert np.allclose(found.values, peer, atol=1e-6)
+    ours = wb.spectral_embedding.make_estimator(n_components=3, n_neighbors=10)
+    assert np.allclose(ours.fit_transform(rows), peer)
+
+
+def test_pieces_are_said() -> None:
+    rows = wb.planted_clusters(n=60, n_clusters=2, separation=40).values
+    assert "fell into pieces" in wb.spectral_embedding(rows, n_neighbors=5, n_null=0).outcome.advice
+
+
+def test_what_cant_be_laid_out_is_refused() -> None:
+    rows = np.random.default_rng(0).standard_normal((12, 3))
+    with pytest.raises(DataError, match=r"12 rows, and n_neighbors=15 takes at least 16"):
+        wb.spectral_embedding(rows)
+    with pytest.raises(DataError, match="are equal"):
+        wb.spectral_embedding(np.zeros((30, 3)))

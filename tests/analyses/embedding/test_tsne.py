@@ -1,0 +1,63 @@
+"""t-SNE: planted clusters stay apart, scikit-learn's own layout."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from workbench.core.errors import DataError
+
+FAST = {"perplexity": 12.0, "max_iter": 300, "n_null": 19}
+
+
+def test_known_answer_of_planted_clusters() -> None:
+    from sklearn.metrics import silhouette_score
+
+    cloud = wb.planted_clusters(n=90, n_clusters=3)
+    found = wb.tsne(cloud, **FAST)
+    assert silhouette_score(found.values, cloud.table["cluster"]) > 0.7
+    assert found.evidence[0].value > 0.85
+    assert found.evidence[0].p_value == 0.05
+    assert found.evidence[1].interval[0] > 0
+
+
+def test_peer_is_scikit_learn() -> None:
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    rows = np.random.default_rng(0).standard_normal((60, 5))
+    options = {
+        "perplexity": 9.0,
+        "early_exaggeration": 8.0,
+        "max_iter": 260,
+        "init": "random",
+        "random_state": 4,
+    }
+    with threadpool_limits(1, user_api="openmp"):
+        peer = TSNE(learning_rate=30.0, metric="cosine", **options).fit_transform(rows)
+        ours = wb.tsne.make_estimator(learning_rate=30.0, metric="cosine", **options).fit_transform(rows)
+    assert np.array_equal(ours, peer)
+    assert np.array_equal(
+        wb.tsne(rows, learning_rate=30.0, metric="cosine", n_null=0, **options).values, peer
+    )
+    assert wb.tsne.make_estimator().get_params()["learning_rate"] == "auto"
+
+
+def test_stopping_at_the_limit_is_said_and_resting_is_not() -> None:
+    rows = wb.planted_clusters(n=30, n_clusters=2, random_state=1).values
+    stopped = wb.tsne(rows, perplexity=5.0, max_iter=250, n_null=0)
+    assert stopped.outcome.status == "stopped"
+    assert "max_iter=250" in stopped.outcome.advice
+    rested = wb.tsne(rows, perplexity=5.0, max_iter=5000, n_null=0)
+    assert rested.outcome.status == "converged"
+
+
+def test_what_cant_be_laid_out_is_refused() -> None:
+    rows = np.random.default_rng(0).standard_normal((20, 2))
+    with pytest.raises(DataError, match=r"20 rows, and perplexity=30 takes at least 31"):
+        wb.tsne(rows)
+    with pytest.raises(DataError, match="at most 2 components"):
+        wb.tsne(rows, perplexity=5.0, n_components=3)
+    with pytest.raises(DataError, match="takes at least 4"):
+        wb.tsne(rows[:3], perplexity=1.0)
