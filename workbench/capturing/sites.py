@@ -261,7 +261,9 @@ class Reader:
     def __call__(self, site: str, tensor: torch.Tensor) -> np.ndarray:
         rows = self._read(self._kinds[site], tensor.detach())
         rows = rows[:, None] if rows.dim() == 1 else rows
-        out = rows.to(device="cpu", dtype=self._dtype, copy=True).contiguous()
+        out = rows.to(device="cpu", dtype=self._dtype).contiguous()
+        if out.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr():
+            out = out.clone()  # the network may overwrite its own
         if out.dtype.itemsize < rows.dtype.itemsize and not bool(
             out.isfinite().all() or not rows.isfinite().all()
         ):

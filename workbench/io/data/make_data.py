@@ -16,9 +16,20 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 # WordNet's lexicographer files of nouns that name eight clearly different kinds of thing.
-TOPICS = {5: "animal", 6: "artifact", 8: "body", 11: "event", 13: "food", 15: "location", 18: "person", 20: "plant"}
+TOPICS = {
+    5: "animal",
+    6: "artifact",
+    8: "body",
+    11: "event",
+    13: "food",
+    15: "location",
+    18: "person",
+    20: "plant",
+}
 A_TOPIC, WORDS, SEED = 300, range(12, 61), 0
-UNFIT = re.compile(r"offensive|disparag|derogat|vulgar|obscen|slang|ethnic slur|rape[ds]?\b|prostitut|quadroon")
+UNFIT = re.compile(
+    r"offensive|disparag|derogat|vulgar|obscen|slang|ethnic slur|rape[ds]?\b|prostitut|quadroon"
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,9 @@ def read(path: Path) -> dict[str, Synset]:
         n = int(count, 16)
         words = [w.replace("_", " ") for w in rest[: 2 * n : 2]]
         pointers = rest[2 * n + 1 :]
-        above = [target for kind, target in zip(pointers[::4], pointers[1::4], strict=False) if kind in ("@", "@i")]
+        above = [
+            target for kind, target in zip(pointers[::4], pointers[1::4], strict=False) if kind in ("@", "@i")
+        ]
         found[offset] = Synset(int(file), words, above, gloss.strip())
     return found
 
