@@ -68,18 +68,21 @@ class Evidence:
             return None
         return monte_carlo_p(self.value, self.null_values, self.alternative)
 
-    def sentence(self) -> str:
-        """The answer in one plain sentence: number, interval, n, null, p."""
-        text = f"{self.statistic} {_short(self.value)}"
+    def quote(self, q_value: float | None = None) -> str:
+        """The number with its interval, its null and its p-value (or ``q_value``, corrected): ``0.54 (...)``."""
+        said = []
         if self.interval is not None:
-            text += f" (95 % interval {_short(self.interval[0])} to {_short(self.interval[1])}, n = {self.n:,} {self.unit})"
-        else:
-            text += f" (n = {self.n:,} {self.unit})"
+            said.append(f"95 % interval {_short(self.interval[0])} to {_short(self.interval[1])}")
         p = self.p_value
         if p is not None:
             low, high = np.quantile(self.null_values, [0.025, 0.975])
-            text += f"; with {self.null} {_short(low)} to {_short(high)} in {len(self.null_values)} draws, p = {p:.2g}"
-        return text + "."
+            said.append(f"{_short(low)} to {_short(high)} with {self.null}")
+            said.append(f"p = {p:.2g}" if q_value is None else f"q = {q_value:.2g}")
+        return _short(self.value) + (f" ({'; '.join(said)})" if said else "")
+
+    def sentence(self) -> str:
+        """The answer in one plain sentence: what it is, `quote`, and n."""
+        return f"{self.statistic[:1].upper()}{self.statistic[1:]}: {self.quote()}, n = {self.n:,} {self.unit}."
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary for `from_json`; what results and manifests store."""
@@ -106,6 +109,4 @@ def monte_carlo_p(value: float, draws: Sequence[float], alternative: Alternative
 
 
 def _short(value: float) -> str:
-    if value == 0 or 0.01 <= abs(value) < 1000:
-        return f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}".rstrip("0").rstrip(".") or "0"
-    return f"{value:.3g}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"

@@ -37,7 +37,7 @@ _DRAW: dict[type[Result], Callable[..., Any]] = {}
 MAX_CATEGORIES = len(theme.CATEGORICAL)
 WEBGL_ABOVE = 5000  # marks; below it SVG is crisp, prints, and needs no graphics driver
 HOVER_CHARACTERS = 220
-SUBTITLE_SENTENCES = 3  # what stands under a figure's title; the rest is in the result
+SUBTITLE_SENTENCES = 2  # what stands under a figure's title; the rest is in the result
 
 
 def draw(result: Result, **options: Any) -> go.Figure:
@@ -55,11 +55,12 @@ def draw(result: Result, **options: Any) -> go.Figure:
             legal = ", ".join(known) or "none"
             raise ParameterError(f"A figure of kind {result.kind} has no option {name!r}. Options: {legal}.")
     figure = function(result, **options)
-    said = [line for s in result.sentences()[:SUBTITLE_SENTENCES] for line in textwrap.wrap(s, 120)]
+    said = [line for e in result.evidence[:SUBTITLE_SENTENCES] for line in textwrap.wrap(e.sentence(), 120)]
+    above = 17 * len(said) + (26 if figure.layout.legend.orientation == "h" else 0)
     figure.update_layout(
-        title={"text": safe(result.title), "subtitle": {"text": "<br>".join(map(html.escape, said)), "font": {"size": 12}}},
-        margin={"t": 64 + 17 * len(said)},
-        height=figure.layout.height + 17 * len(said),
+        title={"text": safe(result.title), "subtitle": {"text": "<br>".join(map(safe, said)), "font": {"size": 12}}},
+        margin={"t": 64 + above},
+        height=figure.layout.height + above,
         meta={"space": result.space, "kind": result.kind},
     )  # fmt: skip
     return figure
@@ -71,8 +72,8 @@ def safe(text: Any, *, width: int = 0) -> str:
     if width:
         if len(clean) > HOVER_CHARACTERS:
             clean = clean[: HOVER_CHARACTERS - 1] + "…"
-        return "<br>".join(html.escape(line) for line in textwrap.wrap(clean, width)) or " "
-    return html.escape(clean)
+        return "<br>".join(html.escape(line, quote=False) for line in textwrap.wrap(clean, width)) or " "
+    return html.escape(clean, quote=False)
 
 
 def _draws(kind: type[R]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -202,7 +203,7 @@ def _partition(result: Partition) -> go.Figure:
     figure.add_trace(
         go.Bar(
             x=[len(m) for m in members], y=[f"{g}" for g in groups], orientation="h", customdata=[m.tolist() for m in members],
-            text=names, textposition="auto", hovertext=[f"{n}: {len(m)} rows" for n, m in zip(names, members, strict=True)],
+            text=names, textposition="auto", textangle=0, hovertext=[f"{n}: {len(m)} rows" for n, m in zip(names, members, strict=True)],
             hoverinfo="text", marker={"color": [theme.CATEGORICAL[g % MAX_CATEGORIES] for g in groups]}, showlegend=False,
         ), row=1, col=1,
     )  # fmt: skip
@@ -223,42 +224,47 @@ def _partition(result: Partition) -> go.Figure:
 
 @_draws(Diagram)
 def _diagram(result: Diagram, *, max_bars: int = 60) -> go.Figure:
-    """Barcodes, longest bars of each dimension first, with the null's longest bar as a grey band."""
+    """Barcodes, longest bars of each dimension first; under each, in grey, how long the null's longest get."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    finite = result.pairs[np.isfinite(result.pairs[:, 1])]
-    end = 1.08 * float(finite[:, 1].max()) if len(finite) else 1.0
+    finite = result.pairs[np.isfinite(result.pairs[:, 1]), 1]
+    end = 1.08 * float(finite.max(initial=0)) or 1.0
     at = 0
     for dimension in np.unique(result.pairs[:, 2]).astype(int):
         rows = np.flatnonzero(result.pairs[:, 2] == dimension)
         order = rows[np.argsort(result.pairs[rows, 0] - result.pairs[rows, 1], kind="stable")][:max_bars]
-        colour = theme.CATEGORICAL[dimension % MAX_CATEGORIES]
-        x, y, ids, texts = [], [], [], []
-        for bar in order:
-            birth, death = float(result.pairs[bar, 0]), float(result.pairs[bar, 1])
-            cycle = result.cycle(int(bar)).tolist()
-            said = f"H{dimension}: born {birth:.4g}, dies {death:.4g}" + (
-                f", cycle of {len(cycle)} rows" if cycle else ""
-            )
-            x += [birth, min(death, end), None]
-            y += [at, at, None]
-            ids += [cycle, cycle, []]
-            texts += [said, said, ""]
-            at += 1
+        births, deaths = result.pairs[order, 0], np.minimum(result.pairs[order, 1], end)
+        heights = np.arange(at, at + len(order))
+        if dimension < len(result.noise) and np.isfinite(result.noise[dimension]):
+            noise = np.minimum(births + result.noise[dimension], end)
+            x, y = _segments(births, noise, heights)
+            figure.add_trace(go.Scatter(x=x, y=y, mode="lines", line={"width": 6, "color": "rgba(138,143,152,0.35)"},
+                                        name="null, 95 %", showlegend=not at, hoverinfo="skip"))  # fmt: skip
+        cycles = [result.cycle(int(bar)).tolist() for bar in order]
+        said = [
+            f"H{dimension}: {b:.4g} to {d:.4g}" + (f", cycle of {len(c)} rows" if c else "")
+            for (b, d), c in zip(result.pairs[order, :2], cycles, strict=True)
+        ]
         note = f" (longest {len(order)} of {len(rows)})" if len(rows) > len(order) else ""
-        figure.add_trace(go.Scatter(x=x, y=y, mode="lines", line={"width": 3, "color": colour}, name=f"H{dimension}{note}",
-                                    customdata=ids, hovertext=texts, hoverinfo="text"))  # fmt: skip
-        if dimension < len(result.noise) and np.isfinite(result.noise[dimension]) and len(order):
-            start = float(result.pairs[order[0], 0])
-            figure.add_shape(type="rect", x0=start, x1=start + float(result.noise[dimension]), y0=at - len(order) - 0.5,
-                             y1=at - 0.5, fillcolor=theme.NULL, opacity=0.25, line_width=0, layer="below")  # fmt: skip
-        at += 2
+        x, y = _segments(births, deaths, heights)
+        figure.add_trace(go.Scatter(
+            x=x, y=y, mode="lines", line={"width": 3, "color": theme.CATEGORICAL[dimension % MAX_CATEGORIES]},
+            name=f"H{dimension}{note}", customdata=[c for ids in cycles for c in (ids, ids, [])],
+            hovertext=[t for text in said for t in (text, text, "")], hoverinfo="text",
+        ))  # fmt: skip
+        at += len(order) + 2
     figure.update_layout(**theme.layout(
-        height=480, xaxis={"title": "distance", "range": [0, end]}, legend={"orientation": "h", "y": 1.08},
-        yaxis={"title": "bars (grey: as long as 95 % of the null's longest)", "showticklabels": False, "autorange": "reversed"},
+        height=480, xaxis={"title": "distance", "range": [0, end]}, legend=theme.LEGEND_ABOVE,
+        yaxis={"title": "bars", "showticklabels": False, "ticks": "", "autorange": "reversed"},
     ))  # fmt: skip
     return figure
+
+
+def _segments(start: np.ndarray, stop: np.ndarray, heights: np.ndarray) -> tuple[list[Any], list[Any]]:
+    """Horizontal lines as one trace: two ends and a gap each."""
+    x = [v for a, b in zip(start.tolist(), stop.tolist(), strict=True) for v in (a, b, None)]
+    return x, [v for h in heights.tolist() for v in (h, h, None)]
 
 
 def _band(
@@ -312,14 +318,21 @@ def _matrix(result: MatrixResult) -> go.Figure:
 
 @_draws(Curve)
 def _curve(result: Curve) -> go.Figure:
+    """Lines with their intervals in their own colour and the nulls' bands in grey."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
     x = [safe(n) for n in result.x_names] if result.x_names else result.x
+    nulls = [
+        j
+        for j in range(len(result.names))
+        if result.null_low.size and np.isfinite(result.null_low[:, j]).any()
+    ]
+    for j in nulls:
+        low, high = result.null_low[:, j], result.null_high[:, j]
+        _band(figure, x, low, high, theme.NULL, "null, 95 %", legend=j == nulls[0])
     for j, name in enumerate(result.names):
         colour = theme.CATEGORICAL[j % MAX_CATEGORIES]
-        if result.null_low.size and np.isfinite(result.null_low[:, j]).any():
-            _band(figure, x, result.null_low[:, j], result.null_high[:, j], theme.NULL, f"{name}: null, 95 %")
         if result.low.size:
             _band(
                 figure, x, result.low[:, j], result.high[:, j], colour, f"{name}: 95 % interval", legend=False
@@ -327,7 +340,7 @@ def _curve(result: Curve) -> go.Figure:
         figure.add_trace(go.Scatter(x=x, y=result.y[:, j], mode="lines+markers", name=safe(name), line={"color": colour},
                                     marker={"size": 7, "symbol": theme.SYMBOLS[j % len(theme.SYMBOLS)]}))  # fmt: skip
     figure.update_layout(**theme.layout(
-        xaxis={"title": safe(result.x_title)}, yaxis={"title": safe(result.y_title)}, legend={"orientation": "h", "y": -0.22},
+        xaxis={"title": safe(result.x_title)}, yaxis={"title": safe(result.y_title)}, legend=theme.LEGEND_ABOVE,
     ))  # fmt: skip
     return figure
 

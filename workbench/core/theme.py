@@ -12,6 +12,7 @@ DIVERGING = "RdBu"
 NULL = "#8a8f98"  # everything that stands for the null is this grey
 ACCENT = CATEGORICAL[0]
 OTHER = "#b5b9c0"
+LEGEND_ABOVE = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 

@@ -41,39 +41,32 @@ class Findings:
 
     def say(self, what: str, result: Result, statistic: str) -> None:
         """Add one sentence on one number: what it is, how much, its interval, its null."""
-        self.sentences.append(f"{what}: {self._quote(self.of(result, statistic))}.")
+        finding = self.of(result, statistic)
+        unshown = finding.q_value is not None and not finding.found
+        verdict = ", not distinguishable from the null" if unshown else ""
+        self.sentences.append(f"{what}: {_quote(finding)}{verdict}.")
 
     def compare(self, what: str, results: Mapping[str, Result], statistic: str) -> None:
         """Add a sentence on where along an axis a statistic is highest and lowest, or that there is nothing."""
         findings = {name: self.of(r, statistic) for name, r in results.items()}
-        tested = [f for f in findings.values() if f.q_value is not None]
-        found = [f for f in tested if f.found]
+        tested = {n: f for n, f in findings.items() if f.q_value is not None}
+        found = [f for f in tested.values() if f.found]
         if tested and not found:
-            nearest = min(tested, key=lambda f: f.q_value if f.q_value is not None else 1.0)
+            nearest = min(tested, key=lambda n: tested[n].q_value or 0.0)
             self.sentences.append(
-                f"{what}: nowhere distinguishable from chance (nearest: {self._quote(nearest)})."
+                f"{what}: nowhere distinguishable from chance (nearest at {nearest}: {_quote(tested[nearest])})."
             )
             return
         high = max(findings, key=lambda n: findings[n].evidence.value)
         low = min(findings, key=lambda n: findings[n].evidence.value)
-        text = f"{what} is highest at {high}: {self._quote(findings[high])}"
+        text = f"{what} is highest at {high}, {_quote(findings[high])}"
         if low != high:
-            apart = (
-                ""
-                if _apart(findings[high].evidence, findings[low].evidence)
-                else "; the intervals overlap, so the order may be chance"
-            )
-            text += f"; and lowest at {low}: {self._quote(findings[low])}{apart}"
-        if tested and len(found) < len(tested):
+            text += f", and lowest at {low}, {_quote(findings[low])}"
+            if not _apart(findings[high].evidence, findings[low].evidence):
+                text += "; the intervals overlap, so the order may be chance"
+        if len(found) < len(tested):
             text += f". It differs from the null at {len(found)} of {len(tested)}"
         self.sentences.append(text + ".")
-
-    def _quote(self, finding: Finding) -> str:
-        said = finding.evidence.sentence().rstrip(".")
-        if finding.q_value is None:
-            return said
-        verdict = "" if finding.found else ", not distinguishable from the null"
-        return f"{said}, q = {finding.q_value:.2g}{verdict}"
 
     def to_json(self) -> dict[str, Any]:
         """Sentences and all questions, for the page and the manifest."""
@@ -101,6 +94,10 @@ class Findings:
             "text/html": f"<ul>{items}</ul><p>{note}</p>",
             "text/plain": "\n".join([*(f"- {s}" for s in self.sentences), note]),
         }
+
+
+def _quote(finding: Finding) -> str:
+    return finding.evidence.quote(finding.q_value)
 
 
 def _apart(a: Evidence, b: Evidence) -> bool:

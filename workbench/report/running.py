@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import nbformat
 
 KERNEL = "python3"
+MAX_SOCKET_PATH = 90  # the system's limit is 104 or 108, and ZeroMQ adds to it
 
 
 def report(
@@ -165,8 +166,8 @@ def _execute(path: Path, values: dict[str, Any], output: Path) -> nbformat.Noteb
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    _register_engine()
     with tempfile.TemporaryDirectory(prefix="workbench-report-") as scratch:
+        _register_engine(Path(scratch))
         ran = Path(scratch) / f"{path.stem}.ipynb"
         try:
             papermill.execute_notebook(
@@ -183,7 +184,7 @@ def _execute(path: Path, values: dict[str, Any], output: Path) -> nbformat.Noteb
         return nbformat.read(ran, as_version=4)
 
 
-def _register_engine() -> None:
+def _register_engine(sockets: Path) -> None:
     """papermill's own engine, telling which cell runs and using this very interpreter's kernel."""
     from papermill.engines import NBClientEngine, papermill_engines
 
@@ -202,22 +203,22 @@ def _register_engine() -> None:
 
             nb_man.cell_start = cell_start
             return super().execute_managed_notebook(
-                nb_man, kernel_name, kernel_manager_class=_manager_class(), **options
+                nb_man, kernel_name, kernel_manager_class=_manager_class(sockets), **options
             )
 
     papermill_engines.register("workbench", Engine)
 
 
-def _manager_class() -> Any:
-    """A kernel manager whose ``python3`` is the interpreter that runs this report, installed kernelspec or not."""
+def _manager_class(sockets: Path) -> Any:
+    """A kernel manager whose ``python3`` is the interpreter that runs this report, installed kernelspec or not.
+
+    It talks to the kernel through files under ``sockets`` where the system has such sockets, so that no port
+    is open to others on the machine.
+    """
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
 
     class Manager(AsyncKernelManager):
-        transport = (
-            "tcp" if sys.platform == "win32" else "ipc"
-        )  # no port that others on the machine could reach
-
         @property
         def kernel_spec(self) -> KernelSpec:
             return KernelSpec(
@@ -225,6 +226,9 @@ def _manager_class() -> Any:
                 display_name="Python 3", language="python",
             )  # fmt: skip
 
+    if sys.platform != "win32" and len(str(sockets)) < MAX_SOCKET_PATH:
+        Manager.transport.default_value = "ipc"
+        Manager.ip.default_value = str(sockets / "kernel")
     return Manager
 
 
