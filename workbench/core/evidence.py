@@ -35,7 +35,8 @@ class Evidence:
     question : in words, answerable by yes or no when there is a null.
     statistic : name of the number; ``value`` is the number.
     interval : 95 % interval of ``value``, or None; ``interval_method`` says how it was made.
-    null : what was destroyed to make the null draws, in words; ``null_values`` are the draws.
+    null : what was destroyed to make the null draws, in words, details in brackets (which sentences leave out);
+        ``null_values`` are the draws.
     alternative : in which direction the value would contradict the null.
     n : how many rows (or whatever ``unit`` says) the answer rests on.
     """
@@ -76,7 +77,7 @@ class Evidence:
         p = self.p_value
         if p is not None:
             low, high = np.quantile(self.null_values, [0.025, 0.975])
-            said.append(f"{_short(low)} to {_short(high)} with {self.null}")
+            said.append(f"{_short(low)} to {_short(high)} with {self.null.split(' (')[0]}")
             said.append(f"p = {p:.2g}" if q_value is None else f"q = {q_value:.2g}")
         return _short(self.value) + (f" ({'; '.join(said)})" if said else "")
 
