@@ -39,7 +39,7 @@ _PLACES = {
 }
 
 if TYPE_CHECKING:
-    from workbench.capturing import capture as capture
+    from workbench.capturing.capture import capture as capture
     from workbench.core.errors import WorkbenchError as WorkbenchError
     from workbench.core.registry import method as method
     from workbench.core.registry import methods as methods
@@ -64,8 +64,8 @@ if TYPE_CHECKING:
         TimeSeries as TimeSeries,
     )
     from workbench.evidence import Findings as Findings
-    from workbench.evidence import along as along
     from workbench.evidence import correct as correct
+    from workbench.evidence.along import along as along
     from workbench.io import corpus as corpus
     from workbench.io import open as open
 

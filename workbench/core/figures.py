@@ -241,10 +241,10 @@ def _diagram(result: Diagram, *, max_bars: int = 60) -> go.Figure:
             x, y = _segments(births, noise, heights)
             figure.add_trace(go.Scatter(x=x, y=y, mode="lines", line={"width": 6, "color": "rgba(138,143,152,0.35)"},
                                         name="null, 95 %", showlegend=not at, hoverinfo="skip"))  # fmt: skip
-        cycles = [result.cycle(int(bar)).tolist() for bar in order]
+        cycles: list[list[int]] = [result.cycle(int(bar)).tolist() for bar in order]
         said = [
-            f"H{dimension}: {b:.4g} to {d:.4g}" + (f", cycle of {len(c)} rows" if c else "")
-            for (b, d), c in zip(result.pairs[order, :2], cycles, strict=True)
+            f"H{dimension}: {b:.4g} to {d:.4g}" + (f", cycle of {len(ids)} rows" if ids else "")
+            for (b, d), ids in zip(result.pairs[order, :2].tolist(), cycles, strict=True)
         ]
         note = f" (longest {len(order)} of {len(rows)})" if len(rows) > len(order) else ""
         x, y = _segments(births, deaths, heights)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import itertools
 import json
 import re
 from functools import cache
@@ -18,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.core.results import RESULT_MIME
 from workbench.evidence import FINDINGS_MIME
-import itertools
 
 if TYPE_CHECKING:
     import nbformat
