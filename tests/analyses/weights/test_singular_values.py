@@ -7,9 +7,10 @@ import pytest
 from helpers import assert_calibrated
 
 import workbench as wb
-from workbench.analyses.weights.singular_values import effective_rank, stable_rank
+from workbench.analyses.weights import singular_values as module
 from workbench.core.errors import DataError
 from workbench.core.views import Matrix
+from workbench.numerics.spectra import edge_of_noise, effective_rank, noise_level, spectrum, stable_rank
 
 
 def matrix(values: np.ndarray) -> Matrix:
@@ -20,14 +21,32 @@ def ask(values: np.ndarray, **parameters: int):
     return wb.singular_values.function(matrix(values), **{"n_null": 19, "n_boot": 10, **parameters})
 
 
-def test_known_answer_planted_directions_are_counted() -> None:
-    rng = np.random.default_rng(0)
-    u, v = (np.linalg.qr(rng.standard_normal((n, 3)))[0] for n in (200, 120))
-    spikes = np.array([3.0, 2.5, 2.0]) * (np.sqrt(200) + np.sqrt(120))
-    result = ask(rng.standard_normal((200, 120)) + u * spikes @ v.T)
-    assert result.caveat.startswith("3 of 120 singular values")
-    assert (result.values[:3] > result.null_high[:3]).all()
-    assert result.evidence[0].p_value == 0.05
+def planted(shape: tuple[int, int], strengths: list[float], seed: int = 0) -> np.ndarray:
+    """Noise and directions whose strength is given in units of the noise's upper edge."""
+    rng = np.random.default_rng(seed)
+    u, v = (np.linalg.qr(rng.standard_normal((n, len(strengths))))[0] for n in shape)
+    edge = np.sqrt(shape[0]) + np.sqrt(shape[1])
+    return rng.standard_normal(shape) + u * (np.array(strengths) * edge) @ v.T
+
+
+@pytest.mark.parametrize("strengths", [[3.0, 2.5, 2.0], [30.0, 1.4, 1.2], [1.2]])
+def test_known_answer_planted_directions_are_counted(strengths: list[float]) -> None:
+    """A weak direction is seen beside one that holds most of the matrix."""
+    result = ask(planted((200, 120), strengths))
+    ratio, count, _, _ = result.evidence
+    assert count.value == len(strengths)
+    assert result.caveat.startswith(f"{len(strengths)} of 120 singular values")
+    assert ratio.p_value == 0.05
+    assert ratio.value > strengths[0] * 0.9
+
+
+def test_known_answer_a_direction_below_the_transition_is_not_seen() -> None:
+    """Under (n m)^(1/4) a direction moves no singular value out of the noise (Baik, Ben Arous and Peche)."""
+    weak = 0.8 * (200 * 120) ** 0.25 / (np.sqrt(200) + np.sqrt(120))
+    seen = [
+        ask(planted((200, 120), [weak], seed), n_null=0, n_boot=0).evidence[1].value for seed in range(20)
+    ]
+    assert sum(seen) <= 4
 
 
 def test_known_answer_the_null_band_is_marchenko_and_pasturs() -> None:
@@ -49,7 +68,7 @@ def test_peer_is_numpys_decomposition() -> None:
     assert np.allclose(ask(w).values, np.linalg.svd(w.astype(float), compute_uv=False), rtol=1e-6)
 
 
-@pytest.mark.parametrize("statistic", [0, 1, 2])
+@pytest.mark.parametrize("statistic", [0, 2, 3])
 def test_calibrated_on_scattered_entries(statistic: int) -> None:
     def p(seed: int) -> float:
         w = np.random.default_rng(seed).standard_t(5, (15, 10))
@@ -63,3 +82,41 @@ def test_what_has_no_direction_is_refused() -> None:
         ask(np.zeros((4, 4)))
     with pytest.raises(DataError, match="two rows"):
         ask(np.ones((1, 4)))
+
+
+@pytest.mark.parametrize("shape", [(60, 60), (300, 40), (40, 300)])
+def test_known_answer_noise_stays_under_its_edge_95_times_in_100(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(5)
+    drawn = [spectrum(3.0 * rng.standard_normal(shape)) for _ in range(200)]
+    levels = np.array([noise_level(s, shape) for s in drawn])
+    assert levels.mean() == pytest.approx(3.0, rel=0.01)
+    above = sum(s[0] > edge_of_noise(3.0, shape) for s in drawn)
+    assert 2 <= above <= 22  # the middle 99.9 % of the binomial
+
+
+@pytest.mark.parametrize("shape", [(50, 20), (20, 50), (30, 30)])
+def test_the_gram_matrix_gives_the_same_singular_values(shape: tuple[int, int]) -> None:
+    w = np.random.default_rng(6).standard_normal(shape)
+    assert np.allclose(spectrum(w), np.linalg.svd(w, compute_uv=False), rtol=1e-8)
+
+
+def test_a_large_matrix_is_decomposed_at_random_and_controlled_by_a_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "WORK", 1e5)
+    monkeypatch.setattr(module, "BLOCK", (150, 80))
+    w = planted((300, 200), [6.0, 4.0, 3.0])
+    result = ask(w, n_components=5)
+    assert np.allclose(result.values[:3], np.linalg.svd(w, compute_uv=False)[:3], rtol=1e-2)
+    assert "150 x 80" in result.caveat
+    assert result.caveat.startswith("3 of 200")
+    assert result.evidence[0].n == 150
+    assert result.evidence[0].p_value == 0.05
+    assert not len(result.null_low)
+
+
+def test_a_matrix_without_noise_answers() -> None:
+    result = ask(np.outer(np.arange(1.0, 9), np.ones(5)))
+    assert [e.value for e in result.evidence[1:]] == pytest.approx([1, 1, 1], rel=1e-3)
+    constant = ask(np.ones((6, 4)))
+    assert constant.evidence[0].p_value == 1

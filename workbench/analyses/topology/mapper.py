@@ -236,7 +236,7 @@ def _control(
             n=len(x),
             interval=intervals[i],
             interval_method="subsamples of half the rows",
-            null="rows rotated at random (same mean and covariance)" if n_null else "",
+            null="rows rotated at random" if n_null else "",
             null_values=tuple(null[:, i]),
         )
         for i, (question, name) in enumerate(_QUESTIONS)

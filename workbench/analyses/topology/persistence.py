@@ -286,12 +286,12 @@ def _control(
     evidence = tuple(
         Evidence(
             question=f"{_QUESTIONS[k]} than in a Gaussian cloud of the same covariance?",
-            statistic=f"H{k}: longest bar / {'median bar' if k == 0 else 'typical bar, in log(death / birth)'}",
+            statistic=f"H{k}, longest bar / {'median' if k == 0 else 'typical'} bar",
             value=values[i],
             n=len(pool),
             interval=intervals[i],
             interval_method="subsamples of half the rows",
-            null="rows rotated at random (same mean and covariance)" if n_null else "",
+            null="rows rotated at random" if n_null else "",
             null_values=tuple(null_values[:, i]),
         )
         for i, k in enumerate(dimensions)

@@ -1,0 +1,73 @@
+"""Singular values, the level of noise in them, and in how many directions they spread."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+TRACY_WIDOM_95 = 0.9793  # 95 % point of the Tracy-Widom law for real matrices (Johnstone 2001, table 2)
+
+
+def spectrum(w: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " k"]:
+    """Singular values, descending, (min(n, m),) float64.
+
+    A matrix more than twice as long as wide goes through the eigenvalues of its smaller Gram matrix, where
+    values below 1e-8 of the largest are lost in rounding.
+    """
+    n, m = w.shape
+    if max(n, m) < 2 * min(n, m):
+        return np.linalg.svd(w, compute_uv=False)
+    gram = w.T @ w if n > m else w @ w.T
+    return np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[::-1], 0))
+
+
+def noise_level(s: Float[np.ndarray, " k"], shape: tuple[int, ...]) -> float:
+    """Standard deviation of the entries behind the bulk of the singular values, from their median.
+
+    References
+    ----------
+    Gavish and Donoho 2014, The optimal hard threshold for singular values is 4/√3, IEEE Trans. Inf. Theory
+    60, section III-E.
+    """
+    return float(np.median(s) / np.sqrt(max(shape) * _median_of_bulk(min(shape) / max(shape))))
+
+
+def edge_of_noise(level: float, shape: tuple[int, ...]) -> float:
+    """The singular value that noise of standard deviation ``level`` stays under 95 times in 100.
+
+    References
+    ----------
+    Johnstone 2001, On the distribution of the largest eigenvalue in principal components analysis, Ann.
+    Statist. 29.
+    """
+    a, b = np.sqrt(max(shape) - 1), np.sqrt(min(shape))
+    return float(level * np.sqrt((a + b) ** 2 + TRACY_WIDOM_95 * (a + b) * (1 / a + 1 / b) ** (1 / 3)))
+
+
+@lru_cache(maxsize=64)
+def _median_of_bulk(ratio: float) -> float:
+    """Median of the Marchenko-Pastur law for an aspect ratio in (0, 1]."""
+    low, high = (1 - np.sqrt(ratio)) ** 2, (1 + np.sqrt(ratio)) ** 2
+    angle = np.linspace(0, np.pi, 4001)  # x = middle - half cos(angle) takes the roots at both ends away
+    x = (low + high) / 2 - (high - low) / 2 * np.cos(angle)
+    density = np.sin(angle) ** 2 / np.maximum(x, np.finfo(float).tiny)
+    if ratio == 1:
+        density[0] = 2 * density[1] - density[2]
+    mass = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    return float(np.interp(mass[-1] / 2, mass, x))
+
+
+def stable_rank(s: Float[np.ndarray, " k"]) -> float:
+    """Squared Frobenius norm over squared largest singular value, from 1 to the rank."""
+    return float((s**2).sum() / s[0] ** 2) if s[0] > 0 else 0.0
+
+
+def effective_rank(s: Float[np.ndarray, " k"]) -> float:
+    """Exponential of the entropy of the singular values' shares, from 1 to the rank."""
+    p = s[s > 0] / s.sum() if s.sum() > 0 else np.ones(1)
+    return float(np.exp(-(p * np.log(p)).sum()))
