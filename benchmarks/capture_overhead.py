@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import workbench as wb
 from workbench.capturing import capture
 from workbench.core.subjects import Corpus
+from workbench.io import corpus as open_corpus
+from workbench.io.bundled import open_bundled
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     asked = parser.parse_args()
 
-    network = wb.open("minilm").network()
+    network = open_bundled("minilm").network()
     corpus = long_texts(asked.texts, asked.tokens)
     table = corpus.table
     starts = range(0, asked.texts, asked.batch_size)
@@ -64,11 +65,12 @@ def main() -> None:
         finally:
             shutil.rmtree(folder)
 
-    plain(), captured()  # warm up
+    plain()  # warm up
+    _, nbytes = captured()
     taken: list[tuple[np.ndarray, np.ndarray]] = []
     for i in range(asked.repeats):
         without = plain() if i % 2 == 0 else None
-        hooked, nbytes = captured()
+        hooked, _ = captured()
         taken.append((plain() if without is None else without, hooked))
         speeds = [asked.texts / wall for wall, _ in taken[-1]]
         print(f"  {speeds[0]:7.1f} texts/s plain, {speeds[1]:7.1f} captured", flush=True)
@@ -96,7 +98,7 @@ def long_texts(n: int, tokens: int) -> Corpus:
     """Texts of the default corpus, joined until each fills the length, so that no padding flatters a side."""
     import pandas as pd
 
-    texts = wb.corpus().table["text"].to_numpy()
+    texts = open_corpus().table["text"].to_numpy()
     rng = np.random.default_rng(0)
     return Corpus(
         pd.DataFrame({"text": [" ".join(rng.choice(texts, tokens // 8)) for _ in range(n)]}), name="long"

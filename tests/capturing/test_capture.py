@@ -100,6 +100,18 @@ def test_the_row_table_says_text_token_position_and_labels(decoder) -> None:
     assert set(acts.view(Aligned).arrays) == {f"model.layers.{i}" for i in range(4)}
 
 
+def test_labels_of_any_kind_can_be_stored(encoder) -> None:
+    x = np.ones((3, 2), np.int64)
+    odd = pd.DataFrame({"mixed": [1, "a", None], "lists": [[1], [], [2, 3]], 7: [0.5, 1.5, 2.5]})
+    table = capture(encoder, PointCloud(x, table=odd), rows="sample").table
+    assert table["mixed"].tolist() == ["1", "a", "None"]
+    assert table["lists"].tolist() == ["[1]", "[]", "[2, 3]"]
+    assert table["7"].tolist() == [0.5, 1.5, 2.5]
+    twice = pd.DataFrame(np.ones((3, 2)), columns=["a", "a"])
+    with pytest.raises(DataError, match="Two labels are called 'a'"):
+        capture(encoder, PointCloud(x, table=twice))
+
+
 def test_rows_that_are_texts_average_over_their_tokens(decoder, texts) -> None:
     tokens = capture(decoder, texts, at="model.layers.3")
     means = capture(decoder, texts, at="model.layers.3", rows="sample")

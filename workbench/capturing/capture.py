@@ -179,6 +179,7 @@ def _stored(final: Path | None, key: str, title: str) -> Activations | None:
             f"folder, or remove it."
         )
     if final is None and os.environ.get("WORKBENCH_NO_CACHE", "") not in ("", "0"):
+        shutil.rmtree(path)
         return None
     os.utime(path)  # prune removes what was used longest ago
     opened.name = title

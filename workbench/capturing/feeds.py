@@ -135,8 +135,24 @@ def _kept(batch: Batch) -> np.ndarray:
 
 
 def free_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """A copy whose columns don't hide those that a capture adds."""
-    return table.rename(columns={c: f"label_{c}" for c in table.columns if c in _OURS}).copy()
+    """A copy whose columns don't hide those that a capture adds, and can be stored.
+
+    Raises
+    ------
+    DataError
+        Two columns have the same name.
+    """
+    made = table.rename(columns={c: f"label_{c}" if c in _OURS else str(c) for c in table.columns}).copy()
+    if not made.columns.is_unique:
+        raise DataError(
+            f"Two labels are called {made.columns[made.columns.duplicated()][0]!r}. Rename one of them."
+        )
+    for column in made.columns:
+        if (
+            made[column].dtype == object
+        ):  # may hold anything, which is found out now rather than when all is done
+            made[column] = made[column].map(str)
+    return made
 
 
 def _excerpt(text: str) -> str:

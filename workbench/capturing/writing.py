@@ -41,7 +41,7 @@ class Unfinished:
     Attributes
     ----------
     done : batches that an earlier run has stored.
-    whole : another process finished the store while this one waited for it; there is nothing to do.
+    whole : another process has finished the store meanwhile; there is nothing to do.
 
     Raises
     ------
@@ -68,11 +68,10 @@ class Unfinished:
             if self._take_lock():
                 self._open()
                 self._writer.start()
-        except OSError as e:
+        except BaseException as e:
             self._release()
-            raise self._storage_error(e) from e
-        except BaseException:
-            self._release()
+            if isinstance(e, OSError) and not isinstance(e, StorageError):
+                raise self._storage_error(e) from e
             raise
         return self
 
@@ -109,8 +108,6 @@ class Unfinished:
             self._replace(MANIFEST, {**self.layout.to_json(), **about})
             for name in (TABLE, ""):
                 _flush(self.folder / name)
-            if self.final.exists():  # asked for anew although it was there
-                shutil.rmtree(self.final)
             os.rename(self.folder, self.final)
             _flush(self.final.parent)
             for name in (_PLAN, _JOURNAL, _LOCK):
@@ -122,28 +119,27 @@ class Unfinished:
 
     def _take_lock(self) -> bool:
         """Wait until no other process writes this store; False if one has finished it meanwhile."""
-        waited = False
         while True:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o666)
+            try:
+                lock = os.open(self.folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o666)
+            except FileNotFoundError:  # another process has just given the folder its name
+                continue
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(lock)
-                waited = True
                 tell(f"waiting for another process that captures {self.final.name}")
                 time.sleep(0.2)
                 continue
-            if not _is(lock, self.folder / _LOCK):  # finished, or removed, between open and lock
+            if not _is(lock, self.folder / _LOCK):  # the same, between opening and locking
                 os.close(lock)
-                waited = True
                 continue
             self._lock = lock
-            if waited and _holds(self.final, self.layout.key):
+            self.whole = _holds(self.final, self.layout.key)
+            if self.whole:
                 shutil.rmtree(self.folder)
-                self.whole = True
-                return False
-            return True
+            return not self.whole
 
     def _open(self) -> None:
         plan = {**self.layout.to_json(), "batches": self.batches}
@@ -261,9 +257,7 @@ class Unfinished:
         if self._error is not None:
             raise self._error
 
-    def _storage_error(self, error: OSError) -> OSError:
-        if isinstance(error, StorageError):
-            return error
+    def _storage_error(self, error: OSError) -> StorageError:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return StorageError(
                 f"The disk is full (or a size limit is reached): the capture stopped unfinished. What it stored lies in "
