@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
 TOKENS = 4
+SURE = 1.64  # standard errors above no difference
 LONGEST = 24  # characters of a token that are shown
 
 
@@ -27,6 +28,8 @@ def typical_tokens(tokens: Iterable[object], labels: Int[np.ndarray, " n"]) -> t
     the content of political conflict, Political Analysis 16.
     """
     words, codes = np.unique([str(t).strip() for t in tokens], return_inverse=True)
+    if len(words) == 1:
+        return ("mixed",) * (int(labels.max()) + 1)
     counts = np.zeros((int(labels.max()) + 1, len(words)))
     np.add.at(counts, (labels, codes), 1)
     total = counts.sum(axis=0)
@@ -36,7 +39,7 @@ def typical_tokens(tokens: Iterable[object], labels: Int[np.ndarray, " n"]) -> t
         outside = total - inside
         odds = [np.log((c + prior) / (c.sum() + prior.sum() - c - prior)) for c in (inside, outside)]
         surely = (odds[0] - odds[1]) / np.sqrt(1 / (inside + prior) + 1 / (outside + prior))
-        best = [i for i in np.argsort(-surely, kind="stable")[:TOKENS] if surely[i] > 0 and inside[i] > 0]
+        best = [i for i in np.argsort(-surely, kind="stable")[:TOKENS] if surely[i] > SURE]
         names.append(", ".join(_short(str(words[i])) for i in best) or "mixed")
     return tuple(names)
 

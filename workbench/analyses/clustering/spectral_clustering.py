@@ -55,12 +55,12 @@ def spectral_clustering(
 ) -> Partition:  # fmt: skip
     """Group rows by k-means on the leading modes of a random walk on their neighbour graph.
 
-    It always finds groups. The control says whether they are there, whatever their number: the mean of the
-    graph's smallest eigenvalues, which no normalized cut per cluster into so many groups can be below (Ky Fan),
-    against that of shuffled columns. How seldom the walk leaves the groups that were found (normalized cut
-    per cluster, 0 for never) and how much nearer a row is to its own than to the next (silhouette) depend on
-    how many there are, so they are tested only where ``n_clusters`` is given. Where the row table has a column
-    ``token``, a cluster is named by the tokens it has most more of than the rest.
+    It always finds groups. The control says whether there are any, whatever their number: the least normalized
+    cut per cluster that any split in two could have (half the graph's second eigenvalue: Ky Fan), against
+    that of shuffled columns. How seldom the walk leaves the groups that were found (normalized cut per cluster,
+    0 for never) and how much nearer a row is to its own than to the next (silhouette) depend on how many there
+    are, so they are tested only where ``n_clusters`` is given, and the least cut is then that into so many.
+    Where the row table has a column ``token``, a cluster is named by the tokens it has most more of than the rest.
 
     Returns
     -------
@@ -87,32 +87,41 @@ def spectral_clustering(
             )
     if not np.ptp(x, axis=0).any():
         raise DataError(f"All {n:,} rows of {points.name} are equal: there is nothing to tell apart.")
+    distinct = len(np.unique(x, axis=0))
+    if distinct < (n_clusters or 2):
+        raise DataError(
+            f"{points.name} has {distinct:,} different rows: n_clusters={n_clusters} can't tell more apart. Lower n_clusters."
+        )
     found = _cluster(x, n_clusters, max_clusters, n_neighbors, random_state)
     cut = cut_per_cluster(found.graph, found.labels)
     sample, silhouettes = _silhouettes(x, found.labels, random_state)
 
-    k = int(found.labels.max()) + 1
-    relaxed = relaxed_cut(found.spectrum, n_clusters or max_clusters)
+    parts = n_clusters or 2
+    relaxed = relaxed_cut(found.spectrum, parts)
 
     def again(rows: np.ndarray) -> np.ndarray:
+        if n_clusters is None:  # cuts and silhouettes of different numbers of clusters don't compare
+            return np.array([relaxed_cut(_walk(rows, parts, n_neighbors, random_state)[1], parts)])
         other = _cluster(rows, n_clusters, max_clusters, n_neighbors, random_state)
         near = _silhouettes(rows, other.labels, random_state)[1]
-        relaxed = relaxed_cut(other.spectrum, n_clusters or max_clusters)
-        return np.array([relaxed, cut_per_cluster(other.graph, other.labels), near.mean()])
+        return np.array(
+            [relaxed_cut(other.spectrum, parts), cut_per_cluster(other.graph, other.labels), near.mean()]
+        )
 
+    values = np.array([relaxed] if n_clusters is None else [relaxed, cut, silhouettes.mean()])
     null = control(
-        x, again, np.array([relaxed, cut, silhouettes.mean()]), shuffle_columns, n_null=n_null, random_state=random_state,
-        rows=max(CONTROL_ROWS, 2 * n_neighbors, 2 * (n_clusters or max_clusters)), what="spectral_clustering: null",
+        x, again, values, shuffle_columns, n_null=n_null, random_state=random_state,
+        rows=max(CONTROL_ROWS, 2 * n_neighbors, 2 * parts), what="spectral_clustering: null",
     )  # fmt: skip
+    drawn = [tuple(draws) for draws in null.draws.T] + [(), ()]
     shuffled, subsamples = f"columns shuffled{null.words}", "subsamples of half of the rows, labels kept"
-    # cuts and silhouettes of different numbers of clusters don't compare: tested where the number was given
-    drawn = [null.draws[:, 0], *(null.draws[:, 1:].T if n_clusters else ((), ()))]
     fixed = shuffled if n_clusters else ""
+    k = int(found.labels.max()) + 1
     evidence = (
         Evidence(
             question="Does the graph fall apart more easily than that of columns that share nothing?",
-            statistic=f"least possible cut into {n_clusters or max_clusters} clusters", value=relaxed, n=n,
-            null=shuffled, null_values=tuple(drawn[0]), alternative="less",
+            statistic=f"least possible cut into {parts} clusters", value=relaxed, n=n, null=shuffled,
+            null_values=drawn[0], alternative="less",
         ),
         Evidence(
             question=f"Does a walk leave the {k} clusters less often than those of columns that share nothing?",
@@ -121,7 +130,7 @@ def spectral_clustering(
                 lambda i: np.array([cut_per_cluster(found.graph[i][:, i], found.labels[i])]), np.array([cut]), n, n_boot,
                 random_state, least=0,
             )[0],
-            interval_method=subsamples, null=fixed, null_values=tuple(drawn[1]), alternative="less",
+            interval_method=subsamples, null=fixed, null_values=drawn[1], alternative="less",
         ),
         Evidence(
             question=f"Are the {k} clusters better apart than those of columns that share nothing?",
@@ -129,7 +138,7 @@ def spectral_clustering(
             interval=subsample_interval(
                 lambda i: float(silhouettes[i].mean()), silhouettes.mean(), len(sample), n_boot, random_state
             ),
-            interval_method=subsamples, null=fixed, null_values=tuple(drawn[2]),
+            interval_method=subsamples, null=fixed, null_values=drawn[2],
         ),
     )  # fmt: skip
     return Partition(
@@ -156,10 +165,8 @@ def _cluster(
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    graph = neighbour_graph(k_nearest(x, n_neighbors - 1)[0])
-    spectrum, modes, pieces = slowest_modes(
-        graph, min(max(max_clusters, n_clusters or 0) + 1, len(x)), random_state
-    )
+    size = max(max_clusters, n_clusters or 0) + 1
+    graph, spectrum, modes, pieces = _walk(x, size, n_neighbors, random_state)
     k = n_clusters or eigengap(spectrum[: max_clusters + 1])
     with warnings.catch_warnings():
         # fewer distinct rows than clusters: said in the outcome
@@ -168,9 +175,16 @@ def _cluster(
     return _Found(largest_first(labels), spectrum, graph, pieces, k)
 
 
+def _walk(
+    x: np.ndarray, size: int, n_neighbors: int, random_state: int
+) -> tuple[csr_array, np.ndarray, np.ndarray, int]:
+    graph = neighbour_graph(k_nearest(x, n_neighbors - 1)[0])
+    return graph, *slowest_modes(graph, min(size, len(x)), random_state)
+
+
 def relaxed_cut(spectrum: Float[np.ndarray, " m"], k: int) -> float:
     """Mean of the ``k`` smallest eigenvalues: a lower bound on the normalized cut per cluster into ``k``."""
-    return float(spectrum[:k].mean())
+    return round(float(spectrum[:k].mean()), 9)  # so that graphs that are in pieces anyway tie
 
 
 def eigengap(spectrum: Float[np.ndarray, " m"]) -> int:

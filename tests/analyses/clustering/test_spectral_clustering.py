@@ -1,0 +1,157 @@
+"""Spectral clustering: planted clusters, scikit-learn's labels, tests that keep their level, names by tokens."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import assert_calibrated
+from scipy.sparse import csr_array
+from sklearn.metrics import adjusted_rand_score
+
+import workbench as wb
+from workbench.analyses.clustering import spectral_clustering as module
+from workbench.analyses.clustering._naming import typical_tokens
+from workbench.analyses.clustering.spectral_clustering import (
+    cut_per_cluster,
+    eigengap,
+    largest_first,
+    relaxed_cut,
+)
+from workbench.core.errors import DataError
+from workbench.core.views import Points
+
+FEW = {"n_null": 19, "n_boot": 30}
+
+
+def two_rings(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """A ring inside another, which no straight cut parts."""
+    angle = 2 * np.pi * np.arange(n) / n
+    ring = np.column_stack([np.cos(angle), np.sin(angle)])
+    return np.vstack([ring, 4 * ring]), np.repeat([0, 1], n)
+
+
+@pytest.mark.parametrize("k", [3, 5])
+def test_known_answer_of_planted_clusters(k: int) -> None:
+    cloud = wb.planted_clusters(n=40 * k, n_clusters=k, separation=8, random_state=1)
+    found = wb.spectral_clustering(cloud, **FEW)
+    assert found.n_groups == k  # by the eigengap
+    assert adjusted_rand_score(found.labels, cloud.table["cluster"]) > 0.95
+    apart, cut, silhouette = found.evidence
+    assert apart.p_value == 0.05
+    assert apart.value <= cut.value
+    assert silhouette.value > 0.3
+    assert cut.interval[0] <= cut.value <= cut.interval[1]
+    told = wb.spectral_clustering(cloud, n_clusters=k, **FEW)
+    assert np.array_equal(told.labels, found.labels)
+    assert [e.p_value for e in told.evidence] == [0.05, 0.05, 0.05]
+
+
+def test_known_answer_of_two_rings() -> None:
+    rows, ring = two_rings(100)
+    found = wb.spectral_clustering(rows, n_clusters=2, n_null=0)
+    assert adjusted_rand_score(found.labels, ring) == 1
+    assert found.evidence[1].value == 0
+    assert "fell into 2 pieces" in found.outcome.advice
+
+
+@pytest.mark.parametrize("separation", [4, 5])
+def test_peer_is_scikit_learn(separation: float) -> None:
+    from sklearn.cluster import SpectralClustering
+
+    cloud = wb.planted_clusters(n=240, n_clusters=4, dimensions=6, separation=separation, random_state=3)
+    peer = SpectralClustering(4, affinity="nearest_neighbors", n_neighbors=12, random_state=0).fit_predict(
+        cloud.values
+    )
+    found = wb.spectral_clustering(cloud, n_clusters=4, n_neighbors=12, n_null=0, n_boot=0)
+    assert adjusted_rand_score(found.labels, peer) > 0.95
+    ours = wb.spectral_clustering.make_estimator(n_clusters=4, n_neighbors=12).fit(cloud.values)
+    assert adjusted_rand_score(ours.labels_, peer) == 1
+
+
+@pytest.mark.parametrize("n_clusters", [None, 3])
+def test_calibrated_where_columns_share_nothing(
+    n_clusters: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RESTARTS", 1)
+    p = {}
+
+    def asked(seed: int) -> list[float]:
+        if seed not in p:
+            rows = np.random.default_rng(seed).standard_normal((40, 4))
+            found = wb.spectral_clustering.function(
+                wb.PointCloud(rows).view(Points), n_clusters=n_clusters, max_clusters=6, n_null=19, n_boot=0
+            )
+            p[seed] = [e.p_value for e in found.evidence if e.p_value is not None]
+        return p[seed]
+
+    tests = len(asked(0))
+    assert tests == (1 if n_clusters is None else 3)
+    for i in range(tests):
+        assert_calibrated(lambda seed, i=i: asked(seed)[i], runs=60)
+
+
+def test_one_lump_is_said_to_be_one() -> None:
+    lump = wb.planted_clusters(n=200, separation=0)
+    found = wb.spectral_clustering(lump, n_null=19, n_boot=0)
+    assert found.evidence[0].p_value > 0.05
+    assert "rows in one piece" in found.outcome.advice
+
+
+def test_clusters_are_numbered_from_the_largest() -> None:
+    assert largest_first(np.array([5, 2, 2, 9, 9, 7])).tolist() == [2, 0, 0, 1, 1, 3]
+    sizes = np.bincount(wb.spectral_clustering(wb.planted_clusters(n=100), n_null=0).labels)
+    assert (np.diff(sizes) <= 0).all()
+
+
+def test_cut_spectrum_and_gap_are_what_they_are_called() -> None:
+    path = csr_array(np.diag([1.0, 1, 1], 1) + np.diag([1.0, 1, 1], -1))
+    assert cut_per_cluster(path, np.array([0, 0, 1, 1])) == pytest.approx(1 / 3)  # 1 of 3 on either side
+    assert eigengap(np.array([0, 0.01, 0.02, 0.5, 0.55])) == 3
+    assert eigengap(np.array([0, 0.9, 0.95, 0.97])) == 2  # one cluster is no clustering
+    rows = wb.planted_clusters(n=120, n_clusters=4, separation=6).values
+    found = wb.spectral_clustering(rows, n_clusters=4, n_null=0, n_boot=0)
+    assert relaxed_cut(found.spectrum, 4) <= found.evidence[1].value  # Ky Fan
+    assert found.spectrum[0] == pytest.approx(0, abs=1e-9)
+    assert (np.diff(found.spectrum) >= 0).all()
+
+
+def test_clusters_are_named_by_what_they_have_more_of() -> None:
+    rng = np.random.default_rng(4)
+    cloud = wb.planted_clusters(n=300, n_clusters=3, separation=15)
+    own = np.array([["river", "lake", "sea"], ["tax", "bank", "loan"], ["oak", "elm", "fir"]])
+    group = cloud.table["cluster"].to_numpy()
+    tokens = np.where(rng.random(300) < 0.5, "the", own[group, rng.integers(0, 3, 300)])
+    named = wb.PointCloud(cloud.values, table=pd.DataFrame({"token": tokens}))
+    found = wb.spectral_clustering(named, n_clusters=3, n_null=0, n_boot=0)
+    for g in range(3):
+        words = set(found.name_of(g).split(", "))
+        assert words == set(own[group[found.labels == g][0]])
+    assert wb.spectral_clustering(cloud, n_null=0).names == ()
+
+
+def test_names_are_short_and_there_is_one_for_every_cluster() -> None:
+    names = typical_tokens(["same"] * 6, np.array([0, 0, 0, 1, 1, 1]))
+    assert names == ("mixed", "mixed")
+    long, other = typical_tokens(["x" * 500] * 20 + [None] * 20, np.repeat([0, 1], 20))
+    assert len(long) == 24
+    assert other == "None"
+
+
+def test_more_pieces_than_clusters_are_said() -> None:
+    cloud = wb.planted_clusters(n=120, n_clusters=6, separation=40)
+    many = wb.spectral_clustering(cloud, n_neighbors=4, max_clusters=3, n_null=0, n_boot=0)
+    assert many.outcome.status == "stopped"
+    assert "max_clusters=3" in many.outcome.advice
+
+
+def test_what_cant_be_clustered_is_refused() -> None:
+    rows = np.random.default_rng(5).standard_normal((10, 3))
+    with pytest.raises(DataError, match="10 rows, and n_neighbors=10 takes more than 10"):
+        wb.spectral_clustering(rows)
+    with pytest.raises(DataError, match="n_clusters=12"):
+        wb.spectral_clustering(rows, n_clusters=12, n_neighbors=3)
+    with pytest.raises(DataError, match="are equal"):
+        wb.spectral_clustering(np.ones((30, 2)))
+    with pytest.raises(DataError, match="3 different rows"):
+        wb.spectral_clustering(np.repeat(np.eye(3), 20, axis=0), n_clusters=8)
