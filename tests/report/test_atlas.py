@@ -1,0 +1,87 @@
+"""The tour of a network's layers, run as a user runs it, small."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from workbench.report import report
+
+SMALL = {"max_texts": 60, "max_rows": 240}
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("atlas")
+
+
+@pytest.fixture(scope="module")
+def atlas(folder: Path) -> Path:
+    return run(folder, "first", **SMALL)
+
+
+def run(folder: Path, name: str, **parameters: Any) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKBENCH_CACHE", str(folder / "cache"))
+        return report("atlas", parameters, folder / name / "atlas.html")
+
+
+def facts(page: Path) -> dict[str, Any]:
+    return json.loads((page.parent / "manifest.json").read_text())["reports"][page.name]
+
+
+def started(page: Path) -> dict[str, str]:
+    """When each result that the report shows was computed."""
+    return {r["run"]["key"]: r["run"]["started"] for r in facts(page)["results"]}
+
+
+def test_answers_with_a_figure_a_control_and_findings(atlas: Path) -> None:
+    found = facts(atlas)["findings"]
+    assert len(found["sentences"]) >= 8
+    assert all("interval" in s for s in found["sentences"])
+    methods = {r["run"]["method"] for r in facts(atlas)["results"]}
+    assert {"umap", "spectral_clustering", "persistence", "cka"} <= methods
+    tested = [q for q in found["questions"] if q["p"] is not None]
+    assert all(q["q"] >= q["p"] for q in tested)
+    assert {"linear_probe", "intrinsic_dimension"} <= {q["title"].split(" of ")[0] for q in tested}
+
+
+def test_says_nothing_on_stderr_and_leaves_no_widget(atlas: Path) -> None:
+    executed = nbformat.read(atlas.with_suffix(".ipynb"), as_version=4)
+    outputs = [o for c in executed.cells for o in c.get("outputs", [])]
+    assert [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"] == []
+    assert not any("widget-view" in mime for o in outputs for mime in o.get("data", {}))
+
+
+def test_a_second_run_computes_nothing_and_says_the_same(folder: Path, atlas: Path) -> None:
+    again = run(folder, "again", **SMALL)
+    assert started(again) == started(atlas)
+    assert facts(again)["findings"] == facts(atlas)["findings"]
+
+
+def test_a_changed_parameter_recomputes_what_depends_on_it(folder: Path, atlas: Path) -> None:
+    changed = run(folder, "changed", **SMALL, n_neighbors=12)
+    kept = {r["run"]["method"] for r in facts(changed)["results"] if r["run"]["key"] in started(atlas)}
+    new = {r["run"]["method"] for r in facts(changed)["results"] if r["run"]["key"] not in started(atlas)}
+    assert kept == {"persistence", "cka"}
+    assert new == {"umap", "spectral_clustering"}
+
+
+def test_a_language_model_and_a_users_own_texts(folder: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
+    rows = [
+        {"line": f"The {a} {b} in the {c}.", "place": c}
+        for a in ("old", "small", "red", "quiet") for b in ("cat sat", "dog ran", "queen spoke", "clock stopped")
+        for c in ("garden", "kitchen", "hall", "road")
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(tmp_path / "lines.csv", index=False)
+    page = run(
+        folder, "own", network="glassllm-en", corpus=str(tmp_path / "lines.csv"), column="line", max_texts=64, max_rows=200
+    )  # fmt: skip
+    assert any("place" in s for s in facts(page)["findings"]["sentences"])
