@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 Metric = Literal["euclidean", "manhattan", "chebyshev", "cosine", "precomputed"]
 _NORMS = {"euclidean": 2.0, "cosine": 2.0, "manhattan": 1.0, "chebyshev": float("inf")}
 LOOK_AHEAD = 256  # a column's cofacets are listed at first for this part of all ranks
-ARENA_PER_COLUMN = 64  # entries of chains that a column may take on average, before memory is asked for again
+ARENA = (
+    1 << 27
+)  # entries of chains that may be stored before more are asked for; untouched memory costs nothing
 
 
 def rips(
@@ -238,7 +240,7 @@ def _reduce(
     key = key.sort(descending=True).values.cpu().numpy()
     births, simplices = key >> (k * f.bits), full - (key & full)
     slots = 1 << max(4, (2 * len(key)).bit_length())
-    room = ARENA_PER_COLUMN * len(key) + (1 << 20)
+    room = max(ARENA, 64 * len(key))
     while True:
         keys, owners = np.full(slots, -1, np.int64), np.full(slots, -1, np.int64)
         chains, arena, shared = np.zeros(len(key), np.int64), np.empty(room, np.int64), np.zeros(3, np.int64)
