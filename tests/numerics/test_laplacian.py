@@ -42,3 +42,13 @@ def test_every_piece_has_its_zero() -> None:
 def test_a_graph_of_neighbours_is_symmetric_and_weighs_mutual_ones_double() -> None:
     graph = neighbour_graph(np.array([[1], [0], [1]])).toarray()
     assert np.array_equal(graph, [[0, 1, 0], [1, 0, 0.5], [0, 0.5, 0]])
+
+
+def test_a_clique_of_equal_rows_has_modes() -> None:
+    """LAPACK's search for some eigenvalues of a matrix of equal entries ended in an internal error."""
+    for size in (14, 16, 40):
+        graph = csr_array(np.ones((size, size)) - np.eye(size))
+        values, modes, pieces = slowest_modes(graph, min(12, size))
+        assert pieces == 1
+        assert np.allclose(values[1:], size / (size - 1))
+        assert np.isfinite(modes).all()

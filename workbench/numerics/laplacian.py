@@ -61,7 +61,6 @@ def slowest_modes(
 
 
 def _modes(graph: csr_array, degree: np.ndarray, k: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
-    from scipy.linalg import eigh
     from scipy.sparse import diags_array
     from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
@@ -71,7 +70,9 @@ def _modes(graph: csr_array, degree: np.ndarray, k: int, random_state: int) -> t
         scale @ graph @ scale
     ).tocsc()  # the Laplacian is 1 minus this; its largest eigenvalues are found fast
     if n <= DENSE_UP_TO or 2 * k >= n:
-        values, vectors = eigh(walk.toarray(), subset_by_index=[n - k, n - 1])
+        # all of them: LAPACK's search for a few (syevr) fails on matrices of equal entries, as cliques give
+        values, vectors = np.linalg.eigh(walk.toarray())
+        values, vectors = values[-k:], vectors[:, -k:]
     else:
         start = np.random.default_rng([random_state, 0x6569]).standard_normal(n)
         try:
