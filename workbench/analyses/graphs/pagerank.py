@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
@@ -9,12 +10,13 @@ from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.core.errors import DataError
-from workbench.core.evidence import Evidence
+from workbench.core.evidence import Evidence, Outcome
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.core.results import Ranking
 from workbench.core.views import Graph
 from workbench.numerics.resampling import null_draws
+from workbench.numerics.rewiring import rewired, simple_edges
 
 
 @analysis
@@ -29,19 +31,19 @@ def pagerank(
 ) -> Ranking:  # fmt: skip
     """Rank nodes by how often a random walk that starts anew with chance 1 - alpha visits them.
 
-    The statistic is the largest score. Its null joins the same ends of edges at random (the configuration
-    model, which keeps every node's number of edges), so that it asks whether the wiring makes a node
-    central beyond its degree. Intervals draw edges with replacement.
+    The statistic is the largest score. Its null exchanges the ends of edges at random, which keeps every
+    node's number of edges (in and out), so that it asks whether the wiring makes a node central beyond its
+    degree. Intervals draw edges with replacement. Parallel edges count as one with the sum of their weights.
 
     Returns
     -------
     Ranking
-        ``scores`` (n,) that sum to 1, in node order, with intervals.
+        ``scores`` (n,) that sum to 1, in node order, with intervals. ``outcome`` says if they didn't settle.
 
     Raises
     ------
     DataError
-        No nodes or edges, negative weights, or no convergence within ``max_iter``.
+        No nodes or edges, or negative weights.
 
     References
     ----------
@@ -49,65 +51,76 @@ def pagerank(
     Nishimura and Ugander 2018, Configuring random graph models with fixed degree sequences, SIAM Review 60.
     """
     if graph.n == 0 or len(graph.edges) == 0:
-        raise DataError(f"{graph.name} has {graph.n} nodes and {len(graph.edges)} edges; a walk needs at least one of each.")
+        raise DataError(
+            f"{graph.name} has {graph.n} nodes and {len(graph.edges)} edges; a walk needs at least one of each."
+        )
     if (graph.weights < 0).any():
         raise DataError(
             f"{graph.name} has {int((graph.weights < 0).sum()):,} edges of negative weight, along which no walk can go. "
             f"Take their absolute value, or leave them out."
         )
+    directed = graph.directed
+    edges, weights = simple_edges(graph.edges, graph.weights, graph.n, directed=directed)
 
-    def score(edges: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        return _scores(edges, weights, graph, alpha, max_iter, tol)
+    def score(edges: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
+        return _scores(*simple_edges(edges, weights, graph.n, directed=directed), graph, alpha, max_iter, tol)
 
-    scores = score(graph.edges, graph.weights)
-    rng = np.random.default_rng([random_state, 0x706167])
-    draws = [rng.integers(0, len(graph.edges), len(graph.edges)) for _ in range(n_boot)]
-    resampled = np.array([score(graph.edges[i], graph.weights[i]) for i in draws])
-    low, high = np.quantile(resampled, [0.025, 0.975], axis=0) if n_boot else (np.empty(0), np.empty(0))
+    def draw(rng: np.random.Generator) -> float:
+        return score(rewired(edges, graph.n, rng, directed=directed), weights)[0].max()
+
+    scores, reached = score(edges, weights)
     top = int(scores.argmax())
-    null = null_draws(
-        lambda r: score(_rewired(graph.edges, graph.directed, r), graph.weights).max(), n_null, random_state, "pagerank: null"
+    low, high = _intervals(
+        lambda at: score(edges[at], weights[at])[0], scores, len(edges), n_boot, random_state
     )
-    tops = resampled.max(axis=1) if n_boot else np.empty(0)
     return Ranking(
-        names=tuple(_names(graph)), scores=scores, low=np.minimum(low, scores) if n_boot else low,
-        high=np.maximum(high, scores) if n_boot else high, ids=graph.ids, quantity="visits",
+        names=tuple(_names(graph)), scores=scores, low=low, high=high, ids=graph.ids, quantity="visits",
         evidence=(
             Evidence(
-                question=f"Is node {graph.ids[top]} more central than its number of edges makes it?",
+                question="Is the most central node more so than its number of edges makes it?",
                 statistic="largest score", value=scores[top], n=graph.n, unit="nodes",
-                interval=(float(np.quantile(tops, 0.025)), float(np.quantile(tops, 0.975))) if n_boot else None,
+                interval=(float(low[top]), float(high[top])) if n_boot else None,
                 interval_method="edges drawn with replacement", null="edges rewired, degrees kept" if n_null else "",
-                null_values=tuple(null),
+                null_values=tuple(null_draws(draw, n_null, random_state, "pagerank: null")),
             ),
         ),
+        outcome=Outcome() if reached <= tol else Outcome(
+            "stopped", f"Stopped at max_iter={max_iter}, where scores still changed by up to {reached:.0e} a node "
+            f"(tol={tol:g}): raise max_iter, or lower alpha.",
+        ),
+        caveat=f"The most central node is {graph.ids[top]}.",
     )  # fmt: skip
 
 
-def _scores(edges: np.ndarray, weights: np.ndarray, graph: Graph, alpha: float, max_iter: int, tol: float) -> np.ndarray:
+def _scores(
+    edges: np.ndarray, weights: np.ndarray, graph: Graph, alpha: float, max_iter: int, tol: float
+) -> tuple[np.ndarray, float]:
+    """The scores, and the tolerance that ``max_iter`` steps were enough for."""
     import networkx as nx
 
     walk: nx.Graph = nx.DiGraph() if graph.directed else nx.Graph()
     walk.add_nodes_from(range(graph.n))
-    totals: dict[tuple[int, int], float] = {}
-    for (a, b), w in zip(edges.tolist(), weights.tolist(), strict=True):
-        key = (a, b) if graph.directed or a <= b else (b, a)
-        totals[key] = totals.get(key, 0.0) + w
-    walk.add_weighted_edges_from((a, b, w) for (a, b), w in totals.items())
-    try:
-        found = nx.pagerank(walk, alpha=alpha, max_iter=max_iter, tol=tol)
-    except nx.PowerIterationFailedConvergence:
-        raise DataError(
-            f"pagerank of {graph.name} did not settle within max_iter={max_iter} steps to tol={tol:g}. Raise max_iter or tol."
-        ) from None
-    return np.array([found[i] for i in range(graph.n)])
+    ends = zip(*edges.T.tolist(), weights.tolist(), strict=True)
+    walk.add_weighted_edges_from(ends)
+    while True:
+        try:
+            found = nx.pagerank(walk, alpha=alpha, max_iter=max_iter, tol=tol)
+        except nx.PowerIterationFailedConvergence:
+            tol *= 10  # networkx keeps what it had reached to itself; a single step satisfies the largest
+        else:
+            return np.array([found[i] for i in range(graph.n)]), tol
 
 
-def _rewired(edges: np.ndarray, directed: bool, rng: np.random.Generator) -> np.ndarray:
-    """Join the ends of all edges anew; targets among themselves where edges have a direction."""
-    if directed:
-        return np.column_stack([edges[:, 0], rng.permutation(edges[:, 1])])
-    return rng.permutation(edges.ravel()).reshape(-1, 2)
+def _intervals(
+    score: Callable[[np.ndarray], np.ndarray], scores: np.ndarray, m: int, n_boot: int, random_state: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """95 % of each node's scores on resampled edges, widened to the score itself where it lies outside."""
+    if n_boot == 0:
+        return np.empty(0), np.empty(0)
+    rng = np.random.default_rng([random_state, 0x706167])
+    drawn = np.array([score(rng.integers(0, m, m)) for _ in range(n_boot)])
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    return np.minimum(low, scores), np.maximum(high, scores)
 
 
 def _names(graph: Graph) -> list[str]:
