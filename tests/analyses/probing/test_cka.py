@@ -49,7 +49,11 @@ def test_peer_is_the_definition_with_sums_over_rows() -> None:
     def hsic(a: np.ndarray, b: np.ndarray) -> float:
         k, g = (m @ m.T * (1 - np.eye(25)) for m in (a, b))
         n, one = 25, np.ones(25)
-        return (np.trace(k @ g) + (one @ k @ one) * (one @ g @ one) / ((n - 1) * (n - 2)) - 2 / (n - 2) * one @ k @ g @ one) / (n * (n - 3))
+        return (
+            np.trace(k @ g)
+            + (one @ k @ one) * (one @ g @ one) / ((n - 1) * (n - 2))
+            - 2 / (n - 2) * one @ k @ g @ one
+        ) / (n * (n - 3))
 
     expected = hsic(x, y) / np.sqrt(hsic(x, x) * hsic(y, y))
     assert np.isclose(wb.cka(layers(x, y), **FEW).values[0, 1], expected)

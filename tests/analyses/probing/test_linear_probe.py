@@ -63,7 +63,9 @@ def test_calibrated_where_labels_belong_to_texts(shape: tuple[int, int]) -> None
 
     def p(seed: int) -> float:
         rng = np.random.default_rng(seed)
-        x = rng.standard_normal((n, d)) + 2 * rng.standard_normal((n // 4, d))[text]  # rows of a text are alike
+        x = (
+            rng.standard_normal((n, d)) + 2 * rng.standard_normal((n // 4, d))[text]
+        )  # rows of a text are alike
         kind = (rng.permutation(n // 4) % 2)[text].astype(str)
         return wb.linear_probe.function(
             cloud(x, kind=kind, text_id=text).view(wb.linear_probe.needs), n_null=19, n_boot=0, random_state=seed
@@ -124,3 +126,37 @@ def test_what_cannot_be_probed_is_refused() -> None:
         wb.linear_probe(cloud(x, kind=np.array(["a"] * 29 + ["b"])))
     with pytest.raises(DataError, match="nothing to predict"):
         wb.linear_probe(cloud(x, height=np.ones(30)), label="height")
+
+
+def test_rows_without_a_label_are_left_out_and_counted() -> None:
+    rng = np.random.default_rng(8)
+    kind = np.array(["a", "b"], dtype=object)[rng.integers(0, 2, 120)]
+    x = rng.standard_normal((120, 3)) + 4 * (kind == "a")[:, None]
+    kind[:30] = None
+    result = wb.linear_probe(cloud(x, kind=kind), **FEW)
+    assert result.ids.tolist() == list(range(30, 120))
+    assert result.evidence[0].value > 0.9
+    assert "30 rows have no kind" in result.caveat
+
+
+def test_control_task_tells_reading_from_remembering() -> None:
+    """Columns that say only which token a row holds let the probe learn any label of tokens."""
+    rng = np.random.default_rng(9)
+    token = rng.integers(0, 8, 320)
+    identity = np.eye(8)[token] * 5 + rng.standard_normal((320, 8))
+    kind = (token % 2).astype(str)
+    remembered = wb.linear_probe(
+        cloud(identity, kind=kind, token=token), label="kind", control="token", **FEW
+    )
+    first, control = remembered.evidence
+    assert first.p_value == 0.05
+    assert control.p_value > 0.05
+    assert np.median(control.null_values) > 0.9
+    read = rng.integers(0, 2, 320)
+    rows = rng.standard_normal((320, 8)) + 4 * read[:, None]
+    _, control = wb.linear_probe(
+        cloud(rows, kind=read.astype(str), token=token), label="kind", control="token", **FEW
+    ).evidence
+    assert control.p_value == 0.05
+    with pytest.raises(MissingError, match="speaker"):
+        wb.linear_probe(cloud(rows, kind=kind), control="speaker")

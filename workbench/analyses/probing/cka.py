@@ -62,7 +62,9 @@ def cka(
     for name, values in aligned.arrays.items():
         rows = values[at].astype(np.float64)
         if not np.ptp(rows, axis=0).any():
-            raise DataError(f"All rows of {aligned.name} at {name} are equal: there is nothing to compare. Leave that layer out.")
+            raise DataError(
+                f"All rows of {aligned.name} at {name} are equal: there is nothing to compare. Leave that layer out."
+            )
         kernels.append(gram(rows / np.abs(rows).max(), kernel))
     grams = [centred(k, debiased=debiased) for k in kernels]
     values = alignment(grams)

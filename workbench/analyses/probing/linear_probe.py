@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,6 +33,9 @@ def linear_probe(
     group: Annotated[
         str | None, Doc("Rows that share a value are held out together; None: text_id if there is one, else each row alone.")
     ] = None,
+    control: Annotated[
+        str | None, Doc("Column whose values get labels at random for a control task (token, say). None: no such task.")
+    ] = None,
     alpha: Annotated[float, Interval(gt=0, le=1e9), Doc("Strength of the penalty, for columns of unit variance.")] = 100.0,
     cv: Annotated[int, Interval(ge=2, le=50), Doc("Parts that are held out in turn.")] = 5,
     n_null: NullDraws = 99,
@@ -44,7 +48,9 @@ def linear_probe(
     the labels, it can be asked for every permutation of them at the cost of a matrix product, so that the
     null is the very same procedure. The statistic is balanced accuracy, or R² for a numeric label. The null
     permutes the labels between groups where a group has one label, and within groups otherwise, so that
-    rows of one text don't count as many independent ones; the interval draws groups with replacement.
+    rows of one text don't count as many independent ones; the interval draws groups with replacement. With
+    ``control`` the probe is also compared with itself on labels that are drawn at random for each value of
+    that column: what it reads there it remembers, and only what it reads beyond is in the rows (selectivity).
 
     Returns
     -------
@@ -70,21 +76,38 @@ def linear_probe(
     fit = _Ridge(points.values[task.rows], folds, alpha)
     right = task.score_rows(fit.predict(task.targets[..., None])[..., 0])
     value = task.statistic(task.truth, right)
-    shuffled = null_draws(lambda rng: task.permuted(rng), n_null, random_state, "linear probe: null").astype(np.int64)
-    null = [task.statistic(task.truth[p], r) for p, r in zip(shuffled, _ask(task, fit, shuffled), strict=True)]
-    evidence = Evidence(
-        question=f"Can {task.name} be read off by a linear probe?",
-        statistic=f"{task.measure} for {task.name}",
-        value=value,
-        n=len(task.rows),
-        interval=_interval(task, right, n_boot, random_state),
-        interval_method="bootstrap over groups",
-        null=task.null if n_null else "",
-        null_values=tuple(null),
-    )
+    interval = _interval(task, right, n_boot, random_state)
+
+    def evidence(
+        question: str, statistic: str, null: str, permuted: Callable[[np.random.Generator], np.ndarray]
+    ) -> Evidence:
+        drawn = null_draws(permuted, n_null, random_state, "linear probe: null").astype(np.int64)
+        scores = zip(drawn, _ask(task, fit, drawn), strict=True)
+        return Evidence(
+            question=question, statistic=statistic, value=value, n=len(task.rows), interval=interval,
+            interval_method="bootstrap over groups", null=null if n_null else "",
+            null_values=tuple(task.statistic(task.truth[p], r) for p, r in scores),
+        )  # fmt: skip
+
+    asked = [
+        evidence(
+            f"Can {task.name} be read off by a linear probe?",
+            f"{task.measure} for {task.name}",
+            task.null,
+            task.permuted,
+        )
+    ]
+    if control is not None:
+        own = _groups(points.column(control)[task.rows])
+        asked.append(
+            evidence(
+                f"Is {task.name} read off rather than remembered by {control}?", f"{task.measure} for {task.name}, control task",
+                f"labels drawn for each {control}", lambda rng: rng.integers(0, len(own), own.max() + 1)[own],
+            )
+        )  # fmt: skip
     return Estimate(
         per_row=right[:, None], ids=points.ids[task.rows], names=("right" if task.classes else "squared error",),
-        evidence=(evidence,), caveat=task.caveat,
+        evidence=tuple(asked), caveat=task.caveat,
     )  # fmt: skip
 
 
@@ -118,7 +141,8 @@ class _Task:
         if values.dtype.kind == "f" or (values.dtype.kind in "iu" and len(np.unique(values)) > 20):
             return cls._numeric(name, values.astype(np.float64), groups, cv)
         codes, names = _codes(values)
-        pairs = np.unique(np.column_stack([codes, groups]), axis=0)
+        known = codes >= 0
+        pairs = np.unique(np.column_stack([codes, groups])[known], axis=0)
         enough = np.bincount(pairs[:, 0], minlength=len(names)) >= cv
         if enough.sum() < 2:
             raise DataError(
@@ -126,14 +150,17 @@ class _Task:
                 f"{'rows' if grouping is None else f'groups of {grouping}'}; a probe needs two. Give more rows, or lower cv."
             )
         if enough.sum() > MAX_CLASSES:
-            raise DataError(f"{name} has {int(enough.sum())} values; a probe tells at most {MAX_CLASSES} apart. Choose a coarser label.")
-        rows = np.flatnonzero(enough[codes])
+            raise DataError(
+                f"{name} has {int(enough.sum())} values; a probe tells at most {MAX_CLASSES} apart. Choose a coarser label."
+            )
+        rows = np.flatnonzero(enough[codes] & known)
         truth = (np.cumsum(enough) - 1)[codes[rows]]
-        few = len(codes) - len(rows)
+        few = int(known.sum()) - len(rows)
+        said = [f"{few:,} rows of {int((~enough).sum())} rare values of {name} were left out."] if few else []
+        said += [f"{int((~known).sum()):,} rows have no {name}."] if not known.all() else []
         own = _groups(groups[rows])
         return cls(
-            name, rows, truth, np.eye(int(enough.sum()))[truth], own, int(enough.sum()), _constant(truth, own),
-            f"{few:,} rows of {int((~enough).sum())} rare values of {name} were left out." if few else "",
+            name, rows, truth, np.eye(int(enough.sum()))[truth], own, int(enough.sum()), _constant(truth, own), " ".join(said)
         )  # fmt: skip
 
     @classmethod
@@ -142,7 +169,9 @@ class _Task:
         if len(rows) < 2 or values[rows].std() == 0:
             raise DataError(f"{name} is the same in all rows that have it: there is nothing to predict.")
         if len(np.unique(groups[rows])) < cv:
-            raise DataError(f"{name} is known in {len(np.unique(groups[rows]))} groups; cv={cv} takes at least as many. Lower cv.")
+            raise DataError(
+                f"{name} is known in {len(np.unique(groups[rows]))} groups; cv={cv} takes at least as many. Lower cv."
+            )
         own = _groups(groups[rows])
         truth = (values[rows] - values[rows].mean()) / values[rows].std()
         few = len(values) - len(rows)
@@ -168,7 +197,9 @@ class _Task:
         out[np.argsort(self.groups, kind="stable")] = order
         return out
 
-    def score_rows(self, predicted: Float[np.ndarray, "m c"], truth: np.ndarray | None = None) -> Float[np.ndarray, " m"]:
+    def score_rows(
+        self, predicted: Float[np.ndarray, "m c"], truth: np.ndarray | None = None
+    ) -> Float[np.ndarray, " m"]:
         """1 for a right class and 0 for a wrong one; the squared error of a number."""
         truth = self.truth if truth is None else truth
         if self.classes:
@@ -205,7 +236,11 @@ class _Ridge:
             gram[np.diag_indices_from(gram)] += alpha
             # test rows in the dual: their inner products with the training rows
             self.parts.append(
-                (np.eye(len(train)) if dual else train.T, test @ train.T if dual else test, cho_factor(gram, lower=True))
+                (
+                    np.eye(len(train)) if dual else train.T,
+                    test @ train.T if dual else test,
+                    cho_factor(gram, lower=True),
+                )
             )
 
     def predict(self, targets: Float[np.ndarray, "m c k"]) -> Float[np.ndarray, "m c k"]:
@@ -222,7 +257,9 @@ class _Ridge:
         return out.reshape(m, c, k)
 
 
-def _ask(task: _Task, fit: _Ridge, permutations: Int[np.ndarray, "k m"], at_once: int = 50) -> list[np.ndarray]:
+def _ask(
+    task: _Task, fit: _Ridge, permutations: Int[np.ndarray, "k m"], at_once: int = 50
+) -> list[np.ndarray]:
     """Row scores under each permutation of the labels."""
     scores = []
     for start in range(0, len(permutations), at_once):
@@ -248,9 +285,13 @@ def _folds(groups: np.ndarray, cv: int, random_state: int) -> np.ndarray:
 
 
 def _codes(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Number values from 0 in order of their names; -1 where there is none."""
     import pandas as pd
 
-    codes, names = pd.factorize(np.asarray(values, dtype=object).astype(str), sort=True)
+    plain = np.asarray(values, dtype=object)
+    strings = plain.astype(str).astype(object)
+    strings[pd.isna(plain)] = None
+    codes, names = pd.factorize(strings, sort=True)
     return codes.astype(np.int64), [str(n) for n in names]
 
 
