@@ -299,7 +299,7 @@ def _groups(values: np.ndarray) -> np.ndarray:
     """Number groups from 0 in order of appearance."""
     import pandas as pd
 
-    return pd.factorize(np.asarray(values))[0].astype(np.int64)
+    return pd.factorize(np.asarray(values), use_na_sentinel=False)[0].astype(np.int64)
 
 
 def _constant(truth: np.ndarray, groups: np.ndarray) -> bool:
