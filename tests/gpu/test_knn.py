@@ -18,16 +18,16 @@ DEVICE = torch.device("cuda")
 METRICS = ["euclidean", "cosine", "correlation", "inner_product"]
 
 
-def rows(n: int, d: int, seed: int = 0) -> torch.Tensor:
-    g = torch.Generator(DEVICE).manual_seed(seed)
-    centres = torch.randn((20, d), generator=g, device=DEVICE) * 2
-    which = torch.randint(0, 20, (n,), generator=g, device=DEVICE)
+def rows(n: int, d: int, clusters: int = 20) -> torch.Tensor:
+    g = torch.Generator(DEVICE).manual_seed(0)
+    centres = torch.randn((clusters, d), generator=g, device=DEVICE) * 2
+    which = torch.randint(0, clusters, (n,), generator=g, device=DEVICE)
     return centres[which] + torch.randn((n, d), generator=g, device=DEVICE)
 
 
 def halved(x: torch.Tensor, norms: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
-    base = nt._Rows(x, "euclidean", DEVICE)
-    order = nt._shuffled(len(x), 0, DEVICE)
+    base = nt.Rows(x, "euclidean", DEVICE)
+    order = nt.shuffled(len(x), 0, DEVICE)
     return nt.half_rows(x, order, *nt.centre_and_factor(base, x), norms)
 
 
@@ -36,7 +36,9 @@ def assert_same_bins(got: torch.Tensor, want: torch.Tensor, size: int) -> None:
     a, b = knn.unordered(got), knn.unordered(want)
     real = b > -1e29
     assert (a > -1e29).equal(real)
-    assert torch.allclose(a[real], b[real], rtol=2.0 * size / 2**23 + 1e-6, atol=2e-5 * float(b[real].abs().max()))
+    assert torch.allclose(
+        a[real], b[real], rtol=2.0 * size / 2**23 + 1e-6, atol=2e-5 * float(b[real].abs().max())
+    )
     assert ((got ^ want) & (size - 1))[real].ne(0).float().mean() < 0.02
 
 
@@ -84,11 +86,15 @@ def test_selected_bins_equal_the_reference(bins) -> None:
     keys[:, :9] = keys[:1, :9]  # all alike
     keys[3:, 9] = knn.LOWEST  # hardly any
     table = torch.arange(-(-bins * 128 // knn.SPAN), dtype=torch.int32, device=DEVICE)[None]
-    assert knn.select_bins(keys, table, 23, 32, 128).equal(knn.select_bins_reference(keys, table, 23, 32, 128))
+    assert knn.select_bins(keys, table, 23, 32, 128).equal(
+        knn.select_bins_reference(keys, table, 23, 32, 128)
+    )
 
 
 @pytest.mark.parametrize("dot", [False, True])
-@pytest.mark.parametrize(("d", "m", "k"), [(1, 7, 5), (3, 16, 16), (70, 32, 15), (384, 111, 15), (384, 40, 60)])
+@pytest.mark.parametrize(
+    ("d", "m", "k"), [(1, 7, 5), (3, 16, 16), (70, 32, 15), (384, 111, 15), (384, 40, 60)]
+)
 def test_reranked_equal_the_reference(dot, d, m, k) -> None:
     g = torch.Generator(DEVICE).manual_seed(m)
     x = rows(500, d).round()  # with many ties, and products that float32 holds exactly
@@ -99,10 +105,25 @@ def test_reranked_equal_the_reference(dot, d, m, k) -> None:
     assert got[1].equal(want[1])
 
 
+@pytest.mark.parametrize("d", [20, 30, 96, 384])
+@pytest.mark.parametrize("m", [16, 32, 64, 128])
+def test_reranked_name_each_candidate_with_its_own_distance(d, m) -> None:
+    n = 200_000 if d < 96 else 50_000
+    x = torch.randn((n, d), generator=torch.Generator(DEVICE).manual_seed(m), device=DEVICE)
+    maybe = torch.randint(0, n, (n, m), generator=torch.Generator(DEVICE).manual_seed(d), device=DEVICE).int()
+    distance, index = knn.rerank(x, x, maybe, m)
+    assert index.sort(1).values.equal(maybe.sort(1).values)
+    for part in torch.arange(n, device=DEVICE).split(2000):
+        true = (x[part, None] - x[index[part].long()]).square().sum(2)
+        assert torch.allclose(distance[part], true, rtol=1e-4)
+
+
 def test_collected_equal_the_reference() -> None:
     half, norm = halved(rows(5000, 40))
     scores = half.float() @ half.float().T - norm
-    edge = scores.topk(20, dim=1).values[:, -1] - 1e-3 * scores.abs().amax()
+    edge = scores.topk(20, dim=1).values[:, -1]
+    edge = edge - 1e-3 * edge.abs()
+    edge[norm > 1e29] = torch.inf
     lists, counts = knn.collect(half, norm, edge, 64)
     want, number = knn.collect_reference(half, norm, edge, 64)
     assert (counts - number).abs().max() <= 1
@@ -112,17 +133,21 @@ def test_collected_equal_the_reference() -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize(("n", "search", "least"), [(20_000, "bins", 0.98), (210_000, "bins", 0.98), (30_000, "clusters", 0.95)])
+@pytest.mark.parametrize(
+    ("n", "search", "least"), [(20_000, "bins", 0.98), (210_000, "bins", 0.98), (30_000, "clusters", 0.95)]
+)
 def test_searches_find_the_neighbours_and_say_how_many(metric, n, search, least) -> None:
-    x = rows(n, 96)
+    x = rows(n, 96, 20 if search == "bins" else n // 300)
     found = nt.k_nearest(x, 15, metric, search=search, recall_rows=2000, device=DEVICE)
     at = torch.randperm(n, generator=torch.Generator().manual_seed(5))[:500].to(DEVICE)
-    right = nt._Rows(x, metric, DEVICE)
+    right = nt.Rows(x, metric, DEVICE)
     true, ids = nt._exact(right, None, 15, 10**10, at)
     share = (found.indices[at][:, :, None] == ids[:, None, :]).any(1).float().mean().item()
     assert share > least
     assert found.recall == pytest.approx(share, abs=0.01)
-    assert torch.allclose(found.distances[at][:, 0], right.scale(true)[:, 0], rtol=1e-3, atol=1e-3)
+    near = torch.isclose(found.distances[at], right.scale(true), rtol=1e-3, atol=1e-3)
+    assert near[:, 0].float().mean() > least
+    assert (found.distances[at] >= right.scale(true) * (1 - 1e-5) - 1e-3).all() or metric == "inner_product"
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -143,12 +168,12 @@ def test_the_exact_search_equals_float64(metric) -> None:
 @pytest.mark.parametrize("metric", METRICS)
 def test_the_certified_search_equals_the_plain_one(metric) -> None:
     x = rows(nt.SYMMETRIC_FROM + 77, 24)
-    x[100:400] = x[:300]
+    x[100:400] = x[:300].clone()
     x[1000:1100] = x[1000]
     found = nt.k_nearest(x, 15, metric, search="exact", device=DEVICE)
     at = torch.cat([torch.arange(0, 1200), torch.arange(150_000, 152_000)]).to(DEVICE)
-    true, ids = nt._exact(nt._Rows(x, metric, DEVICE), None, 15, 10**10, at)
-    scale = nt._Rows(x, metric, DEVICE).scale
+    true, ids = nt._exact(nt.Rows(x, metric, DEVICE), None, 15, 10**10, at)
+    scale = nt.Rows(x, metric, DEVICE).scale
     assert torch.allclose(found.distances[at], scale(true), rtol=1e-5, atol=1e-5)
     assert (found.indices[at] == ids).float().mean() > 0.999
 

@@ -49,7 +49,9 @@ def test_bandwidths_equal_the_reference(k) -> None:
     d = torch.rand((333, k), generator=torch.Generator().manual_seed(k)).sort(1).values.to(DEVICE)
     d[0], d[1], d[2, : k // 2] = 0, 5, 0
     d[3] *= 1e-20
-    for got, want in zip(layout.bandwidths(d, k + 1, 0.5), layout.bandwidths_reference(d, k + 1, 0.5), strict=True):
+    for got, want in zip(
+        layout.bandwidths(d, k + 1, 0.5), layout.bandwidths_reference(d, k + 1, 0.5), strict=True
+    ):
         assert torch.isfinite(got).all()
         assert torch.allclose(got, want, rtol=2e-3)
 

@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import torch
 
-from workbench.core.errors import DataError, ParameterError
+from workbench.core.errors import ParameterError
 from workbench.core.progress import track
 from workbench.numerics import clusters_torch
 from workbench.numerics.device import choose, memory_budget, refuse_beyond
 from workbench.numerics.kernels import knn, prepare
+from workbench.numerics.rows_torch import Metric, Rows, centre_and_factor, half_rows, shuffled, slices
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
-Metric = Literal["euclidean", "cosine", "correlation", "inner_product"]
 Search = Literal["auto", "exact", "bins", "clusters"]
 FEW = 16384  # rows up to which the plain product costs nothing
 SYMMETRIC_FROM = 200_000  # below, tiles with narrow bins; above, every product is read both ways
 MOST_BINS = 4096  # more lose fewer neighbours, and are more to choose among
-_HALF_TOP = 4096.0  # fp16 holds rows scaled to this maximum with the widest range below it
 _MOST_BY_BINS = 200
 _ROUNDS = 2  # of looking through neighbours' neighbours
 _ROOM = 64  # candidates a row may have in the second pass of an exact search
@@ -100,7 +99,7 @@ def k_nearest(
     if not 1 <= k <= most:
         raise ParameterError(f"k={k} must be at least 1 and at most {most} for {n} rows")
     budget = memory_budget(where) if memory is None else memory
-    base, asked = _Rows(x, metric, where), None if queries is None else _Rows(queries, metric, where)
+    base, asked = Rows(x, metric, where), None if queries is None else Rows(queries, metric, where)
     if search == "auto":
         search = "exact" if n <= FEW or k > _MOST_BY_BINS else "bins"
     if n <= 2 * knn.SPAN or k > _MOST_BY_BINS:
@@ -119,63 +118,7 @@ def k_nearest(
     return Neighbours(i, base.scale(d), recall, rows, search)
 
 
-def ready_rows(x: Tensor | np.ndarray, metric: Metric, device: torch.device) -> Float[Tensor, "n d"]:
-    """All rows on the device in float32, as `k_nearest` compares them: of unit length for an angle."""
-    return _Rows(x, metric, device).hold()
-
-
-class _Rows:
-    """Rows on the device or streamed to it, made ready so that a squared distance or a product ranks them."""
-
-    def __init__(self, x: Tensor | np.ndarray, metric: str, device: torch.device):
-        if x.ndim != 2:
-            raise DataError(f"rows must be a table (n, d), not of shape {tuple(x.shape)}")
-        self.x, self.metric, self.device = x, metric, device
-        self.n, self.d = x.shape
-        self.dot = metric != "euclidean"
-        self._held: Tensor | None = None
-
-    def hold(self) -> Tensor:
-        """All rows on the device, float32."""
-        if self._held is None:
-            self._held = self.rows(0, self.n)
-        return self._held
-
-    def rows(self, start: int, stop: int) -> Tensor:
-        if self._held is not None:
-            return self._held[start:stop]
-        return self._ready(self.x[start:stop])
-
-    def at(self, positions: Tensor) -> Tensor:
-        if self._held is not None:
-            return self._held[positions.to(self.device)]
-        if isinstance(self.x, torch.Tensor):
-            return self._ready(self.x[positions.to(self.x.device)])
-        return self._ready(self.x[positions.cpu().numpy()])
-
-    def _ready(self, part: Tensor | np.ndarray) -> Tensor:
-        if not isinstance(part, torch.Tensor):
-            part = torch.from_numpy(np.array(part))
-        rows = part.to(self.device).float().contiguous()
-        if not torch.isfinite(rows.sum()) and not torch.isfinite(rows).all():
-            raise DataError("rows must be finite in float32; drop or fill the others")
-        if self.metric == "correlation":
-            rows = rows - rows.mean(1, keepdim=True)
-        if self.metric in ("cosine", "correlation"):
-            length = rows.norm(dim=1, keepdim=True)
-            top = part.to(self.device).abs().amax(1, keepdim=True).float()
-            real = length > 4 * torch.finfo(torch.float32).eps * top
-            rows = torch.where(real, rows / torch.where(real, length, 1.0), 0.0)
-        return rows
-
-    def scale(self, d: Tensor) -> Tensor:
-        """What ranks (a squared distance or a negative product) on the metric's own scale."""
-        if self.metric == "euclidean":
-            return d.sqrt()
-        return d if self.metric == "inner_product" else (1 + d).clamp_min(0)
-
-
-def _between(base: _Rows, left: Tensor, right: Tensor) -> Tensor:
+def _between(base: Rows, left: Tensor, right: Tensor) -> Tensor:
     """What ranks the rows ``right`` for each of ``left``, by one float32 product."""
     product = left @ right.T
     if base.dot:
@@ -195,16 +138,12 @@ def _without(d: Tensor, i: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
     return d.masked_fill(mine, torch.inf), i.masked_fill(mine, -1)
 
 
-def _slices(n: int, step: int) -> list[slice]:
-    return [slice(s, min(s + step, n)) for s in range(0, n, step)]
-
-
 def _empty(total: int, k: int, device: torch.device) -> tuple[Tensor, Tensor]:
     d = torch.full((total, k), torch.inf, device=device)
     return d, torch.full((total, k), -1, dtype=torch.int32, device=device)
 
 
-def _exact(base: _Rows, asked: _Rows | None, k: int, budget: int, at: Tensor | None = None):
+def _exact(base: Rows, asked: Rows | None, k: int, budget: int, at: Tensor | None = None):
     """Exact neighbours of ``asked`` (of ``base`` itself if None), or of its rows ``at`` if given."""
     left = base if asked is None else asked
     at = torch.arange(left.n, device=base.device) if at is None else at.to(base.device)
@@ -215,10 +154,10 @@ def _exact(base: _Rows, asked: _Rows | None, k: int, budget: int, at: Tensor | N
     tall = min(len(at), 16384, max(1, budget // 4 // (16 * wide)))
     refuse_beyond(4 * wide * base.d + 16 * tall * wide, budget, base.n, "an exact search")
     m = k + _SPARE + (asked is None)
-    for columns in _slices(base.n, wide):
+    for columns in slices(base.n, wide):
         right = base.rows(columns.start, columns.stop)
         shift = right[:4096].mean(0) if base.metric == "euclidean" else 0.0
-        for part in track(_slices(len(at), tall), "neighbours"):
+        for part in track(slices(len(at), tall), "neighbours"):
             rows = left.at(at[part])
             near = _between(base, rows - shift, right - shift).topk(min(m, len(right)), dim=1, largest=False)
             d, i = knn.rerank(right, rows, near.indices.int(), m, base.dot)
@@ -247,36 +186,14 @@ def plan(n: int, d: int, k: int, metric: Metric, device: torch.device) -> list[C
     tiles = tiles_for(n if symmetric else padded, memory_budget(device), symmetric)
     wanted, bins = k if symmetric else k + 1, padded // tiles.bin
     dot = metric != "euclidean"
-    return prepare.search(d, wanted, *shortlist(wanted), min(bins, MOST_BINS), tiles, symmetric, dot, device)
 
+    def halving() -> object:
+        some = Rows(torch.ones((knn.SPAN, d), device=device), metric, device)
+        factors = centre_and_factor(some, some.hold())
+        return half_rows(some.hold(), shuffled(knn.SPAN, 0, device), *factors, norms=not dot)
 
-def half_rows(
-    rows: Tensor, order: Tensor, shift: Tensor, factor: Tensor, norms: bool
-) -> tuple[Tensor, Tensor]:
-    """Rows in the given order as fp16, padded to whole spans, and half their squared length (or 0).
-
-    Padding, also an ``order`` of -1, gets a length that no search finds.
-    """
-    n, d = len(order), rows.shape[1]
-    padded, wide = -(-n // knn.SPAN) * knn.SPAN, -(-d // 64) * 64
-    out = torch.zeros((padded, wide), dtype=torch.float16, device=rows.device)
-    norm = torch.full((padded,), 1e30, device=rows.device)
-    for part in _slices(n, 1 << 17):
-        at = order[part]
-        out[part, :d] = ((rows[at.clamp_min(0)] - shift) * factor).half()
-        length = out[part].float().square().sum(1) / 2 if norms else torch.zeros(len(at), device=rows.device)
-        norm[part] = torch.where(at >= 0, length, 1e30)
-    return out, norm
-
-
-def centre_and_factor(base: _Rows, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """What to subtract from rows and multiply them by, so that half precision holds them best."""
-    shift = torch.zeros(base.d, device=rows.device)
-    if base.metric == "euclidean":
-        shift = rows[:: max(1, len(rows) // 65536)].mean(0)
-    low, high = torch.aminmax(rows)
-    reach = torch.maximum(high, -low) + shift.abs().amax()
-    return shift, torch.where(reach > 0, _HALF_TOP / reach.clamp_min(1e-30), 1.0)
+    calls = prepare.search(d, wanted, *shortlist(wanted), min(bins, MOST_BINS), tiles, symmetric, dot, device)
+    return [*calls, halving]
 
 
 def shortlist(k: int) -> tuple[int, int]:
@@ -285,7 +202,7 @@ def shortlist(k: int) -> tuple[int, int]:
     return kept, 1 << (kept + kept // 4 - 1).bit_length()
 
 
-def _by_bins(base: _Rows, asked: _Rows | None, k: int, budget: int, seed: int) -> tuple[Tensor, Tensor]:
+def _by_bins(base: Rows, asked: Rows | None, k: int, budget: int, seed: int) -> tuple[Tensor, Tensor]:
     per_row = 4 * base.d + 2 * (base.d + 63) + 512
     if per_row * base.n < budget * 3 // 4:
         base.hold()
@@ -295,19 +212,14 @@ def _by_bins(base: _Rows, asked: _Rows | None, k: int, budget: int, seed: int) -
                 return _symmetric(base, k, tiles, seed)
     wide = min(base.n, MOST_BINS * knn.SPAN, max(knn.SPAN, budget // 3 // per_row))
     out = _empty(base.n if asked is None else asked.n, k, base.device)
-    for columns in _slices(base.n, wide):
+    for columns in slices(base.n, wide):
         _panel(base, asked, columns, k, budget, seed, *out)
     return out
 
 
-def _shuffled(n: int, seed: int, device: torch.device) -> Tensor:
-    g = torch.Generator(device).manual_seed(seed)
-    return torch.randperm(n, generator=g, device=device).int()
-
-
-def _symmetric(base: _Rows, k: int, tiles: knn.Tiles, seed: int) -> tuple[Tensor, Tensor]:
+def _symmetric(base: Rows, k: int, tiles: knn.Tiles, seed: int) -> tuple[Tensor, Tensor]:
     rows = base.hold()
-    order = _shuffled(base.n, seed, base.device)
+    order = shuffled(base.n, seed, base.device)
     half, norm = half_rows(rows, order, *centre_and_factor(base, rows), norms=not base.dot)
     keys = knn.bin_maxima_symmetric(half, norm, tiles)
     spans = torch.arange(len(half) // knn.SPAN, dtype=torch.int32, device=base.device)
@@ -317,7 +229,7 @@ def _symmetric(base: _Rows, k: int, tiles: knn.Tiles, seed: int) -> tuple[Tensor
     return knn.rerank(rows, rows, chosen, k, base.dot, ids=order, rows=order)
 
 
-def _by_clusters(base: _Rows, asked: _Rows | None, k: int, budget: int, seed: int, probes: int):
+def _by_clusters(base: Rows, asked: Rows | None, k: int, budget: int, seed: int, probes: int):
     refuse_beyond((6 * base.d + 512) * base.n, budget, base.n, "a search by clusters")
     rows = base.hold()
     shift, factor = centre_and_factor(base, rows)
@@ -328,7 +240,7 @@ def _by_clusters(base: _Rows, asked: _Rows | None, k: int, budget: int, seed: in
     return clusters_torch.pruned(rows, k, base.dot, halved, shortlist(k + 1), probes, _ROUNDS, budget, seed)
 
 
-def _exact_answer(base: _Rows, asked: _Rows | None, k: int, budget: int, seed: int) -> tuple[Tensor, Tensor]:
+def _exact_answer(base: Rows, asked: Rows | None, k: int, budget: int, seed: int) -> tuple[Tensor, Tensor]:
     per_row = 4 * base.d + 2 * (base.d + 63) + 8 * MOST_BINS
     large = asked is None and base.n >= SYMMETRIC_FROM and k <= _ROOM // 2
     if large and base.device.type == "cuda" and per_row * base.n < budget:
@@ -336,19 +248,19 @@ def _exact_answer(base: _Rows, asked: _Rows | None, k: int, budget: int, seed: i
     return _exact(base, asked, k, budget)
 
 
-def _certified(base: _Rows, k: int, budget: int, seed: int) -> tuple[Tensor, Tensor]:
+def _certified(base: Rows, k: int, budget: int, seed: int) -> tuple[Tensor, Tensor]:
     """Exact neighbours by two half-precision products: what bins find bounds what a second pass must collect.
 
     Rounding moves row i by at most r_i, which is measured; so whoever lies within the k-th distance found
     lies within that plus r_i and the largest r in the rounded rows, and is collected and measured exactly.
     """
-    rows, order = base.hold(), _shuffled(base.n, seed, base.device)
+    rows, order = base.hold(), shuffled(base.n, seed, base.device)
     tiles = tiles_for(base.n, budget // 2, symmetric=True)
     d, i = _symmetric(base, k, tiles, seed)
     shift, factor = centre_and_factor(base, rows)
     half, norm = half_rows(rows, order, shift, factor, norms=not base.dot)
     moved, length = torch.empty((2, base.n), device=base.device)
-    for part in _slices(base.n, 1 << 17):
+    for part in slices(base.n, 1 << 17):
         true = (rows[order[part]] - shift) * factor
         moved[part] = (true - half[part, : base.d].float()).norm(dim=1)
         length[part] = true.norm(dim=1)
@@ -372,11 +284,11 @@ def _certified(base: _Rows, k: int, budget: int, seed: int) -> tuple[Tensor, Ten
 
 
 def _panel(
-    base: _Rows, asked: _Rows | None, columns: slice, k: int, budget: int, seed: int, out_d, out_i
+    base: Rows, asked: Rows | None, columns: slice, k: int, budget: int, seed: int, out_d, out_i
 ) -> None:
     """Merge into the answer what the rows find among one panel of columns that the memory holds."""
     right, left = base.rows(columns.start, columns.stop), base if asked is None else asked
-    order = _shuffled(len(right), seed, base.device)
+    order = shuffled(len(right), seed, base.device)
     shift, factor = centre_and_factor(base, right)
     half, norm = half_rows(right, order, shift, factor, norms=not base.dot)
     tiles = tiles_for(len(half), budget, symmetric=False)
@@ -386,11 +298,13 @@ def _panel(
     each = budget // 3 // per_row // knn.SPAN * knn.SPAN
     spans = torch.arange(len(half) // knn.SPAN, dtype=torch.int32, device=base.device)
     wanted = k + (asked is None)
-    for part in track(_slices(left.n, each), "neighbours"):
+    for part in track(slices(left.n, each), "neighbours"):
         rows = left.rows(part.start, part.stop)
         own = torch.arange(part.start, part.stop, dtype=torch.int32, device=base.device)
         asked_half, _ = half_rows(rows, own - part.start, shift, factor, norms=False)
-        pairs = torch.cartesian_prod(spans[: len(asked_half) // knn.SPAN].long(), spans.long())
+        pairs = torch.cartesian_prod(
+            torch.arange(len(asked_half) // knn.SPAN, device=base.device), spans.long()
+        )
         keys = knn.bin_maxima(
             asked_half, half, norm, pairs, pairs[:, 1] * (knn.SPAN // tiles.bin), n_bins, tiles
         )
@@ -405,7 +319,7 @@ def _panel(
         out_d[part], out_i[part] = _merge(out_d[part], out_i[part], d, i, k)
 
 
-def _recall(base: _Rows, asked: _Rows | None, d: Tensor, k: int, budget: int, rows: int, seed: int):
+def _recall(base: Rows, asked: Rows | None, d: Tensor, k: int, budget: int, rows: int, seed: int):
     """The share of found neighbours no farther than the true k-th, so that ties count as found."""
     q = min(rows, len(d))
     at = torch.randperm(len(d), generator=torch.Generator().manual_seed(seed + 1))[:q]

@@ -25,13 +25,12 @@ from workbench.numerics.kernels import layout, prepare
 from workbench.numerics.neighbours_torch import (
     FEW,
     SYMMETRIC_FROM,
-    Metric,
     Neighbours,
     Search,
     k_nearest,
     plan,
-    ready_rows,
 )
+from workbench.numerics.rows_torch import Metric, ready_rows
 from workbench.numerics.spectral_torch import spectral_layout
 
 if TYPE_CHECKING:
@@ -254,10 +253,17 @@ def _compile(
 ) -> None:
     if where.type != "cuda":
         return
-    calls = prepare.embedding(n_neighbors, 1 << (dim - 1).bit_length(), NEGATIVES, where)
-    if search and n > FEW:
-        calls += plan(n, d, n_neighbors - 1, metric, where)
+    calls = plan(n, d, n_neighbors - 1, metric, where) if search and n > FEW else []
+    calls += prepare.embedding(n_neighbors, 1 << (dim - 1).bit_length(), NEGATIVES, where)
+    calls.append(lambda: _rehearse(d, n_neighbors - 1, dim, where))
     prepare.together((n >= SYMMETRIC_FROM, n > FEW, d, n_neighbors, dim, metric, where), where, calls)
+
+
+def _rehearse(d: int, k: int, dim: int, where: torch.device, n: int = 20_000) -> None:
+    """Go through the steps between search and layout, whose parts of torch and solvers load at their first use."""
+    indices = torch.arange(n * k, device=where).view(n, k) % n
+    graph = layout.chunk(*fuzzy_graph(indices, torch.ones((n, k), device=where)), n)
+    spectral_layout(graph, torch.ones((n, d), device=where).cumsum(0), dim, 0)
 
 
 def _widened(y: Tensor) -> Tensor:
@@ -305,7 +311,7 @@ def _optimize(
     """Move rows for ``epochs`` steps, among themselves, or among fixed ones if given."""
     dim = start.shape[1]
     y = _widened(start)
-    repel = layout.row_sums(graph) * (repulsion / NEGATIVES)
+    repel = layout.row_sums(graph, y.shape[1]) * (repulsion / NEGATIVES)
     room = torch.empty((len(graph.heads), y.shape[1]), device=y.device)
     for epoch in track(range(epochs), "layout"):
         alpha = STEP * learning_rate * (1 - epoch / epochs)

@@ -191,7 +191,7 @@ def select_bins(
     n_bins, n = keys.shape
     out = torch.full((n, m), -1, dtype=torch.int32, device=keys.device)
     groups, each = _groups(n_bins)
-    r = 16
+    r = 8
     select_bins_kernel[((n + r - 1) // r,)](
         keys, table.int().contiguous(), out, n_bins, n, table.shape[1], each,
         GROUPS_KEPT=min(kept, groups), M=m, GROUPS=groups, R=r, BIN=size, SPAN=SPAN, num_warps=4,
@@ -227,8 +227,8 @@ def _rerank_part(x: Tensor, q: Tensor, candidates: Tensor, k: int, dot: bool) ->
     left = q.float()[:, None]
     value = -(left * rows).sum(2) if dot else (left - rows).square().sum(2)
     key = (ordered(torch.where(ok, value, torch.inf)).long() << 32) | c
-    key = torch.nn.functional.pad(key, (0, max(0, k - key.shape[1])), value=2**63 - 1)
-    key = key.sort(1).values[:, :k]
+    none = torch.full((len(key), max(0, k - key.shape[1])), 2**63 - 1, device=key.device)
+    key = torch.cat([key, none], 1).sort(1).values[:, :k]
     index = key & 0xFFFFFFFF
     none = index >= len(x)
     return unordered((key >> 32).int()).masked_fill(none, torch.inf), index.int().masked_fill(none, -1)
@@ -270,14 +270,13 @@ def rerank(
     out_d = torch.full((len(q), k), torch.inf, device=x.device)
     out_i = torch.full((len(q), k), -1, dtype=torch.int32, device=x.device)
     d = x.shape[1]
-    wide = min(128, max(16, 1 << (d - 1).bit_length()))
-    if width * wide > 8192:
-        wide = max(16, 8192 // width)
+    wide = max(16, min(2048 // width, 1 << (d - 1).bit_length()))
+    measured = torch.empty((lines, width), device=x.device)
     mapped = ids is not None
     rerank_kernel[(lines,)](
-        x, q, ids if mapped else candidates, candidates, out_d, out_i, len(ids) if mapped else len(x), d, k,
+        x, q, ids if mapped else candidates, candidates, measured, out_d, out_i, len(ids) if mapped else len(x), d, k,
         rows if mapped else candidates,
-        M=width, BD=wide, DOT=dot, DEDUPE=dedupe, MAPPED=mapped, num_warps=2 if width <= 64 else 4,
+        M=width, BD=wide, DOT=dot, DEDUPE=dedupe, MAPPED=mapped, num_warps=1,
     )  # fmt: skip
     return out_d, out_i
 

@@ -125,7 +125,7 @@ def select_bins_kernel(
 
 @triton.jit(do_not_specialize=["n", "k"])
 def rerank_kernel(
-    x, q, ids, candidates, out_d, out_i, n, d, k, row_ids,
+    x, q, ids, candidates, measured, out_d, out_i, n, d, k, row_ids,
     M: tl.constexpr, BD: tl.constexpr, DOT: tl.constexpr, DEDUPE: tl.constexpr, MAPPED: tl.constexpr,
 ):  # fmt: skip
     """Exact float32 distances of one row's M candidates, and the k nearest in order."""
@@ -150,6 +150,11 @@ def rerank_kernel(
         else:
             gap = left[None, :] - right
             acc += tl.sum(gap * gap, axis=1)
+    # A sort exchanges bits between copies of a value in several threads. Were the compiler to add up some of
+    # the copies in another order, these bits would differ; what was stored and loaded again is one value.
+    tl.store(measured + r * M + lanes, acc)
+    tl.debug_barrier()
+    acc = tl.load(measured + r * M + lanes)
     key = (_ordered(acc).to(tl.int64) << 32) | c.to(tl.int64)
     key = tl.where(ok, key, 0x7FFFFFFFFFFFFFFF)
     key = tl.sort(key)

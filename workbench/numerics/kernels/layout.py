@@ -63,12 +63,10 @@ def _fold(parts: Float[Tensor, "chunks d"], graph: Chunks) -> Float[Tensor, "n d
     return out.index_add_(0, graph.heads.long(), parts)
 
 
-def row_sums(graph: Chunks) -> Float[Tensor, " n"]:
-    """Each row's total weight."""
-    return apply(
-        graph,
-        torch.ones((int(graph.tails.max()) + 1 if len(graph.tails) else 1, 1), device=graph.weights.device),
-    )[:, 0]
+def row_sums(graph: Chunks, width: int = 1) -> Float[Tensor, " n"]:
+    """Each row's total weight, by a product of ``width`` columns."""
+    reached = int(graph.tails.max()) + 1 if len(graph.tails) else 1
+    return apply(graph, torch.ones((reached, width), device=graph.weights.device))[:, 0].contiguous()
 
 
 def apply_reference(graph: Chunks, x: Float[Tensor, "m d"]) -> Float[Tensor, "n d"]:
@@ -167,7 +165,7 @@ def step(
     same = there is here
     parts = torch.empty((chunks, d), device=here.device) if parts is None else parts
     out = torch.empty_like(here)
-    c, r = 32, 64
+    c, r = 32, 16
     attract_kernel[((chunks + c - 1) // c,)](
         here, there, graph.heads, graph.tails, graph.weights, parts, chunks, a, b,
         C=c, W=WIDTH, DIM=d, num_warps=4,
@@ -219,7 +217,7 @@ def bandwidths(
     n, k = distances.shape
     rho, sigma = torch.empty((2, n), device=distances.device)
     width = max(2, 1 << (k - 1).bit_length())
-    r = max(4, min(128, 2048 // width))
+    r = max(4, min(32, 1024 // width))
     target = float(torch.tensor(float(n_neighbors)).log2())
     bandwidth_kernel[((n + r - 1) // r,)](
         distances.float().contiguous(), rho, sigma, n, k, target, floor, R=r, K=width, num_warps=4

@@ -56,7 +56,7 @@ def search(
 def embedding(
     n_neighbors: int, width: int, negatives: int, device: torch.device
 ) -> list[Callable[[], object]]:
-    """What to run before a layout of ``width`` coordinates: one call for every kernel or two."""
+    """What to run before a layout of ``width`` coordinates: a call for every kernel but `layout.apply`'s."""
     graph = layout.Chunks(
         torch.tensor([0, 1, 1], dtype=torch.int32, device=device),
         torch.zeros(1, dtype=torch.int32, device=device),
@@ -66,8 +66,6 @@ def embedding(
     y, one = torch.zeros((2, width), device=device), torch.zeros(2, device=device)
     return [
         lambda: layout.bandwidths(torch.ones((2, n_neighbors - 1), device=device), n_neighbors, 1.0),
-        lambda: layout.apply(graph, y),
-        lambda: layout.row_sums(graph),
         lambda: layout.step(y, y, graph, one, 1.5, 0.9, 0.1, negatives, 0, 0),
     ]
 
