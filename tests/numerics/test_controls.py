@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.numerics.controls import control
-from workbench.numerics.resampling import shuffle_columns
+from workbench.numerics.controls import Control, control, shuffled_columns
 
 
-def correlation(x: np.ndarray) -> np.ndarray:
+def correlation_and_size(x: np.ndarray) -> np.ndarray:
     return np.array([abs(np.corrcoef(x.T)[0, 1]), float(len(x))])
 
 
-def ask(x: np.ndarray, rows: int, n_null: int = 19):
+def ask(x: np.ndarray, rows: int, n_null: int = 19) -> Control:
     return control(
-        x, correlation, correlation(x), shuffle_columns, rows=rows, n_null=n_null, random_state=0, what="test"
-    )
+        x, correlation_and_size, correlation_and_size(x), shuffled_columns, rows=rows, n_null=n_null, random_state=0,
+        what="test",
+    )  # fmt: skip
 
 
 def test_all_rows_need_no_shift() -> None:
     x = np.random.default_rng(0).standard_normal((50, 2))
     found = ask(x, 50)
-    assert found.words == ""
+    assert (found.words, found.n) == ("", 50)
+    assert np.array_equal(found.beside(correlation_and_size(x)), found.draws)
     assert (found.draws[:, 1] == 50).all()
 
 
@@ -29,29 +30,20 @@ def test_fewer_rows_are_said_and_the_draws_shifted_by_what_they_change() -> None
     x = np.random.default_rng(0).standard_normal((50, 2))
     found = ask(x, 20)
     assert "20 of the rows" in found.words
-    # the second statistic is the number of rows itself: 50 for the data, 20 + (50 - 20) for every draw
-    assert (found.draws[:, 1] == 50).all()
-    p = np.mean(found.draws[:, 0] >= correlation(x)[0])
-    assert 0 < p < 1
+    assert found.values[1] == found.n == 20
+    beside = found.beside(correlation_and_size(x))
+    assert (found.draws[:, 1] == 20).all()
+    assert (beside[:, 1] == 50).all()
+    extreme = [(d >= v).sum() for d, v in ((found.draws, found.values), (beside, correlation_and_size(x)))]
+    assert extreme[0] == extreme[1]  # the p-value is that of equally many rows
 
 
 def test_no_draws_cost_nothing() -> None:
-    found = control(
-        np.zeros((3, 2)), correlation, np.zeros(2), shuffle_columns, rows=1, n_null=0, random_state=0, what=""
-    )
-    assert found.draws.shape == (0, 2)
+    assert ask(np.random.default_rng(0).standard_normal((50, 2)), 20, n_null=0).draws.shape == (0, 2)
 
 
-def test_preparation_is_done_once_before_the_draws() -> None:
-    times = []
-
-    def prepare(x: np.ndarray) -> np.ndarray:
-        times.append(len(x))
-        return np.repeat(x[:, :1], 2, axis=1)
-
-    x = np.random.default_rng(0).standard_normal((30, 2))
-    found = control(
-        x, correlation, correlation(x), lambda x, rng: x, rows=30, n_null=4, random_state=0, what="", prepare=prepare
-    )  # fmt: skip
-    assert times == [30]
-    assert np.allclose(found.draws[:, 0], 1)
+def test_shuffling_keeps_the_margins_alone() -> None:
+    x = np.repeat(np.random.default_rng(1).standard_normal((400, 1)), 2, axis=1)
+    drawn = shuffled_columns(x)(np.random.default_rng(2))
+    assert np.array_equal(np.sort(drawn, axis=0), np.sort(x, axis=0))
+    assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.2

@@ -7,47 +7,70 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from workbench.numerics.resampling import null_draws
+from workbench.numerics.resampling import null_draws, shuffle_columns
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+Null = Callable[[np.ndarray], Callable[[np.random.Generator], np.ndarray]]
+"""Takes rows and returns what draws as many of the null."""
+
 
 class Control(NamedTuple):
-    """Null draws (draws, statistics) beside the answer, and ``words`` that say on how many rows they were made."""
+    """What `control` gives.
+
+    Attributes
+    ----------
+    draws : (m, s) the statistics in each null draw.
+    values : (s,) the statistics of the data's own rows, as many as the draws have.
+    n : how many that is.
+    all_rows : whether the data have no more.
+    """
 
     draws: Float[np.ndarray, "m s"]
-    words: str
+    values: Float[np.ndarray, " s"]
+    n: int
+    all_rows: bool
+
+    def beside(self, values: Float[np.ndarray, " s"]) -> Float[np.ndarray, "m s"]:
+        """Draws to set beside ``values`` of all rows.
+
+        A statistic may depend on how many rows there are, so draws of fewer are shifted by what that does to
+        the data's own values: the comparison, and the p-value, is that of equally many rows.
+        """
+        return self.draws + (values - self.values)
+
+    @property
+    def words(self) -> str:
+        """What to add to the null's name where draws are set `beside` values of more rows."""
+        return "" if self.all_rows else f" (in {self.n:,} of the rows, shifted by what fewer rows change)"
 
 
 def control(
     x: Float[np.ndarray, "n d"], statistics: Callable[[np.ndarray], Float[np.ndarray, " s"]],
-    values: Float[np.ndarray, " s"], destroy: Callable[[np.ndarray, np.random.Generator], np.ndarray], *,
-    rows: int, n_null: int, random_state: int, what: str, prepare: Callable[[np.ndarray], np.ndarray] | None = None,
+    values: Float[np.ndarray, " s"], null: Null, *, rows: int, n_null: int, random_state: int, what: str,
 ) -> Control:  # fmt: skip
-    """Draw statistics of ``x`` after ``destroy``, on at most ``rows`` of its rows.
-
-    A statistic may depend on how many rows there are. Where the draws have fewer than ``x``, they are shifted
-    by the difference that this makes to the data's own values, so that the comparison (and the p-value) is
-    that of equally many rows.
+    """Draw statistics under a null on at most ``rows`` of the rows.
 
     Parameters
     ----------
     statistics : of (m, d) rows.
     values : the statistics of all rows.
-    destroy : takes rows and a generator and returns as many rows without what the null destroys.
-    prepare : applied once to the rows before the draws, for what all draws share.
     """
-    if n_null == 0:
-        return Control(np.empty((0, len(values))), "")
     n = len(x)
-    shift, words = np.zeros(len(values)), ""
+    if n_null == 0:
+        return Control(np.empty((0, len(values))), values, n, True)
     if n > rows:
         x = x[np.sort(np.random.default_rng([random_state, 0x6374726C]).choice(n, rows, replace=False))]
-        shift, words = (
-            values - statistics(x),
-            f" (in {rows:,} of the rows, shifted by what fewer rows change)",
-        )
-    rows_of_null = prepare(x) if prepare else x
-    draws = null_draws(lambda rng: statistics(destroy(rows_of_null, rng)), n_null, random_state, what)
-    return Control(draws + shift, words)
+        values = statistics(x)
+    draw = null(x)
+    return Control(
+        null_draws(lambda rng: statistics(draw(rng)), n_null, random_state, what), values, len(x), n <= rows
+    )
+
+
+def shuffled_columns(
+    x: Float[np.ndarray, "n d"],
+) -> Callable[[np.random.Generator], Float[np.ndarray, "n d"]]:
+    """Return what draws ``x`` with every column permuted on its own: the margins stay, all dependence goes."""
+    return lambda rng: shuffle_columns(x, rng)

@@ -16,7 +16,7 @@ from workbench.analyses.clustering.spectral_clustering import (
     cut_per_cluster,
     eigengap,
     largest_first,
-    relaxed_cut,
+    least_cut,
 )
 from workbench.core.errors import DataError
 from workbench.core.views import Points
@@ -40,6 +40,7 @@ def test_known_answer_of_planted_clusters(k: int) -> None:
     apart, cut, silhouette = found.evidence
     assert apart.p_value == 0.05
     assert apart.value <= cut.value
+    assert apart.n == min(500, 40 * k)
     assert silhouette.value > 0.3
     assert cut.interval[0] <= cut.value <= cut.interval[1]
     told = wb.spectral_clustering(cloud, n_clusters=k, **FEW)
@@ -70,7 +71,7 @@ def test_peer_is_scikit_learn(separation: float) -> None:
 
 
 @pytest.mark.parametrize("n_clusters", [None, 3])
-def test_calibrated_where_columns_share_nothing(
+def test_calibrated_on_one_gaussian_lump(
     n_clusters: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RESTARTS", 1)
@@ -111,7 +112,7 @@ def test_cut_spectrum_and_gap_are_what_they_are_called() -> None:
     assert eigengap(np.array([0, 0.9, 0.95, 0.97])) == 2  # one cluster is no clustering
     rows = wb.planted_clusters(n=120, n_clusters=4, separation=6).values
     found = wb.spectral_clustering(rows, n_clusters=4, n_null=0, n_boot=0)
-    assert relaxed_cut(found.spectrum, 4) <= found.evidence[1].value  # Ky Fan
+    assert least_cut(found.spectrum, 4) <= found.evidence[1].value  # Ky Fan
     assert found.spectrum[0] == pytest.approx(0, abs=1e-9)
     assert (np.diff(found.spectrum) >= 0).all()
 

@@ -10,9 +10,7 @@ import workbench as wb
 from workbench.analyses.geometry.intrinsic_dimension import (
     likeliest,
     nearest_within,
-    principal_scores,
     row_dimensions,
-    same_covariance,
     two_nn,
 )
 from workbench.core.errors import DataError
@@ -87,18 +85,6 @@ def test_intervals_cover_the_dimension() -> None:
         found = wb.intrinsic_dimension.function(view, n_neighbors=10, n_null=0, n_boot=40, random_state=seed)
         hits += [e.interval[0] <= 2 <= e.interval[1] for e in found.evidence]
     assert (hits >= 51).all()  # 57 expected; below this with probability 0.005 at 95 % coverage
-
-
-def test_null_keeps_the_covariance_and_nothing_else() -> None:
-    rows = flat_torus(200, 2, 3) @ np.random.default_rng(4).standard_normal((4, 9))
-    scores = principal_scores(rows)
-    assert scores.shape == (200, 4)
-    gaps = [np.linalg.norm(x[:50, None] - x[None, :50], axis=2) for x in (rows, scores)]
-    assert np.allclose(*gaps)
-    drawn = same_covariance(scores, np.random.default_rng(5))
-    assert np.allclose(drawn.T @ drawn, scores.T @ scores)
-    few = principal_scores(rows[:3].repeat(2, axis=1))
-    assert few.shape == (3, 2)
 
 
 def test_lists_within_a_subsample_are_those_searched_there() -> None:

@@ -19,7 +19,8 @@ from workbench.core.views import Points
 from workbench.numerics.controls import control
 from workbench.numerics.laplacian import neighbour_graph, slowest_modes
 from workbench.numerics.neighbours import k_nearest
-from workbench.numerics.resampling import shuffle_columns, subsample_interval, subsample_intervals
+from workbench.numerics.resampling import subsample_interval, subsample_intervals
+from workbench.numerics.surrogates import row_rotations
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -56,11 +57,12 @@ def spectral_clustering(
     """Group rows by k-means on the leading modes of a random walk on their neighbour graph.
 
     It always finds groups. The control says whether there are any, whatever their number: the least normalized
-    cut per cluster that any split in two could have (half the graph's second eigenvalue: Ky Fan), against
-    that of shuffled columns. How seldom the walk leaves the groups that were found (normalized cut per cluster,
-    0 for never) and how much nearer a row is to its own than to the next (silhouette) depend on how many there
-    are, so they are tested only where ``n_clusters`` is given, and the least cut is then that into so many.
-    Where the row table has a column ``token``, a cluster is named by the tokens it has most more of than the rest.
+    cut per cluster that any split in two could have (half the graph's second eigenvalue: Ky Fan), on at most
+    500 rows, against that of one lump with the same covariance: the rows rotated at random. How seldom the
+    walk leaves the groups that were found (normalized cut per cluster, 0 for never) and how much nearer a row
+    is to its own than to the next (silhouette) depend on how many there are, so they are tested only where
+    ``n_clusters`` is given, and the least cut is then that into so many. Where the row table has a column
+    ``token``, a cluster is named by the tokens it has most more of than the rest.
 
     Returns
     -------
@@ -75,7 +77,8 @@ def spectral_clustering(
 
     References
     ----------
-    von Luxburg 2007, A tutorial on spectral clustering, Statistics and Computing 17.
+    von Luxburg 2007, A tutorial on spectral clustering, Statistics and Computing 17; Liu, Hayes, Nobel and
+    Marron 2008, Statistical significance of clustering, J. Am. Stat. Assoc. 103.
     """
     x = points.values
     n = len(x)
@@ -97,34 +100,33 @@ def spectral_clustering(
     sample, silhouettes = _silhouettes(x, found.labels, random_state)
 
     parts = n_clusters or 2
-    relaxed = relaxed_cut(found.spectrum, parts)
 
     def again(rows: np.ndarray) -> np.ndarray:
         if n_clusters is None:  # cuts and silhouettes of different numbers of clusters don't compare
-            return np.array([relaxed_cut(_walk(rows, parts, n_neighbors, random_state)[1], parts)])
+            return np.array([least_cut(_walk(rows, parts, n_neighbors, random_state)[1], parts)])
         other = _cluster(rows, n_clusters, max_clusters, n_neighbors, random_state)
         near = _silhouettes(rows, other.labels, random_state)[1]
         return np.array(
-            [relaxed_cut(other.spectrum, parts), cut_per_cluster(other.graph, other.labels), near.mean()]
+            [least_cut(other.spectrum, parts), cut_per_cluster(other.graph, other.labels), near.mean()]
         )
 
-    values = np.array([relaxed] if n_clusters is None else [relaxed, cut, silhouettes.mean()])
+    values = np.array([least_cut(found.spectrum, parts), cut, silhouettes.mean()])[: 3 if n_clusters else 1]
     null = control(
-        x, again, values, shuffle_columns, n_null=n_null, random_state=random_state,
+        x, again, values, row_rotations, n_null=n_null, random_state=random_state,
         rows=max(CONTROL_ROWS, 2 * n_neighbors, 2 * parts), what="spectral_clustering: null",
     )  # fmt: skip
-    drawn = [tuple(draws) for draws in null.draws.T] + [(), ()]
-    shuffled, subsamples = f"columns shuffled{null.words}", "subsamples of half of the rows, labels kept"
-    fixed = shuffled if n_clusters else ""
+    drawn = [tuple(draws) for draws in null.beside(values).T] + [(), ()]
+    rotated, subsamples = "rows rotated at random", "subsamples of half of the rows, labels kept"
+    fixed = f"{rotated}{null.words}" if n_clusters else ""
     k = int(found.labels.max()) + 1
     evidence = (
         Evidence(
-            question="Does the graph fall apart more easily than that of columns that share nothing?",
-            statistic=f"least possible cut into {parts} clusters", value=relaxed, n=n, null=shuffled,
-            null_values=drawn[0], alternative="less",
+            question="Does the graph fall apart more easily than that of one lump with the same covariance?",
+            statistic=f"least possible cut into {parts} clusters", value=null.values[0], n=null.n, null=rotated,
+            null_values=tuple(null.draws[:, 0]), alternative="less",
         ),
         Evidence(
-            question=f"Does a walk leave the {k} clusters less often than those of columns that share nothing?",
+            question=f"Does a walk leave the {k} clusters less often than those of one lump with the same covariance?",
             statistic="normalized cut per cluster", value=cut, n=n,
             interval=subsample_intervals(
                 lambda i: np.array([cut_per_cluster(found.graph[i][:, i], found.labels[i])]), np.array([cut]), n, n_boot,
@@ -133,7 +135,7 @@ def spectral_clustering(
             interval_method=subsamples, null=fixed, null_values=drawn[1], alternative="less",
         ),
         Evidence(
-            question=f"Are the {k} clusters better apart than those of columns that share nothing?",
+            question=f"Are the {k} clusters better apart than those of one lump with the same covariance?",
             statistic="silhouette", value=silhouettes.mean(), n=len(sample),
             interval=subsample_interval(
                 lambda i: float(silhouettes[i].mean()), silhouettes.mean(), len(sample), n_boot, random_state
@@ -182,7 +184,7 @@ def _walk(
     return graph, *slowest_modes(graph, min(size, len(x)), random_state)
 
 
-def relaxed_cut(spectrum: Float[np.ndarray, " m"], k: int) -> float:
+def least_cut(spectrum: Float[np.ndarray, " m"], k: int) -> float:
     """Mean of the ``k`` smallest eigenvalues: a lower bound on the normalized cut per cluster into ``k``."""
     return round(float(spectrum[:k].mean()), 9)  # so that graphs that are in pieces anyway tie
 

@@ -15,8 +15,8 @@ from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.core.results import Embedding
 from workbench.core.views import Points
-from workbench.numerics.controls import control
-from workbench.numerics.resampling import bootstrap_interval, shuffle_columns
+from workbench.numerics.controls import control, shuffled_columns
+from workbench.numerics.resampling import bootstrap_interval
 
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA
@@ -79,7 +79,7 @@ def pca(
     kept, whole = np.square(centred @ loadings.T).sum(axis=1), np.square(centred).sum(axis=1)
     value = explained(x, n_components)
     null = control(
-        x, lambda rows: np.array([explained(rows, n_components)]), np.array([value]), shuffle_columns,
+        x, lambda rows: np.array([explained(rows, n_components)]), np.array([value]), shuffled_columns,
         rows=CONTROL_ROWS, n_null=n_null, random_state=random_state, what="pca: null",
     )  # fmt: skip
     evidence = Evidence(
@@ -90,7 +90,7 @@ def pca(
         interval=bootstrap_interval(lambda i: kept[i].sum() / (whole[i].sum() or 1), n, n_boot, random_state),
         interval_method="bootstrap over rows, directions kept",
         null=f"columns shuffled{null.words}",
-        null_values=tuple(null.draws[:, 0]),
+        null_values=tuple(null.beside(np.array([value]))[:, 0]),
     )
     shares = fitted.explained_variance_ratio_
     return Embedding(

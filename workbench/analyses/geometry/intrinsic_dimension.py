@@ -16,7 +16,8 @@ from workbench.core.results import Estimate
 from workbench.core.views import Points
 from workbench.numerics.controls import control
 from workbench.numerics.neighbours import k_nearest
-from workbench.numerics.resampling import shuffle_columns, subsample_intervals
+from workbench.numerics.resampling import subsample_intervals
+from workbench.numerics.surrogates import row_rotations
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -42,8 +43,8 @@ def intrinsic_dimension(
     TwoNN looks at the two nearest neighbours (the finest scale there is); the maximum-likelihood estimate
     of Levina and Bickel, its inverse averaged over rows as MacKay and Ghahramani showed it must be, at
     ``n_neighbors``. Both come out low in many dimensions with few rows: compare values at equal n. The
-    null shuffles the columns along the principal axes, which keeps the covariance and takes away
-    everything that bends or clumps the rows; the interval is from subsamples of a quarter of the rows.
+    null mixes the rows by a random rotation, which keeps the mean and the covariance and takes away all that
+    bends or clumps them; the interval is from subsamples of a quarter of the rows.
 
     Returns
     -------
@@ -77,15 +78,15 @@ def intrinsic_dimension(
         near = k_nearest(rows, n_neighbors)[1]
         return np.array([two_nn(near, discard_fraction), likeliest(near)])
 
-    values = (two_nn(distances, discard_fraction), likeliest(distances[:, :n_neighbors]))
+    values = np.array([two_nn(distances, discard_fraction), likeliest(distances[:, :n_neighbors])])
     if not np.isfinite(values).all():
         raise DataError(
             f"The distances of {points.name} are tied: nearest and second nearest rows lie equally far, as on a grid. "
             f"Its dimension can't be told from distances; use rows that weren't rounded."
         )
     null = control(
-        x, both, np.array(values), same_covariance, prepare=principal_scores, rows=CONTROL_ROWS, n_null=n_null,
-        random_state=random_state, what="intrinsic_dimension: null",
+        x, both, values, row_rotations, rows=CONTROL_ROWS, n_null=n_null, random_state=random_state,
+        what="intrinsic_dimension: null",
     )  # fmt: skip
 
     def subsampled(rows: np.ndarray) -> np.ndarray:
@@ -93,7 +94,7 @@ def intrinsic_dimension(
         return np.array([two_nn(near[0], discard_fraction), likeliest(near[1])])
 
     fraction = float(np.clip(2 * n_neighbors / n, 0.25, 0.5))
-    intervals = subsample_intervals(subsampled, np.array(values), n, n_boot, random_state, fraction, least=0)
+    intervals = subsample_intervals(subsampled, values, n, n_boot, random_state, fraction, least=0)
     names = ("TwoNN", f"maximum likelihood, {n_neighbors} neighbours")
     evidence = tuple(
         Evidence(
@@ -103,11 +104,11 @@ def intrinsic_dimension(
             n=n,
             interval=interval,
             interval_method=f"subsamples of {fraction:.0%} of the rows",
-            null=f"columns shuffled along the principal axes{null.words}",
+            null=f"rows rotated at random{null.words}",
             null_values=tuple(draws),
             alternative="less",
         )
-        for name, value, interval, draws in zip(names, values, intervals, null.draws.T, strict=True)
+        for name, value, interval, draws in zip(names, values, intervals, null.beside(values).T, strict=True)
     )
     repeats = points.n - n
     return Estimate(
@@ -151,27 +152,6 @@ def nearest_within(
     count = among.cumsum(axis=1)
     enough = count[:, -1] >= k
     return distances[rows][enough][(among & (count <= k))[enough]].reshape(-1, k)
-
-
-def principal_scores(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n r"]:
-    """Rows in the coordinates of those principal axes that they vary along; distances stay as they are."""
-    centred = x - x.mean(axis=0, dtype=np.float64)
-    if len(x) > x.shape[1]:
-        scores = centred @ np.linalg.eigh(centred.T @ centred)[1]
-    else:
-        values, vectors = np.linalg.eigh(centred @ centred.T)
-        scores = vectors * np.sqrt(values.clip(0))
-    lengths = np.linalg.norm(scores, axis=0)
-    return scores[:, lengths > 1e-6 * lengths.max()][:, ::-1]
-
-
-def same_covariance(scores: Float[np.ndarray, "n r"], rng: np.random.Generator) -> Float[np.ndarray, "n r"]:
-    """Shuffle the columns and take out what that makes them share by chance.
-
-    Principal scores are exactly uncorrelated; shuffled ones aren't quite, and with many columns for the
-    rows they would lie in visibly fewer dimensions than rows that differ from the null in nothing.
-    """
-    return np.linalg.qr(shuffle_columns(scores, rng))[0] * np.linalg.norm(scores, axis=0)
 
 
 def _inverse_dimensions(distances: np.ndarray) -> np.ndarray:
