@@ -170,9 +170,9 @@ def _tree(rows: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     while len(u) < n - 1:
         u, v, lengths, label = _joined(rows, half, u, v, lengths, label, seed)
     while True:
-        more, complete = _shortcuts(rows, half, u, v, lengths)
+        more, shorter, complete = _shortcuts(rows, half, u, v, lengths)
         u, v = torch.cat([u, more[:, 0]]), torch.cat([v, more[:, 1]])
-        lengths = torch.cat([lengths, _lengths(rows, more[:, 0], more[:, 1], torch.float32)])
+        lengths = torch.cat([lengths, shorter])
         kept, _ = forest(n, u, v, lengths)
         u, v, lengths = u[kept], v[kept], lengths[kept]
         if complete:
@@ -245,8 +245,8 @@ def _joined(rows, half: _Half, u, v, lengths, label, seed: int) -> tuple[Tensor,
     return u[kept], v[kept], lengths[kept], label
 
 
-def _shortcuts(rows, half: _Half, u, v, lengths) -> tuple[Int[Tensor, "s 2"], bool]:
-    """Pairs nearer than the tree's height between them, and whether these are all."""
+def _shortcuts(rows, half: _Half, u, v, lengths) -> tuple[Int[Tensor, "s 2"], Float[Tensor, " s"], bool]:
+    """Pairs nearer than the tree's height between them, their lengths, and whether these are all."""
     import torch
 
     from workbench.numerics.kernels.spanning import TILE, shortcuts
@@ -258,35 +258,43 @@ def _shortcuts(rows, half: _Half, u, v, lengths) -> tuple[Int[Tensor, "s 2"], bo
     order, gap = torch.from_numpy(order).to(rows.device), torch.from_numpy(gap).to(rows.device)
     a, norm, moved = half.ordered(order)
     pairs, total = shortcuts(a, norm, moved, gap * (half.factor * (1 + 1e-6)), half.n, ROOM)
-    found = [order[part] for part in pairs.split(1 << 20)]
-    near = [_nearer(rows, p, _height(gap, q)) for p, q in zip(found, pairs.split(1 << 20), strict=True)]
+    heights = _Heights(gap)
+    near = [_nearer(rows, order[part], heights.between(part)) for part in pairs.split(1 << 20)]
     for tile in torch.arange(0, half.n, TILE, device=rows.device).split(1024):
-        near.append(_within_tiles(rows, order, gap, tile))
-    return torch.cat([torch.empty((0, 2), dtype=torch.int64, device=rows.device), *near]), total <= ROOM
+        near += _within_tiles(rows, order, gap, tile)
+    return torch.cat([p for p, _ in near]), torch.cat([d for _, d in near]), total <= ROOM
 
 
-def _nearer(rows: Tensor, pairs: Tensor, height: Tensor) -> Tensor:
+def _nearer(rows: Tensor, pairs: Tensor, height: Tensor) -> tuple[Tensor, Tensor]:
     import torch
 
-    return pairs[_lengths(rows, pairs[:, 0], pairs[:, 1], torch.float32) < height]
+    d = _lengths(rows, pairs[:, 0], pairs[:, 1], torch.float32)
+    return pairs[d < height], d[d < height]
 
 
-def _height(gap: Tensor, pairs: Tensor) -> Tensor:
-    """The largest gap between two places of the leaves' order."""
-    import torch
+class _Heights:
+    """The largest gap between any two places of the leaves' order, from those in runs of 2^l places."""
 
-    table = [gap]
-    while 2 ** len(table) <= len(gap):
-        step = 2 ** (len(table) - 1)
-        table.append(torch.maximum(table[-1], torch.cat([table[-1][step:], gap.new_zeros(step)])))
-    whole = torch.stack(table)
-    level = (pairs[:, 1] - pairs[:, 0]).float().log2().long()
-    level -= (2**level > pairs[:, 1] - pairs[:, 0]).long()
-    return torch.maximum(whole[level, pairs[:, 0]], whole[level, pairs[:, 1] - 2**level])
+    def __init__(self, gap: Tensor):
+        import torch
+
+        runs = [gap]
+        while 2 ** len(runs) <= len(gap):
+            step = 2 ** (len(runs) - 1)
+            runs.append(torch.maximum(runs[-1], torch.cat([runs[-1][step:], gap.new_zeros(step)])))
+        self.runs = torch.stack(runs)
+
+    def between(self, pairs: Int[Tensor, "p 2"]) -> Float[Tensor, " p"]:
+        import torch
+
+        apart = pairs[:, 1] - pairs[:, 0]
+        level = apart.float().log2().long()
+        level -= (2**level > apart).long()
+        return torch.maximum(self.runs[level, pairs[:, 0]], self.runs[level, pairs[:, 1] - 2**level])
 
 
-def _within_tiles(rows: Tensor, order: Tensor, gap: Tensor, starts: Tensor) -> Tensor:
-    """Pairs of one tile that are nearer than the largest gap between them."""
+def _within_tiles(rows: Tensor, order: Tensor, gap: Tensor, starts: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Pairs of one tile that are nearer than the largest gap between them, and their lengths."""
     import torch
 
     from workbench.numerics.kernels.spanning import TILE
@@ -307,6 +315,5 @@ def _within_tiles(rows: Tensor, order: Tensor, gap: Tensor, starts: Tensor) -> T
     maybe = inside[:, j] & (rough < height.square() + slack)
     tile, pair = maybe.nonzero(as_tuple=True)
     named = torch.stack([order[at[tile, i[pair]]], order[at[tile, j[pair]]]], 1)
-    return torch.cat([named[:0], *(
-        _nearer(rows, p, h) for p, h in zip(named.split(1 << 20), height[tile, pair].split(1 << 20), strict=True)
-    )])  # fmt: skip
+    parts = zip(named.split(1 << 20), height[tile, pair].split(1 << 20), strict=True)
+    return [_nearer(rows, pairs, top) for pairs, top in parts]

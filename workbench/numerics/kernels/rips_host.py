@@ -16,9 +16,9 @@ from workbench.numerics.kernels.rips_atomics import compare_and_swap, fetch_add,
 LANES = 32  # vertices looked at together; rows of ranks are padded to a multiple of it
 EMPTY = -1
 GONE = -2
-BUCKETS = 4096  # of ranks, for the cofacets of a long chain
+BUCKETS = 256  # of ranks, for the cofacets of a long chain: few enough pages to write to at a time
 LONG = 128  # simplices in a chain from which on its cofacets are listed once and shelved
-SHELF = 32  # keys a block
+SHELF = 512  # keys a block
 OUT_OF_MEMORY = 1
 
 
@@ -189,32 +189,43 @@ def _push_cofacets(ranks, bits, simplex, vertices, k, block, heap, n, low, high,
 
 
 @njit(nogil=True, cache=True)
-def _shelve(pool, before, latest, filled, free, bucket, key):
-    """Put a key on its bucket's shelf: blocks of one pool, the latest first."""
-    if latest[bucket] < 0 or filled[bucket] == pool.shape[1]:
-        taken = free[1]
+def _shelve(arena, shared, latest, filled, free, bucket, key):
+    """Put a key on its bucket's shelf: blocks of the arena, each of which begins with where the one before is."""
+    if latest[bucket] < 0 or filled[bucket] == SHELF:
+        taken = free[0]
         if taken >= 0:
-            free[1] = before[taken]
+            free[0] = arena[taken]
         else:
-            taken = free[0]
-            free[0] += 1
-        before[taken] = latest[bucket]
+            taken = fetch_add(shared, 1, SHELF)
+            if taken + SHELF > len(arena):
+                shared[2] = OUT_OF_MEMORY
+                return
+        arena[taken] = latest[bucket]
         latest[bucket] = taken
-        filled[bucket] = 0
-    pool[latest[bucket], filled[bucket]] = key
+        filled[bucket] = 1
+    arena[latest[bucket] + filled[bucket]] = key
     filled[bucket] += 1
 
 
 @njit(nogil=True, cache=True)
-def _take_down(pool, before, latest, filled, free, bucket, heap, table):
+def _clear_shelf(arena, latest, free, bucket):
+    shelf = latest[bucket]
+    while shelf >= 0:
+        following = arena[shelf]
+        arena[shelf] = free[0]
+        free[0] = shelf
+        shelf = following
+    latest[bucket] = EMPTY
+
+
+@njit(nogil=True, cache=True)
+def _take_down(arena, latest, filled, free, bucket, heap, table):
     """Make a heap of the keys that are in a bucket an odd number of times."""
     count = 0
     shelf = latest[bucket]
-    held = filled[bucket]
     while shelf >= 0:
-        count += held
-        held = pool.shape[1]
-        shelf = before[shelf]
+        count += SHELF
+        shelf = arena[shelf]
     slots = 16
     while slots < 2 * count:
         slots *= 2
@@ -224,18 +235,15 @@ def _take_down(pool, before, latest, filled, free, bucket, heap, table):
     shelf = latest[bucket]
     held = filled[bucket]
     while shelf >= 0:
-        for i in range(held):
-            key = pool[shelf, i]
+        for i in range(shelf + 1, shelf + held):
+            key = arena[i]
             at = _hash(key) & mask
             while table[at] != key and table[at] != EMPTY:
                 at = (at + 1) & mask
             table[at] = key if table[at] == EMPTY else GONE
-        following = before[shelf]
-        before[shelf] = free[1]
-        free[1] = shelf
-        shelf = following
-        held = pool.shape[1]
-    latest[bucket] = -1
+        shelf = arena[shelf]
+        held = SHELF
+    _clear_shelf(arena, latest, free, bucket)
     n = 0
     for at in range(slots):
         if table[at] >= 0:
@@ -245,13 +253,6 @@ def _take_down(pool, before, latest, filled, free, bucket, heap, table):
             n += 1
         table[at] = EMPTY
     return heap, n, table
-
-
-@njit(nogil=True, cache=True)
-def _grown_pool(pool, before, blocks):
-    larger = np.empty((blocks, SHELF), np.int64)
-    larger[: len(pool)] = pool
-    return larger, _grown(before, blocks)[:blocks]
 
 
 @njit(nogil=True, cache=True)
@@ -322,11 +323,9 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
     listed = np.empty(ranks.shape[1], np.int64)
     vertices = np.empty(k + 1, np.int64)
     room = np.empty(k + 1, np.int64)
-    pool = np.empty((0, SHELF), np.int64)
-    before = np.empty(0, np.int64)
     latest = np.full(BUCKETS, -1)
     filled = np.zeros(BUCKETS, np.int64)
-    free = np.array([0, -1])
+    free = np.array([EMPTY])
     table = np.full(1 << 12, EMPTY)
     width = limit // BUCKETS + 1
     shift = (k + 1) * bits
@@ -352,8 +351,6 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
                         )
                 else:
                     for i in range(done, length):
-                        if free[0] + len(listed) > len(pool):
-                            pool, before = _grown_pool(pool, before, 2 * len(pool) + len(listed))
                         count = _list_cofacets(
                             ranks, bits, chain[i], vertices, k, block, low, limit - 1, listed
                         )
@@ -365,10 +362,11 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
                                 _push(heap, n, listed[j])
                                 n += 1
                             else:
-                                _shelve(pool, before, latest, filled, free, rank // width, listed[j])
+                                _shelve(arena, shared, latest, filled, free, rank // width, listed[j])
                 done = length
-            if max(n, length, len(pool) * SHELF) > len(arena):
+            if max(n, length) > len(arena):
                 shared[2] = OUT_OF_MEMORY
+            if shared[2]:
                 return
             pivot, n = _pop_pivot(heap, n)
             if pivot == EMPTY:
@@ -378,7 +376,7 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
                     bucket = high // width + 1
                     while bucket < BUCKETS - 1 and latest[bucket] < 0:
                         bucket += 1
-                    heap, n, table = _take_down(pool, before, latest, filled, free, bucket, heap, table)
+                    heap, n, table = _take_down(arena, latest, filled, free, bucket, heap, table)
                     high = min(limit - 1, (bucket + 1) * width - 1)
                     continue
                 length = _without_pairs(chain, length)
@@ -428,8 +426,8 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
                 n = 0
                 if shelving:
                     shelving = False
-                    latest[:] = -1
-                    free[0], free[1] = 0, -1
+                    for bucket in range(BUCKETS):
+                        _clear_shelf(arena, latest, free, bucket)
                 ahead = step
                 high = min(limit - 1, (pivot >> shift) + ahead)
             else:
@@ -444,8 +442,8 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
             length += more
             low = pivot
         if shelving:
-            latest[:] = -1
-            free[0], free[1] = 0, -1
+            for bucket in range(BUCKETS):
+                _clear_shelf(arena, latest, free, bucket)
 
 
 @njit(nogil=True, cache=True)
