@@ -47,6 +47,7 @@ WORK: dict[str, tuple[Callable[[], np.ndarray], int]] = {
 def seconds(work: Callable[[], np.ndarray], least: int, most: float) -> tuple[list[float], np.ndarray]:
     """Times of at least ``least`` runs, more while they take less than ``most`` seconds together."""
     times: list[float] = []
+    out = np.empty((0, 3))
     while len(times) < least or (len(times) < 5 and sum(times) < most):
         start = time.perf_counter()
         out = work()

@@ -6,6 +6,8 @@ their number, and every pair that is too far apart (or is no pair) has rank ``li
 rank and complemented packing in one int64: of two simplices the earlier in the filtration has the lower key.
 """
 
+# numba itself passes an intrinsic's first argument, the typing context
+# pyright: reportCallIssue=false
 from __future__ import annotations
 
 import numpy as np
