@@ -83,7 +83,9 @@ class Evidence:
 
     def sentence(self) -> str:
         """The answer in one plain sentence: what it is, `quote`, and n."""
-        return f"{self.statistic[:1].upper()}{self.statistic[1:]}: {self.quote()}, n = {self.n:,} {self.unit}."
+        return (
+            f"{self.statistic[:1].upper()}{self.statistic[1:]}: {self.quote()}, n = {self.n:,} {self.unit}."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary for `from_json`; what results and manifests store."""
