@@ -88,9 +88,8 @@ class _Space:
             rows /= np.where(length > np.finfo(np.float32).eps * np.abs(x).max(initial=0), length, np.inf)
         else:
             rows -= rows.mean(axis=0)  # what the matrix product loses grows with the distance from the origin
-            self.scale = 2.0 ** np.ceil(
-                np.log2(np.abs(rows).max(initial=0) or 1)
-            )  # a power of two rounds nothing
+            # a power of two, which rounds nothing
+            self.scale = 2.0 ** np.ceil(np.log2(np.abs(rows).max(initial=0) or 1))
             rows /= self.scale
         self.rows = rows
         self.squares = np.einsum("ij,ij->i", rows, rows)

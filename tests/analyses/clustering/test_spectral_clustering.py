@@ -71,9 +71,7 @@ def test_peer_is_scikit_learn(separation: float) -> None:
 
 
 @pytest.mark.parametrize("n_clusters", [None, 3])
-def test_calibrated_on_one_gaussian_lump(
-    n_clusters: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_calibrated_on_one_gaussian_lump(n_clusters: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "RESTARTS", 1)
     p = {}
 

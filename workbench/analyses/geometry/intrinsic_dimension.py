@@ -22,7 +22,7 @@ from workbench.numerics.surrogates import row_rotations
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-CONTROL_ROWS = 1000
+CONTROL_ROWS = 750
 
 
 @analysis
@@ -70,9 +70,8 @@ def intrinsic_dimension(
             f"{points.name} has {n:,} distinct rows: n_neighbors={n_neighbors} takes at least {4 * n_neighbors:,}. "
             + (f"Lower n_neighbors to {most} or give more rows." if most >= 3 else "Give more rows.")
         )
-    indices, distances = k_nearest(
-        x, min(n - 1, 8 * n_neighbors)
-    )  # a quarter of the rows still has enough of them
+    # long enough lists for a subsample of a quarter of the rows to find its own neighbours in
+    indices, distances = k_nearest(x, min(n - 1, 8 * n_neighbors))
 
     def both(rows: np.ndarray) -> np.ndarray:
         near = k_nearest(rows, n_neighbors)[1]
