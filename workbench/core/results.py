@@ -87,7 +87,9 @@ class Result:
 
     def __repr__(self) -> str:
         arrays = (f"{n} {v.shape}" for n, v in vars(self).items() if isinstance(v, np.ndarray) and v.size)
-        return f"<{type(self).__name__} {self.title or 'without a title'}: {', '.join(arrays) or 'no arrays'}>"
+        return (
+            f"<{type(self).__name__} {self.title or 'without a title'}: {', '.join(arrays) or 'no arrays'}>"
+        )
 
     def show(self, **options: Any) -> None:
         """Display the result in a notebook, drawn with ``options`` (see `figure`), its evidence with it."""
