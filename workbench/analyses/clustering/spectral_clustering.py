@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 CONTROL_ROWS = 500
 RESTARTS: Any = 10  # as in scikit-learn's spectral clustering; its k-means declares the type of 'auto' alone
+WALKS = 30  # graphs behind the interval of the least cut, at most: each is a search for neighbours
 SILHOUETTE_ROWS = 2000  # beyond so many, silhouettes are those of a sample
 
 
@@ -115,6 +116,12 @@ def spectral_clustering(
         x, again, values, row_rotations, n_null=n_null, random_state=random_state,
         rows=max(CONTROL_ROWS, 2 * n_neighbors, 2 * parts), what="spectral_clustering: null",
     )  # fmt: skip
+    some = x[np.sort(np.random.default_rng([random_state, 0x736F6D65]).permutation(n)[: null.n])]
+    walks = n_boot if len(some) > 2 * max(n_neighbors, parts) else 0
+    around = subsample_intervals(
+        lambda i: np.array([least_cut(_walk(some[i], parts, n_neighbors, random_state)[1], parts)]), null.values[:1],
+        len(some), min(walks, WALKS), random_state, least=0,
+    )[0]  # fmt: skip
     drawn = [tuple(draws) for draws in null.beside(values).T] + [(), ()]
     rotated, subsamples = "rows rotated at random", "subsamples of half of the rows, labels kept"
     fixed = f"{rotated}{null.words}" if n_clusters else ""
@@ -122,7 +129,8 @@ def spectral_clustering(
     evidence = (
         Evidence(
             question="Does the graph fall apart more easily than that of one lump with the same covariance?",
-            statistic=f"least possible cut into {parts} clusters", value=null.values[0], n=null.n, null=rotated,
+            statistic=f"least possible cut into {parts} clusters", value=null.values[0], n=null.n,
+            interval=around, interval_method="subsamples of half of the rows", null=rotated,
             null_values=tuple(null.draws[:, 0]), alternative="less",
         ),
         Evidence(
