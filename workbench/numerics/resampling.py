@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.core.progress import track
+from workbench.numerics.threads import one_thread
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -40,7 +41,8 @@ def null_draws(
     The generators are spawned from the seed, so that draw ``i`` is the same however many are asked for.
     """
     seeds = np.random.SeedSequence([random_state, 0x6E756C6C]).spawn(n)
-    return np.array([draw(np.random.default_rng(s)) for s in track(seeds, what)], dtype=np.float64)
+    with one_thread():
+        return np.array([draw(np.random.default_rng(s)) for s in track(seeds, what)], dtype=np.float64)
 
 
 def bootstrap_interval(
@@ -56,7 +58,8 @@ def bootstrap_interval(
     if draws == 0:
         return None
     rng = np.random.default_rng([random_state, 0x626F6F74])
-    values = np.array([statistic(rng.integers(0, n, n)) for _ in range(draws)])
+    with one_thread():
+        values = np.array([statistic(rng.integers(0, n, n)) for _ in range(draws)])
     return percentile_interval(values)
 
 
@@ -102,7 +105,8 @@ def subsample_intervals(
         return [None] * len(values)
     m = max(2, round(fraction * n))
     rng = np.random.default_rng([random_state, 0x737562])
-    drawn = np.array([statistics(np.sort(rng.choice(n, m, replace=False))) for _ in range(draws)])
+    with one_thread():
+        drawn = np.array([statistics(np.sort(rng.choice(n, m, replace=False))) for _ in range(draws)])
     half = NORMAL * drawn.std(axis=0, ddof=1) * np.sqrt(m / max(n - m, 1))
     return [(max(float(v - h), least), float(v + h)) for v, h in zip(values, half, strict=True)]
 

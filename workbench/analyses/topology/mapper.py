@@ -18,6 +18,7 @@ from workbench.core.results import GraphResult
 from workbench.core.views import Points
 from workbench.numerics.resampling import null_draws, subsample_intervals
 from workbench.numerics.surrogates import row_rotations
+from workbench.numerics.threads import one_thread
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -65,7 +66,7 @@ def mapper(
     ] = 3,
     min_intersection: Annotated[int, Interval(ge=1, le=1000), Doc("Rows that two clusters share where an edge joins them.")] = 1,
     n_null: NullDraws = 39,
-    n_boot: BootstrapDraws = 20,
+    n_boot: BootstrapDraws = 12,
     random_state: Seed = 0,
 ) -> GraphResult:  # fmt: skip
     """Slice the cloud along principal components, cluster every slice, join clusters that share rows.
@@ -101,7 +102,8 @@ def mapper(
     recipe = Recipe(n_components, kind, n_intervals, overlap_frac, eps, min_samples, min_intersection)
     filtered = _filter(points, x, recipe)
     chosen = default_eps(x, min_samples, random_state) if eps is None else eps
-    labels = clusters(x, filtered, chosen, recipe, gtda)
+    with one_thread():
+        labels = clusters(x, filtered, chosen, recipe, gtda)
     noise = sum(not nodes for nodes in labels)
     if noise == len(x):
         raise DataError(

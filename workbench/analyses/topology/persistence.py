@@ -18,6 +18,7 @@ from workbench.numerics.cycles import dying_components, loop_through
 from workbench.numerics.landmarks import MetricSpace, farthest_first
 from workbench.numerics.resampling import null_draws, subsample_intervals
 from workbench.numerics.surrogates import row_rotations
+from workbench.numerics.threads import one_thread
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -104,7 +105,8 @@ def persistence(
     """
     dimensions = tuple(sorted(set(homology_dimensions)))
     rows = _rows(points, metric)
-    at, radius = farthest_first(rows, max_points, _SPACES[metric])
+    with one_thread():
+        at, radius = farthest_first(rows, max_points, _SPACES[metric])
     if 2 in dimensions and len(at) > MAX_POINTS_H2:
         raise ParameterError(
             f"persistence: voids (homology dimension 2) of {len(at)} rows would take minutes and gigabytes. "
