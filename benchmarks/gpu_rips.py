@@ -36,10 +36,10 @@ WORK: dict[str, tuple[Callable[[], np.ndarray], int]] = {
     "S3, 192 points, H0-H3": (lambda: sphere(192, 3), 3),
     "S3, 400 points, H0-H2": (lambda: sphere(400, 3), 2),
     "normal 10-d, 300 points, H0-H2": (lambda: gaussian(300, 10), 2),
-    "torus, 4000 points, H0-H1": (lambda: torus(4000), 1),
     "S3, 3000 points, H0-H1": (lambda: sphere(3000, 3), 1),
     "normal 10-d, 2000 points, H0-H1": (lambda: gaussian(2000, 10), 1),
     "normal 384-d, 3000 points, H0-H1": (lambda: gaussian(3000, 384), 1),
+    "torus, 1500 points, H0-H1": (lambda: torus(1500), 1),
     "S2, 400 points, H0-H2": (lambda: sphere(400, 2), 2),
 }
 

@@ -142,7 +142,11 @@ class _Filtration:
         within = length <= min(threshold, radius) if np.isfinite(threshold) else length <= radius
         within &= torch.isfinite(length)
         i, j = i[within], j[within]
-        values, rank = torch.unique(length[within], return_inverse=True)
+        # torch.unique hashes on a CPU, which takes ten times as long as sorting
+        rising, order = length[within].sort()
+        values, place = torch.unique_consecutive(rising, return_inverse=True)
+        rank = torch.empty_like(place)
+        rank[order] = place
         bits = max(1, (n - 1).bit_length())
         _check_size(n, len(values), bits, max_dimension)
         side = -(-n // SPAN) * SPAN
