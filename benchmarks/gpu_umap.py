@@ -3,9 +3,9 @@
 Usage: python benchmarks/gpu_umap.py DATA.npy OUT.json [SIZE ...]
 
 DATA holds float rows, at least as many as the largest SIZE (50000 and 1000000 unless given). Every peer gets
-the same rows, on the device already. Of each the first call is timed apart and the median and extremes of
-three more are given, unless the first took longer than half a minute. Trustworthiness and recall of a layout are measured at k = 15 on 2,000 rows against
-all, exactly; a search's recall on 1,000.
+the same rows, on the device already. Of each the first call is timed apart, and the median and extremes of
+three more are given, unless the first took longer than half a minute. Trustworthiness and recall of a layout
+are measured at k = 15 on 2,000 rows against all, exactly; a search's recall on 1,000.
 """
 
 from __future__ import annotations
@@ -171,8 +171,9 @@ def main() -> None:
         else:
             n = min(sizes)
             x = everything[:n]
+            rows = x.cpu().numpy()
             board.add(
-                "umap", "umap-learn", n, lambda x=x.cpu().numpy(): umap.UMAP(n_neighbors=K).fit_transform(x),
+                "umap", "umap-learn", n, lambda rows=rows: umap.UMAP(n_neighbors=K).fit_transform(rows),
                 lambda y, x=x: layout_quality(x, torch.as_tensor(y).cuda()),
             )  # fmt: skip
     board.ratios()
