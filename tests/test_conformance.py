@@ -18,11 +18,12 @@ import pytest
 
 import workbench as wb
 from workbench.core import views
+from workbench.core.checkpoints import TensorInfo
 from workbench.core.errors import ParameterError, WorkbenchError
 from workbench.core.parameters import Parameter
 from workbench.core.registry import Method, methods
 from workbench.core.results import KINDS, Result, load
-from workbench.core.subjects import Subject, TensorInfo
+from workbench.core.subjects import Subject
 
 METHODS = methods()
 ANALYSES = [m for m in METHODS if m.verb == "analysis"]

@@ -10,10 +10,11 @@ from widgets import _html
 from widgets._live import figure, redraw
 from widgets._work import Work, explained
 from widgets.controls import NAME_WIDTH, WIDTH, Control
+from workbench.core.checkpoints import Checkpoint
 from workbench.core.errors import Cancelled, ParameterError
 from workbench.core.registry import Method, method
 from workbench.core.results import Result
-from workbench.core.subjects import Activations, Checkpoint, Subject, as_subject
+from workbench.core.subjects import Activations, Subject, as_subject
 
 if TYPE_CHECKING:
     from workbench.core.views import View

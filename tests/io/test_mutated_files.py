@@ -24,8 +24,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
+from workbench.core.checkpoints import Checkpoint
 from workbench.core.errors import WorkbenchError
-from workbench.core.subjects import Checkpoint, Rowed
+from workbench.core.subjects import Rowed
 from workbench.io import open as open_subject
 
 SEED, MUTANTS, SECONDS, GROWTH = 20, 150, 30, 300 << 10  # growth of the peak memory in KiB

@@ -18,8 +18,9 @@ import torch
 from safetensors.torch import save_file
 
 import workbench
+from workbench.core.checkpoints import Checkpoint
 from workbench.core.errors import DataError, FormatError, MissingError, ParameterError, WorkbenchError
-from workbench.core.subjects import Checkpoint, Corpus, PointCloud, Subject, TimeSeries
+from workbench.core.subjects import Corpus, PointCloud, Subject, TimeSeries
 from workbench.io import open as open_subject
 
 VALUES = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)

@@ -17,10 +17,11 @@ from typing_extensions import Doc
 import widgets
 import workbench as wb
 from workbench.core import views
+from workbench.core.checkpoints import TensorInfo
 from workbench.core.errors import Cancelled, MissingError, ParameterError, ViewError
 from workbench.core.registry import Method, analysis, methods
 from workbench.core.results import Curve
-from workbench.core.subjects import Subject, TensorInfo
+from workbench.core.subjects import Subject
 from workbench.core.views import Points
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"

@@ -14,12 +14,13 @@ from workbench.capturing.identity import module_digest
 from workbench.capturing.running import Work
 from workbench.capturing.store import DTYPES, FORMAT, key_of, open_store
 from workbench.core.cache import cache_dir
+from workbench.core.checkpoints import Checkpoint
 from workbench.core.digest import digest
 from workbench.core.errors import FormatError, MissingError, ParameterError, StorageError, ViewError
 from workbench.core.network import Network
 from workbench.core.progress import tell
 from workbench.core.run import versions
-from workbench.core.subjects import Activations, Checkpoint, Corpus, PointCloud, Subject
+from workbench.core.subjects import Activations, Corpus, PointCloud, Subject
 
 if TYPE_CHECKING:
     import torch

@@ -115,7 +115,7 @@ def prepare(
     ParameterError
         An option that this subject has no use for.
     """
-    from workbench.core.subjects import Checkpoint
+    from workbench.core.checkpoints import Checkpoint
 
     needs = method.needs.__name__ if method.needs else ""
     subject = open_named(what, _kind(what, needs))

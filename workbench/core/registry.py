@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workbench.core import cache, history
+from workbench.core.checkpoints import Checkpoint
 from workbench.core.errors import MethodError, MissingError, WorkbenchError, suggest
 from workbench.core.parameters import Parameter, parameters_of, validate_all
 from workbench.core.progress import tell
 from workbench.core.results import Result
 from workbench.core.run import Run, now, versions
-from workbench.core.subjects import Checkpoint, Subject, as_subject
+from workbench.core.subjects import Subject, as_subject
 from workbench.core.views import View
 
 Verb = Literal["source", "analysis", "edit"]

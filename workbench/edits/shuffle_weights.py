@@ -7,9 +7,9 @@ from typing import Annotated
 import numpy as np
 from typing_extensions import Doc
 
+from workbench.core.checkpoints import Checkpoint
 from workbench.core.parameters import Seed
 from workbench.core.registry import edit
-from workbench.core.subjects import Checkpoint
 from workbench.edits._matrices import matrices
 
 

@@ -12,8 +12,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from workbench.core.checkpoints import TensorInfo
 from workbench.core.errors import DataError, FormatError
-from workbench.core.subjects import TensorInfo
 from workbench.io.files import (
     Weights,
     broken,

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from workbench.core.checkpoints import Checkpoint, TensorInfo
 from workbench.core.errors import FormatError, MissingError
-from workbench.core.subjects import Checkpoint, TensorInfo
 from workbench.io.files import (
     Weights,
     broken,

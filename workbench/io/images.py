@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.core.checkpoints import Checkpoint
 from workbench.core.errors import DataError
 from workbench.core.network import Network
-from workbench.core.subjects import Checkpoint
 from workbench.io.files import checkpoint, need
 from workbench.io.torch_files import read_torch
 

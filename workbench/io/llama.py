@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from workbench.core.checkpoints import Checkpoint
 from workbench.core.network import Network
-from workbench.core.subjects import Checkpoint
 from workbench.io.arrays import read_npz
 from workbench.io.files import Weights, checkpoint, read_json
 from workbench.io.gguf_files import read_gguf

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from workbench.core.checkpoints import TensorInfo
 from workbench.core.errors import FormatError
-from workbench.core.subjects import TensorInfo
 from workbench.io.files import (
     Weights,
     broken,

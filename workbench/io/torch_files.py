@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.core.checkpoints import TensorInfo
 from workbench.core.errors import FormatError
-from workbench.core.subjects import TensorInfo
 from workbench.io.files import Weights, broken, head, need, plain, shown, size_of
 from workbench.io.floats import rounding
 from workbench.io.zips import members
