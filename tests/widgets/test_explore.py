@@ -118,6 +118,6 @@ def test_what_cannot_be_explored_is_refused(acts: wb.Activations) -> None:
 
 def test_without_a_kernel_the_figure_and_its_evidence_are_shown(acts: wb.Activations) -> None:
     bundle = widgets.explore(acts)._repr_mimebundle_()
-    assert "variance explained" in bundle["text/html"]
+    assert "Variance explained" in bundle["text/html"]
     assert bundle["application/vnd.plotly.v1+json"]["data"]
     assert "application/vnd.workbench.result+json" in bundle

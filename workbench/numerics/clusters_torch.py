@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -51,7 +52,7 @@ def pruned(
     rows: Float[Tensor, "n d"],
     k: int,
     dot: bool,
-    half_rows,
+    half_rows: Callable[[Tensor], tuple[Tensor, Tensor]],
     shortlist: tuple[int, int],
     probes: int,
     rounds: int,

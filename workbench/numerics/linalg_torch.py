@@ -148,7 +148,9 @@ def largest_eigenpairs(
     return Eigenpairs(values[:k], block[:, :k], residual[:k], used)
 
 
-def _filtered(product, block: Tensor, low: float, edge: float, degree: int, top: float) -> Tensor:
+def _filtered(
+    product: Callable[..., Tensor], block: Tensor, low: float, edge: float, degree: int, top: float
+) -> Tensor:
     """The Chebyshev polynomial that stays within 1 on [low, edge], divided by its value at ``top``."""
     centre, half = (low + edge) / 2, (edge - low) / 2
     # scaled as it grows, so that float32 holds it
@@ -163,12 +165,12 @@ def _filtered(product, block: Tensor, low: float, edge: float, degree: int, top:
     return now
 
 
-def _ritz(product, block: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _ritz(product: Callable[..., Tensor], block: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     image = product(block, None, 1.0, 0.0)
     small = gram(block, image).cpu().numpy()
-    values, vectors = np.linalg.eigh((small + small.T) / 2)
+    ascending, vectors = np.linalg.eigh((small + small.T) / 2)
     turn = torch.from_numpy(vectors[:, ::-1].copy()).to(block)
-    values = torch.from_numpy(values[::-1].copy()).to(block)
+    values = torch.from_numpy(ascending[::-1].copy()).to(block)
     block, image = block @ turn, image @ turn
     return values, block, (image - block * values).norm(dim=0)
 

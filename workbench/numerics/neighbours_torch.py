@@ -143,7 +143,9 @@ def _empty(total: int, k: int, device: torch.device) -> tuple[Tensor, Tensor]:
     return d, torch.full((total, k), -1, dtype=torch.int32, device=device)
 
 
-def _exact(base: Rows, asked: Rows | None, k: int, budget: int, at: Tensor | None = None):
+def _exact(
+    base: Rows, asked: Rows | None, k: int, budget: int, at: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Exact neighbours of ``asked`` (of ``base`` itself if None), or of its rows ``at`` if given."""
     left = base if asked is None else asked
     at = torch.arange(left.n, device=base.device) if at is None else at.to(base.device)
@@ -229,7 +231,9 @@ def _symmetric(base: Rows, k: int, tiles: knn.Tiles, seed: int) -> tuple[Tensor,
     return knn.rerank(rows, rows, chosen, k, base.dot, ids=order, rows=order)
 
 
-def _by_clusters(base: Rows, asked: Rows | None, k: int, budget: int, seed: int, probes: int):
+def _by_clusters(
+    base: Rows, asked: Rows | None, k: int, budget: int, seed: int, probes: int
+) -> tuple[Tensor, Tensor]:
     refuse_beyond((6 * base.d + 512) * base.n, budget, base.n, "a search by clusters")
     rows = base.hold()
     shift, factor = centre_and_factor(base, rows)
@@ -284,7 +288,14 @@ def _certified(base: Rows, k: int, budget: int, seed: int) -> tuple[Tensor, Tens
 
 
 def _panel(
-    base: Rows, asked: Rows | None, columns: slice, k: int, budget: int, seed: int, out_d, out_i
+    base: Rows,
+    asked: Rows | None,
+    columns: slice,
+    k: int,
+    budget: int,
+    seed: int,
+    out_d: Tensor,
+    out_i: Tensor,
 ) -> None:
     """Merge into the answer what the rows find among one panel of columns that the memory holds."""
     right, left = base.rows(columns.start, columns.stop), base if asked is None else asked
@@ -319,7 +330,9 @@ def _panel(
         out_d[part], out_i[part] = _merge(out_d[part], out_i[part], d, i, k)
 
 
-def _recall(base: Rows, asked: Rows | None, d: Tensor, k: int, budget: int, rows: int, seed: int):
+def _recall(
+    base: Rows, asked: Rows | None, d: Tensor, k: int, budget: int, rows: int, seed: int
+) -> tuple[float, int]:
     """The share of found neighbours no farther than the true k-th, so that ties count as found."""
     q = min(rows, len(d))
     at = torch.randperm(len(d), generator=torch.Generator().manual_seed(seed + 1))[:q]

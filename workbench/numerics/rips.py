@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -222,9 +223,7 @@ def _left_over(f: _Filtration, k: int, parents: torch.Tensor, threads: int) -> t
     while True:
         out, shared = np.empty(room, np.int64), np.zeros(2, np.int64)
         on_threads(
-            lambda out=out, shared=shared: list_columns(
-                f.host, f.limit, f.bits, k, parents.numpy(), k > 2, shared, out
-            ),
+            partial(list_columns, f.host, f.limit, f.bits, k, parents.numpy(), k > 2, shared, out),
             min(threads, 1 + len(parents) // 64),
         )
         if shared[1] <= room:
@@ -240,8 +239,8 @@ def _reduce(
     from workbench.numerics.kernels.rips_host import reduce_columns
 
     full = (1 << (k * f.bits)) - 1
-    key = (diameters(f.ranks, unpacked(found, f.bits, k)).long() << (k * f.bits)) | (full - found)
-    key = key.sort(descending=True).values.cpu().numpy()
+    packed = (diameters(f.ranks, unpacked(found, f.bits, k)).long() << (k * f.bits)) | (full - found)
+    key = packed.sort(descending=True).values.cpu().numpy()
     births, simplices = key >> (k * f.bits), full - (key & full)
     slots = 1 << max(4, (2 * len(key)).bit_length())
     room = max(ARENA, 64 * len(key))
@@ -249,7 +248,8 @@ def _reduce(
         keys, owners = np.full(slots, -1, np.int64), np.full(slots, -1, np.int64)
         chains, arena, shared = np.zeros(len(key), np.int64), np.empty(room, np.int64), np.zeros(3, np.int64)
         on_threads(
-            lambda keys=keys, owners=owners, chains=chains, arena=arena, shared=shared: reduce_columns(
+            partial(
+                reduce_columns,
                 f.host, f.limit, f.bits, k, simplices, births, keys, owners, chains, arena, shared,
                 max(1, f.limit // LOOK_AHEAD),
             ),

@@ -30,7 +30,7 @@ class Rows:
         if x.ndim != 2:
             raise DataError(f"rows must be a table (n, d), not of shape {tuple(x.shape)}")
         self.x, self.metric, self.device = x, metric, device
-        self.n, self.d = x.shape
+        self.n, self.d = int(x.shape[0]), int(x.shape[1])
         self.dot = metric != "euclidean"
         self._held: Tensor | None = None
 

@@ -219,7 +219,9 @@ class _Half:
         return rows, norm, self.moved[order]
 
 
-def _joined(rows, half: _Half, u, v, lengths, label, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _joined(
+    rows: Tensor, half: _Half, u: Tensor, v: Tensor, lengths: Tensor, label: Tensor, seed: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Join each component but the largest to another, by the nearest of some of its rows' nearest."""
     import torch
 
@@ -245,7 +247,9 @@ def _joined(rows, half: _Half, u, v, lengths, label, seed: int) -> tuple[Tensor,
     return u[kept], v[kept], lengths[kept], label
 
 
-def _shortcuts(rows, half: _Half, u, v, lengths) -> tuple[Int[Tensor, "s 2"], Float[Tensor, " s"], bool]:
+def _shortcuts(
+    rows: Tensor, half: _Half, u: Tensor, v: Tensor, lengths: Tensor
+) -> tuple[Int[Tensor, "s 2"], Float[Tensor, " s"], bool]:
     """Pairs nearer than the tree's height between them, their lengths, and whether these are all."""
     import torch
 

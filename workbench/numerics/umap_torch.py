@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -271,7 +271,9 @@ def _widened(y: Tensor) -> Tensor:
     return torch.nn.functional.pad(y, (0, (1 << (y.shape[1] - 1).bit_length()) - y.shape[1])).contiguous()
 
 
-def _start(x, init, graph: layout.Chunks, metric: Metric, dim: int, where: torch.device, seed: int) -> Tensor:
+def _start(
+    x: Any, init: Any, graph: layout.Chunks, metric: Metric, dim: int, where: torch.device, seed: int
+) -> Tensor:
     n = len(x)
     g = torch.Generator().manual_seed(seed)
     if not isinstance(init, str):

@@ -76,8 +76,10 @@ def main(nouns: Path, classes: Path | None) -> None:
     synsets = read(nouns)
     rows = []
     for file, topic in TOPICS.items():
-        fit = {s.gloss: o for o, s in synsets.items() if s.file == file and len(s.gloss.split()) in WORDS}
-        fit = [o for gloss, o in fit.items() if not UNFIT.search(gloss)]
+        by_gloss = {
+            s.gloss: o for o, s in synsets.items() if s.file == file and len(s.gloss.split()) in WORDS
+        }
+        fit = [o for gloss, o in by_gloss.items() if not UNFIT.search(gloss)]
         for offset in sorted(random.Random(f"{SEED} {topic}").sample(fit, A_TOPIC)):
             s, names = synsets[offset], chain(synsets, offset)
             rows.append((s.gloss, topic, names[0] if names else "", s.words[0], len(names)))

@@ -274,7 +274,7 @@ def rerank(
     measured = torch.empty((lines, width), device=x.device)
     mapped = ids is not None
     rerank_kernel[(lines,)](
-        x, q, ids if mapped else candidates, candidates, measured, out_d, out_i, len(ids) if mapped else len(x), d, k,
+        x, q, ids if mapped else candidates, candidates, measured, out_d, out_i, len(x) if ids is None else len(ids), d, k,
         rows if mapped else candidates,
         M=width, BD=wide, DOT=dot, DEDUPE=dedupe, MAPPED=mapped, num_warps=1,
     )  # fmt: skip
