@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.capturing.feeds import Fed, Feed, free_columns
+from workbench.capturing.hooks import as_array
 from workbench.core.digest import digest
 from workbench.core.errors import DataError
 from workbench.core.network import Batch
@@ -28,7 +29,7 @@ class _Item:
 
     @property
     def digest(self) -> str:
-        parts = [x for k, v in _named(self.fed.inputs) for x in (k, str(v.dtype), _numbers(v))]
+        parts = [x for k, v in _named(self.fed.inputs) for x in (k, str(v.dtype), as_array(v))]
         return digest(*parts, *[x for x in (self.fed.keep, self.labels) if x is not None])
 
 
@@ -171,9 +172,3 @@ def _first_two(fed: Fed) -> Fed:
     cut = [(k, v[:2] if v.dim() and len(v) == n else v) for k, v in _named(fed.inputs)]
     inputs = dict(cut) if isinstance(fed.inputs, Mapping) else tuple(v for _, v in cut)
     return Fed(inputs, None if fed.keep is None else fed.keep[:2], fed.samples[:2])
-
-
-def _numbers(tensor: torch.Tensor) -> np.ndarray:
-    import torch
-
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().cpu().numpy()

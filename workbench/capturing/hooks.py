@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from workbench.core.errors import DataError, MissingError, suggest
 
 if TYPE_CHECKING:
@@ -73,6 +75,16 @@ def _hook(site: str, caught: dict[str, Any], keep: Callable[[str, torch.Tensor],
         caught[site] = keep(site, tensor)
 
     return hook
+
+
+def as_array(tensor: torch.Tensor) -> np.ndarray:
+    """A tensor's numbers; a view of them where it lies in memory that numpy knows."""
+    import torch
+
+    known = (
+        tensor.dtype in (torch.float16, torch.float32, torch.float64) or not tensor.dtype.is_floating_point
+    )
+    return (tensor if known else tensor.float()).detach().cpu().numpy()
 
 
 def first_tensor(output: Any) -> torch.Tensor | None:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from workbench.capturing.hooks import as_array
 from workbench.core.digest import digest
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def module_digest(module: torch.nn.Module) -> str:
     config: Any = getattr(module, "config", None)
     parts: list[Any] = [_hooks(module), config.to_dict() if hasattr(config, "to_dict") else None]
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        parts += [name, str(tensor.dtype), _array(tensor)]
+        parts += [name, str(tensor.dtype), as_array(tensor)]
     classes: set[type] = set()
     for name, part in module.named_modules():
         plain = {k: repr(v) for k, v in vars(part).items() if k != "training" and _is_plain(v)}
@@ -38,16 +39,6 @@ def module_digest(module: torch.nn.Module) -> str:
     for cls in sorted(classes, key=lambda c: (c.__module__, c.__qualname__)):
         parts += [repr(_code(function)) for function in _functions(cls)]
     return digest(*parts)
-
-
-def _array(tensor: torch.Tensor) -> Any:
-    import torch
-
-    known = (
-        tensor.dtype in (torch.float16, torch.float32, torch.float64, torch.bool)
-        or not tensor.is_floating_point()
-    )
-    return (tensor if known else tensor.float()).detach().cpu().numpy()
 
 
 def _is_plain(value: Any) -> bool:

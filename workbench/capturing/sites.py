@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from workbench.capturing.feeds import Fed
-from workbench.capturing.hooks import ATTENTION, attention_map, first_tensor
+from workbench.capturing.hooks import ATTENTION, as_array, attention_map, first_tensor
 from workbench.core.errors import DataError, MissingError, suggest
 from workbench.core.patterns import matching
 
@@ -236,63 +236,71 @@ def _listed(names: Sequence[str], limit: int = 6) -> str:
 class Reader:
     """Makes rows of a site's output, in the batch's order, as an array of its own.
 
+    By numpy, also where the network runs in torch: torch's copies wake all its threads, which costs more than the
+    copying.
+
     Parameters
     ----------
     width : keys that an attention map is padded to.
     """
 
     def __init__(self, sites: Sequence[Site], rows: Rows, dtype: str, width: int):
-        import torch
-
         self._kinds = {s.name: s.kind for s in sites}
         self._rows = rows
-        self._dtype = getattr(torch, dtype)
+        self._dtype = np.dtype(dtype)
         self._width = width
-        self._keep: torch.Tensor | None = None
-        self._at: torch.Tensor | None = None
+        self._keep: np.ndarray | None = None
 
     def expect(self, fed: Fed) -> None:
         """Get ready for a batch."""
-        import torch
-
-        self._keep = None if fed.keep is None else torch.from_numpy(fed.keep)
-        self._at = None if self._keep is None else self._keep.reshape(-1).nonzero()[:, 0]
+        self._keep = fed.keep
 
     def __call__(self, site: str, tensor: torch.Tensor) -> np.ndarray:
-        rows = self._read(self._kinds[site], tensor.detach())
-        rows = rows[:, None] if rows.dim() == 1 else rows
-        out = rows.to(device="cpu", dtype=self._dtype).contiguous()
-        if out.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr():
-            out = out.clone()  # the network may overwrite its own
-        if out.dtype.itemsize < rows.dtype.itemsize and not bool(
-            out.isfinite().all() or not rows.isfinite().all()
+        given = as_array(tensor)
+        if given.dtype.kind not in "fiub":
+            raise DataError(
+                f"{site} puts out {given.dtype} numbers and this needs real ones. Leave it out of at=."
+            )
+        rows = self._read(self._kinds[site], given)
+        rows = rows[:, None] if rows.ndim == 1 else rows
+        with np.errstate(over="ignore"):  # told below, by the site's name
+            out = np.ascontiguousarray(rows, self._dtype)
+        if (
+            self._dtype.itemsize < rows.dtype.itemsize
+            and np.isfinite(rows).all()
+            and not np.isfinite(out).all()
         ):
             raise DataError(
-                f"{site} has values beyond the range of {str(self._dtype)[6:]}. Capture with dtype='float32'."
+                f"{site} has values beyond the range of {self._dtype}. Capture with dtype='float32'."
             )
-        return out.numpy()
+        return out.copy() if np.may_share_memory(out, given) else out  # the network may overwrite its own
 
-    def _read(self, kind: str, x: torch.Tensor) -> torch.Tensor:
-        """Rows as they come, positions first flattened with the samples and then kept or averaged."""
-        import torch
-
+    def _read(self, kind: str, x: np.ndarray) -> np.ndarray:
+        """Positions side by side with the samples, then kept or averaged."""
         if kind == "pooled":
             return x
         if kind == "attention":
-            if x.shape[-1] > self._width:
-                raise DataError(
-                    f"An attention map has {x.shape[-1]} keys where at most {self._width} were expected."
-                )
-            x = x.transpose(1, 2)  # a query's row: heads, keys
-            x = torch.nn.functional.pad(x, (0, self._width - x.shape[-1]))
+            x = self._padded(x.swapaxes(1, 2))  # a query's row: heads, keys
         elif kind == "map":
-            x = x.flatten(2).transpose(1, 2)
-        if self._keep is None or self._at is None:
-            return x.flatten(0, 1) if self._rows == "position" else x.mean(1)
-        b, t = self._keep.shape
+            x = x.reshape(*x.shape[:2], -1).swapaxes(1, 2)
+        if self._keep is None:
+            return x.reshape(-1, *x.shape[2:]) if self._rows == "position" else x.mean(1, dtype=_wide(x))
+        x = x.reshape(*self._keep.shape, *x.shape[1:]) if kind == "flat" else x
         if self._rows == "position":
-            flat = x if kind == "flat" else x.flatten(0, 1)
-            return flat.index_select(0, self._at.to(x.device))
-        x = x.unflatten(0, (b, t)) if kind == "flat" else x
-        weight = self._keep.to(x.device, x.dtype).reshape(b, t, *[1] * (x.dim() - 2))
-        return (x * weight).sum(1) / weight.sum(1)
+            return x[self._keep]
+        weight = self._keep.reshape(*self._keep.shape, *[1] * (x.ndim - 2))
+        return x.sum(1, dtype=_wide(x), where=weight) / weight.sum(1)
+
+    def _padded(self, x: np.ndarray) -> np.ndarray:
+        if x.shape[-1] > self._width:
+            raise DataError(
+                f"An attention map has {x.shape[-1]} keys where at most {self._width} were expected."
+            )
+        out = np.zeros((*x.shape[:-1], self._width), x.dtype)
+        out[..., : x.shape[-1]] = x
+        return out
+
+
+def _wide(x: np.ndarray) -> Any:
+    """What sums are made in: halves and whole numbers would lose too much."""
+    return x.dtype if x.dtype.kind == "f" and x.dtype.itemsize >= 4 else np.float32

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ TOP = 5
 
 def text_network(
     name: str, digest: str, module: torch.nn.Module, tokenizer: Any, *,
-    predicts: bool, limit: int, tensor_names: Mapping[str, str] | None = None,
+    predicts: bool, limit: int,
 ) -> Network:  # fmt: skip
     """Make a `Network` of a transformers module and its tokenizer.
 
@@ -33,23 +34,23 @@ def text_network(
     tokenizer.padding_side = tokenizer.truncation_side = "right"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    encode = _encoder(name, tokenizer, limit)
-    if predicts:
-        answer: Callable[[Any], Any] = lambda prompt: next_tokens(module, tokenizer, prompt, limit)  # noqa: E731
-        answers = f"the {TOP} likeliest next tokens, with their probabilities, of a prompt"
-    else:
-        answer = lambda texts: neighbours(module, tokenizer, texts, limit)  # noqa: E731
-        answers = "the other texts of a list by their cosine to the first, nearest first"
+    ask = next_tokens if predicts else neighbours
+    answers = (
+        f"the {TOP} likeliest next tokens, with their probabilities, of a prompt"
+        if predicts
+        else "the other texts of a list by their cosine to the first, nearest first"
+    )
     return Network(
-        name=name, digest=digest, module=module.eval(), encode=encode, answer=answer, answers=answers,
-        tensor_names=tensor_names or {},
+        name=name, digest=digest, module=module.eval(), encode=_encoder(tokenizer, limit),
+        answer=partial(ask, module, tokenizer, limit), answers=answers,
     )  # fmt: skip
 
 
-def _encoder(name: str, tokenizer: Any, limit: int) -> Callable[[pd.DataFrame, int], Batch]:
-    spelled = np.array(
-        [t.translate(_SPELLED) for t in tokenizer.convert_ids_to_tokens(range(len(tokenizer)))], object
-    )
+def _encoder(tokenizer: Any, limit: int) -> Callable[[pd.DataFrame, int], Batch]:
+    vocabulary = tokenizer.get_vocab()
+    spelled = np.full(max(vocabulary.values()) + 1, "", object)  # a number may have no token
+    for token, number in vocabulary.items():
+        spelled[number] = token.translate(_SPELLED)
 
     def encode(lines: pd.DataFrame, max_length: int) -> Batch:
         """Rows: ``text_id`` (the line's index), ``token`` and ``position``."""
@@ -58,7 +59,7 @@ def _encoder(name: str, tokenizer: Any, limit: int) -> Callable[[pd.DataFrame, i
 
         if max_length > limit:
             raise ParameterError(
-                f"{name} reads at most {limit} tokens at once; max_length={max_length} is more."
+                f"This network reads at most {limit} tokens at once; max_length={max_length} is more."
             )
         found = tokenizer(
             lines["text"].tolist(), padding=True, truncation=True, max_length=max_length, return_tensors="np"
@@ -79,7 +80,7 @@ def _encoder(name: str, tokenizer: Any, limit: int) -> Callable[[pd.DataFrame, i
 
 
 def neighbours(
-    module: torch.nn.Module, tokenizer: Any, texts: Sequence[str], limit: int
+    module: torch.nn.Module, tokenizer: Any, limit: int, texts: Sequence[str]
 ) -> list[tuple[str, float]]:
     """The texts after the first, nearest to it first, each with the cosine of the mean last hidden states."""
     import torch
@@ -88,14 +89,16 @@ def neighbours(
         raise DataError("Give a list of at least two texts: the first is compared with the others.")
     found = tokenizer(list(texts), padding=True, truncation=True, max_length=limit, return_tensors="pt")
     with torch.inference_mode():
-        hidden = module(**found).last_hidden_state
+        hidden = getattr(module, "base_model", module)(
+            **found
+        ).last_hidden_state  # without a head that predicts
     mask = found["attention_mask"][..., None].to(hidden.dtype)
     mean = torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1).clamp(min=1), dim=-1)
     cosine = (mean[1:] @ mean[0]).tolist()
     return sorted(zip(texts[1:], cosine, strict=True), key=lambda pair: -pair[1])
 
 
-def next_tokens(module: torch.nn.Module, tokenizer: Any, prompt: str, limit: int) -> list[tuple[str, float]]:
+def next_tokens(module: torch.nn.Module, tokenizer: Any, limit: int, prompt: str) -> list[tuple[str, float]]:
     """The likeliest next tokens after a prompt, as text, each with its probability."""
     import torch
 
