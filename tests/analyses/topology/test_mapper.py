@@ -13,6 +13,7 @@ from sklearn.cluster import DBSCAN
 from sklearn.decomposition import PCA
 
 import workbench as wb
+from workbench.analyses.topology.mapper import components
 from workbench.core.errors import DataError, MissingError
 from workbench.core.results import GraphResult
 
@@ -56,6 +57,13 @@ def test_known_answer_far_groups_are_pieces() -> None:
     assert outside.value == pytest.approx(2 / 3, abs=0.05)
     assert outside.p_value == pytest.approx(1 / 20)
     assert outside.interval[0] > 0.4
+
+
+def test_every_solver_finds_the_same_components() -> None:
+    rows = np.random.default_rng(4).standard_normal((120, 70)) * np.linspace(3, 1, 70)
+    for x in (rows, rows[:, :20], rows[:40]):
+        exact = PCA(2, svd_solver="full").fit_transform(x)
+        assert np.allclose(components(x), exact, atol=1e-6)
 
 
 def test_the_picture_lies_as_the_cloud_does() -> None:

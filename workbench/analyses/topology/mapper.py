@@ -100,9 +100,9 @@ def mapper(
     gtda = giotto("mapper")
     x = points.values.astype(np.float64)
     recipe = Recipe(n_components, kind, n_intervals, overlap_frac, eps, min_samples, min_intersection)
-    filtered = _filter(points, x, recipe)
-    chosen = default_eps(x, min_samples, random_state) if eps is None else eps
     with one_thread():
+        filtered = _filter(points, x, recipe)
+        chosen = default_eps(x, min_samples, random_state) if eps is None else eps
         labels = clusters(x, filtered, chosen, recipe, gtda)
     noise = sum(not nodes for nodes in labels)
     if noise == len(x):
@@ -151,7 +151,8 @@ def components(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
     total = np.var(x - x.mean(axis=0), axis=0).sum()
     if total <= (1e-12 * np.abs(x).max()) ** 2:
         return np.empty((n, 0))
-    pca = PCA(n_components=min(2, n, d), svd_solver="covariance_eigh" if d < n else "full")
+    solver = "arpack" if min(n, d) > 50 else "covariance_eigh" if d < n else "full"  # two of many is quick
+    pca = PCA(n_components=min(2, n, d), svd_solver=solver, random_state=0)
     scores = pca.fit_transform(x)
     return scores[:, pca.explained_variance_ > 1e-12 * total]
 
@@ -223,8 +224,8 @@ def _control(
         eps = recipe.eps or default_eps(rows, recipe.min_samples, random_state)
         return shape(clusters(rows, scores, eps, recipe, gtda), recipe.min_intersection)
 
-    rotated = row_rotations(x)
-    values = statistic(x)
+    with one_thread():
+        rotated, values = row_rotations(x), statistic(x)
     draws = null_draws(lambda rng: statistic(rotated(rng)), n_null, random_state, "mapper: null")
     null = draws.reshape(n_null, 3)
     intervals = subsample_intervals(

@@ -266,13 +266,13 @@ def _control(
             _rips(_distances(x[at], metric, points.name), dimensions[-1], limit, coeff), dimensions, limit
         )
 
-    rotated = row_rotations(pool)
+    with one_thread():
+        rotated, observed = row_rotations(pool), summarise(rows)
 
     def draw(rng: np.random.Generator) -> np.ndarray:
         x = rotated(rng)
         return summarise(x / np.linalg.norm(x, axis=1, keepdims=True) if metric == "cosine" else x)
 
-    observed = summarise(rows)
     null = null_draws(draw, n_null, random_state, "persistence: null").reshape(n_null, len(dimensions), 3)
     # of the data and the draws alike, so that the test stays exact; half, so that it rarely matters
     floor = (
