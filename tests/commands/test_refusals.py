@@ -148,7 +148,7 @@ def test_progress_goes_to_a_terminal_and_json_to_stdout() -> None:
 
 
 def test_ctrl_c_stops_with_a_sentence() -> None:
-    asked = ["run", "pca", "circle", "--n-null", "9999", "--n-boot", "0"]
+    asked = ["run", "persistence", "circle", "--n-null", "9999", "--n-boot", "0"]
     code, out, shown = on_a_terminal(*asked, then=lambda running: running.send_signal(signal.SIGINT))
     assert (code, out) == (130, "")
     assert "Stopped" in shown

@@ -211,7 +211,7 @@ def test_without_a_kernel_a_panel_shows_its_settings_and_then_its_answer() -> No
     panel.run()
     assert panel.wait(60)
     after = panel._repr_mimebundle_()
-    assert "variance explained" in after["text/html"]
+    assert "Variance explained" in after["text/html"]
     assert after["application/vnd.plotly.v1+json"]["data"]
     json.dumps(after)
 
