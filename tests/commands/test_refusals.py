@@ -131,7 +131,7 @@ def on_a_terminal(*arguments: str, then: Callable[[subprocess.Popen[str]], None]
         except OSError:  # the other end is closed
             break
         shown += part
-        if not told and b"pca: null" in shown:
+        if not told and b": null" in shown:
             told = True
             then(running)
     out, _ = running.communicate(timeout=60)
