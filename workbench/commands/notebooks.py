@@ -74,8 +74,10 @@ def lab(arguments: tuple[str, ...]) -> None:
     folder = Path("notebooks")
     for path in provide(folder):
         click.echo(f"Copied {clean(path)}", err=True)
+    # In a container everybody is root, and JupyterLab would refuse; it still asks for its token.
+    root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     # In place of this process, so that Ctrl-C reaches JupyterLab, which asks and stops its kernels.
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(folder), *arguments])
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(folder), *root, *arguments])
 
 
 def provide(folder: Path) -> list[Path]:
