@@ -103,3 +103,26 @@ def test_prune_removes_what_was_used_longest_ago() -> None:
     gone = results_cache.prune(keep_bytes=sizes[keys[2]] + sizes[keys[1]])
     assert [e.path.name for e in gone] == [keys[0]]
     assert {e.path.name for e in results_cache.entries()} == set(keys[1:])
+
+
+def test_equal_content_under_another_name_is_answered_under_its_own() -> None:
+    x = np.random.default_rng(0).standard_normal((50, 3))
+    first = wb.pca(wb.PointCloud(x, name="first", space="one"), **FEW)
+    other = wb.pca(wb.PointCloud(x, name="other", space="two"), **FEW)
+    assert other.run.started == first.run.started
+    assert (other.title, other.space, other.run.subject) == ("pca of other", "two", "other")
+
+
+def test_a_full_disk_costs_the_cache_not_the_answer(tmp_path: Path) -> None:
+    code = (
+        "import resource, signal, numpy as np, workbench as wb\n"
+        "cloud = wb.PointCloud(np.random.default_rng(0).standard_normal((5000, 3)))\n"
+        "wb.pca(cloud.select(np.arange(50)), n_null=3, n_boot=3)\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "print(wb.pca(cloud, n_null=3, n_boot=3).values.shape)\n"
+    )
+    env = {**os.environ, "WORKBENCH_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env)
+    assert done.stdout.strip() == "(5000, 2)", done.stderr
+    assert len(list((tmp_path / "cache" / "results").iterdir())) == 1

@@ -34,6 +34,19 @@ def test_p_values_count_the_observation() -> None:
     assert monte_carlo_p(5.0, [1.0] * 19, "two-sided") == 2 / 20
 
 
+def test_no_number_is_no_finding_and_survives_json() -> None:
+    import json
+
+    assert monte_carlo_p(np.nan, [1.0] * 99, "greater") == 1
+    assert monte_carlo_p(5.0, [1.0] * 98 + [np.nan], "greater") == 2 / 100
+    odd = Evidence(
+        question="?", statistic="s", value=np.nan, n=1, interval=(-np.inf, 1.0), null_values=(1.0, np.nan)
+    )
+    again = Evidence.from_json(json.loads(json.dumps(odd.to_json(), allow_nan=False)))
+    assert np.isnan(again.value)
+    assert np.isnan(again.null_values[1])
+
+
 @pytest.mark.parametrize("interval", [bootstrap_interval, "subsample"])
 def test_intervals_cover_the_truth(interval) -> None:
     covered = 0

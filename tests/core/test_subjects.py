@@ -113,3 +113,25 @@ def test_a_matrix_needs_one_tensor() -> None:
 def test_a_name_is_not_a_subject() -> None:
     with pytest.raises(ViewError, match="open it first"):
         wb.pca("minilm")
+
+
+def test_what_the_row_table_says_is_content() -> None:
+    """A method may read it (a probe its labels), so an answer must not come from another table's cache entry."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((40, 3))
+    kinds = np.repeat(["a", "b"], 20)
+    tables = [
+        pd.DataFrame({"kind": kinds}), pd.DataFrame({"kind": rng.permuted(kinds)}), pd.DataFrame({"sort": kinds}),
+        pd.DataFrame({"kind": np.arange(40)}), pd.DataFrame({"kind": np.arange(40).astype(str)}),
+        pd.DataFrame({"kind": [np.nan] * 40}), pd.DataFrame({"kind": ["nan"] * 40}),
+    ]  # fmt: skip
+    for make in (
+        lambda t: wb.PointCloud(x, table=t),
+        lambda t: wb.Activations({"layer": x}, t, content="same"),
+    ):
+        assert len({make(t).digest for t in tables}) == len(tables)
+        assert make(tables[0]).digest == make(tables[0].copy()).digest
+    changed = wb.PointCloud(x, table=tables[0].copy())
+    before = changed.digest
+    changed.table["kind"] = kinds[::-1]
+    assert changed.digest != before

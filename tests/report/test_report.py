@@ -81,3 +81,28 @@ def test_unknown_notebook_lists_the_shipped_ones() -> None:
 
 def test_hostile_text_is_shown_as_text(small_report: Path) -> None:
     assert html.escape(HOSTILE, quote=False).split("&lt;img")[0] in small_report.read_text()
+
+
+def test_a_kernel_that_dies_is_said_and_the_notebook_kept(tmp_path: Path) -> None:
+    path = notebook(tmp_path / "dies.ipynb", "print('so far')", "import os; os._exit(9)")
+    with pytest.raises(NotebookError, match="kernel died"):
+        report(path, {}, tmp_path / "dies.html")
+    assert "so far" in (tmp_path / "dies.failed.ipynb").read_text()
+
+
+@pytest.mark.parametrize("cell", ["n = 2 * k", "%matplotlib inline", "n = [i for i in range(3)]"])
+def test_parameters_that_are_not_literals_are_refused(tmp_path: Path, cell: str) -> None:
+    with pytest.raises(ParameterError, match="plain literals"):
+        report(notebook(tmp_path / "n.ipynb", "1", parameters=cell), {}, tmp_path / "n.html")
+
+
+def test_parameters_may_be_annotated(tmp_path: Path) -> None:
+    path = notebook(tmp_path / "n.ipynb", "1", parameters="n: int = 5\na = b = 'x'\nc = -1")
+    assert declared_parameters(path) == {"n": 5, "a": "x", "b": "x", "c": -1}
+
+
+def test_somebody_elses_manifest_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"name": "a web app"}')
+    report(notebook(tmp_path / "n.ipynb", "1"), {}, tmp_path / "n.html")
+    assert "a web app" in (tmp_path / "manifest.unreadable.json").read_text()
+    assert "n.html" in json.loads((tmp_path / "manifest.json").read_text())["reports"]

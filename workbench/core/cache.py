@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import platformdirs
 
-from workbench.core.errors import FormatError, StorageError
+from workbench.core.errors import FormatError
 from workbench.core.results import Result, load
 
 
@@ -29,7 +30,8 @@ def lookup(key: str) -> Result | None:
     except FormatError:
         shutil.rmtree(path, ignore_errors=True)
         return None
-    os.utime(path)  # prune removes what was used longest ago
+    with contextlib.suppress(OSError):  # a cache that is only read, or pruned just now
+        os.utime(path)  # prune removes what was used longest ago
     return found
 
 
@@ -38,7 +40,7 @@ def store(result: Result) -> bool:
     assert result.run is not None
     try:
         result.save(cache_dir() / "results" / result.run.key)
-    except StorageError:
+    except OSError:
         return False
     return True
 

@@ -88,21 +88,42 @@ class Evidence:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dictionary for `from_json`; what results and manifests store."""
-        return asdict(self)
+        """Plain dictionary for `from_json`; JSON has no NaN or infinity, so they are None in it."""
+        numbers = {n: finite(getattr(self, n)) for n in ("value", "interval", "null_values")}
+        return {**asdict(self), **numbers}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Evidence:
         """Read what `to_json` gave."""
+
+        def number(value: float | None) -> float:
+            return float("nan") if value is None else value
+
         interval = data.get("interval")
-        data = {**data, "interval": None if interval is None else tuple(interval)}
-        return cls(**{**data, "null_values": tuple(data.get("null_values", ()))})
+        return cls(**{
+            **data, "value": number(data["value"]), "null_values": tuple(map(number, data.get("null_values", ()))),
+            "interval": None if interval is None else (number(interval[0]), number(interval[1])),
+        })  # fmt: skip
+
+
+def finite(value: Any) -> Any:
+    """A number, or each of several, as JSON can hold it: None where it isn't finite."""
+    if value is None:
+        return None
+    if isinstance(value, tuple | list):
+        return [finite(v) for v in value]
+    return float(value) if np.isfinite(value) else None
 
 
 def monte_carlo_p(value: float, draws: Sequence[float], alternative: Alternative) -> float:
     """P-value of ``value`` among ``draws`` of the null; see `Evidence.p_value`."""
+    if np.isnan(value):
+        return 1.0  # no number, no finding
     null = np.asarray(draws, dtype=np.float64)
-    above, below = int((null >= value).sum()), int((null <= value).sum())
+    above, below = (
+        int((~(null < value)).sum()),
+        int((~(null > value)).sum()),
+    )  # a NaN draw speaks for the null
     m = len(null)
     if alternative == "greater":
         return (1 + above) / (1 + m)

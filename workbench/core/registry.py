@@ -87,8 +87,9 @@ class Method:
 
     @cached_property
     def version(self) -> str:
-        """Digest of the method's own source and of ``numerics``: changed code never answers from an old cache."""
-        source = Path(inspect.getfile(self.function)).read_bytes()
+        """Digest of the method's source, its family's and ``numerics``: changed code never answers from an old cache."""
+        file = Path(inspect.getfile(self.function))
+        source = b"".join(p.read_bytes() for p in [file, *sorted(file.parent.glob("_*.py"))])
         return hashlib.blake2b(source + _numerics_digest(), digest_size=4).hexdigest()
 
     def make_estimator(self, **parameters: Any) -> Any:
@@ -140,7 +141,12 @@ class Method:
         found = cache.lookup(run.key) if caching else None
         if found is not None:
             tell(f"{title} (from the cache)", 1, 1)
-            result = dataclasses.replace(found, rows=table)
+            asked = typing.cast("Run", found.run)
+            own = found.title == f"{self.name} of {asked.subject}"
+            result = dataclasses.replace(  # equal content may have another name this time
+                found, rows=table, space=view.space, title=title if own else found.title,
+                run=dataclasses.replace(asked, subject=subject.name),
+            )  # fmt: skip
         else:
             tell(title)
             result = dataclasses.replace(self._call(view, values), space=view.space, rows=table)

@@ -73,15 +73,14 @@ class Result:
         StorageError
             The folder can't be written; what was there before is untouched.
         """
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         arrays, rest = _split(self)
         path = Path(path)
         with writing(path) as temporary:
             temporary.mkdir()
-            save_file(
-                {n: np.ascontiguousarray(a) for n, a in arrays.items()}, temporary / "arrays.safetensors"
-            )
+            packed = save({n: np.ascontiguousarray(a) for n, a in arrays.items()})
+            (temporary / "arrays.safetensors").write_bytes(packed)
             (temporary / "result.json").write_text(json.dumps(rest, indent=1), encoding="utf-8")
         return path
 

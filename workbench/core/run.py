@@ -14,7 +14,8 @@ import workbench
 from workbench.core.digest import digest
 
 _LIBRARIES = (
-    "numpy", "scipy", "scikit-learn", "umap-learn", "giotto-ph", "giotto-tda", "torch", "transformers"
+    "numpy", "scipy", "pandas", "scikit-learn", "networkx", "igraph", "umap-learn", "pynndescent", "giotto-ph", "giotto-tda",
+    "torch", "transformers",
 )  # fmt: skip
 
 

@@ -174,8 +174,12 @@ class PointCloud(Rowed):
         self.values = values
 
     @cached_property
+    def _content(self) -> str:
+        return digest("points", self.values)
+
+    @property
     def digest(self) -> str:
-        return digest("points", self.values, self.ids, _table_digest(self.table))
+        return digest(self._content, _table_digest(self.table))
 
     @property
     def holds(self) -> str:
@@ -213,8 +217,12 @@ class TimeSeries(Rowed):
         self.values = values
 
     @cached_property
+    def _content(self) -> str:
+        return digest("series", self.values)
+
+    @property
     def digest(self) -> str:
-        return digest("series", self.values, self.ids, _table_digest(self.table))
+        return digest(self._content, _table_digest(self.table))
 
     @property
     def holds(self) -> str:
@@ -267,13 +275,16 @@ class Activations(Rowed):
         return list(self._arrays)
 
     @cached_property
+    def _arrays_digest(self) -> str:
+        return self._content or digest(*self._arrays.values())
+
+    @property
     def digest(self) -> str:
-        content = self._content or digest(*self._arrays.values())
-        return digest("activations", content, self.sites, None if self._rows is None else self.ids)
+        return digest("activations", self._arrays_digest, self.sites, _table_digest(self.table))
 
     @property
     def space(self) -> str:
-        return self._space or digest("rows of", self._content or self.digest)
+        return self._space or digest("rows of", self._arrays_digest)
 
     @property
     def holds(self) -> str:
@@ -483,7 +494,14 @@ def _table(table: pd.DataFrame | None, n: int, name: str) -> pd.DataFrame:
 
 
 def _table_digest(table: pd.DataFrame) -> str:
-    return digest(*[[str(c), *table[c].astype(str).tolist()] for c in table.columns])
+    """Digest of a row table: ids, column names, what kind of values they hold, and the values."""
+    import pandas as pd
+
+    kinds = [
+        [str(c), str(table[c].dtype), pd.api.types.infer_dtype(table[c], skipna=False)] for c in table.columns
+    ]
+    missing = table.isna().to_numpy(dtype=bool)
+    return digest(kinds, missing, pd.util.hash_pandas_object(table.astype(object).astype(str)).to_numpy())
 
 
 def _flat(array: np.ndarray) -> np.ndarray:

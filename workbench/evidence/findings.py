@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench.core.errors import MissingError
-from workbench.core.evidence import Evidence
+from workbench.core.evidence import Evidence, finite
 from workbench.core.results import Result
 from workbench.evidence.along import evidence_of
 from workbench.evidence.correction import Finding, correct
@@ -75,7 +75,7 @@ class Findings:
             "sentences": self.sentences,
             "questions": [
                 {"title": f.title, "key": f.key, "question": f.evidence.question, "statistic": f.evidence.statistic,
-                 "value": f.evidence.value, "interval": f.evidence.interval, "n": f.evidence.n, "unit": f.evidence.unit,
+                 "value": finite(f.evidence.value), "interval": finite(f.evidence.interval), "n": f.evidence.n, "unit": f.evidence.unit,
                  "null": f.evidence.null, "draws": len(f.evidence.null_values), "p": f.evidence.p_value, "q": f.q_value,
                  "found": f.found}
                 for f in self.all

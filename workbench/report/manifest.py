@@ -43,10 +43,12 @@ def outputs(executed: nbformat.NotebookNode, mime: str) -> list[dict[str, Any]]:
 def write(page: Path, facts: dict[str, Any]) -> Path:
     """Put a report's facts into the ``manifest.json`` beside it, keeping those of the folder's other reports."""
     path = page.parent / "manifest.json"
-    try:
-        reports = json.loads(path.read_text(encoding="utf-8"))["reports"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        reports = {}
+    reports: dict[str, Any] = {}
+    if path.exists():
+        try:
+            reports = dict(json.loads(path.read_text(encoding="utf-8"))["reports"])
+        except (ValueError, KeyError, TypeError):  # somebody else's file, or a damaged one: it is kept
+            path.replace(path.with_name("manifest.unreadable.json"))
     reports[page.name] = facts
     with writing(path) as temporary:
         text = json.dumps({"format": FORMAT, "reports": reports}, indent=1, ensure_ascii=False)

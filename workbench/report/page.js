@@ -47,10 +47,11 @@
     });
     status.hidden = !wanted;
     status.firstElementChild.textContent = wanted ? `${wanted.size.toLocaleString()} rows selected` : "";
-    Promise.all(work).then(() => { applying = false; });
+    Promise.all(work).finally(() => { applying = false; });
   }
 
   function listen(plot) {
+    if (!space(plot)) return; // a figure of something else: its marks are no row ids
     const rows = (event) => event.points.flatMap((p) => idsOf(p.customdata));
     plot.on("plotly_selected", (event) => { if (!applying && event && event.points.length) select(space(plot), rows(event)); });
     plot.on("plotly_deselect", () => { if (!applying) select(space(plot), null); });
@@ -59,8 +60,8 @@
 
   async function draw() {
     for (const plot of plots) {
-      const figure = JSON.parse(document.getElementById(plot.dataset.figure).textContent);
       try {
+        const figure = JSON.parse(document.getElementById(plot.dataset.figure).textContent);
         await Plotly.newPlot(plot, figure.data, dress(figure.layout), options);
         listen(plot);
       } catch (error) {
@@ -71,8 +72,8 @@
     document.documentElement.dataset.drawn = "yes";
   }
 
-  status.querySelector("button").addEventListener("click", () => new Set(plots.map(space)).forEach((s) => select(s, null)));
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") new Set(plots.map(space)).forEach((s) => select(s, null)); });
+  status.querySelector("button").addEventListener("click", () => new Set(plots.map(space).filter(Boolean)).forEach((s) => select(s, null)));
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") new Set(plots.map(space).filter(Boolean)).forEach((s) => select(s, null)); });
   dark.addEventListener("change", () => plots.forEach((plot) => plot.layout && Plotly.relayout(plot, dress({ ...plot.layout }))));
   window.addEventListener("beforeprint", () => plots.forEach((plot) => plot.layout && Plotly.Plots.resize(plot)));
   draw();

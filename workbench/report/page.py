@@ -78,7 +78,7 @@ class _Body:
         self.title = facts["notebook"].removesuffix(".ipynb")
         self.contents: list[tuple[int, str, str]] = []
         self.blocks: list[dict[str, Any]] = []
-        self._figures = 0
+        self._figures = self._outputs = 0
         self._q = {(q["key"], q["statistic"]): q for q in (facts.get("findings") or {}).get("questions", [])}
         self._first_heading = True
 
@@ -119,9 +119,19 @@ class _Body:
         if "text/html" in data:
             return {"kind": "html", "html": clean(_text(data["text/html"]))}
         if "text/markdown" in data:
-            return {"kind": "html", "html": markdown(_text(data["text/markdown"]), start=10_000)[0]}
-        if "image/png" in data:
-            return {"kind": "image", "data": re.sub(r"[^A-Za-z0-9+/=]", "", _text(data["image/png"]))}
+            self._outputs += 1
+            text = markdown(_text(data["text/markdown"]), start=10_000 * self._outputs)[0]
+            return {"kind": "html", "html": text}
+        for mime in ("image/png", "image/jpeg"):
+            if mime in data:
+                return {
+                    "kind": "image",
+                    "mime": mime,
+                    "data": re.sub(r"[^A-Za-z0-9+/=]", "", _text(data[mime])),
+                }
+        if "image/svg+xml" in data:  # as a picture: a script in it does not run there
+            packed = base64.b64encode(_text(data["image/svg+xml"]).encode()).decode()
+            return {"kind": "image", "mime": "image/svg+xml", "data": packed}
         if "text/plain" in data:
             return {"kind": "text", "text": _text(data["text/plain"]), "stderr": False}
         return None
@@ -164,7 +174,16 @@ def clean(text: str) -> str:
 
 
 def _questions(facts: dict[str, Any]) -> list[dict[str, Any]]:
-    return (facts.get("findings") or {}).get("questions", [])
+    """Every question, corrected where there are findings; those of shown results that they don't count last."""
+    counted = (facts.get("findings") or {}).get("questions", [])
+    known = {(q["key"], q["statistic"]) for q in counted}
+    rest = [
+        {**e, "title": r["title"], "draws": len(e["null_values"]), "p": None, "q": None, "found": False}
+        for r in facts.get("results", [])
+        for e in r["evidence"]
+        if (r["run"]["key"], e["statistic"]) not in known
+    ]
+    return counted + rest
 
 
 def _json(data: Any) -> str:

@@ -70,10 +70,10 @@ def report(
         executed, notebook=path.name, notebook_digest=digest(path.read_text(encoding="utf-8")), parameters=values,
         started=started, seconds=round(time.perf_counter() - clock, 2), versions=versions(),
     )  # fmt: skip
-    tell("report: writing the page")
-    page = render(executed, facts)
     with writing(output.with_suffix(".ipynb")) as temporary:
         nbformat.write(executed, temporary)
+    tell("report: writing the page")
+    page = render(executed, facts)
     manifest.write(output, facts)
     with writing(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -129,14 +129,33 @@ def check_parameters(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def declared_parameters(path: Path) -> dict[str, Any]:
-    """Names and defaults in the cell tagged ``parameters``: assignments of literals, nothing else counts."""
+    """Names and defaults in the cell tagged ``parameters``: assignments of plain literals.
+
+    Raises
+    ------
+    ParameterError
+        The cell holds something else, which can't be known without running it.
+    """
     import ast
 
     cells = [c for c in _read(path).cells if "parameters" in c.metadata.get("tags", [])]
     found: dict[str, Any] = {}
-    for statement in ast.parse(cells[0].source).body if cells else []:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            found[statement.targets[0].id] = ast.literal_eval(statement.value)
+    try:
+        for statement in ast.parse(cells[0].source).body if cells else []:
+            targets = (
+                statement.targets
+                if isinstance(statement, ast.Assign)
+                else [getattr(statement, "target", None)]
+            )
+            value = getattr(statement, "value", None)
+            for target in targets:
+                if isinstance(target, ast.Name) and value is not None:
+                    found[target.id] = ast.literal_eval(value)
+    except (SyntaxError, ValueError) as e:
+        raise ParameterError(
+            f"The parameters cell of {path.name} must hold plain literals (name = 3), so that it can be read without being "
+            f"run; it can't be read ({e}). Move what is computed to the next cell."
+        ) from None
     return found
 
 
@@ -164,6 +183,7 @@ def _require_writable(output: Path) -> None:
 def _execute(path: Path, values: dict[str, Any], output: Path) -> nbformat.NotebookNode:
     import nbformat
     import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     with tempfile.TemporaryDirectory(prefix="workbench-report-") as scratch:
@@ -175,13 +195,21 @@ def _execute(path: Path, values: dict[str, Any], output: Path) -> nbformat.Noteb
                 log_output=False, cwd=str(Path.cwd()),
             )  # fmt: skip
         except PapermillExecutionError as e:
-            kept = output.with_suffix(".failed.ipynb")
-            shutil.copyfile(ran, kept)
-            raise NotebookError(
-                f"{path.name} failed in code cell {e.exec_count}: {e.ename}: {e.evalue.rstrip('.')}. "
-                f"The notebook as far as it came is {kept}."
-            ) from None
+            said = f"{path.name} failed in code cell {e.exec_count}: {e.ename}: {e.evalue.rstrip('.')}."
+            raise NotebookError(f"{said} {_keep(ran, output)}") from None
+        except (DeadKernelError, CellTimeoutError) as e:
+            said = f"{path.name}: the kernel died ({type(e).__name__}), most often for want of memory: ask it of fewer rows."
+            raise NotebookError(f"{said} {_keep(ran, output)}") from None
         return nbformat.read(ran, as_version=4)
+
+
+def _keep(ran: Path, output: Path) -> str:
+    """Keep a notebook as far as it came, and say where."""
+    if not ran.exists():
+        return "Nothing of it was kept."
+    kept = output.with_suffix(".failed.ipynb")
+    shutil.copyfile(ran, kept)
+    return f"The notebook as far as it came is {kept}."
 
 
 def _register_engine(sockets: Path) -> None:
