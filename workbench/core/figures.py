@@ -6,6 +6,7 @@ set of ids (``space``) that they belong to. Text from data is escaped: plotly re
 
 from __future__ import annotations
 
+import functools
 import html
 import textwrap
 from collections.abc import Callable
@@ -68,7 +69,12 @@ def draw(result: Result, **options: Any) -> go.Figure:
 
 def safe(text: Any, *, width: int = 0) -> str:
     """Return text that plotly shows as it is: escaped, without control characters, wrapped at ``width``."""
-    clean = "".join(c if c.isprintable() else " " for c in str(text))
+    return _safe(str(text), width)
+
+
+@functools.lru_cache(maxsize=100_000)  # a text stands behind each of its tokens
+def _safe(text: str, width: int) -> str:
+    clean = "".join(c if c.isprintable() else " " for c in text)
     if width:
         if len(clean) > HOVER_CHARACTERS:
             clean = clean[: HOVER_CHARACTERS - 1] + "…"

@@ -192,7 +192,7 @@ def _execute(path: Path, values: dict[str, Any], output: Path) -> nbformat.Noteb
         try:
             papermill.execute_notebook(
                 str(path), str(ran), parameters=values, engine_name="workbench", kernel_name=KERNEL, language="python", progress_bar=False,
-                log_output=False, cwd=str(Path.cwd()),
+                log_output=False, shutdown_kernel="immediate", cwd=str(Path.cwd()),
             )  # fmt: skip
         except PapermillExecutionError as e:
             said = f"{path.name} failed in code cell {e.exec_count}: {e.ename}: {e.evalue.rstrip('.')}."
@@ -250,7 +250,7 @@ def _manager_class(sockets: Path) -> Any:
         @property
         def kernel_spec(self) -> KernelSpec:
             return KernelSpec(
-                argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+                argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"],
                 display_name="Python 3", language="python",
             )  # fmt: skip
 
