@@ -5,7 +5,7 @@ Open a subject, ask methods questions of it, get results that carry their contro
 >>> import workbench as wb
 >>> net = wb.open("minilm")
 >>> acts = wb.capture(net, wb.corpus("default"), at="encoder.layer.*")
->>> wb.umap(acts.at("encoder.layer.5"), n_neighbors=30).figure(color="genre")
+>>> wb.umap(acts.at("encoder.layer.5"), n_neighbors=30).figure(color="topic")
 
 Every method that ``workbench list`` shows is an attribute of this package. Importing the package is
 light: libraries load where they are used.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import nbformat
 
 KERNEL = "python3"
+SAVE_EVERY = 5  # seconds
 MAX_SOCKET_PATH = 90  # the system's limit is 104 or 108, and ZeroMQ adds to it
 
 
@@ -229,10 +230,22 @@ def _register_engine(sockets: Path) -> None:
                     done += 1
                 return start(cell, cell_index, **rest)
 
-            nb_man.cell_start = cell_start
-            return super().execute_managed_notebook(
-                nb_man, kernel_name, kernel_manager_class=_manager_class(sockets), **options
-            )
+            # papermill saves before and after every cell; the whole notebook each time is a third of a cached run
+            save, saved = nb_man.save, time.monotonic()
+
+            def save_seldom(**rest: Any) -> None:
+                nonlocal saved
+                if time.monotonic() - saved > SAVE_EVERY:
+                    save(**rest)
+                    saved = time.monotonic()
+
+            nb_man.cell_start, nb_man.save = cell_start, save_seldom
+            try:
+                return super().execute_managed_notebook(
+                    nb_man, kernel_name, kernel_manager_class=_manager_class(sockets), **options
+                )
+            finally:
+                nb_man.save = save  # for the last save, which papermill makes however this ended
 
     papermill_engines.register("workbench", Engine)
 
