@@ -82,6 +82,25 @@ def spectral_clustering(
     Marron 2008, Statistical significance of clustering, J. Am. Stat. Assoc. 103.
     """
     x = points.values
+    _check(points, n_clusters, n_neighbors)
+    found = _cluster(x, n_clusters, max_clusters, n_neighbors, random_state)
+    evidence = _evidence(
+        x, found, n_clusters=n_clusters, max_clusters=max_clusters, n_neighbors=n_neighbors, n_null=n_null, n_boot=n_boot,
+        random_state=random_state,
+    )  # fmt: skip
+    return Partition(
+        labels=found.labels,
+        ids=points.ids,
+        names=typical_tokens(points.column("token"), found.labels) if "token" in points.table.columns else (),
+        spectrum=found.spectrum,
+        evidence=evidence,
+        outcome=_outcome(found, n_clusters, max_clusters),
+    )
+
+
+def _check(points: Points, n_clusters: int | None, n_neighbors: int) -> None:
+    """Refuse what has no answer: too few rows, or too few that differ."""
+    x = points.values
     n = len(x)
     for name, value in (("n_neighbors", n_neighbors), ("n_clusters", n_clusters or 2)):
         if n <= value:
@@ -96,7 +115,22 @@ def spectral_clustering(
         raise DataError(
             f"{points.name} has {distinct:,} different rows: n_clusters={n_clusters} can't tell more apart. Lower n_clusters."
         )
-    found = _cluster(x, n_clusters, max_clusters, n_neighbors, random_state)
+
+
+class _Found(NamedTuple):
+    labels: Int[np.ndarray, " n"]
+    spectrum: Float[np.ndarray, " m"]
+    graph: csr_array
+    pieces: int
+    asked: int
+
+
+def _evidence(
+    x: np.ndarray, found: _Found, *, n_clusters: int | None, max_clusters: int, n_neighbors: int, n_null: int, n_boot: int,
+    random_state: int,
+) -> tuple[Evidence, ...]:  # fmt: skip
+    """The least cut that the graph allows, the cut that was made, and the silhouette, each with its control."""
+    n = len(x)
     cut = cut_per_cluster(found.graph, found.labels)
     sample, silhouettes = _silhouettes(x, found.labels, random_state)
 
@@ -126,7 +160,7 @@ def spectral_clustering(
     rotated, subsamples = "rows rotated at random", "subsamples of half of the rows, labels kept"
     fixed = f"{rotated}{null.words}" if n_clusters else ""
     k = int(found.labels.max()) + 1
-    evidence = (
+    return (
         Evidence(
             question="Does the graph fall apart more easily than that of one lump with the same covariance?",
             statistic=f"least possible cut into {parts} clusters", value=null.values[0], n=null.n,
@@ -151,22 +185,6 @@ def spectral_clustering(
             interval_method=subsamples, null=fixed, null_values=drawn[2],
         ),
     )  # fmt: skip
-    return Partition(
-        labels=found.labels,
-        ids=points.ids,
-        names=typical_tokens(points.column("token"), found.labels) if "token" in points.table.columns else (),
-        spectrum=found.spectrum,
-        evidence=evidence,
-        outcome=_outcome(found, n_clusters, max_clusters),
-    )
-
-
-class _Found(NamedTuple):
-    labels: Int[np.ndarray, " n"]
-    spectrum: Float[np.ndarray, " m"]
-    graph: csr_array
-    pieces: int
-    asked: int
 
 
 def _cluster(
