@@ -121,8 +121,9 @@ def on_a_terminal(*arguments: str, then: Callable[[subprocess.Popen[str]], None]
     ours, theirs = pty.openpty()
     env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"}
     running = subprocess.Popen(
-        [*PROGRAM, *arguments], env=env, stdout=subprocess.PIPE, stderr=theirs, text=True
-    )
+        [*PROGRAM, *arguments], env=env, stdout=subprocess.PIPE, stderr=theirs, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    )  # fmt: skip
     os.close(theirs)
     shown, told = b"", False
     while True:
