@@ -172,8 +172,7 @@ def need(package: str, purpose: str) -> ModuleType:
         return importlib.import_module(package)
     except ImportError:
         raise MissingError(
-            f"{purpose} needs the package {package}, which isn't installed: pip install {package} "
-            f"(or all that the networks need: pip install 'workbench[networks]')."
+            f"{purpose} needs the package {package}, which isn't installed: pip install {package.replace('_', '-')}"
         ) from None
 
 
