@@ -83,7 +83,7 @@ def test_a_misspelt_file_in_a_folder_is_not_asked_of_the_hub(tmp_path: Path, mon
 
 def test_without_the_package_it_says_how_to_get_it(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(MissingError, match="pip install huggingface_hub"):
+    with pytest.raises(MissingError, match="pip install huggingface-hub"):
         open_subject("someone/tiny")
 
 
