@@ -20,6 +20,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Interval, Le, Lt
 from typing_extensions import Doc
 
+from workbench.core.device import Device
 from workbench.core.errors import ParameterError, suggest
 
 Seed = Annotated[
@@ -34,6 +35,10 @@ NullDraws = Annotated[
 ]
 BootstrapDraws = Annotated[
     int, Interval(ge=0, le=9999), Doc("Resamples behind the interval. 0 leaves the interval out.")
+]
+
+OnDevice = Annotated[
+    Device, Doc("Where it is computed: 'cpu', 'cuda' (an NVIDIA GPU), or 'auto', the GPU where there is one.")
 ]
 
 

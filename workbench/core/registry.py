@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 from workbench.core import cache, history
 from workbench.core.checkpoints import Checkpoint
+from workbench.core.device import describe, resolve
 from workbench.core.errors import MethodError, MissingError, WorkbenchError, suggest
 from workbench.core.parameters import Parameter, parameters_of, validate_all
 from workbench.core.progress import tell
@@ -130,9 +131,11 @@ class Method:
 
     def _answer(self, subject: Subject, values: dict[str, Any]) -> Result:
         view = subject.view(typing.cast("type[View]", self.needs))
+        if "device" in values:  # what "auto" chose is asked for, recorded and looked up
+            values = {**values, "device": resolve(values["device"])}
         run = Run(
             method=self.name, version=self.version, subject=subject.name, subject_digest=view.digest,
-            parameters=values, started=now(), versions=versions(),
+            parameters=values, device=describe(values.get("device", "cpu")), started=now(), versions=versions(),
         )  # fmt: skip
         title = f"{self.name} of {subject.name}"
         table = getattr(view, "table", None)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from workbench.core.errors import DataError, MissingError, ParameterError
+from workbench.core.device import Device as Device
+from workbench.core.device import resolve
+from workbench.core.errors import DataError
 
 if TYPE_CHECKING:
     import torch
 
-Device = Literal["auto", "cpu", "cuda"]
 CPU_BUDGET = 2 << 30  # temporaries on a CPU; the rows themselves are the caller's
 _SPARE = 1 << 30  # left to the driver, Triton and whoever else is on the card
 
@@ -19,24 +20,12 @@ def choose(device: str | torch.device = "auto") -> torch.device:
 
     Raises
     ------
-    ParameterError
-        The name is none of "auto", "cpu", "cuda", "cuda:N".
-    MissingError
-        A GPU was asked for and torch sees none.
+    ParameterError, MissingError
+        As `core.device.resolve`.
     """
     import torch
 
-    if isinstance(device, torch.device):
-        return device
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device != "cpu" and device.partition(":")[0] != "cuda":
-        raise ParameterError(f"device={device!r} must be 'auto', 'cpu' or 'cuda'")
-    if device != "cpu" and not torch.cuda.is_available():
-        raise MissingError(
-            f"device={device!r} was asked for, but torch sees no GPU; use device='auto' or 'cpu'"
-        )
-    return torch.device(device)
+    return device if isinstance(device, torch.device) else torch.device(resolve(device))
 
 
 def memory_budget(device: torch.device) -> int:
