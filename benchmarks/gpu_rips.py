@@ -92,10 +92,10 @@ def stages(x: np.ndarray, highest: int, threads: int) -> None:
         found = ours._left_over(f, k, parents, threads)
         t = said(f"H{k - 1}: {len(found):,} columns found", t)
         found = found[~torch.isin(found, cleared)]
-        _, pivots = ours._reduce(f, k, found, threads)
+        level = ours._reduce(f, k, found, threads)
         t = said(f"H{k - 1}: {len(found):,} columns reduced", t)
         if k <= highest:
-            cleared = torch.from_numpy(pivots).to(d.device)
+            cleared = torch.from_numpy(level.deaths[level.deaths >= 0]).to(d.device)
             parents = torch.cat([parents[:0], *extensions(f.ranks, f.limit, f.bits, k - 1, parents)])
             t = said(f"H{k}: {len(parents):,} parents", t)
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def rips(
     Returns
     -------
     array : (m, 3) float32: birth, death (infinite for what never ends) and dimension; by dimension, then birth,
-        then death. Bars of no length are left out.
+        then death. Bars of no length are left out. `barcode` says which simplices set them as well.
 
     Raises
     ------
@@ -62,6 +62,16 @@ def rips(
     Vietoris-Rips persistence barcodes, SoCG; Morozov and Nigmetov 2020, Towards lockfree persistent homology,
     SPAA.
     """
+    return barcode(
+        x, max_dimension=max_dimension, threshold=threshold, metric=metric, device=device, n_threads=n_threads
+    ).pairs
+
+
+def barcode(
+    x: Real[np.ndarray | torch.Tensor, "n d"] | sparray, *, max_dimension: int = 1, threshold: float = float("inf"),
+    metric: Metric = "euclidean", device: Device | torch.device = "auto", n_threads: int | None = None,
+) -> Barcode:  # fmt: skip
+    """Compute what `rips` does, and keep the simplices that set each bar, for `rips_cycles.representative`."""
     if max_dimension < 0:
         raise ParameterError(f"max_dimension={max_dimension} must be at least 0")
     if not threshold >= 0:
@@ -70,13 +80,18 @@ def rips(
     if threads < 1:
         raise ParameterError(f"n_threads={n_threads} must be at least 1")
     filtration = _Filtration.of(_distances(x, metric, choose(device)), threshold, max_dimension)
-    bars = [_components(filtration)]
-    if max_dimension:
-        bars += _higher(filtration, max_dimension, threads)
-    pairs = np.concatenate(
-        [np.column_stack([b, np.full(len(b), i, np.float32)]) for i, b in enumerate(bars)]
-    ).astype(np.float32)
-    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0], pairs[:, 2]))]
+    components = _components(filtration)
+    higher = _higher(filtration, max_dimension, threads) if max_dimension else []
+    sets = [components, *(level.lasting() for level in higher)]
+    values = np.append(filtration.values, np.float32(np.inf))
+    pairs = np.concatenate([
+        np.column_stack([values[s.birth_ranks], values[s.death_ranks], np.full(len(s.births), i, np.float32)])
+        for i, s in enumerate(sets)
+    ]).astype(np.float32)  # fmt: skip
+    pairs[: len(components.births), 0] = 0
+    births, deaths = (np.concatenate([getattr(s, name) for s in sets]) for name in ("births", "deaths"))
+    order = np.lexsort((-births, pairs[:, 1], pairs[:, 0], pairs[:, 2]))
+    return Barcode(pairs[order], births[order], deaths[order], filtration, tuple(higher))
 
 
 def _distances(x: Any, metric: Metric, device: torch.device) -> torch.Tensor:
@@ -115,6 +130,52 @@ def _distances(x: Any, metric: Metric, device: torch.device) -> torch.Tensor:
         rows = rows / length
     d = torch.cdist(rows, rows, p=_NORMS[metric], compute_mode="donot_use_mm_for_euclid_dist")
     return (d.square() / 2 if metric == "cosine" else d).to(torch.float32)
+
+
+class Pairs(NamedTuple):
+    """Which packed simplex begins a class and which ends it (-1: none), with their diameters' ranks."""
+
+    births: Int[np.ndarray, " p"]
+    deaths: Int[np.ndarray, " p"]
+    birth_ranks: Int[np.ndarray, " p"]
+    death_ranks: Int[np.ndarray, " p"]
+
+    def lasting(self) -> Pairs:
+        """Those that a bar of some length stands for."""
+        kept = self.birth_ranks < self.death_ranks
+        return Pairs(*(field[kept] for field in self))
+
+
+@dataclass(frozen=True)
+class Barcode:
+    """A barcode and what its bars are made of.
+
+    Attributes
+    ----------
+    pairs : (m, 3) as `rips` gives them.
+    births, deaths : (m,) the packed simplex that begins and the one that ends each bar (-1: none); see `rows`.
+    filtration : which simplices there are. levels : from dimension 1 on, all pairs that aren't apparent.
+    """
+
+    pairs: Float[np.ndarray, "m 3"]
+    births: Int[np.ndarray, " m"]
+    deaths: Int[np.ndarray, " m"]
+    filtration: _Filtration
+    levels: tuple[Pairs, ...]
+
+    def born(self, dimension: int) -> Int[np.ndarray, "b k"]:
+        """The rows of the simplex that begins each bar of one dimension, in falling order."""
+        return self.rows(self.births[self.pairs[:, 2] == dimension], dimension + 1)
+
+    def dies(self, dimension: int) -> Int[np.ndarray, "b k"]:
+        """The rows of the simplex that ends each bar of one dimension; -1 where it has no end."""
+        return self.rows(self.deaths[self.pairs[:, 2] == dimension], dimension + 2)
+
+    def rows(self, simplices: Int[np.ndarray, " s"], k: int) -> Int[np.ndarray, "s k"]:
+        """The k vertices of packed simplices; -1 for none."""
+        bits = self.filtration.bits
+        out = (simplices[:, None] >> (bits * np.arange(k - 1, -1, -1))) & ((1 << bits) - 1)
+        return np.where(simplices[:, None] < 0, -1, out)
 
 
 @dataclass(frozen=True)
@@ -170,12 +231,33 @@ def _check_size(n: int, distinct: int, bits: int, max_dimension: int) -> None:
         )
 
 
-def _components(f: _Filtration) -> Float[np.ndarray, "b 2"]:
-    deaths = f.values[_edge_ranks(f, _spanning(f))]
-    out = np.zeros((len(f.host), 2), np.float32)
-    out[: len(deaths), 1] = deaths
-    out[len(deaths) :, 1] = np.inf
-    return out[out[:, 1] > 0]
+def _components(f: _Filtration) -> Pairs:
+    """Of two components that an edge joins, the one whose largest vertex is the smaller ends."""
+    edges = _spanning(f)
+    oldest = np.arange(len(f.host))
+
+    def root(v: int) -> int:
+        while oldest[v] != v:
+            oldest[v] = oldest[oldest[v]]
+            v = oldest[v]
+        return v
+
+    births = []
+    # edges come as Prim's algorithm finds them; a component's age asks for the filtration's order
+    for at in np.lexsort((-edges, _edge_ranks(f, edges))):
+        a, b = root(int(edges[at] >> f.bits)), root(int(edges[at] & ((1 << f.bits) - 1)))
+        oldest[min(a, b)] = max(a, b)
+        births.append((at, min(a, b)))
+    left = np.flatnonzero(oldest == np.arange(len(oldest)))
+    at, ended = np.array(births, np.int64).reshape(-1, 2).T
+    ranks = _edge_ranks(f, edges[at])
+    apart = f.values[ranks] > 0
+    return Pairs(
+        np.concatenate([ended[apart], left]),
+        np.concatenate([edges[at][apart], np.full(len(left), -1)]),
+        np.full(apart.sum() + len(left), -1),
+        np.concatenate([ranks[apart], np.full(len(left), f.limit)]),
+    )
 
 
 def _spanning(f: _Filtration) -> Int[np.ndarray, " e"]:
@@ -188,7 +270,7 @@ def _edge_ranks(f: _Filtration, edges: np.ndarray) -> np.ndarray:
     return f.host[edges >> f.bits, edges & ((1 << f.bits) - 1)]
 
 
-def _higher(f: _Filtration, max_dimension: int, threads: int) -> list[Float[np.ndarray, "b 2"]]:
+def _higher(f: _Filtration, max_dimension: int, threads: int) -> list[Pairs]:
     import torch
 
     from workbench.numerics.kernels.rips_apparent import extensions
@@ -200,10 +282,10 @@ def _higher(f: _Filtration, max_dimension: int, threads: int) -> list[Float[np.n
     for k in range(2, max_dimension + 2):
         found = _left_over(f, k, parents, threads)
         found = found[~torch.isin(found, cleared)]
-        bars, pivots = _reduce(f, k, found, threads)
-        out.append(bars)
+        level = _reduce(f, k, found, threads)
+        out.append(level)
         if k <= max_dimension:
-            cleared = torch.from_numpy(pivots).to(device)
+            cleared = torch.from_numpy(level.deaths[level.deaths >= 0]).to(device)
             parents = torch.cat([parents[:0], *extensions(f.ranks, f.limit, f.bits, k - 1, parents)])
             refuse_beyond(24 * len(parents), memory_budget(device), len(f.host), f"homology of dimension {k}")
     return out
@@ -231,10 +313,8 @@ def _left_over(f: _Filtration, k: int, parents: torch.Tensor, threads: int) -> t
         room = int(shared[1])
 
 
-def _reduce(
-    f: _Filtration, k: int, found: torch.Tensor, threads: int
-) -> tuple[Float[np.ndarray, "b 2"], Int[np.ndarray, " p"]]:
-    """The bars of dimension k - 1, and the packed simplices of k + 1 vertices that end one."""
+def _reduce(f: _Filtration, k: int, found: torch.Tensor, threads: int) -> Pairs:
+    """Pair the simplices of k vertices that are in no apparent pair."""
     from workbench.numerics.kernels.rips_apparent import diameters, unpacked
     from workbench.numerics.kernels.rips_host import reduce_columns
 
@@ -260,16 +340,17 @@ def _reduce(
         room *= 8
         _refuse_room(room, len(f.host), k)
     held = owners >= 0
-    births_held, ends = births[owners[held]], keys[held] >> ((k + 1) * f.bits)
-    real = births_held < ends
     endless = np.ones(len(key), bool)
     endless[owners[held]] = False
-    bars = np.concatenate([
-        np.column_stack([f.values[births_held[real]], f.values[ends[real]]]),
-        np.column_stack([f.values[births[endless]], np.full(endless.sum(), np.inf, np.float32)]),
-    ])  # fmt: skip
     full = (1 << ((k + 1) * f.bits)) - 1
-    return bars, full - (keys[held] & full)
+    at = np.concatenate([owners[held], np.flatnonzero(endless)])
+    none = np.full(endless.sum(), -1)
+    return Pairs(
+        simplices[at],
+        np.concatenate([full - (keys[held] & full), none]),
+        births[at],
+        np.concatenate([keys[held] >> ((k + 1) * f.bits), none + 1 + f.limit]),
+    )
 
 
 def _refuse_room(room: int, n: int, k: int) -> None:
