@@ -92,3 +92,25 @@ def test_memory_stays_below_all_pairs() -> None:
 def test_k_out_of_range_is_refused(k: int) -> None:
     with pytest.raises(ValueError, match="number of rows, 10"):
         k_nearest(np.zeros((10, 2)), k)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "correlation"])
+@pytest.mark.parametrize(
+    "kind", ["normal", "copies", "grid", "equal", "line", "half precision", "without length"]
+)
+def test_the_librarys_search_and_blocks_find_the_same(
+    metric: neighbours.Metric, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    x = {
+        "normal": rng.standard_normal((1100, 5)), "copies": np.repeat(rng.standard_normal((60, 4)), 20, axis=0),
+        "grid": rng.integers(0, 6, (1200, 3)), "equal": np.ones((1050, 3)), "line": np.arange(1000.0)[:, None],
+        "half precision": rng.standard_normal((1001, 3)).astype(np.float16),
+        "without length": np.vstack([rng.standard_normal((1100, 4)), np.zeros((30, 4))]),
+    }[kind]  # fmt: skip
+    asked = rng.permutation(len(x))[:700]
+    found = [k_nearest(x, 7, metric), k_nearest(x, 7, metric, asked)]
+    monkeypatch.setattr(neighbours, "LIBRARY_FROM", 10**9)
+    for (i, d), (j, e) in zip(found, [k_nearest(x, 7, metric), k_nearest(x, 7, metric, asked)], strict=True):
+        np.testing.assert_array_equal(i, j)
+        np.testing.assert_allclose(d, e, rtol=1e-9, atol=1e-12)

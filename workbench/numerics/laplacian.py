@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from scipy.sparse import csr_array
 
+TIED = 1e-5  # gaps that differ by less are the same in single precision
 DENSE_UP_TO = 300  # nodes; below it all eigenvectors are cheaper than a few by iteration
 
 
@@ -27,8 +28,8 @@ def slowest_modes(
 ) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "n k"], int]:
     """Return the ``k`` smallest eigenvalues of a graph's normalized Laplacian and its random walk's modes.
 
-    Pieces of the graph are solved one by one: each gives an eigenvalue 0, which an iteration over the whole
-    would find only some of.
+    Pieces of the graph are solved one by one, the largest first: each gives an eigenvalue 0, which an iteration
+    over the whole would find only some of.
 
     Parameters
     ----------
@@ -41,14 +42,13 @@ def slowest_modes(
     modes : right eigenvectors of the walk, D^(-1/2) u for the Laplacian's unit u.
     pieces : how many connected pieces the graph has.
     """
-    from scipy.sparse.csgraph import connected_components
-
-    pieces, piece_of = connected_components(graph, directed=False)
+    pieces, piece_of = pieces_of(graph)
     degree = np.asarray(graph.sum(axis=1)).ravel()
     values, vectors = [], []
     for piece in range(pieces):
         nodes = np.flatnonzero(piece_of == piece)
         own_values, own = _modes(graph[nodes][:, nodes], degree[nodes], min(k, len(nodes)), random_state)
+        own_values[0], own[:, 0] = 0, 1 / np.sqrt(degree[nodes].sum())  # known, so that zeros tie
         for value, mode in zip(own_values, own.T, strict=True):
             values.append(value)
             vectors.append((nodes, mode))
@@ -58,6 +58,27 @@ def slowest_modes(
         nodes, mode = vectors[i]
         modes[nodes, column] = mode
     return np.array(values)[order].clip(0), modes, pieces
+
+
+def pieces_of(graph: csr_array) -> tuple[int, Int[np.ndarray, " n"]]:
+    """Return how many connected pieces a graph has and the piece of every node, 0 the largest."""
+    from scipy.sparse.csgraph import connected_components
+
+    pieces, label = connected_components(graph, directed=False)
+    place = np.empty(pieces, np.int64)
+    place[np.argsort(-np.bincount(label, minlength=pieces), kind="stable")] = np.arange(pieces)
+    return pieces, place[label]
+
+
+def eigengap(values: Float[np.ndarray, " m"]) -> int:
+    """Number of clusters, at least 2, after whose eigenvalue the spectrum rises most; of equal rises the first.
+
+    One rule for every device: gaps closer than the rounding of single precision count as equal.
+    """
+    if len(values) < 3:
+        return 2
+    gaps = np.diff(np.asarray(values, np.float64))[1:]
+    return int(np.argmax(gaps >= gaps.max() - TIED)) + 2
 
 
 def _modes(graph: csr_array, degree: np.ndarray, k: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,8 @@ _CDIST_NAMES: dict[str, Literal["cityblock", "chebyshev"]] = {
     "manhattan": "cityblock",
     "chebyshev": "chebyshev",
 }
+LIBRARY_FROM = 1000  # rows from which scikit-learn's fused search is faster than blocks
+_ASKED_AT_ONCE = 4096  # so that the search can be interrupted
 _SPARE = 8  # candidates beyond k, so that rounding in a matrix product can't push a neighbour out
 _COARSE = 1e8  # distances below so many times the product's rounding are computed again from differences
 
@@ -53,9 +55,13 @@ def k_nearest(
     asked = np.arange(n) if queries is None else np.asarray(queries)
     indices = np.empty((len(asked), k), np.int64)
     distances = np.empty((len(asked), k))
+    left = np.arange(len(asked))
+    if n >= max(LIBRARY_FROM, k + _SPARE + 2) and space.plain:
+        indices, distances, settled = _by_library(space, asked, k)
+        left = np.flatnonzero(~settled)
     done = 0
-    for rows, block in _blocks(space, asked):
-        part = slice(done, done + len(rows))
+    for rows, block in _blocks(space, asked[left]):
+        part = left[done : done + len(rows)]
         indices[part], distances[part] = _smallest(space, rows, block, k)
         done += len(rows)
     return indices, space.true(distances)
@@ -97,6 +103,11 @@ class _Space:
         self.rounding = (
             4 * rows.shape[1] * np.finfo(float).eps * self.squares.max(initial=0) if self.by_product else 0.0
         )
+
+    @property
+    def plain(self) -> bool:
+        """Whether all distances are the squared euclidean ones of `rows`, without an exception."""
+        return self.by_product and (self.metric == "euclidean" or bool((self.squares > 0).all()))
 
     def block(self, at: np.ndarray) -> np.ndarray:
         if not self.by_product:
@@ -141,21 +152,37 @@ def _blocks(space: _Space, asked: np.ndarray) -> Iterator[tuple[np.ndarray, np.n
         yield rows, block
 
 
+def _by_library(space: _Space, asked: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The ``k`` nearest by scikit-learn's search, and for which rows they are settled: the rest have ties at the edge."""
+    from sklearn.neighbors import NearestNeighbors
+
+    search = NearestNeighbors(algorithm="brute", metric="sqeuclidean").fit(space.rows)
+    indices = np.empty((len(asked), k), np.int64)
+    distances = np.empty((len(asked), k))
+    settled = np.empty(len(asked), bool)
+    for start in range(0, len(asked), _ASKED_AT_ONCE):
+        part = slice(start, start + _ASKED_AT_ONCE)
+        rows = asked[part]
+        squared, near = search.kneighbors(space.rows[rows], k + _SPARE + 1)
+        own = near == rows[:, None]
+        # among many equal rows the row itself may not be listed: the last, whose place it took, goes
+        own[~own.any(axis=1), -1] = True
+        near = near[~own].reshape(len(rows), -1)
+        squared = squared[~own].reshape(len(rows), -1)
+        edge = squared.max(axis=1)
+        near, squared = _measured_again(space, rows, near, squared)
+        indices[part], distances[part] = near[:, :k], squared[:, :k]
+        settled[part] = squared[:, k - 1] < edge - space.rounding
+    return indices, distances, settled
+
+
 def _smallest(space: _Space, rows: np.ndarray, block: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     n = block.shape[1]
     wide = min(k + _SPARE, n - 1)
     candidates = np.argpartition(block, wide - 1, axis=1)[:, :wide]
     distances = np.take_along_axis(block, candidates, axis=1)
     edge = distances.max(axis=1)
-    candidates, distances = _ordered(candidates, distances)
-    if space.by_product:
-        close = np.diff(distances, axis=1) <= space.rounding
-        doubtful = distances <= space.rounding * _COARSE
-        doubtful[:, 1:] |= close
-        doubtful[:, :-1] |= close
-        r, c = np.nonzero(doubtful)
-        distances[r, c] = space.exact(rows[r], candidates[r, c])
-        candidates, distances = _ordered(candidates, distances)
+    candidates, distances = _measured_again(space, rows, candidates, distances)
     candidates, distances = candidates[:, :k].copy(), distances[:, :k].copy()
     if wide < n - 1:
         for row in map(int, np.flatnonzero(distances[:, -1] >= edge - space.rounding)):
@@ -170,6 +197,22 @@ def _smallest(space: _Space, rows: np.ndarray, block: np.ndarray, k: int) -> tup
             first = np.lexsort((maybe, true))[:k]
             candidates[row], distances[row] = maybe[first], true[first]
     return candidates, distances
+
+
+def _measured_again(
+    space: _Space, rows: np.ndarray, candidates: np.ndarray, distances: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Candidates in order, those that the product's rounding may have exchanged measured from differences."""
+    candidates, distances = _ordered(candidates, distances)
+    if not space.by_product:
+        return candidates, distances
+    close = np.diff(distances, axis=1) <= space.rounding
+    doubtful = distances <= space.rounding * _COARSE
+    doubtful[:, 1:] |= close
+    doubtful[:, :-1] |= close
+    r, c = np.nonzero(doubtful)
+    distances[r, c] = space.exact(rows[r], candidates[r, c])
+    return _ordered(candidates, distances)
 
 
 def _first_equal(x: np.ndarray, row: int, maybe: np.ndarray, k: int) -> np.ndarray:

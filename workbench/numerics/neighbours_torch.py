@@ -77,7 +77,7 @@ def k_nearest(
     queries : rows to ask about instead of ``x`` itself, whose rows are never their own neighbours.
     search : "exact", float32 products; "bins", one half-precision product of all with all and the best of
         each bin measured exactly; "clusters", the same between near clusters only, then the neighbours'
-        neighbours; "auto", exact for few rows and bins otherwise.
+        neighbours; "auto", exact for few rows or on a CPU and bins otherwise.
     probes : spans of 2,048 rows compared with each by "clusters".
     recall_rows : rows whose exact neighbours are looked up to measure the recall; 0 skips that.
     device, memory : where to run, and the bytes it may take there (what is free if None).
@@ -101,7 +101,8 @@ def k_nearest(
     budget = memory_budget(where) if memory is None else memory
     base, asked = Rows(x, metric, where), None if queries is None else Rows(queries, metric, where)
     if search == "auto":
-        search = "exact" if n <= FEW or k > _MOST_BY_BINS else "bins"
+        # halves are slow on a CPU, and bins save nothing there
+        search = "exact" if n <= FEW or k > _MOST_BY_BINS or where.type == "cpu" else "bins"
     if n <= 2 * knn.SPAN or k > _MOST_BY_BINS:
         search = "exact"
     if search == "clusters" and queries is not None:

@@ -10,6 +10,7 @@ import torch
 
 from workbench.core.errors import DataError, ParameterError
 from workbench.numerics.device import Device, choose
+from workbench.numerics.laplacian import eigengap
 from workbench.numerics.linalg_torch import largest_eigenpairs
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def spectral_clustering(
     if modes.pieces >= count:
         labels = modes.piece_of.clamp_max(count - 1)
         return SpectralClusters(labels, count, normalized_cut(graph, labels, count), modes)
-    labels, cut = _best_labels(graph, modes.vectors[:, :count], random_state)
+    labels, cut = best_labels(graph, modes.vectors[:, :count], random_state)
     return SpectralClusters(labels, count, cut, modes)
 
 
@@ -233,7 +234,7 @@ def widest_gap(values: Float[Tensor, " k"]) -> int:
     """Return after how many eigenvalues, at least two where there are more, the widest gap comes."""
     if len(values) < 3:
         return len(values)
-    return 2 + int(values[1:].diff().argmax())
+    return eigengap(values.cpu().numpy())
 
 
 def _graph_of(x: Any, n_neighbors: int, metric: Any, device: Any, seed: int) -> Graph:
@@ -243,7 +244,8 @@ def _graph_of(x: Any, n_neighbors: int, metric: Any, device: Any, seed: int) -> 
     return neighbour_graph(near.indices)
 
 
-def _best_labels(graph: Graph, vectors: Tensor, seed: int) -> tuple[Tensor, float]:
+def best_labels(graph: Graph, vectors: Float[Tensor, "n k"], seed: int) -> tuple[Int[Tensor, " n"], float]:
+    """Return the labelling from ``k`` modes that has the lowest normalized cut of those tried, and that cut."""
     k = vectors.shape[1]
     first = _pivoted_labels(vectors)
     unit = vectors / vectors.norm(dim=1, keepdim=True).clamp_min(1e-20)

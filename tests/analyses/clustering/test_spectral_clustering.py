@@ -10,16 +10,16 @@ from scipy.sparse import csr_array
 from sklearn.metrics import adjusted_rand_score
 
 import workbench as wb
-from workbench.analyses.clustering import spectral_clustering as module
 from workbench.analyses.clustering._naming import typical_tokens
 from workbench.analyses.clustering.spectral_clustering import (
     cut_per_cluster,
-    eigengap,
     largest_first,
     least_cut,
 )
 from workbench.core.errors import DataError
 from workbench.core.views import Points
+from workbench.numerics import walks
+from workbench.numerics.laplacian import eigengap
 
 FEW = {"n_null": 19, "n_boot": 30}
 
@@ -72,7 +72,7 @@ def test_peer_is_scikit_learn(separation: float) -> None:
 
 @pytest.mark.parametrize("n_clusters", [None, 3])
 def test_calibrated_on_one_gaussian_lump(n_clusters: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RESTARTS", 1)
+    monkeypatch.setattr(walks, "RESTARTS", 1)
     p = {}
 
     def asked(seed: int) -> list[float]:
@@ -154,3 +154,43 @@ def test_what_cant_be_clustered_is_refused() -> None:
         wb.spectral_clustering(np.ones((30, 2)))
     with pytest.raises(DataError, match="3 different rows"):
         wb.spectral_clustering(np.repeat(np.eye(3), 20, axis=0), n_clusters=8)
+
+
+@pytest.fixture
+def through_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked of the GPU is computed by the same torch code on the CPU."""
+    on_gpu = walks.walk_in_torch
+    monkeypatch.setattr(walks, "walk_in_torch", lambda x, k, n, device, seed: on_gpu(x, k, n, "cpu", seed))
+
+
+@pytest.mark.parametrize(("separation", "n_clusters"), [(8.0, None), (5.0, 4), (40.0, None), (40.0, 2)])
+@pytest.mark.usefixtures("through_torch")
+def test_devices_agree(separation: float, n_clusters: int | None) -> None:
+    cloud = wb.planted_clusters(n=600, n_clusters=4, separation=separation, random_state=2).view(Points)
+    ask = {"n_clusters": n_clusters, "n_null": 5, "n_boot": 20}
+    here, there = (wb.spectral_clustering.function(cloud, device=d, **ask) for d in ("cpu", "cuda"))
+    assert here.n_groups == there.n_groups
+    assert adjusted_rand_score(here.labels, there.labels) > 0.98
+    np.testing.assert_allclose(here.spectrum, there.spectrum, atol=1e-6)
+    assert here.outcome == there.outcome
+    for a, b in zip(here.evidence, there.evidence, strict=True):
+        assert a.value == pytest.approx(b.value, abs=0.01)
+        assert a.question == b.question
+        assert len(a.null_values) == len(b.null_values)
+
+
+@pytest.mark.usefixtures("through_torch")
+def test_few_rows_are_compared_with_draws_made_alike() -> None:
+    cloud = wb.planted_clusters(n=120, n_clusters=3, separation=3).view(Points)
+    ask = {"n_clusters": 3, "n_null": 19, "n_boot": 0}
+    here, there = (wb.spectral_clustering.function(cloud, device=d, **ask) for d in ("cpu", "cuda"))
+    assert [e.p_value for e in here.evidence] == [e.p_value for e in there.evidence]
+
+
+def test_the_same_gap_is_widest_in_single_precision() -> None:
+    values = np.array([0, 0, 0.3, 0.6, 0.9, 0.95])  # gaps tied but for rounding
+    assert eigengap(values) == eigengap(values.astype(np.float32)) == 2
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        tied = np.sort(rng.integers(0, 5, 8)) / 7
+        assert eigengap(tied) == eigengap((tied + rng.uniform(-1, 1, 8) * 1e-6).astype(np.float32))

@@ -8,6 +8,8 @@ from helpers import procrustes_distance
 
 import workbench as wb
 from workbench.core.errors import DataError
+from workbench.core.views import Points
+from workbench.numerics import walks
 
 
 def test_known_answer_of_a_circle() -> None:
@@ -37,7 +39,7 @@ def test_peer_is_scikit_learn() -> None:
 
 def test_pieces_are_said() -> None:
     rows = wb.planted_clusters(n=60, n_clusters=2, separation=40).values
-    assert "fell into pieces" in wb.spectral_embedding(rows, n_neighbors=5, n_null=0).outcome.advice
+    assert "fell into 2 pieces" in wb.spectral_embedding(rows, n_neighbors=5, n_null=0).outcome.advice
 
 
 def test_what_cant_be_laid_out_is_refused() -> None:
@@ -46,3 +48,20 @@ def test_what_cant_be_laid_out_is_refused() -> None:
         wb.spectral_embedding(rows)
     with pytest.raises(DataError, match="are equal"):
         wb.spectral_embedding(np.zeros((30, 3)))
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_devices_agree(pieces: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_gpu = walks.walk_in_torch
+    monkeypatch.setattr(walks, "walk_in_torch", lambda x, k, n, device, seed: on_gpu(x, k, n, "cpu", seed))
+    rows = wb.swiss_roll(n=400).values
+    rows = np.vstack([rows + 500 * i for i in range(pieces)])
+    here, there = (
+        wb.spectral_embedding.function(wb.PointCloud(rows).view(Points), n_components=3, n_null=0, device=d)
+        for d in ("cpu", "cuda")
+    )
+    assert here.outcome == there.outcome
+    a, b = (np.linalg.qr(found.values.astype(float))[0] for found in (here, there))
+    cosines = np.linalg.svd(a.T @ b, compute_uv=False)
+    assert cosines.min() > 1 - 1e-4  # the same subspace
+    assert here.evidence[0].value == pytest.approx(there.evidence[0].value, abs=1e-3)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
 from annotated_types import Interval
@@ -12,15 +11,15 @@ from typing_extensions import Doc
 from workbench.analyses.clustering._naming import typical_tokens
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence, Outcome
-from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.core.results import Partition
 from workbench.core.views import Points
 from workbench.numerics.controls import control
-from workbench.numerics.laplacian import neighbour_graph, slowest_modes
-from workbench.numerics.neighbours import k_nearest
+from workbench.numerics.laplacian import eigengap
 from workbench.numerics.resampling import subsample_interval, subsample_intervals
 from workbench.numerics.surrogates import row_rotations
+from workbench.numerics.walks import Walk, walk
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from sklearn.cluster import SpectralClustering
 
 CONTROL_ROWS = 500
-RESTARTS: Any = 10  # as in scikit-learn's spectral clustering; its k-means declares the type of 'auto' alone
 WALKS = 30  # graphs behind the interval of the least cut, at most: each is a search for neighbours
 SILHOUETTE_ROWS = 2000  # beyond so many, silhouettes are those of a sample
 
@@ -54,6 +52,7 @@ def spectral_clustering(
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
+    device: OnDevice = "auto",
 ) -> Partition:  # fmt: skip
     """Group rows by k-means on the leading modes of a random walk on their neighbour graph.
 
@@ -63,7 +62,8 @@ def spectral_clustering(
     walk leaves the groups that were found (normalized cut per cluster, 0 for never) and how much nearer a row
     is to its own than to the next (silhouette) depend on how many there are, so they are tested only where
     ``n_clusters`` is given, and the least cut is then that into so many. Where the row table has a column
-    ``token``, a cluster is named by the tokens it has most more of than the rest.
+    ``token``, a cluster is named by the tokens it has most more of than the rest. Pieces of the graph are clusters
+    first; where there are more of them than clusters, the last cluster holds the smaller ones.
 
     Returns
     -------
@@ -83,10 +83,10 @@ def spectral_clustering(
     """
     x = points.values
     _check(points, n_clusters, n_neighbors)
-    found = _cluster(x, n_clusters, max_clusters, n_neighbors, random_state)
+    found = _cluster(x, n_clusters, max_clusters, n_neighbors, random_state, device)
     evidence = _evidence(
         x, found, n_clusters=n_clusters, max_clusters=max_clusters, n_neighbors=n_neighbors, n_null=n_null, n_boot=n_boot,
-        random_state=random_state,
+        random_state=random_state, device=device,
     )  # fmt: skip
     return Partition(
         labels=found.labels,
@@ -119,41 +119,46 @@ def _check(points: Points, n_clusters: int | None, n_neighbors: int) -> None:
 
 class _Found(NamedTuple):
     labels: Int[np.ndarray, " n"]
-    spectrum: Float[np.ndarray, " m"]
-    graph: csr_array
-    pieces: int
+    walk: Walk
     asked: int
+
+    @property
+    def spectrum(self) -> Float[np.ndarray, " m"]:
+        return self.walk.values
 
 
 def _evidence(
     x: np.ndarray, found: _Found, *, n_clusters: int | None, max_clusters: int, n_neighbors: int, n_null: int, n_boot: int,
-    random_state: int,
+    random_state: int, device: str,
 ) -> tuple[Evidence, ...]:  # fmt: skip
     """The least cut that the graph allows, the cut that was made, and the silhouette, each with its control."""
     n = len(x)
-    cut = cut_per_cluster(found.graph, found.labels)
+    cut = cut_per_cluster(found.walk.graph, found.labels)
     sample, silhouettes = _silhouettes(x, found.labels, random_state)
 
     parts = n_clusters or 2
 
     def again(rows: np.ndarray) -> np.ndarray:
         if n_clusters is None:  # cuts and silhouettes of different numbers of clusters don't compare
-            return np.array([least_cut(_walk(rows, parts, n_neighbors, random_state)[1], parts)])
-        other = _cluster(rows, n_clusters, max_clusters, n_neighbors, random_state)
+            return np.array([least_cut(_walk(rows, parts, n_neighbors, random_state).values, parts)])
+        other = _cluster(rows, n_clusters, max_clusters, n_neighbors, random_state, "cpu")
         near = _silhouettes(rows, other.labels, random_state)[1]
         return np.array(
-            [least_cut(other.spectrum, parts), cut_per_cluster(other.graph, other.labels), near.mean()]
+            [least_cut(other.spectrum, parts), cut_per_cluster(other.walk.graph, other.labels), near.mean()]
         )
 
     values = np.array([least_cut(found.spectrum, parts), cut, silhouettes.mean()])[: 3 if n_clusters else 1]
+    few = max(CONTROL_ROWS, 2 * n_neighbors, 2 * parts)
+    # so few rows are the CPU's, draws and values alike: its k-means and the GPU's choose labels otherwise
+    alike = values if device == "cpu" or n > few or not n_null else again(x)
     null = control(
-        x, again, values, row_rotations, n_null=n_null, random_state=random_state,
-        rows=max(CONTROL_ROWS, 2 * n_neighbors, 2 * parts), what="spectral_clustering: null",
+        x, again, alike, row_rotations, n_null=n_null, random_state=random_state,
+        rows=few, what="spectral_clustering: null",
     )  # fmt: skip
     some = x[np.sort(np.random.default_rng([random_state, 0x736F6D65]).permutation(n)[: null.n])]
     walks = n_boot if len(some) > 2 * max(n_neighbors, parts) else 0
     around = subsample_intervals(
-        lambda i: np.array([least_cut(_walk(some[i], parts, n_neighbors, random_state)[1], parts)]), null.values[:1],
+        lambda i: np.array([least_cut(_walk(some[i], parts, n_neighbors, random_state).values, parts)]), null.values[:1],
         len(some), min(walks, WALKS), random_state, least=0,
     )[0]  # fmt: skip
     drawn = [tuple(draws) for draws in null.beside(values).T] + [(), ()]
@@ -171,7 +176,7 @@ def _evidence(
             question=f"Does a walk leave the {k} clusters less often than those of one lump with the same covariance?",
             statistic="normalized cut per cluster", value=cut, n=n,
             interval=subsample_intervals(
-                lambda i: np.array([cut_per_cluster(found.graph[i][:, i], found.labels[i])]), np.array([cut]), n, n_boot,
+                lambda i: np.array([cut_per_cluster(found.walk.graph[i][:, i], found.labels[i])]), np.array([cut]), n, n_boot,
                 random_state, least=0,
             )[0],
             interval_method=subsamples, null=fixed, null_values=drawn[1], alternative="less",
@@ -188,36 +193,21 @@ def _evidence(
 
 
 def _cluster(
-    x: np.ndarray, n_clusters: int | None, max_clusters: int, n_neighbors: int, random_state: int
+    x: np.ndarray, n_clusters: int | None, max_clusters: int, n_neighbors: int, random_state: int, device: str
 ) -> _Found:
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-
     size = max(max_clusters, n_clusters or 0) + 1
-    graph, spectrum, modes, pieces = _walk(x, size, n_neighbors, random_state)
-    k = n_clusters or eigengap(spectrum[: max_clusters + 1])
-    with warnings.catch_warnings():
-        # fewer distinct rows than clusters: said in the outcome
-        warnings.filterwarnings("ignore", "Number of distinct clusters", ConvergenceWarning)
-        labels = KMeans(k, n_init=RESTARTS, random_state=random_state).fit_predict(modes[:, :k])
-    return _Found(largest_first(labels), spectrum, graph, pieces, k)
+    found = _walk(x, size, n_neighbors, random_state, device)
+    k = n_clusters or eigengap(found.values[: max_clusters + 1])
+    return _Found(largest_first(found.cluster(k, random_state)), found, k)
 
 
-def _walk(
-    x: np.ndarray, size: int, n_neighbors: int, random_state: int
-) -> tuple[csr_array, np.ndarray, np.ndarray, int]:
-    graph = neighbour_graph(k_nearest(x, n_neighbors - 1)[0])
-    return graph, *slowest_modes(graph, min(size, len(x)), random_state)
+def _walk(x: np.ndarray, size: int, n_neighbors: int, random_state: int, device: str = "cpu") -> Walk:
+    return walk(x, min(size, len(x)), n_neighbors - 1, device=device, random_state=random_state)
 
 
 def least_cut(spectrum: Float[np.ndarray, " m"], k: int) -> float:
     """Mean of the ``k`` smallest eigenvalues: a lower bound on the normalized cut per cluster into ``k``."""
-    return round(float(spectrum[:k].mean()), 9)  # so that graphs that are in pieces anyway tie
-
-
-def eigengap(spectrum: Float[np.ndarray, " m"]) -> int:
-    """Number of clusters, at least 2, after whose eigenvalue the spectrum rises most."""
-    return int(np.argmax(np.diff(spectrum)[1:])) + 2 if len(spectrum) > 2 else 2
+    return round(float(spectrum[:k].mean()), 9)
 
 
 def cut_per_cluster(graph: csr_array, labels: Int[np.ndarray, " n"]) -> float:
@@ -257,14 +247,14 @@ def _outcome(found: _Found, n_clusters: int | None, max_clusters: int) -> Outcom
             "stopped",
             f"Only {got} of {found.asked} clusters hold rows: too few rows differ. Lower n_clusters.",
         )
-    if n_clusters is None and found.pieces > max_clusters:
+    if n_clusters is None and found.walk.pieces > max_clusters:
         return Outcome(
-            "stopped", f"The neighbour graph fell into {found.pieces} pieces, more than max_clusters={max_clusters}, so the "
+            "stopped", f"The neighbour graph fell into {found.walk.pieces} pieces, more than max_clusters={max_clusters}, so the "
             f"eigengap can't choose among them: raise n_neighbors (or max_clusters)."
         )  # fmt: skip
-    if found.pieces > 1:
+    if found.walk.pieces > 1:
         return Outcome(
-            advice=f"The neighbour graph fell into {found.pieces} pieces, which count as clusters first: raise n_neighbors "
+            advice=f"The neighbour graph fell into {found.walk.pieces} pieces, which count as clusters first: raise n_neighbors "
             f"if they shouldn't."
         )
     if n_clusters is None and np.diff(found.spectrum[:3])[0] > np.diff(found.spectrum)[1:].max(initial=0):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.embedding._layouts import heard, lay_out, require_rows
+from workbench.analyses.embedding._layouts import lay_out, require_rows
 from workbench.core.evidence import Outcome
-from workbench.core.parameters import NullDraws, Seed
+from workbench.core.parameters import NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.core.results import Embedding
 from workbench.core.views import Points
+from workbench.numerics.walks import walk
 
 if TYPE_CHECKING:
     from sklearn.manifold import SpectralEmbedding
@@ -38,8 +39,11 @@ def spectral_embedding(
     n_neighbors: Annotated[int, Interval(ge=2, le=1000), Doc("Neighbours of a row in the graph, itself included.")] = 15,
     n_null: NullDraws = 99,
     random_state: Seed = 0,
+    device: OnDevice = "auto",
 ) -> Embedding:  # fmt: skip
     """Lay rows out by the leading eigenvectors of their graph's normalized Laplacian.
+
+    Of a graph in pieces the first eigenvectors say which piece a row is in.
 
     The control is trustworthiness, against the layout's rows permuted and against the same method's layout
     of shuffled columns.
@@ -64,22 +68,22 @@ def spectral_embedding(
         ("n_neighbors", n_neighbors, n_neighbors + 1),
         ("n_components", n_components, n_components + 2),
     )
-    model = estimator(n_components, n_neighbors, random_state)
     return lay_out(
-        points, lambda x: _fit(model, x), axis="eigenvector", metric="euclidean", n_null=n_null,
+        points, lambda x: _fit(x, n_components, n_neighbors, random_state, device), axis="eigenvector", metric="euclidean", n_null=n_null,
         control_rows=2 * max(n_neighbors, n_components), random_state=random_state,
     )  # fmt: skip
 
 
-def _fit(model: Any, x: np.ndarray) -> tuple[np.ndarray, Outcome]:
-    from sklearn.base import clone
-
-    fitted: Any = clone(model)
-    with heard("Graph is not fully connected") as said:
-        layout = fitted.fit_transform(x.astype(np.float64)).astype(np.float32)
-    if not said:
+def _fit(
+    x: np.ndarray, n_components: int, n_neighbors: int, random_state: int, device: str
+) -> tuple[np.ndarray, Outcome]:
+    found = walk(x, n_components + 1, n_neighbors - 1, device=device, random_state=random_state)
+    layout = found.modes[:, 1:]
+    largest = np.abs(layout).argmax(axis=0)
+    layout = (layout * np.sign(layout[largest, np.arange(n_components)])).astype(np.float32)
+    if found.pieces == 1:
         return layout, Outcome()
     return layout, Outcome(
-        advice="The neighbour graph fell into pieces, which the leading eigenvectors tell apart instead of showing the "
-        "shape of each: raise n_neighbors, or ask it of one piece."
+        advice=f"The neighbour graph fell into {found.pieces} pieces, which the leading eigenvectors tell apart instead of "
+        f"showing the shape of each: raise n_neighbors, or ask it of one piece."
     )
