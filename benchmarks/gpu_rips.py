@@ -83,7 +83,7 @@ def stages(x: np.ndarray, highest: int, threads: int) -> None:
     t = said("distances", t)
     f = ours._Filtration.of(d, np.inf, highest)
     t = said("ranks", t)
-    cleared = torch.from_numpy(ours._spanning(f)).to(d.device)
+    cleared = torch.from_numpy(ours.spanning(f)).to(d.device)
     t = said("spanning tree", t)
     parents = torch.arange(len(x), device=d.device)
     from workbench.numerics.kernels.rips_apparent import extensions

@@ -233,7 +233,7 @@ def _check_size(n: int, distinct: int, bits: int, max_dimension: int) -> None:
 
 def _components(f: _Filtration) -> Pairs:
     """Of two components that an edge joins, the one whose largest vertex is the smaller ends."""
-    edges = _spanning(f)
+    edges = spanning(f)
     oldest = np.arange(len(f.host))
 
     def root(v: int) -> int:
@@ -260,7 +260,8 @@ def _components(f: _Filtration) -> Pairs:
     )
 
 
-def _spanning(f: _Filtration) -> Int[np.ndarray, " e"]:
+def spanning(f: _Filtration) -> Int[np.ndarray, " e"]:
+    """The packed edges of the minimum spanning forest, in the order in which they were found."""
     from workbench.numerics.kernels.rips_host import spanning_edges
 
     return spanning_edges(f.host, f.limit, f.bits)
@@ -276,7 +277,7 @@ def _higher(f: _Filtration, max_dimension: int, threads: int) -> list[Pairs]:
     from workbench.numerics.kernels.rips_apparent import extensions
 
     device = f.ranks.device
-    cleared = torch.from_numpy(_spanning(f)).to(device)
+    cleared = torch.from_numpy(spanning(f)).to(device)
     parents = torch.arange(len(f.host), device=device)
     out = []
     for k in range(2, max_dimension + 2):
