@@ -107,7 +107,8 @@ def hover(result: Result, ids: np.ndarray) -> list[str]:
 def _embedding(result: Embedding, *, color: Any = None, size: float | None = None) -> go.Figure:
     """Scatter in two or three dimensions.
 
-    ``color`` is a column of the row table, ``"quality"``, a Partition, or an array of one value a row.
+    ``color`` is a column of the row table, ``"quality"``, ``"displacement"`` (of a sequence of layouts), a
+    Partition, or an array of one value a row. A sequence of layouts gets a slider, rows moving between them.
     """
     import plotly.graph_objects as go
 
@@ -119,7 +120,8 @@ def _embedding(result: Embedding, *, color: Any = None, size: float | None = Non
     columns = [result.values[:, j] if j < k else np.zeros(n) for j in range(3 if three else 2)]
     figure = go.Figure()
     name, values = _colour(result, color)
-    for label, mask, marker in _groups(name, values, n):
+    groups = _groups(name, values, n)
+    for label, mask, marker in groups:
         xyz = dict(zip("xyz", (c[mask] for c in columns), strict=False))
         figure.add_trace(
             kind(
@@ -142,7 +144,40 @@ def _embedding(result: Embedding, *, color: Any = None, size: float | None = Non
             height=520, xaxis={"title": safe(axes[0])}, dragmode="lasso", legend={"title": {"text": safe(name)}},
             yaxis={"title": safe(axes[1]) if k > 1 else "", "scaleanchor": "x", "showticklabels": k > 1},
         ))  # fmt: skip
+    if len(result.frames):
+        _slide(figure, result, [mask for _, mask, _ in groups], redraw=kind is not go.Scatter)
     return figure
+
+
+def _slide(figure: go.Figure, result: Embedding, masks: list[np.ndarray], *, redraw: bool) -> None:
+    """Add a slider over a sequence of layouts.
+
+    Its steps carry the positions themselves, since pages and widgets keep a figure's data and layout, not its frames.
+    """
+    k = result.values.shape[1]
+    shown = next((t for t, y in enumerate(result.frames) if np.array_equal(y, result.values)), 0)
+    moving = {"frame": {"duration": 400, "redraw": redraw}, "transition": {"duration": 0 if redraw else 400},
+              "mode": "immediate"}  # fmt: skip
+    steps = []
+    for name, y in zip(result.frame_names, result.frames.astype(np.float64).round(3), strict=True):
+        columns = [y[:, j] for j in range(min(k, 3))]
+        traces = [dict(zip("xyz", (c[mask].tolist() for c in columns), strict=False)) for mask in masks]
+        frame = {"data": traces, "traces": list(range(len(masks)))}
+        steps.append({"label": safe(name), "method": "animate", "args": [frame, moving]})
+    figure.update_layout(
+        sliders=[{"active": shown, "steps": steps, "pad": {"t": 56}, "x": 0, "len": 1, "ticklen": 4,
+                  "currentvalue": {"prefix": "", "xanchor": "left"}, "bordercolor": "#9aa0a8", "borderwidth": 1}],
+        height=figure.layout.height + 100,
+        margin_b=56 + 100,
+    )  # fmt: skip
+    low, high = result.frames.min(axis=(0, 1)).astype(float), result.frames.max(axis=(0, 1)).astype(float)
+    room = 0.04 * (high - low) + 1e-6
+    ranges = [[float(a - r), float(b + r)] for a, b, r in zip(low, high, room, strict=True)]
+    if k >= 3:
+        figure.update_scenes({f"{a}axis": {"range": r} for a, r in zip("xyz", ranges, strict=False)})
+        return
+    figure.update_xaxes(range=ranges[0])
+    figure.update_yaxes(range=ranges[1] if k > 1 else [-1, 1])
 
 
 def _colour(result: Embedding, color: Any) -> tuple[str, np.ndarray | None]:
@@ -157,6 +192,8 @@ def _colour(result: Embedding, color: Any) -> tuple[str, np.ndarray | None]:
     if isinstance(color, str):
         if color == "quality" and len(result.quality):
             return result.quality_name, result.quality
+        if color == "displacement" and len(result.frames):
+            return color, result.displacement().sum(axis=0)
         if result.rows is None:
             raise MissingError(
                 f"This result was loaded without its subject, so there is no column {color!r} to colour by."

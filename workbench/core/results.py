@@ -166,6 +166,8 @@ class Embedding(Result):
     values : (n, k) coordinates. ids : (n,) row ids.
     quality : (n,) per-row quality in [0, 1] (1 best), or empty; ``quality_name`` says what it is.
     axes : one name an axis.
+    frames : (t, n, k) the same rows in each of a sequence of layouts (layers), ``values`` being one of them, or
+        empty; ``frame_names`` has one name a layout.
     """
 
     kind: ClassVar[str] = "embedding"
@@ -174,6 +176,12 @@ class Embedding(Result):
     quality: Float[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0, np.float32))
     quality_name: str = ""
     axes: tuple[str, ...] = ()
+    frames: Float[np.ndarray, "t n k"] = field(default_factory=lambda: np.empty((0, 0, 0), np.float32))
+    frame_names: tuple[str, ...] = ()
+
+    def displacement(self) -> Float[np.ndarray, "p n"]:
+        """How far each row moves from each layout of ``frames`` to the next: (t - 1, n)."""
+        return np.linalg.norm(np.diff(self.frames, axis=0), axis=2)
 
     def table(self) -> pd.DataFrame:
         import pandas as pd
@@ -182,6 +190,8 @@ class Embedding(Result):
         out = pd.DataFrame(self.values, index=pd.Index(self.ids, name="row"), columns=list(names))
         if len(self.quality):
             out[self.quality_name or "quality"] = self.quality
+        if len(self.frames):
+            out["displacement"] = self.displacement().sum(axis=0)
         return out
 
 

@@ -123,7 +123,7 @@ def fit_aligned(
     first = xs[0]
     where = first.device if isinstance(first, torch.Tensor) and device == "auto" else choose(device)
     matches = tuple(m.to(where) for m in read_relations([len(x) for x in xs], relations))
-    settings = {
+    settings: dict[str, Any] = {
         "n_neighbors": n_neighbors, "metric": metric, "n_epochs": epochs,
         "negative_sample_rate": negative_sample_rate, "learning_rate": learning_rate,
         "repulsion_strength": repulsion_strength, "random_state": random_state,
@@ -195,7 +195,7 @@ def update(
         There are too few rows, or the relation doesn't fit them.
     """
     last = fitted.layouts[-1]
-    n, dim = len(x), last.embedding.shape[1]
+    n = len(x)
     _few(n, len(fitted.layouts))
     sizes = [*(len(f.embedding) for f in fitted.layouts), n]
     match = read_relations(sizes[-2:], [relation], len(fitted.layouts) - 1)[0].to(last.embedding.device)
@@ -216,7 +216,6 @@ def update(
     ties = aligned.Ties(*(part[-n:].contiguous() for part in ties))
     anchors = torch.cat([*(f.embedding for f in fitted.layouts[-window:]), new.embedding]) if window else None
     y = _optimize(new.embedding, anchors, aligned.stack([graph]), ties, new)
-    assert y.shape == (n, dim)
     return replace(
         fitted, layouts=(*fitted.layouts, replace(new, embedding=y)), matches=matches, entries=entries
     )
@@ -261,7 +260,11 @@ def _read(relation: Relation, n: int, m: int, pair: str) -> Tensor:
         left, right = (np.asarray(side) for side in relation)
     except (TypeError, ValueError):
         left = right = np.empty((0, 0))
-    if left.ndim != 1 or left.shape != right.shape or any(s.dtype.kind not in "iu" for s in (left, right) if s.size):
+    if (
+        left.ndim != 1
+        or left.shape != right.shape
+        or any(s.dtype.kind not in "iu" for s in (left, right) if s.size)
+    ):
         raise DataError(
             f"The relation of {pair} must be {{row: row of the next set}}, or two equally long arrays of row numbers, one "
             f"for either set; it is {type(relation).__name__} of shapes {left.shape} and {right.shape}."
@@ -338,7 +341,11 @@ def _strength(layouts: Sequence[umap_torch.Fitted], regularisation: float) -> Fl
 
 
 def _ties(
-    entries: Sequence[Entries], matches: Sequence[Tensor], strength: Tensor, starts: Sequence[int], window: int
+    entries: Sequence[Entries],
+    matches: Sequence[Tensor],
+    strength: Tensor,
+    starts: Sequence[int],
+    window: int,
 ) -> aligned.Ties:
     """Tie every row to its related rows up to ``window`` sets away, by the neighbours that they share."""
     count = len(entries)
@@ -358,7 +365,9 @@ def _ties(
             match = torch.where(match >= 0, step[match.clamp_min(0)], -1)
             left = torch.nonzero(match >= 0).flatten()
             right = match[left]
-            share = _shared(entries[t], entries[t + offset], match, starts[t + offset + 1] - starts[t + offset])
+            share = _shared(
+                entries[t], entries[t + offset], match, starts[t + offset + 1] - starts[t + offset]
+            )
             share = share[right] * exp(1 - offset)
             left, right = left + starts[t], right + starts[t + offset]
             rows[left, offset - 1], weights[left, offset - 1] = right.int(), share
@@ -418,7 +427,9 @@ def _optimize(
     fixed = None if anchors is None else umap_torch._widened(anchors)
     push = like.negative_sample_rate * like.repulsion_strength / umap_torch.NEGATIVES
     repel = torch.cat([layout.row_sums(piece, y.shape[1]) for piece in graphs.pieces]) * push
-    room = None if graphs.whole is None else torch.empty((len(graphs.whole.heads), y.shape[1]), device=y.device)
+    room = (
+        None if graphs.whole is None else torch.empty((len(graphs.whole.heads), y.shape[1]), device=y.device)
+    )
     for epoch in track(range(like.n_epochs), "layouts"):
         alpha = umap_torch.STEP * like.learning_rate * (1 - epoch / like.n_epochs)
         y = aligned.step(

@@ -7,8 +7,8 @@ overshoots. The same random rows push in every layout, so that what differs betw
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -92,13 +92,16 @@ def step_reference(
     anchors : positions of what the ties name; ``y`` itself while fitting.
     repel, a, b, alpha, negatives, step, seed : as `layout.step_reference` takes them.
     """
-    moved = []
-    for piece, start, stop in zip(graphs.pieces, graphs.starts, graphs.starts[1:], strict=False):
-        own = y[start:stop]
-        moved.append(
-            layout.step_reference(own, own, piece, repel[start:stop], a, b, alpha, negatives, step, seed)
-        )
+    moved = [
+        layout.step_reference(own, own, piece, push, a, b, alpha, negatives, step, seed)
+        for own, piece, push in _parted(y, graphs, repel)
+    ]
     return _pulled(torch.cat(moved), anchors, ties, alpha)
+
+
+def _parted(y: Tensor, graphs: Stack, repel: Tensor) -> Iterator[tuple[Tensor, layout.Chunks, Tensor]]:
+    sizes = [stop - start for start, stop in pairwise(graphs.starts)]
+    yield from zip(y.split(sizes), graphs.pieces, repel.split(sizes), strict=True)
 
 
 def _pulled(moved: Tensor, anchors: Tensor, ties: Ties, alpha: float) -> Tensor:
@@ -122,12 +125,16 @@ def step(
     seed: int,
     parts: Float[Tensor, "chunks d"] | None = None,
 ) -> Float[Tensor, "n d"]:
-    """`step_reference` by Triton kernels on a GPU, where d, ``negatives`` and the ties a row are powers of two.
+    """`step_reference` as fast as the device allows: on a GPU by Triton, where d, ``negatives`` and ties are powers of two.
 
     ``parts`` may be given as room for the chunks' forces.
     """
     if graphs.whole is None:
-        return step_reference(y, anchors, graphs, ties, repel, a, b, alpha, negatives, step, seed)
+        moved = [
+            layout.step(own, own, piece, push, a, b, alpha, negatives, step, seed)
+            for own, piece, push in _parted(y, graphs, repel)
+        ]
+        return _pulled(torch.cat(moved), anchors, ties, alpha)
     from workbench.numerics.kernels.aligned_triton import move_kernel
     from workbench.numerics.kernels.layout_triton import attract_kernel
 

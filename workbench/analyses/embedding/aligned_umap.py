@@ -1,0 +1,210 @@
+"""Aligned UMAP: one layout a layer, in which every row can be followed from layer to layer."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Interval
+from typing_extensions import Doc
+
+from workbench.analyses.embedding._layouts import ASKED, NEIGHBOURS, ROW_BY_ROW, require_rows
+from workbench.core.errors import DataError, ParameterError
+from workbench.core.evidence import Evidence, Outcome
+from workbench.core.parameters import NullDraws, OnDevice, Seed
+from workbench.core.registry import analysis
+from workbench.core.results import Embedding
+from workbench.core.views import Aligned, Points
+from workbench.numerics.layout_alignment import Alignment, measure_alignment
+from workbench.numerics.preservation import Scores, trustworthiness
+from workbench.numerics.resampling import NORMAL, jackknife_error
+
+if TYPE_CHECKING:
+    from workbench.analyses.embedding._aligned_estimator import AlignedUMAP
+
+CAVEAT = (
+    "Related rows are pulled together when the layouts are made: that they stay together says that the layouts can be "
+    "compared. Whether layers hold the same rows to be similar, ask cka or neighbourhood_preservation."
+)
+
+
+def estimator(
+    n_neighbors: int, n_components: int, metric: str, min_dist: float, spread: float, n_epochs: int | None,
+    init: str, negative_sample_rate: int, alignment_regularisation: float, alignment_window_size: int,
+    random_state: int, device: str,
+) -> AlignedUMAP:  # fmt: skip
+    """Return the estimator, whose ``fit`` takes several arrays and their relations."""
+    from workbench.analyses.embedding._aligned_estimator import AlignedUMAP
+
+    return AlignedUMAP(
+        n_neighbors=n_neighbors, n_components=n_components, metric=metric, min_dist=min_dist, spread=spread,
+        n_epochs=n_epochs, init=init, negative_sample_rate=negative_sample_rate,
+        alignment_regularisation=alignment_regularisation, alignment_window_size=alignment_window_size,
+        random_state=random_state, device=device,
+    )  # fmt: skip
+
+
+@analysis(estimator=estimator)
+def aligned_umap(
+    layers: Aligned, *,
+    n_neighbors: Annotated[int, Interval(ge=2, le=1000), Doc("Neighbours of a row: few show detail, many the whole.")] = 15,
+    n_components: Annotated[int, Interval(ge=1, le=64), Doc("Dimensions of the layouts.")] = 2,
+    metric: Annotated[Literal["euclidean", "cosine", "correlation"], Doc("Distance between rows.")] = "euclidean",
+    min_dist: Annotated[float, Interval(ge=0, le=5), Doc("Least distance of rows in a layout; at most spread.")] = 0.1,
+    spread: Annotated[float, Interval(ge=0.3, le=5), Doc("Scale of the layouts' clumps.")] = 1.0,
+    n_epochs: Annotated[
+        Annotated[int, Interval(ge=1, le=5000)] | None, Doc("Passes over the graphs' edges; None: 200.")
+    ] = None,
+    init: Annotated[Literal["spectral", "pca", "random"], Doc("Where rows start.")] = "spectral",
+    negative_sample_rate: Annotated[int, Interval(ge=1, le=50), Doc("Rows pushed away for each one that is drawn near.")] = 5,
+    alignment_regularisation: Annotated[
+        float, Interval(ge=0, le=10), Doc("How strongly a row is pulled to where it is in other layers; 0 only turns layouts alike.")
+    ] = 0.01,
+    alignment_window_size: Annotated[
+        int, Interval(ge=0, le=16), Doc("How many layers before and after pull at one, each less than the nearer one.")
+    ] = 3,
+    n_null: NullDraws = 99,
+    random_state: Seed = 0,
+    device: OnDevice = "auto",
+) -> Embedding:  # fmt: skip
+    """Lay out every layer so that a row can be followed from one to the next (aligned UMAP).
+
+    Each layer gets the layout that UMAP would give it, and every row is also pulled towards where it is in
+    the layers before and after, the more so the more neighbours it shares with itself there. A row that
+    moves is a row whose neighbours change. The controls: how far rows move, against rows related at random;
+    each layout's trustworthiness, against its rows permuted; and what trustworthiness the pull costs, against
+    the same layouts without it.
+
+    Returns
+    -------
+    Embedding
+        ``frames`` (layers, n, n_components) float32, ``values`` the last of them; ``quality`` is each row's
+        trustworthiness, the mean over layers (empty above 5,000 rows); ``displacement()`` says who moves.
+
+    Raises
+    ------
+    DataError
+        No more rows than ``n_neighbors`` or than ``n_components`` + 1, or a layer in which all rows are equal.
+    ParameterError
+        ``min_dist`` above ``spread``.
+
+    References
+    ----------
+    Dadu, Satone, Kaur, Koretsky, Iwaki, Qi, Ramos, Avants, Hesterman, Gunn, Cookson, Ward, Singleton, Campbell,
+    Nalls and Faghri 2023, Application of Aligned-UMAP to longitudinal biomedical studies, Patterns 4; McInnes,
+    Healy and Melville 2018, UMAP, arXiv:1802.03426.
+    """
+    _require(layers, n_neighbors, n_components, metric, min_dist, spread, init)
+    chosen = {
+        "n_neighbors": n_neighbors, "n_components": n_components, "metric": metric, "min_dist": min_dist,
+        "spread": spread, "n_epochs": n_epochs, "init": init, "negative_sample_rate": negative_sample_rate,
+        "alignment_window_size": alignment_window_size, "random_state": random_state, "device": device,
+    }  # fmt: skip
+    names, xs = list(layers.arrays), list(layers.arrays.values())
+    frames = _fit(xs, {**chosen, "alignment_regularisation": alignment_regularisation}, layers.name)
+    n = len(layers.ids)
+    k, queries = min(NEIGHBOURS, (n - 1) // 2), None
+    if n > ROW_BY_ROW:
+        queries = np.sort(np.random.default_rng([random_state, 0x61736B]).choice(n, ASKED, replace=False))
+    asked: dict[str, Any] = {"k": k, "metric": metric, "queries": queries, "random_state": random_state}
+    scores = [trustworthiness(x, y, n_null=n_null, **asked) for x, y in zip(xs, frames, strict=True)]
+    same = [np.arange(n)] * (len(xs) - 1)
+    evidence = _moves(measure_alignment(list(frames), same, n_null=n_null, random_state=random_state), names)
+    evidence += [_trust(s, name, k) for s, name in zip(scores, names, strict=True)]
+    if n_null and alignment_regularisation and alignment_window_size:
+        apart = _fit(xs, {**chosen, "alignment_regularisation": 0.0}, layers.name)
+        alone = [trustworthiness(x, y, **asked) for x, y in zip(xs, apart, strict=True)]
+        evidence.append(_cost(scores, alone, k))
+    return Embedding(
+        values=frames[-1], frames=frames, frame_names=tuple(names), ids=layers.ids,
+        quality=np.mean([s.rows for s in scores], axis=0).astype(np.float32) if queries is None else np.empty(0, np.float32),
+        quality_name="trustworthiness" if queries is None else "",
+        axes=tuple(f"UMAP {i + 1}" for i in range(n_components)), evidence=tuple(evidence), outcome=Outcome(), caveat=CAVEAT,
+    )  # fmt: skip
+
+
+def _require(
+    layers: Aligned,
+    n_neighbors: int,
+    n_components: int,
+    metric: Any,
+    min_dist: float,
+    spread: float,
+    init: str,
+) -> None:
+    if min_dist > spread:
+        raise ParameterError(
+            f"aligned_umap: min_dist={min_dist:g} is above spread={spread:g}: rows can't be kept further apart than the "
+            f"scale of the layouts. Lower min_dist or raise spread."
+        )
+    for name, x in layers.arrays.items():
+        points = Points(f"{layers.name} at {name}", layers.digest, layers.space, x, layers.ids, layers.table)
+        require_rows(
+            points,
+            ("n_neighbors", n_neighbors, n_neighbors + 1),
+            ("n_components", n_components, n_components + 2),
+            metric=metric,
+        )
+        if init == "pca" and n_components > x.shape[1]:
+            raise DataError(
+                f"{points.name} has {x.shape[1]:,} columns: init='pca' can start at most that many components, not "
+                f"n_components={n_components}. Use init='spectral'."
+            )
+
+
+def _fit(xs: list[np.ndarray], chosen: dict[str, Any], name: str) -> np.ndarray:
+    from workbench.numerics.aligned_umap import fit_aligned
+
+    frames = np.stack([y.cpu().numpy() for y in fit_aligned(xs, **chosen).embeddings])
+    if not np.isfinite(frames).all():
+        raise DataError(
+            f"The layouts of {name} ran off to infinity. Take these parameters nearer to their defaults, or scale the "
+            f"columns of the layers alike."
+        )
+    return frames
+
+
+def _moves(found: Alignment, names: list[str]) -> list[Evidence]:
+    return [
+        Evidence(
+            question=f"Do rows stay where they are from {a} to {b}, more than rows related at random?",
+            statistic=f"displacement from {a} to {b} (1: that of rows related at random)",
+            value=found.displacement[p],
+            n=len(found.rows[p]),
+            interval=found.interval(p),
+            interval_method="standard error over rows, layouts kept",
+            null="rows of one layout permuted",
+            null_values=tuple(found.null[:, p]),
+            alternative="less",
+        )
+        for p, (a, b) in enumerate(pairwise(names))
+    ]
+
+
+def _trust(scores: Scores, name: str, k: int) -> Evidence:
+    return Evidence(
+        question=f"Do rows that lie together in the layout of {name} lie together in the data?",
+        statistic=f"trustworthiness of {name} ({k} neighbours)",
+        value=scores.rows.mean(),
+        n=len(scores.rows),
+        interval=scores.interval(),
+        interval_method="jackknife over rows, layout kept",
+        null="the layout's rows permuted",
+        null_values=tuple(scores.null),
+    )
+
+
+def _cost(scores: list[Scores], alone: list[Scores], k: int) -> Evidence:
+    """What the pull of related rows costs, the same rows left out of both layouts."""
+    value = float(np.mean([s.rows.mean() - o.rows.mean() for s, o in zip(scores, alone, strict=True)]))
+    left_out = np.mean([s.left_out - o.left_out for s, o in zip(scores, alone, strict=True)], axis=0)
+    half = NORMAL * jackknife_error(left_out)
+    return Evidence(
+        question="What does it cost the layouts to be aligned?",
+        statistic=f"trustworthiness ({k} neighbours) above that of layouts that aren't pulled together, mean of the layers",
+        value=value,
+        n=len(scores[0].rows),
+        interval=(value - half, value + half),
+        interval_method="jackknife over the rows of both layouts, layouts kept",
+    )
