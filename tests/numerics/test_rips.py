@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 from scipy.spatial.distance import cdist
 
 from workbench.core.errors import DataError, ParameterError
@@ -69,6 +69,28 @@ def test_peer_giotto_on_sparse_distances() -> None:
     kept = csr_array(np.where(d < 0.8, d, 0))
     ours = rips(kept, max_dimension=2, metric="precomputed", device="cpu")
     np.testing.assert_array_equal(ours, giotto(kept, 2, metric="precomputed"))
+
+
+def test_sparse_distances_keep_a_stored_zero_and_pieces_that_never_meet() -> None:
+    """Two squares far apart, one of whose corners is there twice, at a stored distance of 0."""
+    i, j, d = zip((0, 1, 1), (1, 2, 1), (2, 3, 1), (3, 0, 1), (4, 0, 0), (4, 1, 1), (4, 3, 1),
+                  (5, 6, 2), (6, 7, 2), (7, 8, 2), (8, 5, 2), (5, 7, 3), strict=True)  # fmt: skip
+    ours = rips(coo_array((d, (i, j)), shape=(9, 9)), max_dimension=2, metric="precomputed", device="cpu")
+    inf = np.inf
+    components = [[0, 1, 0]] * 3 + [[0, 2, 0]] * 3 + [[0, inf, 0]] * 2
+    np.testing.assert_array_equal(ours, [*components, [1, inf, 1], [2, 3, 1]])
+
+
+def test_a_threshold_keeps_what_begins_below_it() -> None:
+    """The barcode below the threshold, with what would end beyond it left open."""
+    x = sphere(60, 2, seed=2)
+    whole = rips(x, max_dimension=2, device="cpu")
+    radius = float(cdist(x, x).max(axis=1).min())
+    for threshold in (0.4, 0.8, 1.2, 0.99 * radius):
+        expected = whole[whole[:, 0] <= threshold].copy()
+        expected[expected[:, 1] > threshold, 1] = np.inf
+        expected = expected[np.lexsort((expected[:, 1], expected[:, 0], expected[:, 2]))]
+        np.testing.assert_array_equal(rips(x, max_dimension=2, threshold=threshold, device="cpu"), expected)
 
 
 @pytest.mark.parametrize("metric", ["manhattan", "chebyshev", "cosine"])

@@ -11,6 +11,7 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import cdist
 
 import workbench as wb
+from workbench.analyses.topology.persistence import CYCLES, Engine, _distances, _rips
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.results import Diagram
 
@@ -218,7 +219,83 @@ def test_refuses_rows_without_direction_and_too_many_voids() -> None:
         wb.persistence(np.vstack([np.eye(3), np.zeros(3)]), metric="cosine")
     with pytest.raises(DataError, match="direction"):
         wb.persistence(np.outer(np.arange(1, 9), np.ones(3)), metric="cosine")
-    with pytest.raises(ParameterError, match="max_points=400"):
-        wb.persistence(
-            np.random.default_rng(0).standard_normal((500, 3)), homology_dimensions=(2,), max_points=400
-        )
+    rows = np.random.default_rng(0).standard_normal((500, 3))
+    with pytest.raises(ParameterError, match="max_points=450 to at most 400"):
+        wb.persistence(rows, homology_dimensions=(2,), max_points=450)
+    with pytest.raises(ParameterError, match=r"modulo 3.*at most 300"):
+        wb.persistence(rows, homology_dimensions=(2,), max_points=400, coeff=3)
+    with pytest.raises(ParameterError, match=r"5-dimensional hollows.*at most 64"):
+        wb.persistence(rows, homology_dimensions=(1, 5))
+
+
+SHAPES = {
+    "circle": (lambda: wb.circle(n=90, noise=0.1).values, (0, 1)),
+    "torus": (lambda: wb.torus(n=100, noise=0.02).values, (0, 1, 2)),
+    "sphere": (lambda: wb.sphere(n=70, noise=0).values, (2,)),
+    "gaussian": (lambda: np.random.default_rng(0).standard_normal((60, 5)), (0, 1, 2, 3)),
+    "duplicates": (
+        lambda: np.repeat(np.random.default_rng(1).standard_normal((25, 3)), 3, axis=0),
+        (0, 1, 2),
+    ),
+    "grid": (lambda: np.argwhere(np.ones((4, 4, 3))).astype(float), (0, 1, 2)),
+    "two": (lambda: np.eye(2), (0, 1)),
+}
+
+
+@pytest.mark.parametrize("limit", [None, 0.8, 1.0])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_both_engines_give_the_same_bars(shape: str, limit: float | None) -> None:
+    """Loops and components too: both engines order simplices alike, so that they pair them alike."""
+    rows, dimensions = SHAPES[shape]
+    distances = _distances(rows(), "euclidean", shape)
+    ours, theirs = (
+        _rips(distances, dimensions, Engine(own, "cpu", 2, limit), CYCLES) for own in (True, False)
+    )
+    for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        np.testing.assert_array_equal(a.values, b.values)
+        if k < 2:
+            np.testing.assert_array_equal(a.rows, b.rows)
+
+
+def test_the_answer_is_the_same_by_either_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
+    cloud = wb.torus(n=300, noise=0.05)
+    theirs = wb.persistence(cloud, n_null=5, n_boot=5)
+    monkeypatch.setattr(wb.persistence.function.__module__ + ".OWN_ROWS", 0)
+    ours = wb.persistence(cloud, n_null=5, n_boot=5)
+    np.testing.assert_array_equal(ours.pairs, theirs.pairs)
+    np.testing.assert_array_equal(ours.cycle_ids, theirs.cycle_ids)
+    np.testing.assert_array_equal(ours.cycle_starts, theirs.cycle_starts)
+    np.testing.assert_array_equal(ours.noise, theirs.noise)
+    assert ours.evidence == theirs.evidence
+
+
+def test_known_answer_spheres_of_higher_dimension_have_one_hollow() -> None:
+    for d, n in ((3, 60), (4, 40), (5, 32)):
+        x = np.random.default_rng(d).standard_normal((4000, d + 1))
+        result = wb.persistence(
+            x / np.linalg.norm(x, axis=1, keepdims=True),
+            homology_dimensions=(1, d), max_points=n, n_null=19 if d == 3 else 2, n_boot=2,
+        )  # fmt: skip
+        assert long_bars(result, d) == 1
+        hollow = result.evidence[1]
+        assert hollow.question.startswith(f"Is there a {d}-dimensional hollow that lasts longer")
+        assert hollow.statistic.startswith(f"H{d}")
+        assert hollow.value > max(hollow.null_values)
+        assert len(result.noise) == d + 1
+
+
+def test_a_void_s_cycle_surrounds_it() -> None:
+    cloud = wb.sphere(n=400, noise=0)
+    kept = cloud.select(cloud.ids % 3 != 0)  # ids that aren't positions
+    result = wb.persistence(kept, homology_dimensions=(2,), max_points=60, **NO_CONTROL)
+    bar = int(np.argmax(result.pairs[:, 1] - result.pairs[:, 0]))
+    cycle = result.cycle(bar)
+    assert set(cycle.tolist()) <= set(kept.ids.tolist())
+    rows = kept.select(cycle).values
+    directions = np.random.default_rng(0).standard_normal((500, 3))
+    assert ((rows @ directions.T).max(axis=0) > 0).all()  # some row on every side
+    assert max(cdist(rows, rows).max(axis=1)) > result.pairs[bar, 1]
+    three = wb.persistence(kept, homology_dimensions=(2,), max_points=60, coeff=3, **NO_CONTROL)
+    assert len(three.cycle_ids) == 0
+    np.testing.assert_array_equal(three.pairs, result.pairs)

@@ -8,9 +8,10 @@ import numpy as np
 from annotated_types import Interval, MinLen
 from typing_extensions import Doc
 
+from workbench.core.device import Device
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Evidence
-from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.core.results import Diagram
 from workbench.core.views import Points
@@ -28,20 +29,41 @@ Metric = Literal["euclidean", "manhattan", "chebyshev", "cosine"]
 _SPACES: dict[str, MetricSpace] = {
     "euclidean": "euclidean", "manhattan": "cityblock", "chebyshev": "chebyshev", "cosine": "euclidean"
 }  # fmt: skip
-MAX_POINTS_H2 = 300  # rows; on a sphere of 400 the engine took a minute and 1.2 GB
+# rows, from dimension 2 on: what takes ten seconds or a gigabyte on a sphere of that dimension (2 cores)
+MAX_POINTS = {2: 400, 3: 200, 4: 100, 5: 64}
+MAX_POINTS_GIOTTO = {2: 300, 3: 150, 4: 80, 5: 50}  # modulo other primes, by giotto-ph
+OWN_ROWS = 500  # on a CPU, components and loops of no more rows are sooner had than our engine is loaded
 CONTROL_ROWS = 1000
-CONTROL_LANDMARKS = (200, 200, 100)  # by the highest dimension asked for: what a draw of the null costs
-CYCLES = 60  # bars of H1, longest first, that get a representative: as many as a figure shows
-_QUESTIONS = (
-    "Do rows or groups stand apart further", "Is there a loop that lasts longer", "Is there a void that lasts longer"
-)  # fmt: skip
+CONTROL_LANDMARKS = (
+    200,
+    200,
+    100,
+    60,
+    40,
+    30,
+)  # by the highest dimension asked for: what a draw of the null costs
+CYCLES = 60  # bars of a dimension, longest first, that get a representative: as many as a figure shows
 
 
 class Bars(NamedTuple):
-    """What the engine gives in one dimension: (b, 2) births and deaths, and the edges that set them."""
+    """What an engine gives in one dimension: (b, 2) births and deaths, sorted, and where they come from.
+
+    ``rows`` are the edge that ends a component, the edge that begins a loop (-1: none), both in falling order.
+    ``cycles`` maps bars of higher dimensions to the rows of a representative.
+    """
 
     values: Float[np.ndarray, "b 2"]
-    edges: Int[np.ndarray, "b _"]
+    rows: Int[np.ndarray, "b 2"]
+    cycles: dict[int, Int[np.ndarray, " c"]]
+
+
+class Engine(NamedTuple):
+    """Who computes bars: ours on a device, or giotto-ph."""
+
+    own: bool
+    device: Device
+    coeff: int
+    limit: float | None
 
 
 @analysis
@@ -49,8 +71,8 @@ def persistence(
     points: Points, *,
     metric: Annotated[Metric, Doc("Distance between rows.")] = "euclidean",
     homology_dimensions: Annotated[
-        tuple[Annotated[int, Interval(ge=0, le=2)], ...], MinLen(1),
-        Doc("0 components, 1 loops, 2 voids (slow: seconds at 200 rows)."),
+        tuple[Annotated[int, Interval(ge=0, le=5)], ...], MinLen(1),
+        Doc("0 components, 1 loops, 2 voids, 3 to 5 hollows of so many dimensions (for ever fewer rows: 64 for 5)."),
     ] = (0, 1),
     max_edge_length: Annotated[
         float | None, Interval(gt=0), Doc("Longest distance looked at; bars that live on have no end. None: all.")
@@ -61,9 +83,10 @@ def persistence(
     ] = 256,
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 30,
+    device: OnDevice = "auto",
     random_state: Seed = 0,
 ) -> Diagram:  # fmt: skip
-    """Compute the Vietoris-Rips barcode: at which distances components, loops and voids appear and vanish.
+    """Compute the Vietoris-Rips barcode: at which distances components, loops, voids ... appear and vanish.
 
     More than ``max_points`` rows are represented by landmarks, each the row farthest from those before
     it; the caveat gives the most that any birth or death is off by for it (twice the covering radius,
@@ -77,15 +100,21 @@ def persistence(
     Gaussian data of any covariance. (Shuffling columns would make every correlated cloud significant, since
     it raises the dimension that the rows fill.) Where bars are rare or minute, as on a curve without noise,
     half the typical bar of the null takes the place of the cloud's own. Statistic, null and interval are
-    taken at up to 1000 rows and 200 landmarks (100 with voids); the evidence's ``n`` says how many rows.
+    taken at up to 1000 rows and 200 landmarks (100 with voids, 60, 40 and 30 with hollows of dimension 3, 4 and
+    5); the evidence's ``n`` says how many rows.
+
+    On a GPU the bars come from our engine. On a CPU they come from giotto-ph where it answers sooner from a
+    fresh process on (components and loops of up to 500 rows) and for other coefficients than 2, else from our
+    engine. They are the same bars. The control's small barcodes are always made on the CPU.
 
     Returns
     -------
     Diagram
         ``pairs`` (m, 3) float32. Representatives: H0, the rows of the smaller component at the merge; H1
         (the longest 60 bars), a loop that is born with the bar and is the shortest through its last edge,
-        which may differ from the bar's own class by older loops; H2, none. ``noise`` is NaN in
-        dimensions not asked for.
+        which may differ from the bar's own class by older loops; from H2 on (the longest 60 of each), the rows
+        of a cycle that is born with the bar and is a boundary from its death on and not before (modulo 2;
+        none for other coefficients). ``noise`` is NaN in dimensions not asked for.
 
     Raises
     ------
@@ -93,7 +122,8 @@ def persistence(
         Fewer than two rows, all rows equal, a row without length under the cosine metric, or distances
         outside the range of single precision.
     ParameterError
-        Voids of more than 300 rows.
+        More rows than the highest dimension allows: 400 for voids, then 200, 100 and 64; with other
+        coefficients than 2, 300, 150, 80 and 50.
 
     References
     ----------
@@ -107,27 +137,50 @@ def persistence(
     rows = _rows(points, metric)
     with one_thread():
         at, radius = farthest_first(rows, max_points, _SPACES[metric])
-    if 2 in dimensions and len(at) > MAX_POINTS_H2:
-        raise ParameterError(
-            f"persistence: voids (homology dimension 2) of {len(at)} rows would take minutes and gigabytes. "
-            f"Lower max_points={max_points} to at most {MAX_POINTS_H2}, or leave 2 out of homology_dimensions."
-        )
+    _check_size(dimensions[-1], len(at), max_points, coeff)
     distances = _distances(rows[at], metric, points.name)
-    bars = _rips(distances, dimensions[-1], max_edge_length, coeff)
+    own = coeff == 2 and (device != "cpu" or dimensions[-1] >= 2 or len(at) > OWN_ROWS)
+    engine = Engine(own, device, coeff, max_edge_length)
+    with one_thread():
+        bars = _rips(distances, dimensions, engine, cycles=CYCLES)
     cycles = {0: _components(distances, bars[0]), 1: _loops(distances, bars[1]) if len(bars) > 1 else []}
-    listed = [c for k in dimensions for c in cycles.get(k, [np.empty(0, np.int64)] * len(bars[k].values))]
+    none = np.empty(0, np.int64)
+    listed = [
+        c for k in dimensions
+        for c in cycles.get(k) or [bars[k].cycles.get(b, none) for b in range(len(bars[k].values))]
+    ]  # fmt: skip
     pairs = [np.insert(bars[k].values, 2, k, axis=1) for k in dimensions]
     evidence, noise = _control(
-        points, rows, metric, dimensions, max_edge_length, coeff, n_null, n_boot, random_state
+        points, rows, metric, dimensions, engine._replace(device="cpu"), n_null, n_boot, random_state
     )
     return Diagram(
         pairs=np.concatenate(pairs).astype(np.float32),
-        cycle_ids=points.ids[at][np.concatenate([np.empty(0, np.int64), *listed])],
+        cycle_ids=points.ids[at][np.concatenate([none, *listed])],
         cycle_starts=np.cumsum([0, *map(len, listed)]),
         noise=noise,
         evidence=evidence,
         caveat=_caveat(len(at), points.n, radius, metric, coeff),
     )  # fmt: skip
+
+
+def _check_size(highest: int, n: int, max_points: int, coeff: int) -> None:
+    most = (MAX_POINTS if coeff == 2 else MAX_POINTS_GIOTTO).get(highest, n)
+    if n > most:
+        modulo = "" if coeff == 2 else f" modulo {coeff}"
+        raise ParameterError(
+            f"persistence: {_noun(highest)}s (homology dimension {highest}) of {n} rows{modulo} would take minutes and "
+            f"gigabytes. Lower max_points={max_points} to at most {most}, or leave {highest} out of homology_dimensions."
+        )
+
+
+def _noun(dimension: int) -> str:
+    return ("component", "loop", "void")[dimension] if dimension < 3 else f"{dimension}-dimensional hollow"
+
+
+def _question(dimension: int) -> str:
+    if dimension == 0:
+        return "Do rows or groups stand apart further"
+    return f"Is there a {_noun(dimension)} that lasts longer"
 
 
 def _rows(points: Points, metric: Metric) -> np.ndarray:
@@ -169,31 +222,70 @@ def _distances(rows: np.ndarray, metric: Metric, name: str) -> np.ndarray:
     return d.astype(np.float32)
 
 
-def _rips(distances: np.ndarray, highest: int, max_edge_length: float | None, coeff: int) -> list[Bars]:
-    """Bars by dimension; ``edges`` are birth vertex and death edge (H0) or birth edge and death edge."""
+def _rips(distances: np.ndarray, dimensions: tuple[int, ...], engine: Engine, cycles: int = 0) -> list[Bars]:
+    """Bars by dimension, up to the highest asked for; ``cycles`` of each asked for get a representative, from H2 on."""
+    return (
+        _own(distances, dimensions, engine, cycles)
+        if engine.own
+        else _giotto_ph(distances, dimensions[-1], engine)
+    )
+
+
+def _own(distances: np.ndarray, dimensions: tuple[int, ...], engine: Engine, cycles: int) -> list[Bars]:
+    from workbench.numerics.rips import barcode
+    from workbench.numerics.rips_cycles import Representatives
+
+    limit = np.inf if engine.limit is None else engine.limit
+    code = barcode(
+        distances, max_dimension=dimensions[-1], threshold=limit, metric="precomputed", device=engine.device,
+        n_threads=None if cycles else 1,
+    )  # fmt: skip
+    made = Representatives(code)
+    bars = []
+    for k in range(dimensions[-1] + 1):
+        at = np.flatnonzero(code.pairs[:, 2] == k)
+        values = code.pairs[at, :2]
+        edges = code.dies(0) if k == 0 else code.born(k)[:, :2]
+        chosen = _longest(values, cycles if k >= 2 and k in dimensions else 0)
+        bars.append(_sorted(values, edges, {int(b): np.unique(made.cycle(at[b])) for b in chosen}))
+    return bars
+
+
+def _giotto_ph(distances: np.ndarray, highest: int, engine: Engine) -> list[Bars]:
     from gph import ripser_parallel
 
-    limit = np.inf if max_edge_length is None else max_edge_length
+    limit = np.inf if engine.limit is None else engine.limit
     # one thread: which of two equal simplices is named must not depend on the machine
     found = ripser_parallel(
         distances,
         metric="precomputed",
         maxdim=highest,
         thresh=limit,
-        coeff=coeff,
+        coeff=engine.coeff,
         return_generators=True,
         n_threads=1,
     )
-    finite0, finite, essential0, essential = found["gens"]
-    edges = [(finite0, essential0.reshape(-1, 1)), *zip(finite, essential, strict=True)]
+    finite0, finite, _, essential = found["gens"]
     bars = []
-    for values, (ended, endless) in zip(found["dgms"], edges, strict=True):
-        endless = np.pad(endless, ((0, 0), (0, ended.shape[1] - endless.shape[1])), constant_values=-1)
+    for k, values in enumerate(found["dgms"]):
         lives_on = np.isinf(values[:, 1])
-        where = np.empty((len(values), ended.shape[1]), np.int64)
-        where[~lives_on], where[lives_on] = ended, endless
-        bars.append(Bars(values, where))
+        edges = np.full((len(values), 2), -1, np.int64)
+        edges[~lives_on] = finite0[:, 1:] if k == 0 else finite[k - 1][:, :2]
+        if k:
+            edges[lives_on] = essential[k - 1][:, :2]
+        bars.append(_sorted(values, np.sort(edges, axis=1)[:, ::-1], {}))
     return bars
+
+
+def _sorted(values: np.ndarray, edges: np.ndarray, cycles: dict[int, np.ndarray]) -> Bars:
+    """Bars by birth, then death, then the order in which edges as long as each other come."""
+    order = np.lexsort((-edges[:, 1], -edges[:, 0], values[:, 1], values[:, 0]))
+    place = np.argsort(order)
+    return Bars(values[order], edges[order], {int(place[b]): c for b, c in cycles.items()})
+
+
+def _longest(values: np.ndarray, count: int) -> np.ndarray:
+    return np.argsort(values[:, 0] - values[:, 1], kind="stable")[:count]
 
 
 def _components(distances: np.ndarray, bars: Bars) -> list[np.ndarray]:
@@ -201,19 +293,19 @@ def _components(distances: np.ndarray, bars: Bars) -> list[np.ndarray]:
     ended = np.isfinite(bars.values[:, 1])
     order = np.argsort(bars.values[ended, 1], kind="stable")
     equal = np.argwhere(np.triu(distances == 0, 1))
-    swallowed, left = dying_components(len(distances), bars.edges[ended][order, 1:], equal)
+    swallowed, left = dying_components(len(distances), bars.rows[ended][order], equal)
     out = [np.empty(0, np.int64)] * len(ended)
     for bar, component in zip(np.flatnonzero(ended)[order], swallowed, strict=True):
         out[bar] = component
-    for bar, vertex in zip(np.flatnonzero(~ended), bars.edges[~ended, 0], strict=True):
-        out[bar] = next(c for c in left if vertex in c)
+    for bar, component in zip(np.flatnonzero(~ended), left, strict=True):
+        out[bar] = component
     return out
 
 
 def _loops(distances: np.ndarray, bars: Bars) -> list[np.ndarray]:
     out = [np.empty(0, np.int64)] * len(bars.values)
-    for bar in np.argsort(bars.values[:, 0] - bars.values[:, 1], kind="stable")[:CYCLES]:
-        a, b = map(int, bars.edges[bar, :2])
+    for bar in _longest(bars.values, CYCLES):
+        a, b = map(int, bars.rows[bar])
         out[bar] = loop_through(distances, (a, b), float(distances[a, b]))
     return out
 
@@ -248,7 +340,7 @@ def relative(
 
 
 def _control(
-    points: Points, rows: np.ndarray, metric: Metric, dimensions: tuple[int, ...], limit: float | None, coeff: int,
+    points: Points, rows: np.ndarray, metric: Metric, dimensions: tuple[int, ...], engine: Engine,
     n_null: int, n_boot: int, random_state: int,
 ) -> tuple[tuple[Evidence, ...], np.ndarray]:  # fmt: skip
     """One entry of evidence a dimension, and the null's longest bars."""
@@ -263,7 +355,7 @@ def _control(
             return np.zeros((len(dimensions), 3))
         at, _ = farthest_first(x, CONTROL_LANDMARKS[dimensions[-1]], _SPACES[metric])
         return summary(
-            _rips(_distances(x[at], metric, points.name), dimensions[-1], limit, coeff), dimensions, limit
+            _rips(_distances(x[at], metric, points.name), dimensions, engine), dimensions, engine.limit
         )
 
     with one_thread():
@@ -287,7 +379,7 @@ def _control(
         noise[list(dimensions)] = np.quantile(null[:, :, 2], 0.95, axis=0)
     evidence = tuple(
         Evidence(
-            question=f"{_QUESTIONS[k]} than in a Gaussian cloud of the same covariance?",
+            question=f"{_question(k)} than in a Gaussian cloud of the same covariance?",
             statistic=f"H{k}, longest bar / {'median' if k == 0 else 'typical'} bar",
             value=values[i],
             n=len(pool),
