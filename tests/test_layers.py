@@ -9,7 +9,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FAMILIES = {"io", "capturing", "models", "sources", "analyses", "evidence", "edits"}
-RANK = {"core": 0, "numerics": 1, **dict.fromkeys(FAMILIES, 2), "report": 3, "commands": 4, "cli": 5}
+RANK = {
+    "core": 0,
+    "numerics": 1,
+    **dict.fromkeys(FAMILIES, 2),
+    "report": 3,
+    "benchmarks": 3,
+    "commands": 4,
+    "cli": 5,
+}
 FILES = sorted((ROOT / "workbench").rglob("*.py"))
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``workbench list``, ``info``, ``run``, ``report``, ``lab``, ``cache``, ``doctor``.
+"""The command line: ``workbench list``, ``info``, ``run``, ``report``, ``lab``, ``bench``, ``cache``, ``doctor``.
 
 A refusal is one paragraph on stderr and an exit code; a traceback is written to a log, never to the terminal.
 """
@@ -20,6 +20,7 @@ import click
 
 from workbench import __version__
 from workbench.commands._console import clean
+from workbench.commands.bench import bench
 from workbench.commands.cache import cache
 from workbench.commands.catalogue import info, list_methods
 from workbench.commands.doctor import doctor
@@ -86,7 +87,7 @@ def workbench(settings: Settings | None, debug: bool) -> None:
         settings.debug = True
 
 
-for command in (list_methods, info, run, report, lab, cache, doctor):
+for command in (list_methods, info, run, report, lab, bench, cache, doctor):
     workbench.add_command(command)
 
 
