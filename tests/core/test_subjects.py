@@ -135,3 +135,8 @@ def test_what_the_row_table_says_is_content() -> None:
     before = changed.digest
     changed.table["kind"] = kinds[::-1]
     assert changed.digest != before
+
+
+def test_a_query_of_rows_without_columns_says_that_there_are_none() -> None:
+    with pytest.raises(MissingError, match="no columns"):
+        wb.PointCloud(np.eye(3)).select("a > 1")

@@ -306,3 +306,19 @@ def test_opening_a_file_of_weights_does_not_read_them(tmp_path: Path) -> None:
     assert found["w"].shape == (2, 10**9)
     assert found["w"][1, 5] == 0
     assert found.digest.startswith("sampled-")
+
+
+def test_an_address_is_told_from_a_path() -> None:
+    with pytest.raises(MissingError, match=r"http://x\.y/z is an address.*Download it"):
+        open_subject("http://x.y/z")
+
+
+def test_captures_are_told_from_weights(tmp_path: Path) -> None:
+    for name in ("half.partial", "whole"):
+        (tmp_path / name).mkdir()
+        for i in range(2):
+            (tmp_path / name / f"site{i:03d}.bin").write_bytes(b"1234")
+    with pytest.raises(MissingError, match="unfinished capture.*same capture again"):
+        open_subject(tmp_path / "half.partial")
+    with pytest.raises(FormatError, match="open_store"):
+        open_subject(tmp_path / "whole")

@@ -223,3 +223,19 @@ def test_files_without_named_tensors_are_refused(content: Any, tmp_path: Path) -
     torch.save(content, tmp_path / "x.pth")
     with pytest.raises(FormatError, match=r"state_dict\(\)"):
         read_torch(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_a_plain_pickle_is_named_as_one_and_its_conversion_works(
+    protocol: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tensor = torch.arange(3.0)
+    Path("p.pkl").write_bytes(pickle.dumps({"a": tensor, "b": tensor.numpy()}, protocol=protocol))
+    with pytest.raises(FormatError, match=rf"plain pickle \(protocol {protocol}\)") as refusal:
+        read_torch(Path("p.pkl"))
+    said = re.search(r'python -c "(.*)", and open', str(refusal.value))
+    assert said is not None
+    exec(said[1], {})
+    weights = read_torch(Path("weights.pth"))
+    assert all(np.array_equal(weights.read(name), tensor) for name in ("a", "b"))

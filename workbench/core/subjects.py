@@ -114,8 +114,13 @@ class Rowed(Subject):
             try:
                 mask = self.table.eval(rows).to_numpy(dtype=bool)
             except Exception as e:
+                columns = ", ".join(map(str, self.table.columns))
+                there = (
+                    f"Columns: {columns}." if columns
+                    else "Its rows have no columns to ask about: select by row ids, or open it with a row table."
+                )  # fmt: skip
                 raise MissingError(
-                    f"{self.name}: the query {rows!r} can't be answered ({e}). Columns: {', '.join(map(str, self.table.columns))}."
+                    f"{self.name}: the query {rows!r} can't be answered ({e}). {there}"
                 ) from None
             at = np.flatnonzero(mask)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
 
-from workbench.core.errors import MissingError, ParameterError, suggest
+from workbench.core.errors import FormatError, MissingError, ParameterError, suggest
 from workbench.core.subjects import PointCloud, Subject, TimeSeries
 from workbench.io.arrays import as_rows, has_texts, named_weights, read_npy, read_npz
 from workbench.io.files import Weights, checkpoint, missing, real_numbers, shown, status
@@ -34,6 +35,7 @@ _FITS: dict[Format, tuple[Kind, ...]] = {
     "parquet": ("points", "series", "corpus"), "csv": ("points", "series", "corpus"),
     "jsonl": ("corpus", "points", "series"), "txt": ("corpus", "points", "series"),
 }  # fmt: skip
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _WEIGHTS: dict[Format, Callable[[Path], Weights]] = {
     "safetensors": read_safetensors, "gguf": read_gguf, "torch": read_torch,
 }  # fmt: skip
@@ -74,6 +76,10 @@ def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None
     if not isinstance(what, str | PathLike) or not isinstance(os.fspath(what), str) or not os.fspath(what):
         raise ParameterError(f"open takes a path or a name, not {shown(what)} ({type(what).__name__}).")
     asked = cast("Kind | None", kind)
+    if isinstance(what, str) and _ADDRESS.match(what):
+        raise MissingError(
+            f"{shown(what)} is an address, and none are opened: nothing here reads from the web. Download it, and open the file."
+        )
     if isinstance(what, str):
         from workbench.io.bundled import BUNDLED, open_bundled
 
@@ -89,8 +95,23 @@ def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None
     path = path.absolute()  # tensors are still read when the process has moved elsewhere
     if there == "file":
         return _file(path, name, asked)
+    _refuse_captures(path)
     _require(asked, ("checkpoint",), f"The folder {path}")
     return open_directory(path, name or path.resolve().name)
+
+
+def _refuse_captures(folder: Path) -> None:
+    """A store of captured activations holds files that end like weights."""
+    if not (folder / "site000.bin").is_file():
+        return
+    if folder.name.endswith(".partial"):
+        raise MissingError(
+            f"{folder} is an unfinished capture. Call the same capture again: it goes on where it stopped, and then the store "
+            f"is {folder.name.removesuffix('.partial')}."
+        )
+    raise FormatError(
+        f"{folder} is a store of captured activations. Open it with workbench.capturing.open_store({str(folder)!r})."
+    )
 
 
 def _path(what: str | PathLike[str]) -> Path:

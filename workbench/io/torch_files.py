@@ -29,10 +29,13 @@ _NAMES = {
     "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2", "float8_e4m3fnuz": "F8_E4M3FNUZ",
     "float8_e5m2fnuz": "F8_E5M2FNUZ", "float8_e8m0fnu": "F8_E8M0",
 }  # fmt: skip
+_LEGACY = b"l\xfc\x9cF\xf9 j\xa8P\x19"  # the number that files of torch before 1.6 begin with
+_OPEN_TORCH = "torch.load({path!r}, map_location='cpu', weights_only=False)"
+_OPEN_PICKLE = "pickle.loads(pathlib.Path({path!r}).read_bytes())"
 _CONVERT = (
-    "import torch; x = torch.load({path!r}, map_location='cpu', weights_only=False); "
+    "import pathlib, pickle, torch; x = {opened}; "
     "x = x.state_dict() if hasattr(x, 'state_dict') else x.get('state_dict', x); "
-    "torch.save({{k: v for k, v in x.items() if torch.is_tensor(v)}}, 'weights.pth')"
+    "torch.save({{k: torch.as_tensor(v) for k, v in x.items() if hasattr(v, 'shape')}}, 'weights.pth')"
 )
 
 
@@ -83,6 +86,12 @@ def _storages(path: Path) -> set[int]:
 def _load(path: Path, zipped: bool) -> Any:
     import torch
 
+    start = head(path, 64)
+    if start[:1] == pickle.PROTO and _LEGACY not in start:
+        raise FormatError(
+            f"{path} is a plain pickle (protocol {start[1]}), not a file of torch.save, and loading a pickle runs code "
+            f"from the file, so it isn't loaded. {_convert(path, _OPEN_PICKLE)}"
+        )
     try:
         with warnings.catch_warnings():
             # That quantized tensors and old storages will go is for who wrote the file, long ago.
@@ -101,13 +110,17 @@ def _load(path: Path, zipped: bool) -> Any:
             ) from None
         raise FormatError(
             f"{path} holds a Python object ({needed[1]}) besides weights, and loading that would run code from "
-            f"the file, so it isn't loaded. If you trust where the file comes from, convert it once with: "
-            f'python -c "{_CONVERT.format(path=str(path))}", and open weights.pth.'
+            f"the file, so it isn't loaded. {_convert(path, _OPEN_TORCH)}"
         ) from None
     except MemoryError:
         raise broken(path, "torch weights", "it claims more memory than there is") from None
     except Exception as e:  # torch raises whatever its unpickler runs into: KeyError, TypeError ...
         raise broken(path, "torch weights", f"{type(e).__name__}: {_cause(e)}") from None
+
+
+def _convert(path: Path, opened: str) -> str:
+    line = _CONVERT.format(opened=opened.format(path=str(path)))
+    return f'If you trust where the file comes from, convert it once with: python -c "{line}", and open weights.pth.'
 
 
 def _cause(e: Exception) -> str:
