@@ -127,3 +127,96 @@ def test_refusals_say_what_is_legal(digits) -> None:
             um.fit(digits[:50], device="cpu", **arguments)
     with pytest.raises(DataError, match="at least 3"):
         um.fit(digits[:2], device="cpu")
+
+
+@pytest.mark.parametrize("dim", [1, 2, 4])
+def test_the_step_for_processors_equals_the_plain_one(dim) -> None:
+    rng = np.random.default_rng(dim)
+    head = torch.from_numpy(np.sort(rng.integers(0, 90, 700)))
+    graph = layout.chunk(head, torch.from_numpy(rng.integers(0, 90, 700)), torch.rand(700), 90)
+    y = torch.from_numpy(rng.normal(size=(90, dim))).float()
+    y[5] = y[6]
+    repel = layout.row_sums(graph) / 16
+    for there in (y, y.clone()):
+        wanted = layout.step_reference(y, there, graph, repel, 1.58, 0.9, 0.1, 16, 2, 7)
+        assert torch.allclose(
+            layout.step(y, there, graph, repel, 1.58, 0.9, 0.1, 16, 2, 7), wanted, atol=1e-5
+        )
+
+
+def test_a_new_rows_place_depends_on_no_company_and_a_known_row_keeps_its_own(digits) -> None:
+    for metric in ("euclidean", "cosine"):
+        fitted = um.fit(digits[:200], device="cpu", n_epochs=60, metric=metric)
+        whole = um.transform(fitted, digits[200:260])
+        alone = torch.cat([um.transform(fitted, digits[i : i + 1]) for i in range(200, 260)])
+        assert torch.allclose(whole, alone, atol=1e-6)
+        assert torch.equal(um.transform(fitted, digits[50:90]), fitted.embedding[50:90])
+
+
+def test_labels_part_what_the_rows_leave_together_and_minus_one_is_no_label(digits) -> None:
+    from sklearn.metrics import silhouette_score
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 8)).astype(np.float32)
+    label = (x[:, 0] > 0).astype(int)
+    plain = um.fit(x, device="cpu", n_epochs=100).embedding.numpy()
+    steered = um.fit(x, y=label, device="cpu", n_epochs=100).embedding.numpy()
+    assert silhouette_score(steered, label) > silhouette_score(plain, label) + 0.2
+    unknown = um.fit(x, y=np.full(300, -1), device="cpu", n_epochs=100).embedding.numpy()
+    assert abs(silhouette_score(unknown, label) - silhouette_score(plain, label)) < 0.15
+    number = um.fit(x, y=x[:, 0], target_metric="euclidean", device="cpu", n_epochs=100).embedding.numpy()
+    near = np.abs(number[:, None] - number[None]).sum(2).argsort(1)[:, 1:11]
+    assert np.abs(x[near, 0] - x[:, :1]).mean() < 0.6 * np.abs(x[:, None, 0] - x[None, :, 0]).mean()
+    with pytest.raises(ParameterError, match="target_weight"):
+        um.fit(x, y=label, target_weight=2, device="cpu")
+    with pytest.raises(DataError, match="300 rows and 5 targets"):
+        um.fit(x, y=label[:5], device="cpu")
+
+
+@pytest.mark.parametrize("metric", ["categorical", "euclidean"])
+def test_peer_umap_learn_has_the_same_steered_graph(digits, metric) -> None:
+    import umap
+
+    target = load_digits().target[:300] if metric == "categorical" else digits @ np.linspace(0, 1, 64)
+    theirs = umap.UMAP(
+        n_neighbors=15, target_metric=metric, target_weight=0.4, n_epochs=0, random_state=0, n_jobs=1
+    ).fit(digits, target.astype(float))  # fmt: skip
+    near = k_nearest(digits, 14, device="cpu")
+    graph = um._steered(
+        um.fuzzy_graph(near.indices, um.memberships(near, 15)[0]), target, metric, 0.4, 15, 300, torch.device("cpu"), 0
+    )  # fmt: skip
+    mine = coo_matrix((graph[2].numpy(), (graph[0].numpy(), graph[1].numpy())), shape=(300, 300)).tocsr()
+    difference = abs(mine - theirs.graph_)
+    assert difference.mean() < 0.02 * theirs.graph_.mean()
+
+
+def test_densmap_keeps_densities_as_umap_learn_does() -> None:
+    import umap
+
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=(120, 6)) * s + 12 * i for i, s in enumerate((0.3, 1.0, 3.0))])
+    x = x.astype(np.float32)
+
+    def kept(radii) -> float:
+        return float(np.corrcoef(radii[0], radii[1])[0, 1])
+
+    plain = um.fit(x, densmap=True, dens_lambda=0.0, device="cpu", n_neighbors=20)
+    dense = um.fit(x, densmap=True, device="cpu", n_neighbors=20)
+    _, data, laid = umap.UMAP(
+        n_neighbors=20, densmap=True, output_dens=True, random_state=0, n_jobs=1
+    ).fit_transform(x)  # fmt: skip
+    assert kept(dense.radii) > kept(plain.radii) + 0.2
+    assert kept(dense.radii) > kept((data, laid)) - 0.05
+    assert np.corrcoef(dense.radii[0], data)[0, 1] > 0.99
+
+
+def test_places_go_back_to_rows_like_those_laid_out_there(digits) -> None:
+    import umap
+
+    fitted = um.fit(digits, device="cpu")
+    places = fitted.embedding[::10]
+    error = np.square(um.inverse_transform(fitted, places).numpy() - digits[::10]).mean()
+    model = umap.UMAP(random_state=0, n_jobs=1).fit(digits)
+    theirs = np.square(model.inverse_transform(model.embedding_[::10]) - digits[::10]).mean()
+    assert error < 1.1 * theirs
+    assert error < 0.5 * digits.var(0).mean()

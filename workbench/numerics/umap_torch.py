@@ -20,6 +20,8 @@ import torch
 
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.progress import track
+from workbench.numerics import densmap as dens
+from workbench.numerics import umap_targets
 from workbench.numerics.device import choose
 from workbench.numerics.kernels import layout, prepare
 from workbench.numerics.neighbours_torch import (
@@ -30,7 +32,7 @@ from workbench.numerics.neighbours_torch import (
     k_nearest,
     plan,
 )
-from workbench.numerics.rows_torch import Metric, ready_rows
+from workbench.numerics.rows_torch import Metric, Rows, ready_rows
 from workbench.numerics.spectral_torch import spectral_layout
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class Fitted:
     graph : symmetric membership weights.
     neighbours : what the graph was made of.
     a, b : of the membership curve 1 / (1 + a d^2b).
+    radii : with densmap, (2, n) the log of each row's local radius in the data and in the layout.
     """
 
     embedding: Float[Tensor, "n c"]
@@ -67,6 +70,7 @@ class Fitted:
     learning_rate: float
     repulsion_strength: float
     random_state: int
+    radii: Float[Tensor, "2 n"] | None = None
 
 
 @lru_cache(maxsize=64)
@@ -147,6 +151,14 @@ def fit(
     learning_rate: float = 1.0,
     repulsion_strength: float = 1.0,
     random_state: int = 0,
+    y: Float[Tensor | np.ndarray, " n"] | None = None,
+    target_metric: Literal["categorical", "euclidean"] = "categorical",
+    target_weight: float = 0.5,
+    target_n_neighbors: int = -1,
+    densmap: bool = False,
+    dens_lambda: float = 2.0,
+    dens_frac: float = 0.3,
+    dens_var_shift: float = 0.1,
     neighbours: Neighbours | None = None,
     search: Search = "auto",
     device: str | torch.device = "auto",
@@ -161,6 +173,9 @@ def fit(
         umap-learn.
     n_epochs : None takes 500 up to 10,000 rows and 200 beyond, as umap-learn does.
     init : "spectral", "pca", "random", or positions to start from.
+    y, target_metric, target_weight, target_n_neighbors : a label (-1: not known) or a number for every row, which
+        the layout follows too; as in umap-learn.
+    densmap, dens_lambda, dens_frac, dens_var_shift : keep local densities too; as in umap-learn.
     neighbours : from `k_nearest` with ``n_neighbors - 1`` neighbours; None looks them up.
     search, device : as `k_nearest` takes them.
 
@@ -182,55 +197,111 @@ def fit(
             x, n_neighbors - 1, metric, search=search, recall_rows=0, device=where, random_state=random_state
         )
     weights, _, _ = memberships(neighbours, n_neighbors)
-    entries = fuzzy_graph(neighbours.indices, weights, 1.0 / max(epochs, 10))
+    least = 1.0 / max(epochs, 10)
+    entries = fuzzy_graph(neighbours.indices, weights, least if y is None else 0.0)
+    if y is not None:
+        k = n_neighbors if target_n_neighbors == -1 else min(target_n_neighbors, n)
+        entries = _steered(entries, y, target_metric, target_weight, k, n, where, random_state)
+        kept = entries[2] >= least * entries[2].max()
+        entries = (entries[0][kept], entries[1][kept], entries[2][kept])
     graph = layout.chunk(*entries, n)
     a, b = curve(spread, min_dist)
+    density = None
+    if densmap:
+        lengths = dens.edge_lengths(neighbours.indices, neighbours.distances, entries[0], entries[1])
+        wanted = dens.local_radii(entries[0], entries[2], lengths, n)
+        density = dens.Density(wanted, dens_lambda, dens_frac, dens_var_shift)
     start = _start(x, init, graph, metric, n_components, where, random_state)
-    y = _optimize(
-        start,
-        None,
-        graph,
-        a,
-        b,
-        epochs,
-        learning_rate,
-        negative_sample_rate * repulsion_strength,
-        random_state,
-    )
-    return Fitted(
-        y, graph, neighbours, x, metric, n_neighbors, epochs, a, b,
-        negative_sample_rate, learning_rate, repulsion_strength, random_state,
+    placed = _optimize(
+        start, None, graph, a, b, epochs, learning_rate, negative_sample_rate * repulsion_strength, random_state, density
     )  # fmt: skip
+    radii = None if density is None else torch.stack([density.radii, dens.layout_radii(placed, graph, a, b)])
+    return Fitted(
+        placed, graph, neighbours, x, metric, n_neighbors, epochs, a, b,
+        negative_sample_rate, learning_rate, repulsion_strength, random_state, radii,
+    )  # fmt: skip
+
+
+def _steered(
+    graph: umap_targets.Entries,
+    y: Any,
+    metric: str,
+    weight: float,
+    k: int,
+    n: int,
+    where: torch.device,
+    seed: int,
+) -> umap_targets.Entries:
+    """The graph intersected with that of the targets."""
+    if len(y) != n:
+        raise DataError(f"there are {n:,} rows and {len(y):,} targets; give one for every row")
+    if not 0 <= weight <= 1:
+        raise ParameterError(f"target_weight={weight} must be between 0 and 1")
+    if metric == "categorical":
+        return umap_targets.by_label(graph, torch.as_tensor(y).to(where, torch.int64), weight)
+    if metric != "euclidean":
+        raise ParameterError(f"target_metric={metric!r} must be 'categorical' or 'euclidean'")
+    if k < 2:
+        raise ParameterError(f"target_n_neighbors={k} must be at least 2, or -1 for as many as n_neighbors")
+    numbers = torch.as_tensor(y).to(where, torch.float32).view(n, -1)
+    near = k_nearest(numbers, k - 1, recall_rows=0, device=where, random_state=seed)
+    column, order = near.indices.long().sort(1)  # directed, as umap-learn leaves it
+    head = torch.arange(n, device=where)[:, None].expand_as(column).flatten()
+    targets = (head, column.flatten(), memberships(near, k)[0].gather(1, order).flatten())
+    return umap_targets.by_number(graph, targets, n, weight)
 
 
 def transform(fitted: Fitted, x: Float[Tensor | np.ndarray, "m d"]) -> Float[Tensor, "m c"]:
     """Place new rows among the fitted ones, which stay where they are.
 
     A new row starts at the weighted mean of its neighbours' positions and is pulled and pushed for a third
-    of the epochs that fitting took, as in umap-learn.
+    of the epochs that fitting took, as in umap-learn. Its place doesn't depend on the rows it comes with,
+    and a row that equals a fitted one gets its place.
     """
     y = fitted.embedding
     k = min(fitted.n_neighbors, len(y))
     near = k_nearest(
-        fitted.x,
-        k,
-        fitted.metric,
-        queries=x,
-        recall_rows=0,
-        device=y.device,
-        random_state=fitted.random_state,
-    )
+        fitted.x, k, fitted.metric, queries=x, recall_rows=0, device=y.device, random_state=fitted.random_state
+    )  # fmt: skip
     weights, _, _ = memberships(near, fitted.n_neighbors)
     weights = torch.where(weights > 0, weights, 1e-12)
     head = torch.arange(len(x), device=y.device)[:, None].expand_as(near.indices).flatten()
     share = (weights / weights.sum(1, keepdim=True)).flatten()
     there = _widened(y)
+    if not y.is_cuda:
+        # a sum in another order must not show: the layout would amplify its last bits
+        there = there.double()
     start = layout.apply(layout.chunk(head, near.indices.flatten(), share, len(x)), there)
     graph = layout.chunk(head, near.indices.flatten(), weights.flatten(), len(x))
-    return _optimize(
+    placed = _optimize(
         start[:, : y.shape[1]], there, graph, fitted.a, fitted.b, fitted.n_epochs // 3, fitted.learning_rate / 4,
         fitted.negative_sample_rate * fitted.repulsion_strength, fitted.random_state + 1,
-    )  # fmt: skip
+    ).to(y.dtype)  # fmt: skip
+    first = near.indices[:, 0].long()
+    if fitted.metric == "euclidean":
+        known = near.distances[:, 0] == 0
+    else:  # an angle of 0 may be rounded to a little more
+        own = Rows(fitted.x, fitted.metric, y.device).at(first)
+        known = (own == ready_rows(x, fitted.metric, y.device)).all(1)
+    return torch.where(known[:, None], y[first], placed)
+
+
+def inverse_transform(fitted: Fitted, y: Float[Tensor | np.ndarray, "m c"]) -> Float[Tensor, "m d"]:
+    """Rows that places in the layout stand for: the mean of the rows laid out near by, weighted by membership.
+
+    Under "cosine" and "correlation" the rows have unit length.
+    """
+    embedding = fitted.embedding
+    k = min(fitted.n_neighbors, len(embedding))
+    near = k_nearest(embedding, k, queries=y, recall_rows=0, device=embedding.device)
+    weights = 1 / (1 + fitted.a * near.distances.square() ** fitted.b)
+    rows = Rows(fitted.x, fitted.metric, embedding.device)
+    share = weights / weights.sum(1, keepdim=True)
+    out = torch.empty((len(share), rows.d), device=embedding.device)
+    for part in torch.arange(len(share)).split(max(1, (1 << 26) // (k * rows.d))):
+        held = rows.at(near.indices[part].long().flatten()).view(len(part), k, rows.d)
+        out[part] = (share[part][:, :, None] * held).sum(1)
+    return out
 
 
 def _check(n: int, n_neighbors: int, n_components: int, min_dist: float, spread: float, rate: int) -> None:
@@ -309,15 +380,21 @@ def _optimize(
     learning_rate: float,
     repulsion: float,
     seed: int,
+    density: dens.Density | None = None,
 ) -> Tensor:
     """Move rows for ``epochs`` steps, among themselves, or among fixed ones if given."""
     dim = start.shape[1]
     y = _widened(start)
+    if there is not None:
+        there = there.to(y.dtype)
     repel = layout.row_sums(graph, y.shape[1]) * (repulsion / NEGATIVES)
     room = torch.empty((len(graph.heads), y.shape[1]), device=y.device)
     for epoch in track(range(epochs), "layout"):
         alpha = STEP * learning_rate * (1 - epoch / epochs)
-        y = layout.step(
+        moved = layout.step(
             y, y if there is None else there, graph, repel, a, b, alpha, NEGATIVES, epoch, seed, room
         )
+        if density is not None and density.acts(epoch, epochs):
+            moved = moved + alpha * dens.force(y, graph, a, b, density)
+        y = moved
     return y[:, :dim].contiguous()

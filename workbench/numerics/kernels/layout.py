@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from workbench.numerics.kernels import random
+from workbench.numerics.kernels import layout_cpu, random
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Int32
@@ -58,9 +58,22 @@ def chunk(rows: Int[Tensor, " e"], cols: Int[Tensor, " e"], weights: Float[Tenso
     return Chunks(first.int(), heads.int(), tails.view(-1, WIDTH), held.view(-1, WIDTH))
 
 
-def _fold(parts: Float[Tensor, "chunks d"], graph: Chunks) -> Float[Tensor, "n d"]:
-    out = torch.zeros((len(graph.first) - 1, parts.shape[1]), device=parts.device)
+def fold_reference(parts: Float[Tensor, "chunks d"], graph: Chunks) -> Float[Tensor, "n d"]:
+    """The sum of each row's chunks."""
+    out = torch.zeros((len(graph.first) - 1, parts.shape[1]), dtype=parts.dtype, device=parts.device)
     return out.index_add_(0, graph.heads.long(), parts)
+
+
+def fold(parts: Float[Tensor, "chunks d"], graph: Chunks) -> Float[Tensor, "n d"]:
+    """`fold_reference` by the Triton kernel on a GPU, in a fixed order; d must be a power of two there."""
+    if not compiled(parts):
+        return fold_reference(parts, graph)
+    from workbench.numerics.kernels.layout_triton import fold_kernel
+
+    n, d = len(graph.first) - 1, parts.shape[1]
+    out = torch.empty((n, d), device=parts.device)
+    fold_kernel[((n + 127) // 128,)](parts.contiguous(), graph.first, out, n, R=128, DIM=d, num_warps=4)
+    return out
 
 
 def row_sums(graph: Chunks, width: int = 1) -> Float[Tensor, " n"]:
@@ -71,25 +84,22 @@ def row_sums(graph: Chunks, width: int = 1) -> Float[Tensor, " n"]:
 
 def apply_reference(graph: Chunks, x: Float[Tensor, "m d"]) -> Float[Tensor, "n d"]:
     """The product of the matrix and ``x``."""
-    return _fold((x[graph.tails.long()] * graph.weights[:, :, None]).sum(1), graph)
+    return fold_reference((x[graph.tails.long()] * graph.weights[:, :, None]).sum(1), graph)
 
 
 def apply(graph: Chunks, x: Float[Tensor, "m d"]) -> Float[Tensor, "n d"]:
     """`apply_reference` by Triton kernels on a GPU; d must be a power of two there."""
     if not compiled(x):
         return apply_reference(graph, x)
-    from workbench.numerics.kernels.layout_triton import fold_kernel, gather_sum_kernel
+    from workbench.numerics.kernels.layout_triton import gather_sum_kernel
 
-    n, d, chunks = len(graph.first) - 1, x.shape[1], len(graph.heads)
-    x = x.contiguous()
+    d, chunks = x.shape[1], len(graph.heads)
     parts = torch.empty((chunks, d), device=x.device)
-    out = torch.empty((n, d), device=x.device)
     c = 32
     gather_sum_kernel[((chunks + c - 1) // c,)](
-        x, graph.tails, graph.weights, parts, chunks, C=c, W=WIDTH, DIM=d, num_warps=4
+        x.contiguous(), graph.tails, graph.weights, parts, chunks, C=c, W=WIDTH, DIM=d, num_warps=4
     )
-    fold_kernel[((n + 127) // 128,)](parts, graph.first, out, n, R=128, DIM=d, num_warps=4)
-    return out
+    return fold(parts, graph)
 
 
 def step_reference(
@@ -127,10 +137,14 @@ def step_reference(
     scale = 1.0 if there is not here else 2.0  # an edge moves both of its ends, from either side
     pull = torch.where(square > 0, 2 * a * b * power / (square.clamp_min(1e-30) * (1 + a * power)), 0.0)
     force = (
-        _fold(((pull[:, :, None] * gap).clamp(-_CLIP, _CLIP) * graph.weights[:, :, None]).sum(1), graph)
+        fold_reference(
+            ((pull[:, :, None] * gap).clamp(-_CLIP, _CLIP) * graph.weights[:, :, None]).sum(1), graph
+        )
         * scale
     )
-    other = random.draw_rows(len(here), len(there), negatives, step, seed, here.device)
+    # rows placed among others are all pushed by the same ones, so that a row's place doesn't depend on its company
+    drawers = len(here) if there is here else 1
+    other = random.draw_rows(drawers, len(there), negatives, step, seed, here.device)
     gap = here[:, None] - there[other]
     square = gap.square().sum(2)
     push = 2 * b / ((0.001 + square) * (1 + a * square.clamp_min(1e-30) ** b))
@@ -153,12 +167,12 @@ def step(
     seed: int,
     parts: Float[Tensor, "chunks d"] | None = None,
 ) -> Float[Tensor, "n d"]:
-    """`step_reference` by Triton kernels on a GPU, where d and ``negatives`` must be powers of two.
+    """`step_reference` as fast as the device allows: on a GPU by Triton, where d and ``negatives`` are powers of two.
 
     ``parts`` may be given as room for the chunks' forces.
     """
     if not compiled(here):
-        return step_reference(here, there, graph, repel, a, b, alpha, negatives, step, seed)
+        return layout_cpu.step(here, there, graph, repel, a, b, alpha, negatives, step, seed)
     from workbench.numerics.kernels.layout_triton import attract_kernel, move_kernel
 
     n, d, chunks = len(here), here.shape[1], len(graph.heads)

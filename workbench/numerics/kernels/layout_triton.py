@@ -64,7 +64,8 @@ def move_kernel(
         more = inside & (j < count)
         force += tl.load(forces + (start + j)[:, None] * DIM + axis[None, :], mask=more[:, None], other=0.0)
     force *= attract_scale
-    h = _mix(row.to(tl.uint32) ^ key.to(tl.uint32))
+    drawer = row if SAME else row * 0
+    h = _mix(drawer.to(tl.uint32) ^ key.to(tl.uint32))
     draw = (tl.arange(0, NEG) + 1).to(tl.uint32) * 0x85EBCA6B
     other = _mix(h[:, None] + draw[None, :])
     other = ((other.to(tl.uint64) * there_n.to(tl.uint64)) >> 32).to(tl.int32)

@@ -21,11 +21,14 @@ def mix(h: Int[Tensor, ...]) -> Int[Tensor, ...]:
     Wellons 2018, Prospecting for hash functions (lowbias32).
     """
     h = h & _LOW
-    h = h ^ (h >> 16)
-    h = (h * 0x7FEB352D) & _LOW
-    h = h ^ (h >> 15)
-    h = (h * 0x846CA68B) & _LOW
-    return h ^ (h >> 16)
+    h ^= h >> 16
+    h *= 0x7FEB352D
+    h &= _LOW
+    h ^= h >> 15
+    h *= 0x846CA68B
+    h &= _LOW
+    h ^= h >> 16
+    return h
 
 
 def key(step: int, seed: int) -> int:
@@ -34,9 +37,15 @@ def key(step: int, seed: int) -> int:
 
 
 def draw_rows(
-    n: int, below: int, draws: int, step: int, seed: int, device: torch.device | str = "cpu"
+    n: int,
+    below: int,
+    draws: int,
+    step: int,
+    seed: int,
+    device: torch.device | str = "cpu",
+    first: int = 0,
 ) -> Int[Tensor, "n draws"]:
-    """For each of ``n`` rows, ``draws`` numbers under ``below``, uniform up to below / 2^32."""
-    row = torch.arange(n, dtype=torch.int64, device=device)[:, None]
+    """For each of ``n`` rows from ``first`` on, ``draws`` numbers under ``below``, uniform up to below / 2^32."""
+    row = torch.arange(first, first + n, dtype=torch.int64, device=device)[:, None]
     draw = torch.arange(1, draws + 1, dtype=torch.int64, device=device)
     return (mix(mix(row ^ key(step, seed)) + 0x85EBCA6B * draw) * below) >> 32
