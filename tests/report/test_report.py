@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from notebooks_for_tests import HOSTILE, notebook
 
-from workbench.core.errors import MissingError, ParameterError, StorageError
+from workbench.core.errors import FormatError, MissingError, ParameterError, StorageError
 from workbench.report import report
 from workbench.report.running import NotebookError, declared_parameters
 
@@ -106,3 +106,14 @@ def test_somebody_elses_manifest_is_kept(tmp_path: Path) -> None:
     report(notebook(tmp_path / "n.ipynb", "1"), {}, tmp_path / "n.html")
     assert "a web app" in (tmp_path / "manifest.unreadable.json").read_text()
     assert "n.html" in json.loads((tmp_path / "manifest.json").read_text())["reports"]
+
+
+def test_refused_input_is_told_in_its_own_words_and_leaves_nothing(tmp_path: Path) -> None:
+    path = notebook(
+        tmp_path / "n.ipynb", f"import workbench as wb\nwb.corpus({str(tmp_path / 'none.csv')!r})"
+    )
+    (tmp_path / "none.csv").write_text("text,label\n")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(FormatError, match=r"none\.csv.*no row\. Add lines"):
+        report(path, {}, tmp_path / "reports" / "n.html")
+    assert sorted(p for p in tmp_path.iterdir() if p.name != "cache") == before

@@ -102,7 +102,7 @@ def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None
 
 def _refuse_captures(folder: Path) -> None:
     """A store of captured activations holds files that end like weights."""
-    if not (folder / "site000.bin").is_file():
+    if status(folder / "site000.bin") != "file":
         return
     if folder.name.endswith(".partial"):
         raise MissingError(

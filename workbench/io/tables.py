@@ -53,7 +53,7 @@ def read_table(path: Path, kind: str) -> pd.DataFrame:
     except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as e:
         raise broken(path, kind, shown(e), "Look at that place in the file, or export it again.") from None
     if len(table) == 0:
-        raise broken(path, kind, "it has no row")
+        raise broken(path, kind, "it has no row", "Add lines to it, or give another file.")
     return table.reset_index(drop=True)
 
 

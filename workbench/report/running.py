@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.digest import digest
-from workbench.core.errors import MissingError, ParameterError, StorageError, WorkbenchError, suggest
+from workbench.core.errors import (
+    DataError,
+    FormatError,
+    MissingError,
+    ParameterError,
+    StorageError,
+    ViewError,
+    WorkbenchError,
+    suggest,
+)
 from workbench.core.progress import tell
 from workbench.core.run import now, versions
 from workbench.core.storage import writing
@@ -23,6 +32,8 @@ if TYPE_CHECKING:
 
 KERNEL = "python3"
 SAVE_EVERY = 5  # seconds
+# what a cell raises when its input can't be used: the report refuses in the same words, and keeps nothing
+REFUSALS = {e.__name__: e for e in (ParameterError, ViewError, DataError, FormatError, MissingError)}
 MAX_SOCKET_PATH = 90  # the system's limit is 104 or 108, and ZeroMQ adds to it
 
 
@@ -51,8 +62,10 @@ def report(
         A parameter that the notebook doesn't have.
     StorageError
         The output can't be written; found out before anything runs.
+    ParameterError, ViewError, DataError, FormatError, MissingError
+        A cell refused its input; nothing is written.
     NotebookError
-        A cell failed. The notebook with the failure is kept as ``<name>.failed.ipynb``; a page and a manifest
+        A cell failed otherwise. The notebook with the failure is kept as ``<name>.failed.ipynb``; a page and a manifest
         from before are untouched.
     """
     import nbformat
@@ -67,6 +80,7 @@ def report(
     _require_writable(output)
     started, clock = now(), time.perf_counter()
     executed = _execute(path, values, output)
+    output.parent.mkdir(parents=True, exist_ok=True)
     facts = manifest.describe(
         executed, notebook=path.name, notebook_digest=digest(path.read_text(encoding="utf-8")), parameters=values,
         started=started, seconds=round(time.perf_counter() - clock, 2), versions=versions(),
@@ -171,9 +185,9 @@ def _read(path: Path) -> nbformat.NotebookNode:
 
 def _require_writable(output: Path) -> None:
     """Fail before minutes of work, not after."""
+    there = next(p for p in (output.absolute().parents) if p.exists())
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output.parent):
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as e:
         raise StorageError(
@@ -196,6 +210,8 @@ def _execute(path: Path, values: dict[str, Any], output: Path) -> nbformat.Noteb
                 log_output=False, shutdown_kernel="immediate", cwd=str(Path.cwd()),
             )  # fmt: skip
         except PapermillExecutionError as e:
+            if e.ename in REFUSALS:
+                raise REFUSALS[e.ename](f"{path.name}, code cell {e.exec_count}: {e.evalue}") from None
             said = f"{path.name} failed in code cell {e.exec_count}: {e.ename}: {e.evalue.rstrip('.')}."
             raise NotebookError(f"{said} {_keep(ran, output)}") from None
         except (DeadKernelError, CellTimeoutError) as e:
@@ -209,6 +225,7 @@ def _keep(ran: Path, output: Path) -> str:
     if not ran.exists():
         return "Nothing of it was kept."
     kept = output.with_suffix(".failed.ipynb")
+    kept.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(ran, kept)
     return f"The notebook as far as it came is {kept}."
 
