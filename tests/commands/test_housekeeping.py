@@ -31,7 +31,9 @@ def test_the_cache_is_shown_and_pruned(run: Run) -> None:
     assert code == 0
     assert len(json.loads(out)["entries"]) == 3
     size = json.loads(out)["entries"][0]["bytes"]
+    assert {(e["method"], e["subject"]) for e in json.loads(out)["entries"]} == {("pca", "circle")}
     assert "3 kept" in run("cache", "list")[1]
+    assert re.search(r"pca +circle +[\d.]+ KB +[\d.]+ s ago", run("cache", "list")[1])
     assert "Removed 0" in run("cache", "prune", "--older-than", "1h")[1]
     assert "Removed 1" in run("cache", "prune", "--keep", f"{2.5 * size / 1000}KB")[1]
     assert len(kept.entries()) == 2
@@ -100,3 +102,20 @@ def test_report_runs_a_notebook_with_typed_values(run: Run) -> None:
 )  # fmt: skip
 def test_values_of_notebooks_are_literals_or_text(text: str, value: object) -> None:
     assert literal(text) == value
+
+
+def test_a_log_gets_a_line_of_progress_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from workbench.commands import _console
+    from workbench.core.progress import track
+
+    clock = iter(range(0, 1000, 4))
+    monkeypatch.setattr(_console.time, "monotonic", lambda: next(clock))
+    with _console.progress():
+        list(track(range(9), "a null"))
+    assert capsys.readouterr().err.splitlines() == [
+        "   12 s  a null, 2 of 9",
+        "   24 s  a null, 5 of 9",
+        "   36 s  a null, 8 of 9",
+    ]

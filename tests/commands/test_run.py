@@ -136,7 +136,8 @@ def test_a_layer_of_a_network_is_captured_and_asked_about(run: Run) -> None:
     )
     acts = wb.capture(wb.open("minilm"), wb.corpus("default", max_texts=8), at="encoder.layer.1").sample(60)
     said = json.loads(out)
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert all(" s  " in line for line in err.splitlines())  # nothing but progress, where it takes long
     assert said["evidence"][0]["value"] == wb.pca(acts, n_null=9, n_boot=9).evidence[0].value
     assert said["run"]["subject_digest"] == acts.digest
 

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
+LINE_EVERY = 10  # seconds between two lines of progress in a log
 WIDTH = 110  # of tables that go to a pipe or a file
 
 SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
@@ -57,10 +59,11 @@ def say_table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
 def progress() -> Iterator[None]:
     """Show on stderr what the work inside the block is doing, how far it is and how long it will take.
 
-    Nothing is written when stderr isn't a terminal.
+    Where stderr isn't a terminal, a line says so now and then.
     """
     if not sys.stderr.isatty():
-        yield
+        with _lines():
+            yield
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -85,6 +88,25 @@ def progress() -> Iterator[None]:
 
         with listening(listener):
             yield
+
+
+@contextmanager
+def _lines() -> Iterator[None]:
+    """Progress for a log: what is being done, each time that it is another thing or takes long."""
+    from workbench.core.progress import listening
+
+    start = told = time.monotonic()
+
+    def listener(what: str, done: int, total: int | None) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= LINE_EVERY:
+            told = now
+            of = f", {done:,} of {total:,}" if total else ""
+            click.echo(f"{now - start:5.0f} s  {clean(what)}{of}", err=True)
+
+    with listening(listener):
+        yield
 
 
 class Amount(click.ParamType):

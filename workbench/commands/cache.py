@@ -32,13 +32,25 @@ def list_entries(as_json: bool) -> None:
 
     found = entries()
     if as_json:
-        said = [{"what": e.what, "bytes": e.nbytes, "unused_seconds": e.age, "path": e.path} for e in found]
+        said = [
+            {"what": e.what, "method": e.method, "subject": e.subject, "bytes": e.nbytes, "unused_seconds": e.age, "path": e.path}
+            for e in found
+        ]  # fmt: skip
         say_json({"path": cache_dir(), "entries": said})
         return
     if found:
         say_table(
-            ["what", "size", "unused for", "name"],
-            ([e.what, bytes_words(e.nbytes), time_words(e.age), e.path.name] for e in found),
+            ["method", "of", "size", "last used", "name"],
+            (
+                [
+                    e.method or e.what,
+                    e.subject,
+                    bytes_words(e.nbytes),
+                    f"{time_words(e.age)} ago",
+                    e.path.name[:12],
+                ]
+                for e in found
+            ),
         )
     say(f"{len(found)} kept, {bytes_words(sum(e.nbytes for e in found))}, in {cache_dir()}")
 

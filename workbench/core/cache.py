@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import time
@@ -47,10 +48,18 @@ def store(result: Result) -> bool:
 
 @dataclass(frozen=True)
 class Entry:
-    """One kept folder: a result or a captured store; ``nbytes`` on disk, ``age`` in seconds since use."""
+    """One kept folder: a result or a captured store.
+
+    Attributes
+    ----------
+    method, subject : what was asked of what; "" where the folder doesn't say.
+    nbytes : on disk. age : seconds since its last use.
+    """
 
     path: Path
     what: str
+    method: str
+    subject: str
     nbytes: int
     age: float
 
@@ -62,8 +71,22 @@ def entries() -> list[Entry]:
         root = cache_dir() / folder
         for path in root.iterdir() if root.is_dir() else ():
             size = sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
-            found.append(Entry(path, folder[:-1], size, time.time() - path.stat().st_mtime))
+            age = time.time() - path.stat().st_mtime
+            found.append(Entry(path, folder[:-1], *_asked(path), size, age))
     return sorted(found, key=lambda e: e.age)
+
+
+def _asked(path: Path) -> tuple[str, str]:
+    """Method and subject of a kept result; what a capture is of."""
+    try:
+        if (path / "result.json").is_file():
+            run = json.loads((path / "result.json").read_text(encoding="utf-8"))["run"]
+            return str(run["method"]), str(run["subject"])
+        if path.name.endswith(".partial"):
+            return "capture, unfinished", ""
+        return "capture", str(json.loads((path / "manifest.json").read_text(encoding="utf-8"))["name"])
+    except (OSError, ValueError, KeyError, TypeError):  # damaged: it still takes room
+        return "", ""
 
 
 def prune(*, older_than: float = 0.0, keep_bytes: int = 0) -> list[Entry]:
