@@ -38,6 +38,7 @@ _DRAW: dict[type[Result], Callable[..., Any]] = {}
 MAX_CATEGORIES = len(theme.CATEGORICAL)
 WEBGL_ABOVE = 5000  # marks; below it SVG is crisp, prints, and needs no graphics driver
 HOVER_CHARACTERS = 220
+SLIDER = 76  # pixels under the axis
 SUBTITLE_SENTENCES = 2  # what stands under a figure's title; the rest is in the result
 
 
@@ -167,8 +168,8 @@ def _slide(figure: go.Figure, result: Embedding, masks: list[np.ndarray], *, red
     figure.update_layout(
         sliders=[{"active": shown, "steps": steps, "pad": {"t": 56}, "x": 0, "len": 1, "ticklen": 4,
                   "currentvalue": {"prefix": "", "xanchor": "left"}, "bordercolor": "#9aa0a8", "borderwidth": 1}],
-        height=figure.layout.height + 100,
-        margin_b=56 + 100,
+        height=figure.layout.height + SLIDER,
+        margin_b=56 + SLIDER,
     )  # fmt: skip
     low, high = result.frames.min(axis=(0, 1)).astype(float), result.frames.max(axis=(0, 1)).astype(float)
     room = 0.04 * (high - low) + 1e-6
