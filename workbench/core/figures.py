@@ -268,41 +268,81 @@ def _partition(result: Partition) -> go.Figure:
 
 @_draws(Diagram)
 def _diagram(result: Diagram, *, max_bars: int = 60) -> go.Figure:
-    """Barcodes, longest bars of each dimension first; under each, in grey, how long the null's longest get."""
+    """Barcodes, longest bars of each dimension first; across each a tick where 95 % of the null's longest have ended.
+
+    A bar without an end is dotted to the edge and has no tick: how long it is isn't known.
+    """
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    finite = result.pairs[np.isfinite(result.pairs[:, 1]), 1]
-    end = 1.08 * float(finite.max(initial=0)) or 1.0
+    longest = [_longest(result, k, max_bars) for k in np.unique(result.pairs[:, 2]).astype(int)]
+    end = 1.04 * max([_reach(result, rows) for rows, _ in longest], default=0.0) or 1.0
     at = 0
-    for dimension in np.unique(result.pairs[:, 2]).astype(int):
-        rows = np.flatnonzero(result.pairs[:, 2] == dimension)
-        order = rows[np.argsort(result.pairs[rows, 0] - result.pairs[rows, 1], kind="stable")][:max_bars]
-        births, deaths = result.pairs[order, 0], np.minimum(result.pairs[order, 1], end)
-        heights = np.arange(at, at + len(order))
-        if dimension < len(result.noise) and np.isfinite(result.noise[dimension]):
-            noise = np.minimum(births + result.noise[dimension], end)
-            x, y = _segments(births, noise, heights)
-            figure.add_trace(go.Scatter(x=x, y=y, mode="lines", line={"width": 6, "color": "rgba(138,143,152,0.35)"},
-                                        name="null, 95 %", showlegend=not at, hoverinfo="skip"))  # fmt: skip
-        cycles: list[list[int]] = [result.cycle(int(bar)).tolist() for bar in order]
+    for rows, note in longest:
+        dimension = int(result.pairs[rows[0], 2])
+        births, deaths = result.pairs[rows, :2].T
+        heights = np.arange(at, at + len(rows))
+        cycles: list[list[int]] = [result.cycle(int(bar)).tolist() for bar in rows]
         said = [
-            f"H{dimension}: {b:.4g} to {d:.4g}" + (f", cycle of {len(ids)} rows" if ids else "")
-            for (b, d), ids in zip(result.pairs[order, :2].tolist(), cycles, strict=True)
+            f"H{dimension}: {b:.4g} to {f'{d:.4g}' if np.isfinite(d) else 'no end'}"
+            + (f", cycle of {len(ids)} rows" if ids else "")
+            for (b, d), ids in zip(result.pairs[rows, :2].tolist(), cycles, strict=True)
         ]
-        note = f" (longest {len(order)} of {len(rows)})" if len(rows) > len(order) else ""
-        x, y = _segments(births, deaths, heights)
-        figure.add_trace(go.Scatter(
-            x=x, y=y, mode="lines", line={"width": 3, "color": theme.CATEGORICAL[dimension % MAX_CATEGORIES]},
-            name=f"H{dimension}{note}", customdata=[c for ids in cycles for c in (ids, ids, [])],
-            hovertext=[t for text in said for t in (text, text, "")], hoverinfo="text",
-        ))  # fmt: skip
-        at += len(order) + 2
+        colour = theme.CATEGORICAL[dimension % MAX_CATEGORIES]
+        for which, name, dash in (
+            (np.isfinite(deaths), f"{_kind_of_bar(dimension)}{note}", "solid"),
+            (~np.isfinite(deaths), f"H{dimension}, without end", "dot"),
+        ):
+            if not which.any():
+                continue
+            x, y = _segments(births[which], np.minimum(deaths[which], end), heights[which])
+            few = np.flatnonzero(which)
+            figure.add_trace(go.Scatter(
+                x=x, y=y, mode="lines", line={"width": 3, "color": colour, "dash": dash}, name=name,
+                customdata=[c for i in few for c in (cycles[i], cycles[i], [])],
+                hovertext=[t for i in few for t in (said[i], said[i], "")], hoverinfo="text",
+            ))  # fmt: skip
+        ticks = _null_ends(result, rows)
+        if len(ticks):
+            figure.add_trace(go.Scatter(
+                x=ticks, y=heights[np.isfinite(deaths)], mode="markers", name="95 % of the null's longest bars end before",
+                legendgroup="null", showlegend=not at, hoverinfo="skip",
+                marker={"symbol": "line-ns-open", "size": 7, "color": theme.NULL, "line": {"width": 2}},
+            ))  # fmt: skip
+        at += len(rows) + 2
     figure.update_layout(**theme.layout(
         height=480, xaxis={"title": "distance", "range": [0, end]}, legend=theme.LEGEND_ABOVE,
-        yaxis={"title": "bars", "showticklabels": False, "ticks": "", "autorange": "reversed"},
+        yaxis={"title": "one line a bar, longest first", "showticklabels": False, "ticks": "", "autorange": "reversed"},
     ))  # fmt: skip
     return figure
+
+
+def _kind_of_bar(dimension: int) -> str:
+    return f"H{dimension}" + ("", ": pieces", ": loops", ": voids")[dimension + 1 if dimension < 3 else 0]
+
+
+def _longest(result: Diagram, dimension: int, most: int) -> tuple[np.ndarray, str]:
+    """Positions of a dimension's longest bars, and a note where there are more."""
+    rows = np.flatnonzero(result.pairs[:, 2] == dimension)
+    order = rows[np.argsort(result.pairs[rows, 0] - result.pairs[rows, 1], kind="stable")][:most]
+    return order, f" (longest {len(order)} of {len(rows)})" if len(rows) > len(order) else ""
+
+
+def _null_ends(result: Diagram, rows: np.ndarray) -> np.ndarray:
+    """Where each bar with an end would end, were it as long as the null's; empty without a null."""
+    births, deaths = result.pairs[rows, :2].T.astype(np.float64)
+    dimension = int(result.pairs[rows[0], 2])
+    if dimension >= len(result.noise) or not np.isfinite(result.noise[dimension]):
+        return np.empty(0)
+    births = births[np.isfinite(deaths)]
+    noise = float(result.noise[dimension])
+    return births + noise if dimension == 0 else births * np.exp(noise)
+
+
+def _reach(result: Diagram, rows: np.ndarray) -> float:
+    """How far to the right bars need room: their ends, and the null's at the longest of them."""
+    deaths = result.pairs[rows, 1]
+    return float(max(deaths[np.isfinite(deaths)].max(initial=0), _null_ends(result, rows)[:1].max(initial=0)))
 
 
 def _segments(start: np.ndarray, stop: np.ndarray, heights: np.ndarray) -> tuple[list[Any], list[Any]]:

@@ -241,7 +241,8 @@ class Diagram(Result):
     pairs : (m, 3) birth, death (may be infinite) and homology dimension, as giotto-tda orders them.
     cycle_ids, cycle_starts : row ids of each bar's representative, one bar after another, and where each
         starts (m + 1 entries); both empty where there are none.
-    noise : (k,) per dimension, the 95 % quantile of the null's longest bar; NaN without a null.
+    noise : (k,) per dimension, how long the longest bar is in 95 % of the null's draws, in terms of this
+        diagram's typical bar: its death for components, log(death / birth) beyond; NaN without a null.
     """
 
     kind: ClassVar[str] = "diagram"

@@ -90,7 +90,7 @@ def persistence(
 
     More than ``max_points`` rows are represented by landmarks, each the row farthest from those before
     it; the caveat gives the most that any birth or death is off by for it (twice the covering radius,
-    bottleneck distance).
+    bottleneck distance), or says that no bar is as long as that.
 
     The statistic compares the longest bar with the typical one of the same cloud. Loops and voids count by
     log(death / birth), relative to the mean of all others: noise has about the same longest bar then,
@@ -151,15 +151,16 @@ def persistence(
     ]  # fmt: skip
     pairs = [np.insert(bars[k].values, 2, k, axis=1) for k in dimensions]
     evidence, noise = _control(
-        points, rows, metric, dimensions, engine._replace(device="cpu"), n_null, n_boot, random_state
-    )
+        points, rows, metric, dimensions, engine._replace(device="cpu"), n_null, n_boot, random_state,
+        summary(bars, dimensions, max_edge_length)[:, 1],
+    )  # fmt: skip
     return Diagram(
         pairs=np.concatenate(pairs).astype(np.float32),
         cycle_ids=points.ids[at][np.concatenate([none, *listed])],
         cycle_starts=np.cumsum([0, *map(len, listed)]),
         noise=noise,
         evidence=evidence,
-        caveat=_caveat(len(at), points.n, radius, metric, coeff),
+        caveat=_caveat(len(at), points.n, radius, metric, coeff, bars),
     )  # fmt: skip
 
 
@@ -341,9 +342,9 @@ def relative(
 
 def _control(
     points: Points, rows: np.ndarray, metric: Metric, dimensions: tuple[int, ...], engine: Engine,
-    n_null: int, n_boot: int, random_state: int,
+    n_null: int, n_boot: int, random_state: int, typical: Float[np.ndarray, " k"],
 ) -> tuple[tuple[Evidence, ...], np.ndarray]:  # fmt: skip
-    """One entry of evidence a dimension, and the null's longest bars."""
+    """One entry of evidence a dimension, and how long bars get under the null where typical ones are so long."""
     pool = points.values.astype(np.float64)
     if len(pool) > CONTROL_ROWS:
         rng = np.random.default_rng([random_state, 0x706F6F6C])
@@ -376,7 +377,7 @@ def _control(
     )
     noise = np.full(dimensions[-1] + 1, np.nan)
     if n_null:
-        noise[list(dimensions)] = np.quantile(null[:, :, 2], 0.95, axis=0)
+        noise[list(dimensions)] = np.quantile(null_values, 0.95, axis=0) * np.maximum(typical, floor)
     evidence = tuple(
         Evidence(
             question=f"{_question(k)} than in a Gaussian cloud of the same covariance?",
@@ -393,9 +394,16 @@ def _control(
     return evidence, noise
 
 
-def _caveat(landmarks: int, n: int, radius: float, metric: Metric, coeff: int) -> str:
+def _caveat(landmarks: int, n: int, radius: float, metric: Metric, coeff: int, bars: list[Bars]) -> str:
     said = []
-    if landmarks < n:
+    ends = np.concatenate([b.values[np.isfinite(b.values[:, 1])] for b in bars]).astype(np.float64)
+    chords = np.sqrt(2 * ends) if metric == "cosine" else ends
+    if landmarks < n and 2 * radius >= (chords[:, 1] - chords[:, 0]).max(initial=0):
+        said.append(
+            f"This is the barcode of {landmarks:,} landmarks, each the farthest from those before it, and not of all "
+            f"{n:,} rows: those lie up to {radius:.3g} from a landmark, so that no bar here is sure to be a bar of theirs."
+        )
+    elif landmarks < n:
         scale = (
             ", on the scale of chords (the square root of twice the distance)" if metric == "cosine" else ""
         )
