@@ -163,3 +163,13 @@ def test_too_many_points_are_refused_with_the_number_that_fits() -> None:
 def test_refusals(x: np.ndarray, options: dict, error: type[Exception]) -> None:
     with pytest.raises(error):
         rips(x, device="cpu", **options)
+
+
+def test_same_bars_however_many_threads_meet() -> None:
+    """Threads that put two pivots into one slot of the table at once took one for the other, once in 200 times."""
+    d = cdist(*[sphere(60, 3, seed=3)] * 2).astype(np.float32)
+    one = rips(d, max_dimension=3, metric="precomputed", device="cpu", n_threads=1)
+    for _ in range(40):
+        np.testing.assert_array_equal(
+            rips(d, max_dimension=3, metric="precomputed", device="cpu", n_threads=6), one
+        )

@@ -392,7 +392,7 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
                     high = min(high, limit - 1)
                 continue
             slot = _slot(keys, pivot)
-            if load(keys, slot) == EMPTY:
+            if load(keys, slot) != pivot:  # free, or taken by another key since it was found free
                 simplex = full - (pivot & full)
                 _unpack(simplex, bits, vertices, k + 1)
                 facet = apparent_facet(ranks, bits, simplex, pivot >> shift, vertices, k + 1, room, block)
