@@ -11,7 +11,8 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import cdist
 
 import workbench as wb
-from workbench.analyses.topology.persistence import CYCLES, Engine, _distances, _rips
+from workbench.analyses.topology._barcodes import Engine, bars_of, distances_of
+from workbench.analyses.topology.persistence import CYCLES
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.results import Diagram
 
@@ -247,9 +248,9 @@ SHAPES = {
 def test_both_engines_give_the_same_bars(shape: str, limit: float | None) -> None:
     """Loops and components too: both engines order simplices alike, so that they pair them alike."""
     rows, dimensions = SHAPES[shape]
-    distances = _distances(rows(), "euclidean", shape)
+    distances = distances_of(rows(), "euclidean", shape)
     ours, theirs = (
-        _rips(distances, dimensions, Engine(own, "cpu", 2, limit), CYCLES) for own in (True, False)
+        bars_of(distances, dimensions, Engine(own, "cpu", 2, limit), CYCLES) for own in (True, False)
     )
     for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
         np.testing.assert_array_equal(a.values, b.values)
@@ -261,7 +262,7 @@ def test_the_answer_is_the_same_by_either_engine(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
     cloud = wb.torus(n=300, noise=0.05)
     theirs = wb.persistence(cloud, n_null=5, n_boot=5)
-    monkeypatch.setattr(wb.persistence.function.__module__ + ".OWN_ROWS", 0)
+    monkeypatch.setattr("workbench.analyses.topology._barcodes.OWN_ROWS", 0)
     ours = wb.persistence(cloud, n_null=5, n_boot=5)
     np.testing.assert_array_equal(ours.pairs, theirs.pairs)
     np.testing.assert_array_equal(ours.cycle_ids, theirs.cycle_ids)

@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from annotated_types import Interval, MinLen
 from typing_extensions import Doc
 
-from workbench.core.device import Device
-from workbench.core.errors import DataError, ParameterError
+from workbench.analyses.topology._barcodes import (
+    SPACES,
+    Bars,
+    Engine,
+    Metric,
+    all_equal,
+    bars_of,
+    check_size,
+    distances_of,
+    longest,
+    noun,
+    pool_of,
+    rows_of,
+)
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.core.results import Diagram
 from workbench.core.views import Points
 from workbench.numerics.cycles import dying_components, loop_through
-from workbench.numerics.landmarks import MetricSpace, farthest_first
+from workbench.numerics.landmarks import farthest_first
 from workbench.numerics.resampling import null_draws, subsample_intervals
 from workbench.numerics.surrogates import row_rotations
 from workbench.numerics.threads import one_thread
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
 
-Metric = Literal["euclidean", "manhattan", "chebyshev", "cosine"]
-# cosine distance breaks the triangle inequality; the chord between unit vectors orders rows in the same way
-_SPACES: dict[str, MetricSpace] = {
-    "euclidean": "euclidean", "manhattan": "cityblock", "chebyshev": "chebyshev", "cosine": "euclidean"
-}  # fmt: skip
-# rows, from dimension 2 on: what takes ten seconds or a gigabyte on a sphere of that dimension (2 cores)
-MAX_POINTS = {2: 400, 3: 200, 4: 100, 5: 64}
-MAX_POINTS_GIOTTO = {2: 300, 3: 150, 4: 80, 5: 50}  # modulo other primes, by giotto-ph
-OWN_ROWS = 500  # on a CPU, components and loops of no more rows are sooner had than our engine is loaded
-CONTROL_ROWS = 1000
 CONTROL_LANDMARKS = (
     200,
     200,
@@ -43,27 +45,6 @@ CONTROL_LANDMARKS = (
     30,
 )  # by the highest dimension asked for: what a draw of the null costs
 CYCLES = 60  # bars of a dimension, longest first, that get a representative: as many as a figure shows
-
-
-class Bars(NamedTuple):
-    """What an engine gives in one dimension: (b, 2) births and deaths, sorted, and where they come from.
-
-    ``rows`` are the edge that ends a component, the edge that begins a loop (-1: none), both in falling order.
-    ``cycles`` maps bars of higher dimensions to the rows of a representative.
-    """
-
-    values: Float[np.ndarray, "b 2"]
-    rows: Int[np.ndarray, "b 2"]
-    cycles: dict[int, Int[np.ndarray, " c"]]
-
-
-class Engine(NamedTuple):
-    """Who computes bars: ours on a device, or giotto-ph."""
-
-    own: bool
-    device: Device
-    coeff: int
-    limit: float | None
 
 
 @analysis
@@ -134,15 +115,14 @@ def persistence(
     tests, Statistics and Computing 15.
     """
     dimensions = tuple(sorted(set(homology_dimensions)))
-    rows = _rows(points, metric)
+    rows = rows_of(points, metric)
     with one_thread():
-        at, radius = farthest_first(rows, max_points, _SPACES[metric])
-    _check_size(dimensions[-1], len(at), max_points, coeff)
-    distances = _distances(rows[at], metric, points.name)
-    own = coeff == 2 and (device != "cpu" or dimensions[-1] >= 2 or len(at) > OWN_ROWS)
-    engine = Engine(own, device, coeff, max_edge_length)
+        at, radius = farthest_first(rows, max_points, SPACES[metric])
+    check_size(dimensions[-1], len(at), max_points, coeff)
+    distances = distances_of(rows[at], metric, points.name)
+    engine = Engine.choose(device, dimensions[-1], len(at), coeff, max_edge_length)
     with one_thread():
-        bars = _rips(distances, dimensions, engine, cycles=CYCLES)
+        bars = bars_of(distances, dimensions, engine, cycles=CYCLES)
     cycles = {0: _components(distances, bars[0]), 1: _loops(distances, bars[1]) if len(bars) > 1 else []}
     none = np.empty(0, np.int64)
     listed = [
@@ -164,129 +144,10 @@ def persistence(
     )  # fmt: skip
 
 
-def _check_size(highest: int, n: int, max_points: int, coeff: int) -> None:
-    most = (MAX_POINTS if coeff == 2 else MAX_POINTS_GIOTTO).get(highest, n)
-    if n > most:
-        modulo = "" if coeff == 2 else f" modulo {coeff}"
-        raise ParameterError(
-            f"persistence: {_noun(highest)}s (homology dimension {highest}) of {n} rows{modulo} would take minutes and "
-            f"gigabytes. Lower max_points={max_points} to at most {most}, or leave {highest} out of homology_dimensions."
-        )
-
-
-def _noun(dimension: int) -> str:
-    return ("component", "loop", "void")[dimension] if dimension < 3 else f"{dimension}-dimensional hollow"
-
-
 def _question(dimension: int) -> str:
     if dimension == 0:
         return "Do rows or groups stand apart further"
-    return f"Is there a {_noun(dimension)} that lasts longer"
-
-
-def _rows(points: Points, metric: Metric) -> np.ndarray:
-    """Rows in float64, of length one for the cosine metric."""
-    x = points.values.astype(np.float64)
-    if len(x) < 2:
-        raise DataError(f"{points.name} has {len(x)} rows; a barcode needs at least 2.")
-    if metric == "cosine":
-        length = np.linalg.norm(x, axis=1, keepdims=True)
-        if not length.all():
-            raise DataError(
-                f"{points.name} has {int((length == 0).sum()):,} rows of zeros, which have no direction: "
-                f"the cosine metric can't place them. Leave them out or use metric='euclidean'."
-            )
-        x = x / length
-    if _all_equal(x):
-        said = " in direction" if metric == "cosine" else ""
-        raise DataError(f"All {len(x):,} rows of {points.name} are equal{said}: there is no shape to see.")
-    return x
-
-
-def _all_equal(rows: np.ndarray) -> bool:
-    """Whether rows differ by no more than rounding."""
-    return bool(np.ptp(rows, axis=0).max() <= 8 * np.finfo(np.float64).eps * np.abs(rows).max())
-
-
-def _distances(rows: np.ndarray, metric: Metric, name: str) -> np.ndarray:
-    """Distances in single precision, which is what the engine computes in."""
-    from scipy.spatial.distance import cdist
-
-    d = cdist(rows, rows, _SPACES[metric])
-    d = d**2 / 2 if metric == "cosine" else d
-    largest = float(d.max())
-    if not float(np.finfo(np.float32).tiny) < largest < float(np.finfo(np.float32).max):
-        raise DataError(
-            f"{name}: the largest distance is {largest:.3g}, outside the range of single precision. "
-            f"Rescale the rows, for example by dividing them by their standard deviation."
-        )
-    return d.astype(np.float32)
-
-
-def _rips(distances: np.ndarray, dimensions: tuple[int, ...], engine: Engine, cycles: int = 0) -> list[Bars]:
-    """Bars by dimension, up to the highest asked for; ``cycles`` of each asked for get a representative, from H2 on."""
-    return (
-        _own(distances, dimensions, engine, cycles)
-        if engine.own
-        else _giotto_ph(distances, dimensions[-1], engine)
-    )
-
-
-def _own(distances: np.ndarray, dimensions: tuple[int, ...], engine: Engine, cycles: int) -> list[Bars]:
-    from workbench.numerics.rips import barcode
-    from workbench.numerics.rips_cycles import Representatives
-
-    limit = np.inf if engine.limit is None else engine.limit
-    code = barcode(
-        distances, max_dimension=dimensions[-1], threshold=limit, metric="precomputed", device=engine.device,
-        n_threads=None if cycles else 1,
-    )  # fmt: skip
-    made = Representatives(code)
-    bars = []
-    for k in range(dimensions[-1] + 1):
-        at = np.flatnonzero(code.pairs[:, 2] == k)
-        values = code.pairs[at, :2]
-        edges = code.dies(0) if k == 0 else code.born(k)[:, :2]
-        chosen = _longest(values, cycles if k >= 2 and k in dimensions else 0)
-        bars.append(_sorted(values, edges, {int(b): np.unique(made.cycle(at[b])) for b in chosen}))
-    return bars
-
-
-def _giotto_ph(distances: np.ndarray, highest: int, engine: Engine) -> list[Bars]:
-    from gph import ripser_parallel
-
-    limit = np.inf if engine.limit is None else engine.limit
-    # one thread: which of two equal simplices is named must not depend on the machine
-    found = ripser_parallel(
-        distances,
-        metric="precomputed",
-        maxdim=highest,
-        thresh=limit,
-        coeff=engine.coeff,
-        return_generators=True,
-        n_threads=1,
-    )
-    finite0, finite, _, essential = found["gens"]
-    bars = []
-    for k, values in enumerate(found["dgms"]):
-        lives_on = np.isinf(values[:, 1])
-        edges = np.full((len(values), 2), -1, np.int64)
-        edges[~lives_on] = finite0[:, 1:] if k == 0 else finite[k - 1][:, :2]
-        if k:
-            edges[lives_on] = essential[k - 1][:, :2]
-        bars.append(_sorted(values, np.sort(edges, axis=1)[:, ::-1], {}))
-    return bars
-
-
-def _sorted(values: np.ndarray, edges: np.ndarray, cycles: dict[int, np.ndarray]) -> Bars:
-    """Bars by birth, then death, then the order in which edges as long as each other come."""
-    order = np.lexsort((-edges[:, 1], -edges[:, 0], values[:, 1], values[:, 0]))
-    place = np.argsort(order)
-    return Bars(values[order], edges[order], {int(place[b]): c for b, c in cycles.items()})
-
-
-def _longest(values: np.ndarray, count: int) -> np.ndarray:
-    return np.argsort(values[:, 0] - values[:, 1], kind="stable")[:count]
+    return f"Is there a {noun(dimension)} that lasts longer"
 
 
 def _components(distances: np.ndarray, bars: Bars) -> list[np.ndarray]:
@@ -305,7 +166,7 @@ def _components(distances: np.ndarray, bars: Bars) -> list[np.ndarray]:
 
 def _loops(distances: np.ndarray, bars: Bars) -> list[np.ndarray]:
     out = [np.empty(0, np.int64)] * len(bars.values)
-    for bar in _longest(bars.values, CYCLES):
+    for bar in longest(bars.values, CYCLES):
         a, b = map(int, bars.rows[bar])
         out[bar] = loop_through(distances, (a, b), float(distances[a, b]))
     return out
@@ -345,18 +206,15 @@ def _control(
     n_null: int, n_boot: int, random_state: int, typical: Float[np.ndarray, " k"],
 ) -> tuple[tuple[Evidence, ...], np.ndarray]:  # fmt: skip
     """One entry of evidence a dimension, and how long bars get under the null where typical ones are so long."""
-    pool = points.values.astype(np.float64)
-    if len(pool) > CONTROL_ROWS:
-        rng = np.random.default_rng([random_state, 0x706F6F6C])
-        chosen = np.sort(rng.choice(len(pool), CONTROL_ROWS, replace=False))
-        pool, rows = pool[chosen], rows[chosen]
+    chosen = pool_of(points.n, random_state)
+    pool, rows = points.values[chosen].astype(np.float64), rows[chosen]
 
     def summarise(x: np.ndarray) -> np.ndarray:
-        if _all_equal(x):
+        if all_equal(x):
             return np.zeros((len(dimensions), 3))
-        at, _ = farthest_first(x, CONTROL_LANDMARKS[dimensions[-1]], _SPACES[metric])
+        at, _ = farthest_first(x, CONTROL_LANDMARKS[dimensions[-1]], SPACES[metric])
         return summary(
-            _rips(_distances(x[at], metric, points.name), dimensions, engine), dimensions, engine.limit
+            bars_of(distances_of(x[at], metric, points.name), dimensions, engine), dimensions, engine.limit
         )
 
     with one_thread():

@@ -1,0 +1,235 @@
+"""What the barcode methods share: rows, distances, the engines that give bars, and their control."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from workbench.core.device import Device
+from workbench.core.errors import DataError, ParameterError
+from workbench.core.views import Points
+from workbench.numerics.landmarks import MetricSpace, farthest_first
+from workbench.numerics.resampling import null_draws, subsample_intervals
+from workbench.numerics.surrogates import row_rotations
+from workbench.numerics.threads import one_thread
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+Metric = Literal["euclidean", "manhattan", "chebyshev", "cosine"]
+# cosine distance breaks the triangle inequality; the chord between unit vectors orders rows in the same way
+SPACES: dict[str, MetricSpace] = {
+    "euclidean": "euclidean", "manhattan": "cityblock", "chebyshev": "chebyshev", "cosine": "euclidean"
+}  # fmt: skip
+# rows, from dimension 2 on: what takes ten seconds or a gigabyte on a sphere of that dimension (2 cores)
+MAX_POINTS = {2: 400, 3: 200, 4: 100, 5: 64}
+MAX_POINTS_GIOTTO = {2: 300, 3: 150, 4: 80, 5: 50}  # modulo other primes, by giotto-ph
+OWN_ROWS = 500  # on a CPU, components and loops of no more rows are sooner had than our engine is loaded
+CONTROL_ROWS = 1000
+
+
+class Bars(NamedTuple):
+    """What an engine gives in one dimension: (b, 2) births and deaths, sorted, and where they come from.
+
+    ``rows`` are the edge that ends a component, the edge that begins a loop (-1: none), both in falling order.
+    ``cycles`` maps bars of higher dimensions to the rows of a representative.
+    """
+
+    values: Float[np.ndarray, "b 2"]
+    rows: Int[np.ndarray, "b 2"]
+    cycles: dict[int, Int[np.ndarray, " c"]]
+
+
+class Engine(NamedTuple):
+    """Who computes bars: ours on a device, or giotto-ph."""
+
+    own: bool
+    device: Device
+    coeff: int
+    limit: float | None
+
+    @classmethod
+    def choose(
+        cls, device: Device, highest: int, n: int, coeff: int = 2, limit: float | None = None
+    ) -> Engine:
+        """Ours on a GPU; on a CPU whichever answers sooner from a fresh process on."""
+        own = coeff == 2 and (device != "cpu" or highest >= 2 or n > OWN_ROWS)
+        return cls(own, device, coeff, limit)
+
+
+def check_size(highest: int, n: int, max_points: int, coeff: int = 2) -> None:
+    """Refuse more rows than the highest dimension allows, with the number that it does."""
+    most = (MAX_POINTS if coeff == 2 else MAX_POINTS_GIOTTO).get(highest, n)
+    if n > most:
+        modulo = "" if coeff == 2 else f" modulo {coeff}"
+        raise ParameterError(
+            f"{noun(highest)}s (homology dimension {highest}) of {n} rows{modulo} would take minutes and gigabytes. "
+            f"Lower max_points={max_points} to at most {most}, or ask for no more than homology dimension {highest - 1}."
+        )
+
+
+def noun(dimension: int) -> str:
+    """What a class of one dimension is called."""
+    return ("component", "loop", "void")[dimension] if dimension < 3 else f"{dimension}-dimensional hollow"
+
+
+def rows_of(points: Points, metric: Metric) -> np.ndarray:
+    """Rows in float64, of length one for the cosine metric."""
+    x = points.values.astype(np.float64)
+    if len(x) < 2:
+        raise DataError(f"{points.name} has {len(x)} rows; a barcode needs at least 2.")
+    if metric == "cosine":
+        length = np.linalg.norm(x, axis=1, keepdims=True)
+        if not length.all():
+            raise DataError(
+                f"{points.name} has {int((length == 0).sum()):,} rows of zeros, which have no direction: "
+                f"the cosine metric can't place them. Leave them out or use metric='euclidean'."
+            )
+        x = x / length
+    if all_equal(x):
+        said = " in direction" if metric == "cosine" else ""
+        raise DataError(f"All {len(x):,} rows of {points.name} are equal{said}: there is no shape to see.")
+    return x
+
+
+def all_equal(rows: np.ndarray) -> bool:
+    """Whether rows differ by no more than rounding."""
+    return bool(np.ptp(rows, axis=0).max() <= 8 * np.finfo(np.float64).eps * np.abs(rows).max())
+
+
+def distances_of(rows: np.ndarray, metric: Metric, name: str) -> np.ndarray:
+    """Distances in single precision, which is what the engine computes in."""
+    from scipy.spatial.distance import cdist
+
+    d = cdist(rows, rows, SPACES[metric])
+    d = d**2 / 2 if metric == "cosine" else d
+    largest = float(d.max())
+    if not float(np.finfo(np.float32).tiny) < largest < float(np.finfo(np.float32).max):
+        raise DataError(
+            f"{name}: the largest distance is {largest:.3g}, outside the range of single precision. "
+            f"Rescale the rows, for example by dividing them by their standard deviation."
+        )
+    return d.astype(np.float32)
+
+
+def bars_of(
+    distances: np.ndarray, dimensions: tuple[int, ...], engine: Engine, cycles: int = 0
+) -> list[Bars]:
+    """Bars by dimension, up to the highest asked for; ``cycles`` of each asked for get a representative, from H2 on."""
+    return (
+        _own(distances, dimensions, engine, cycles)
+        if engine.own
+        else _giotto_ph(distances, dimensions[-1], engine)
+    )
+
+
+def _own(distances: np.ndarray, dimensions: tuple[int, ...], engine: Engine, cycles: int) -> list[Bars]:
+    from workbench.numerics.rips import barcode
+    from workbench.numerics.rips_cycles import Representatives
+
+    limit = np.inf if engine.limit is None else engine.limit
+    code = barcode(
+        distances, max_dimension=dimensions[-1], threshold=limit, metric="precomputed", device=engine.device,
+        n_threads=None if cycles else 1,
+    )  # fmt: skip
+    made = Representatives(code)
+    bars = []
+    for k in range(dimensions[-1] + 1):
+        at = np.flatnonzero(code.pairs[:, 2] == k)
+        values = code.pairs[at, :2]
+        edges = code.dies(0) if k == 0 else code.born(k)[:, :2]
+        chosen = longest(values, cycles if k >= 2 and k in dimensions else 0)
+        bars.append(_sorted(values, edges, {int(b): np.unique(made.cycle(at[b])) for b in chosen}))
+    return bars
+
+
+def _giotto_ph(distances: np.ndarray, highest: int, engine: Engine) -> list[Bars]:
+    from gph import ripser_parallel
+
+    limit = np.inf if engine.limit is None else engine.limit
+    # one thread: which of two equal simplices is named must not depend on the machine
+    found = ripser_parallel(
+        distances,
+        metric="precomputed",
+        maxdim=highest,
+        thresh=limit,
+        coeff=engine.coeff,
+        return_generators=True,
+        n_threads=1,
+    )
+    finite0, finite, _, essential = found["gens"]
+    bars = []
+    for k, values in enumerate(found["dgms"]):
+        lives_on = np.isinf(values[:, 1])
+        edges = np.full((len(values), 2), -1, np.int64)
+        edges[~lives_on] = finite0[:, 1:] if k == 0 else finite[k - 1][:, :2]
+        if k:
+            edges[lives_on] = essential[k - 1][:, :2]
+        bars.append(_sorted(values, np.sort(edges, axis=1)[:, ::-1], {}))
+    return bars
+
+
+def _sorted(values: np.ndarray, edges: np.ndarray, cycles: dict[int, np.ndarray]) -> Bars:
+    """Bars by birth, then death, then the order in which edges as long as each other come."""
+    order = np.lexsort((-edges[:, 1], -edges[:, 0], values[:, 1], values[:, 0]))
+    place = np.argsort(order)
+    return Bars(values[order], edges[order], {int(place[b]): c for b, c in cycles.items()})
+
+
+def longest(values: np.ndarray, count: int) -> np.ndarray:
+    return np.argsort(values[:, 0] - values[:, 1], kind="stable")[:count]
+
+
+def pool_of(n: int, random_state: int) -> Int[np.ndarray, " p"]:
+    """Which rows a control is taken at: all, or so many drawn at random."""
+    if n <= CONTROL_ROWS:
+        return np.arange(n)
+    rng = np.random.default_rng([random_state, 0x706F6F6C])
+    return np.sort(rng.choice(n, CONTROL_ROWS, replace=False))
+
+
+class Shape(NamedTuple):
+    """How the finite bars of one dimension are had of a cloud: by landmarks, in a metric."""
+
+    dimension: int
+    metric: Metric
+    max_points: int
+    name: str
+
+    def bars(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "b 2"]:
+        """Births and deaths in float64; no bar where all rows are equal."""
+        if all_equal(rows):
+            return np.empty((0, 2))
+        at, _ = farthest_first(rows, self.max_points, SPACES[self.metric])
+        engine = Engine.choose("cpu", self.dimension, len(at))
+        values = bars_of(distances_of(rows[at], self.metric, self.name), (self.dimension,), engine)[-1].values
+        return values[np.isfinite(values[:, 1])].astype(np.float64)
+
+
+def measured(
+    points: Points, shape: Shape, measure: Callable[[np.ndarray], np.ndarray], n_null: int, n_boot: int, random_state: int,
+    what: str,
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "n k"], list[tuple[float, float] | None], int]:  # fmt: skip
+    """Numbers made of a cloud's bars, the same under rotation of the rows, intervals, and the number of rows.
+
+    See `persistence` for why the null rotates rows.
+    """
+    chosen = pool_of(points.n, random_state)
+    rows, pool = rows_of(points, shape.metric)[chosen], points.values[chosen].astype(np.float64)
+    check_size(shape.dimension, min(len(rows), shape.max_points), shape.max_points)
+    with one_thread():
+        rotated, values = row_rotations(pool), measure(shape.bars(rows))
+
+    def draw(rng: np.random.Generator) -> np.ndarray:
+        x = rotated(rng)
+        return measure(
+            shape.bars(x / np.linalg.norm(x, axis=1, keepdims=True) if shape.metric == "cosine" else x)
+        )
+
+    null = null_draws(draw, n_null, random_state, f"{what}: null").reshape(n_null, len(values))
+    intervals = subsample_intervals(
+        lambda at: measure(shape.bars(rows[at])), values, len(rows), n_boot, random_state, least=0
+    )
+    return values, null, intervals, len(rows)
