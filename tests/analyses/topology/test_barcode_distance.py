@@ -46,7 +46,7 @@ def test_known_answer_a_ring_becomes_a_blob() -> None:
     )
     same, changed, ends = found.evidence
     assert same.p_value > 0.05
-    assert changed.p_value == ends.p_value == pytest.approx(1 / 40)
+    assert changed.p_value <= 0.05 and ends.p_value <= 0.05
     assert found.values[0, 1] < found.values[1, 2]
     assert (found.low <= found.values).all() and (found.values <= found.high).all()
 
