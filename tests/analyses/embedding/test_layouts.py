@@ -11,7 +11,7 @@ from sklearn.manifold import trustworthiness
 
 import workbench as wb
 from workbench.analyses.embedding import _layouts
-from workbench.analyses.embedding._layouts import heard, lay_out
+from workbench.analyses.embedding._layouts import heard, lay_out, require_rows
 from workbench.core.errors import DataError
 from workbench.core.evidence import Outcome
 from workbench.core.views import Points
@@ -89,3 +89,12 @@ def test_warnings_without_an_answer_pass_on() -> None:
         said = trouble()
     assert said == ["known trouble"]
     assert len(passed) == 1
+
+
+def test_rows_that_repeat_are_told_and_too_few_that_differ_refused() -> None:
+    x = np.random.default_rng(5).standard_normal((70, 3))
+    assert ask(x).outcome.advice == ""
+    assert ask(np.repeat(x, 3, axis=0)).outcome.advice.startswith("140 of 210 rows repeat another")
+    three = points(np.repeat(x[:3], 70, axis=0))
+    with pytest.raises(DataError, match="210 rows, of which 3 are distinct"):
+        require_rows(three, ("n_neighbors", 15, 16))

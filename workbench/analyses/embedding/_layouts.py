@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from workbench.core.evidence import Evidence, Outcome
 from workbench.core.progress import tell
 from workbench.core.results import Embedding
 from workbench.core.views import Points
+from workbench.numerics.distinct import count_distinct
 from workbench.numerics.preservation import Scores, trustworthiness
 from workbench.numerics.resampling import NORMAL, jackknife_error, shuffle_columns
 
@@ -61,6 +63,13 @@ def lay_out(
     """
     x = points.values
     layout, outcome = fit(x)
+    distinct = count_distinct(x)
+    if distinct < len(x):
+        said = (
+            f"{len(x) - distinct:,} of {len(x):,} rows repeat another: among equal rows, which are neighbours is arbitrary. "
+            f"Leave the repeats out if they mean nothing."
+        )
+        outcome = replace(outcome, advice=" ".join(filter(None, (outcome.advice, said))))
     if not np.isfinite(layout).all():
         raise DataError(
             f"The layout of {points.name} ran off to infinity. Take these parameters nearer to their defaults, "
@@ -104,7 +113,7 @@ def lay_out(
 
 
 def require_rows(points: Points, *needs: tuple[str, float, int], metric: Metric = "euclidean") -> None:
-    """Refuse too few rows for a parameter, and rows that can't be laid out.
+    """Refuse too few rows for a parameter, too few that differ, and rows that can't be laid out.
 
     Parameters
     ----------
@@ -113,7 +122,7 @@ def require_rows(points: Points, *needs: tuple[str, float, int], metric: Metric 
     Raises
     ------
     DataError
-        There are fewer than 4 rows, or fewer than a parameter's value takes; what `require_spread` refuses;
+        There are fewer than 4 distinct rows, or fewer than a parameter's value takes; what `require_spread` refuses;
         or rows without variation where distance is correlation.
     """
     n = points.n
@@ -126,6 +135,12 @@ def require_rows(points: Points, *needs: tuple[str, float, int], metric: Metric 
     if n < 4:
         raise DataError(f"{has}, and a layout takes at least 4. Give more rows.")
     require_spread(points)
+    distinct = count_distinct(points.values)
+    if distinct < 4:
+        raise DataError(
+            f"{points.name} has {n:,} rows, of which {distinct} are distinct, and a layout takes at least 4 different ones: "
+            f"neighbours among equal rows can't be told apart. Leave the repeats out, or give rows that differ."
+        )
     flat = int((np.ptp(points.values, axis=1) == 0).sum()) if metric == "correlation" else 0
     if flat:
         raise DataError(
@@ -188,4 +203,5 @@ def _beyond_noise(
         n=len(some),
         interval=(value - half, value + half),
         interval_method="jackknife over the rows of both layouts; one shuffled draw",
+        untested="one layout of shuffled columns stands behind it, and its interval says whether it excludes 0",
     )
