@@ -26,6 +26,7 @@ _PLACES = {
     "methods": "workbench.core.registry",
     "method": "workbench.core.registry",
     "along": "workbench.evidence",
+    "side_by_side": "workbench.evidence",
     "correct": "workbench.evidence",
     "Findings": "workbench.evidence",
     "Activations": "workbench.core.subjects",
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from workbench.evidence import Findings as Findings
     from workbench.evidence import correct as correct
     from workbench.evidence.along import along as along
+    from workbench.evidence.along import side_by_side as side_by_side
     from workbench.io import corpus as corpus
     from workbench.io import open as open
 

@@ -110,7 +110,7 @@ def test_equal_content_under_another_name_is_answered_under_its_own() -> None:
     first = wb.pca(wb.PointCloud(x, name="first", space="one"), **FEW)
     other = wb.pca(wb.PointCloud(x, name="other", space="two"), **FEW)
     assert other.run.started == first.run.started
-    assert (other.title, other.space, other.run.subject) == ("pca of other", "two", "other")
+    assert (other.title, other.space, other.run.subject) == ("Principal components of other", "two", "other")
 
 
 def test_a_full_disk_costs_the_cache_not_the_answer(tmp_path: Path) -> None:

@@ -140,3 +140,37 @@ def test_findings_refuse_what_is_not_in_the_correction() -> None:
     history.forget()
     with pytest.raises(wb.WorkbenchError, match="correction"):
         wb.Findings().of(questions([1.0]), "s0")
+
+
+def test_the_interval_of_a_difference_covers_it_and_is_no_wider_than_need_be() -> None:
+    from workbench.evidence.findings import difference
+
+    rng = np.random.default_rng(0)
+
+    def estimate(truth: float, error: float) -> Evidence:
+        value = truth + error * rng.standard_normal()
+        half = 1.96 * error
+        return Evidence(question="?", statistic="s", value=value, n=9, interval=(value - half, value + half))
+
+    found = [difference(estimate(2.0, 0.3), estimate(1.5, 0.4)) for _ in range(2000)]
+    covered = np.mean([e.interval is not None and e.interval[0] <= 0.5 <= e.interval[1] for e in found])
+    assert 0.935 < covered < 0.965
+
+
+def test_two_sets_of_results_are_contrasted_in_one_chart_and_one_finding() -> None:
+    history.forget()
+
+    def asked(scale: float) -> dict[str, Estimate]:
+        clouds = {f"layer {i}": wb.circle(n=80, noise=scale, dimensions=4, random_state=i) for i in (1, 2)}
+        return {n: wb.pca(c, n_null=19, n_boot=50, whiten=scale > 1) for n, c in clouds.items()}
+
+    sharp, blurred = asked(0.01), asked(5.0)
+    statistic = sharp["layer 1"].evidence[0].statistic
+    chart = wb.side_by_side({"sharp": sharp, "blurred": blurred}, statistic, x_title="layer")
+    assert chart.names == ("sharp", "blurred")
+    assert chart.y.shape == chart.low.shape == chart.null_high.shape == (2, 2)
+    found = wb.Findings()
+    found.contrast("Sharp is flatter", sharp, blurred, statistic, meaning="As it was made.")
+    assert found.sentences[0].startswith("Sharp is flatter at all 2, most at layer")
+    assert "a difference of" in found.sentences[0]
+    assert found.statements[0].meaning == "As it was made."

@@ -48,7 +48,7 @@ def test_answers_with_a_figure_a_control_and_findings(atlas: Path) -> None:
     assert {"umap", "spectral_clustering", "persistence", "cka"} <= methods
     tested = [q for q in found["questions"] if q["p"] is not None]
     assert all(q["q"] >= q["p"] for q in tested)
-    assert {"linear_probe", "intrinsic_dimension"} <= {q["title"].split(" of ")[0] for q in tested}
+    assert {"Linear probe", "Intrinsic dimension"} <= {q["title"].split(" of ")[0] for q in tested}
 
 
 def test_says_nothing_on_stderr_and_leaves_no_widget(atlas: Path) -> None:

@@ -38,6 +38,8 @@ HOMES: dict[str, Verb] = {
     "workbench.sources": "source", "workbench.analyses": "analysis", "workbench.edits": "edit"
 }  # fmt: skip
 
+LONGEST_NAME = 40  # characters; a file may begin with a whole sentence instead
+
 
 class Method:
     """A registered function, called as it was written: ``umap(acts, n_neighbors=30)``.
@@ -76,6 +78,13 @@ class Method:
     def summary(self) -> str:
         """The docstring's first line."""
         return (self.function.__doc__ or "").strip().split("\n")[0]
+
+    @property
+    def words(self) -> str:
+        """The method in words, for titles: what its file calls it before the colon."""
+        said = (sys.modules[self.function.__module__].__doc__ or "").split(":")[0]
+        named = said.split(" (")[0].split(" of ")[0]
+        return named if len(said) <= LONGEST_NAME else self.name.replace("_", " ").capitalize()
 
     @property
     def reference(self) -> str:
@@ -137,7 +146,7 @@ class Method:
             method=self.name, version=self.version, subject=subject.name, subject_digest=view.digest,
             parameters=values, device=describe(values.get("device", "cpu")), started=now(), versions=versions(),
         )  # fmt: skip
-        title = f"{self.name} of {subject.name}"
+        title = f"{self.words} of {subject.name}"
         table = getattr(view, "table", None)
         caching = os.environ.get("WORKBENCH_NO_CACHE", "") in ("", "0")
         start = time.perf_counter()
@@ -145,7 +154,7 @@ class Method:
         if found is not None:
             tell(f"{title} (from the cache)", 1, 1)
             asked = typing.cast("Run", found.run)
-            own = found.title == f"{self.name} of {asked.subject}"
+            own = found.title in (f"{self.words} of {asked.subject}", f"{self.name} of {asked.subject}")
             result = dataclasses.replace(  # equal content may have another name this time
                 found, rows=table, space=view.space, title=title if own else found.title,
                 run=dataclasses.replace(asked, subject=subject.name),

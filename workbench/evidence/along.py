@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -57,8 +58,42 @@ def along(
         x=np.arange(len(grid), dtype=np.float64), x_names=tuple(results), names=tuple(names),
         y=np.array([[e.value for e in row] for row in grid]), low=interval[..., 0], high=interval[..., 1],
         null_low=null[..., 0], null_high=null[..., 1], x_title=x_title,
-        y_title=names[0] if len(names) == 1 else "value", title=title or f"{', '.join(names)} along {x_title or 'the axis'}",
+        y_title=names[0] if len(names) == 1 else _shared(names), title=title or f"{', '.join(names)} along {x_title or 'the axis'}",
         space=first.space,
+    )  # fmt: skip
+
+
+def _shared(names: Sequence[str]) -> str:
+    """What several statistics have in common before their brackets, or the lot of them."""
+    heads = {n.split(" (")[0] for n in names}
+    return heads.pop() if len(heads) == 1 else ", ".join(n.split(" (")[0] for n in names)
+
+
+def side_by_side(
+    groups: Mapping[str, Mapping[str, Result]], statistic: str, *, x_title: str = "", title: str = ""
+) -> Curve:
+    """Draw one statistic of several sets of results in one chart, each set a curve.
+
+    Parameters
+    ----------
+    groups : name of a curve to its results, as `along` takes them; all with the same names on the axis.
+
+    Raises
+    ------
+    DataError
+        The sets have other names on the axis.
+    """
+    curves = [along(g, statistic, x_title=x_title) for g in groups.values()]
+    if len({c.x_names for c in curves}) != 1:
+        raise DataError(
+            f"side_by_side draws sets with the same names on the axis; {', '.join(groups)} have other ones."
+        )
+    joined = {
+        n: np.hstack([getattr(c, n) for c in curves]) for n in ("y", "low", "high", "null_low", "null_high")
+    }
+    return dataclasses.replace(
+        curves[0], names=tuple(groups), y_title=statistic,
+        title=title or f"{statistic} of {' and '.join(groups)}", **joined,
     )  # fmt: skip
 
 

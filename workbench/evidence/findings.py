@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from workbench.core.errors import MissingError
 from workbench.core.evidence import Evidence, finite
@@ -13,6 +15,19 @@ from workbench.evidence.along import evidence_of
 from workbench.evidence.correction import Finding, correct
 
 FINDINGS_MIME = "application/vnd.workbench.findings+json"
+
+
+class Statement(NamedTuple):
+    """A claim, the numbers that it rests on, and what they mean."""
+
+    claim: str
+    numbers: tuple[str, ...]
+    meaning: str
+
+    @property
+    def text(self) -> str:
+        """All of it, as a sentence or two."""
+        return f"{self.claim}: {'; '.join(self.numbers)}.{' ' * bool(self.meaning)}{self.meaning}"
 
 
 class Findings:
@@ -26,7 +41,7 @@ class Findings:
     def __init__(self, *, false_discovery_rate: float = 0.05):
         self.false_discovery_rate = false_discovery_rate
         self.all: list[Finding] = correct(false_discovery_rate=false_discovery_rate)
-        self.sentences: list[str] = []
+        self.statements: list[Statement] = []
 
     def of(self, result: Result, statistic: str) -> Finding:
         """Return the corrected finding for one statistic of one result."""
@@ -39,44 +54,86 @@ class Findings:
             f"correction: run it, then make Findings()."
         )
 
-    def say(self, what: str, result: Result, statistic: str) -> None:
-        """Add one sentence on one number: what it is, how much, its interval, its null."""
+    def say(self, what: str, result: Result, statistic: str, *, meaning: str = "") -> None:
+        """State one number: what it is, how much, its interval, its null.
+
+        Parameters
+        ----------
+        meaning : what the number means, in a sentence or two for somebody who doesn't know it.
+        """
         finding = self.of(result, statistic)
         unshown = finding.q_value is not None and not finding.found
         verdict = ", not distinguishable from the null" if unshown else ""
-        self.sentences.append(f"{what}: {_quote(finding)}{verdict}.")
+        self._state(what, [f"{_quote(finding)}{verdict}"], meaning)
 
-    def compare(self, what: str, results: Mapping[str, Result], statistic: str) -> None:
-        """Add a sentence on where along an axis a statistic is highest and lowest, or that there is nothing."""
+    def compare(
+        self, what: str, results: Mapping[str, Result], statistic: str, *, highest: str = "highest",
+        lowest: str = "lowest", at: str = "at", meaning: str = "",
+    ) -> None:  # fmt: skip
+        """State where along an axis a statistic is highest and lowest, or that there is nothing.
+
+        Parameters
+        ----------
+        what : the sentence's subject; it is ``highest`` ``at`` one of the names and ``lowest`` at another.
+        meaning : as in `say`.
+        """
         findings = {name: self.of(r, statistic) for name, r in results.items()}
         tested = {n: f for n, f in findings.items() if f.q_value is not None}
         found = [f for f in tested.values() if f.found]
         if tested and not found:
             nearest = min(tested, key=lambda n: tested[n].q_value or 0.0)
-            self.sentences.append(
-                f"{what}: nowhere distinguishable from chance (nearest at {nearest}: {_quote(tested[nearest])})."
-            )
+            claim = f"{what}: nowhere distinguishable from chance"
+            self._state(claim, [f"nearest {at} {nearest}, {_quote(tested[nearest])}"], meaning)
             return
         high = max(findings, key=lambda n: findings[n].evidence.value)
         low = min(findings, key=lambda n: findings[n].evidence.value)
-        text = f"{what} is highest at {high}, {_quote(findings[high])}"
+        claim = f"{what} is {highest} {at} {high}"
         if low != high:
-            text += f", and lowest at {low}, {_quote(findings[low])}"
+            claim += f" and {lowest} {at} {low}"
             if not _apart(findings[high].evidence, findings[low].evidence):
-                text += "; the intervals overlap, so the order may be chance"
+                claim += " (the intervals overlap, so the order may be chance)"
         if len(found) < len(tested):
-            text += f". It differs from the null at {len(found)} of {len(tested)}"
-        self.sentences.append(text + ".")
+            claim += f"; it differs from the control in {len(found)} of {len(tested)}"
+        self._state(claim, [f"{at} {n}, {_quote(findings[n])}" for n in dict.fromkeys([high, low])], meaning)
+
+    def contrast(
+        self, what: str, results: Mapping[str, Result], others: Mapping[str, Result], statistic: str, *,
+        at: str = "at", meaning: str = "",
+    ) -> None:  # fmt: skip
+        """State by how much a statistic of ``results`` exceeds that of ``others``, where most and where least.
+
+        The difference's interval is made from both (`difference`), without a null: it holds where it excludes 0.
+        """
+        gaps = {
+            n: difference(self.of(r, statistic).evidence, self.of(others[n], statistic).evidence)
+            for n, r in results.items()
+        }
+        sure = [n for n, e in gaps.items() if e.interval and e.interval[0] > 0]
+        most, least = (f(gaps, key=lambda n: gaps[n].value) for f in (max, min))
+        where = f"{at} all {len(gaps)}" if len(sure) == len(gaps) > 1 else f"{at} {len(sure)} of {len(gaps)}"
+        claim = f"{what} {where}" + (f", most {at} {most}" if sure and len(gaps) > 1 else "")
+        numbers = [f"{at} {n}, a difference of {gaps[n].quote()}" for n in dict.fromkeys([most, least])]
+        self._state(claim, numbers, meaning)
+
+    def _state(self, claim: str, numbers: list[str], meaning: str) -> None:
+        self.statements.append(Statement(claim, tuple(numbers), meaning))
+
+    @property
+    def sentences(self) -> list[str]:
+        """The statements as text."""
+        return [s.text for s in self.statements]
 
     def to_json(self) -> dict[str, Any]:
         """Sentences and all questions, for the page and the manifest."""
         return {
             "false_discovery_rate": self.false_discovery_rate,
             "sentences": self.sentences,
+            "statements": [s._asdict() for s in self.statements],
             "questions": [
                 {"title": f.title, "key": f.key, "question": f.evidence.question, "statistic": f.evidence.statistic,
                  "value": finite(f.evidence.value), "interval": finite(f.evidence.interval), "n": f.evidence.n, "unit": f.evidence.unit,
-                 "null": f.evidence.null, "draws": len(f.evidence.null_values), "p": f.evidence.p_value, "q": f.q_value,
+                 "null": f.evidence.null, "untested": f.evidence.untested,
+                 "draws": len(f.evidence.null_values), "p": f.evidence.p_value, "q": f.q_value,
                  "found": f.found}
                 for f in self.all
             ],
@@ -94,6 +151,29 @@ class Findings:
             "text/html": f"<ul>{items}</ul><p>{note}</p>",
             "text/plain": "\n".join([*(f"- {s}" for s in self.sentences), note]),
         }
+
+
+def difference(a: Evidence, b: Evidence) -> Evidence:
+    """By how much one estimate exceeds another, with an interval that needs no more than both of theirs.
+
+    It holds for estimates that err independently and is wider than need be where they err alike, as those of
+    the same rows do.
+
+    References
+    ----------
+    Zou and Donner 2008, Construction of confidence limits about effect measures: a general approach, Statist.
+    Med. 27.
+    """
+    interval = None
+    if a.interval is not None and b.interval is not None:
+        below = np.hypot(a.value - a.interval[0], b.interval[1] - b.value)
+        above = np.hypot(a.interval[1] - a.value, b.value - b.interval[0])
+        interval = (a.value - b.value - below, a.value - b.value + above)
+    return Evidence(
+        question=f"Is the {a.statistic} higher?", statistic=f"difference in {a.statistic}", value=a.value - b.value,
+        n=min(a.n, b.n), unit=a.unit, interval=interval, interval_method="from the intervals of both",
+        untested="the interval of a difference says whether it excludes 0",
+    )  # fmt: skip
 
 
 def _quote(finding: Finding) -> str:
