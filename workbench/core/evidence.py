@@ -38,6 +38,7 @@ class Evidence:
     null : what was destroyed to make the null draws, in words, details in brackets (which sentences leave out);
         ``null_values`` are the draws.
     alternative : in which direction the value would contradict the null.
+    untested : why there is no null, where there could be one.
     n : how many rows (or whatever ``unit`` says) the answer rests on.
     """
 
@@ -51,6 +52,7 @@ class Evidence:
     null: str = ""
     null_values: tuple[float, ...] = ()
     alternative: Alternative = "greater"
+    untested: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", float(self.value))

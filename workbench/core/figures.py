@@ -58,6 +58,8 @@ def draw(result: Result, **options: Any) -> go.Figure:
             raise ParameterError(f"A figure of kind {result.kind} has no option {name!r}. Options: {legal}.")
     figure = function(result, **options)
     said = [line for e in result.evidence[:SUBTITLE_SENTENCES] for line in textwrap.wrap(e.sentence(), 120)]
+    for axis in (*figure.select_xaxes(), *figure.select_yaxes()):  # also those beside the first pair
+        axis.update({k: v for k, v in theme.AXIS.items() if axis[k] is None})
     above = 17 * len(said) + (26 if figure.layout.legend.orientation == "h" else 0)
     figure.update_layout(
         title={"text": safe(result.title), "subtitle": {"text": "<br>".join(map(safe, said)), "font": {"size": 12}}},
@@ -188,7 +190,7 @@ def _colour(result: Embedding, color: Any) -> tuple[str, np.ndarray | None]:
         by_id = dict(zip(color.ids.tolist(), color.labels.tolist(), strict=True))
         groups = (by_id.get(i, -1) for i in result.ids.tolist())
         return "cluster", np.array(
-            [color.name_of(g) if g >= 0 else "not asked" for g in groups], dtype=object
+            [_group_name(color, g) if g >= 0 else "not asked" for g in groups], dtype=object
         )
     if isinstance(color, str):
         if color == "quality" and len(result.quality):
@@ -206,6 +208,11 @@ def _colour(result: Embedding, color: Any) -> tuple[str, np.ndarray | None]:
             f"color has the shape {values.shape}; it takes one value for each of {len(result.ids):,} rows."
         )
     return "", values
+
+
+def _group_name(partition: Partition, group: int) -> str:
+    """Its number, and its name where it has one: two groups may have the same."""
+    return f"{group}: {partition.name_of(group)}" if partition.names else str(group)
 
 
 def _groups(name: str, values: np.ndarray | None, n: int) -> list[tuple[str, np.ndarray, dict[str, Any]]]:
@@ -252,8 +259,8 @@ def _partition(result: Partition) -> go.Figure:
         ), row=1, col=1,
     )  # fmt: skip
     figure.update_layout(**theme.layout(height=max(320, 90 + 34 * len(members))))
-    figure.update_xaxes(title="rows", row=1, col=1)
-    figure.update_yaxes(title="cluster", type="category", autorange="reversed", row=1, col=1)
+    figure.update_xaxes(title="rows in it", row=1, col=1)
+    figure.update_yaxes(title="cluster, largest first", type="category", autorange="reversed", row=1, col=1)
     if columns == 2:
         k = np.arange(1, len(result.spectrum) + 1)
         colours = [theme.ACCENT if i <= result.n_groups else theme.NULL for i in k]
@@ -261,7 +268,7 @@ def _partition(result: Partition) -> go.Figure:
             go.Scatter(x=k, y=result.spectrum, mode="markers", marker={"color": colours, "size": 8}, showlegend=False,
                        hovertemplate="eigenvalue %{x}: %{y:.4f}<extra></extra>"), row=1, col=2,
         )  # fmt: skip
-        figure.update_xaxes(title="index", row=1, col=2)
+        figure.update_xaxes(title="which eigenvalue, smallest first", row=1, col=2)
         figure.update_yaxes(title="Laplacian eigenvalue", row=1, col=2)
     return figure
 
@@ -389,7 +396,7 @@ def _matrix(result: MatrixResult) -> go.Figure:
     figure = go.Figure(
         go.Heatmap(
             z=result.values, x=[safe(n) for n in result.column_names], y=[safe(n) for n in result.row_names], text=text,
-            texttemplate="%{text}" if text else None, colorscale=theme.SEQUENTIAL,
+            texttemplate="%{text}" if text else None, colorscale=theme.SEQUENTIAL, **_scale(result.values),
             colorbar={"title": {"text": safe(result.quantity)}, "thickness": 12, "outlinewidth": 0},
             hovertemplate="%{y} and %{x}: %{z:.3f}<extra></extra>",
         )
@@ -398,6 +405,14 @@ def _matrix(result: MatrixResult) -> go.Figure:
         **theme.layout(height=max(380, 120 + 38 * len(result.row_names)), yaxis={"autorange": "reversed"})
     )
     return figure
+
+
+def _scale(values: np.ndarray) -> dict[str, float]:
+    """From 0 to 1 where all values lie there (but for what scatters around 0), else as the values have it."""
+    finite = values[np.isfinite(values)]
+    if len(finite) and finite.min() >= -0.1 and 0.5 < finite.max() <= 1 + 1e-6:
+        return {"zmin": 0.0, "zmax": 1.0}
+    return {}
 
 
 @_draws(Curve)
@@ -424,7 +439,8 @@ def _curve(result: Curve) -> go.Figure:
         figure.add_trace(go.Scatter(x=x, y=result.y[:, j], mode="lines+markers", name=safe(name), line={"color": colour},
                                     marker={"size": 7, "symbol": theme.SYMBOLS[j % len(theme.SYMBOLS)]}))  # fmt: skip
     figure.update_layout(**theme.layout(
-        xaxis={"title": safe(result.x_title)}, yaxis={"title": safe(result.y_title)}, legend=theme.LEGEND_ABOVE,
+        xaxis={"title": safe(result.x_title), **({"type": "category"} if result.x_names else {})},
+        yaxis={"title": safe(result.y_title)}, legend=theme.LEGEND_ABOVE,
     ))  # fmt: skip
     return figure
 

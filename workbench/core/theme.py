@@ -16,11 +16,15 @@ LEGEND_ABOVE = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
+AXIS: dict[str, Any] = {
+    "showline": True, "linecolor": "#9aa0a8", "ticks": "outside", "tickcolor": "#9aa0a8", "ticklen": 4,
+    "gridcolor": "rgba(128,134,144,0.18)", "zeroline": False, "automargin": True,
+}  # fmt: skip
+
 
 def layout(**changes: Any) -> dict[str, Any]:
     """The layout that every figure starts from; ``changes`` override it."""
-    axis = {"showline": True, "linecolor": "#9aa0a8", "ticks": "outside", "tickcolor": "#9aa0a8", "ticklen": 4,
-            "gridcolor": "rgba(128,134,144,0.18)", "zeroline": False, "automargin": True}  # fmt: skip
+    axis = AXIS
     base: dict[str, Any] = {
         "template": "none",
         "font": {"family": _FONT, "size": 13, "color": "#3c4350"},

@@ -17,15 +17,21 @@
     return values === undefined || values === null ? [] : values;
   };
 
+  // what an axis has that its figure says nothing of: plotly's own lines are white, and black through zero
+  const GREY = "rgba(128,134,144,0.6)";
+  const LINES = { gridcolor: "rgba(128,134,144,0.18)", zeroline: false, zerolinecolor: GREY, linecolor: GREY, tickcolor: GREY };
+
   function inks() {
     const style = getComputedStyle(document.documentElement);
-    return { ink: style.getPropertyValue("--ink").trim(), paper: style.getPropertyValue("--paper").trim() };
+    return Object.fromEntries(["ink", "soft", "paper"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
   }
 
   function dress(layout) {
-    const { ink, paper } = inks();
+    const { ink, soft, paper } = inks();
     layout.font = { ...layout.font, color: ink };
     layout.hoverlabel = { ...layout.hoverlabel, bgcolor: paper, font: { ...(layout.hoverlabel || {}).font, color: ink } };
+    layout.modebar = { ...layout.modebar, bgcolor: "rgba(0,0,0,0)", color: soft, activecolor: ink };
+    for (const name of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) layout[name] = { ...LINES, ...layout[name] };
     return layout;
   }
 

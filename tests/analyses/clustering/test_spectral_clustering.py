@@ -124,7 +124,10 @@ def test_clusters_are_named_by_what_they_have_more_of() -> None:
     named = wb.PointCloud(cloud.values, table=pd.DataFrame({"token": tokens}))
     found = wb.spectral_clustering(named, n_clusters=3, n_null=0, n_boot=0)
     for g in range(3):
-        words = set(found.name_of(g).split(", "))
+        said, share = found.name_of(g).rstrip(")").split(" (")
+        words = set(said.split(", "))
+        inside = np.isin(tokens[found.labels == g], list(words)).mean()
+        assert share == f"{inside:.0%}".replace("%", " %")
         assert words == set(own[group[found.labels == g][0]])
     assert wb.spectral_clustering(cloud, n_null=0).names == ()
 
@@ -133,8 +136,13 @@ def test_names_are_short_and_there_is_one_for_every_cluster() -> None:
     names = typical_tokens(["same"] * 6, np.array([0, 0, 0, 1, 1, 1]))
     assert names == ("mixed", "mixed")
     long, other = typical_tokens(["x" * 500] * 20 + [None] * 20, np.repeat([0, 1], 20))
-    assert len(long) == 24
-    assert other == "None"
+    assert len(long) == 24 + len(" (100 %)")
+    assert other == "None (100 %)"
+
+
+def test_a_token_that_few_rows_of_a_cluster_are_does_not_name_it() -> None:
+    rare = ["fish"] * 4 + [f"word {i}" for i in range(96)]
+    assert typical_tokens(rare + ["the"] * 100, np.repeat([0, 1], 100)) == ("mixed", "the (100 %)")
 
 
 def test_more_pieces_than_clusters_are_said() -> None:

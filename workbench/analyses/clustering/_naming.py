@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 TOKENS = 4
 SURE = 1.64  # standard errors above no difference
+LEAST = 0.05  # share of a group that a token must make up to name it
 LONGEST = 24  # characters of a token that are shown
 
 
@@ -19,7 +20,8 @@ def typical_tokens(tokens: Iterable[object], labels: Int[np.ndarray, " n"]) -> t
     """Name each group by the tokens that are most surely over-represented in it.
 
     Tokens are ranked by the log-odds ratio of group against rest, smoothed by the tokens' overall counts and
-    divided by its standard error, so that neither the common nor the once-seen win by that alone. A group
+    divided by its standard error, so that neither the common nor the once-seen win by that alone. Only tokens
+    that make up 5 % of the group or more name it; in brackets stands what they make up together. A group
     without such a token is called ``mixed``.
 
     References
@@ -39,8 +41,11 @@ def typical_tokens(tokens: Iterable[object], labels: Int[np.ndarray, " n"]) -> t
         outside = total - inside
         odds = [np.log((c + prior) / (c.sum() + prior.sum() - c - prior)) for c in (inside, outside)]
         surely = (odds[0] - odds[1]) / np.sqrt(1 / (inside + prior) + 1 / (outside + prior))
-        best = [i for i in np.argsort(-surely, kind="stable")[:TOKENS] if surely[i] > SURE]
-        names.append(", ".join(_short(str(words[i])) for i in best) or "mixed")
+        share = inside / max(inside.sum(), 1)
+        fit = [i for i in np.argsort(-surely, kind="stable") if surely[i] > SURE and share[i] >= LEAST]
+        best = fit[:TOKENS]
+        said = ", ".join(_short(str(words[i])) for i in best)
+        names.append(f"{said} ({share[best].sum():.0%})".replace("%", " %") if best else "mixed")
     return tuple(names)
 
 

@@ -164,6 +164,7 @@ def _evidence(
     drawn = [tuple(draws) for draws in null.beside(values).T] + [(), ()]
     rotated, subsamples = "rows rotated at random", "subsamples of half of the rows, labels kept"
     fixed = f"{rotated}{null.words}" if n_clusters else ""
+    untested = "" if n_clusters else "it depends on how many clusters were chosen: give n_clusters to test it"
     k = int(found.labels.max()) + 1
     return (
         Evidence(
@@ -179,7 +180,7 @@ def _evidence(
                 lambda i: np.array([cut_per_cluster(found.walk.graph[i][:, i], found.labels[i])]), np.array([cut]), n, n_boot,
                 random_state, least=0,
             )[0],
-            interval_method=subsamples, null=fixed, null_values=drawn[1], alternative="less",
+            interval_method=subsamples, null=fixed, null_values=drawn[1], alternative="less", untested=untested,
         ),
         Evidence(
             question=f"Are the {k} clusters better apart than those of one lump with the same covariance?",
@@ -187,7 +188,7 @@ def _evidence(
             interval=subsample_interval(
                 lambda i: float(silhouettes[i].mean()), silhouettes.mean(), len(sample), n_boot, random_state
             ),
-            interval_method=subsamples, null=fixed, null_values=drawn[2],
+            interval_method=subsamples, null=fixed, null_values=drawn[2], untested=untested,
         ),
     )  # fmt: skip
 
