@@ -238,8 +238,9 @@ def test_rows_stream_from_a_memory_map(tmp_path) -> None:
 
 
 def test_what_does_not_fit_is_refused_with_the_size_that_would() -> None:
-    with pytest.raises(DataError, match="would fit"):
-        nt.k_nearest(rows(50_000, 64), 10, search="clusters", device=DEVICE, memory=10 << 20)
+    for search, memory in (("clusters", 10 << 20), ("bins", 1 << 18), ("exact", 1 << 17)):
+        with pytest.raises(DataError, match="would fit"):
+            nt.k_nearest(rows(50_000, 64), 10, search=search, device=DEVICE, memory=memory)
     with pytest.raises(DataError, match="finite"):
         nt.k_nearest(torch.full((100, 3), torch.nan, device=DEVICE), 2)
 

@@ -98,6 +98,40 @@ def test_small_and_degenerate_rows(n) -> None:
         assert torch.allclose(found.distances, (x[found.indices.long()] - x[:, None]).norm(dim=2), atol=1e-4)
 
 
+@pytest.mark.parametrize("n", [4095, 4096, 4097, 6145])
+@pytest.mark.parametrize("kind", ["copies", "equal", "line", "half precision"])
+def test_bins_of_degenerate_rows_around_the_blocks(n: int, kind: str) -> None:
+    x = {
+        "copies": np.repeat(rows(n // 4 + 1, 5), 4, axis=0)[:n], "equal": np.ones((n, 3), np.float32),
+        "line": np.arange(n, dtype=np.float32)[:, None], "half precision": rows(n, 7).astype(np.float16),
+    }[kind]  # fmt: skip
+    found = nt.k_nearest(x, 4, search="bins", device="cpu", recall_rows=300)
+    assert found.search == ("bins" if n > 2 * knn.SPAN else "exact")
+    assert found.recall is not None
+    assert found.recall > 0.97
+    assert (found.indices != torch.arange(n)[:, None]).all()
+    true = nt.k_nearest(x.astype(np.float32), 4, search="exact", device="cpu")
+    held = torch.isclose(found.distances, true.distances, rtol=1e-4, atol=1e-4)
+    assert held.float().mean() > 0.95
+    if kind == "copies":
+        assert (found.distances[: n // 4 * 4, :3] == 0).float().mean() > 0.97
+
+
+def test_one_row_finds_itself_as_a_query_and_nobody_else() -> None:
+    found = nt.k_nearest(np.ones((1, 3)), 1, queries=np.zeros((2, 3)), device="cpu")
+    assert found.indices.tolist() == [[0], [0]]
+    assert torch.allclose(found.distances, torch.tensor(3.0).sqrt())
+    with pytest.raises(ParameterError, match="1 rows"):
+        nt.k_nearest(np.ones((1, 3)), 1, device="cpu")
+
+
+def test_what_does_not_fit_is_refused_by_every_search() -> None:
+    x = rows(9000, 64)
+    for search in ("exact", "bins", "clusters"):
+        with pytest.raises(DataError, match="would fit"):
+            nt.k_nearest(x, 10, search=search, device="cpu", memory=1 << 17)  # type: ignore[arg-type]
+
+
 def test_rows_without_direction_lie_at_one() -> None:
     x = rows(60, 4)
     x[3], x[5] = 0, 0

@@ -102,3 +102,30 @@ def test_intervals_cover_the_mean_over_many_samples() -> None:
     covered = ((low <= mean) & (mean <= high)).mean(axis=0)
     assert (covered >= 0.9).all()  # resampling the sum over rows covers 0.74
     assert ((high - low).mean(axis=0) < 2 * 3.92 * np.std(values, axis=0)).all()
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "correlation", "manhattan", "chebyshev"])
+def test_devices_rank_alike(metric: neighbours.Metric, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a GPU computes, by the same torch code on the CPU."""
+    on_gpu = neighbours.ranks_in_torch
+    monkeypatch.setattr("workbench.core.device._usable", lambda: True)
+    monkeypatch.setattr(
+        neighbours, "ranks_in_torch", lambda space, asked, device: on_gpu(space, asked, "cpu")
+    )
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 4, (200, 3)).astype(float)  # with many ties
+    x[5] = 0
+    asked = rng.permutation(200)[:90]
+    here, there = (list(neighbours.rank_blocks(x, metric, asked, device=d)) for d in ("cpu", "cuda"))
+    for (rows, ranks), (same, others) in zip(here, there, strict=True):
+        np.testing.assert_array_equal(rows, same)
+        if metric in ("manhattan", "chebyshev", "euclidean"):  # exact in binary
+            np.testing.assert_array_equal(ranks, others)
+    x = rng.standard_normal((150, 6))
+    before, after = x, x[:, :2]
+    a, b = (
+        preservation(before, after, 9, metric=metric, n_null=3, device=d).trustworthiness
+        for d in ("cpu", "cuda")
+    )
+    np.testing.assert_allclose(a.rows, b.rows)
+    np.testing.assert_allclose(a.null, b.null)

@@ -101,10 +101,20 @@ def test_pieces_are_found_and_become_clusters(k: int) -> None:
     assert bool((torch.bincount(piece_of).diff() <= 0).all())
 
 
-@pytest.mark.parametrize("x", [np.ones((40, 3)), np.repeat(np.eye(3), 20, axis=0), np.arange(30.0)[:, None]])
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.ones((40, 3)), np.repeat(np.eye(3), 20, axis=0), np.arange(30.0)[:, None], np.ones((7, 1)),
+        np.arange(2049.0)[:, None], np.repeat(np.arange(700.0), 3)[:, None],
+        blobs(2047, 3, 4, 0.3)[0].astype(np.float16),
+    ],
+)  # fmt: skip
 def test_degenerate_rows(x: np.ndarray) -> None:
-    found = spectral_clustering(x.astype(np.float32), 2, n_neighbors=5, device="cpu")
+    found = spectral_clustering(
+        x if x.dtype == np.float16 else x.astype(np.float32), 2, n_neighbors=5, device="cpu"
+    )
     assert found.labels.shape == (len(x),)
+    assert found.modes.converged
     assert np.isfinite(found.normalized_cut)
     assert bool(torch.isfinite(found.modes.vectors).all())
 
@@ -118,6 +128,10 @@ def test_same_seed_same_labels() -> None:
 
 def test_refusals() -> None:
     x, _ = blobs(50, 2, 3, 1.0)
+    with pytest.raises(ParameterError, match="1 rows"):
+        spectral_clustering(x[:1], 1, device="cpu")
+    with pytest.raises(DataError, match="would fit"):
+        spectral_modes(graph_of(x), 3, memory=1000)
     with pytest.raises(ParameterError, match="n_clusters"):
         spectral_clustering(x, 51, device="cpu")
     with pytest.raises(ParameterError, match="k=0"):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BLOCK_ROWS = 1 << 18  # rows made float64 at a time
+INVARIANT = 64  # roundings of a product that are left of a vector when it lies in the span of those before
 STRETCH = np.log(1e5)  # of the largest eigenvector against what is damped, in one filter
 
 
@@ -50,9 +51,13 @@ def randomized_svd(
 ) -> tuple[Float[Tensor, "n k"], Float[Tensor, " k"], Float[Tensor, "k d"]]:
     """Return the ``k`` largest singular values and their vectors, by random projection.
 
+    No value exceeds the true one. With ``n_oversamples`` = k the product is off, in expectation and spectral
+    norm, by at most the value after the k-th times (1 + 4 √(2 min(n, d) / (k - 1)))^(1 / (2 n_iter + 1)), and by
+    rounding relative to the largest value; of values that repeat, the vectors are any basis.
+
     Parameters
     ----------
-    a : (n, d) floating. k : at most min(n, d).
+    a : (n, d) floating; half precision is computed in float32. k : at most min(n, d).
     n_oversamples : directions kept beyond k. n_iter : passes that sharpen slowly falling spectra.
 
     Returns
@@ -72,10 +77,14 @@ def randomized_svd(
         raise ParameterError(
             f"k={k} must be at least 1 and at most {min(a.shape)} for shape {tuple(a.shape)}"
         )
+    if a.dtype in (torch.float16, torch.bfloat16):
+        a = a.float()
     width = min(k + n_oversamples, *a.shape)
-    basis = orthonormal(a @ _noise(a.shape[1], width, random_state).to(a))
+    # Householder's, since products of columns lose what is below the root of the rounding
+    qr = torch.linalg.qr
+    basis = qr(a @ _noise(a.shape[1], width, random_state).to(a)).Q
     for _ in range(n_iter):
-        basis = orthonormal(a @ orthonormal(a.T @ basis))
+        basis = qr(a @ qr(a.T @ basis).Q).Q
     u, s, vt = torch.linalg.svd(basis.T @ a, full_matrices=False)
     return (basis @ u)[:, :k], s[:k], vt[:k]
 
@@ -86,23 +95,37 @@ def lanczos(
     """Return Ritz values (ascending), Ritz vectors and residual norms of a symmetric operator.
 
     Every new vector is made orthogonal to all before it, twice. Fewer than ``steps`` come back where the
-    vectors span an invariant subspace.
+    vectors span an invariant subspace. An eigenvalue lies within each residual norm of its Ritz value; the
+    extreme ones come first. Of an eigenvalue that repeats, one copy is found: `largest_eigenpairs` finds all.
 
     Parameters
     ----------
-    product : what multiplies a vector by the operator. start : where to begin, not zero.
+    product : what multiplies a vector by the operator. start : where to begin, not zero; half precision is
+        computed in float32. steps : at least 1.
+
+    Raises
+    ------
+    ParameterError
+        The start is zero or not finite, or there is no step.
     """
+    if start.dtype in (torch.float16, torch.bfloat16):
+        start = start.float()
+    if steps < 1 or not 0 < float(start.norm()) < np.inf:
+        raise ParameterError(
+            f"steps={steps} must be at least 1, and the start a finite vector that isn't zero"
+        )
     basis = torch.zeros((len(start), min(steps, len(start))), dtype=start.dtype, device=start.device)
-    diagonal, beside = [], []
+    diagonal, beside, scale = [], [], 0.0
     v = start / start.norm()
     for i in range(basis.shape[1]):
         basis[:, i] = v
         w = product(v)
         diagonal.append(float(v @ w))
+        scale = max(scale, float(w.norm()))
         for _ in range(2):
             w = w - basis[:, : i + 1] @ (basis[:, : i + 1].T @ w)
         beside.append(float(w.norm()))
-        if beside[-1] <= 10 * torch.finfo(start.dtype).eps * max(1e-30, max(map(abs, diagonal))):
+        if beside[-1] <= INVARIANT * torch.finfo(start.dtype).eps * scale:
             break
         v = w / beside[-1]
     m = len(diagonal)
@@ -117,8 +140,9 @@ def largest_eigenpairs(
 ) -> Eigenpairs:  # fmt: skip
     """Return the ``k`` largest eigenpairs of a symmetric operator, by subspace iteration with Chebyshev filters.
 
-    Each round damps the part of the spectrum below the block's last Ritz value with a polynomial and solves
-    the small problem in the span that is left.
+    An eigenvalue lies within each residual norm of the value given, and within the square of that over the
+    gap to the others. Copies of one that repeats are all found. Each round damps the part of the spectrum below
+    the block's last Ritz value with a polynomial and solves the small problem in the span that is left.
 
     Parameters
     ----------
@@ -126,7 +150,12 @@ def largest_eigenpairs(
     k : eigenpairs; n_guard more are carried along, which speeds up the last ones.
     lowest, highest : bounds of the spectrum.
     tol : residual norm at which an eigenpair counts as found, relative to ``highest - lowest``.
-    max_products : of the operator with a block.
+    max_products : of the operator with a block; where it ends there, the residuals say how far it came.
+
+    Raises
+    ------
+    ParameterError
+        ``k`` or the bounds are out of range.
 
     References
     ----------
@@ -134,6 +163,10 @@ def largest_eigenpairs(
     subspace iteration, J. Comput. Phys. 219.
     """
     wide = highest - lowest
+    if not (1 <= k <= n and wide > 0):
+        raise ParameterError(
+            f"k={k} must be at least 1 and at most {n}, and lowest={lowest} less than highest={highest}"
+        )
     block = orthonormal(_noise(n, min(k + n_guard, n), random_state).to(device))
     values, block, residual = _ritz(product, block)
     used = 1
@@ -141,11 +174,25 @@ def largest_eigenpairs(
         edge = min(max(float(values[-1]), lowest + 1e-3 * wide), highest - 1e-6 * wide)
         # a step further into the spectrum than this would drown the others in the first one's rounding
         growth = np.arccosh(1 + 2 * max(float(values[0]) - edge, 1e-6 * wide) / (edge - lowest))
-        degree = int(np.clip(STRETCH / growth, 4, 128))
+        degree = int(np.clip(STRETCH / growth, 1, 128))
         block = _filtered(product, block, lowest, edge, degree, max(float(values[0]), edge + 1e-6 * wide))
-        values, block, residual = _ritz(product, orthonormal(block))
+        block = _completed(orthonormal(block), random_state + used)
+        values, block, residual = _ritz(product, block)
         used += degree + 1
     return Eigenpairs(values[:k], block[:, :k], residual[:k], used)
+
+
+def _completed(block: Float[Tensor, "n p"], seed: int) -> Float[Tensor, "n p"]:
+    """Put new directions where rounding left zero columns, which would pass for eigenvectors of the value 0."""
+    lost = block.norm(dim=0) < 0.5
+    if not bool(lost.any()):
+        return block
+    fresh = _noise(len(block), int(lost.sum()), seed).to(block)
+    for _ in range(2):
+        fresh = orthonormal(fresh - block @ (block.T @ fresh))
+    block = block.clone()
+    block[:, lost] = fresh
+    return block
 
 
 def _filtered(

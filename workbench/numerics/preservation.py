@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from workbench.core.progress import track
-from workbench.numerics.neighbours import BLOCK_CELLS, Metric, distance_blocks, k_nearest
+from workbench.numerics.neighbours import BLOCK_CELLS, Metric, k_nearest, rank_blocks
 from workbench.numerics.resampling import NORMAL, jackknife_error
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Preservation(NamedTuple):
 def trustworthiness(
     before: Real[np.ndarray, "n d"], after: Real[np.ndarray, "n e"], k: int, *, metric: Metric = "euclidean",
     metric_after: Metric = "euclidean", queries: Int[np.ndarray, " q"] | None = None, n_null: int = 0,
-    random_state: int = 0,
+    random_state: int = 0, device: str = "cpu",
 ) -> Scores:  # fmt: skip
     """Measure whether the ``k`` nearest of all rows after were near before; exact.
 
@@ -62,6 +62,7 @@ def trustworthiness(
     k : at least 1 and less than n / 2, where the measure is in [0, 1].
     queries : positions of the rows asked about; None asks about all.
     n_null : draws with the rows of ``after`` permuted (the asked ones among themselves, the rest likewise).
+    device : "cuda" ranks all rows by distance there, which takes most of the time.
 
     Raises
     ------
@@ -73,19 +74,19 @@ def trustworthiness(
     Venna and Kaski 2001, Neighborhood preservation in nonlinear projection methods, ICANN.
     """
     near_after = _nearest(after, k, metric_after, queries)
-    return _survival(before, near_after, metric, queries, n_null, random_state)[0]
+    return _survival(before, near_after, metric, queries, n_null, random_state, device)[0]
 
 
 def preservation(
     before: Real[np.ndarray, "n d"], after: Real[np.ndarray, "n e"], k: int, *, metric: Metric = "euclidean",
     metric_after: Metric = "euclidean", queries: Int[np.ndarray, " q"] | None = None, n_null: int = 0,
-    random_state: int = 0,
+    random_state: int = 0, device: str = "cpu",
 ) -> Preservation:  # fmt: skip
     """Measure trustworthiness, continuity and recall together; parameters are those of `trustworthiness`."""
     near_before, near_after = _nearest(before, k, metric, queries), _nearest(after, k, metric_after, queries)
-    trust, recall = _survival(before, near_after, metric, queries, n_null, random_state)
+    trust, recall = _survival(before, near_after, metric, queries, n_null, random_state, device)
     # Continuity is trustworthiness with the roles exchanged, and a permutation's inverse is as good a draw.
-    continuity, _ = _survival(after, near_before, metric_after, queries, n_null, random_state)
+    continuity, _ = _survival(after, near_before, metric_after, queries, n_null, random_state, device)
     return Preservation(trust, continuity, recall)
 
 
@@ -105,6 +106,7 @@ def _survival(
     queries: np.ndarray | None,
     n_null: int,
     random_state: int,
+    device: str,
 ) -> tuple[Scores, Scores]:
     """Trustworthiness and recall of the neighbours ``near`` (q, k + 1) by their ranks in ``x``."""
     n, k = len(x), near.shape[1] - 1
@@ -118,9 +120,8 @@ def _survival(
         draws = range(start, min(start + many, n_null))
         sets = [_permute(near[:, :k], asked, n, np.random.default_rng(seeds[i])) for i in draws]
         done = 0
-        for rows, block in distance_blocks(x, metric, queries):
+        for rows, ranks in rank_blocks(x, metric, queries, device=device):
             part = slice(done, done + len(rows))
-            ranks = _ranks(block)
             for measure in measures:
                 if start == 0:
                     measure.add(rows, near[part], ranks, part)
@@ -164,14 +165,6 @@ class _Measure:
         count = np.full(len(total), len(self.rows))
         count[asked] -= 1
         return total / count
-
-
-def _ranks(block: np.ndarray) -> np.ndarray:
-    """Rank of every row by distance from the asked one, 1 for the nearest other; its own is the last."""
-    ranks = np.empty(block.shape, np.int32)
-    order = block.argsort(axis=1, kind="stable")
-    np.put_along_axis(ranks, order, np.arange(1, block.shape[1] + 1, dtype=np.int32)[None], axis=1)
-    return ranks
 
 
 def _permute(near: np.ndarray, asked: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

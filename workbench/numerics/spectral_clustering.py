@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from workbench.core.errors import DataError, ParameterError
-from workbench.numerics.device import Device, choose
+from workbench.numerics.device import Device, choose, memory_budget, refuse_beyond
 from workbench.numerics.laplacian import eigengap
 from workbench.numerics.linalg_torch import largest_eigenpairs
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST_PRODUCTS = 3000
+N_GUARD = 12  # modes carried along beyond those asked for
 RESTARTS = 4  # of k-means, beside those that start from the pivoted factorization
 LLOYD_STEPS = 30
 
@@ -109,7 +110,9 @@ def connected_pieces(graph: Graph) -> tuple[int, Int[Tensor, " n"]]:
     return len(size), place[piece]
 
 
-def spectral_modes(graph: Graph, k: int, *, tol: float = 1e-3, random_state: int = 0) -> Modes:
+def spectral_modes(
+    graph: Graph, k: int, *, tol: float = 1e-3, random_state: int = 0, memory: int | None = None
+) -> Modes:
     """Return the ``k`` slowest modes of the walk on a graph.
 
     The pieces' own modes, of eigenvalue 0, are known beforehand and taken out; an iteration over the whole
@@ -119,17 +122,22 @@ def spectral_modes(graph: Graph, k: int, *, tol: float = 1e-3, random_state: int
     ----------
     graph : every node needs an edge. k : at least 1, at most n.
     tol : residual norm at which a mode counts as found; the eigenvalue's error is of the order of its square.
+    memory : bytes that it may take; what is free on a GPU if None.
 
     Raises
     ------
     ParameterError
         ``k`` is out of range.
     DataError
-        A node without edges.
+        A node without edges, or more nodes than the memory holds blocks of vectors for.
     """
     n = graph.n
     if not 1 <= k <= n:
         raise ParameterError(f"k={k} must be at least 1 and at most the number of rows, {n}")
+    if memory is not None or graph.starts.device.type == "cuda":
+        budget = memory_budget(graph.starts.device) if memory is None else memory
+        # five blocks in the filter, an edge's weight, column and row
+        refuse_beyond(20 * n * (k + N_GUARD) + 32 * len(graph.columns), budget, n, "a search for modes")
     degree = graph.degrees
     if not bool((degree > 0).all()):
         raise DataError("a node has no edge: drop it, or raise n_neighbors")
@@ -152,7 +160,7 @@ def spectral_modes(graph: Graph, k: int, *, tol: float = 1e-3, random_state: int
 
         found = largest_eigenpairs(
             product, n, k - zeros, lowest=-1.0, highest=1.0, device=root.device,
-            tol=tol / 2, max_products=MOST_PRODUCTS, random_state=random_state,
+            n_guard=N_GUARD, tol=tol / 2, max_products=MOST_PRODUCTS, random_state=random_state,
         )  # fmt: skip
         values[zeros:] = (1 - found.values).clamp(0, 2)
         vectors = torch.cat([vectors, found.vectors], 1)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.core.device import resolve
 from workbench.numerics.laplacian import neighbour_graph, pieces_of, slowest_modes
 from workbench.numerics.neighbours import k_nearest
 
@@ -74,6 +75,7 @@ def walk(
     k : at most n. n_neighbors : less than n, the row itself not included.
     device : "cpu" for the libraries, "cuda" for our primitives.
     """
+    device = resolve(device)
     if device == "cpu":
         graph = neighbour_graph(k_nearest(x, n_neighbors)[0])
         return Walk(graph, *slowest_modes(graph, k, random_state), pieces_of(graph)[1])

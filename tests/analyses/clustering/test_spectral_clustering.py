@@ -168,6 +168,7 @@ def test_what_cant_be_clustered_is_refused() -> None:
 def through_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is asked of the GPU is computed by the same torch code on the CPU."""
     on_gpu = walks.walk_in_torch
+    monkeypatch.setattr("workbench.core.device._usable", lambda: True)
     monkeypatch.setattr(walks, "walk_in_torch", lambda x, k, n, device, seed: on_gpu(x, k, n, "cpu", seed))
 
 

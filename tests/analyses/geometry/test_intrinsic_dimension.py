@@ -117,3 +117,24 @@ def test_tied_distances_and_few_rows_are_refused() -> None:
     tied = np.array([[1.0, 1.0, 1.0], [1.0, 2.0, 4.0]])
     assert np.allclose(row_dimensions(tied, 7), [7, 2 / np.log(8)])
     assert two_nn(tied[:1].repeat(9, axis=0), 0.1) == likeliest(tied[:1]) == np.inf
+
+
+def test_devices_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench.numerics import neighbours_torch
+
+    on_gpu = neighbours_torch.k_nearest
+    monkeypatch.setattr("workbench.core.device._usable", lambda: True)
+    monkeypatch.setattr(neighbours_torch, "k_nearest", lambda *a, **k: on_gpu(*a, **{**k, "device": "cpu"}))
+    rows = np.random.default_rng(0).standard_normal((600, 3)) @ np.random.default_rng(1).standard_normal(
+        (3, 9)
+    )
+    nearly = rows.copy()
+    nearly[1] = rows[0] * (1 + 1e-12)  # equal to it in single precision
+    for x in (rows, nearly):
+        cloud = wb.PointCloud(x).view(Points)
+        here, there = (
+            wb.intrinsic_dimension.function(cloud, n_null=3, n_boot=20, device=d) for d in ("cpu", "cuda")
+        )
+        np.testing.assert_allclose(here.per_row, there.per_row, rtol=1e-4)
+        for a, b in zip(here.evidence, there.evidence, strict=True):
+            np.testing.assert_allclose([a.value, *a.interval], [b.value, *b.interval], rtol=1e-4)

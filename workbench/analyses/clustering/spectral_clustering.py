@@ -9,6 +9,7 @@ from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.analyses.clustering._naming import typical_tokens
+from workbench.core.device import resolve
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
@@ -83,10 +84,11 @@ def spectral_clustering(
     """
     x = points.values
     _check(points, n_clusters, n_neighbors)
-    found = _cluster(x, n_clusters, max_clusters, n_neighbors, random_state, device)
+    where = resolve(device)
+    found = _cluster(x, n_clusters, max_clusters, n_neighbors, random_state, where)
     evidence = _evidence(
         x, found, n_clusters=n_clusters, max_clusters=max_clusters, n_neighbors=n_neighbors, n_null=n_null, n_boot=n_boot,
-        random_state=random_state, device=device,
+        random_state=random_state, device=where,
     )  # fmt: skip
     return Partition(
         labels=found.labels,

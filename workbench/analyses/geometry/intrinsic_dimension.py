@@ -8,9 +8,10 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
+from workbench.core.device import resolve
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
-from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.core.results import Estimate
 from workbench.core.views import Points
@@ -37,6 +38,7 @@ def intrinsic_dimension(
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
+    device: OnDevice = "auto",
 ) -> Estimate:  # fmt: skip
     """Estimate the dimension of the surface that rows lie on, by two estimators that see two scales.
 
@@ -71,7 +73,7 @@ def intrinsic_dimension(
             + (f"Lower n_neighbors to {most} or give more rows." if most >= 3 else "Give more rows.")
         )
     # long enough lists for a subsample of a quarter of the rows to find its own neighbours in
-    indices, distances = k_nearest(x, min(n - 1, 8 * n_neighbors))
+    indices, distances = _nearest(x, min(n - 1, 8 * n_neighbors), device)
 
     def both(rows: np.ndarray) -> np.ndarray:
         near = k_nearest(rows, n_neighbors)[1]
@@ -117,6 +119,17 @@ def intrinsic_dimension(
         evidence=evidence,
         caveat=f"{repeats:,} rows that repeat another were counted once." if repeats else "",
     )
+
+
+def _nearest(x: np.ndarray, k: int, device: str) -> tuple[np.ndarray, np.ndarray]:
+    device = resolve(device)
+    if device != "cpu":
+        from workbench.numerics import neighbours_torch
+
+        found = neighbours_torch.k_nearest(x, k, search="exact", recall_rows=0, device=device).numpy()
+        if found[1].min() > 0:  # rows that differ in double precision alone are told apart on the CPU
+            return found
+    return k_nearest(x, k)
 
 
 def two_nn(distances: Float[np.ndarray, "n k"], discard_fraction: float) -> float:

@@ -10,7 +10,7 @@ from typing_extensions import Doc
 
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
-from workbench.core.parameters import NullDraws, Seed
+from workbench.core.parameters import NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.core.results import Estimate
 from workbench.core.views import Aligned
@@ -33,6 +33,7 @@ def neighbourhood_preservation(
     metric: Annotated[Metric, Doc("Distance between rows, in both arrays.")] = "euclidean",
     n_null: NullDraws = 99,
     random_state: Seed = 0,
+    device: OnDevice = "auto",
 ) -> Estimate:  # fmt: skip
     """Measure how well the neighbourhoods of the first array survive in the last.
 
@@ -68,7 +69,7 @@ def neighbourhood_preservation(
         asked = np.sort(np.random.default_rng([random_state, 0x61736B]).choice(n, ASKED, replace=False))
     found = preservation(
         aligned.arrays[first], aligned.arrays[last], n_neighbors, metric=metric, metric_after=metric, queries=asked,
-        n_null=n_null, random_state=random_state,
+        n_null=n_null, random_state=random_state, device=device,
     )._asdict()  # fmt: skip
 
     def asked_of(name: str, scores: Scores) -> Evidence:
