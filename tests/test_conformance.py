@@ -168,9 +168,11 @@ def test_every_parameter_changes_some_result(method: Method, parameter: Paramete
 
 
 def settings(method: Method, parameter: Parameter) -> list[dict[str, Any]]:
-    """The defaults, then each other choice, for parameters that count only beside one."""
-    others = [p for p in method.parameters.values() if p.choices and p.name != parameter.name]
-    return [{}, *({p.name: c} for p in others for c in p.choices or () if c != p.default)]
+    """The defaults, then each other choice and a column, for parameters that count only beside one."""
+    others = [p for p in method.parameters.values() if p.name not in (parameter.name, "device")]
+    found: list[dict[str, Any]] = [{}]
+    found += [{p.name: c} for p in others if p.choices for c in p.choices if c != p.default]
+    return found + [{p.name: "kind"} for p in others if p.base is str and p.choices is None]
 
 
 def alternatives(method: Method, parameter: Parameter) -> list[Any]:

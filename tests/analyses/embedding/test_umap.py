@@ -1,13 +1,14 @@
-"""UMAP: planted clusters stay apart, umap-learn's own layout, exact neighbours where it would approximate."""
+"""UMAP: planted clusters stay apart, as faithful as umap-learn, targets that steer."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import workbench as wb
-from workbench.analyses.embedding import umap as module
-from workbench.core.errors import DataError, ParameterError
+from workbench.core.errors import DataError, MissingError, ParameterError
+from workbench.numerics import umap_estimator
 from workbench.numerics.compiling import import_umap
 
 FAST = {"n_epochs": 100, "n_null": 19}
@@ -25,25 +26,55 @@ def test_known_answer_of_planted_clusters() -> None:
     assert found.quality.shape == (150,)
 
 
-def test_peer_is_umap_learn() -> None:
+def test_peer_umap_learn_is_no_more_faithful() -> None:
+    from sklearn.datasets import load_digits
+    from sklearn.manifold import trustworthiness
+
+    rows = load_digits().data[:500].astype(np.float32)
+    for options in ({}, {"n_neighbors": 30, "min_dist": 0.4, "metric": "manhattan"}):
+        peer = import_umap().UMAP(n_jobs=1, random_state=5, **options).fit_transform(rows)
+        ours = wb.umap(rows, n_null=0, random_state=5, **options).values
+        metric = options.get("metric", "euclidean")
+        kept, theirs = (trustworthiness(rows, y, n_neighbors=15, metric=metric) for y in (ours, peer))
+        assert kept > theirs - 0.005
+
+
+def test_a_large_cloud_is_umap_learns_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(umap_estimator, "LIBRARY_FROM", 0)
+    monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
     rows = wb.swiss_roll(n=200).values
     options = {"n_neighbors": 12, "min_dist": 0.3, "metric": "manhattan", "n_epochs": 60, "random_state": 5}
     peer = import_umap().UMAP(n_jobs=1, **options).fit_transform(rows)
-    assert np.array_equal(wb.umap(rows, n_null=0, **options).values, peer)
-    ours = wb.umap.make_estimator(**options)
-    assert np.array_equal(ours.fit_transform(rows), peer)
+    assert np.array_equal(wb.umap(rows, n_null=0, device="cpu", **options).values, peer)
+
+
+def test_the_estimator_is_the_method_without_its_control() -> None:
+    rows = wb.swiss_roll(n=200).values
+    ours = wb.umap.make_estimator(n_epochs=60, min_dist=0.3)
+    assert np.array_equal(ours.fit_transform(rows), wb.umap(rows, n_epochs=60, min_dist=0.3, n_null=0).values)
     assert ours.get_params()["min_dist"] == 0.3
-    assert ours.transform(rows[:5]).shape == (5, 2)
 
 
-def test_exact_neighbours_handed_over_give_the_same_quality(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = wb.planted_clusters(n=300, n_clusters=6, separation=5, random_state=2).values
-    plain = wb.umap(rows, n_epochs=200, n_null=0)
-    monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
-    monkeypatch.setattr(module, "EXACT_ABOVE", 0)
-    handed = wb.umap(rows, n_epochs=200, n_null=0)
-    assert not np.array_equal(plain.values, handed.values)  # float32 distances, rounded otherwise
-    assert abs(plain.evidence[0].value - handed.evidence[0].value) < 0.02
+def test_a_target_steers_the_layout_and_the_caveat_says_so() -> None:
+    from sklearn.metrics import silhouette_score
+
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((200, 6)).astype(np.float32)
+    side = np.where(rows[:, 0] > 0, "right", "left")
+    cloud = wb.PointCloud(
+        rows, name="ball", table=pd.DataFrame({"side": side, "height": rows[:, 1].astype(float)})
+    )
+    plain, steered = (wb.umap(cloud, target=t, **FAST) for t in ("", "side"))
+    assert silhouette_score(steered.values, side) > silhouette_score(plain.values, side) + 0.2
+    assert "made to follow 'side'" in steered.caveat
+    assert wb.umap(cloud, target="height", **FAST).values.shape == (200, 2)
+    with pytest.raises(MissingError, match="no column 'colour'"):
+        wb.umap(cloud, target="colour")
+    holed = wb.PointCloud(
+        rows, name="ball", table=pd.DataFrame({"height": np.where(rows[:, 0] > 1, np.nan, 1.0)})
+    )
+    with pytest.raises(DataError, match="no finite 'height'"):
+        wb.umap(holed, target="height")
 
 
 def test_pieces_are_said() -> None:
