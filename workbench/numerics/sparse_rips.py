@@ -12,7 +12,7 @@ from workbench.core.errors import DataError, ParameterError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-MAX_SIMPLICES = 20_000_000  # of one dimension: about a gigabyte with their facets
+MAX_SIMPLICES = 6_000_000  # of one dimension: a minute and a gigabyte
 BLOCK_CELLS = 1 << 24
 
 

@@ -300,3 +300,25 @@ def test_a_void_s_cycle_surrounds_it() -> None:
     three = wb.persistence(kept, homology_dimensions=(2,), max_points=60, coeff=3, **NO_CONTROL)
     assert len(three.cycle_ids) == 0
     np.testing.assert_array_equal(three.pairs, result.pairs)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_a_sparse_filtration_stands_for_all_rows_within_its_factor(metric: str) -> None:
+    cloud = wb.circle(n=400, noise=0.03)
+    exact = wb.persistence(cloud, metric=metric, max_points=400, **NO_CONTROL)
+    sparse = wb.persistence(cloud, metric=metric, max_points=20, sparse=0.5, n_null=3, n_boot=3)
+    factor = float(sparse.caveat.split("factor of at most ")[1].split(",")[0])
+    assert factor == pytest.approx(1.5 if metric == "euclidean" else 2.25, rel=1e-2)
+    moved = sparse.bars(1)[0] / exact.bars(1)[0]
+    assert (moved >= 1 - 1e-5).all() and (moved <= factor * (1 + 1e-5)).all()
+    assert len(sparse.bars(0)) == 400
+    assert len(sparse.cycle_ids) == 0 and len(sparse.cycle_starts) == len(sparse.pairs) + 1
+    assert sparse.evidence == wb.persistence(cloud, metric=metric, n_null=3, n_boot=3).evidence
+
+
+def test_sparse_refusals_say_what_to_do() -> None:
+    rows = np.random.default_rng(0).standard_normal((4001, 2))
+    with pytest.raises(ParameterError, match="sparse=0 for landmarks"):
+        wb.persistence(rows, sparse=1.0)
+    with pytest.raises(ParameterError, match="coeff=2"):
+        wb.persistence(rows[:50], sparse=1.0, coeff=3)

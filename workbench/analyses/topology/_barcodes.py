@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -54,8 +55,8 @@ class Engine(NamedTuple):
     def choose(
         cls, device: Device, highest: int, n: int, coeff: int = 2, limit: float | None = None
     ) -> Engine:
-        """Ours on a GPU; on a CPU whichever answers sooner from a fresh process on."""
-        own = coeff == 2 and (device != "cpu" or highest >= 2 or n > OWN_ROWS)
+        """Ours on a GPU and where giotto-ph is missing; on a CPU whichever answers sooner from a fresh process on."""
+        own = coeff == 2 and (device != "cpu" or highest >= 2 or n > OWN_ROWS or find_spec("gph") is None)
         return cls(own, device, coeff, limit)
 
 

@@ -22,6 +22,7 @@ from workbench.analyses.topology._barcodes import (
     pool_of,
     rows_of,
 )
+from workbench.core.errors import ParameterError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
@@ -36,6 +37,7 @@ from workbench.numerics.threads import one_thread
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+SPARSE_ROWS = 4000  # whose distances, several times over, take a gigabyte
 CONTROL_LANDMARKS = (
     200,
     200,
@@ -62,6 +64,9 @@ def persistence(
     max_points: Annotated[
         int, Interval(ge=3, le=1000), Doc("More rows than this are represented by so many landmarks.")
     ] = 256,
+    sparse: Annotated[
+        float, Interval(ge=0, le=10), Doc("Epsilon of a sparse filtration of all rows, in place of landmarks; 0 is exact.")
+    ] = 0.0,
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 30,
     device: OnDevice = "auto",
@@ -71,7 +76,10 @@ def persistence(
 
     More than ``max_points`` rows are represented by landmarks, each the row farthest from those before
     it; the caveat gives the most that any birth or death is off by for it (twice the covering radius,
-    bottleneck distance), or says that no bar is as long as that.
+    bottleneck distance), or says that no bar is as long as that. With ``sparse``, all rows (at most 4000) stand
+    for themselves in a filtration that leaves out what it can: every birth and death is late by a factor of
+    at most 1 + sparse, and only bars whose death is within that factor of their birth can come or go. It pays
+    where rows fill few dimensions; 500 rows of noise in ten have too many simplices. The control stays as it is.
 
     The statistic compares the longest bar with the typical one of the same cloud. Loops and voids count by
     log(death / birth), relative to the mean of all others: noise has about the same longest bar then,
@@ -95,7 +103,7 @@ def persistence(
         (the longest 60 bars), a loop that is born with the bar and is the shortest through its last edge,
         which may differ from the bar's own class by older loops; from H2 on (the longest 60 of each), the rows
         of a cycle that is born with the bar and is a boundary from its death on and not before (modulo 2;
-        none for other coefficients). ``noise`` is NaN in dimensions not asked for.
+        none for other coefficients). With ``sparse``, none. ``noise`` is NaN in dimensions not asked for.
 
     Raises
     ------
@@ -104,7 +112,7 @@ def persistence(
         outside the range of single precision.
     ParameterError
         More rows than the highest dimension allows: 400 for voids, then 200, 100 and 64; with other
-        coefficients than 2, 300, 150, 80 and 50.
+        coefficients than 2, 300, 150, 80 and 50. With ``sparse``, more than 4000, or other coefficients than 2.
 
     References
     ----------
@@ -116,31 +124,31 @@ def persistence(
     """
     dimensions = tuple(sorted(set(homology_dimensions)))
     rows = rows_of(points, metric)
-    with one_thread():
-        at, radius = farthest_first(rows, max_points, SPACES[metric])
-    check_size(dimensions[-1], len(at), max_points, coeff)
-    distances = distances_of(rows[at], metric, points.name)
-    engine = Engine.choose(device, dimensions[-1], len(at), coeff, max_edge_length)
-    with one_thread():
-        bars = bars_of(distances, dimensions, engine, cycles=CYCLES)
-    cycles = {0: _components(distances, bars[0]), 1: _loops(distances, bars[1]) if len(bars) > 1 else []}
-    none = np.empty(0, np.int64)
-    listed = [
-        c for k in dimensions
-        for c in cycles.get(k) or [bars[k].cycles.get(b, none) for b in range(len(bars[k].values))]
-    ]  # fmt: skip
+    if sparse:
+        at, radius = np.arange(points.n), 0.0
+        bars = _sparse(points, rows, metric, dimensions[-1], max_edge_length, coeff, sparse)
+        listed = [np.empty(0, np.int64) for k in dimensions for _ in bars[k].values]
+    else:
+        with one_thread():
+            at, radius = farthest_first(rows, max_points, SPACES[metric])
+        check_size(dimensions[-1], len(at), max_points, coeff)
+        distances = distances_of(rows[at], metric, points.name)
+        engine = Engine.choose(device, dimensions[-1], len(at), coeff, max_edge_length)
+        with one_thread():
+            bars = bars_of(distances, dimensions, engine, cycles=CYCLES)
+        listed = _representatives(distances, dimensions, bars)
     pairs = [np.insert(bars[k].values, 2, k, axis=1) for k in dimensions]
     evidence, noise = _control(
-        points, rows, metric, dimensions, engine._replace(device="cpu"), n_null, n_boot, random_state,
+        points, rows, metric, dimensions, max_edge_length, coeff, n_null, n_boot, random_state,
         summary(bars, dimensions, max_edge_length)[:, 1],
     )  # fmt: skip
     return Diagram(
         pairs=np.concatenate(pairs).astype(np.float32),
-        cycle_ids=points.ids[at][np.concatenate([none, *listed])],
+        cycle_ids=points.ids[at][np.concatenate([np.empty(0, np.int64), *listed])],
         cycle_starts=np.cumsum([0, *map(len, listed)]),
         noise=noise,
         evidence=evidence,
-        caveat=_caveat(len(at), points.n, radius, metric, coeff, bars),
+        caveat=_caveat(len(at), points.n, radius, metric, coeff, bars, sparse),
     )  # fmt: skip
 
 
@@ -148,6 +156,46 @@ def _question(dimension: int) -> str:
     if dimension == 0:
         return "Do rows or groups stand apart further"
     return f"Is there a {noun(dimension)} that lasts longer"
+
+
+def _sparse(
+    points: Points, rows: np.ndarray, metric: Metric, highest: int, limit: float | None, coeff: int, sparse: float
+) -> list[Bars]:  # fmt: skip
+    """Bars of all rows by a sparse filtration; which simplices set them isn't kept."""
+    from workbench.numerics.sparse_rips import sparse_rips
+
+    if coeff != 2:
+        raise ParameterError(
+            f"coeff={coeff} and sparse={sparse:g}: a sparse filtration is reduced modulo 2. Set coeff=2."
+        )
+    if points.n > SPARSE_ROWS:
+        raise ParameterError(
+            f"sparse={sparse:g} takes the distances of all {points.n:,} rows of {points.name}, and {SPARSE_ROWS:,} are the "
+            f"most. Select fewer, or set sparse=0 for landmarks."
+        )
+    d = distances_of(rows, metric, points.name)
+    longest = np.inf if limit is None else limit
+    if metric == "cosine":  # the triangle inequality holds for chords
+        pairs = sparse_rips(
+            np.sqrt(2 * d), sparse, max_dimension=highest, threshold=float(np.sqrt(2 * longest))
+        ).pairs
+        pairs[:, :2] = pairs[:, :2] ** 2 / 2
+    else:
+        pairs = sparse_rips(d, sparse, max_dimension=highest, threshold=longest).pairs
+    each = [pairs[pairs[:, 2] == k, :2] for k in range(highest + 1)]
+    return [Bars(values, np.full((len(values), 2), -1), {}) for values in each]
+
+
+def _representatives(
+    distances: np.ndarray, dimensions: tuple[int, ...], bars: list[Bars]
+) -> list[np.ndarray]:
+    """Row positions for every bar of the dimensions asked for; empty for none."""
+    cycles = {0: _components(distances, bars[0]), 1: _loops(distances, bars[1]) if len(bars) > 1 else []}
+    none = np.empty(0, np.int64)
+    return [
+        c for k in dimensions
+        for c in cycles.get(k) or [bars[k].cycles.get(b, none) for b in range(len(bars[k].values))]
+    ]  # fmt: skip
 
 
 def _components(distances: np.ndarray, bars: Bars) -> list[np.ndarray]:
@@ -202,17 +250,20 @@ def relative(
 
 
 def _control(
-    points: Points, rows: np.ndarray, metric: Metric, dimensions: tuple[int, ...], engine: Engine,
+    points: Points, rows: np.ndarray, metric: Metric, dimensions: tuple[int, ...], limit: float | None, coeff: int,
     n_null: int, n_boot: int, random_state: int, typical: Float[np.ndarray, " k"],
 ) -> tuple[tuple[Evidence, ...], np.ndarray]:  # fmt: skip
     """One entry of evidence a dimension, and how long bars get under the null where typical ones are so long."""
     chosen = pool_of(points.n, random_state)
     pool, rows = points.values[chosen].astype(np.float64), rows[chosen]
+    most = CONTROL_LANDMARKS[dimensions[-1]]
+    # where a GPU has the data's own bars, our engine is loaded, but so few rows are had sooner on the CPU
+    engine = Engine.choose("cpu", dimensions[-1], min(points.n, most), coeff, limit)
 
     def summarise(x: np.ndarray) -> np.ndarray:
         if all_equal(x):
             return np.zeros((len(dimensions), 3))
-        at, _ = farthest_first(x, CONTROL_LANDMARKS[dimensions[-1]], SPACES[metric])
+        at, _ = farthest_first(x, most, SPACES[metric])
         return summary(
             bars_of(distances_of(x[at], metric, points.name), dimensions, engine), dimensions, engine.limit
         )
@@ -252,8 +303,16 @@ def _control(
     return evidence, noise
 
 
-def _caveat(landmarks: int, n: int, radius: float, metric: Metric, coeff: int, bars: list[Bars]) -> str:
+def _caveat(
+    landmarks: int, n: int, radius: float, metric: Metric, coeff: int, bars: list[Bars], sparse: float
+) -> str:
     said = []
+    if sparse:
+        factor = (1 + sparse) ** 2 if metric == "cosine" else 1 + sparse  # on chords, which are squared
+        said.append(
+            f"A sparse filtration of all {n:,} rows: births and deaths are late by a factor of at most {factor:.3g}, "
+            f"and bars whose death is less than {factor:.3g} times their birth may be missing or made up."
+        )
     ends = np.concatenate([b.values[np.isfinite(b.values[:, 1])] for b in bars]).astype(np.float64)
     chords = np.sqrt(2 * ends) if metric == "cosine" else ends
     if landmarks < n and 2 * radius >= (chords[:, 1] - chords[:, 0]).max(initial=0):
