@@ -114,8 +114,11 @@ def test_contenders_that_cannot_or_fail_say_so_and_the_others_go_on() -> None:
         catalogue.require_ours([Entry("work", "ours", True, failed="two lines")])
 
 
-def test_what_takes_long_is_called_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_takes_long_is_called_once_more_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contests, "LONG", 0.0)
+    (entry,) = contests.hold(Contest("w", (Contender("x", lambda: lambda: 1),)), device="cpu", repeats=3)
+    assert len(entry.seconds) == 1
+    monkeypatch.setattr(contests, "TOO_LONG", 0.0)
     (entry,) = contests.hold(Contest("w", (Contender("x", lambda: lambda: 1),)), device="cpu", repeats=3)
     assert entry.seconds == []
     assert entry.times == [entry.first]
