@@ -101,3 +101,40 @@ def test_small_and_degenerate_rows_are_finite(n) -> None:
     for x in (torch.ones((n, 3)), torch.randn((n, 1), generator=g), torch.randn((n, 3), generator=g).half()):
         y = um.fit(x, device=DEVICE, n_epochs=30).embedding
         assert torch.isfinite(y).all()
+
+
+def test_new_rows_are_placed_as_on_a_cpu_whatever_their_company() -> None:
+    x = load_digits().data.astype(np.float32)
+    fitted = um.fit(x[:1500], device=DEVICE)
+    whole = um.transform(fitted, x[1500:1600])
+    alone = torch.cat([um.transform(fitted, x[i : i + 1]) for i in range(1500, 1520)])
+    assert torch.allclose(whole[:20], alone, atol=1e-3)
+    assert torch.equal(um.transform(fitted, x[:50]), fitted.embedding[:50])
+
+
+def test_labels_numbers_and_densities_steer_as_on_a_cpu() -> None:
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=(300, 8)) * s + 12 * i for i, s in enumerate((0.3, 1, 3))]).astype(
+        np.float32
+    )
+    label = (x[:, 0] > np.median(x[:, 0])).astype(int)
+    for options in ({"y": label}, {"y": x[:, 1], "target_metric": "euclidean"}, {"densmap": True}):
+        here, there = (um.fit(x, device=d, **options) for d in (DEVICE, "cpu"))
+        again = um.fit(x, device=DEVICE, **options)
+        assert torch.equal(here.embedding, again.embedding)
+        kept = [trustworthiness(x, f.embedding.cpu().numpy(), n_neighbors=15) for f in (here, there)]
+        assert abs(kept[0] - kept[1]) < 0.02
+    dense = um.fit(x, densmap=True, device=DEVICE).radii
+    assert dense is not None
+    assert np.corrcoef(dense.cpu().numpy())[0, 1] > 0.7
+
+
+def test_the_estimator_runs_on_the_gpu() -> None:
+    from workbench.numerics.umap_estimator import UMAP
+
+    x = load_digits().data
+    for metric in ("cosine", "manhattan"):
+        model = UMAP(metric=metric, random_state=0).fit(x[:1500])
+        assert model.device_ == "cuda"
+        assert model.transform(x[1500:]).shape == (297, 2)
+        assert model.distortion_.mean() < 0.7
