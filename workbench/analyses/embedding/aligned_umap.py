@@ -54,7 +54,7 @@ def aligned_umap(
     min_dist: Annotated[float, Interval(ge=0, le=5), Doc("Least distance of rows in a layout; at most spread.")] = 0.1,
     spread: Annotated[float, Interval(ge=0.3, le=5), Doc("Scale of the layouts' clumps.")] = 1.0,
     n_epochs: Annotated[
-        Annotated[int, Interval(ge=1, le=5000)] | None, Doc("Passes over the graphs' edges; None: 200.")
+        Annotated[int, Interval(ge=1, le=2000)] | None, Doc("Passes over the graphs' edges; None: 200.")
     ] = None,
     init: Annotated[Literal["spectral", "pca", "random"], Doc("Where rows start.")] = "spectral",
     negative_sample_rate: Annotated[int, Interval(ge=1, le=50), Doc("Rows pushed away for each one that is drawn near.")] = 5,
