@@ -171,6 +171,6 @@ def test_two_sets_of_results_are_contrasted_in_one_chart_and_one_finding() -> No
     assert chart.y.shape == chart.low.shape == chart.null_high.shape == (2, 2)
     found = wb.Findings()
     found.contrast("Sharp is flatter", sharp, blurred, statistic, meaning="As it was made.")
-    assert found.sentences[0].startswith("Sharp is flatter at all 2, most at layer")
+    assert found.sentences[0].startswith("Sharp is flatter at all 2 of them, most at layer")
     assert "a difference of" in found.sentences[0]
     assert found.statements[0].meaning == "As it was made."

@@ -57,7 +57,7 @@ def draw(result: Result, **options: Any) -> go.Figure:
             legal = ", ".join(known) or "none"
             raise ParameterError(f"A figure of kind {result.kind} has no option {name!r}. Options: {legal}.")
     figure = function(result, **options)
-    said = [line for e in result.evidence[:SUBTITLE_SENTENCES] for line in textwrap.wrap(e.sentence(), 120)]
+    said = [line for e in result.evidence[:SUBTITLE_SENTENCES] for line in textwrap.wrap(_unbroken(e.sentence()), 116)]
     for axis in (*figure.select_xaxes(), *figure.select_yaxes()):  # also those beside the first pair
         axis.update({k: v for k, v in theme.AXIS.items() if axis[k] is None})
     above = 17 * len(said) + (26 if figure.layout.legend.orientation == "h" else 0)
@@ -68,6 +68,11 @@ def draw(result: Result, **options: Any) -> go.Figure:
         meta={"space": result.space, "kind": result.kind},
     )  # fmt: skip
     return figure
+
+
+def _unbroken(sentence: str) -> str:
+    """With the numbers kept on the line of what they are of."""
+    return sentence.replace(" = ", "\u00a0=\u00a0").replace("95 %", "95\u00a0%")
 
 
 def safe(text: Any, *, width: int = 0) -> str:
@@ -233,7 +238,7 @@ def _groups(name: str, values: np.ndarray | None, n: int) -> list[tuple[str, np.
     others = ~np.isin(labels, kept)
     if others.any():
         out.append(
-            (f"{len(found) - len(kept)} others", others, {"color": theme.OTHER, "symbol": "circle-open"})
+            (f"{len(found) - len(kept)} more", others, {"color": theme.OTHER, "symbol": "circle-open"})
         )
     return out
 

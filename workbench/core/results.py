@@ -241,8 +241,8 @@ class Diagram(Result):
     pairs : (m, 3) birth, death (may be infinite) and homology dimension, as giotto-tda orders them.
     cycle_ids, cycle_starts : row ids of each bar's representative, one bar after another, and where each
         starts (m + 1 entries); both empty where there are none.
-    noise : (k,) per dimension, how long the longest bar is in 95 % of the null's draws, in terms of this
-        diagram's typical bar: its death for components, log(death / birth) beyond; NaN without a null.
+    noise : (k,) per dimension, how long the longest bar is at most in 95 % of the null's draws, on this diagram's
+        scale: its death for components, log(death / birth) beyond; NaN without a null.
     """
 
     kind: ClassVar[str] = "diagram"

@@ -68,13 +68,14 @@ class Findings:
 
     def compare(
         self, what: str, results: Mapping[str, Result], statistic: str, *, highest: str = "highest",
-        lowest: str = "lowest", at: str = "at", meaning: str = "",
+        lowest: str = "lowest", at: str = "at", unit: str = "of them", meaning: str = "",
     ) -> None:  # fmt: skip
         """State where along an axis a statistic is highest and lowest, or that there is nothing.
 
         Parameters
         ----------
         what : the sentence's subject; it is ``highest`` ``at`` one of the names and ``lowest`` at another.
+        unit : what the names are of: layers.
         meaning : as in `say`.
         """
         findings = {name: self.of(r, statistic) for name, r in results.items()}
@@ -93,12 +94,12 @@ class Findings:
             if not _apart(findings[high].evidence, findings[low].evidence):
                 claim += " (the intervals overlap, so the order may be chance)"
         if len(found) < len(tested):
-            claim += f"; it differs from the control in {len(found)} of {len(tested)}"
+            claim += f"; it differs from the control in {len(found)} of {len(tested)} {unit}"
         self._state(claim, [f"{at} {n}, {_quote(findings[n])}" for n in dict.fromkeys([high, low])], meaning)
 
     def contrast(
         self, what: str, results: Mapping[str, Result], others: Mapping[str, Result], statistic: str, *,
-        at: str = "at", meaning: str = "",
+        at: str = "at", unit: str = "of them", meaning: str = "",
     ) -> None:  # fmt: skip
         """State by how much a statistic of ``results`` exceeds that of ``others``, where most and where least.
 
@@ -110,7 +111,8 @@ class Findings:
         }
         sure = [n for n, e in gaps.items() if e.interval and e.interval[0] > 0]
         most, least = (f(gaps, key=lambda n: gaps[n].value) for f in (max, min))
-        where = f"{at} all {len(gaps)}" if len(sure) == len(gaps) > 1 else f"{at} {len(sure)} of {len(gaps)}"
+        many = f"all {len(gaps)}" if len(sure) == len(gaps) > 1 else f"{len(sure)} of {len(gaps)}"
+        where = f"{at} {many} {unit}"
         claim = f"{what} {where}" + (f", most {at} {most}" if sure and len(gaps) > 1 else "")
         numbers = [f"{at} {n}, a difference of {gaps[n].quote()}" for n in dict.fromkeys([most, least])]
         self._state(claim, numbers, meaning)

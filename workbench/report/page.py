@@ -13,6 +13,7 @@ import html
 import itertools
 import json
 import re
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -64,18 +65,25 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
     plotly = _plotly()
     template = Environment(autoescape=select_autoescape(default=True)).from_string(_asset("page.html.j2"))
     return template.render(
-        title=body.title, contents=body.contents, blocks=body.blocks, findings=facts.get("findings"), facts=facts,
-        questions=_questions(facts), plotly=plotly, script=script, style=style,
+        title=body.title, subtitle=body.subtitle, lead=body.lead, contents=body.contents, blocks=body.blocks,
+        findings=facts.get("findings"), facts=facts, when=when(facts["started"]), computed=_computed(facts),
+        questions=_questions(facts), floors=_floors(_questions(facts)), plotly=plotly, script=script, style=style,
         policy=f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; font-src data:; "
         f"script-src {_hash(plotly)} {_hash(script)} 'unsafe-eval'",
     )  # fmt: skip
 
 
 class _Body:
-    """Collects the page's blocks in the notebook's order."""
+    """Collects the page's blocks in the notebook's order.
+
+    What stands before the first section is the ``lead``. A cell that is tagged ``title`` displays Markdown: its heading
+    becomes the page's title, the rest what stands under it.
+    """
 
     def __init__(self, facts: dict[str, Any]):
         self.title = facts["notebook"].removesuffix(".ipynb")
+        self.subtitle = ""
+        self.lead: list[str] = []
         self.contents: list[tuple[int, str, str]] = []
         self.blocks: list[dict[str, Any]] = []
         self._figures = self._outputs = 0
@@ -87,7 +95,13 @@ class _Body:
         if cell.cell_type == "markdown":
             self._markdown(cell.source)
         elif cell.cell_type == "code" and not {"parameters", "injected-parameters"} & set(tags):
-            outputs = [b for o in cell.outputs if (b := self._output(o)) is not None]
+            if "title" in tags:
+                self._entitle(cell)
+            shown = [] if "title" in tags else cell.outputs
+            outputs = [b for o in shown if (b := self._output(o)) is not None]
+            if outputs and all(b["kind"] == "pointer" for b in outputs):  # what it says stands at the top
+                outputs = []
+                self._drop_heading()
             self.blocks.append({"kind": "code", "source": cell.source, "outputs": outputs})
 
     def _markdown(self, source: str) -> None:
@@ -98,7 +112,22 @@ class _Body:
             source = "\n".join(lines[1:])
         text, headings = markdown(source, start=len(self.contents))
         self.contents += headings
-        self.blocks.append({"kind": "markdown", "html": text})
+        if not self.contents and not self.blocks:
+            self.lead.append(text)
+        else:
+            self.blocks.append({"kind": "markdown", "html": text, "bare": _is_heading(source)})
+
+    def _entitle(self, cell: Any) -> None:
+        for output in cell.outputs:
+            heading, _, rest = _text(output.get("data", {}).get("text/markdown", "")).partition("\n")
+            if heading.startswith("# "):
+                self.title, self._first_heading = heading[2:].strip(), False
+                self.subtitle = markdown(rest, start=10_000)[0]
+
+    def _drop_heading(self) -> None:
+        if self.blocks and self.blocks[-1].get("bare"):
+            self.blocks.pop()
+            self.contents.pop()
 
     def _output(self, output: Any) -> dict[str, Any] | None:
         if output.output_type == "stream":
@@ -144,6 +173,37 @@ class _Body:
             {"question": e["question"], **self._q.get((key, e["statistic"]), {})} for e in result["evidence"]
         ]
         return {**result, "asked": [a for a in asked if "q" in a]}
+
+
+def _is_heading(source: str) -> bool:
+    lines = [line for line in source.split("\n") if line.strip()]
+    return len(lines) == 1 and lines[0].startswith("#")
+
+
+def when(iso: str) -> str:
+    """A time in ISO 8601 as people write it."""
+    try:
+        at = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    return f"{at.day} {at:%B %Y, %H:%M} {at.tzname() or ''}".strip()
+
+
+def _computed(facts: dict[str, Any]) -> str:
+    """How long it took, and how much of what is shown came from the cache."""
+    results = facts.get("results", [])
+    kept = [r["run"]["started"] for r in results if r["run"]["started"] < facts["started"]]
+    took = f"took {facts['seconds']:.0f} s"
+    if not kept:
+        return f"{took}, computed anew"
+    many = f"all {len(results)}" if len(kept) == len(results) else f"{len(kept)} of {len(results)}"
+    return f"{took}: {many} results shown are from the cache, computed on {when(min(kept))} or later"
+
+
+def _floors(questions: list[dict[str, Any]]) -> list[tuple[int, float]]:
+    """Numbers of draws, and the least p that each allows."""
+    draws = {q["draws"] for q in questions if q["p"] is not None}
+    return [(n, 1 / (n + 1)) for n in sorted(draws)]
 
 
 def markdown(source: str, *, start: int = 0) -> tuple[str, list[tuple[int, str, str]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,12 @@ def beyond(result: Diagram, dimension: int) -> bool:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("kind", ["circle", "lump", "two lumps"])
-def test_bars_pass_their_ticks_where_the_statistic_passes_the_null(kind: str, seed: int) -> None:
+@pytest.mark.parametrize("tested_on", [200, 30], ids=lambda n: f"tested on {n}")
+def test_bars_pass_their_ticks_where_the_statistic_passes_the_null(
+    kind: str, seed: int, tested_on: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("workbench.analyses.topology.persistence")
+    monkeypatch.setattr(module, "CONTROL_LANDMARKS", (tested_on,) * 6)
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((60, 3)) * [3, 1, 1]
     if kind == "circle":

@@ -140,7 +140,7 @@ def persistence(
     pairs = [np.insert(bars[k].values, 2, k, axis=1) for k in dimensions]
     evidence, noise = _control(
         points, rows, metric, dimensions, max_edge_length, coeff, n_null, n_boot, random_state,
-        summary(bars, dimensions, max_edge_length)[:, 1],
+        summary(bars, dimensions, max_edge_length)[:, 0],
     )  # fmt: skip
     return Diagram(
         pairs=np.concatenate(pairs).astype(np.float32),
@@ -251,9 +251,12 @@ def relative(
 
 def _control(
     points: Points, rows: np.ndarray, metric: Metric, dimensions: tuple[int, ...], limit: float | None, coeff: int,
-    n_null: int, n_boot: int, random_state: int, typical: Float[np.ndarray, " k"],
+    n_null: int, n_boot: int, random_state: int, longest_bars: Float[np.ndarray, " k"],
 ) -> tuple[tuple[Evidence, ...], np.ndarray]:  # fmt: skip
-    """One entry of evidence a dimension, and how long bars get under the null where typical ones are so long."""
+    """One entry of evidence a dimension, and how long the null's bars get beside ``longest_bars``.
+
+    The test is made on fewer landmarks than are drawn: the null's bars are scaled as the longest one is.
+    """
     chosen = pool_of(points.n, random_state)
     pool, rows = points.values[chosen].astype(np.float64), rows[chosen]
     most = CONTROL_LANDMARKS[dimensions[-1]]
@@ -286,7 +289,8 @@ def _control(
     )
     noise = np.full(dimensions[-1] + 1, np.nan)
     if n_null:
-        noise[list(dimensions)] = np.quantile(null_values, 0.95, axis=0) * np.maximum(typical, floor)
+        scale = np.divide(longest_bars, values, out=np.full(len(values), np.nan), where=values > 0)
+        noise[list(dimensions)] = np.quantile(null_values, 0.95, axis=0) * scale
     evidence = tuple(
         Evidence(
             question=f"{_question(k)} than in a Gaussian cloud of the same covariance?",
