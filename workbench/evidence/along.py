@@ -88,7 +88,7 @@ def side_by_side(
         raise DataError(
             f"side_by_side draws sets with the same names on the axis; {', '.join(groups)} have other ones."
         )
-    joined = {
+    joined: dict[str, Any] = {
         n: np.hstack([getattr(c, n) for c in curves]) for n in ("y", "low", "high", "null_low", "null_high")
     }
     return dataclasses.replace(

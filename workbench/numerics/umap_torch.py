@@ -11,6 +11,7 @@ McInnes, Healy & Melville 2018, UMAP: Uniform Manifold Approximation and Project
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,12 +35,14 @@ from workbench.numerics.neighbours_torch import (
 )
 from workbench.numerics.rows_torch import Metric, Rows, ready_rows
 from workbench.numerics.spectral_torch import spectral_layout
+from workbench.numerics.threads import one_thread
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor
 
 NEGATIVES = 64  # rows drawn per row and epoch; their pushes are scaled to negative_sample_rate
+ON_ONE_THREAD = 4096  # rows
 STEP = 0.25  # of umap-learn's: there a row moves after every edge, here once for all of them
 Init = Literal["spectral", "pca", "random"]
 
@@ -388,6 +391,27 @@ def _optimize(
     if there is not None:
         there = there.to(y.dtype)
     repel = layout.row_sums(graph, y.shape[1]) * (repulsion / NEGATIVES)
+    # hundreds of steps of operations of a tenth of a millisecond: a second thread halves that on an idle machine, and
+    # where somebody else computes too, threads that wait for each other take ten times as long
+    small = start.device.type == "cpu" and len(start) <= ON_ONE_THREAD
+    with one_thread() if small else nullcontext():
+        return _steps(y, there, graph, repel, a, b, epochs, learning_rate, seed, density)[
+            :, :dim
+        ].contiguous()
+
+
+def _steps(
+    y: Tensor,
+    there: Tensor | None,
+    graph: layout.Chunks,
+    repel: Tensor,
+    a: float,
+    b: float,
+    epochs: int,
+    learning_rate: float,
+    seed: int,
+    density: dens.Density | None,
+) -> Tensor:
     room = torch.empty((len(graph.heads), y.shape[1]), device=y.device)
     for epoch in track(range(epochs), "layout"):
         alpha = STEP * learning_rate * (1 - epoch / epochs)
@@ -397,4 +421,4 @@ def _optimize(
         if density is not None and density.acts(epoch, epochs):
             moved = moved + alpha * dens.force(y, graph, a, b, density)
         y = moved
-    return y[:, :dim].contiguous()
+    return y
