@@ -85,3 +85,33 @@ def test_a_language_model_and_a_users_own_texts(folder: Path, tmp_path: Path) ->
         folder, "own", network="glassllm-en", corpus=str(tmp_path / "lines.csv"), column="line", max_texts=64, max_rows=200
     )  # fmt: skip
     assert any("place" in s for s in facts(page)["findings"]["sentences"])
+
+
+@pytest.mark.parametrize("texts", [1, 2])
+def test_so_few_texts_are_asked_what_they_can_be_and_the_rest_is_told(
+    texts: int, folder: Path, tmp_path: Path
+) -> None:
+    lines = [
+        "text",
+        "A clerk signs papers in the old town hall every morning.",
+        "Rain fell on the harbour all night.",
+    ]
+    (tmp_path / "few.csv").write_text("\n".join(lines[: texts + 1]))
+    page = run(folder, f"few-{texts}", corpus=str(tmp_path / "few.csv"), network="glassllm-en")
+    assert "Not asked, for want of data" in page.read_text()
+    assert any("neighbours" in s for s in facts(page)["findings"]["sentences"])
+
+
+def test_trained_and_shuffled_are_one_chart_and_one_finding(atlas: Path) -> None:
+    (chart,) = [f for f in figures(atlas) if "is read off each layer" in f["layout"]["title"]["text"]]
+    assert {"trained", "weights shuffled"} <= {t.get("name") for t in chart["data"]}
+    (said,) = [s for s in facts(atlas)["findings"]["sentences"] if s.startswith("Training made")]
+    assert "a difference of" in said
+    assert "layers" in said
+
+
+def figures(page: Path) -> list[dict[str, Any]]:
+    executed = nbformat.read(page.with_suffix(".ipynb"), as_version=4)
+    outputs = [o for c in executed.cells for o in c.get("outputs", [])]
+    mime = "application/vnd.plotly.v1+json"
+    return [o.data[mime] for o in outputs if mime in o.get("data", {})]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import time
 from pathlib import Path
 
 import nbformat
@@ -38,7 +39,10 @@ def test_page_fetches_nothing_and_lets_no_text_act(small_report: Path) -> None:
 def test_findings_stand_at_the_top_with_number_interval_and_null(small_report: Path) -> None:
     page = small_report.read_text()
     assert page.index('id="findings"') < page.index('class="plot"')
-    assert re.search(r"The plane: 0\.\d+ \(95 % interval .*; q = 0\.05\)", page)
+    assert re.search(
+        r"<strong>The plane\.</strong>\s*<ul class=\"numbers\"><li>0\.\d+ \(95 % interval .*; q = 0\.05\)",
+        page,
+    )
 
 
 def test_unknown_and_mistyped_parameters_are_refused(tmp_path: Path) -> None:
@@ -117,3 +121,44 @@ def test_refused_input_is_told_in_its_own_words_and_leaves_nothing(tmp_path: Pat
     with pytest.raises(FormatError, match=r"none\.csv.*no row\. Add lines"):
         report(path, {}, tmp_path / "reports" / "n.html")
     assert sorted(p for p in tmp_path.iterdir() if p.name != "cache") == before
+
+
+def test_the_page_says_first_what_it_is_of_and_drops_a_section_that_is_shown_at_the_top(
+    tmp_path: Path,
+) -> None:
+    path = notebook(
+        tmp_path / "n.ipynb", "# Any network\n\nWhat this is.", "## Read",
+        "from IPython.display import Markdown\nMarkdown('# Of minilm\\n\\nReading 3 texts.')",
+        "## What was found", "import workbench as wb\nwb.Findings()",
+    )  # fmt: skip
+    made = nbformat.read(path, as_version=4)
+    made.cells[3].metadata["tags"] = ["title"]
+    nbformat.write(made, path)
+    page = report(path, {}, tmp_path / "n.html").read_text()
+    assert "<title>Of minilm</title>" in page
+    places = [
+        page.index(s)
+        for s in (
+            "<h1>Of minilm",
+            "Reading 3 texts",
+            "computed anew",
+            "What this is.",
+            'id="findings"',
+            ">Read<",
+        )
+    ]
+    assert places == sorted(places)
+    assert "too few data" in page
+    assert "What was found" not in page
+
+
+def test_the_page_says_what_came_from_the_cache_and_how_small_p_can_be(tmp_path: Path) -> None:
+    cell = "import workbench as wb\nwb.pca(wb.circle(n=60), n_null=19, n_boot=9)"
+    path = notebook(tmp_path / "n.ipynb", cell)
+    first = report(path, {}, tmp_path / "first.html").read_text()
+    time.sleep(1.1)  # runs are dated to the second
+    again = report(path, {}, tmp_path / "again.html").read_text()
+    assert "computed anew" in first
+    assert "all 1 results shown are from the cache" in again
+    path = notebook(tmp_path / "f.ipynb", cell, "wb.Findings()")
+    assert "19 draws\n  none below 0.05" in report(path, {}, tmp_path / "f.html").read_text()
