@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -104,6 +105,18 @@ def test_what_is_imported_is_declared():
 def test_the_readme_opens_with_the_three_commands():
     first_screen = "\n".join((ROOT / "README.md").read_text().splitlines()[:40])
     assert [c for c in ("make report", "make test", "make lab") if c not in first_screen] == []
+
+
+def test_the_readme_maps_every_folder():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("no git here, so the folders that belong to the project aren't known")
+    parents = {p for f in listed.stdout.splitlines() for p in map(str, Path(f).parents)} - {"."}
+    folders = {
+        p for p in parents if "/" not in p or p == "workbench/io/data" or re.fullmatch(r"workbench/\w+", p)
+    }
+    readme = (ROOT / "README.md").read_text()
+    assert [p for p in sorted(folders - {"workbench"}) if f"| `{p}/` |" not in readme] == []
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
