@@ -57,7 +57,11 @@ def draw(result: Result, **options: Any) -> go.Figure:
             legal = ", ".join(known) or "none"
             raise ParameterError(f"A figure of kind {result.kind} has no option {name!r}. Options: {legal}.")
     figure = function(result, **options)
-    said = [line for e in result.evidence[:SUBTITLE_SENTENCES] for line in textwrap.wrap(_unbroken(e.sentence()), 116)]
+    said = [
+        line
+        for e in result.evidence[:SUBTITLE_SENTENCES]
+        for line in textwrap.wrap(_unbroken(e.sentence()), 116)
+    ]
     for axis in (*figure.select_xaxes(), *figure.select_yaxes()):  # also those beside the first pair
         axis.update({k: v for k, v in theme.AXIS.items() if axis[k] is None})
     above = 17 * len(said) + (26 if figure.layout.legend.orientation == "h" else 0)
