@@ -220,14 +220,14 @@ def _loops(distances: np.ndarray, bars: Bars) -> list[np.ndarray]:
     return out
 
 
-def summary(bars: list[Bars], dimensions: tuple[int, ...], limit: float | None) -> Float[np.ndarray, "k 3"]:
-    """Per dimension the longest bar, the typical bar and the longest by death minus birth; zeros without bars.
+def summary(bars: list[Bars], dimensions: tuple[int, ...], limit: float | None) -> Float[np.ndarray, "k 2"]:
+    """Per dimension the longest bar and the typical bar; zeros without bars.
 
     Of components a bar is as long as its death, and typical is the median; of loops and voids it is as long
     as the logarithm of death over birth, and typical is the mean of all but the longest. A bar without end
     counts up to ``limit``; the component that is always there doesn't count.
     """
-    out = np.zeros((len(dimensions), 3))
+    out = np.zeros((len(dimensions), 2))
     for i, k in enumerate(dimensions):
         values = bars[k].values.astype(np.float64)
         if k == 0:
@@ -237,12 +237,12 @@ def summary(bars: list[Bars], dimensions: tuple[int, ...], limit: float | None) 
             sizes = ends if k == 0 else np.log(ends / values[:, 0])
             others = np.sort(sizes)[:-1]
             typical = np.median(sizes) if k == 0 else others.mean() if len(others) else 0.0
-            out[i] = sizes.max(), typical, (ends - values[:, 0]).max()
+            out[i] = sizes.max(), typical
     return out
 
 
 def relative(
-    summaries: Float[np.ndarray, "... k 3"], floor: Float[np.ndarray, " k"]
+    summaries: Float[np.ndarray, "... k 2"], floor: Float[np.ndarray, " k"]
 ) -> Float[np.ndarray, "... k"]:
     """The statistic: the longest bar over the typical one, or over ``floor`` if the typical one is shorter."""
     typical = np.maximum(summaries[..., 1], floor)
@@ -265,7 +265,7 @@ def _control(
 
     def summarise(x: np.ndarray) -> np.ndarray:
         if all_equal(x):
-            return np.zeros((len(dimensions), 3))
+            return np.zeros((len(dimensions), 2))
         at, _ = farthest_first(x, most, SPACES[metric])
         return summary(
             bars_of(distances_of(x[at], metric, points.name), dimensions, engine), dimensions, engine.limit
@@ -278,7 +278,7 @@ def _control(
         x = rotated(rng)
         return summarise(x / np.linalg.norm(x, axis=1, keepdims=True) if metric == "cosine" else x)
 
-    null = null_draws(draw, n_null, random_state, "persistence: null").reshape(n_null, len(dimensions), 3)
+    null = null_draws(draw, n_null, random_state, "persistence: null").reshape(n_null, len(dimensions), 2)
     # of the data and the draws alike, so that the test stays exact; half, so that it rarely matters
     floor = (
         np.median(np.concatenate([observed[None], null])[:, :, 1], axis=0) / 2 * (np.array(dimensions) > 0)
