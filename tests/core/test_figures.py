@@ -6,7 +6,7 @@ import numpy as np
 
 import workbench as wb
 from workbench.core import theme
-from workbench.core.results import MatrixResult, Partition
+from workbench.core.results import Embedding, MatrixResult, Partition
 
 
 def partition() -> Partition:
@@ -40,3 +40,13 @@ def test_a_scale_of_similarities_starts_at_nothing_in_common() -> None:
     assert (alike.figure().data[0].zmin, alike.figure().data[0].zmax) == (0, 1)
     far = MatrixResult(values=np.array([[0, 7.0], [7, 0]]), row_names=("a", "b"), column_names=("a", "b"))
     assert far.figure().data[0].zmin is None
+
+
+def test_a_few_rows_far_out_do_not_shrink_the_rest_to_a_dot() -> None:
+    x = np.random.default_rng(0).standard_normal((300, 2))
+    calm = Embedding(values=x, ids=np.arange(300)).figure()
+    assert calm.layout.xaxis.range is None
+    x[:2] = 400
+    figure = Embedding(values=x, ids=np.arange(300)).figure()
+    assert figure.layout.xaxis.range[1] < 5
+    assert "2 of 300 rows lie far outside" in figure.layout.xaxis.title.text

@@ -38,6 +38,11 @@ _DRAW: dict[type[Result], Callable[..., Any]] = {}
 MAX_CATEGORIES = len(theme.CATEGORICAL)
 WEBGL_ABOVE = 5000  # marks; below it SVG is crisp, prints, and needs no graphics driver
 HOVER_CHARACTERS = 220
+MANY, OUTLYING, FAR = (
+    100,
+    0.01,
+    3,
+)  # of so many rows, this share on either side may lie so many times as far as the rest spread
 SLIDER = 76  # pixels under the axis
 SUBTITLE_SENTENCES = 2  # what stands under a figure's title; the rest is in the result
 
@@ -156,9 +161,29 @@ def _embedding(result: Embedding, *, color: Any = None, size: float | None = Non
             height=520, xaxis={"title": safe(axes[0])}, dragmode="lasso", legend={"title": {"text": safe(name)}},
             yaxis={"title": safe(axes[1]) if k > 1 else "", "scaleanchor": "x", "showticklabels": k > 1},
         ))  # fmt: skip
+        _look_at_most(figure, result, safe(axes[0]))
     if len(result.frames):
         _slide(figure, result, [mask for _, mask, _ in groups], redraw=kind is not go.Scatter)
     return figure
+
+
+def _look_at_most(figure: go.Figure, result: Embedding, title: str) -> None:
+    """Where a few rows lie so far out that the others shrink to a dot, begin with a view of the others, and say so."""
+    xy = result.values[:, :2].astype(np.float64)
+    if xy.shape[1] < 2 or len(xy) < MANY:
+        return
+    low, high = np.quantile(xy, [OUTLYING, 1 - OUTLYING], axis=0)
+    if not (np.ptp(xy, axis=0) > FAR * (high - low)).any() or not (high > low).all():
+        return
+    near = ((xy > low - (high - low) / 2) & (xy < high + (high - low) / 2)).all(axis=1)
+    low, high = xy[near].min(axis=0), xy[near].max(axis=0)
+    room = 0.05 * (high - low)
+    out = int((~near).sum())
+    figure.update_xaxes(
+        range=[low[0] - room[0], high[0] + room[0]],
+        title=f"{title} ({out} of {len(xy):,} rows lie far outside: a double click shows them)",
+    )
+    figure.update_yaxes(range=[low[1] - room[1], high[1] + room[1]])
 
 
 def _slide(figure: go.Figure, result: Embedding, masks: list[np.ndarray], *, redraw: bool) -> None:
