@@ -45,7 +45,10 @@ with listening(tell):
 def child(store: Path, code: str) -> subprocess.Popen:
     command = [sys.executable, "-c", textwrap.dedent(code), str(store)]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())},
     )
 
 
@@ -68,6 +71,7 @@ def kill_after(store: Path, batches: int) -> int:
 
 
 def test_killed_in_the_middle_the_result_is_that_of_an_uninterrupted_run(tmp_path) -> None:
+    # sums in another order, by another number of threads, would be other bits
     committed = kill_after(tmp_path / "killed", 6)
     assert 0 < committed < 16
     with pytest.raises(MissingError, match="unfinished capture"):
