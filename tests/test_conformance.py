@@ -172,7 +172,9 @@ def settings(method: Method, parameter: Parameter) -> list[dict[str, Any]]:
     others = [p for p in method.parameters.values() if p.name not in (parameter.name, "device")]
     found: list[dict[str, Any]] = [{}]
     found += [{p.name: c} for p in others if p.choices for c in p.choices if c != p.default]
-    return found + [{p.name: c} for p in others if p.base is str and p.choices is None for c in ("kind", "size")]
+    return found + [
+        {p.name: c} for p in others if p.base is str and p.choices is None for c in ("kind", "size")
+    ]
 
 
 def alternatives(method: Method, parameter: Parameter) -> list[Any]:

@@ -85,7 +85,9 @@ def test_a_selection_from_code_outlives_colours_and_sites(acts: wb.Activations) 
 
 def test_every_embedding_is_offered_and_only_a_sample_is_drawn(acts: wb.Activations) -> None:
     view = widgets.explore(acts, sample=20)
-    embeddings = {m.name for m in wb.methods() if m.family == "embedding"} - {"aligned_umap"}  # of several layers
+    embeddings = {m.name for m in wb.methods() if m.family == "embedding"} - {
+        "aligned_umap"
+    }  # of several layers
     assert set(view.method.options) == embeddings
     assert len(view.result.ids) == 20
     np.testing.assert_array_equal(view.result.ids, acts.sample(20).ids)
