@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from workbench.numerics.umap_torch import Fitted
 
-LIBRARY_FROM = 60_000  # rows from which umap-learn's approximate search beats our products on two cores
+LIBRARY_FROM = 60_000  # rows from which umap-learn answers on a CPU: an estimate, not measured yet
 
 
 class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
