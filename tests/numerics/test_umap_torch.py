@@ -56,6 +56,15 @@ def test_known_answer_planted_clusters_stay_apart_and_new_rows_join_theirs() -> 
         assert (np.linalg.norm(positions[:, None] - centres, axis=2).argmin(1) == truth).all()
 
 
+def test_a_hub_of_hundreds_of_neighbours_stays_in_the_layout() -> None:
+    rows = torch.randn((1000, 60), generator=torch.Generator().manual_seed(0))
+    rows[:4] *= 0.5  # nearer to every row than the rows are to each other
+    fitted = um.fit(rows, random_state=0, device="cpu")
+    assert layout.row_sums(fitted.graph)[:4].min() > 200
+    out = (fitted.embedding - fitted.embedding.median(0).values).norm(dim=1)
+    assert out.max() < 1.5 * out.quantile(0.99)
+
+
 def test_a_seed_gives_the_same_bits(digits) -> None:
     a, b, c = (um.fit(digits[:200], device="cpu", random_state=s, n_epochs=30).embedding for s in (3, 3, 4))
     assert torch.equal(a, b)

@@ -51,7 +51,7 @@ ALL = {
         Benchmark("spectral", graphs.spectral, (50_000, 1_000_000), (500, 5000)),
         Benchmark("barcode", topology.barcode, (1,), (0,)),
         Benchmark("tree", graphs.tree, (50_000, 1_000_000), (500, 5000)),
-        Benchmark("aligned", embedding.aligned, (50_000,), (500,)),
+        Benchmark("aligned", embedding.aligned, (2000, 50_000), (500,)),
         Benchmark("cpu", cpu.overhead, (5000,), (5000,), processor_only=True),
         Benchmark("first", cpu.first, (5000,), (5000,), processor_only=True),
     )

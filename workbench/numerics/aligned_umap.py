@@ -141,8 +141,8 @@ def fit_aligned(
     starts = [layouts[0].embedding]
     for fitted, match in zip(layouts[1:], matches, strict=True):
         starts.append(turned(fitted.embedding, starts[-1], match))
-    graphs = aligned.stack([fitted.graph for fitted in layouts])
-    strength = _strength(layouts, alignment_regularisation)
+    graphs = aligned.stack([layout.shortened(fitted.graph)[0] for fitted in layouts])
+    strength = _strength(graphs, layouts[0], alignment_regularisation)
     ties = _ties(entries, matches, strength, graphs.starts, alignment_window_size)
     y = _optimize(torch.cat(starts), None, graphs, ties, layouts[0])
     done = zip(layouts, y.split([len(x) for x in xs]), strict=True)
@@ -209,13 +209,14 @@ def update(
     matches, entries = (*fitted.matches, match), (*fitted.entries, found)
     window = min(fitted.alignment_window_size, len(fitted.layouts))
     starts = [0, *np.cumsum(sizes[-window - 1 :]).tolist()]
-    strength = _strength([new], fitted.alignment_regularisation)
+    graphs = aligned.stack([layout.shortened(graph)[0]])
+    strength = _strength(graphs, new, fitted.alignment_regularisation)
     reach = [torch.zeros(sum(sizes[-window - 1 : -1]), device=match.device), strength]
     kept = matches[len(matches) - window :]
     ties = _ties(entries[-window - 1 :], kept, torch.cat(reach), starts, fitted.alignment_window_size)
     ties = aligned.Ties(*(part[-n:].contiguous() for part in ties))
     anchors = torch.cat([*(f.embedding for f in fitted.layouts[-window:]), new.embedding]) if window else None
-    y = _optimize(new.embedding, anchors, aligned.stack([graph]), ties, new)
+    y = _optimize(new.embedding, anchors, graphs, ties, new)
     return replace(
         fitted, layouts=(*fitted.layouts, replace(new, embedding=y)), matches=matches, entries=entries
     )
@@ -333,11 +334,10 @@ def _graph(
     return layout.chunk(*entries, n), entries, near
 
 
-def _strength(layouts: Sequence[umap_torch.Fitted], regularisation: float) -> Float[Tensor, " n"]:
+def _strength(graphs: aligned.Stack, like: umap_torch.Fitted, regularisation: float) -> Float[Tensor, " n"]:
     """How strongly each row is tied: umap-learn pulls at every update of it, which its edges and their pushes are."""
-    some = layouts[0]
-    updates = 2 + some.negative_sample_rate
-    return torch.cat([layout.row_sums(fitted.graph) for fitted in layouts]) * (regularisation * updates)
+    updates = 2 + like.negative_sample_rate
+    return torch.cat([layout.row_sums(piece) for piece in graphs.pieces]) * (regularisation * updates)
 
 
 def _ties(

@@ -390,35 +390,19 @@ def _optimize(
     y = _widened(start)
     if there is not None:
         there = there.to(y.dtype)
-    repel = layout.row_sums(graph, y.shape[1]) * (repulsion / NEGATIVES)
+    paced, share = layout.shortened(graph, y.shape[1])
+    repel = layout.row_sums(paced, y.shape[1]) * (repulsion / NEGATIVES)
+    room = torch.empty((len(graph.heads), y.shape[1]), device=y.device)
     # hundreds of steps of operations of a tenth of a millisecond: a second thread halves that on an idle machine, and
     # where somebody else computes too, threads that wait for each other take ten times as long
     small = start.device.type == "cpu" and len(start) <= ON_ONE_THREAD
     with one_thread() if small else nullcontext():
-        return _steps(y, there, graph, repel, a, b, epochs, learning_rate, seed, density)[
-            :, :dim
-        ].contiguous()
-
-
-def _steps(
-    y: Tensor,
-    there: Tensor | None,
-    graph: layout.Chunks,
-    repel: Tensor,
-    a: float,
-    b: float,
-    epochs: int,
-    learning_rate: float,
-    seed: int,
-    density: dens.Density | None,
-) -> Tensor:
-    room = torch.empty((len(graph.heads), y.shape[1]), device=y.device)
-    for epoch in track(range(epochs), "layout"):
-        alpha = STEP * learning_rate * (1 - epoch / epochs)
-        moved = layout.step(
-            y, y if there is None else there, graph, repel, a, b, alpha, NEGATIVES, epoch, seed, room
-        )
-        if density is not None and density.acts(epoch, epochs):
-            moved = moved + alpha * dens.force(y, graph, a, b, density)
-        y = moved
-    return y
+        for epoch in track(range(epochs), "layout"):
+            alpha = STEP * learning_rate * (1 - epoch / epochs)
+            moved = layout.step(
+                y, y if there is None else there, paced, repel, a, b, alpha, NEGATIVES, epoch, seed, room
+            )
+            if density is not None and density.acts(epoch, epochs):
+                moved = moved + alpha * share[:, None] * dens.force(y, graph, a, b, density)
+            y = moved
+    return y[:, :dim].contiguous()

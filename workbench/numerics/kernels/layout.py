@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 WIDTH = 16
 _CLIP = 4.0
+_HUB = 16.0  # total weight of a row's edges beyond which it takes shorter steps; most rows have 4 to 8
 
 
 class Chunks(NamedTuple):
@@ -80,6 +81,17 @@ def row_sums(graph: Chunks, width: int = 1) -> Float[Tensor, " n"]:
     """Each row's total weight, by a product of ``width`` columns."""
     reached = int(graph.tails.max()) + 1 if len(graph.tails) else 1
     return apply(graph, torch.ones((reached, width), device=graph.weights.device))[:, 0].contiguous()
+
+
+def shortened(graph: Chunks, width: int = 1) -> tuple[Chunks, Float[Tensor, " n"]]:
+    """The graph by which rows step, and the share of a whole step that each row takes: 1 but for hubs.
+
+    umap-learn moves a row after each of its edges; here a row moves once for all of them. What hundreds of neighbours
+    and the pushes in proportion to them add up to would throw a hub far out of the layout, where nothing pulls it
+    back. A hub's edges are therefore scaled to a total weight of 16: it comes to rest at the same place, in more steps.
+    """
+    share = (_HUB / row_sums(graph, width).clamp_min(_HUB)).contiguous()
+    return graph._replace(weights=graph.weights * share[graph.heads.long()][:, None]), share
 
 
 def apply_reference(graph: Chunks, x: Float[Tensor, "m d"]) -> Float[Tensor, "n d"]:
