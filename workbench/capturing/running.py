@@ -104,8 +104,9 @@ class Work:
             places = Places.of(self.feed, chosen, per_sample)
             layout = Layout(key, shapes, places.rows, dtype)
             with (
-                Unfinished(final, layout, self.feed.n_batches) as writer,
+                Unfinished(final, layout, self.feed.n_batches, torch.get_num_threads()) as writer,
                 hooked(self.module, shapes, reader) as caught,
+                threads(writer.threads),
             ):
                 if writer.whole:
                     return
@@ -140,6 +141,19 @@ class Work:
                 f"rows='sample', which averages over positions."
             )
         return shapes, next(iter(counts.values())) // len(fed.samples) if rows == "position" else 1
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Let torch take ``n`` threads inside the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SYNC_SECONDS = 5.0
+_MAX_THREADS = 4096
 _AHEAD = 2  # batches that may wait for the disk; more would only hold memory
 _PLAN, _JOURNAL, _LOCK, _TEMPORARY = "plan.json", "journal", "lock", "new"
 Run = tuple[int, int, int]
@@ -41,6 +42,8 @@ class Unfinished:
     Attributes
     ----------
     done : batches that an earlier run has stored.
+    threads : with how many this capture was begun. Sums in another order are other last bits, so whoever goes on with
+        it takes as many.
     whole : another process has finished the store meanwhile; there is nothing to do.
 
     Raises
@@ -49,11 +52,12 @@ class Unfinished:
         The folder can't be written, holds something else, or the disk has too little room.
     """
 
-    def __init__(self, final: Path, layout: Layout, batches: int):
+    def __init__(self, final: Path, layout: Layout, batches: int, threads: int):
         self.final = final
         self.folder = final.with_name(final.name + PARTIAL)
         self.layout = layout
         self.batches = batches
+        self.threads = threads
         self.done = 0
         self.whole = False
         self._dtype = np.dtype(layout.dtype).newbyteorder("<")
@@ -149,12 +153,15 @@ class Unfinished:
                 f"{self.folder} holds an unfinished capture of something else (other weights, texts, sites or "
                 f"settings). Remove it, or give store= another folder."
             )
-        if held != plan:
+        begun = held.pop("threads", None) if held else None
+        if held == plan and isinstance(begun, int) and 0 < begun <= _MAX_THREADS:
+            self.threads = begun
+        else:
             for file in self.folder.iterdir():
                 if file.name != _LOCK:
                     file.unlink()
             self._check_room()
-            self._replace(_PLAN, plan)
+            self._replace(_PLAN, {**plan, "threads": self.threads})
         self._journal = os.open(self.folder / _JOURNAL, os.O_CREAT | os.O_RDWR, 0o666)
         self.done = self._read_journal()
         for site in self.layout.sites:
