@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 import zipfile
+from email import message_from_bytes
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,21 +40,52 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+def asked_for_by(wheel: Path) -> list[str]:
+    """The wheel's own Requires-Dist lines."""
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return message_from_bytes(archive.read(metadata)).get_all("Requires-Dist") or []
+
+
+def closure(lines: list[str]) -> set[str]:
+    """Names of the distributions that an installer would bring for these requirements."""
+    todo, found = [(line, "") for line in lines], set[tuple[str, str]]()
+    while todo:
+        line, extra = todo.pop()
+        wanted = Requirement(line)
+        if wanted.marker and not wanted.marker.evaluate({"extra": extra}):
+            continue
+        for one in {"", *wanted.extras}:
+            if (wanted.name, one) not in found:
+                found.add((wanted.name, one))
+                todo += [(further, one) for further in distribution(wanted.name).requires or ()]
+    return {canonicalize_name(name) for name, _ in found}
+
+
+def installed_as(name: str) -> set[Path]:
+    """The files and folders in site-packages that a distribution consists of."""
+    held = distribution(name)
+    tops = {file.parts[0] for file in held.files or ()} - {"..", "__pycache__"}
+    return {Path(str(held.locate_file(top))) for top in tops}
+
+
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of a clean environment that holds the wheel.
+    """The programs of a clean environment that holds the wheel and what the wheel asks for, and nothing else.
 
-    Its dependencies are this environment's, by a path that Python doesn't look for further .pth files in: so
-    an editable installation here is not seen there.
+    What the metadata name, and what that names in its turn, is linked from this environment and not installed
+    anew: a requirement that the wheel forgets is missing there, as it would be on another machine.
     """
     folder = tmp_path_factory.mktemp("clean")
     run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder)
     binaries = folder / ("Scripts" if os.name == "nt" else "bin")
-    here = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    there = run(
-        binaries / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder
-    )
-    (Path(there.strip()) / "dependencies.pth").write_text("\n".join(sorted(here)) + "\n")
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    there = Path(run(binaries / "python", "-c", where, cwd=folder).strip())
+    for name in sorted(closure(asked_for_by(wheel))):
+        for source in installed_as(name):
+            link = there / source.name
+            if not link.is_symlink():
+                link.symlink_to(source)
     pip = [sys.executable, "-m", "pip", "--python", binaries / "python", "install", "--quiet"]
     run(*pip, "--no-deps", "--no-index", "--no-compile", "--ignore-installed", wheel, cwd=folder)
     return binaries
@@ -79,6 +113,11 @@ def test_it_is_the_wheel_that_is_imported(installed: Path, tmp_path: Path):
     where = "import json, workbench, widgets; print(json.dumps([workbench.__file__, widgets.__file__]))"
     for file in json.loads(run(installed / "python", "-c", where, cwd=tmp_path)):
         assert Path(file).is_relative_to(installed.parent)
+
+
+def test_what_only_a_developer_has_is_not_there(installed: Path, tmp_path: Path):
+    code = "import importlib.util as u; print([m for m in ('pytest', 'ruff', 'gtda', 'igraph') if u.find_spec(m)])"
+    assert run(installed / "python", "-c", code, cwd=tmp_path).strip() == "[]"
 
 
 def test_list(installed: Path, tmp_path: Path):

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import workbench as wb
-from workbench.core.checkpoints import TensorInfo
-from workbench.core.errors import DataError, MissingError, ViewError
+from workbench.core.checkpoints import Checkpoint, TensorInfo
+from workbench.core.errors import DataError, MissingError, ParameterError, ViewError
 from workbench.core.patterns import matches
 from workbench.core.views import Aligned, Matrix, Points
 
@@ -38,6 +38,32 @@ def test_a_selection_keeps_ids_and_is_a_subject() -> None:
 def test_a_wrong_selection_says_what_is_there(rows, error, said) -> None:
     with pytest.raises(error, match=said):
         acts().select(rows)
+
+
+def test_a_sample_that_cannot_be_drawn_is_refused() -> None:
+    assert len(acts().sample(np.int64(5))) == 5
+    for n in (0, -1, 2.5, True):
+        with pytest.raises(ParameterError, match=rf"n={n!r} is not legal. It takes an integer of at least 1"):
+            acts().sample(n)
+    with pytest.raises(ParameterError, match="random_state=-1 is not legal"):
+        acts().sample(5, random_state=-1)
+
+
+def test_a_column_is_given_or_refused_with_those_that_exist() -> None:
+    assert acts().column("n").tolist() == list(range(20))
+    with pytest.raises(MissingError, match=r"no column 'm'.*token"):
+        acts().column("m")
+
+
+def test_a_checkpoint_says_how_many_tensors_carry_noise() -> None:
+    stored = {
+        "a": TensorInfo("a", (2, 3), "Q4_1", 4, noise="4-bit blocks"),
+        "b": TensorInfo("b", (2,), "F32", 8),
+    }
+    net = Checkpoint(stored, lambda name: np.ones(stored[name].shape), name="net", content=lambda: "x")
+    assert net.holds.endswith("8 numbers; 1 of the tensors in 4-bit blocks")
+    assert net.at("a").view(Matrix).noise == "4-bit blocks"
+    assert net.at("b").holds.endswith("2 numbers")
 
 
 def test_one_site_gives_points_and_several_give_aligned() -> None:

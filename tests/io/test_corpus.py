@@ -153,3 +153,8 @@ def test_refusals_say_what_to_do(tmp_path, case: int) -> None:
 def test_an_illegal_number_of_texts_is_refused(max_texts) -> None:
     with pytest.raises(ParameterError, match="at least 1"):
         wb.corpus(max_texts=max_texts)
+
+
+def test_an_illegal_seed_is_refused() -> None:
+    with pytest.raises(ParameterError, match="random_state=-1 is not legal"):
+        wb.corpus(max_texts=10, random_state=-1)

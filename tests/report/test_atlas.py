@@ -9,6 +9,7 @@ from typing import Any
 import nbformat
 import pytest
 
+from workbench.core.errors import MissingError, ParameterError
 from workbench.report import report
 
 SMALL = {"max_texts": 60, "max_rows": 240}
@@ -100,6 +101,20 @@ def test_so_few_texts_are_asked_what_they_can_be_and_the_rest_is_told(
     page = run(folder, f"few-{texts}", corpus=str(tmp_path / "few.csv"), network="glassllm-en")
     assert "Not asked, for want of data" in page.read_text()
     assert any("neighbours" in s for s in facts(page)["findings"]["sentences"])
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [({"n_neighbors": 0}, ParameterError, "n_neighbors=0"), ({"max_rows": 0}, ParameterError, "at least 1"),
+     ({"random_state": -1}, ParameterError, "random_state=-1"), ({"label": "topik"}, MissingError, "Did you mean 'topic'")],
+)  # fmt: skip
+def test_a_parameter_that_is_not_legal_is_refused_and_nothing_is_written(
+    given: dict[str, Any], error: type[Exception], said: str, folder: Path
+) -> None:
+    name = f"refused-{next(iter(given))}"
+    with pytest.raises(error, match=said):
+        run(folder, name, network="glassllm-en", max_texts=20, **given)
+    assert not (folder / name).exists()
 
 
 def test_trained_and_shuffled_are_one_chart_and_one_finding(atlas: Path) -> None:

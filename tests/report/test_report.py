@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import html
 import json
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -50,7 +52,7 @@ def test_unknown_and_mistyped_parameters_are_refused(tmp_path: Path) -> None:
     assert declared_parameters(path) == {"n": 120}
     with pytest.raises(ParameterError, match=r"no parameter 'm'\. (There are: n|Did you mean 'n')"):
         report(path, {"m": 1}, tmp_path / "n.html")
-    with pytest.raises(ParameterError, match="takes a int"):
+    with pytest.raises(ParameterError, match=r"'many' is of the type str; it takes int \(default 120\)"):
         report(path, {"n": "many"}, tmp_path / "n.html")
     assert [p.name for p in tmp_path.iterdir() if p.suffix != ""] == ["n.ipynb"]
 
@@ -68,6 +70,27 @@ def test_failure_keeps_the_old_page_and_saves_the_failed_notebook(tmp_path: Path
         nbformat.read(old.with_suffix(".failed.ipynb"), as_version=4).cells[-1].outputs[0].ename
         == "ValueError"
     )
+
+
+@pytest.mark.parametrize("full", [".ipynb", ".html", ".json"])
+def test_a_disk_that_fills_leaves_the_report_from_before(
+    full: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = notebook(tmp_path / "n.ipynb", "n")
+    page = report(path, {}, tmp_path / "out" / "n.html")
+    before = {p.name: p.read_bytes() for p in page.parent.iterdir()}
+    write_text = Path.write_text
+
+    def no_room(self: Path, *given: Any, **named: Any) -> int:
+        if self.suffix == full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_text(self, *given, **named)
+
+    monkeypatch.setattr(Path, "write_text", no_room)
+    monkeypatch.setattr(nbformat, "write", lambda nb, to: Path(to).write_text(nbformat.writes(nb)))
+    with pytest.raises(StorageError, match="The disk is full"):
+        report(path, {"n": 7}, page)
+    assert {p.name: p.read_bytes() for p in page.parent.iterdir()} == before
 
 
 def test_unwritable_output_is_refused_before_anything_runs(tmp_path: Path) -> None:

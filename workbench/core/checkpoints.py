@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,7 +66,9 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
     @property
     def holds(self) -> str:
         count = sum(int(np.prod(t.shape)) for t in self.tensors.values())
-        return f"a checkpoint of {len(self.tensors):,} tensors, {count:,} numbers"
+        noisy = Counter(t.noise for t in self.tensors.values() if t.noise)
+        stored = "".join(f"; {n:,} of the tensors in {noise}" for noise, n in noisy.items())
+        return f"a checkpoint of {len(self.tensors):,} tensors, {count:,} numbers{stored}"
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.tensors:
@@ -128,7 +131,7 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
             raise ViewError(f"{name} has the shape {values.shape}; this needs a matrix (n x m).")
         values = floats(values.reshape(len(values), -1))
         views.require_finite(values, self.name)
-        return views.Matrix(self.name, self.digest, self.digest, values)
+        return views.Matrix(self.name, self.digest, self.digest, values, self.tensors[name].noise)
 
 
 class EditedCheckpoint(Checkpoint):

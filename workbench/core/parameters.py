@@ -191,6 +191,22 @@ def validate_all(method: str, declared: Mapping[str, Parameter], given: Mapping[
     }
 
 
+def require_integer(value: Any, name: str, owner: str, *, low: int) -> int:
+    """Return ``value`` as an integer of at least ``low``, for a function that is no method of the registry.
+
+    Raises
+    ------
+    ParameterError
+        With the name and what is legal.
+    """
+    value = _plain(value)
+    if type(value) is not int or value < low:
+        raise ParameterError(
+            f"{owner}: {name}={value!r} is not legal. It takes an integer of at least {low}."
+        )
+    return value
+
+
 def _read(name: str, annotation: Any, default: Any, method: str) -> Parameter:
     base, metadata = annotation, []
     if get_origin(base) is Annotated:

@@ -16,6 +16,7 @@ import numpy as np
 from workbench.core import views
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, ViewError, suggest
+from workbench.core.parameters import require_integer
 from workbench.core.patterns import matching
 
 if TYPE_CHECKING:
@@ -95,6 +96,16 @@ class Rowed(Subject):
     def __len__(self) -> int:
         return len(self.table)
 
+    def column(self, name: str) -> np.ndarray:
+        """Return a column of the row table.
+
+        Raises
+        ------
+        MissingError
+            There is no such column; those that there are are named.
+        """
+        return views.table_column(self.table, name, self.name)
+
     def select(self, rows: Any) -> Self:
         """Return the chosen rows as a subject with the same ids.
 
@@ -142,7 +153,15 @@ class Rowed(Subject):
         return at
 
     def sample(self, n: int, random_state: int = 0) -> Self:
-        """Return ``n`` rows drawn without replacement (all, if there are no more), in row order."""
+        """Return ``n`` rows drawn without replacement (all, if there are no more), in row order.
+
+        Raises
+        ------
+        ParameterError
+            ``n`` is not an integer of at least 1, or ``random_state`` no seed.
+        """
+        n = require_integer(n, "n", "sample", low=1)
+        random_state = require_integer(random_state, "random_state", "sample", low=0)
         if n >= len(self):
             return self
         return self._take(np.sort(np.random.default_rng(random_state).choice(len(self), n, replace=False)))

@@ -69,10 +69,11 @@ class Series(View):
 
 @dataclass(frozen=True, eq=False)
 class Matrix(View):
-    """One weight matrix: ``values`` (n, m) float32, finite."""
+    """One weight matrix: ``values`` (n, m) float32, finite; ``noise`` says what quantization did to it, or is empty."""
 
     needs: ClassVar[str] = "one weight matrix (n x m)"
     values: Float[np.ndarray, "n m"]
+    noise: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.core.errors import DataError, FormatError, MissingError, ParameterError, suggest
+from workbench.core.parameters import require_integer
 from workbench.core.subjects import Corpus
-from workbench.io.files import broken, missing, size_of, status, unreadable
+from workbench.io.files import broken, listed, missing, size_of, status, unreadable
 from workbench.io.sniffing import format_of
 from workbench.io.tables import MAX_TABLE, read_table
 
@@ -51,6 +52,8 @@ def corpus(
 
     Raises
     ------
+    ParameterError
+        ``max_texts`` or ``random_state`` is out of range.
     MissingError
         There is no such file or column.
     DataError
@@ -64,6 +67,7 @@ def corpus(
         raise ParameterError(
             f"corpus: max_texts={max_texts!r} is not legal. It takes an integer of at least 1, or None (default None)."
         )
+    random_state = require_integer(random_state, "random_state", "corpus", low=0)
     wanted = [labels] if isinstance(labels, str) else labels
     default = what == DEFAULT
     path = (
@@ -101,7 +105,8 @@ def _corpus(table: pd.DataFrame, column: str, labels: Sequence[str] | None, name
     texts = texts[texts.str.strip() != ""] if len(texts) else texts
     if len(texts) == 0:
         raise DataError(
-            f"{name} is empty: none of its {len(table):,} lines has a text in the column {column!r}."
+            f"{name} is empty: none of its {len(table):,} lines has a text in the column {column!r}. Name another "
+            f"column ({listed(list(map(str, table.columns)), 12)}), or give another file."
         )
     columns = {"text": texts}
     for label in table.columns if labels is None else labels:

@@ -157,7 +157,7 @@ def broken(path: Path, what: str, cause: str, advice: str = "Download or export 
 def shown(text: object, limit: int = 100) -> str:
     """Return text from a file or user so that it fits in a message: quoted, on one line, not too long."""
     quoted = repr(str(text))
-    return quoted if len(quoted) <= limit else f"{quoted[: limit - 1]}…"
+    return quoted if len(quoted) <= limit else f"{quoted[: limit - 2]}…{quoted[-1]}"
 
 
 def listed(names: Sequence[str], limit: int = 5) -> str:

@@ -191,7 +191,7 @@ def _split(table: pd.DataFrame, path: Path) -> tuple[np.ndarray, pd.DataFrame]:
     if numbers.shape[1] == 0:
         raise FormatError(
             f"{path} has no column of numbers to be coordinates (columns: {listed(list(table), 12)}). If it holds "
-            f"texts, open it with kind='corpus'."
+            f"texts, a network reads them: open it with kind='corpus', or name it with --corpus at the command line."
         )
     rest = table.drop(columns=numbers.columns)
     if all(isinstance(t, np.dtype) for t in numbers.dtypes):

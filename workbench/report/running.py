@@ -61,7 +61,8 @@ def report(
     ParameterError
         A parameter that the notebook doesn't have.
     StorageError
-        The output can't be written; found out before anything runs.
+        The output can't be written (found out before anything runs), or the disk is full; what was there before
+        is untouched.
     ParameterError, ViewError, DataError, FormatError, MissingError
         A cell refused its input; nothing is written.
     NotebookError
@@ -80,18 +81,17 @@ def report(
     _require_writable(output)
     started, clock = now(), time.perf_counter()
     executed = _execute(path, values, output)
-    output.parent.mkdir(parents=True, exist_ok=True)
     facts = manifest.describe(
         executed, notebook=path.name, notebook_digest=digest(path.read_text(encoding="utf-8")), parameters=values,
         started=started, seconds=round(time.perf_counter() - clock, 2), versions=versions(),
     )  # fmt: skip
-    with writing(output.with_suffix(".ipynb")) as temporary:
-        nbformat.write(executed, temporary)
     tell("report: writing the page")
     page = render(executed, facts)
-    manifest.write(output, facts)
-    with writing(output) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    # One inside the other: where there is no room for one, none of them takes the place of what was there.
+    with writing(output.with_suffix(".ipynb")) as ran, writing(output) as written:
+        nbformat.write(executed, ran)
+        written.write_text(page, encoding="utf-8")
+        manifest.write(output, facts)
     return output
 
 
@@ -137,7 +137,7 @@ def check_parameters(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
         )
         if wrong and not (isinstance(default, float) and isinstance(values[name], int)):
             raise ParameterError(
-                f"{path.name}: {name}={values[name]!r} is a {type(values[name]).__name__}; it takes a "
+                f"{path.name}: {name}={values[name]!r} is of the type {type(values[name]).__name__}; it takes "
                 f"{type(default).__name__} (default {default!r})."
             )
     return values
@@ -225,8 +225,8 @@ def _keep(ran: Path, output: Path) -> str:
     if not ran.exists():
         return "Nothing of it was kept."
     kept = output.with_suffix(".failed.ipynb")
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(ran, kept)
+    with writing(kept) as temporary:
+        shutil.copyfile(ran, temporary)
     return f"The notebook as far as it came is {kept}."
 
 

@@ -29,6 +29,14 @@ def planted(shape: tuple[int, int], strengths: list[float], seed: int = 0) -> np
     return rng.standard_normal(shape) + u * (np.array(strengths) * edge) @ v.T
 
 
+def test_the_caveat_says_what_quantization_did() -> None:
+    quantized = Matrix(
+        "w", "w", "w", planted((40, 30), [3.0]), "4-bit blocks: values carry quantization noise"
+    )
+    said = wb.singular_values.function(quantized, n_null=0, n_boot=0).caveat
+    assert said.endswith("The matrix is stored in 4-bit blocks: values carry quantization noise.")
+
+
 @pytest.mark.parametrize("strengths", [[3.0, 2.5, 2.0], [30.0, 1.4, 1.2], [1.2]])
 def test_known_answer_planted_directions_are_counted(strengths: list[float]) -> None:
     """A weak direction is seen beside one that holds most of the matrix."""

@@ -159,7 +159,9 @@ def require_spread(points: Points) -> None:
     """
     spread = float(np.ptp(points.values, axis=0).max(initial=0))
     if spread == 0:
-        raise DataError(f"All {points.n:,} rows of {points.name} are equal: there is nothing to lay out.")
+        raise DataError(
+            f"All {points.n:,} rows of {points.name} are equal: there is nothing to lay out. Give rows that differ."
+        )
     largest = float(np.abs(points.values).max())
     if spread <= SMALLEST or largest >= LARGEST:
         raise DataError(

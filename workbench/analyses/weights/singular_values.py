@@ -108,7 +108,7 @@ def singular_values(
             )
             for i, (question, name, alternative) in enumerate(_QUESTIONS)
         ),
-        caveat=_caveat(found, noise_level(s, block.shape), w.shape, block.shape),
+        caveat=_caveat(found, noise_level(s, block.shape), w.shape, block.shape, matrix.noise),
     )  # fmt: skip
 
 
@@ -143,7 +143,9 @@ def _largest(w: np.ndarray, k: int, random_state: int) -> np.ndarray:
     )
 
 
-def _caveat(found: np.ndarray, level: float, shape: tuple[int, ...], block: tuple[int, ...]) -> str:
+def _caveat(
+    found: np.ndarray, level: float, shape: tuple[int, ...], block: tuple[int, ...], noise: str
+) -> str:
     above = int((found > _edge(found, level, shape)).sum())
     said = f"{above} of {min(shape):,} singular values lie above the edge of noise."
     if shape != block:
@@ -151,4 +153,6 @@ def _caveat(found: np.ndarray, level: float, shape: tuple[int, ...], block: tupl
             f" The {len(found)} largest were computed, by a randomised decomposition; the control is that of a random block of "
             f"{block[0]:,} x {block[1]:,} entries."
         )
+    if noise:
+        said += f" The matrix is stored in {noise}."
     return said
