@@ -146,6 +146,16 @@ def test_refused_input_is_told_in_its_own_words_and_leaves_nothing(tmp_path: Pat
     assert sorted(p for p in tmp_path.iterdir() if p.name != "cache") == before
 
 
+def test_a_cell_that_finds_the_disk_full_is_no_failure_of_the_notebook(tmp_path: Path) -> None:
+    path = notebook(
+        tmp_path / "n.ipynb",
+        "from workbench.core.errors import StorageError\nraise StorageError('The disk is full. Make room.')",
+    )
+    with pytest.raises(StorageError, match=r"code cell 3: The disk is full\. Make room"):
+        report(path, {}, tmp_path / "reports" / "n.html")
+    assert not (tmp_path / "reports").exists()
+
+
 def test_the_page_says_first_what_it_is_of_and_drops_a_section_that_is_shown_at_the_top(
     tmp_path: Path,
 ) -> None:

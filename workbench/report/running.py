@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 
 KERNEL = "python3"
 SAVE_EVERY = 5  # seconds
-# what a cell raises when its input can't be used: the report refuses in the same words, and keeps nothing
-REFUSALS = {e.__name__: e for e in (ParameterError, ViewError, DataError, FormatError, MissingError)}
+# what a cell raises when its input can't be used or the disk is full: the report refuses in the same words, and
+# keeps nothing
+REFUSALS = {
+    e.__name__: e for e in (ParameterError, ViewError, DataError, FormatError, MissingError, StorageError)
+}
 MAX_SOCKET_PATH = 90  # the system's limit is 104 or 108, and ZeroMQ adds to it
 
 
@@ -63,8 +66,8 @@ def report(
     StorageError
         The output can't be written (found out before anything runs), or the disk is full; what was there before
         is untouched.
-    ParameterError, ViewError, DataError, FormatError, MissingError
-        A cell refused its input; nothing is written.
+    ParameterError, ViewError, DataError, FormatError, MissingError, StorageError
+        A cell refused its input, or what it captured found no room; nothing is written.
     NotebookError
         A cell failed otherwise. The notebook with the failure is kept as ``<name>.failed.ipynb``; a page and a manifest
         from before are untouched.

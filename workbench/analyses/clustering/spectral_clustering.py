@@ -111,7 +111,9 @@ def _check(points: Points, n_clusters: int | None, n_neighbors: int) -> None:
                 f"Lower {name} or give more rows."
             )
     if not np.ptp(x, axis=0).any():
-        raise DataError(f"All {n:,} rows of {points.name} are equal: there is nothing to tell apart.")
+        raise DataError(
+            f"All {n:,} rows of {points.name} are equal: there is nothing to tell apart. Give rows that differ."
+        )
     distinct = len(np.unique(x, axis=0))
     if distinct < (n_clusters or 2):
         raise DataError(

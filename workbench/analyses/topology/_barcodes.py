@@ -91,7 +91,9 @@ def rows_of(points: Points, metric: Metric) -> np.ndarray:
         x = x / length
     if all_equal(x):
         said = " in direction" if metric == "cosine" else ""
-        raise DataError(f"All {len(x):,} rows of {points.name} are equal{said}: there is no shape to see.")
+        raise DataError(
+            f"All {len(x):,} rows of {points.name} are equal{said}: there is no shape to see. Give rows that differ."
+        )
     return x
 
 
