@@ -1,4 +1,4 @@
-"""Atomic operations on int64 arrays for numba code that several threads run at once."""
+"""Atomic operations on int64 arrays for numba code that several threads run at once, and one on bits."""
 
 from __future__ import annotations
 
@@ -46,3 +46,13 @@ def load(typing_context: Any, array: Any, index: Any) -> Any:
         return builder.load_atomic(at, "acquire", 8)
 
     return types.int64(array, types.int64), code
+
+
+@intrinsic
+def leading_zeros(typing_context: Any, word: Any) -> Any:
+    """How many bits are 0 above the highest that is 1; 64 of 0."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctlz(arguments[0], context.get_constant(types.boolean, False))
+
+    return types.int64(types.int64), code

@@ -11,17 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from workbench.numerics.kernels.rips_host import (
-    EMPTY,
-    LANES,
-    _grown,
-    _is_last_facet,
-    _largest_within,
-    _pop_pivot,
-    _push,
-    _unpack,
-    diameter,
-)
+from workbench.numerics.kernels.rips_host import EMPTY, _is_last_facet, _pop_pivot, _push
+from workbench.numerics.kernels.rips_simplices import LANES, diameter, grown, largest_within, unpack
 
 LAST = np.iinfo(np.int64).max
 
@@ -31,11 +22,11 @@ def push_facets(ranks, bits, simplex, k, heap, n):
     """Push the facets of a simplex of k vertices."""
     vertices = np.empty(k, np.int64)
     room = np.empty(k, np.int64)
-    _unpack(simplex, bits, vertices, k)
+    unpack(simplex, bits, vertices, k)
     shift = (k - 1) * bits
     full = (1 << shift) - 1
     if n + k > len(heap):
-        heap = _grown(heap, n + k)
+        heap = grown(heap, n + k)
     for at in range(k):
         m = 0
         packed = np.int64(0)
@@ -53,7 +44,7 @@ def push_facets(ranks, bits, simplex, k, heap, n):
 def push_all(column, heap, n):
     """Push the entries of a reduced column."""
     if n + len(column) > len(heap):
-        heap = _grown(heap, n + len(column))
+        heap = grown(heap, n + len(column))
     for i in range(len(column)):
         _push(heap, n + i, column[i])
     return heap, n + len(column)
@@ -82,8 +73,8 @@ def reduce_apparent(ranks, bits, k, heap, n, used, u, budget):
         radius = key >> shift
         _push(heap, n, entry)
         n += 1
-        _unpack(simplex, bits, vertices, k)
-        cofacet = _largest_within(ranks, vertices, k, radius, -1, block)
+        unpack(simplex, bits, vertices, k)
+        cofacet = largest_within(ranks, vertices, k, radius, -1, block)
         if cofacet < 0 or not _is_last_facet(ranks, vertices, k, radius, cofacet, room):
             return heap, n, simplex, used, u, budget
         packed = np.int64(0)
@@ -97,7 +88,7 @@ def reduce_apparent(ranks, bits, k, heap, n, used, u, budget):
             packed = (packed << bits) | cofacet
         heap, n = push_facets(ranks, bits, packed, k + 1, heap, n)
         if u == len(used):
-            used = _grown(used, u + 1)
+            used = grown(used, u + 1)
         used[u] = packed
         u += 1
         budget -= k + 1

@@ -14,84 +14,22 @@ import numpy as np
 from numba import njit
 
 from workbench.numerics.kernels.rips_atomics import compare_and_swap, fetch_add, load
+from workbench.numerics.kernels.rips_long import edges_by_rank, fits, next_left, no_members, toggle
+from workbench.numerics.kernels.rips_simplices import (
+    LANES,
+    apparent_facet,
+    diameter,
+    grown,
+    maxima,
+    unpack,
+)
 
-LANES = 32  # vertices looked at together; rows of ranks are padded to a multiple of it
 EMPTY = -1
 GONE = -2
 BUCKETS = 256  # of ranks, for the cofacets of a long chain: few enough pages to write to at a time
 LONG = 128  # simplices in a chain from which on its cofacets are listed once and shelved
 SHELF = 512  # keys a block
 OUT_OF_MEMORY = 1
-
-
-@njit(nogil=True, cache=True)
-def _unpack(simplex, bits, vertices, k):
-    mask = (1 << bits) - 1
-    for i in range(k - 1, -1, -1):
-        vertices[i] = simplex & mask
-        simplex >>= bits
-
-
-@njit(nogil=True, cache=True)
-def _without_vertex(simplex, bits, k, at):
-    low = (k - 1 - at) * bits
-    return ((simplex >> (low + bits)) << low) | (simplex & ((1 << low) - 1))
-
-
-@njit(nogil=True, cache=True)
-def diameter(ranks, vertices, k):
-    """The largest rank among the pairs of a simplex."""
-    out = 0
-    for i in range(k):
-        for j in range(i):
-            out = max(out, ranks[vertices[i], vertices[j]])
-    return out
-
-
-@njit(nogil=True, cache=True)
-def _maxima(ranks, vertices, k, start, least, block):
-    """The ranks that cofacets with the vertices ``start`` … have, or ``least`` where that is more."""
-    row = ranks[vertices[0], start : start + LANES]
-    for lane in range(LANES):
-        block[lane] = max(row[lane], least)
-    for i in range(1, k):
-        row = ranks[vertices[i], start : start + LANES]
-        for lane in range(LANES):
-            block[lane] = max(block[lane], row[lane])
-
-
-@njit(nogil=True, cache=True)
-def _largest_within(ranks, vertices, k, radius, above, block):
-    """The largest vertex beyond ``above`` that no vertex of the simplex is further from than ``radius``, or -1."""
-    for start in range(ranks.shape[1] - LANES, above + 1 - LANES, -LANES):
-        _maxima(ranks, vertices, k, start, 0, block)
-        for lane in range(LANES - 1, -1, -1):
-            if block[lane] <= radius:
-                return start + lane if start + lane > above else -1
-    return -1
-
-
-@njit(nogil=True, cache=True)
-def apparent_facet(ranks, bits, simplex, radius, vertices, k, room, block):
-    """The packed facet that ``simplex`` (k vertices, of rank ``radius``) forms an apparent pair with, or -1."""
-    for at in range(k):
-        n = 0
-        for i in range(k):
-            if i != at:
-                room[n] = vertices[i]
-                n += 1
-        if diameter(ranks, room, n) == radius:
-            if _largest_within(ranks, room, n, radius, vertices[at], block) >= 0:
-                return -1
-            return _without_vertex(simplex, bits, k, at)
-    return -1
-
-
-@njit(nogil=True, cache=True)
-def _grown(array, n):
-    out = np.empty(max(2 * len(array), n), array.dtype)
-    out[: len(array)] = array
-    return out
 
 
 @njit(nogil=True, cache=True)
@@ -146,7 +84,7 @@ def _pop_pivot(heap, n):
 @njit(nogil=True, cache=True)
 def _list_cofacets(ranks, bits, simplex, vertices, k, block, low, high, out):
     """Write the keys of all cofacets from key ``low`` to rank ``high``; returns how many."""
-    _unpack(simplex, bits, vertices, k)
+    unpack(simplex, bits, vertices, k)
     own = diameter(ranks, vertices, k)
     if own > high:
         return 0
@@ -158,7 +96,7 @@ def _list_cofacets(ranks, bits, simplex, vertices, k, block, low, high, out):
     right = 0
     rest = simplex << bits
     for start in range(0, ranks.shape[1], LANES):
-        _maxima(ranks, vertices, k, start, own, block)
+        maxima(ranks, vertices, k, start, own, block)
         any_within = 0
         for lane in range(LANES):
             any_within |= (block[lane] <= high) & (block[lane] >= low_rank)
@@ -184,7 +122,7 @@ def _push_cofacets(ranks, bits, simplex, vertices, k, block, heap, n, low, high,
     """Push the keys of all cofacets from key ``low`` to rank ``high``."""
     count = _list_cofacets(ranks, bits, simplex, vertices, k, block, low, high, listed)
     if n + count > len(heap):
-        heap = _grown(heap, n + count)
+        heap = grown(heap, n + count)
     for i in range(count):
         _push(heap, n + i, listed[i])
     return heap, n + count
@@ -250,7 +188,7 @@ def _take_down(arena, latest, filled, free, bucket, heap, table):
     for at in range(slots):
         if table[at] >= 0:
             if n == len(heap):
-                heap = _grown(heap, n + 1)
+                heap = grown(heap, n + 1)
             _push(heap, n, table[at])
             n += 1
         table[at] = EMPTY
@@ -302,6 +240,14 @@ def _publish(chain, n, arena, shared):
 
 
 @njit(nogil=True, cache=True)
+def _forget(chain, length, members, n, bits, k, vertices, by_bits):
+    """Empty the bits of a chain."""
+    if by_bits:
+        for i in range(length):
+            toggle(members, n, chain[i], bits, vertices, k)
+
+
+@njit(nogil=True, cache=True)
 def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, chains, arena, shared, step):
     """Reduce columns until none is left; any number of threads may run this on the same arrays.
 
@@ -329,6 +275,10 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
     filled = np.zeros(BUCKETS, np.int64)
     free = np.array([EMPTY])
     table = np.full(1 << 12, EMPTY)
+    by_bits = fits(len(ranks), k)
+    members = no_members(1, 2)  # of a long chain, if ``by_bits``; made when there is one
+    first, edges = np.empty(0, np.int64), np.empty((0, 2), np.int64)
+    near, mask = np.empty(len(ranks), np.int64), np.empty((len(ranks) + 63) // 64, np.int64)
     width = limit // BUCKETS + 1
     shift = (k + 1) * bits
     full = (1 << shift) - 1
@@ -346,18 +296,20 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
         done = 1  # simplices of the chain whose cofacets are listed from ``low`` to ``high``
         while True:
             if done < length:
-                if not shelving:
+                if not shelving or by_bits:
                     for i in range(done, length):
                         heap, n = _push_cofacets(
                             ranks, bits, chain[i], vertices, k, block, heap, n, low, high, listed
                         )
+                        if shelving:
+                            toggle(members, len(ranks), chain[i], bits, vertices, k)
                 else:
                     for i in range(done, length):
                         count = _list_cofacets(
                             ranks, bits, chain[i], vertices, k, block, low, limit - 1, listed
                         )
                         if n + count > len(heap):
-                            heap = _grown(heap, n + count)
+                            heap = grown(heap, n + count)
                         for j in range(count):
                             rank = listed[j] >> shift
                             if rank <= high:
@@ -374,6 +326,18 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
             if pivot == EMPTY:
                 if high >= limit - 1:
                     break
+                if shelving and by_bits:
+                    chain, length, high, listed, count = next_left(
+                        ranks, limit, bits, k, members, first, edges, high, near, mask, vertices, room, block,
+                        chain, length, listed,
+                    )  # fmt: skip
+                    done = length
+                    if count > len(heap):
+                        heap = grown(heap, count)
+                    for i in range(count):
+                        _push(heap, n, (np.int64(high) << shift) | (full - listed[i]))
+                        n += 1
+                    continue
                 if shelving:
                     bucket = high // width + 1
                     while bucket < BUCKETS - 1 and latest[bucket] < 0:
@@ -386,7 +350,13 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
                 done = 0
                 ahead *= 4
                 high = min(limit - 1, high + ahead)
-                if length > LONG:
+                if length > LONG and by_bits:
+                    shelving = True
+                    high = (low >> shift) - 1
+                    if not len(edges):
+                        members = no_members(len(ranks), k)
+                        first, edges = edges_by_rank(ranks, limit)
+                elif length > LONG:
                     shelving = True
                     high = (low >> shift) // width * width + width - 1
                     high = min(high, limit - 1)
@@ -394,11 +364,11 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
             slot = _slot(keys, pivot)
             if load(keys, slot) != pivot:  # free, or taken by another key since it was found free
                 simplex = full - (pivot & full)
-                _unpack(simplex, bits, vertices, k + 1)
+                unpack(simplex, bits, vertices, k + 1)
                 facet = apparent_facet(ranks, bits, simplex, pivot >> shift, vertices, k + 1, room, block)
                 if facet >= 0:
                     if length == len(chain):
-                        chain = _grown(chain, length + 1)
+                        chain = grown(chain, length + 1)
                     chain[length] = facet
                     length += 1
                     low = pivot + 1
@@ -423,13 +393,14 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
                 if owner == EMPTY:
                     break
                 column = owner
+                if shelving:
+                    shelving = False
+                    _forget(chain, length, members, len(ranks), bits, k, vertices, by_bits)
+                    for bucket in range(BUCKETS):
+                        _clear_shelf(arena, latest, free, bucket)
                 length = 0
                 done = 0
                 n = 0
-                if shelving:
-                    shelving = False
-                    for bucket in range(BUCKETS):
-                        _clear_shelf(arena, latest, free, bucket)
                 ahead = step
                 high = min(limit - 1, (pivot >> shift) + ahead)
             else:
@@ -439,11 +410,12 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
             at = place >> 28
             more = place & ((1 << 28) - 1)
             if length + more > len(chain):
-                chain = _grown(chain, length + more)
+                chain = grown(chain, length + more)
             chain[length : length + more] = arena[at : at + more]
             length += more
             low = pivot
         if shelving:
+            _forget(chain, length, members, len(ranks), bits, k, vertices, by_bits)
             for bucket in range(BUCKETS):
                 _clear_shelf(arena, latest, free, bucket)
 
@@ -467,10 +439,10 @@ def list_columns(ranks, limit, bits, k, parents, rows, shared, out):
         parent = fetch_add(shared, 0, 1)
         if parent >= len(parents):
             return
-        _unpack(parents[parent], bits, vertices, k - 1)
+        unpack(parents[parent], bits, vertices, k - 1)
         own = diameter(ranks, vertices, k - 1)
         for start in range(0, len(reach), LANES):
-            _maxima(ranks, vertices, k - 1, start, own, block)
+            maxima(ranks, vertices, k - 1, start, own, block)
             reach[start : start + LANES] = block
         for v in range(vertices[k - 2]):
             radius = reach[v]

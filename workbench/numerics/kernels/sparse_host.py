@@ -7,7 +7,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from workbench.numerics.kernels.rips_host import EMPTY, _grown, _pop_pivot, _push
+from workbench.numerics.kernels.rips_host import EMPTY, _pop_pivot, _push
+from workbench.numerics.kernels.rips_simplices import grown
 
 
 @njit(nogil=True, cache=True)
@@ -57,7 +58,7 @@ def reduce_cohomology(columns, starts, cofacets, n_cofacets):
             continue
         n = 0
         if last - first > len(heap):
-            heap = _grown(heap, last - first)
+            heap = grown(heap, last - first)
         for i in range(first, last):
             _push(heap, n, cofacets[i])
             n += 1
@@ -71,7 +72,7 @@ def reduce_cohomology(columns, starts, cofacets, n_cofacets):
                 at[column] = used
                 while pivot != EMPTY:
                     if used == len(arena):
-                        arena = _grown(arena, used + 1)
+                        arena = grown(arena, used + 1)
                     arena[used] = pivot
                     used += 1
                     pivot, n = _pop_pivot(heap, n)
@@ -84,7 +85,7 @@ def reduce_cohomology(columns, starts, cofacets, n_cofacets):
             else:
                 more = arena[at[owner] : at[owner] + length[owner]]
             if n + len(more) > len(heap):
-                heap = _grown(heap, n + len(more))
+                heap = grown(heap, n + len(more))
             for i in range(len(more)):
                 _push(heap, n, more[i])
                 n += 1
