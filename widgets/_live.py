@@ -1,8 +1,12 @@
-"""Figures that stay connected to the kernel."""
+"""Figures that stay connected to the kernel, and to the selection of the rows that they speak of."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from widgets._selection import shared
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -12,26 +16,96 @@ if TYPE_CHECKING:
 WIDTH = 900
 
 
-def figure(result: Result, **options: Any) -> go.FigureWidget:
-    """Return a result's figure as a widget."""
+def figure(result: Result, *, width: int = WIDTH, **options: Any) -> go.FigureWidget:
+    """Return a result's figure as a widget whose selection is that of every other view of the same rows."""
     import plotly.graph_objects as go
 
-    return go.FigureWidget(_fitted(result, options))
+    widget = go.FigureWidget(_fitted(result, width, options))
+    widget._linked = Linked(widget, result.space)
+    return widget
 
 
 def redraw(widget: go.FigureWidget, result: Result, **options: Any) -> None:
     """Draw another result in a widget that is there: a new one sends all of plotly to the page again."""
-    new = _fitted(result, options)
+    new = _fitted(result, widget.layout.width or WIDTH, options)
     widget.data = ()
     widget.add_traces(list(new.data))
     widget.update_layout(new.layout.to_plotly_json(), overwrite=True)
+    widget._linked = Linked(widget, result.space)
 
 
-def _fitted(result: Result, options: dict[str, Any]) -> go.Figure:
+def _fitted(result: Result, width: int, options: dict[str, Any]) -> go.Figure:
     """The figure without the evidence under its title, which is shown below it, and of a fixed width.
 
     A subtitle that is drawn before its figure is on the page lands on the title; a width that follows the
     cell does so only from the first change on, and the figure jumps.
     """
     drawn = result.figure(**options)
-    return drawn.update_layout(title_subtitle_text="", width=WIDTH, margin_t=56)
+    return drawn.update_layout(title_subtitle_text="", width=width, margin_t=56)
+
+
+class Linked:
+    """A figure's part in the selection: what is drawn around or clicked in it, and what it shows as selected."""
+
+    def __init__(self, widget: go.FigureWidget, space: str):
+        self._widget = widget
+        self._marks = [_marks(trace) for trace in widget.data]
+        self._picked: list[np.ndarray] = []
+        self._shared = shared(space)
+        if not space:  # its marks are no rows
+            return
+        for at, trace in enumerate(widget.data):
+            if not len(self._marks[at][0]):
+                continue
+            trace.on_click(self._click)
+            if _selectable(trace):
+                trace.on_selection(self._select)
+                trace.on_deselect(self._clear)
+        self._last = max((i for i, t in enumerate(widget.data) if self._hears(i, t)), default=-1)
+        self._shared.join(self)
+
+    def mark(self, ids: np.ndarray) -> None:
+        """Light the marks that stand for one of these rows."""
+        with self._widget.batch_update():
+            for i, trace in enumerate(self._widget.data):
+                if self._hears(i, trace):
+                    known, of = self._marks[i]
+                    trace.selectedpoints = np.unique(of[np.isin(known, ids)]).tolist() if len(ids) else None
+
+    def _hears(self, at: int, trace: Any) -> bool:
+        return bool(len(self._marks[at][0])) and _selectable(trace)
+
+    def _rows(self, points: Any) -> np.ndarray:
+        known, of = self._marks[points.trace_index]
+        return known[np.isin(of, points.point_inds)]
+
+    def _select(self, trace: Any, points: Any, _: Any) -> None:
+        """Collect from trace after trace; the last one completes the lasso."""
+        self._picked.append(self._rows(points))
+        if points.trace_index == self._last:
+            picked, self._picked = self._picked, []
+            self._shared.set(np.concatenate(picked))
+
+    def _click(self, trace: Any, points: Any, _: Any) -> None:
+        if points.point_inds and len(rows := self._rows(points)):
+            self._shared.set(rows)
+
+    def _clear(self, *_: Any) -> None:
+        self._shared.set(())
+
+
+def _selectable(trace: Any) -> bool:
+    return "selectedpoints" in trace and getattr(trace, "mode", "") != "lines"  # not in three dimensions
+
+
+def _marks(trace: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Row ids of a trace's marks, one after another, and which mark each stands behind."""
+    data = trace.customdata
+    if data is None or not len(data):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    whole = np.asarray(data) if isinstance(data, np.ndarray) else None
+    if whole is not None and whole.ndim == 1 and whole.dtype.kind in "iu":
+        return whole.astype(np.int64), np.arange(len(whole))
+    lists: list[Any] = [[] if m is None else np.atleast_1d(np.asarray(m, dtype=np.int64)) for m in data]
+    of = np.repeat(np.arange(len(lists)), [len(m) for m in lists])
+    return np.concatenate([np.asarray(m, np.int64) for m in lists]), of

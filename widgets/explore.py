@@ -1,4 +1,4 @@
-"""Activations, site by site: an embedding to colour, and to select rows in with a lasso."""
+"""Rows to look around in: an embedding with lasso, search and table, and other results of the same rows beside it."""
 
 from __future__ import annotations
 
@@ -10,30 +10,33 @@ import numpy as np
 import traitlets
 
 from widgets import _html
-from widgets._live import figure, redraw
+from widgets._live import figure
+from widgets._selection import shared
 from widgets._work import Work, explained
+from widgets.points import PointView
 from workbench.core.errors import MissingError, ParameterError, suggest
 from workbench.core.registry import Method, methods
-from workbench.core.results import Embedding
+from workbench.core.results import RESULT_MIME, Embedding, Partition, Ranking, Result
 from workbench.core.subjects import Activations, as_subject
-from workbench.core.views import Points
+from workbench.core.views import Aligned, Points
+from workbench.report.points import POINTS_MIME
 
-SHOWN_ROWS = 12
-PLAIN = "(one colour)"
-QUALITY = "quality"
+PLAIN = ""
+OWN = "(as given)"
 
 
 def explore(
-    subject: Any, *, method: str = "pca", color: str | None = None, sample: int = 2000, random_state: int = 0
-) -> Explorer:
-    """Return a view of a subject's rows: one embedding a site, coloured by a column, with a lasso.
+    subject: Any, *, method: str | Embedding = "pca", color: Any = None, sample: int = 2000, random_state: int = 0
+) -> Explorer:  # fmt: skip
+    """Return a view of a subject's rows: an embedding to colour, search, and draw around rows in.
 
     Parameters
     ----------
     subject : activations, a cloud, an array or a table.
-    method : the embedding to begin with; the others are in the view's list.
-    color : the column to colour by at first.
-    sample : at most so many rows are drawn and embedded.
+    method : the embedding to begin with, by name, or one that has been computed; the others are in the view's
+        list. Of several layers ``aligned_umap`` makes one layout each, and a slider moves the rows between them.
+    color : the column to colour by at first, or a Partition or Ranking of the same rows.
+    sample : at most so many rows are drawn and embedded; a computed embedding is shown whole.
     random_state : seed of the sample and of the embedding.
 
     Raises
@@ -41,59 +44,65 @@ def explore(
     ViewError
         The subject has no rows to embed.
     ParameterError
-        There is no such embedding or column.
+        There is no such embedding or column, or it speaks of other rows.
     """
     return Explorer(as_subject(subject), method, color, sample, random_state)
 
 
 class Explorer(_html.Static):
-    """An embedding of the rows, to choose site, method and colour of, and to select in.
+    """An embedding of the rows, to choose site and method of, and to select in.
+
+    The selection is one for all views of the same rows: other explorers, and the figures of panels.
 
     Attributes
     ----------
-    selection : row ids, sorted; set by the lasso, or from code. Observe it with ``observe(f, "selection")``.
-    selected : the selection as a subject, which any method can be asked about.
-    site, method, color : the dropdowns.
-    figure : the figure, live.
+    selection : row ids, sorted; set by the lasso, or from code. Observe it with ``observe(f, "selection")``, and
+        ask about it with ``subject.select(explorer.selection)``.
+    selected : that subject.
+    site, method : the dropdowns.
+    view : the points.
     """
 
     selection = traitlets.Tuple()
 
-    def __init__(self, subject: Any, method: str, color: str | None, sample: int, random_state: int):
+    def __init__(
+        self, subject: Any, method: str | Embedding, color: Any, sample: int, random_state: int
+    ):  # fmt: skip
         if not isinstance(subject, Activations):
             subject.view(Points)  # refused here, with what it holds instead
         self.subject: Any = subject
-        self.sample: Any = self.subject.sample(sample, random_state)
+        self.sample: Any = subject.sample(sample, random_state)
         self.random_state = random_state
         self._embedded: dict[tuple[str, str], Embedding] = {}
-        self._methods = embeddings()
+        self._added: dict[str, Result] = {}
         sites = getattr(subject, "sites", [""])
-        columns = list(map(str, self.subject.table.columns))
-        _require("embedding", method, self._methods)
-        if color is not None:
-            _require("column", color, columns)
+        self._methods = embeddings(several=len(sites) > 1)
+        given = method if isinstance(method, Embedding) else None
+        if isinstance(method, str):
+            _require("embedding", method, self._methods)
+        names = [*([OWN] if given else []), *self._methods]
         self.site = ipywidgets.Dropdown(options=sites, value=sites[-1], description="at")
-        self.method = ipywidgets.Dropdown(options=list(self._methods), value=method, description="method")
-        self.color = ipywidgets.Dropdown(
-            options=list(dict.fromkeys([PLAIN, *columns, QUALITY])),
-            value=color or PLAIN,
-            description="colour",
-        )
+        self.method = ipywidgets.Dropdown(options=names, value=OWN if given else method, description="method")
         self.site.layout.display = "" if len(sites) > 1 else "none"
+        if given is not None:
+            self._own(given)
+        self._shared = shared(subject.space)
         self.work = Work()
         self.message = ipywidgets.HTML()
-        self.holder = ipywidgets.VBox()
-        self.told = ipywidgets.HTML()
         self.answer = ipywidgets.HTML()
-        self.figure: Any = None
+        self.beside = ipywidgets.VBox()
+        self._embedded[self._place] = self._embed(self._place)
+        self.view = PointView(self.result)
         super().__init__([
-            ipywidgets.HBox([self.site, self.method, self.color]),
-            self.work, self.message, self.holder, self.told, self.answer,
+            ipywidgets.HBox([self.site, self.method]), self.work, self.message, self.view, self.answer, self.beside,
         ])  # fmt: skip
-        self._finished(self._place, self._embed(self._place))
+        if color is not None:
+            self.color = color
+        self._draw(anew=False)
+        self._shared.join(self)
         for dropdown in (self.site, self.method):
             dropdown.observe(self._changed, "value")
-        self.color.observe(lambda _: self._draw(), "value")
+        self.view.observe(self._pick, "picked")
 
     @property
     def result(self) -> Embedding:
@@ -101,8 +110,38 @@ class Explorer(_html.Static):
         return self._embedded[self._place]
 
     @property
-    def _place(self) -> tuple[str, str]:
-        return str(self.site.value), str(self.method.value)
+    def color(self) -> str:
+        """Name of the column that colours the points, or "". Set it to a column, a Partition or a Ranking."""
+        return self.view.color
+
+    @color.setter
+    def color(self, color: Any) -> None:
+        if isinstance(color, Partition | Ranking):
+            self._added[_name(color)] = color
+            self.view.show(self.result, self._extra())
+            color = _name(color)
+        if color != PLAIN:
+            _require("column", color, self.view.names)
+        self.view.color = color
+
+    def add(self, *results: Result) -> None:
+        """Show these results' figures below, linked to the points; a Partition or Ranking can colour them too.
+
+        Raises
+        ------
+        ParameterError
+            A result speaks of other rows than the subject's, so that nothing would link.
+        """
+        for result in results:
+            if result.space != self.subject.space:
+                raise ParameterError(
+                    f"{result.title or result.kind} speaks of other rows than {self.subject.name}, so a selection can't "
+                    "hold in both: ask the method of this subject, or of a selection of it."
+                )
+            if isinstance(result, Partition | Ranking):
+                self._added[_name(result)] = result
+                self.view.show(self.result, self._extra())
+            self.beside.children = [*self.beside.children, figure(result)]
 
     @property
     def selected(self) -> Any:
@@ -113,13 +152,38 @@ class Explorer(_html.Static):
         """Wait until nothing is being computed; return whether that is so."""
         return self.work.wait(timeout)
 
+    def mark(self, ids: np.ndarray) -> None:
+        """Show these rows as selected, those of them that the subject has."""
+        own = ids if not len(ids) else ids[np.isin(ids, self.subject.ids)]
+        self.set_trait("selection", tuple(own.tolist()))
+        self._show_selection()
+
     def static_html(self) -> str:
         """What the embedding answers."""
         return _html.answer(self.result)
 
-    def static_result(self) -> Embedding:
-        """The embedding that is shown."""
-        return self.result
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """The widget, and for a page without a kernel the same view with what it holds."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        facts = self.result.facts()
+        return {**bundle, POINTS_MIME: self.view.packed(), RESULT_MIME: facts}
+
+    def _own(self, given: Embedding) -> None:
+        if (given.space and given.space != self.subject.space) or not np.isin(
+            given.ids, self.subject.ids
+        ).all():
+            raise ParameterError(
+                f"{given.title or 'This embedding'} places other rows than {self.subject.name} has: embed this subject."
+            )
+        for site in self.site.options:
+            self._embedded[site, OWN] = given
+
+    def _extra(self) -> dict[str, Any]:
+        return {name: _values(result, self.result.ids) for name, result in self._added.items()}
+
+    @property
+    def _place(self) -> tuple[str, str]:
+        return str(self.site.value), str(self.method.value)
 
     def _changed(self, _: Any = None) -> None:
         place = self._place
@@ -131,10 +195,12 @@ class Explorer(_html.Static):
         self.work.start(lambda: self._embed(place), lambda outcome: self._finished(place, outcome))
 
     def _embed(self, place: tuple[str, str]) -> Embedding:
+        if place in self._embedded:
+            return self._embedded[place]
         site, name = place
         method = self._methods[name]
         seed = {"random_state": self.random_state} if "random_state" in method.parameters else {}
-        return method(self.sample.at(site) if site else self.sample, **seed)
+        return method(self.sample.at(site) if site and method.needs is Points else self.sample, **seed)
 
     def _finished(self, place: tuple[str, str], outcome: Any) -> None:
         self.site.disabled = self.method.disabled = False
@@ -147,64 +213,69 @@ class Explorer(_html.Static):
         elif place in self._embedded:
             self._draw()
 
-    def _draw(self) -> None:
-        if self._place not in self._embedded:
-            return  # it failed, and its message stands
-        result, color = self.result, self.color.value
-        plain = color == PLAIN or (color == QUALITY and not len(result.quality))
-        options = {"color": None if plain else color}
-        if self.figure is None:
-            self.figure = figure(result, **options)
-            self.holder.children = [self.figure]
-        else:
-            redraw(self.figure, result, **options)
-        self._picked: list[int] = []
-        for trace in self.figure.data:
-            trace.on_selection(self._pick)
-            trace.on_deselect(self._unpick)
-        self._mark()
-        self.answer.value = _html.answer(result)
+    def _draw(self, *, anew: bool = True) -> None:
+        method = self._methods.get(str(self.method.value))
+        self.site.layout.visibility = "hidden" if method is None or method.needs is Aligned else "visible"
+        if anew:
+            self.view.show(self.result, self._extra())
+        self._show_selection()
+        self.answer.value = _html.answer(self.result)
 
-    def _pick(self, trace: Any, points: Any, _: Any) -> None:
-        """Collect from trace after trace; the last one completes the lasso."""
-        ids = np.asarray(trace.customdata)
-        self._picked += [int(i) for i in ids[points.point_inds]]
-        if points.trace_index == len(self.figure.data) - 1:
-            picked, self._picked = self._picked, []
-            self.selection = tuple(sorted(picked))
+    def _pick(self, _: Any) -> None:
+        """Take over what was drawn around; rows that aren't in the view stay out."""
+        if not np.array_equal(self.view.selected, self._seen()):
+            self._shared.set(self.view.selected)
 
-    def _unpick(self, *_: Any) -> None:
-        self.selection = ()
+    def _seen(self) -> np.ndarray:
+        """The selected rows that the view shows, in its order."""
+        return self.view.ids[np.isin(self.view.ids, np.array(self.selection, dtype=np.int64))]
+
+    def _show_selection(self) -> None:
+        self.view.mark(np.array(self.selection, dtype=np.int64))
 
     @traitlets.validate("selection")
     def _known(self, proposal: Any) -> tuple[int, ...]:
-        ids = sorted({int(i) for i in proposal["value"]})
-        if unknown := set(ids).difference(self.subject.ids.tolist()):
-            raise MissingError(f"{self.subject.name} has no row {min(unknown)}.")
-        return tuple(ids)
+        ids = np.unique(np.array(proposal["value"], dtype=np.int64))
+        unknown = ids[~np.isin(ids, self.subject.ids)]
+        if len(unknown):
+            raise MissingError(f"{self.subject.name} has no row {unknown[0]}.")
+        return tuple(ids.tolist())
 
     @traitlets.observe("selection")
-    def _mark(self, _: Any = None) -> None:
-        """Show the selection in the figure and as a table."""
-        with self.figure.batch_update():
-            for trace in (t for t in self.figure.data if "selectedpoints" in t):  # not in three dimensions
-                at = np.flatnonzero(np.isin(np.asarray(trace.customdata), self.selection))
-                trace.selectedpoints = at.tolist() if self.selection else None
-        if not self.selection:
-            self.told.value = _html.status("Draw around rows to select them (lasso).")
-            return
-        table = self.subject.table.loc[list(self.selection[:SHOWN_ROWS])]
-        rows = (
-            [i, *row] for i, row in zip(table.index, table.itertuples(index=False, name=None), strict=True)
+    def _tell(self, change: Any) -> None:
+        ids = np.array(change["new"], dtype=np.int64)
+        if not np.array_equal(ids, self._shared.ids[np.isin(self._shared.ids, self.subject.ids)]):
+            self._shared.set(ids)
+
+
+def embeddings(*, several: bool = False) -> dict[str, Method]:
+    """The registered methods that place rows in few dimensions; with ``several`` those of several layers too."""
+    needed = (Points, Aligned) if several else (Points,)
+    return {m.name: m for m in methods() if m.gives is Embedding and m.needs in needed}
+
+
+def _name(result: Result) -> str:
+    made = result.run.method if result.run else result.kind
+    return (
+        f"{made} cluster"
+        if isinstance(result, Partition)
+        else f"{made} {getattr(result, 'quantity', '')}".strip()
+    )
+
+
+def _values(result: Result, ids: np.ndarray) -> np.ndarray:
+    """What a result says of each of these rows."""
+    if isinstance(result, Partition):
+        of = dict(zip(result.ids.tolist(), result.labels.tolist(), strict=True))
+        groups = (of.get(i, -2) for i in ids.tolist())
+        names = [f"{g}: {name}" for g, name in enumerate(result.names)] or list(
+            map(str, range(result.n_groups))
         )
-        more = f"; the first {SHOWN_ROWS}:" if len(self.selection) > SHOWN_ROWS else ""
-        shown = _html.table(["row", *table.columns], rows)
-        self.told.value = _html.status(f"{len(self.selection):,} rows selected{more}") + shown
-
-
-def embeddings() -> dict[str, Method]:
-    """The registered methods that place rows in few dimensions."""
-    return {m.name: m for m in methods() if m.gives is Embedding and m.needs is Points}
+        said = [names[g] if g >= 0 else ("none", "not asked")[-1 - g] for g in groups]
+        return np.array(said, dtype=object)
+    assert isinstance(result, Ranking)
+    scores = dict(zip(result.ids.tolist(), result.scores.tolist(), strict=False))
+    return np.array([scores.get(i, np.nan) for i in ids.tolist()], dtype=np.float32)
 
 
 def _require(what: str, name: str, known: Iterable[str]) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from ipywidgets.widgets.widget import _remove_buffers as widget_buffers
 
 import widgets
 import workbench as wb
 from workbench.core.errors import MissingError, ParameterError, ViewError
+from workbench.core.results import Diagram, Partition
+from workbench.report import points
 
 HOSTILE = "<script>window.hacked=1</script>"
 
@@ -24,21 +31,21 @@ def acts() -> wb.Activations:
     return wb.Activations(sites, table, name="layers")
 
 
-def lasso(figure: go.FigureWidget, chosen: list[tuple[int, int]], kind: str = "plotly_selected") -> None:
-    """Do what the front end does after a lasso around points, given as (trace, point)."""
-    traces, points = [t for t, _ in chosen], [p for _, p in chosen]
-    places = {
-        "xs": [0.0] * len(chosen),
-        "ys": [0.0] * len(chosen),
-        "point_indexes": points,
-        "trace_indexes": traces,
-    }
-    selector = {"type": "lasso", "selector_state": {"xs": [0.0], "ys": [0.0]}}
-    figure._js2py_pointsCallback = {"event_type": kind, "points": places, "selector": selector}
+def draw_around(view: widgets.Explorer, ids: list[int]) -> None:
+    """Do what the browser does after a lasso."""
+    at = np.flatnonzero(np.isin(view.view.ids, ids))
+    view.view.set_state({"picked": memoryview(points.picked(at, len(view.view.ids)))})
 
 
-def marked(figure: go.FigureWidget) -> list[int]:
-    return sorted(int(i) for t in figure.data for i in np.asarray(t.customdata)[list(t.selectedpoints or ())])
+def lit(figure: go.FigureWidget) -> list[int]:
+    """Marks that a plotly figure shows as selected."""
+    return sorted(i for trace in figure.data for i in (trace.selectedpoints or ()))
+
+
+def shown(view: widgets.Explorer) -> np.ndarray:
+    """The positions that the browser is sent."""
+    frames = np.frombuffer(view.view.positions["data"], "<f4")
+    return frames.reshape(-1, view.view.spec["n"], view.view.spec["k"])
 
 
 def test_it_shows_the_embedding_of_the_chosen_site(acts: wb.Activations) -> None:
@@ -47,65 +54,129 @@ def test_it_shows_the_embedding_of_the_chosen_site(acts: wb.Activations) -> None
     view.site.value = "layer.0"
     assert view.wait(60)
     np.testing.assert_array_equal(view.result.values, wb.pca(acts.at("layer.0")).values)
-    np.testing.assert_allclose(np.asarray(view.figure.data[0].x), view.result.values[:, 0])
+    np.testing.assert_array_equal(shown(view)[0], view.result.values.astype(np.float32))
     assert not view.site.disabled
 
 
-def test_a_lasso_selects_rows_by_id_over_all_traces(acts: wb.Activations) -> None:
+def test_no_column_of_numbers_travels_as_a_list(acts: wb.Activations) -> None:
     view = widgets.explore(acts, color="kind")
+    state, _, buffers = widget_buffers(view.view.get_state())
+    text = json.dumps({k: v for k, v in state.items() if not k.startswith("_")})
+    assert len(buffers) == 2 + len(view.view.columns)
+    assert "111" not in text and len(text) < 2000
+    kind = next(c for c in view.view.columns if c["name"] == "kind")
+    assert kind["labels"] == ["a", "b"]
+    assert np.frombuffer(kind["data"], "u1").tolist() == [0] * 30 + [1] * 30
+
+
+def test_a_lasso_selects_rows_by_id(acts: wb.Activations) -> None:
+    view = widgets.explore(acts, color="kind")
+    view.selection = ()
     heard: list[Any] = []
     view.observe(lambda change: heard.append(change["new"]), "selection")
-    assert len(view.figure.data) == 2
-    expected = sorted([int(view.figure.data[0].customdata[3]), int(view.figure.data[1].customdata[5])])
-    lasso(view.figure, [(0, 3), (1, 5)])
-    assert view.selection == tuple(expected)
-    assert heard == [tuple(expected)]
-    assert view.selected.ids.tolist() == expected
-    assert marked(view.figure) == expected
-    assert "2 rows selected" in view.told.value
-    assert HOSTILE not in view.told.value
-    lasso(view.figure, [], "plotly_deselect")
+    draw_around(view, [131, 103])
+    assert view.selection == (103, 131)
+    assert heard == [(103, 131)]
+    assert view.selected.ids.tolist() == [103, 131]
+    assert acts.select(view.selection).ids.tolist() == [103, 131]
+    draw_around(view, [])
     assert view.selection == ()
-    assert marked(view.figure) == []
+
+
+def test_one_selection_holds_in_every_open_view_of_the_same_rows(acts: wb.Activations) -> None:
+    first, second = widgets.explore(acts), widgets.explore(acts.sample(20), color="kind")
+    other = widgets.explore(wb.circle(n=50))
+    draw_around(first, acts.ids.tolist())
+    assert len(first.selection) == 60
+    assert second.selection == tuple(second.subject.ids.tolist())
+    assert second.view.selected.tolist() == second.subject.ids.tolist()
+    assert other.selection == ()
+    second.selection = second.subject.ids[:2].tolist()
+    assert first.selection == second.selection
+    first.selection = ()
+    assert second.selection == () and len(second.view.selected) == 0
+
+
+def test_a_clicked_cluster_lights_its_rows_and_a_lasso_its_bar(acts: wb.Activations) -> None:
+    view = widgets.explore(acts)
+    found = Partition(labels=np.arange(60) % 3, ids=acts.ids, space=acts.space, names=("x", "x", "z"))
+    view.add(found)
+    bars = view.beside.children[0]
+    click = SimpleNamespace(trace_index=0, point_inds=[1])
+    bars.data[0]._dispatch_on_click(click, None)
+    assert view.selection == tuple(found.members(1).tolist())
+    assert lit(bars) == [1]
+    draw_around(view, [int(found.members(2)[0])])
+    assert lit(bars) == [2]
+    view.color = found
+    assert view.color == "partition cluster"
+    column = next(c for c in view.view.columns if c["name"] == view.color)
+    assert column["labels"] == ["0: x", "1: x", "2: z"]
+
+
+def test_a_clicked_bar_lights_its_representative_cycle(acts: wb.Activations) -> None:
+    view = widgets.explore(acts)
+    pairs = np.array([[0.0, 1.0, 1.0], [0.2, 0.9, 1.0]])
+    found = Diagram(pairs=pairs, cycle_ids=np.array([100, 101, 105, 110]), cycle_starts=np.array([0, 2, 4]), space=acts.space)  # fmt: skip
+    view.add(found)
+    lines = view.beside.children[0].data[0]
+    lines._dispatch_on_click(SimpleNamespace(trace_index=0, point_inds=[0]), None)
+    assert view.selection == (100, 101)
+
+
+def test_a_result_of_other_rows_is_not_put_beside(acts: wb.Activations) -> None:
+    with pytest.raises(ParameterError, match="other rows"):
+        widgets.explore(acts).add(wb.pca(wb.circle(n=30)))
+    with pytest.raises(ParameterError, match="other rows"):
+        widgets.explore(acts, method=wb.pca(wb.circle(n=30)))
 
 
 def test_a_selection_from_code_outlives_colours_and_sites(acts: wb.Activations) -> None:
     view = widgets.explore(acts)
     view.selection = (111, 103, 159)
     assert view.selection == (103, 111, 159)
-    view.color.value = "kind"
-    assert marked(view.figure) == [103, 111, 159]
+    view.color = "kind"
+    assert view.view.selected.tolist() == [103, 111, 159]
     view.site.value = "layer.1"
     assert view.wait(60)
-    assert marked(view.figure) == [103, 111, 159]
+    assert view.view.selected.tolist() == [103, 111, 159]
     with pytest.raises(MissingError, match="no row 5"):
         view.selection = (5,)
     assert view.selection == (103, 111, 159)
+    view.selection = ()
+
+
+def test_a_sequence_of_layouts_gets_one_frame_each(acts: wb.Activations) -> None:
+    made = wb.aligned_umap(acts, n_neighbors=5)
+    view = widgets.explore(acts, method=made)
+    assert view.view.spec["frames"] == ["layer.0", "layer.1", "layer.2"]
+    np.testing.assert_array_equal(shown(view), made.frames.astype(np.float32))
+    assert view.view.frame == 2
+    assert "displacement" in view.view.names
 
 
 def test_every_embedding_is_offered_and_only_a_sample_is_drawn(acts: wb.Activations) -> None:
     view = widgets.explore(acts, sample=20)
-    embeddings = {m.name for m in wb.methods() if m.family == "embedding"} - {
-        "aligned_umap"
-    }  # of several layers
+    embeddings = {m.name for m in wb.methods() if m.family == "embedding"}
     assert set(view.method.options) == embeddings
+    assert set(widgets.explore(acts.at("layer.1")).method.options) == embeddings - {"aligned_umap"}
     assert len(view.result.ids) == 20
     np.testing.assert_array_equal(view.result.ids, acts.sample(20).ids)
 
 
 def test_an_embedding_that_fails_says_so_and_leaves_the_last_one(acts: wb.Activations) -> None:
     view = widgets.explore(acts.select([100, 101, 102]), method="pca")
-    before = view.figure.to_json()
+    before = view.view.positions
     view.method.value = "isomap"
     assert view.wait(60)
     assert 'role="alert"' in view.message.value
-    assert view.figure.to_json() == before
+    assert view.view.positions == before
 
 
 def test_a_cloud_and_an_array_can_be_explored() -> None:
     view = widgets.explore(wb.circle(n=50), color="angle")
     assert view.site.layout.display == "none"
-    assert view.figure.data[0].marker.color is not None
+    assert view.view.color == "angle"
     assert len(widgets.explore(np.random.default_rng(0).standard_normal((12, 3))).result.ids) == 12
 
 
@@ -118,8 +189,49 @@ def test_what_cannot_be_explored_is_refused(acts: wb.Activations) -> None:
         widgets.explore(wb.GraphSubject(np.array([[0, 1]]), 2))
 
 
-def test_without_a_kernel_the_figure_and_its_evidence_are_shown(acts: wb.Activations) -> None:
-    bundle = widgets.explore(acts)._repr_mimebundle_()
+def test_without_a_kernel_the_same_points_and_their_evidence_are_shown(acts: wb.Activations) -> None:
+    view = widgets.explore(acts, color="kind")
+    view.selection = (103, 111)
+    bundle = view._repr_mimebundle_()
+    view.selection = ()
     assert "Variance explained" in bundle["text/html"]
-    assert bundle["application/vnd.plotly.v1+json"]["data"]
-    assert "application/vnd.workbench.result+json" in bundle
+    assert bundle["application/vnd.workbench.result+json"]["title"] == view.result.title
+    page = json.loads(json.dumps(bundle[points.POINTS_MIME]))
+    assert page["color"] == "kind"
+    positions = gzip.decompress(base64.b64decode(page["positions"]["data"]))
+    np.testing.assert_array_equal(np.frombuffer(positions, "<f4").reshape(60, 2), shown(view)[0])
+    bits = gzip.decompress(base64.b64decode(page["picked"]))
+    assert points.unpicked(bits, 60).tolist() == [3, 11]
+
+
+def test_a_column_that_a_page_has_no_room_for_is_named(acts: wb.Activations) -> None:
+    view = widgets.explore(acts, color="kind").view
+    state = {n: getattr(view, n) for n in ("spec", "positions", "columns", "color", "frame", "picked")}
+    rng = np.random.default_rng(0)
+    long = pd.DataFrame({"essay": [rng.bytes(300).hex() for _ in range(60)]}, index=acts.ids)
+    state["columns"] = [*state["columns"], *points.columns(acts.ids, long)[1:]]
+    page = points.packed(state, limit=5000)
+    assert [c["name"] for c in page["columns"]] == view.names
+    assert "essay" in page["spec"]["note"]
+
+
+def test_many_positions_are_packed_in_steps_finer_than_a_screen() -> None:
+    values = np.random.default_rng(0).standard_normal((points.EXACT // 2 + 1, 2)).astype(np.float32)
+    block = points._coarse({"dtype": "f4", "data": values.tobytes()}, {"k": 2})
+    back = np.frombuffer(block["data"], "<u2").reshape(-1, 2) * block["step"] + np.array(block["low"])
+    assert np.abs(back - values).max() <= np.ptp(values, axis=0).max() / 65535
+
+
+def test_columns_keep_what_they_hold() -> None:
+    table = pd.DataFrame(
+        {"big": [2**40, 1], "real": [0.5, np.nan], "flag": [True, False], "said": ["x", None],
+         "when": pd.to_datetime(["2020-01-01", None])},
+        index=[7, 9],
+    )  # fmt: skip
+    found = {c["name"]: c for c in points.columns(table.index.to_numpy(), table)}
+    assert np.frombuffer(found["row"]["data"], "<i4").tolist() == [7, 9]
+    assert np.frombuffer(found["big"]["data"], "<f8").tolist() == [2**40, 1]
+    assert np.isnan(np.frombuffer(found["real"]["data"], "<f4")[1])
+    assert found["flag"]["labels"] == ["True", "False"]
+    assert found["said"]["labels"] == ["x", ""]
+    assert found["when"]["labels"][1] == ""

@@ -84,6 +84,10 @@ class Result:
             (temporary / "result.json").write_text(json.dumps(rest, indent=1), encoding="utf-8")
         return path
 
+    def facts(self) -> dict[str, Any]:
+        """Everything but the arrays, as JSON."""
+        return _split(self)[1]
+
     def __repr__(self) -> str:
         arrays = (f"{n} {v.shape}" for n, v in vars(self).items() if isinstance(v, np.ndarray) and v.size)
         return (
@@ -103,7 +107,7 @@ class Result:
         """What a notebook stores: the figure, the result's own facts, and plain text for everything else."""
         return {
             "application/vnd.plotly.v1+json": json.loads(self.figure(**options).to_json()),
-            RESULT_MIME: _split(self)[1],
+            RESULT_MIME: self.facts(),
             "text/plain": "\n".join([self.title, *self.sentences()]),
         }
 

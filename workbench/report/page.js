@@ -35,6 +35,13 @@
     return layout;
   }
 
+  // Views of points (host.js) hear of a selection, and tell of theirs, by an event on the document.
+  const tell = (from, chosen) => {
+    document.dispatchEvent(new CustomEvent("workbench:select", { detail: { space: from, ids: chosen, by: "page" } }));
+    select(from, chosen);
+  };
+  document.addEventListener("workbench:select", (event) => { if (event.detail.by !== "page") select(event.detail.space, event.detail.ids); });
+
   function select(from, chosen) {
     applying = true;
     const wanted = chosen && new Set(chosen);
@@ -59,9 +66,9 @@
   function listen(plot) {
     if (!space(plot)) return; // a figure of something else: its marks are no row ids
     const rows = (event) => event.points.flatMap((p) => idsOf(p.customdata));
-    plot.on("plotly_selected", (event) => { if (!applying && event && event.points.length) select(space(plot), rows(event)); });
-    plot.on("plotly_deselect", () => { if (!applying) select(space(plot), null); });
-    plot.on("plotly_click", (event) => { const ids = rows(event); if (ids.length > 1) select(space(plot), ids); });
+    plot.on("plotly_selected", (event) => { if (!applying && event && event.points.length) tell(space(plot), rows(event)); });
+    plot.on("plotly_deselect", () => { if (!applying) tell(space(plot), null); });
+    plot.on("plotly_click", (event) => { const ids = rows(event); if (ids.length > 1) tell(space(plot), ids); });
   }
 
   async function draw() {
@@ -78,8 +85,14 @@
     document.documentElement.dataset.drawn = "yes";
   }
 
-  status.querySelector("button").addEventListener("click", () => new Set(plots.map(space).filter(Boolean)).forEach((s) => select(s, null)));
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") new Set(plots.map(space).filter(Boolean)).forEach((s) => select(s, null)); });
+  const spaces = new Set();
+  function clear() {
+    plots.forEach((plot) => spaces.add(space(plot)));
+    spaces.forEach((each) => each && tell(each, null));
+  }
+  document.addEventListener("workbench:select", (event) => spaces.add(event.detail.space));
+  status.querySelector("button").addEventListener("click", clear);
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") clear(); });
   dark.addEventListener("change", () => plots.forEach((plot) => plot.layout && Plotly.relayout(plot, dress({ ...plot.layout }))));
   window.addEventListener("beforeprint", () => plots.forEach((plot) => plot.layout && Plotly.Plots.resize(plot)));
   draw();

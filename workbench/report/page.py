@@ -15,11 +15,11 @@ import json
 import re
 from datetime import datetime
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.results import RESULT_MIME
 from workbench.evidence import FINDINGS_MIME
+from workbench.report.points import POINTS_MIME, asset
 
 if TYPE_CHECKING:
     import nbformat
@@ -61,15 +61,18 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
     body = _Body(facts)
     for cell in executed.cells:
         body.add(cell)
-    script, style = _asset("page.js"), _asset("page.css")
+    script, style, points = asset("page.js"), asset("page.css"), ""
+    if body.has_points:  # a module can't be imported without being fetched, so its host is written under it
+        points, style = asset("points.js") + asset("host.js"), style + asset("points.css")
     plotly = _plotly()
-    template = Environment(autoescape=select_autoescape(default=True)).from_string(_asset("page.html.j2"))
+    template = Environment(autoescape=select_autoescape(default=True)).from_string(asset("page.html.j2"))
     return template.render(
         title=body.title, subtitle=body.subtitle, lead=body.lead, contents=body.contents, blocks=body.blocks,
         findings=facts.get("findings"), facts=facts, when=when(facts["started"]), computed=_computed(facts),
         questions=_questions(facts), floors=_floors(_questions(facts)), plotly=plotly, script=script, style=style,
+        points=points,
         policy=f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; font-src data:; "
-        f"script-src {_hash(plotly)} {_hash(script)} 'unsafe-eval'",
+        f"script-src {_hash(plotly)} {_hash(script)} {_hash(points) if points else ''} 'unsafe-eval'",
     )  # fmt: skip
 
 
@@ -87,6 +90,7 @@ class _Body:
         self.contents: list[tuple[int, str, str]] = []
         self.blocks: list[dict[str, Any]] = []
         self._figures = self._outputs = 0
+        self.has_points = False
         self._q = {(q["key"], q["statistic"]): q for q in (facts.get("findings") or {}).get("questions", [])}
         self._first_heading = True
 
@@ -137,6 +141,15 @@ class _Body:
         data = output.data
         if FINDINGS_MIME in data:
             return {"kind": "pointer"}
+        if POINTS_MIME in data:
+            self.has_points = True
+            self._figures += 1
+            return {
+                "kind": "points",
+                "id": f"figure-{self._figures}",
+                "json": _json(data[POINTS_MIME]),
+                "result": self._result(data.get(RESULT_MIME)),
+            }
         if PLOTLY_MIME in data:
             self._figures += 1
             figure = {"kind": "figure", "id": f"figure-{self._figures}", "json": _json(data[PLOTLY_MIME])}
@@ -262,11 +275,6 @@ def _text(value: str | list[str]) -> str:
 
 def _hash(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-
-
-@cache
-def _asset(name: str) -> str:
-    return files("workbench.report").joinpath(name).read_text(encoding="utf-8")
 
 
 @cache

@@ -1,0 +1,115 @@
+"""Measure the view of points in a report: size, opening, first frame, moving, lasso. Run by hand:
+
+.venv/bin/python tests/browser/measure.py 10000 100000 1000000
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+import widgets
+import workbench as wb
+from workbench.core.results import Embedding
+from workbench.report.page import render
+
+FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync"]  # fmt: skip
+FACTS = {"notebook": "points.ipynb", "notebook_digest": "", "started": "2026-01-01T00:00:00+00:00", "seconds": 0.0,
+         "parameters": {}, "versions": {"workbench": "0"}, "results": [], "findings": None}  # fmt: skip
+
+
+def embedding(n: int) -> tuple[wb.PointCloud, Embedding]:
+    """Blobs with the row table that a capture of a text network has: a text stands behind each of its tokens."""
+    rng = np.random.default_rng(0)
+    words = [f"word{i}" for i in range(3000)]
+    texts = [" ".join(rng.choice(words, 12)) for _ in range(max(1, n // 12))]
+    which = np.minimum(np.arange(n) // 12, len(texts) - 1)
+    table = pd.DataFrame({
+        "text_id": which, "text": np.array(texts, dtype=object)[which], "token": rng.choice(np.array(words, dtype=object), n),
+        "position": np.arange(n) % 12, "label": np.array(list("abcdef"), dtype=object)[which % 6],
+    })  # fmt: skip
+    at = rng.standard_normal((8, 2))[which % 8] * 4 + rng.standard_normal((n, 2))
+    cloud = wb.PointCloud(at.astype(np.float32), name="blobs", table=table)
+    return cloud, Embedding(
+        values=cloud.values, ids=cloud.ids, title=f"{n:,} points", space=cloud.space, rows=table
+    )
+
+
+def page(n: int, path: Path) -> float:
+    """Write a report of one explorer; return how long that took."""
+    cloud, placed = embedding(n)
+    explorer = widgets.explore(cloud, method=placed, color="label")
+    began = time.perf_counter()
+    output = new_output("display_data", data=explorer._repr_mimebundle_())
+    notebook = new_notebook(cells=[new_code_cell("explorer", outputs=[output])])
+    path.write_text(render(notebook, FACTS), encoding="utf-8")
+    return time.perf_counter() - began
+
+
+def drag(tab: Any, box: dict[str, float]) -> None:
+    """Draw around the left part of a stage."""
+    x, y, w, h = (box[side] for side in ("x", "y", "width", "height"))
+    at = [(x + w * u, y + h * v) for u, v in ((0.1, 0.1), (0.5, 0.1), (0.5, 0.9), (0.1, 0.9))]  # fmt: skip
+    tab.mouse.move(*at[0])
+    tab.mouse.down()
+    for x, y in at[1:]:
+        tab.mouse.move(x, y, steps=6)
+    tab.mouse.up()
+
+
+def measure(browser: Any, n: int, folder: Path) -> str:
+    path = folder / f"{n}.html"
+    wrote = page(n, path)
+    tab = browser.new_page(viewport={"width": 1366, "height": 900})
+    began = time.perf_counter()
+    tab.goto(path.as_uri())
+    tab.wait_for_function("document.querySelector('.point-view')?.dataset.drawn > 0", timeout=120_000)
+    opened = time.perf_counter() - began
+    view = "document.querySelector('.point-view')"
+    tab.wait_for_timeout(1500)
+    frame = tab.evaluate(f"{view}.dataset.frame")
+    stage = tab.locator(".wbp-stage")
+    stage.scroll_into_view_if_needed()
+    began = time.perf_counter()
+    drag(tab, stage.bounding_box())
+    tab.wait_for_function(f"{view}.dataset.lasso > 0", timeout=120_000)
+    drawn = time.perf_counter() - began
+    lasso, selected = (tab.evaluate(f"{view}.dataset.{name}") for name in ("lasso", "selected"))
+    before = int(tab.evaluate(f"{view}.dataset.drawn"))
+    began = time.perf_counter()
+    for _ in range(10):
+        tab.locator(".wbp button", has_text="+").click()
+    tab.wait_for_function(f"{view}.dataset.drawn > {before}", timeout=60_000)
+    tab.evaluate("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
+    zoom = (time.perf_counter() - began) / 10
+    painter = tab.evaluate(f"{view}.dataset.painter")
+    tab.close()
+    return (
+        f"{n:>9,} points ({painter}): page {path.stat().st_size / 1e6:.1f} MB, written in {wrote:.1f} s, open {opened:.2f} s, "
+        f"a whole frame {frame} ms, lasso {lasso} ms after the button is let go ({selected} rows; drag and all {drawn:.2f} s), "
+        f"zoom {1000 * zoom:.0f} ms a step"
+    )
+
+
+def main() -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        for off in ([], ["--disable-gpu", "--disable-3d-apis"]):  # the second has no WebGL at all
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS + off)
+            for n in map(int, sys.argv[1:] or ["10000"]):
+                print(measure(browser, n, Path(folder)), flush=True)
+            browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""What a view of many points needs, as binary columns: raw for the widget, packed for a page.
+
+``points.js`` draws it in both. A column of text is its distinct values and a number a row, so that a text that
+stands behind each of its tokens travels once.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.core import theme
+from workbench.core.run import now
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.core.results import Embedding
+
+POINTS_MIME = "application/vnd.workbench.points+json"
+MAX_AXES = 3
+EXACT = 500_000  # numbers; more positions than that are packed as 16-bit steps, finer than a screen shows
+PAGE_BYTES = (
+    30_000_000  # what one view may take of a page; columns that don't fit stay out, and the view says so
+)
+SCALE_STOPS = 11
+
+
+def asset(name: str) -> str:
+    """The text of ``points.js`` or ``points.css``, which ship with the package."""
+    return files("workbench.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def state(result: Embedding, added: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what the view shows of an embedding: ``spec``, ``positions`` and ``frame``."""
+    n, k = result.values.shape
+    k = min(k, MAX_AXES)
+    frames = result.frames if len(result.frames) else result.values[None]
+    shown = next((t for t, y in enumerate(result.frames) if np.array_equal(y, result.values)), 0)
+    spec = {
+        "title": result.title, "space": result.space, "n": n, "k": k, "frames": list(result.frame_names), "note": "",
+        "axes": list(result.axes[:k]) or [f"axis {j + 1}" for j in range(k)],
+        "palette": list(theme.CATEGORICAL), "other": theme.OTHER, "scale": _stops(), **(added or {}),
+    }  # fmt: skip
+    positions = np.ascontiguousarray(frames[:, :, :k], dtype="<f4")
+    return {"spec": spec, "frame": shown, "positions": {"dtype": "f4", "data": positions.tobytes()}}
+
+
+def columns(
+    ids: np.ndarray, table: pd.DataFrame, extra: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """Return the row ids, the row table's columns and ``extra`` ones as blocks of bytes."""
+    import pandas as pd
+
+    rows = table.loc[ids] if len(table.columns) else table
+    out = [_column("row", pd.Series(ids))]
+    out += [_column(str(name), rows.iloc[:, j]) for j, name in enumerate(rows.columns)]
+    taken = {block["name"] for block in out}
+    out += [_column(name, pd.Series(v)) for name, v in (extra or {}).items() if name not in taken]
+    return out
+
+
+def _column(name: str, values: pd.Series) -> dict[str, Any]:
+    import pandas as pd
+
+    kind = values.dtype.kind
+    if kind in "iuf":
+        numbers = values.to_numpy()
+        small = kind in "iu" and (not len(numbers) or (numbers.min() >= -(2**31) and numbers.max() < 2**31))
+        dtype = "i4" if small else "f8" if kind in "iu" else "f4"
+        return {"name": name, "dtype": dtype, "data": numbers.astype(f"<{dtype}").tobytes()}
+    spelled = values.astype(object).where(values.notna(), "").map(str)
+    codes, labels = pd.factorize(spelled)
+    dtype = "u1" if len(labels) <= 2**8 else "u2" if len(labels) <= 2**16 else "u4"
+    return {"name": name, "dtype": dtype, "labels": list(labels), "data": codes.astype(f"<{dtype}").tobytes()}
+
+
+def picked(at: np.ndarray, n: int) -> bytes:
+    """A selection, given as positions of rows, as one bit a row; empty where nothing is selected."""
+    if not len(at):
+        return b""
+    chosen = np.zeros(n, dtype=bool)
+    chosen[at] = True
+    return np.packbits(chosen, bitorder="little").tobytes()
+
+
+def unpicked(bits: bytes, n: int) -> np.ndarray:
+    """Positions of the rows that `picked` says are selected."""
+    if not bits:
+        return np.empty(0, dtype=np.int64)
+    return np.flatnonzero(np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=n, bitorder="little"))
+
+
+def packed(shown: dict[str, Any], limit: int = PAGE_BYTES) -> dict[str, Any]:
+    """Return a view's state as JSON for a page: blocks compressed, as base64, within ``limit`` bytes."""
+    positions = _coarse(shown["positions"], shown["spec"])
+    fixed = {**positions, "data": _pack(positions["data"])}
+    blocks = [_packed_column(block) for block in shown["columns"]]
+    sizes = [len(b["data"]) + len(b.get("labels", "")) for b in blocks]
+    room, kept = limit - len(fixed["data"]), set()
+    for j in np.argsort(sizes, kind="stable").tolist():  # the small ones first, so that most of them fit
+        if sizes[j] <= room:
+            room -= sizes[j]
+            kept.add(j)
+    left = [b["name"] for j, b in enumerate(blocks) if j not in kept]
+    note = f"Left out, since the page would grow by too much: {', '.join(left)}." if left else ""
+    spec = {**shown["spec"], "note": " ".join(filter(None, [shown["spec"]["note"], note]))}
+    return {
+        "spec": spec, "frame": shown["frame"], "color": "" if shown["color"] in left else shown["color"], "made": now(),
+        "positions": fixed, "columns": [b for j, b in enumerate(blocks) if j in kept], "picked": _pack(shown["picked"]),
+    }  # fmt: skip
+
+
+def _packed_column(block: dict[str, Any]) -> dict[str, Any]:
+    out = {**block, "data": _pack(block["data"])}
+    if "labels" in block:
+        out["labels"] = _pack(json.dumps(block["labels"]).encode())
+    return out
+
+
+def _pack(data: bytes) -> str:
+    return base64.b64encode(gzip.compress(data, 6, mtime=0)).decode()
+
+
+def _coarse(positions: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
+    """Positions in 16 bits where there are many."""
+    values = np.frombuffer(positions["data"], dtype="<f4").reshape(-1, spec["k"])
+    if values.size <= EXACT:
+        return positions
+    low, high = values.min(axis=0), values.max(axis=0)
+    step = np.where(high > low, (high - low) / 65535, 1).astype(np.float64)
+    return {"dtype": "u2", "low": low.tolist(), "step": step.tolist(),
+            "data": np.round((values - low) / step).astype("<u2").tobytes()}  # fmt: skip
+
+
+def _stops() -> list[str]:
+    from plotly.colors import sample_colorscale, unlabel_rgb
+
+    colours = sample_colorscale(theme.SEQUENTIAL, np.linspace(0, 1, SCALE_STOPS).tolist())
+    return ["#" + "".join(f"{round(v):02x}" for v in unlabel_rgb(c)) for c in colours]
