@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from workbench.core.results import Result
 
 CELL_CHARACTERS = 120
+# plotly writes its colours into its figures; in a dark JupyterLab they would be dark on dark
+STYLE = """<style>
+[data-jp-theme-light="false"] .js-plotly-plot text { fill: var(--jp-ui-font-color1) !important; }
+.js-plotly-plot .modebar-group { background: transparent !important; }
+.js-plotly-plot .hoverlayer text { fill: inherit !important; }
+</style>"""
 
 
 def text(value: Any, limit: int = 0) -> str:
@@ -38,8 +44,13 @@ def answer(result: Result) -> str:
 
 def status(said: str, *, wrong: bool = False) -> str:
     """Return a line that a screen reader says when it changes; ``said`` is HTML already."""
-    colour = ' style="color:#b3261e"' if wrong else ""
+    colour = ' style="color:var(--jp-error-color1,#b3261e)"' if wrong else ""
     return f'<div role="{"alert" if wrong else "status"}"{colour}>{said}</div>' if said else ""
+
+
+def style() -> ipywidgets.HTML:
+    """What makes figures readable in every theme; it shows nothing itself."""
+    return ipywidgets.HTML(STYLE, layout={"display": "none"})
 
 
 class Static(ipywidgets.VBox):

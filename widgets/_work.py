@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 import traceback
@@ -17,6 +18,29 @@ from workbench.core.progress import listening
 # One at a time: not every library underneath stands being called from two threads at once.
 _turn = threading.Lock()
 REFRESH = 0.1  # seconds between two updates of the bar
+GRACE = 0.7  # seconds that a cancelled job has to come to its next step
+LEFT = (
+    "Stopped waiting. The library that is at work can't be interrupted: it goes on unseen to its next step, and other "
+    "panels wait for it."
+)
+
+
+class _Job:
+    """What is being done, and for whom."""
+
+    thread: threading.Thread
+    ending: threading.Thread | None = None
+    """Who gives the answer, and may begin more work while doing so."""
+
+    def __init__(self, then: Callable[[Any], None]):
+        self.then = then
+        self.cancelled = threading.Event()
+        self.over = threading.Event()
+        self._once = threading.Lock()
+
+    def first(self) -> bool:
+        """Whether nobody has asked before."""
+        return self._once.acquire(blocking=False)
 
 
 class Work(ipywidgets.HBox):
@@ -29,72 +53,85 @@ class Work(ipywidgets.HBox):
         self.cancel_button.on_click(lambda _: self.cancel())
         super().__init__([self.cancel_button, self.bar, self.label])
         self.layout.display = "none"
-        self._cancelled = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._job: _Job | None = None
         self._began: dict[str, float] = {}
         self._shown = 0.0
 
     @property
     def running(self) -> bool:
-        """Whether something is being done."""
-        return self._thread is not None and self._thread.is_alive()
+        """Whether something is being done that is waited for."""
+        return self._job is not None and not self._job.over.is_set()
 
     def start(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """Do ``work`` in a thread and give ``then`` what it returned or the exception that it raised."""
-        if self.running and threading.current_thread() is not self._thread:
+        within = self._job is not None and threading.current_thread() is self._job.ending
+        if self.running and not within:
             return
-        self._cancelled.clear()
+        job = _Job(then)
+        job.thread = threading.Thread(target=self._run, args=(work, job), daemon=True)
+        self._job = job
         self._began.clear()
         self.label.value = ""
         self.bar.value = 0
         self.layout.display = ""
-        self._thread = threading.Thread(target=self._run, args=(work, then), daemon=True)
-        self._thread.start()
+        job.thread.start()
 
     def cancel(self) -> None:
-        """Stop the work at its next step."""
-        self._cancelled.set()
-        if self.running:
-            self.label.value = "stopping"
+        """Stop the work at its next step; where that is further off than a second, stop waiting for it."""
+        if self._job is None or not self.running:
+            return
+        self._job.cancelled.set()
+        self.label.value = "stopping"
+        timer = threading.Timer(GRACE, self._leave, [self._job])
+        timer.daemon = True
+        timer.start()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until nothing is being done; return whether that is so."""
         until = None if timeout is None else time.monotonic() + timeout
-        while (thread := self._thread) is not None and thread.is_alive():
-            thread.join(None if until is None else max(0.0, until - time.monotonic()))
-            if until is not None and time.monotonic() >= until:
+        while self.running and (job := self._job) is not None:  # an answer may lead to more work
+            if not job.over.wait(None if until is None else max(0.0, until - time.monotonic())):
                 break
         return not self.running
 
-    def _run(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+    def _run(self, work: Callable[[], Any], job: _Job) -> None:
         try:
-            self._take_turn()
+            self._take_turn(job)
             try:
-                with listening(self._listen):
+                with listening(functools.partial(self._listen, job)):
                     outcome = work()
             finally:
                 _turn.release()
         except BaseException as e:  # whatever it is, the person at the panel is told
             outcome = e
-        self.label.value = "showing the answer"
+        self._end(job, outcome)
+
+    def _leave(self, job: _Job) -> None:
+        self._end(job, Cancelled(LEFT))
+
+    def _end(self, job: _Job, outcome: Any) -> None:
+        """Give the answer once: a job that was left may still come to its end."""
+        if not job.first():
+            return
+        job.ending = threading.current_thread()
+        if self._job is job:
+            self.label.value = "showing the answer"
         try:
-            then(outcome)
+            job.then(outcome)
         except BaseException as e:
-            then(e)
-        if self._thread is threading.current_thread():  # unless the answer led to more work
+            job.then(e)
+        if self._job is job:  # unless the answer led to more work
             self.layout.display = "none"
+        job.over.set()
 
-    def _take_turn(self) -> None:
+    def _take_turn(self, job: _Job) -> None:
         while not _turn.acquire(timeout=REFRESH):
-            self.label.value = "waiting for another panel"
-            self._stop_if_cancelled()
+            if not job.cancelled.is_set():
+                self.label.value = "waiting for another panel"
+            _stop_if_cancelled(job)
 
-    def _stop_if_cancelled(self) -> None:
-        if self._cancelled.is_set():
-            raise Cancelled("Stopped. What was finished before is kept.")
-
-    def _listen(self, what: str, done: int, total: int | None) -> None:
-        self._stop_if_cancelled()
+    def _listen(self, job: _Job, what: str, done: int, total: int | None) -> None:
+        _stop_if_cancelled(job)
         now = time.monotonic()
         began = self._began.setdefault(what, now)
         if now - self._shown < REFRESH and done != total:
@@ -104,6 +141,11 @@ class Work(ipywidgets.HBox):
         self.label.value = what + (
             f": {done:,} of {total:,}{left(now - began, done, total)}" if total else ""
         )
+
+
+def _stop_if_cancelled(job: _Job) -> None:
+    if job.cancelled.is_set():
+        raise Cancelled("Stopped. What was finished before is kept.")
 
 
 def left(elapsed: float, done: int, total: int) -> str:

@@ -1,40 +1,62 @@
-"""The catalogue: every method, searched as one types."""
+"""The catalogue: every method by family, searched as one types; a click opens its panel."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import ipywidgets
 
 from widgets import _html
+from widgets.panel import Panel
+from workbench.core.errors import WorkbenchError
 from workbench.core.registry import Method, methods
 
+ALL = "(all families)"
 
-def browse(search: str = "") -> Browser:
-    """Return the catalogue of methods, narrowed to those that mention ``search``."""
-    return Browser(search)
+
+def browse(search: str = "", subject: Any = None) -> Browser:
+    """Return the catalogue of methods.
+
+    Parameters
+    ----------
+    search : words that all must occur in what is listed at first.
+    subject : what the panels that a click opens are asked of; without one, sources can be run and the others
+        say what they need.
+    """
+    return Browser(search, subject)
 
 
 class Browser(_html.Static):
-    """A search field, the methods that match, and the documentation of the chosen one.
+    """A search field, the methods that match, and the panel and documentation of the one that is clicked.
 
     Attributes
     ----------
     search : words that all must occur in a method's name, family, documentation or parameters.
+    family : the dropdown that narrows to one family.
     found : the matching methods.
+    panel : the panel that is open, or None.
     """
 
-    def __init__(self, search: str = ""):
+    def __init__(self, search: str = "", subject: Any = None):
+        self.subject = subject
+        self.panel: Panel | None = None
+        self._panels: dict[str, Panel] = {}
         self._texts = {m.name: _searched(m) for m in methods()}
         self._methods = {m.name: m for m in methods()}
         self.search = ipywidgets.Text(search, placeholder="words", description="search")
-        self.found = ipywidgets.Select(rows=16, layout={"width": "24em"})
+        families = sorted({m.family for m in methods()})
+        self.family = ipywidgets.Dropdown(options=[ALL, *families], value=ALL, description="family")
+        self.found = ipywidgets.Select(rows=14, layout={"width": "100%"})
         self.documentation = ipywidgets.HTML(layout={"width": "100%"})
+        self.opened = ipywidgets.VBox()
         self._count = ipywidgets.HTML()
-        self.search.observe(self._narrow, "value")
-        self.found.observe(self._document, "value")
+        self.found.observe(self._open, "value")
         self._narrow()
+        self.search.observe(self._narrow, "value")
+        self.family.observe(self._narrow, "value")
         super().__init__([
-            ipywidgets.HBox([self.search, self._count]),
-            ipywidgets.HBox([self.found, self.documentation]),
+            ipywidgets.HBox([self.search, self.family, self._count], layout={"flex_flow": "row wrap"}),
+            self.found, self.opened, self.documentation,
         ])  # fmt: skip
 
     @property
@@ -44,7 +66,7 @@ class Browser(_html.Static):
 
     @property
     def method(self) -> Method | None:
-        """The chosen method, or None where nothing matches."""
+        """The chosen method, or None before one is."""
         return self._methods.get(str(self.found.value))
 
     def static_html(self) -> str:
@@ -53,16 +75,47 @@ class Browser(_html.Static):
         return _html.table(["method", "family", "what it does"], rows)
 
     def _narrow(self, _: object = None) -> None:
-        words = self.search.value.lower().split()
-        names = [n for n, text in self._texts.items() if all(w in text for w in words)]
+        words, family = self.search.value.lower().split(), self.family.value
+        names = [
+            n for n, text in self._texts.items()
+            if all(w in text for w in words) and family in (ALL, self._methods[n].family)
+        ]  # fmt: skip
+        names.sort(key=lambda n: (self._methods[n].family, n))
         chosen = self.found.value
-        self.found.options = [(f"{self._methods[n].family}: {n}", n) for n in names]
-        self.found.value = chosen if chosen in names else next(iter(names), None)
+        listed = ((self._methods[n].family, n, self._methods[n].summary) for n in names)
+        self.found.unobserve(self._open, "value")  # new options choose the first, which nobody clicked
+        self.found.options = [(f"{family}: {n}. {summary}", n) for family, n, summary in listed]
+        self.found.value = chosen if chosen in names else None
+        self.found.observe(self._open, "value")
         self._count.value = _html.status(f"{len(names)} of {len(self._texts)} methods")
 
-    def _document(self, _: object) -> None:
+    def _open(self, _: object) -> None:
         chosen = self.method
-        self.documentation.value = "" if chosen is None else f"<pre>{_html.text(chosen.__doc__ or '')}</pre>"
+        if chosen is None:
+            return
+        folded = f"<summary>All about {chosen.name}</summary><pre>{_html.text(chosen.__doc__ or '')}</pre>"
+        self.documentation.value = f"<details><{folded[1:]}</details>"
+        try:
+            self.panel = self._panel(chosen)
+            self.opened.children = [self.panel]
+        except WorkbenchError as e:
+            self.panel = None
+            self.opened.children = [ipywidgets.HTML(self._told(chosen, e))]
+
+    def _panel(self, chosen: Method) -> Panel:
+        """The method's panel, the same one on coming back: its answers are kept, and what runs goes on."""
+        if chosen.name not in self._panels:
+            self._panels[chosen.name] = Panel(chosen, None if chosen.needs is None else self.subject)
+        return self._panels[chosen.name]
+
+    def _told(self, chosen: Method, error: WorkbenchError) -> str:
+        """What the method is, and why it has no panel here."""
+        why = str(error)
+        if self.subject is None:
+            why = f"It is asked of something: browse(subject=...) opens its panel, or panel({chosen.name!r}, subject)."
+        reference = f"<p>{_html.text(chosen.reference)}</p>" if chosen.reference else ""
+        said = f"<p><b>{_html.text(chosen.name)}</b>: {_html.text(chosen.summary)}</p>{reference}"
+        return said + _html.status(_html.text(why))
 
 
 def _searched(m: Method) -> str:

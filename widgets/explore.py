@@ -83,7 +83,6 @@ class Explorer(_html.Static):
         names = [*([OWN] if given else []), *self._methods]
         self.site = ipywidgets.Dropdown(options=sites, value=sites[-1], description="at")
         self.method = ipywidgets.Dropdown(options=names, value=OWN if given else method, description="method")
-        self.site.layout.display = "" if len(sites) > 1 else "none"
         if given is not None:
             self._own(given)
         self._shared = shared(subject.space)
@@ -94,7 +93,7 @@ class Explorer(_html.Static):
         self._embedded[self._place] = self._embed(self._place)
         self.view = PointView(self.result)
         super().__init__([
-            ipywidgets.HBox([self.site, self.method]), self.work, self.message, self.view, self.answer, self.beside,
+            _html.style(), ipywidgets.HBox([self.method, self.site]), self.work, self.message, self.view, self.answer, self.beside,
         ])  # fmt: skip
         if color is not None:
             self.color = color
@@ -215,7 +214,8 @@ class Explorer(_html.Static):
 
     def _draw(self, *, anew: bool = True) -> None:
         method = self._methods.get(str(self.method.value))
-        self.site.layout.visibility = "hidden" if method is None or method.needs is Aligned else "visible"
+        one = method is not None and method.needs is Points and len(self.site.options) > 1
+        self.site.layout.display = "" if one else "none"
         if anew:
             self.view.show(self.result, self._extra())
         self._show_selection()

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 import ipywidgets
 
 from widgets import _html
+from widgets._compare import comparison
+from widgets._live import WIDTH as FIGURE_WIDTH
 from widgets._live import figure, redraw
 from widgets._work import Work, explained
 from widgets.controls import NAME_WIDTH, WIDTH, Control
@@ -49,7 +51,8 @@ class Panel(_html.Static):
     method, subject : what is asked of what.
     controls : parameter name to `Control`.
     site : the dropdown of sites or tensors, where there are several to choose from.
-    results : every answer so far, the latest last.
+    results : every answer so far, the latest last; ``history`` chooses which of them is shown.
+    pinned : numbers of the answers (from 1) that stay in sight, to be compared with the one that is shown.
     error : the last run's exception, or None.
     """
 
@@ -63,8 +66,18 @@ class Panel(_html.Static):
         self.work = Work()
         self.run_button = ipywidgets.Button(description="Run", button_style="primary", tooltip=asked.summary)
         self.run_button.on_click(lambda _: self.run())
-        self.history = ipywidgets.Dropdown(description="answer", layout={"display": "none"})
+        self.history = ipywidgets.Dropdown(description="answer", layout={"width": "36em"})
         self.history.observe(self._look_back, "value")
+        self.pin = ipywidgets.ToggleButton(
+            description="Pin",
+            tooltip="Keep this answer in sight, to compare others with it",
+            layout={"width": "6em"},
+        )
+        self.pin.observe(self._pin, "value")
+        self.pinned: dict[int, Any] = {}
+        self.looking = ipywidgets.HBox([self.history, self.pin], layout={"display": "none"})
+        self.compared = ipywidgets.HTML()
+        self.kept = ipywidgets.HBox(layout={"flex_flow": "row wrap"})
         self.message = ipywidgets.HTML()
         self.shown = ipywidgets.VBox()
         for control in self.controls.values():
@@ -72,8 +85,8 @@ class Panel(_html.Static):
         about = ipywidgets.HTML(_about(asked))
         chosen = [self.site] if self.site is not None else []
         super().__init__([
-            about, *chosen, *self.controls.values(), ipywidgets.HBox([self.run_button, self.work]),
-            self.message, self.history, self.shown,
+            _html.style(), about, *chosen, *self.controls.values(), ipywidgets.HBox([self.run_button, self.work]),
+            self.message, self.looking, self.shown, self.compared, self.kept,
         ])  # fmt: skip
 
     @property
@@ -149,7 +162,7 @@ class Panel(_html.Static):
             self.history.options = [*self.history.options, (said, k - 1)]
             self.history.value = k - 1
             self.history.observe(self._look_back, "value")
-            self.history.layout.display = "" if k > 1 else "none"
+            self.looking.layout.display = ""
             self._show(outcome)
         self.run_button.disabled = any(c.error for c in self.controls.values())
 
@@ -157,7 +170,30 @@ class Panel(_html.Static):
         if change["new"] is not None:
             self._show(self.results[change["new"]])
 
+    def _pin(self, change: Any) -> None:
+        """Keep the answer that is shown in sight, or let it go."""
+        k = self.history.value + 1
+        if change["new"] and k not in self.pinned:
+            self.pinned[k] = ipywidgets.VBox([
+                ipywidgets.HTML(f"<b>answer {k}</b>"), figure(self.results[k - 1], width=FIGURE_WIDTH // 2),
+            ])  # fmt: skip
+        elif not change["new"]:
+            self.pinned.pop(k, None)
+        self._set_side_by_side()
+
+    def _set_side_by_side(self) -> None:
+        """Set the pinned answers beside the one that is shown."""
+        k = self.history.value + 1
+        self.pin.unobserve(self._pin, "value")
+        self.pin.value = k in self.pinned
+        self.pin.observe(self._pin, "value")
+        self.pin.disabled = not isinstance(self.results[k - 1], Result)
+        self.kept.children = [box for number, box in self.pinned.items() if number != k]
+        numbers = sorted({*self.pinned, k}) if self.pinned and not self.pin.disabled else []
+        self.compared.value = comparison({n: self.results[n - 1] for n in numbers}) if numbers else ""
+
     def _show(self, outcome: Any) -> None:
+        self._set_side_by_side()
         if not isinstance(outcome, Result):
             said = f"<p>{_html.text(outcome.name)}: {_html.text(outcome.holds)}</p>"
             self.shown.children = [ipywidgets.HTML(said)]

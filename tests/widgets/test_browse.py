@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import widgets
+import workbench as wb
 from workbench.core.registry import method, names
 
 
@@ -24,12 +25,42 @@ def test_search_narrows_by_name_family_and_text() -> None:
     catalogue.search.value = "embedding neighbours"
     assert "umap" in catalogue.names
     assert "circle" not in catalogue.names
-    assert catalogue.method is not None
-    assert catalogue.method.name in catalogue.names
+    assert catalogue.method is None, "nothing was clicked"
     catalogue.search.value = "no such thing anywhere"
     assert catalogue.names == []
-    assert catalogue.method is None
-    assert catalogue.documentation.value == ""
+    assert "0 of" in catalogue._count.value
+
+
+def test_a_family_narrows_and_each_line_says_what_the_method_does() -> None:
+    catalogue = widgets.browse()
+    catalogue.family.value = "embedding"
+    assert {method(n).family for n in catalogue.names} == {"embedding"}
+    assert all(method(n).summary in line for line, n in catalogue.found.options)
+
+
+def test_a_click_opens_the_panel_and_coming_back_finds_it_as_it_was() -> None:
+    catalogue = widgets.browse(subject=wb.circle(n=30))
+    assert catalogue.panel is None
+    catalogue.found.value = "pca"
+    panel = catalogue.panel
+    assert panel is not None and catalogue.opened.children == (panel,)
+    panel.controls["n_null"].value = panel.controls["n_boot"].value = 9
+    panel.run()
+    assert panel.wait(60)
+    catalogue.found.value = "circle"
+    assert catalogue.panel is not None and catalogue.panel.method.name == "circle"
+    catalogue.found.value = "pca"
+    assert catalogue.panel is panel and len(panel.results) == 1
+    catalogue.found.value = "pagerank"
+    assert catalogue.panel is None
+    assert "graph" in catalogue.opened.children[0].value
+
+
+def test_without_a_subject_a_method_says_what_it_is_and_how_it_gets_one() -> None:
+    catalogue = widgets.browse()
+    catalogue.found.value = "pca"
+    assert "subject=" in catalogue.opened.children[0].value
+    assert "Horn 1965" in catalogue.opened.children[0].value
 
 
 def test_without_a_kernel_it_is_a_table() -> None:

@@ -143,7 +143,7 @@ def test_a_panel_that_is_run_twice_looks_back() -> None:
         assert panel.wait(60)
     assert [len(r.axes) for r in panel.results] == [1, 2]
     assert panel.history.value == 1
-    assert panel.history.layout.display != "none"
+    assert panel.looking.layout.display != "none"
     assert "n_components=1" in panel.history.options[0][0]
     panel.history.value = 0
     assert "Do 1 components" in panel.shown.children[1].value
@@ -235,4 +235,56 @@ def test_no_thread_is_left_behind() -> None:
     panel = few(widgets.panel("pca", wb.circle(n=40)))
     panel.run()
     assert panel.wait(60)
-    assert not [t for t in threading.enumerate() if t is panel.work._thread]
+    assert panel.work._job is not None
+    panel.work._job.thread.join(1)
+    assert panel.work._job.thread not in threading.enumerate()
+
+
+def test_what_cannot_be_interrupted_is_left_within_a_second() -> None:
+    begun, free = threading.Event(), threading.Event()
+
+    @analysis
+    def deaf(points: Points, *, n: Annotated[int, Interval(ge=1, le=3), Doc("Unused here.")] = 1) -> Curve:
+        """Wait for the test, hearing nothing meanwhile."""
+        begun.set()
+        free.wait(30)
+        return Curve(x=np.arange(3.0), y=np.zeros((3, 1)), names=("a",))
+
+    panel = widgets.panel(deaf, wb.circle(n=10))
+    other = few(widgets.panel("pca", wb.circle(n=30)))
+    panel.run()
+    assert begun.wait(10)
+    panel.cancel()
+    assert panel.wait(1)
+    assert isinstance(panel.error, Cancelled)
+    assert "be interrupted" in panel.message.value
+    assert not panel.run_button.disabled
+    other.run()
+    assert not other.wait(0.3), "two libraries at once"
+    free.set()
+    assert other.wait(60)
+    assert len(other.results) == 1
+    assert panel.results == []
+
+
+def test_a_pinned_answer_is_compared_with_the_one_that_is_shown() -> None:
+    panel = few(widgets.panel("pca", wb.circle(n=40, dimensions=4)))
+    for k in (1, 2):
+        panel.controls["n_components"].value = k
+        panel.run()
+        assert panel.wait(60)
+    assert panel.compared.value == ""
+    panel.history.value = 0
+    panel.pin.value = True
+    assert list(panel.pinned) == [1]
+    assert panel.kept.children == (), "it is shown already"
+    panel.history.value = 1
+    assert not panel.pin.value
+    assert len(panel.kept.children) == 1
+    assert "<td>n_components</td><td>1</td><td>2</td>" in panel.compared.value
+    assert "<td>whiten</td>" not in panel.compared.value
+    assert "answer 1" in panel.compared.value and "variance" in panel.compared.value.lower()
+    panel.history.value = 0
+    assert panel.pin.value
+    panel.pin.value = False
+    assert panel.pinned == {} and panel.compared.value == ""
