@@ -6,14 +6,24 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from workbench.core import cache
+from workbench.core.digest import digest
+from workbench.core.evidence import finite
 from workbench.core.results import RESULT_MIME
 from workbench.core.storage import writing
 from workbench.evidence import FINDINGS_MIME
+from workbench.report.page import _json
 
 if TYPE_CHECKING:
     import nbformat
 
 FORMAT = 1
+MARK = '<script type="application/json" id="manifest">'
+SAMPLED = (
+    64  # numbers of an array that stand in the manifest, so that a later run can say by how much it differs
+)
 
 
 def describe(executed: nbformat.NotebookNode, **facts: Any) -> dict[str, Any]:
@@ -22,12 +32,50 @@ def describe(executed: nbformat.NotebookNode, **facts: Any) -> dict[str, Any]:
     findings = outputs(executed, FINDINGS_MIME)
     return {
         **facts,
+        "source_digest": source_digest(executed),
         "results": [
-            {"title": d["title"], "kind": d["kind"], "run": d["run"], "outcome": d["outcome"], "evidence": d["evidence"]}
-            for d in results.values()
+            {"title": d["title"], "kind": d["kind"], "run": d["run"], "outcome": d["outcome"], "evidence": d["evidence"],
+             "arrays": arrays(key)}
+            for key, d in results.items()
         ],
         "findings": findings[-1] if findings else None,
     }  # fmt: skip
+
+
+def source_digest(notebook: nbformat.NotebookNode) -> str:
+    """Digest of what a notebook says and does, the same before and after it ran with any parameters."""
+    cells = []
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if "injected-parameters" not in tags:
+            cells.append([cell.cell_type, cell.source, "parameters" in tags, "title" in tags])
+    return digest(cells)
+
+
+def arrays(key: str) -> dict[str, dict[str, Any]]:
+    """What identifies the arrays of a kept result: type, shape, digest, the largest entry and some of the others.
+
+    Empty where nothing is kept (``WORKBENCH_NO_CACHE``): an executed notebook holds the figure, not the arrays.
+    """
+    result = cache.lookup(key)
+    found = {} if result is None else vars(result)
+    return {n: _array(v) for n, v in found.items() if isinstance(v, np.ndarray) and v.size}
+
+
+def _array(values: np.ndarray) -> dict[str, Any]:
+    facts = {"dtype": values.dtype.str, "shape": list(values.shape), "digest": digest(values)}
+    if values.dtype.kind not in "fiub":
+        return facts
+    flat = values.reshape(-1)
+    at = np.linspace(0, flat.size - 1, min(SAMPLED, flat.size)).astype(np.int64)
+    largest = np.abs(flat[np.isfinite(flat)].astype(np.float64)).max(initial=0.0)
+    return {**facts, "largest": float(largest), "sample": finite(flat[at].astype(np.float64).tolist())}
+
+
+def embed(page: str, facts: dict[str, Any]) -> str:
+    """Return the page with its facts in it as data, so that a page that is sent on alone can be reproduced."""
+    end = page.rindex("</body>")
+    return f"{page[:end]}{MARK}{_json(facts)}</script>\n{page[end:]}"
 
 
 def outputs(executed: nbformat.NotebookNode, mime: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -41,7 +42,11 @@ MAX_SOCKET_PATH = 90  # the system's limit is 104 or 108, and ZeroMQ adds to it
 
 
 def report(
-    notebook: str | Path, parameters: Mapping[str, Any] | None = None, output: str | Path | None = None
+    notebook: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    output: str | Path | None = None,
+    *,
+    failed: str | Path | None = None,
 ) -> Path:
     """Run a notebook and write its report.
 
@@ -51,6 +56,8 @@ def report(
     parameters : values for the names in its ``parameters`` cell.
     output : the page, ``.html``; ``reports/<name>.html`` without one. The executed notebook takes the same
         name with ``.ipynb``; ``manifest.json`` lies beside them.
+    failed : where the notebook is kept as far as it came when a cell fails, or refuses its input;
+        ``<name>.failed.ipynb`` without one, and then only when a cell fails.
 
     Returns
     -------
@@ -83,13 +90,13 @@ def report(
     values = check_parameters(path, parameters or {})
     _require_writable(output)
     started, clock = now(), time.perf_counter()
-    executed = _execute(path, values, output)
+    executed = _execute(path, values, output, Path(failed) if failed else None)
     facts = manifest.describe(
-        executed, notebook=path.name, notebook_digest=digest(path.read_text(encoding="utf-8")), parameters=values,
-        started=started, seconds=round(time.perf_counter() - clock, 2), versions=versions(),
+        executed, notebook=path.name, notebook_digest=notebook_digest(path), parameters=values, started=started,
+        seconds=round(time.perf_counter() - clock, 2), versions=versions(), threads=threads(),
     )  # fmt: skip
     tell("report: writing the page")
-    page = render(executed, facts)
+    page = manifest.embed(render(executed, facts), facts)
     # One inside the other: where there is no room for one, none of them takes the place of what was there.
     with writing(output.with_suffix(".ipynb")) as ran, writing(output) as written:
         nbformat.write(executed, ran)
@@ -99,9 +106,26 @@ def report(
 
 
 class NotebookError(WorkbenchError, RuntimeError):
-    """A cell of a notebook failed."""
+    """A cell of a notebook failed; ``reason`` says why, the text also where the notebook was kept."""
 
     exit_code = 7
+
+    def __init__(self, reason: str, kept: str = ""):
+        super().__init__(f"{reason} {kept}".strip())
+        self.reason = reason
+
+
+def notebook_digest(path: Path) -> str:
+    """Digest of a notebook's file, by which a manifest names it."""
+    return digest(path.read_text(encoding="utf-8"))
+
+
+def threads() -> int:
+    """How many threads a kernel may compute in: sums depend on it in their last bits."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    if said.isdigit() and int(said) > 0:
+        return int(said)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def shipped() -> dict[str, Path]:
@@ -198,7 +222,7 @@ def _require_writable(output: Path) -> None:
         ) from e
 
 
-def _execute(path: Path, values: dict[str, Any], output: Path) -> nbformat.NotebookNode:
+def _execute(path: Path, values: dict[str, Any], output: Path, failed: Path | None) -> nbformat.NotebookNode:
     import nbformat
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -214,20 +238,21 @@ def _execute(path: Path, values: dict[str, Any], output: Path) -> nbformat.Noteb
             )  # fmt: skip
         except PapermillExecutionError as e:
             if e.ename in REFUSALS:
+                if failed:
+                    _keep(ran, failed)
                 raise REFUSALS[e.ename](f"{path.name}, code cell {e.exec_count}: {e.evalue}") from None
             said = f"{path.name} failed in code cell {e.exec_count}: {e.ename}: {e.evalue.rstrip('.')}."
-            raise NotebookError(f"{said} {_keep(ran, output)}") from None
+            raise NotebookError(said, _keep(ran, failed or output.with_suffix(".failed.ipynb"))) from None
         except (DeadKernelError, CellTimeoutError) as e:
             said = f"{path.name}: the kernel died ({type(e).__name__}), most often for want of memory: ask it of fewer rows."
-            raise NotebookError(f"{said} {_keep(ran, output)}") from None
+            raise NotebookError(said, _keep(ran, failed or output.with_suffix(".failed.ipynb"))) from None
         return nbformat.read(ran, as_version=4)
 
 
-def _keep(ran: Path, output: Path) -> str:
+def _keep(ran: Path, kept: Path) -> str:
     """Keep a notebook as far as it came, and say where."""
     if not ran.exists():
         return "Nothing of it was kept."
-    kept = output.with_suffix(".failed.ipynb")
     with writing(kept) as temporary:
         shutil.copyfile(ran, temporary)
     return f"The notebook as far as it came is {kept}."
