@@ -1,26 +1,43 @@
-"""Chromium, driven by Playwright; skipped with a sentence where there is none."""
+"""Chromium, driven by Playwright, and a JupyterLab; skipped with a sentence where there is no Chromium."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
-
-FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync"]  # fmt: skip
+from chromium_for_tests import FLAGS, serve
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A headless Chromium."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
+def chromium() -> Iterator[Callable[..., Any]]:
+    """Starts headless Chromiums; further flags may be given."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
+        started: list[Any] = []
+
+        def start(*flags: str) -> Any:
+            started.append(playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags]))
+            return started[-1]
+
+        yield start
+        for browser in started:
+            browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: Callable[..., Any]) -> Any:
+    """A headless Chromium."""
+    return chromium()
+
+
+@pytest.fixture(scope="session")
+def lab() -> Callable[..., AbstractContextManager[str]]:
+    """Runs JupyterLabs; see `serve`."""
+    return serve

@@ -12,8 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import numpy as np
 import pandas as pd
+from chromium_for_tests import FLAGS, draw_around
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import widgets
@@ -21,8 +24,6 @@ import workbench as wb
 from workbench.core.results import Embedding
 from workbench.report.page import render
 
-FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync"]  # fmt: skip
 FACTS = {"notebook": "points.ipynb", "notebook_digest": "", "started": "2026-01-01T00:00:00+00:00", "seconds": 0.0,
          "parameters": {}, "versions": {"workbench": "0"}, "results": [], "findings": None}  # fmt: skip
 
@@ -55,17 +56,6 @@ def page(n: int, path: Path) -> float:
     return time.perf_counter() - began
 
 
-def drag(tab: Any, box: dict[str, float]) -> None:
-    """Draw around the left part of a stage."""
-    x, y, w, h = (box[side] for side in ("x", "y", "width", "height"))
-    at = [(x + w * u, y + h * v) for u, v in ((0.1, 0.1), (0.5, 0.1), (0.5, 0.9), (0.1, 0.9))]  # fmt: skip
-    tab.mouse.move(*at[0])
-    tab.mouse.down()
-    for x, y in at[1:]:
-        tab.mouse.move(x, y, steps=6)
-    tab.mouse.up()
-
-
 def measure(browser: Any, n: int, folder: Path) -> str:
     path = folder / f"{n}.html"
     wrote = page(n, path)
@@ -80,7 +70,7 @@ def measure(browser: Any, n: int, folder: Path) -> str:
     stage = tab.locator(".wbp-stage")
     stage.scroll_into_view_if_needed()
     began = time.perf_counter()
-    drag(tab, stage.bounding_box())
+    draw_around(tab, stage, 0.1, 0.5)
     tab.wait_for_function(f"{view}.dataset.lasso > 0", timeout=120_000)
     drawn = time.perf_counter() - began
     lasso, selected = (tab.evaluate(f"{view}.dataset.{name}") for name in ("lasso", "selected"))

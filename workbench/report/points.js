@@ -436,10 +436,12 @@ function render({ model, el }) {
     const view = (read = model.get("picked"));
     count = 0;
     chosen = null;
+    el.dataset.selected = "0";
     if (!view || !view.byteLength) return;
     chosen = new Uint8Array(n());
     for (let i = 0; i < chosen.length; i++) if (view.getUint8(i >> 3) & (1 << (i & 7))) { chosen[i] = 1; count++; }
     if (!count) chosen = null;
+    el.dataset.selected = String(count);
   }
   function pick(rows, { add = false } = {}) {
     const bits = new Uint8Array(Math.ceil(n() / 8));
@@ -455,7 +457,6 @@ function render({ model, el }) {
     state.shown = TABLE_PAGE;
     recolour();
     tabulate();
-    el.dataset.selected = String(count);
     el.dataset.selecting = (performance.now() - began).toFixed(1);
   }
 
