@@ -1,4 +1,4 @@
-"""The command line: ``workbench list``, ``info``, ``run``, ``report``, ``lab``, ``bench``, ``cache``, ``doctor``.
+"""The command line: ``workbench list``, ``info``, ``run``, ``report``, ``sweep``, ``lab``, ``bench``, ``cache``, ``doctor``.
 
 A refusal is one paragraph on stderr and an exit code; a traceback is written to a log, never to the terminal.
 """
@@ -26,6 +26,7 @@ from workbench.commands.catalogue import info, list_methods
 from workbench.commands.doctor import doctor
 from workbench.commands.notebooks import lab, report
 from workbench.commands.run import run
+from workbench.commands.sweep import sweep
 from workbench.core.errors import WorkbenchError
 
 STOPPED = (
@@ -42,6 +43,7 @@ workbench info umap                                what one method does
 workbench run umap minilm --at encoder.layer.5     ask it, of a layer
 workbench run persistence cloud.csv --out loops    ask it of your data; keep the answer
 workbench report atlas                             a whole network on one page
+workbench sweep atlas -p n_neighbors=5..50:5       the same with many parameters, compared on one page
 """
 
 EPILOG = """\b
@@ -87,7 +89,7 @@ def workbench(settings: Settings | None, debug: bool) -> None:
         settings.debug = True
 
 
-for command in (list_methods, info, run, report, lab, bench, cache, doctor):
+for command in (list_methods, info, run, report, sweep, lab, bench, cache, doctor):
     workbench.add_command(command)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -44,6 +42,7 @@ def report(notebook: str, pairs: tuple[tuple[str, str], ...], output: Path | Non
     workbench report atlas -p network glassllm-en -o glassllm.html
     """
     from workbench.report import report as write_report
+    from workbench.report.sweeps.grid import literal
 
     with progress():
         page = write_report(notebook, {name: literal(value) for name, value in pairs}, output)
@@ -51,14 +50,6 @@ def report(notebook: str, pairs: tuple[tuple[str, str], ...], output: Path | Non
         say_json({"page": page.absolute()})
     else:
         say(f"Written: {page}")
-
-
-def literal(text: str) -> Any:
-    """Return the Python literal that ``text`` spells, or the text itself."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError):
-        return text
 
 
 @click.command(

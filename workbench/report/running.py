@@ -303,6 +303,7 @@ def _manager_class(sockets: Path) -> Any:
     """
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
+    from traitlets import default
 
     class Manager(AsyncKernelManager):
         @property
@@ -312,10 +313,18 @@ def _manager_class(sockets: Path) -> Any:
                 display_name="Python 3", language="python",
             )  # fmt: skip
 
-    if sys.platform != "win32" and len(str(sockets)) < MAX_SOCKET_PATH:
-        Manager.transport.default_value = "ipc"
-        Manager.ip.default_value = str(sockets / "kernel")
-    return Manager
+    class PrivateManager(Manager):
+        # Said as defaults, since jupyter_client's own for ipc is a name in the working folder, where the kernels of
+        # two reports would answer each other's clients.
+        @default("transport")
+        def _transport_default(self) -> str:
+            return "ipc"
+
+        @default("ip")
+        def _ip_default(self) -> str:
+            return str(sockets / "kernel")
+
+    return PrivateManager if sys.platform != "win32" and len(str(sockets)) < MAX_SOCKET_PATH else Manager
 
 
 def _title(cells: list[Any], cell: Any) -> str:

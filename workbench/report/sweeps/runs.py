@@ -1,0 +1,170 @@
+"""The runs of a sweep: one folder each, which is whole or isn't there, and says itself whether it is done.
+
+Nothing else is remembered: what a folder's manifest says was asked is compared with what is asked now, so that
+a sweep goes on after anything that stopped it, and a changed notebook, parameter or library is run again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from workbench.core.digest import digest
+from workbench.core.errors import WorkbenchError
+from workbench.core.run import now, versions
+from workbench.core.storage import writing
+from workbench.report import facts
+
+RUNS, PAGE, FAILED, FAILURE = "runs", "report.html", "report.failed.ipynb", "failure.json"
+SLUG = 60  # characters of a folder's name that say its parameters
+MAX_FAILURE_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: a notebook with all its parameters.
+
+    Attributes
+    ----------
+    varied : those that the sweep sets; their values name the folder.
+    notebook_digest, versions : what else the answer depends on.
+    """
+
+    notebook: Path
+    notebook_digest: str
+    parameters: dict[str, Any]
+    varied: dict[str, Any]
+    versions: dict[str, str]
+
+    @property
+    def label(self) -> str:
+        """What the run is called: ``layer=0 n_neighbors=5``."""
+        return " ".join(f"{n}={v}" for n, v in self.varied.items()) or "the defaults"
+
+    @property
+    def name(self) -> str:
+        """Name of its folder: readable, and different for different parameters."""
+        slug = re.sub(r"[^A-Za-z0-9.=-]+", "_", "_".join(f"{n}={v}" for n, v in self.varied.items()))
+        return f"{slug[:SLUG].strip('._')}-{digest(self.parameters)[:8]}".lstrip("-")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionary, for another process."""
+        return {**vars(self), "notebook": str(self.notebook)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Job:
+        """Read what `to_json` gave."""
+        return cls(**{**data, "notebook": Path(data["notebook"])})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: ``error`` is empty where it is done. ``lost``: its worker ended before the run did."""
+
+    error: str = ""
+    seconds: float = 0.0
+    lost: bool = False
+
+
+class Failure(BaseModel):
+    """What a failed run leaves beside its notebook."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    error: Annotated[str, Field(max_length=100_000)]
+    kind: Annotated[str, Field(max_length=500)] = ""
+    notebook_digest: Annotated[str, Field(max_length=500)]
+    parameters: dict[str, JsonValue]
+    versions: dict[str, str]
+    started: Annotated[str, Field(max_length=500)] = ""
+    seconds: float = 0.0
+
+
+def done(job: Job, folder: Path) -> facts.ReportFacts | None:
+    """Return what a run's own manifest says if it is the answer to this very job, None otherwise."""
+    page = folder / job.name / PAGE
+    if not (page.is_file() and page.with_suffix(".ipynb").is_file()):
+        return None
+    try:
+        said = facts.beside(page)
+    except WorkbenchError:  # damaged: it is run again
+        return None
+    equal = (
+        said.notebook_digest == job.notebook_digest
+        and said.parameters == job.parameters
+        and said.versions == job.versions
+    )
+    return said if equal else None
+
+
+def failed(job: Job, folder: Path) -> Failure | None:
+    """Return how a run failed, if it did when it was asked the same; None otherwise."""
+    path = folder / job.name / FAILURE
+    try:
+        if path.stat().st_size > MAX_FAILURE_BYTES:
+            return None
+        said = Failure.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    same = said.notebook_digest == job.notebook_digest and said.parameters == job.parameters
+    return said if same else None
+
+
+def perform(job: Job, folder: Path) -> Outcome:
+    """Run one job; its folder takes its place whole, holding the report, or the failed notebook and why it failed."""
+    from workbench.report.running import NotebookError, report
+
+    started, clock, outcome = now(), time.perf_counter(), Outcome()
+    with writing(folder / job.name) as temporary:
+        temporary.mkdir()
+        try:
+            report(job.notebook, job.parameters, temporary / PAGE, failed=temporary / FAILED)
+        except Exception as e:  # whatever it is, the others go on
+            reason = e.reason if isinstance(e, NotebookError) else str(e) or type(e).__name__
+            own = isinstance(e, WorkbenchError)
+            outcome = Outcome(error=reason if own else f"{type(e).__name__}: {reason}")
+            record = {"kind": type(e).__name__, "started": started}
+            _write_failure(temporary, job, outcome, time.perf_counter() - clock, **record)
+    return Outcome(outcome.error, round(time.perf_counter() - clock, 2))
+
+
+def record_lost(job: Job, folder: Path, outcome: Outcome) -> None:
+    """Record a run whose worker ended before it could."""
+    with writing(folder / job.name) as temporary:
+        temporary.mkdir()
+        _write_failure(temporary, job, outcome, outcome.seconds, kind="lost")
+
+
+def receive(job: Job, folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the folder of a run that was performed on another machine."""
+    with writing(folder / job.name) as temporary:
+        temporary.mkdir()
+        for name, content in files.items():
+            (temporary / Path(name).name).write_bytes(content)
+
+
+def sweep_up(folder: Path) -> None:
+    """Remove what processes that were killed left half-written; nobody else may be writing."""
+    for path in folder.glob(".*") if folder.is_dir() else ():
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def this_versions() -> dict[str, str]:
+    """Versions on this machine."""
+    return dict(versions())
+
+
+def _write_failure(folder: Path, job: Job, outcome: Outcome, seconds: float, **more: str) -> None:
+    said = {
+        "error": outcome.error[:100_000], "notebook_digest": job.notebook_digest, "parameters": job.parameters,
+        "versions": job.versions, "seconds": round(seconds, 2), **more,
+    }  # fmt: skip
+    text = json.dumps(said, indent=1, ensure_ascii=False)
+    (folder / FAILURE).write_text(text, encoding="utf-8", errors="backslashreplace")
