@@ -1,4 +1,4 @@
-"""The command line: ``workbench list``, ``info``, ``run``, ``report``, ``sweep``, ``lab``, ``bench``, ``cache``, ``doctor``.
+"""The command line: ``workbench list``, ``info``, ``run``, ``report``, ``sweep``, ``reproduce``, ``lab``, ``bench``, ``cache``, ``doctor``.
 
 A refusal is one paragraph on stderr and an exit code; a traceback is written to a log, never to the terminal.
 """
@@ -25,6 +25,7 @@ from workbench.commands.cache import cache
 from workbench.commands.catalogue import info, list_methods
 from workbench.commands.doctor import doctor
 from workbench.commands.notebooks import lab, report
+from workbench.commands.reproduce import reproduce
 from workbench.commands.run import run
 from workbench.commands.sweep import sweep
 from workbench.core.errors import WorkbenchError
@@ -51,9 +52,10 @@ Exit codes:
   0  done                                5  something can't be written
   1  failed, or doctor misses something  6  a method failed inside
   2  a mistake in the command line       7  a cell of a notebook failed
-  3  the data can't be used for this    70  a mistake of the workbench
-  4  a file or name is missing, or a    71  memory ran out
-     file can't be read                130  stopped (Ctrl-C)
+  3  the data can't be used for this     8  run again, something is different
+  4  a file or name is missing, or a    70  a mistake of the workbench
+     file can't be read                 71  memory ran out
+                                       130  stopped (Ctrl-C)
 
 WORKBENCH_CACHE is where results are kept, WORKBENCH_NO_CACHE=1 keeps none,
 WORKBENCH_DEBUG=1 shows tracebacks.
@@ -89,7 +91,7 @@ def workbench(settings: Settings | None, debug: bool) -> None:
         settings.debug = True
 
 
-for command in (list_methods, info, run, report, sweep, lab, bench, cache, doctor):
+for command in (list_methods, info, run, report, sweep, reproduce, lab, bench, cache, doctor):
     workbench.add_command(command)
 
 

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MARK = '<script type="application/json" id="manifest">'
-SAMPLED = (
-    64  # numbers of an array that stand in the manifest, so that a later run can say by how much it differs
-)
+SAMPLED = 256  # numbers of an array that stand in the manifest: by how much does a later run differ
 
 
 def describe(executed: nbformat.NotebookNode, **facts: Any) -> dict[str, Any]:

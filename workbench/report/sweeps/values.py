@@ -30,7 +30,6 @@ class Value:
     null_words: str
     n: int
     unit: str
-    p: float | None
     q: float | None
 
 
@@ -72,10 +71,9 @@ def of(said: ReportFacts) -> dict[Key, Value]:
 
 
 def _value(title: str, asked: Question | Asked, evidence: Asked | None) -> Value:
-    corrected = asked if isinstance(asked, Question) else None
     return Value(
         title, asked.question, asked.value, _pair(asked.interval), _null(evidence), asked.null, asked.n, asked.unit,
-        corrected.p if corrected else None, corrected.q if corrected else None,
+        asked.q if isinstance(asked, Question) else None,
     )  # fmt: skip
 
 
