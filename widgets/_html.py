@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 CELL_CHARACTERS = 120
 # plotly writes its colours into its figures; in a dark JupyterLab they would be dark on dark
 STYLE = """<style>
-[data-jp-theme-light="false"] .js-plotly-plot text { fill: var(--jp-ui-font-color1) !important; }
+[data-jp-theme-light="false"] .js-plotly-plot text:not(.bartext) { fill: var(--jp-ui-font-color1) !important; }
 .js-plotly-plot .modebar-group { background: transparent !important; }
 .js-plotly-plot .hoverlayer text { fill: inherit !important; }
 </style>"""

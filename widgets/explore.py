@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,16 +18,19 @@ from widgets.points import PointView
 from workbench.core.errors import MissingError, ParameterError, suggest
 from workbench.core.registry import Method, methods
 from workbench.core.results import RESULT_MIME, Embedding, Partition, Ranking, Result
-from workbench.core.subjects import Activations, as_subject
+from workbench.core.subjects import as_subject
 from workbench.core.views import Aligned, Points
 from workbench.report.points import POINTS_MIME
 
 PLAIN = ""
+DIMENSIONS = (2, 3)
+Place = tuple[str, str, int]  # site, method, dimensions
 OWN = "(as given)"
 
 
 def explore(
-    subject: Any, *, method: str | Embedding = "pca", color: Any = None, sample: int = 2000, random_state: int = 0
+    subject: Any, *, method: str | Embedding = "pca", color: Any = None, dimensions: int = 2, sample: int = 2000,
+    random_state: int = 0,
 ) -> Explorer:  # fmt: skip
     """Return a view of a subject's rows: an embedding to colour, search, and draw around rows in.
 
@@ -36,6 +40,7 @@ def explore(
     method : the embedding to begin with, by name, or one that has been computed; the others are in the view's
         list. Of several layers ``aligned_umap`` makes one layout each, and a slider moves the rows between them.
     color : the column to colour by at first, or a Partition or Ranking of the same rows.
+    dimensions : 2, or 3 for a cloud to turn.
     sample : at most so many rows are drawn and embedded; a computed embedding is shown whole.
     random_state : seed of the sample and of the embedding.
 
@@ -46,7 +51,9 @@ def explore(
     ParameterError
         There is no such embedding or column, or it speaks of other rows.
     """
-    return Explorer(as_subject(subject), method, color, sample, random_state)
+    if dimensions not in DIMENSIONS:
+        raise ParameterError(f"explore: dimensions={dimensions!r}; a view has 2 dimensions or 3.")
+    return Explorer(as_subject(subject), method, color, dimensions, sample, random_state)
 
 
 class Explorer(_html.Static):
@@ -59,21 +66,21 @@ class Explorer(_html.Static):
     selection : row ids, sorted; set by the lasso, or from code. Observe it with ``observe(f, "selection")``, and
         ask about it with ``subject.select(explorer.selection)``.
     selected : that subject.
-    site, method : the dropdowns.
+    site, method, dimensions : the dropdowns.
     view : the points.
     """
 
     selection = traitlets.Tuple()
 
     def __init__(
-        self, subject: Any, method: str | Embedding, color: Any, sample: int, random_state: int
+        self, subject: Any, method: str | Embedding, color: Any, dimensions: int, sample: int, random_state: int
     ):  # fmt: skip
-        if not isinstance(subject, Activations):
+        if Points.__name__ not in subject.gives:
             subject.view(Points)  # refused here, with what it holds instead
         self.subject: Any = subject
-        self.sample: Any = subject.sample(sample, random_state)
+        self._most = sample
         self.random_state = random_state
-        self._embedded: dict[tuple[str, str], Embedding] = {}
+        self._embedded: dict[Place, Embedding] = {}
         self._added: dict[str, Result] = {}
         sites = getattr(subject, "sites", [""])
         self._methods = embeddings(several=len(sites) > 1)
@@ -83,25 +90,35 @@ class Explorer(_html.Static):
         names = [*([OWN] if given else []), *self._methods]
         self.site = ipywidgets.Dropdown(options=sites, value=sites[-1], description="at")
         self.method = ipywidgets.Dropdown(options=names, value=OWN if given else method, description="method")
+        self.dimensions = ipywidgets.Dropdown(
+            options=DIMENSIONS, value=dimensions, description="dimensions", layout={"width": "13em"}
+        )
+        self._space = _space(subject, given)
         if given is not None:
             self._own(given)
-        self._shared = shared(subject.space)
+        self._shared = shared(self._space)
         self.work = Work()
         self.message = ipywidgets.HTML()
         self.answer = ipywidgets.HTML()
         self.beside = ipywidgets.VBox()
         self._embedded[self._place] = self._embed(self._place)
-        self.view = PointView(self.result)
+        self.view = PointView(self.result, "" if given is not None else self._drawn())
         super().__init__([
-            _html.style(), ipywidgets.HBox([self.method, self.site]), self.work, self.message, self.view, self.answer, self.beside,
+            _html.style(), ipywidgets.HBox([self.method, self.site, self.dimensions], layout={"flex_flow": "row wrap"}),
+            self.work, self.message, self.view, self.answer, self.beside,
         ])  # fmt: skip
         if color is not None:
             self.color = color
         self._draw(anew=False)
         self._shared.join(self)
-        for dropdown in (self.site, self.method):
+        for dropdown in (self.site, self.method, self.dimensions):
             dropdown.observe(self._changed, "value")
         self.view.observe(self._pick, "picked")
+
+    @functools.cached_property
+    def sample(self) -> Any:
+        """The rows that are embedded."""
+        return self.subject.sample(self._most, self.random_state)
 
     @property
     def result(self) -> Embedding:
@@ -132,7 +149,7 @@ class Explorer(_html.Static):
             A result speaks of other rows than the subject's, so that nothing would link.
         """
         for result in results:
-            if result.space != self.subject.space:
+            if result.space != self._space:
                 raise ParameterError(
                     f"{result.title or result.kind} speaks of other rows than {self.subject.name}, so a selection can't "
                     "hold in both: ask the method of this subject, or of a selection of it."
@@ -167,22 +184,27 @@ class Explorer(_html.Static):
         facts = self.result.facts()
         return {**bundle, POINTS_MIME: self.view.packed(), RESULT_MIME: facts}
 
+    def _drawn(self) -> str:
+        few, all_ = len(self.sample), len(self.subject)
+        return f"A sample of {few:,} of {all_:,} rows; sample=... draws more." if few < all_ else ""
+
     def _own(self, given: Embedding) -> None:
-        if (given.space and given.space != self.subject.space) or not np.isin(
-            given.ids, self.subject.ids
-        ).all():
+        if (given.space and given.space != self._space) or not np.isin(given.ids, self.subject.ids).all():
             raise ParameterError(
                 f"{given.title or 'This embedding'} places other rows than {self.subject.name} has: embed this subject."
             )
-        for site in self.site.options:
-            self._embedded[site, OWN] = given
+        self._embedded["", OWN, 0] = given
 
     def _extra(self) -> dict[str, Any]:
         return {name: _values(result, self.result.ids) for name, result in self._added.items()}
 
     @property
-    def _place(self) -> tuple[str, str]:
-        return str(self.site.value), str(self.method.value)
+    def _place(self) -> Place:
+        name = str(self.method.value)
+        method = self._methods.get(name)
+        site = str(self.site.value) if method is not None and method.needs is Points else ""
+        flat = method is None or "n_components" not in method.parameters
+        return site, name, 0 if flat else int(self.dimensions.value)
 
     def _changed(self, _: Any = None) -> None:
         place = self._place
@@ -190,19 +212,24 @@ class Explorer(_html.Static):
             self._draw()
             return
         self.message.value = ""
-        self.site.disabled = self.method.disabled = True
+        self._enable(False)
         self.work.start(lambda: self._embed(place), lambda outcome: self._finished(place, outcome))
 
-    def _embed(self, place: tuple[str, str]) -> Embedding:
+    def _enable(self, enabled: bool) -> None:
+        for dropdown in (self.site, self.method, self.dimensions):
+            dropdown.disabled = not enabled
+
+    def _embed(self, place: Place) -> Embedding:
         if place in self._embedded:
             return self._embedded[place]
-        site, name = place
+        site, name, dimensions = place
         method = self._methods[name]
-        seed = {"random_state": self.random_state} if "random_state" in method.parameters else {}
-        return method(self.sample.at(site) if site and method.needs is Points else self.sample, **seed)
+        asked = {"random_state": self.random_state, "n_components": dimensions}
+        asked = {n: v for n, v in asked.items() if n in method.parameters}
+        return method(self.sample.at(site) if site else self.sample, **asked)
 
-    def _finished(self, place: tuple[str, str], outcome: Any) -> None:
-        self.site.disabled = self.method.disabled = False
+    def _finished(self, place: Place, outcome: Any) -> None:
+        self._enable(True)
         if isinstance(outcome, BaseException):
             self.message.value = _html.status(explained(outcome), wrong=True)
         else:
@@ -213,9 +240,9 @@ class Explorer(_html.Static):
             self._draw()
 
     def _draw(self, *, anew: bool = True) -> None:
-        method = self._methods.get(str(self.method.value))
-        one = method is not None and method.needs is Points and len(self.site.options) > 1
-        self.site.layout.display = "" if one else "none"
+        site, _, dimensions = self._place
+        self.site.layout.display = "" if site and len(self.site.options) > 1 else "none"
+        self.dimensions.layout.display = "" if dimensions else "none"
         if anew:
             self.view.show(self.result, self._extra())
         self._show_selection()
@@ -252,6 +279,12 @@ def embeddings(*, several: bool = False) -> dict[str, Method]:
     """The registered methods that place rows in few dimensions; with ``several`` those of several layers too."""
     needed = (Points, Aligned) if several else (Points,)
     return {m.name: m for m in methods() if m.gives is Embedding and m.needs in needed}
+
+
+def _space(subject: Any, given: Embedding | None) -> str:
+    """Whose rows they are: seconds of a million to find out, which an embedding of the same table saves."""
+    same = given is not None and given.rows is subject.table
+    return given.space if given is not None and same and given.space else subject.space
 
 
 def _name(result: Result) -> str:

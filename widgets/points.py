@@ -39,12 +39,13 @@ class PointView(anywidget.AnyWidget):
     frame = traitlets.Int().tag(**_UP)
     picked = traitlets.Bytes().tag(from_json=lambda bits, _: bytes(bits or b""), **_UP)
 
-    def __init__(self, result: Embedding, extra: dict[str, Any] | None = None, color: str = ""):
+    def __init__(self, result: Embedding, note: str = ""):
         self.ids = result.ids
-        super().__init__(columns=_columns(result, extra), color=color, **points.state(result))
+        self._note = note
+        super().__init__(columns=_columns(result, None), **points.state(result, note))
 
     def show(self, result: Embedding, extra: dict[str, Any] | None = None) -> None:
-        """Show another embedding; of the same rows, the points move."""
+        """Show another embedding, with ``extra`` columns; of the same rows, the points move."""
         same = np.array_equal(self.ids, result.ids)
         at = self.selected
         with self.hold_sync():
@@ -52,7 +53,7 @@ class PointView(anywidget.AnyWidget):
             self.columns = _columns(result, extra)
             if self.color not in self.names:
                 self.color = ""
-            for name, value in points.state(result).items():
+            for name, value in points.state(result, self._note).items():
                 setattr(self, name, value)
             if not same:
                 self.mark(at)

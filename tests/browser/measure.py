@@ -1,4 +1,4 @@
-"""Measure the view of points in a report: size, opening, first frame, moving, lasso. Run by hand:
+"""Measure the view of points in a report and in JupyterLab: size, first frame, moving, lasso. Run by hand:
 
 .venv/bin/python tests/browser/measure.py 10000 100000 1000000
 """
@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import pandas as pd
-from chromium_for_tests import FLAGS, draw_around
+from chromium_for_tests import FLAGS, draw_around, serve
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import widgets
@@ -56,48 +56,93 @@ def page(n: int, path: Path) -> float:
     return time.perf_counter() - began
 
 
-def measure(browser: Any, n: int, folder: Path) -> str:
+VIEW = "document.querySelector('[data-painter]')"
+LAB = (
+    f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+    "import measure, widgets\n"
+    "cloud, placed = measure.embedding({n}); print('made')",
+    "explorer = widgets.explore(cloud, method=placed, color='label'); explorer",
+    "print('kernel', len(explorer.selection))",
+)
+
+
+def touched(tab: Any) -> str:
+    """Draw a lasso and zoom; say how long the browser took."""
+    frame = tab.evaluate(f"{VIEW}.dataset.frame")
+    began = time.perf_counter()
+    draw_around(tab, tab.locator(".wbp-stage"), 0.1, 0.5)
+    tab.wait_for_function(f"{VIEW}.dataset.lasso > 0", timeout=120_000)
+    drawn = time.perf_counter() - began
+    lasso, selected = (tab.evaluate(f"{VIEW}.dataset.{name}") for name in ("lasso", "selected"))
+    before = int(tab.evaluate(f"{VIEW}.dataset.drawn"))
+    began = time.perf_counter()
+    for _ in range(10):
+        tab.locator(".wbp button", has_text="+").click()
+    tab.wait_for_function(f"{VIEW}.dataset.drawn > {before}", timeout=60_000)
+    tab.evaluate("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
+    zoom = (time.perf_counter() - began) / 10
+    return (
+        f"a whole frame {frame} ms, lasso {lasso} ms after the button is let go ({selected} rows; drawing it and all "
+        f"{drawn:.2f} s), zoom {1000 * zoom:.0f} ms a step"
+    )
+
+
+def measure_page(browser: Any, n: int, folder: Path) -> str:
     path = folder / f"{n}.html"
     wrote = page(n, path)
     tab = browser.new_page(viewport={"width": 1366, "height": 900})
     began = time.perf_counter()
     tab.goto(path.as_uri())
-    tab.wait_for_function("document.querySelector('.point-view')?.dataset.drawn > 0", timeout=120_000)
+    tab.wait_for_function(f"{VIEW}?.dataset.drawn > 0", timeout=120_000)
     opened = time.perf_counter() - began
-    view = "document.querySelector('.point-view')"
     tab.wait_for_timeout(1500)
-    frame = tab.evaluate(f"{view}.dataset.frame")
-    stage = tab.locator(".wbp-stage")
-    stage.scroll_into_view_if_needed()
-    began = time.perf_counter()
-    draw_around(tab, stage, 0.1, 0.5)
-    tab.wait_for_function(f"{view}.dataset.lasso > 0", timeout=120_000)
-    drawn = time.perf_counter() - began
-    lasso, selected = (tab.evaluate(f"{view}.dataset.{name}") for name in ("lasso", "selected"))
-    before = int(tab.evaluate(f"{view}.dataset.drawn"))
-    began = time.perf_counter()
-    for _ in range(10):
-        tab.locator(".wbp button", has_text="+").click()
-    tab.wait_for_function(f"{view}.dataset.drawn > {before}", timeout=60_000)
-    tab.evaluate("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
-    zoom = (time.perf_counter() - began) / 10
-    painter = tab.evaluate(f"{view}.dataset.painter")
+    said = touched(tab)
+    painter = tab.evaluate(f"{VIEW}.dataset.painter")
     tab.close()
+    size = path.stat().st_size / 1e6
+    return f"page, {n:>9,} points ({painter}): {size:.1f} MB, written in {wrote:.1f} s, open in {opened:.2f} s, {said}"
+
+
+def measure_lab(browser: Any, n: int, folder: Path) -> str:
+    cells = tuple(c.replace("{n}", str(n)) for c in LAB)
+    with serve(folder, cells, folder / "cache") as address:
+        tab = browser.new_page(viewport={"width": 1366, "height": 1400})
+        tab.goto(address)
+        tab.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)
+        tab.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")  # fmt: skip
+        run = "window.jupyterapp.commands.execute('notebook:run-cell-and-select-next')"
+        tab.evaluate(run)
+        tab.wait_for_selector("text=made", timeout=120_000)
+        began = time.perf_counter()
+        tab.evaluate(f"{run}; 0")
+        tab.wait_for_function(f"{VIEW}?.dataset.drawn > 0", timeout=120_000)
+        opened = time.perf_counter() - began
+        tab.wait_for_timeout(3000)
+        said = touched(tab)
+        tab.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2")
+        began = time.perf_counter()
+        tab.evaluate(f"{run}; 0")
+        tab.wait_for_selector(f"text=kernel {tab.evaluate(f'{VIEW}.dataset.selected')}", timeout=60_000)
+        heard = time.perf_counter() - began
+        tab.close()
     return (
-        f"{n:>9,} points ({painter}): page {path.stat().st_size / 1e6:.1f} MB, written in {wrote:.1f} s, open {opened:.2f} s, "
-        f"a whole frame {frame} ms, lasso {lasso} ms after the button is let go ({selected} rows; drag and all {drawn:.2f} s), "
-        f"zoom {1000 * zoom:.0f} ms a step"
+        f"lab,  {n:>9,} points: first frame {opened:.2f} s after the cell is run, {said}, "
+        f"the kernel says how many {heard:.2f} s later"
     )
 
 
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+    sizes = list(map(int, sys.argv[1:] or ["10000"]))
+    with sync_playwright() as playwright:
         for off in ([], ["--disable-gpu", "--disable-3d-apis"]):  # the second has no WebGL at all
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS + off)
-            for n in map(int, sys.argv[1:] or ["10000"]):
-                print(measure(browser, n, Path(folder)), flush=True)
+            for n in sizes:
+                with tempfile.TemporaryDirectory() as folder:
+                    print(measure_page(browser, n, Path(folder)), flush=True)
+                    if not off:
+                        print(measure_lab(browser, n, Path(folder)), flush=True)
             browser.close()
 
 

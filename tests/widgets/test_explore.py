@@ -146,6 +146,21 @@ def test_a_selection_from_code_outlives_colours_and_sites(acts: wb.Activations) 
     view.selection = ()
 
 
+def test_a_view_may_have_three_dimensions(acts: wb.Activations) -> None:
+    view = widgets.explore(acts)
+    view.dimensions.value = 3
+    assert view.wait(60)
+    assert view.view.spec["k"] == 3
+    np.testing.assert_array_equal(shown(view)[0], view.result.values.astype(np.float32))
+    with pytest.raises(ParameterError, match="2 dimensions or 3"):
+        widgets.explore(acts, dimensions=4)
+
+
+def test_a_sample_says_so(acts: wb.Activations) -> None:
+    assert "20 of 60 rows" in widgets.explore(acts, sample=20).view.spec["note"]
+    assert widgets.explore(acts).view.spec["note"] == ""
+
+
 def test_a_sequence_of_layouts_gets_one_frame_each(acts: wb.Activations) -> None:
     made = wb.aligned_umap(acts, n_neighbors=5)
     view = widgets.explore(acts, method=made)

@@ -633,6 +633,7 @@ function build(el, id) {
     make("div", { className: "wbp-bar" }, group(...tools), group(ui.plus, ui.minus, ui.fitted), group(label(ui.select, "colour"), ui.select), group(label(ui.search, "search"), ui.search)),
     make("div", { className: "wbp-both" }, ui.stage, ui.key), ui.sliding, ui.note, ui.also,
     make("div", { className: "wbp-bar" }, ui.said, ui.choose, ui.clear), ui.rows);
+  ui.root.dataset.lmSuppressShortcuts = "true"; // JupyterLab's own keys (d d deletes a cell) mean something else here
   el.replaceChildren(ui.root);
   return Object.assign(ui, { ...told(ui), ...wired(ui) });
 }

@@ -36,16 +36,16 @@ def asset(name: str) -> str:
     return files("workbench.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def state(result: Embedding, added: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return what the view shows of an embedding: ``spec``, ``positions`` and ``frame``."""
+def state(result: Embedding, note: str = "") -> dict[str, Any]:
+    """Return what the view shows of an embedding: ``spec``, ``positions`` and ``frame``; ``note`` stands below it."""
     n, k = result.values.shape
     k = min(k, MAX_AXES)
     frames = result.frames if len(result.frames) else result.values[None]
     shown = next((t for t, y in enumerate(result.frames) if np.array_equal(y, result.values)), 0)
     spec = {
-        "title": result.title, "space": result.space, "n": n, "k": k, "frames": list(result.frame_names), "note": "",
+        "title": result.title, "space": result.space, "n": n, "k": k, "frames": list(result.frame_names), "note": note,
         "axes": list(result.axes[:k]) or [f"axis {j + 1}" for j in range(k)],
-        "palette": list(theme.CATEGORICAL), "other": theme.OTHER, "scale": _stops(), **(added or {}),
+        "palette": list(theme.CATEGORICAL), "other": theme.OTHER, "scale": _stops(),
     }  # fmt: skip
     positions = np.ascontiguousarray(frames[:, :, :k], dtype="<f4")
     return {"spec": spec, "frame": shown, "positions": {"dtype": "f4", "data": positions.tobytes()}}
@@ -74,10 +74,15 @@ def _column(name: str, values: pd.Series) -> dict[str, Any]:
         small = kind in "iu" and (not len(numbers) or (numbers.min() >= -(2**31) and numbers.max() < 2**31))
         dtype = "i4" if small else "f8" if kind in "iu" else "f4"
         return {"name": name, "dtype": dtype, "data": numbers.astype(f"<{dtype}").tobytes()}
-    spelled = values.astype(object).where(values.notna(), "").map(str)
-    codes, labels = pd.factorize(spelled)
-    dtype = "u1" if len(labels) <= 2**8 else "u2" if len(labels) <= 2**16 else "u4"
-    return {"name": name, "dtype": dtype, "labels": list(labels), "data": codes.astype(f"<{dtype}").tobytes()}
+    try:
+        codes, distinct = pd.factorize(values)
+    except TypeError:  # lists and the like can't be compared, but can be read
+        codes, distinct = pd.factorize(values.map(str))
+    spelled = [str(v) for v in distinct] + [""] * bool((codes < 0).any())  # what is missing is coded as -1
+    place = {text: i for i, text in enumerate(dict.fromkeys(spelled))}
+    codes = np.array([place[text] for text in spelled], dtype=np.int64)[codes]
+    dtype = "u1" if len(place) <= 2**8 else "u2" if len(place) <= 2**16 else "u4"
+    return {"name": name, "dtype": dtype, "labels": list(place), "data": codes.astype(f"<{dtype}").tobytes()}
 
 
 def picked(at: np.ndarray, n: int) -> bytes:
