@@ -16,6 +16,7 @@ CELL_CHARACTERS = 120
 STYLE = """<style>
 [data-jp-theme-light="false"] .js-plotly-plot text:not(.bartext) { fill: var(--jp-ui-font-color1) !important; }
 .js-plotly-plot .modebar-group { background: transparent !important; }
+.widget-html-content th, .widget-html-content td { text-align: left; padding: 2px 8px 2px 0; }
 .js-plotly-plot .hoverlayer text { fill: inherit !important; }
 </style>"""
 

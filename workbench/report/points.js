@@ -270,7 +270,8 @@ function render({ model, el }) {
   let spec, columns, frames, placed, camera, limits, from, to, palette, chosen = null, count = 0, read, painter;
   let waiting = 0, moving = 0, idle = 0;
   const n = () => spec.n;
-  const alpha = () => Math.max(0.25, Math.min(0.85, 60 / Math.sqrt(n())));
+  // A picture's points don't add up where they overlap, so that each is to be seen alone.
+  const alpha = () => Math.max(painter.live ? 0.25 : 0.65, Math.min(0.85, 60 / Math.sqrt(n())));
   const size = () => Math.max(1.6, Math.min(8, 110 / Math.sqrt(n()))) * devicePixelRatio;
   const colour = () => columns.find((c) => c.name === model.get("color")) || null;
 
@@ -619,7 +620,7 @@ function build(el, id) {
     said: make("span", { role: "status" }), canvas: make("canvas", { className: "wbp-points" }), over: make("canvas", { className: "wbp-over", tabIndex: 0, role: "application" }),
     tip: make("div", { className: "wbp-tip", hidden: true }), key: make("div", { className: "wbp-key" }), heading: make("div", { className: "wbp-title" }),
     across: make("div", { className: "wbp-across" }), upward: make("div", { className: "wbp-upward" }), rows: make("div", { className: "wbp-table", tabIndex: -1 }),
-    note: make("p", { className: "wbp-note", hidden: true, textContent: "WebGL is missing here, so that the points are drawn as a plain picture: slower, everything else as it is." }),
+    note: make("p", { className: "wbp-note", hidden: true, textContent: "WebGL is missing here, so that the points are drawn as a plain picture. All that can be done with them is as it was." }),
     also: make("p", { className: "wbp-note", hidden: true }), play: button("Play", "Go through the layouts"),
     slider: make("input", { type: "range", min: 0, step: 1, id: `${id}-frame` }), at: make("output", {}),
   };
@@ -633,7 +634,8 @@ function build(el, id) {
     make("div", { className: "wbp-bar" }, group(...tools), group(ui.plus, ui.minus, ui.fitted), group(label(ui.select, "colour"), ui.select), group(label(ui.search, "search"), ui.search)),
     make("div", { className: "wbp-both" }, ui.stage, ui.key), ui.sliding, ui.note, ui.also,
     make("div", { className: "wbp-bar" }, ui.said, ui.choose, ui.clear), ui.rows);
-  ui.root.dataset.lmSuppressShortcuts = "true"; // JupyterLab's own keys (d d deletes a cell) mean something else here
+  // JupyterLab's own keys (d d deletes a cell) mean something else here; it looks at what has the focus first.
+  ui.root.addEventListener("focusin", (event) => { event.target.dataset.lmSuppressShortcuts = "true"; });
   el.replaceChildren(ui.root);
   return Object.assign(ui, { ...told(ui), ...wired(ui) });
 }
