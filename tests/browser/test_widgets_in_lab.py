@@ -25,7 +25,7 @@ CELLS = (
     "first = widgets.explore(acts, color='kind'); first",
     "second = widgets.explore(acts, method=wb.aligned_umap(acts, n_neighbors=8))\n"
     "second.add(wb.spectral_clustering(acts.at('layer.2'))); second",
-    "panel = widgets.panel('pca', wb.circle(n=400, dimensions=60)); panel",
+    "panel = widgets.panel('pca', wb.circle(n=800, dimensions=100)); panel",
     "import time\n"
     "for _ in range(20): time.sleep(0.05)\n"
     "print('kernel', len(first.selection), first.selection == second.selection, len(panel.results), panel.work.running)",
@@ -133,6 +133,17 @@ def test_search_table_and_hover_speak_of_rows_as_text(page: Any) -> None:
     page.locator(".wbp").first.locator(".wbp-over").focus()
     page.keyboard.press("Escape")
     settled(page, ["0", "0"])
+
+
+def test_keys_in_the_points_are_not_taken_for_those_of_the_notebook(page: Any) -> None:
+    before = page.locator(".jp-CodeCell").count()
+    page.locator(".wbp-over").first.focus()
+    for key in ("ArrowDown", "+", "0", "0", "d", "d", "x"):
+        page.keyboard.press(key)
+    page.wait_for_timeout(300)
+    assert page.locator(".jp-CodeCell").count() == before
+    assert page.locator(".jp-Dialog").count() == 0
+    assert page.evaluate("document.activeElement.className") == "wbp-over"
 
 
 def test_the_slider_moves_the_points_between_layers(page: Any) -> None:
