@@ -5,12 +5,15 @@ A task whose node is lost is sent again by Ray. This module alone imports ray, a
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import re
+import socket
+import sys
 import tempfile
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +22,11 @@ from workbench.report.sweeps.runs import Job, Outcome, perform, receive, this_ve
 from workbench.report.sweeps.workers import Event, limits
 
 RETRIES = 3  # nodes that one run may lose
+ANSWER_SECONDS = 10
 CONNECT_SECONDS = 60  # that a cluster has to start its first process for us
 
 
-@contextmanager
+@contextlib.contextmanager
 def connected(address: str, threads: int) -> Iterator[tuple[dict[str, str], int]]:
     """Connect to a cluster inside the block; gives the versions installed there and how many runs it has room for.
 
@@ -41,15 +45,18 @@ def connected(address: str, threads: int) -> Iterator[tuple[dict[str, str], int]
     # Ray would hide the GPUs from a task that doesn't ask for one, and warns that it soon won't.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
+        _knock(address)
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
-    except (ConnectionError, ValueError, RuntimeError, OSError, ImportError) as e:
+    except (ConnectionError, ValueError, RuntimeError, OSError, OverflowError, ImportError) as e:
         raise MissingError(
             f"No Ray cluster can be reached at --ray {address} ({type(e).__name__}: {_first(e)}). Start one with: ray start "
             "--head, join others with: ray start --address=HOST:6379, and give HOST:6379, or auto on one of its nodes."
         ) from None
     try:
-        versions = _ask_versions(address)
-        yield versions, max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
+        # Ray says on stdout what its nodes do; there stands our answer, which a script may read
+        with contextlib.redirect_stdout(sys.stderr):
+            versions = _ask_versions(address)
+            yield versions, max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
     finally:
         ray.shutdown()
 
@@ -73,6 +80,13 @@ def remotely(
         for reference in ready:
             job, began = running.pop(reference)
             yield job, _fetch(reference, job, folder, began)
+
+
+def _knock(address: str) -> None:
+    """Raise at once where nobody listens: Ray itself would try for minutes."""
+    found = re.fullmatch(r"(?:ray://)?\[?([^/\]]+?)\]?:(\d{1,5})", address)
+    if found:
+        socket.create_connection((found[1], int(found[2])), timeout=ANSWER_SECONDS).close()
 
 
 def _fetch(reference: Any, job: Job, folder: Path, began: float) -> Outcome:
