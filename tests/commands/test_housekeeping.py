@@ -15,8 +15,9 @@ import pytest
 from notebooks_for_tests import notebook
 
 from workbench.commands import doctor
-from workbench.commands.notebooks import literal, provide
+from workbench.commands.notebooks import provide
 from workbench.core import cache as kept
+from workbench.report.sweeps.grid import literal
 
 Run = Callable[..., tuple[int, str, str]]
 PROGRAM = [sys.executable, "-m", "workbench.cli"]

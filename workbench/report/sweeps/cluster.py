@@ -52,13 +52,13 @@ def connected(address: str, threads: int) -> Iterator[tuple[dict[str, str], int]
             f"No Ray cluster can be reached at --ray {address} ({type(e).__name__}: {_first(e)}). Start one with: ray start "
             "--head, join others with: ray start --address=HOST:6379, and give HOST:6379, or auto on one of its nodes."
         ) from None
-    try:
-        # Ray says on stdout what its nodes do; there stands our answer, which a script may read
-        with contextlib.redirect_stdout(sys.stderr):
+    # Ray says on stdout what its nodes do, until it is shut down; there stands our answer, which a script may read.
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
             versions = _ask_versions(address)
             yield versions, max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 def remotely(
