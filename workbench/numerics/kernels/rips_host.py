@@ -253,8 +253,8 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
 
     The lock-free algorithm of Morozov and Nigmetov: a thread that meets a pivot held by a later column takes
     it over and goes on with that column. Cofacets are listed only up to a rank a little beyond what was
-    needed so far, since few columns need more; those of a long chain are listed once, and what lies beyond
-    is shelved by rank.
+    needed so far, since few columns need more. A long chain is kept as bits (`rips_long`) where those fit; else its
+    cofacets are listed once, and what lies beyond is shelved by rank.
 
     Parameters
     ----------

@@ -202,8 +202,9 @@ def _cofacet(k, u, v, a, b, c, bits):
 def settle(ranks, bits, k, members, rank, u, v, near, mask, vertices, room, block, chain, length):
     """Add to the chain the facets of apparent pairs while the first cofacet left is in one.
 
-    Only for k of 3 and 4, and where u, v is the only edge of its rank. All cofacets whose longest edge it is come in the filtration's
-    order, since that is the order of their other vertices, and an added facet changes none that came before.
+    Only for k of 3 and 4, and where u, v is the only edge of its rank. All cofacets whose longest edge it is come
+    in the filtration's order, since that is the order of their other vertices, and an added facet changes none
+    that came before.
     Returns the chain, its length, and whether a cofacet is left that is in no apparent pair.
     """
     n = len(ranks)
@@ -235,9 +236,8 @@ def settle(ranks, bits, k, members, rank, u, v, near, mask, vertices, room, bloc
                     chain[length] = facet
                     length += 1
                     toggle(members, n, facet, bits, vertices, k)
-                    if flip != _flip(
-                        members, n, k, u, v, a, b
-                    ):  # the facet without c: all other c are flipped
+                    # the facet without c was added: all other c are flipped
+                    if flip != _flip(members, n, k, u, v, a, b):
                         flip = ~flip
                         below = (np.int64(1) << bit) - 1
                         word = _left_beside(members, k, rows, flip, i) & mask[i] & below
