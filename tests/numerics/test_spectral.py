@@ -12,6 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from workbench.core.errors import DataError, ParameterError
 from workbench.numerics import linalg_torch
+from workbench.numerics import spectral_clustering as spectral
 from workbench.numerics.neighbours_torch import k_nearest
 from workbench.numerics.spectral_clustering import (
     Graph,
@@ -75,6 +76,33 @@ def test_known_answer_circle() -> None:
     modes = spectral_modes(ring, 5, tol=1e-6)
     expected = 1 - np.cos(2 * np.pi * np.array([0, 1, 1, 2, 2]) / n)
     np.testing.assert_allclose(modes.values, expected, atol=2e-6)
+
+
+def test_moves_end_where_no_single_move_lowers_the_cut() -> None:
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((60, 2)).astype(np.float32))
+    graph = spectral.neighbour_graph(k_nearest(x, 5, recall_rows=0, device=torch.device("cpu")).indices)
+    start = torch.from_numpy(np.random.default_rng(1).integers(0, 3, 60))
+    before = spectral.normalized_cut(graph, start, 3)
+    labels, cut = spectral._moved(graph, start, before, 3)
+    assert cut < 0.7 * before
+    assert cut == pytest.approx(spectral.normalized_cut(graph, labels, 3))
+    for row in range(60):
+        for to in range(3):
+            moved = labels.clone()
+            moved[row] = to
+            assert spectral.normalized_cut(graph, moved, 3) > cut - 1e-5
+
+
+def test_small_clusters_beside_a_large_one_are_cut_off() -> None:
+    """Rows of unit length hide small clusters among the large one's modes; the walk's own don't."""
+    rng = np.random.default_rng(3)
+    small = [rng.standard_normal((30, 8)) * 0.05 + 4 * rng.standard_normal(8) for _ in range(6)]
+    bridges = [np.linspace(0, 1, 12)[:, None] * part.mean(0) for part in small]
+    x = np.concatenate([rng.standard_normal((2000, 8)), *small, *bridges]).astype(np.float32)
+    found = spectral.spectral_clustering(x, 7, n_neighbors=10, device="cpu")
+    sizes = torch.bincount(found.labels, minlength=7).sort().values
+    assert sizes[-1] > 1900
+    assert found.normalized_cut < 0.2
 
 
 def test_peer_scikit_learn_cuts_no_better() -> None:

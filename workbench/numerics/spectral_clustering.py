@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 MOST_PRODUCTS = 3000
 N_GUARD = 12  # modes carried along beyond those asked for
-RESTARTS = 4  # of k-means, beside those that start from the pivoted factorization
+RESTARTS = 4  # of k-means for either scaling of the modes, beside those from the pivoted factorization
 LLOYD_STEPS = 30
+REFINED, ROUNDS = 3, 20  # labellings whose rows are moved while the cut falls, and rounds of moves
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ def spectral_clustering(
     -------
     SpectralClusters
         The labelling with the lowest normalized cut of those that pivoted factorization and k-means of the
-        modes give. Where the graph has more pieces than clusters, the last cluster holds several.
+        modes give, after moves of single rows that lower it. Where the graph has more pieces than clusters, the last cluster holds several.
 
     References
     ----------
@@ -257,15 +258,55 @@ def best_labels(graph: Graph, vectors: Float[Tensor, "n k"], seed: int) -> tuple
     k = vectors.shape[1]
     first = _pivoted_labels(vectors)
     unit = vectors / vectors.norm(dim=1, keepdim=True).clamp_min(1e-20)
+    # small clusters lie far out in the walk's own modes; in unit rows they are lost among the large ones
     walk = vectors / graph.degrees.sqrt()[:, None]
-    tried = [first, *(_lloyd(points, _means(points, first, k)) for points in (unit, walk))]
     generator = torch.Generator().manual_seed(seed)
-    tried += [_lloyd(unit, _spread_out(unit, k, generator)) for _ in range(RESTARTS)]
-    # a cluster without a row counts like one that is all edges to others
-    empty = [float((torch.bincount(labels, minlength=k) == 0).sum()) for labels in tried]
-    cuts = _cuts(graph, graph.rows, tried, k)
-    best = min(range(len(cuts)), key=lambda i: cuts[i] + empty[i])
-    return tried[best], cuts[best]
+    tried = [first]
+    for points in (unit, walk):
+        tried.append(_lloyd(points, _means(points, first, k)))
+        tried += [_lloyd(points, _spread_out(points, k, generator)) for _ in range(RESTARTS)]
+    cuts = _penalized(graph, tried, k)
+    best = sorted(range(len(cuts)), key=cuts.__getitem__)[:REFINED]
+    moved = [_moved(graph, tried[i], cuts[i], k) for i in best]
+    labels, _ = min(moved, key=lambda found: found[1])
+    return labels, normalized_cut(graph, labels, k)
+
+
+def _penalized(graph: Graph, labellings: list[Tensor], k: int) -> list[float]:
+    """Normalized cuts, where a cluster without a row counts like one that is all edges to others."""
+    empty = [float((torch.bincount(labels, minlength=k) == 0).sum()) for labels in labellings]
+    return [cut + none for cut, none in zip(_cuts(graph, graph.rows, labellings, k), empty, strict=True)]
+
+
+def _moved(graph: Graph, labels: Int[Tensor, " n"], cut: float, k: int) -> tuple[Int[Tensor, " n"], float]:
+    """Move rows to the cluster where the cut falls most, all that gain at once or the best of them, while it falls.
+
+    The moves of weighted kernel k-means on the graph (Dhillon, Guan and Kulis 2007, IEEE TPAMI 29).
+    """
+    links, degree = _sparse(graph, graph.weights), graph.degrees
+    for _ in range(ROUNDS):
+        own = torch.nn.functional.one_hot(labels, k).float()
+        to = links @ own  # weight from each row to each cluster
+        volume = torch.zeros(k, dtype=torch.float64, device=own.device).index_add_(0, labels, degree.double())
+        inside = (own * to).sum(0, dtype=torch.float64)
+        share = (inside / volume.clamp_min(1)).float()
+        here = to.gather(1, labels[:, None])[:, 0]
+        left = (inside.float()[labels] - 2 * here) / (volume.float()[labels] - degree).clamp_min(1e-9)
+        gain = (inside.float() + 2 * to) / (volume.float() + degree[:, None]) - share
+        gain.scatter_(1, labels[:, None], -torch.inf)
+        gain, where = gain.max(1)
+        gain += left - share[labels]
+        order = gain.argsort(descending=True, stable=True)[: int((gain > 0).sum())]
+        new, lower = labels, cut
+        while len(order) and lower >= cut:
+            new = labels.clone()
+            new[order] = where[order]
+            lower = _penalized(graph, [new], k)[0]
+            order = order[: len(order) // 2]
+        if lower >= cut:
+            break
+        labels, cut = new, lower
+    return labels, cut
 
 
 def _pivoted_labels(vectors: Float[Tensor, "n k"]) -> Int[Tensor, " n"]:

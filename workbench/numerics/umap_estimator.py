@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from workbench.numerics.umap_torch import Fitted
 
-LIBRARY_FROM = 60_000  # rows from which umap-learn answers on a CPU: an estimate, not measured yet
+LIBRARY_FROM = 40_000  # rows from which umap-learn with a seed is faster on 2 cores: benchmarks/LOG.md
 
 
 class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Uniform manifold approximation and projection, with umap-learn's parameters.
 
-    On a GPU, and on a CPU for fewer than 60,000 rows, the layout is our own (`umap_torch`): nothing is
+    On a GPU, and on a CPU for fewer than 40,000 rows, the layout is our own (`umap_torch`): nothing is
     compiled first, and one ``random_state`` gives the same bits on every run of a device. Beyond, umap-learn
     answers on a CPU, if it is installed.
 

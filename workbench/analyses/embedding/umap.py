@@ -77,7 +77,7 @@ def umap(
     Distances between clumps and their sizes mean little; who is next to whom is what the layout is about,
     and what its control measures: trustworthiness against the layout's rows permuted, and against the same
     method's layout of shuffled columns, in which it also finds clumps. On a CPU our own layout answers up
-    to 60,000 rows, with exact neighbours, and umap-learn beyond; on a GPU ours always does. A layout that
+    to 40,000 rows, with exact neighbours, and umap-learn beyond; on a GPU ours always does. A layout that
     follows a target shows what was asked of it: groups of the target in it are no finding.
 
     Returns
