@@ -14,6 +14,8 @@ from workbench.report import report
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+FACTS = {"notebook": "crowd.ipynb", "notebook_digest": "", "started": "2026-01-01T00:00:00+00:00", "seconds": 0.0,
+         "parameters": {}, "versions": {"workbench": "0"}, "results": [], "findings": None}  # fmt: skip
 VIEWS = "[...document.querySelectorAll('.point-view')]"
 
 
@@ -152,4 +154,92 @@ def test_it_reads_in_the_dark(browser: Any, written: Path) -> None:
         page.evaluate("getComputedStyle(document.querySelector('.wbp select')).backgroundColor")
         == "rgb(21, 24, 29)"
     )
+    page.context.close()
+
+
+def test_a_row_of_a_table_shows_its_point_in_every_view(page: Any) -> None:
+    first, second = page.locator(".wbp").nth(0), page.locator(".wbp").nth(1)
+    first.locator("input[type=search]").fill("tok17")
+    page.wait_for_function("document.querySelector('.wbp tbody')?.rows.length === 1")
+    first.locator("tbody tr").first.click()
+    assert "tok17" in second.locator(".wbp-tip").inner_text()
+    note = "document.querySelector('.plot').layout.annotations.map(a => a.text)"
+    page.wait_for_timeout(300)
+    assert "row 17" in page.evaluate(note)  # the bar of its cluster
+    first.locator("input[type=search]").fill("")
+    first.locator(".wbp-over").focus()
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(300)
+    assert second.locator(".wbp-tip").is_hidden()
+    assert "row 17" not in page.evaluate(note)
+
+
+def test_the_slider_moves_the_points_between_layouts(page: Any) -> None:
+    view = page.locator(".wbp").nth(1)
+    view.scroll_into_view_if_needed()
+    assert view.locator("input[type=range]").get_attribute("max") == "2"
+    pictures = set()
+    for key, layer in (("Home", "layer.0"), ("ArrowRight", "layer.1"), ("ArrowRight", "layer.2")):
+        view.locator("input[type=range]").press(key)
+        assert view.locator("output").inner_text() == layer
+        page.wait_for_timeout(900)
+        pictures.add(view.locator(".wbp-points").evaluate("c => c.toDataURL()"))
+    assert len(pictures) == 3
+
+
+def crowd(folder: Path, views: int, figures: int) -> Path:
+    """A page of so many views of points, and so many figures drawn by WebGL, of the same rows."""
+    import numpy as np
+    import pandas as pd
+    from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+    import widgets
+    import workbench as wb
+    from workbench.core.results import Embedding
+    from workbench.report.page import render
+
+    at = np.random.default_rng(0).standard_normal((6000, 2)).astype(np.float32)
+    cloud = wb.PointCloud(at, name="crowd", table=pd.DataFrame({"kind": np.arange(6000) % 3}))
+    placed = Embedding(values=at, ids=cloud.ids, title="crowd", space=cloud.space, rows=cloud.table)
+    bundles = [widgets.explore(cloud, method=placed)._repr_mimebundle_()] * views
+    bundles += [placed._repr_mimebundle_()] * figures
+    cells = [new_code_cell("", outputs=[new_output("display_data", data=b)]) for b in bundles]
+    path = folder / "crowd.html"
+    path.write_text(render(new_notebook(cells=cells), FACTS), encoding="utf-8")
+    return path
+
+
+def test_twenty_embeddings_and_ten_figures_are_all_shown(browser: Any, tmp_path: Path) -> None:
+    page = watched(
+        browser.new_context(offline=True, viewport={"width": 1366, "height": 900}).new_page(), "file:"
+    )
+    page.on("console", lambda m: page.problems.append(m.text) if "context" in m.text.lower() else None)
+    page.goto(crowd(tmp_path, 20, 10).as_uri())
+    page.wait_for_function("document.documentElement.dataset.drawn === 'yes'", timeout=120_000)
+    page.wait_for_function(f"{VIEWS}.length === 20 && {VIEWS}.every(e => e.dataset.drawn)", timeout=120_000)
+    page.wait_for_timeout(500)
+    # counted on a copy, since what a WebGL canvas holds can only be read by drawing it
+    inked = """canvas => { const copy = document.createElement('canvas'), { width, height } = canvas;
+      Object.assign(copy, { width, height });
+      const to = copy.getContext('2d');
+      to.drawImage(canvas, 0, 0);
+      return to.getImageData(0, 0, width, height).data.some(v => v); }"""
+    shown = page.locator(".wbp-points").evaluate_all(f"all => all.map({inked})")
+    assert shown == [True] * 20
+    figures = page.locator(".plot .gl-canvas-context").evaluate_all(f"all => all.map({inked})")
+    assert figures == [True] * 10
+    assert page.evaluate(f"{VIEWS}.filter(e => e.dataset.painter === 'webgl').length") <= 6
+    first, last = page.locator(".point-view").first, page.locator(".point-view").last
+    for view in (first, last, first):  # one that rests draws again when it is looked at and touched
+        draw_around(page, view.locator(".wbp-stage"), 0.3, 0.6)
+        page.wait_for_timeout(500)
+        assert view.get_attribute("data-painter") == "webgl"
+        assert 0 < int(view.get_attribute("data-selected") or 0) < 6000
+    figure = page.locator(".plot").last
+    figure.scroll_into_view_if_needed()
+    page.wait_for_function("p => p._fullData && !p.dataset.resting", arg=figure.element_handle())
+    page.wait_for_timeout(500)
+    lit = figure.evaluate("p => p._fullData[0].selectedpoints.length")
+    assert lit == int(first.get_attribute("data-selected") or 0)
+    assert page.problems == []
     page.context.close()

@@ -78,3 +78,82 @@ def test_reads_in_the_dark(browser: Any, small_report: Path) -> None:
     page.close()
     assert ink == "#e6e9ee"
     assert paper == "rgb(21, 24, 29)"
+
+
+def test_a_table_is_sorted_by_its_headers_and_a_row_shows_its_point(page: Any) -> None:
+    table = page.locator("main .cell table")
+    ids = "t => [...t.tBodies[0].rows].map(r => r.cells[0].textContent)"
+    assert table.evaluate(ids) == ["0", "1", "2"]
+    first = table.locator("th button").first
+    first.focus()
+    page.keyboard.press("Enter")
+    assert table.locator("th").first.get_attribute("aria-sort") == "ascending"
+    page.keyboard.press("Space")
+    assert table.locator("th").first.get_attribute("aria-sort") == "descending"
+    assert table.evaluate(ids) == ["2", "1", "0"]
+    assert table.locator("[aria-sort=none]").count() == table.locator("th[aria-sort]").count() - 1
+    table.locator("tbody tr").first.click()
+    shown = """[...document.querySelectorAll('.plot')].map(
+      p => (p.layout.annotations || []).filter(a => a.name === 'workbench:shown').map(a => a.text).join())"""
+    page.wait_for_timeout(300)
+    assert page.evaluate(shown) == ["row 2", "row 2"]
+    page.evaluate("document.querySelector('#figure-1').scrollIntoView()")
+    page.evaluate("""() => {
+      const { space } = document.getElementById('figure-1').layout.meta;
+      document.dispatchEvent(new CustomEvent('workbench:select', {detail: {space, ids: [1], by: 'test'}}));
+    }""")
+    assert table.locator("tr.selected").evaluate_all("rows => rows.map(r => r.dataset.row)") == ["1"]
+    first.click()
+    assert table.locator("tr.selected td, tr.selected th").first.inner_text() == "1"
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(300)
+    assert page.evaluate(shown) == ["", ""]
+    assert table.locator("tr.selected").count() == 0
+    assert page.problems == []
+
+
+def test_numbers_are_sorted_as_numbers_and_what_is_missing_stays_last(page: Any) -> None:
+    table = page.locator("section table")
+    values = "t => [...t.tBodies[0].rows].map(r => r.cells[2].textContent.trim()).filter(Boolean).map(Number)"
+    for order in (sorted, lambda v: sorted(v, reverse=True)):
+        table.locator("th button", has_text="value").click()
+        found = table.evaluate(values)
+        assert len(found) >= 2
+        assert found == order(found)
+
+
+def test_prints_dark_on_white_whatever_the_theme_and_nothing_cut(browser: Any, small_report: Path) -> None:
+    page = browser.new_page(color_scheme="dark", viewport={"width": 1366, "height": 900})
+    page.goto(small_report.as_uri())
+    page.wait_for_function("document.documentElement.dataset.drawn === 'yes'", timeout=60_000)
+    # printing as Chromium does it, seen from within: what the page is when the print begins and when it is over
+    page.evaluate("""() => {
+      const look = () => {
+        const { font, width } = document.getElementById('figure-1')._fullLayout;
+        return {ink: font.color, width, open: document.querySelectorAll('details.how[open]').length};
+      };
+      addEventListener('beforeprint', () => { window.begun = look(); });
+      addEventListener('afterprint', () => setTimeout(() => { window.over = look(); }, 500));
+    }""")
+    assert page.pdf(format="A4", print_background=True).startswith(b"%PDF")
+    page.wait_for_function("window.over")
+    begun, over = page.evaluate("[window.begun, window.over]")
+    assert (begun["ink"], begun["width"], begun["open"]) == ("#23272f", 820, 2)
+    assert (over["ink"], over["open"]) == ("#e6e9ee", 0)
+    assert over["width"] > 820
+    # what stands on paper: light, nothing to press, nothing wider than the page's 680 pixels
+    page.emulate_media(media="print", color_scheme="dark")
+    page.set_viewport_size({"width": 680, "height": 1000})
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.wait_for_timeout(300)
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.querySelector('main p')).color") == "rgb(0, 0, 0)"
+    for control in ("nav", ".modebar", "details.code", "#selection"):
+        assert not any(e.is_visible() for e in page.locator(control).all()), control
+    assert page.evaluate("document.documentElement.scrollWidth") <= 680
+    wide = (
+        "[...document.querySelectorAll('.plot .main-svg')].every(e => e.getBoundingClientRect().right <= 680)"
+    )
+    assert page.evaluate(wide)
+    assert all(e.is_visible() for e in page.locator("details.how dl").all())
+    page.close()

@@ -52,6 +52,7 @@
       const packed = JSON.parse(document.getElementById(el.dataset.figure).textContent);
       const [positions, picked, ...columns] = await Promise.all([block(packed.positions), unpack(packed.picked), ...packed.columns.map(block)]);
       const model = makeModel({ ...packed, positions, picked, columns });
+      el.dataset.space = packed.spec.space || "";
       link(model);
       render({ model, el });
     } catch (error) {

@@ -8,6 +8,8 @@ const NEAR = 9; // pixels between the pointer and a point that still count as on
 const SLOW = 45; // milliseconds; a frame that takes longer is thinned out while something moves
 const WHILE_MOVING = 120000; // points drawn then
 const MOVE = 450; // milliseconds from one layout to the next
+const LIVE = 6; // views that hold a WebGL context; browsers end the oldest of 16, and figures need some of these
+const LOSSES = 2; // times that a view asks for another context, before it draws a plain picture
 const OUTLYING = 3; // times as wide as the middle of the points: the view then begins with the middle
 const ARRAYS = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, i4: Int32Array, f4: Float32Array, f8: Float64Array };
 
@@ -169,6 +171,19 @@ function glPainter(canvas) {
   };
 }
 
+// Views that hold a context, the one that drew longest ago first. Each widget's module is another copy of this one.
+const holders = (globalThis[Symbol.for("workbench.points.holders")] ??= new Set());
+
+function makeRoom() {
+  while (holders.size >= LIVE) {
+    const all = [...holders];
+    (all.find((view) => !view.onScreen()) || all[0]).rest();
+  }
+}
+
+// What a view has whose context went to another: its picture stays as it was drawn last.
+const RESTING = { live: true, positions() {}, colours() {}, draw() {}, finish() {}, end() {} };
+
 // The same picture on the processor, for where WebGL is missing.
 function plainPainter(canvas) {
   const context = canvas.getContext("2d");
@@ -268,19 +283,41 @@ function render({ model, el }) {
   const state = { tool: "lasso", step: 1, slow: false, mixed: 1, ring: -1, sort: null, shown: TABLE_PAGE, found: null };
   const ui = build(el, id);
   let spec, columns, frames, placed, camera, limits, from, to, palette, chosen = null, count = 0, read, painter;
-  let waiting = 0, moving = 0, idle = 0;
+  let waiting = 0, moving = 0, idle = 0, stale = false;
   const n = () => spec.n;
   // A picture's points don't add up where they overlap, so that each is to be seen alone.
   const alpha = () => Math.max(painter.live ? 0.25 : 0.65, Math.min(0.85, 60 / Math.sqrt(n())));
   const size = () => Math.max(1.6, Math.min(8, 110 / Math.sqrt(n()))) * devicePixelRatio;
   const colour = () => columns.find((c) => c.name === model.get("color")) || null;
 
-  function start() {
-    if (painter) painter.end();
-    painter = glPainter(ui.canvas) || plainPainter(replaceCanvas());
+  let visible = true, losses = 0;
+  const self = { onScreen: () => visible, rest };
+  function wake() {
+    makeRoom();
+    painter = glPainter(replaceCanvas()) || plainPainter(replaceCanvas());
+    if (painter.live) holders.add(self);
     ui.note.hidden = painter.live;
     el.dataset.painter = painter.live ? "webgl" : "picture";
+    if (spec) { resize(); upload(); ink(); }
   }
+  function rest() {
+    if (waiting) drawNow();
+    const drawn = ui.canvas;
+    holders.delete(self);
+    replaceCanvas();
+    [ui.canvas.width, ui.canvas.height] = [drawn.width, drawn.height];
+    if (drawn.width && drawn.height) ui.canvas.getContext("2d").drawImage(drawn, 0, 0);
+    painter.end();
+    painter = RESTING;
+    el.dataset.painter = "resting";
+  }
+  const screen = new IntersectionObserver((entries) => {
+    visible = entries[entries.length - 1].isIntersecting;
+    if (visible && stale) draw();
+  }, { rootMargin: "200px" });
+  screen.observe(ui.stage);
+  const printing = () => { if (stale) { visible = true; drawNow(); } };
+  window.addEventListener("beforeprint", printing);
   function replaceCanvas() {
     const fresh = make("canvas", { className: "wbp-points" });
     ui.canvas.replaceWith(fresh);
@@ -288,8 +325,12 @@ function render({ model, el }) {
   }
   ui.stage.addEventListener("webglcontextlost", (event) => {
     if (event.target !== ui.canvas || closed) return;
-    painter = plainPainter(replaceCanvas()); // the browser takes contexts from older views when there are many
+    holders.delete(self);
+    painter = RESTING;
+    if (losses++ < LOSSES) { stale = true; return draw(); } // taken for another page's, or for a figure
+    painter = plainPainter(replaceCanvas());
     ui.note.hidden = false;
+    el.dataset.painter = "picture";
     resize(); upload(); recolour();
   }, true);
 
@@ -330,12 +371,16 @@ function render({ model, el }) {
     moving = requestAnimationFrame(step);
   }
 
+  function ink() {
+    if (painter === RESTING) return;
+    const top = new Uint32Array(count);
+    if (count) for (let i = 0, j = 0; i < n(); i++) if (chosen[i]) top[j++] = i;
+    painter.colours(paint(colour(), palette, spec, n(), chosen, alpha()), top);
+  }
   function recolour() {
     const column = colour();
     palette = column && paletteOf(column, spec);
-    const top = new Uint32Array(count);
-    if (count) for (let i = 0, j = 0; i < n(); i++) if (chosen[i]) top[j++] = i;
-    painter.colours(paint(column, palette, spec, n(), chosen, alpha()), top);
+    ink();
     ui.legend(column, palette, spec, (group) => pick(rowsWhere((i) => column.values[i] === group.value)));
     draw();
   }
@@ -353,8 +398,16 @@ function render({ model, el }) {
     draw();
   }
   function drawNow() {
+    cancelAnimationFrame(waiting);
     waiting = 0;
-    if (!ui.canvas.width || !to) return;
+    if (!to) return;
+    if (painter === RESTING) {
+      stale = !visible;
+      if (stale) return overlay();
+      wake();
+    }
+    if (!ui.canvas.width) return;
+    if (holders.delete(self)) holders.add(self); // now the last that drew
     const began = performance.now();
     painter.draw(camera.rows(ui.canvas.width, ui.canvas.height), state.mixed, size(), state.step);
     if (state.step === 1 && !state.timed) { // waiting for a frame stalls it, so only one is
@@ -368,10 +421,10 @@ function render({ model, el }) {
   }
   function resize() {
     const { clientWidth: w, clientHeight: h } = ui.stage;
-    for (const canvas of [ui.canvas, ui.over]) { canvas.width = Math.round(w * devicePixelRatio); canvas.height = Math.round(h * devicePixelRatio); }
+    for (const canvas of painter === RESTING ? [ui.over] : [ui.canvas, ui.over]) { canvas.width = Math.round(w * devicePixelRatio); canvas.height = Math.round(h * devicePixelRatio); }
     draw();
   }
-  const watch = new ResizeObserver(() => spec && resize());
+  const watch = new ResizeObserver(() => spec && ui.stage.clientWidth && resize());
   watch.observe(ui.stage);
 
   // Pixels of the stage, (x, y) of one row.
@@ -486,9 +539,24 @@ function render({ model, el }) {
     ui.table(listed, columns, state, {
       sort: (column) => { state.sort = { column, down: Boolean(state.sort && state.sort.column === column && !state.sort.down) }; tabulate(); },
       more: () => { state.shown += 4 * TABLE_PAGE; tabulate(); },
-      ring: (i) => { ring(i); },
+      ring: (i) => { show(i); ring(i); },
     });
   }
+  // A row of a table is shown where it lies in every open view of the same rows, also in those of other hosts.
+  function show(i) {
+    const id = i < 0 ? null : columns[0].values[i];
+    document.dispatchEvent(new CustomEvent("workbench:show", { detail: { space: spec.space, id, by: el } }));
+  }
+  function shown(event) {
+    const { space, id, by } = event.detail;
+    if (by === el || !spec || !space || space !== spec.space) return;
+    const at = id === null ? -1 : columns[0].values.indexOf(id);
+    if (at >= 0) return ring(at);
+    state.ring = -1;
+    hint(-1);
+    draw();
+  }
+  document.addEventListener("workbench:show", shown);
   function ring(i) {
     state.ring = i;
     const { x, y } = project(), { clientWidth: w, clientHeight: h } = ui.stage, px = x(i), py = y(i);
@@ -496,6 +564,7 @@ function render({ model, el }) {
     draw();
     hint(i);
   }
+  function unring() { if (state.ring >= 0) show(-1); state.ring = -1; ui.tip.hidden = true; }
   function hint(i) {
     if (i < 0) { ui.tip.hidden = true; return; }
     const { x, y } = project();
@@ -538,7 +607,7 @@ function render({ model, el }) {
     gesture = null;
     overlay();
     if (drawn && state.tool !== "pan") { const began = performance.now(); pick(inside(shape), { add }); el.dataset.lasso = (performance.now() - began).toFixed(1); }
-    else if (!drawn) { const at = nearest(...path[0]); state.ring = at; pick(at < 0 ? null : rowsWhere((i) => i === at), { add }); }
+    else if (!drawn) { const at = nearest(...path[0]); state.ring = at; show(at); pick(at < 0 ? null : rowsWhere((i) => i === at), { add }); }
   });
   ui.over.addEventListener("pointercancel", () => { gesture = null; overlay(); });
   ui.over.addEventListener("pointerleave", () => { clearTimeout(hovering); if (state.ring < 0) ui.tip.hidden = true; else hint(-1); });
@@ -558,7 +627,7 @@ function render({ model, el }) {
     "+": () => zoom(1.3), "=": () => zoom(1.3), "-": () => zoom(1 / 1.3), 0: fit,
   };
   ui.over.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") { gesture = null; pick(null); }
+    if (event.key === "Escape") { gesture = null; unring(); pick(null); }
     else if (keys[event.key] && !event.ctrlKey && !event.metaKey) { keys[event.key](); busy(); event.preventDefault(); event.stopPropagation(); }
   });
 
@@ -567,7 +636,7 @@ function render({ model, el }) {
   ui.on({
     tool: (name) => { state.tool = name; ui.over.dataset.tool = name; },
     zoom, fit,
-    clear: () => { state.ring = -1; ui.tip.hidden = true; pick(null); },
+    clear: () => { unring(); pick(null); },
     colour: (name) => { model.set("color", name); model.save_changes(); },
     frame: (at) => { model.set("frame", at); model.save_changes(); },
     search,
@@ -594,12 +663,16 @@ function render({ model, el }) {
     heard[name] = () => { if (!queued) { queued = true; queueMicrotask(() => { queued = false; load(); }); } };
     model.on(name, heard[name]);
   }
-  start();
+  wake();
   load();
   return () => {
     closed = true;
     for (const [name, act] of Object.entries(heard)) model.off && model.off(name, act);
     watch.disconnect();
+    screen.disconnect();
+    holders.delete(self);
+    window.removeEventListener("beforeprint", printing);
+    document.removeEventListener("workbench:show", shown);
     ui.stop();
     cancelAnimationFrame(moving);
     cancelAnimationFrame(waiting);
