@@ -14,7 +14,7 @@ from workbench.core.evidence import finite
 from workbench.core.results import RESULT_MIME
 from workbench.core.storage import writing
 from workbench.evidence import FINDINGS_MIME
-from workbench.report.page import _json
+from workbench.report.inline import inert_json
 
 if TYPE_CHECKING:
     import nbformat
@@ -73,7 +73,7 @@ def _array(values: np.ndarray) -> dict[str, Any]:
 def embed(page: str, facts: dict[str, Any]) -> str:
     """Return the page with its facts in it as data, so that a page that is sent on alone can be reproduced."""
     end = page.rindex("</body>")
-    return f"{page[:end]}{MARK}{_json(facts)}</script>\n{page[end:]}"
+    return f"{page[:end]}{MARK}{inert_json(facts)}</script>\n{page[end:]}"
 
 
 def outputs(executed: nbformat.NotebookNode, mime: str) -> list[dict[str, Any]]:

@@ -8,17 +8,15 @@ scripts and nothing else, and fetch nothing.
 from __future__ import annotations
 
 import base64
-import hashlib
 import html
 import itertools
-import json
 import re
 from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.results import RESULT_MIME
 from workbench.evidence import FINDINGS_MIME
+from workbench.report.inline import inert_json, plotly_script, script_hash
 from workbench.report.points import POINTS_MIME, asset
 
 if TYPE_CHECKING:
@@ -64,7 +62,7 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
     script, style, points = asset("page.js"), asset("page.css"), ""
     if body.has_points:  # a module can't be imported without being fetched, so its host is written under it
         points, style = asset("points.js") + asset("host.js"), style + asset("points.css")
-    plotly = _plotly()
+    plotly = plotly_script()
     template = Environment(autoescape=select_autoescape(default=True)).from_string(asset("page.html.j2"))
     return template.render(
         title=body.title, subtitle=body.subtitle, lead=body.lead, contents=body.contents, blocks=body.blocks,
@@ -72,7 +70,7 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
         questions=_questions(facts), floors=_floors(_questions(facts)), plotly=plotly, script=script, style=style,
         points=points,
         policy=f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; font-src data:; "
-        f"script-src {_hash(plotly)} {_hash(script)} {_hash(points) if points else ''} 'unsafe-eval'",
+        f"script-src {script_hash(plotly)} {script_hash(script)} {script_hash(points) if points else ''} 'unsafe-eval'",
     )  # fmt: skip
 
 
@@ -147,12 +145,16 @@ class _Body:
             return {
                 "kind": "points",
                 "id": f"figure-{self._figures}",
-                "json": _json(data[POINTS_MIME]),
+                "json": inert_json(data[POINTS_MIME]),
                 "result": self._result(data.get(RESULT_MIME)),
             }
         if PLOTLY_MIME in data:
             self._figures += 1
-            figure = {"kind": "figure", "id": f"figure-{self._figures}", "json": _json(data[PLOTLY_MIME])}
+            figure = {
+                "kind": "figure",
+                "id": f"figure-{self._figures}",
+                "json": inert_json(data[PLOTLY_MIME]),
+            }
             return {
                 **figure,
                 "result": self._result(data.get(RESULT_MIME)),
@@ -259,30 +261,8 @@ def _questions(facts: dict[str, Any]) -> list[dict[str, Any]]:
     return counted + rest
 
 
-def _json(data: Any) -> str:
-    """JSON that can stand inside a script element: no ``<`` survives, so nothing can close or open one."""
-    return (
-        json.dumps(data, separators=(",", ":"))
-        .replace("<", "\\u003c")
-        .replace("\u2028", "\\u2028")
-        .replace("\u2029", "\\u2029")
-    )
-
-
 def _text(value: str | list[str]) -> str:
     return value if isinstance(value, str) else "".join(value)
-
-
-def _hash(script: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
-
-
-@cache
-def _plotly() -> str:
-    from plotly.offline import get_plotlyjs
-
-    # A script ends at the first closing tag that the parser sees, also inside a string.
-    return get_plotlyjs().replace("</script", "<\\/script")
 
 
 def escape(text: Any) -> str:

@@ -13,7 +13,8 @@ from workbench.core import theme
 from workbench.core.run import now
 from workbench.core.storage import writing
 from workbench.report.facts import ReportFacts
-from workbench.report.page import _hash, _json, _plotly, when
+from workbench.report.inline import inert_json, plotly_script, script_hash
+from workbench.report.page import when
 from workbench.report.points import asset
 from workbench.report.sweeps import runs, values
 from workbench.report.sweeps.runs import FAILED, PAGE, RUNS, Job
@@ -57,16 +58,16 @@ class Book:
         varied = list(self.jobs[0].varied)
         fixed = {n: v for n, v in self.jobs[0].parameters.items() if n not in varied}
         rows = [self._row(i, job, columns) for i, job in enumerate(self.jobs)]
-        script, plotly = _own("index.js"), _plotly()
+        script, plotly = _own("index.js"), plotly_script()
         template = Environment(autoescape=select_autoescape(default=True)).from_string(_own("index.html.j2"))
         return template.render(
             title=f"Sweep of {self.notebook.stem}", notebook=self.notebook.name, varied=varied, fixed=fixed,
             columns=columns, left=left, rows=rows, counts=_counts(rows), versions=self.jobs[0].versions,
             digest=self.jobs[0].notebook_digest, when=when(now()), others=self._others(),
-            data=_json(_data(varied, self.jobs, columns, rows)), plotly=plotly, script=script,
+            data=inert_json(_data(varied, self.jobs, columns, rows)), plotly=plotly, script=script,
             style=asset("page.css") + _own("index.css"),
             policy=f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
-            f"script-src {_hash(plotly)} {_hash(script)} 'unsafe-eval'",
+            f"script-src {script_hash(plotly)} {script_hash(script)} 'unsafe-eval'",
         )  # fmt: skip
 
     def _row(self, i: int, job: Job, columns: Sequence[values.Column]) -> dict[str, Any]:
