@@ -46,6 +46,8 @@ def reproduce(
         say_json(found.to_json())
         ctx.exit(0 if found.same else DIFFERENT)
     say(f"Ran {found.notebook} again, without the cache.")
+    for sentence in found.mixed:
+        say(sentence)
     if found.versions:
         say(f"Versions that differ: {'; '.join(found.versions)}.")
     if found.results:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from workbench.report.facts import ArrayFacts, Asked, ReportFacts, ResultFacts, RunFacts
 
+Whole = Callable[[ResultFacts, ResultFacts, Sequence[str]], Mapping[str, tuple[np.ndarray, np.ndarray]]]
 Verdict = Literal["identical", "within tolerance", "different"]
 
 NUMBERS = 1e-6  # of a number's own size: for evidence, which is computed in double precision
@@ -49,6 +52,7 @@ class Compared:
     apart : every value that isn't the same to the last bit, with what it may differ by.
     largest : of these, the one that uses up most of what it may.
     reasons : why the result may be different, where it is.
+    looked : how its arrays were compared.
     """
 
     title: str
@@ -57,11 +61,12 @@ class Compared:
     largest: Difference | None
     apart: tuple[Difference, ...]
     reasons: tuple[str, ...]
+    looked: str = ""
 
     def sentence(self) -> str:
         """The verdict in words."""
         if self.verdict == "identical":
-            return "identical"
+            return f"identical ({self.looked})" if self.looked else "identical"
         if self.largest is None:
             return f"different: {'; '.join(self.reasons)}"
         size = "none" if self.largest.unseen else f"{self.largest.difference:.2g}"
@@ -73,12 +78,16 @@ class Compared:
         return f"different: {self.largest.said or by}{more}; {'; '.join(self.reasons)}"
 
 
-def compare(before: ReportFacts, after: ReportFacts, *, tolerance: float | None = None) -> list[Compared]:
+def compare(
+    before: ReportFacts, after: ReportFacts, *, tolerance: float | None = None, whole: Whole | None = None
+) -> list[Compared]:
     """Compare every result of one report with the same result of the other.
 
     Parameters
     ----------
     tolerance : relative, for all numbers; without one `NUMBERS` for evidence and `ARRAYS` for arrays by their type.
+    whole : gives those named arrays of two results of which all numbers are there; the others are compared by the
+        numbers that the manifests hold of them.
     """
     others = dict(_keyed(after.results))
     found = []
@@ -87,7 +96,7 @@ def compare(before: ReportFacts, after: ReportFacts, *, tolerance: float | None 
         if new is None:
             found.append(_alone(old, "the notebook shows no such result this time"))
         else:
-            found.append(_compare(old, new, before, after, tolerance))
+            found.append(_compare(old, new, before, after, tolerance, whole))
     found += [_alone(new, "only this time the notebook shows it") for new in others.values()]
     return found
 
@@ -108,9 +117,10 @@ def _alone(result: ResultFacts, why: str) -> Compared:
 
 
 def _compare(
-    old: ResultFacts, new: ResultFacts, before: ReportFacts, after: ReportFacts, tolerance: float | None
-) -> Compared:
-    every = [*_evidence(old.evidence, new.evidence, tolerance), *_arrays(old, new, tolerance)]
+    old: ResultFacts, new: ResultFacts, before: ReportFacts, after: ReportFacts, tolerance: float | None,
+    whole: Whole | None,
+) -> Compared:  # fmt: skip
+    every = [*_evidence(old.evidence, new.evidence, tolerance), *_arrays(old, new, tolerance, whole)]
     if old.outcome.status != new.outcome.status:
         said = f"it ended as {new.outcome.status}, and as {old.outcome.status} before"
         every.append(Difference("how it ended", math.inf, 0.0, said))
@@ -119,7 +129,13 @@ def _compare(
     differs = any(not d.within for d in apart)
     verdict: Verdict = "different" if differs else "within tolerance" if apart else "identical"
     reasons = why(old.run, new.run, before, after) if differs else ()
-    return Compared(new.title, new.run.method, verdict, largest, apart, reasons)
+    return Compared(new.title, new.run.method, verdict, largest, apart, reasons, _looked(old, new))
+
+
+def _looked(old: ResultFacts, new: ResultFacts) -> str:
+    if not old.arrays or not new.arrays:
+        return "in its numbers; no arrays were kept to compare"
+    return f"its {len(old.arrays)} arrays by digest" if len(old.arrays) > 1 else "its array by digest"
 
 
 def why(old: RunFacts, new: RunFacts, before: ReportFacts, after: ReportFacts) -> tuple[str, ...]:
@@ -197,26 +213,57 @@ def _numbers(
     return Difference(what, relative, allowed, said if len(old) == 1 else "")
 
 
-def _arrays(old: ResultFacts, new: ResultFacts, tolerance: float | None) -> Iterable[Difference]:
-    """Arrays by their digests and, where these differ, by the entries that the manifests hold of them."""
+def _arrays(
+    old: ResultFacts, new: ResultFacts, tolerance: float | None, whole: Whole | None
+) -> Iterable[Difference]:
+    """Arrays by their digests; where these differ, by all their entries or those that the manifests hold of them."""
     if not old.arrays or not new.arrays:  # nothing was kept of them
         return
+    differ = [n for n in old.arrays if n in new.arrays and old.arrays[n].digest != new.arrays[n].digest]
+    both = whole(old, new, differ) if whole and differ else {}
     for name in sorted(old.arrays.keys() | new.arrays.keys()):
         a, b = old.arrays.get(name), new.arrays.get(name)
         if a is None or b is None:
             said = f"the array {name} is there {'only this time' if a is None else 'no more'}"
             yield Difference(name, math.inf, 0.0, said)
         elif a.digest != b.digest:
-            yield _array(name, a, b, tolerance)
+            yield _array(name, a, b, tolerance, both.get(name))
 
 
-def _array(name: str, a: ArrayFacts, b: ArrayFacts, tolerance: float | None) -> Difference:
+def _array(
+    name: str,
+    a: ArrayFacts,
+    b: ArrayFacts,
+    tolerance: float | None,
+    both: tuple[np.ndarray, np.ndarray] | None,
+) -> Difference:
     if (a.dtype, a.shape) != (b.dtype, b.shape) or not a.sample or not b.sample:
         said = f"the array {name} is {b.dtype} {list(b.shape)}, and was {a.dtype} {list(a.shape)}"
         return Difference(name, math.inf, 0.0, said)
     allowed = ARRAYS.get(a.dtype[1:], 0.0)  # whole numbers are labels, indices or counts: equal or not
     if tolerance is not None and allowed:
         allowed = tolerance
+    if both is not None:
+        return _every(name, *both, allowed)
     what = f"{name} ({len(a.sample):,} of its {math.prod(a.shape):,} numbers compared)"
     found = _numbers(what, (*a.sample, a.largest), (*b.sample, b.largest), allowed)
     return dataclasses.replace(found, unseen=found.difference == 0)
+
+
+def _every(name: str, old: np.ndarray, new: np.ndarray, allowed: float) -> Difference:
+    """The largest difference between all numbers of two arrays of one shape, relative to the largest of them."""
+    what = f"{name} (all of its {old.size:,} numbers compared)"
+    a, b = old.astype(np.float64), new.astype(np.float64)
+    finite = np.isfinite(a) & np.isfinite(b)
+    odd = int((~finite & ~((a == b) | (np.isnan(a) & np.isnan(b)))).sum())
+    if odd:
+        return Difference(
+            what, math.inf, allowed, f"{odd:,} of {old.size:,} numbers of {name} are finite only once"
+        )
+    apart = np.abs(a - b, where=finite, out=np.zeros_like(a))
+    scale = float(np.abs(np.concatenate([a[finite], b[finite]])).max(initial=0.0))
+    worst = float(apart.max(initial=0.0))
+    many = int((apart > 0).sum())
+    said = "" if allowed else f"{many:,} of the {old.size:,} numbers of {name} are others"
+    # the digests differ where the numbers don't: a zero with another sign
+    return Difference(what, worst / scale if scale else 0.0, allowed, said, unseen=worst == 0)

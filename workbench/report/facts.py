@@ -68,6 +68,13 @@ class OutcomeFacts(_Facts):
     advice: Text = ""
 
 
+class FileFacts(_Facts):
+    """Where a result lies beside the page, from the page's folder; "" where it wasn't kept."""
+
+    table: Name = ""
+    arrays: Name = ""
+
+
 class ResultFacts(_Facts):
     """One result that a report shows."""
 
@@ -77,6 +84,7 @@ class ResultFacts(_Facts):
     outcome: OutcomeFacts = OutcomeFacts()
     evidence: Annotated[tuple[Asked, ...], Field(max_length=10_000)] = ()
     arrays: Annotated[dict[Name, ArrayFacts], Field(max_length=100)] = {}
+    files: FileFacts = FileFacts()
 
 
 class Question(_Facts):
@@ -116,6 +124,7 @@ class ReportFacts(_Facts):
     versions: Names
     threads: Annotated[int, Field(ge=1, le=100_000)] | None = None
     results: Annotated[tuple[ResultFacts, ...], Field(max_length=100_000)] = ()
+    files: Annotated[dict[Name, Name], Field(max_length=200_000)] = {}
     findings: FindingsFacts | None = None
 
 

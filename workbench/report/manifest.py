@@ -12,7 +12,6 @@ from workbench.core import cache
 from workbench.core.digest import digest
 from workbench.core.evidence import finite
 from workbench.core.results import RESULT_MIME
-from workbench.core.storage import writing
 from workbench.evidence import FINDINGS_MIME
 from workbench.report.inline import inert_json
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     import nbformat
 
 FORMAT = 1
+NAME = "manifest.json"
 MARK = '<script type="application/json" id="manifest">'
 SAMPLED = 256  # numbers of an array that stand in the manifest: by how much does a later run differ
 
@@ -86,17 +86,26 @@ def outputs(executed: nbformat.NotebookNode, mime: str) -> list[dict[str, Any]]:
     return found
 
 
-def write(page: Path, facts: dict[str, Any]) -> Path:
-    """Put a report's facts into the ``manifest.json`` beside it, keeping those of the folder's other reports."""
-    path = page.parent / "manifest.json"
-    reports: dict[str, Any] = {}
-    if path.exists():
-        try:
-            reports = dict(json.loads(path.read_text(encoding="utf-8"))["reports"])
-        except (ValueError, KeyError, TypeError):  # somebody else's file, or a damaged one: it is kept
-            path.replace(path.with_name("manifest.unreadable.json"))
-    reports[page.name] = facts
-    with writing(path) as temporary:
-        text = json.dumps({"format": FORMAT, "reports": reports}, indent=1, ensure_ascii=False)
-        temporary.write_text(text, encoding="utf-8")
-    return path
+def write(page: Path, facts: dict[str, Any], to: Path) -> None:
+    """Write the manifest of a page's folder ``to`` a file: this report's facts, and those of the folder's others."""
+    path = page.parent / NAME
+    reports = _reports(path)
+    if reports is None and path.exists():  # somebody else's file, or a damaged one: it is kept
+        path.replace(path.with_name("manifest.unreadable.json"))
+    text = json.dumps(
+        {"format": FORMAT, "reports": {**(reports or {}), page.name: facts}}, indent=1, ensure_ascii=False
+    )
+    to.write_text(text, encoding="utf-8")
+
+
+def entry(page: Path) -> dict[str, Any] | None:
+    """What the manifest beside a page says of it, unchecked; None where it says nothing."""
+    found = (_reports(page.parent / NAME) or {}).get(page.name)
+    return found if isinstance(found, dict) else None
+
+
+def _reports(path: Path) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["reports"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None

@@ -68,7 +68,7 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
         title=body.title, subtitle=body.subtitle, lead=body.lead, contents=body.contents, blocks=body.blocks,
         findings=facts.get("findings"), facts=facts, when=when(facts["started"]), computed=_computed(facts),
         questions=_questions(facts), floors=_floors(_questions(facts)), plotly=plotly, script=script, style=style,
-        points=points,
+        points=points, beside=_beside(facts),
         policy=f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; font-src data:; "
         f"script-src {script_hash(plotly)} {script_hash(script)} {script_hash(points) if points else ''} 'unsafe-eval'",
     )  # fmt: skip
@@ -89,6 +89,7 @@ class _Body:
         self.blocks: list[dict[str, Any]] = []
         self._figures = self._outputs = 0
         self.has_points = False
+        self._files = {r["run"]["key"]: r.get("files") for r in facts["results"]}
         self._q = {(q["key"], q["statistic"]): q for q in (facts.get("findings") or {}).get("questions", [])}
         self._first_heading = True
 
@@ -187,7 +188,7 @@ class _Body:
         asked = [
             {"question": e["question"], **self._q.get((key, e["statistic"]), {})} for e in result["evidence"]
         ]
-        return {**result, "asked": [a for a in asked if "q" in a]}
+        return {**result, "files": self._files.get(key), "asked": [a for a in asked if "q" in a]}
 
 
 def _is_heading(source: str) -> bool:
@@ -202,6 +203,12 @@ def when(iso: str) -> str:
     except ValueError:
         return iso
     return f"{at.day} {at:%B %Y, %H:%M} {at.tzname() or ''}".strip()
+
+
+def _beside(facts: dict[str, Any]) -> list[str]:
+    """Names of what lies beside a page: files, and the folder that holds the results."""
+    folders = {f"{name.split('/')[0]}/" for name in facts.get("files", {}) if "/" in name}
+    return [*(name for name in facts.get("files", {}) if "/" not in name), "manifest.json", *sorted(folders)]
 
 
 def _computed(facts: dict[str, Any]) -> str:

@@ -8,16 +8,18 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from workbench.core.errors import FormatError, MissingError, ParameterError
 from workbench.core.storage import writing
-from workbench.report import facts, manifest
-from workbench.report.comparing import Compared, compare, versions_apart
+from workbench.report import facts, keeping, manifest
+from workbench.report.comparing import Compared, Whole, compare, versions_apart
 from workbench.report.running import notebook_digest, report, shipped
 from workbench.report.sweeps.workers import limits
 
@@ -33,6 +35,7 @@ class Reproduction:
     page : the new report. notebook : what was run.
     results : one entry a result. sentences : those of the findings that aren't said again, and those that are new.
     versions : libraries that are of another version than then.
+    mixed : what to know of files beside the page that are not of the run that wrote it.
     """
 
     page: Path
@@ -41,6 +44,7 @@ class Reproduction:
     gone: tuple[str, ...]
     new: tuple[str, ...]
     versions: tuple[str, ...]
+    mixed: tuple[str, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -52,7 +56,7 @@ class Reproduction:
         results = [{**asdict(r), "sentence": r.sentence()} for r in self.results]
         return _plain({
             "same": self.same, "page": str(self.page), "notebook": str(self.notebook), "results": results,
-            "findings_gone": self.gone, "findings_new": self.new, "versions": self.versions,
+            "findings_gone": self.gone, "findings_new": self.new, "versions": self.versions, "mixed": self.mixed,
         })  # fmt: skip
 
 
@@ -87,17 +91,30 @@ def reproduce(
     target = folder / page.name
     if target.resolve() == page.resolve():
         raise ParameterError(f"-o {folder} would write over the report itself: give another folder.")
+    mixed = keeping.mixed(page, said)
     with _afresh(said):
         report(path, said.parameters, target)
     again = facts.beside(target)
     before, after = _sentences(said), _sentences(again)
     found = Reproduction(
-        target, path, tuple(compare(said, again, tolerance=tolerance)),
+        target, path, tuple(compare(said, again, tolerance=tolerance, whole=_both(page, target))),
         tuple(s for s in before if s not in after), tuple(s for s in after if s not in before),
-        tuple(versions_apart(said.versions, again.versions)),
+        tuple(versions_apart(said.versions, again.versions)), mixed,
     )  # fmt: skip
     _write(folder / f"{page.stem}.reproduction.json", found)
     return found
+
+
+def _both(page: Path, again: Path) -> Whole:
+    """Reads arrays of a result from beside both pages."""
+
+    def whole(
+        old: facts.ResultFacts, new: facts.ResultFacts, names: Sequence[str]
+    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        a, b = keeping.read(page, old, names), keeping.read(again, new, names)
+        return {name: (a[name], b[name]) for name in names if name in a and name in b}
+
+    return whole
 
 
 def find(page: Path, said: facts.ReportFacts, named: Path | None) -> Path:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.core.digest import digest
+from workbench.core.digest import digest, digest_file
 from workbench.core.errors import (
     DataError,
     FormatError,
@@ -25,7 +25,7 @@ from workbench.core.errors import (
 from workbench.core.progress import tell
 from workbench.core.run import now, versions
 from workbench.core.storage import writing
-from workbench.report import manifest
+from workbench.report import keeping, manifest
 from workbench.report.page import render
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def report(
     notebook : a path, or the name of a notebook that the package ships (``atlas``).
     parameters : values for the names in its ``parameters`` cell.
     output : the page, ``.html``; ``reports/<name>.html`` without one. The executed notebook takes the same
-        name with ``.ipynb``; ``manifest.json`` lies beside them.
+        name with ``.ipynb``, and the folder with each result's table (Parquet) and arrays (safetensors) with
+        ``.results``; ``manifest.json`` lies beside them and has their digests. All are renamed when all are written.
     failed : where the notebook is kept as far as it came when a cell fails, or refuses its input;
         ``<name>.failed.ipynb`` without one, and then only when a cell fails.
 
@@ -96,12 +97,15 @@ def report(
         seconds=round(time.perf_counter() - clock, 2), versions=versions(), threads=threads(),
     )  # fmt: skip
     tell("report: writing the page")
-    page = manifest.embed(render(executed, facts), facts)
-    # One inside the other: where there is no room for one, none of them takes the place of what was there.
-    with writing(output.with_suffix(".ipynb")) as ran, writing(output) as written:
-        nbformat.write(executed, ran)
-        written.write_text(page, encoding="utf-8")
-        manifest.write(output, facts)
+    facts = keeping.names(output, facts)
+    with keeping.together(output, results=any(r["files"] for r in facts["results"])) as places:
+        nbformat.write(executed, places.notebook)
+        facts["files"] = {output.with_suffix(".ipynb").name: digest_file(places.notebook)}
+        if places.results is not None:
+            facts["files"] |= keeping.write(places.results, facts)
+        places.page.write_text(manifest.embed(render(executed, facts), facts), encoding="utf-8")
+        known = {**facts, "files": {**facts["files"], output.name: digest_file(places.page)}}
+        manifest.write(output, known, places.manifest)
     return output
 
 
