@@ -55,25 +55,29 @@ class Book:
         columns, left, unknown = values.columns(found, self.names)
         self.labels = [c.label for c in columns] + left
         self.unknown = unknown if self._done else []
-        varied = list(self.jobs[0].varied)
+        varied = _differing(self.jobs)
         fixed = {n: v for n, v in self.jobs[0].parameters.items() if n not in varied}
-        rows = [self._row(i, job, columns) for i, job in enumerate(self.jobs)]
+        rows = [self._row(i, job, varied, columns) for i, job in enumerate(self.jobs)]
         script, plotly = _own("index.js"), plotly_script()
         template = Environment(autoescape=select_autoescape(default=True)).from_string(_own("index.html.j2"))
         return template.render(
             title=f"Sweep of {self.notebook.stem}", notebook=self.notebook.name, varied=varied, fixed=fixed,
             columns=columns, left=left, rows=rows, counts=_counts(rows), versions=self.jobs[0].versions,
-            digest=self.jobs[0].notebook_digest, when=when(now()), others=self._others(),
-            data=inert_json(_data(varied, self.jobs, columns, rows)), plotly=plotly, script=script,
+            counted=any(c.counted for c in columns), digest=self.jobs[0].notebook_digest, when=when(now()), others=self._others(),
+            failures=_failures(rows), data=inert_json(_data(varied, self.jobs, columns, rows)), plotly=plotly, script=script,
             style=asset("page.css") + _own("index.css"),
             policy=f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
             f"script-src {script_hash(plotly)} {script_hash(script)} 'unsafe-eval'",
         )  # fmt: skip
 
-    def _row(self, i: int, job: Job, columns: Sequence[values.Column]) -> dict[str, Any]:
+    def _row(
+        self, i: int, job: Job, varied: Sequence[str], columns: Sequence[values.Column]
+    ) -> dict[str, Any]:
+        said = {n: job.varied[n] for n in varied}
         row = {
-            "state": "not run yet", "error": "", "href": "", "label": job.label,
-            "parameters": [(_text(v), _sortable(v)) for v in job.varied.values()],
+            "state": "not run yet", "error": "", "href": "",
+            "label": " ".join(f"{n}={_text(v)}" for n, v in said.items()) or job.label,
+            "parameters": [(_text(v), _sortable(v)) for v in said.values()],
             "cells": [c.cells[i] for c in columns], "seconds": self._seconds.get(job.name),
         }  # fmt: skip
         place = f"{RUNS}/{quote(job.name)}"
@@ -97,8 +101,23 @@ def _own(name: str) -> str:
     return files("workbench.report.sweeps").joinpath(name).read_text(encoding="utf-8")
 
 
+def _differing(jobs: Sequence[Job]) -> list[str]:
+    """The parameters that the runs differ in: one that was given a single value tells no two apart."""
+    names = list(jobs[0].varied)
+    return [n for n in names if len({_text(job.varied[n]) for job in jobs}) > 1]
+
+
 def _counts(rows: list[dict[str, Any]]) -> dict[str, int]:
     return {state: sum(r["state"] == state for r in rows) for state in ("done", "failed", "not run yet")}
+
+
+def _failures(rows: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Which runs failed, by what went wrong: it is often the same in several."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row["state"] == "failed":
+            found.setdefault(row["error"], []).append(row["label"])
+    return found
 
 
 def _data(

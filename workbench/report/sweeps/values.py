@@ -35,16 +35,27 @@ class Value:
 
 @dataclass(frozen=True)
 class Column:
-    """One number in all runs."""
+    """One number in all runs.
+
+    Attributes
+    ----------
+    counted : whether nothing but its place among its like names it, as ``(2 of 6)``.
+    """
 
     label: str
     question: str
     cells: tuple[Value | None, ...]
+    counted: bool = False
 
     @property
     def varies(self) -> bool:
         """Whether the runs differ in it."""
         return len({c.value for c in self.cells if c is not None}) > 1
+
+    @property
+    def runs(self) -> int:
+        """How many runs have it."""
+        return sum(c is not None for c in self.cells)
 
 
 def of(said: ReportFacts) -> dict[Key, Value]:
@@ -99,8 +110,8 @@ def columns(
 
     Parameters
     ----------
-    names : what a column's label or statistic is or has in it, or a pattern (``*``) for them; without any, the
-        first twelve, those in which the runs differ before others.
+    names : what a column's label or statistic is or has in it, or a pattern (``*``) for them; without any, twelve:
+        those in which the runs differ before others, those that more runs have, and one of each kind before a second.
     """
     keys = list(dict.fromkeys(k for run in runs for k in run))
     every = [_column(key, runs, keys) for key in keys]
@@ -110,8 +121,8 @@ def columns(
         unknown = [name for name in asked if not any(matches(c.label, name) for c in every)]
     else:
         unknown = []
-        preferred = sorted(every, key=lambda c: not c.varies)[:MOST]
-        chosen = [c for c in every if c in preferred]
+        ranked = sorted(range(len(keys)), key=lambda i: (not every[i].varies, -every[i].runs, keys[i][2]))
+        chosen = [every[i] for i in sorted(ranked[:MOST])]
     left = [c.label for c in every if c not in chosen]
     return chosen, left, unknown
 
@@ -125,10 +136,11 @@ def matches(label: str, name: str) -> bool:
 def _column(key: Key, runs: Sequence[dict[Key, Value]], keys: list[Key]) -> Column:
     cells = tuple(run.get(key) for run in runs)
     there = [c for c in cells if c is not None]
-    many = any(k[:2] == key[:2] and k != key for k in keys)
+    many = sum(k[:2] == key[:2] for k in keys)
     titles = {c.title for c in there}
-    if many and len(titles) == 1:  # it is of the same thing in all runs, which tells it from its like
+    counted = many > 1 and len(titles) > 1
+    if many > 1 and not counted:  # it is of the same thing in all runs, which tells it from its like
         label = f"{titles.pop()}: {key[1]}"
     else:
-        label = f"{key[0]}: {key[1]}" + (f" ({key[2]})" if many else "")
-    return Column(label, there[0].question, cells)
+        label = f"{key[0]}: {key[1]}" + (f" ({key[2]} of {many})" if counted else "")
+    return Column(label, there[0].question, cells, counted)
