@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,9 +36,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "## One layer",
         "explorer = widgets.explore(acts, color='kind')\nexplorer",
         "## All layers",
-        "widgets.explore(acts, method=wb.aligned_umap(acts, n_neighbors=8))",
+        "aligned = wb.aligned_umap(acts, n_neighbors=8)\nwidgets.explore(acts, method=aligned)",
         "## Clusters",
         "wb.spectral_clustering(acts.at('layer.2'))",
+        "## A figure of all layers",
+        "aligned",
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_CACHE", str(folder / "cache"))
@@ -185,6 +189,51 @@ def test_the_slider_moves_the_points_between_layouts(page: Any) -> None:
         page.wait_for_timeout(900)
         pictures.add(view.locator(".wbp-points").evaluate("c => c.toDataURL()"))
     assert len(pictures) == 3
+
+
+def test_a_figures_slider_moves_its_points(page: Any) -> None:
+    figure = page.locator(".plot").last
+    rail = figure.locator(".slider-rail-touch-rect")
+    rail.scroll_into_view_if_needed()
+    page.wait_for_timeout(700)
+    box, seen = rail.bounding_box(), set()
+    for i in range(3):
+        page.mouse.click(box["x"] + box["width"] * (0.01 + 0.49 * i), box["y"] + box["height"] / 2)
+        page.wait_for_timeout(900)
+        assert figure.evaluate("p => p.layout.sliders[0].active") == i
+        seen.add(
+            figure.evaluate(
+                "p => [...p.querySelectorAll('.point')].map(e => e.getAttribute('transform')).join()"
+            )
+        )
+    assert len(seen) == 3
+
+
+def numbers(held: Any, path: str = "") -> Iterator[str]:
+    """Where JSON holds a list of as many numbers as there are rows."""
+    if isinstance(held, list) and len(held) >= 120 and all(isinstance(v, int | float) for v in held):
+        yield path
+    elif isinstance(held, dict | list):
+        for name, inner in held.items() if isinstance(held, dict) else enumerate(held):
+            yield from numbers(inner, f"{path}/{name}")
+
+
+def test_points_are_binary_in_page_and_notebook_and_in_the_notebook_once(written: Path) -> None:
+    executed = json.loads(written.with_suffix(".ipynb").read_text())
+    outputs = [o["data"] for c in executed["cells"] for o in c.get("outputs", []) if "data" in o]
+    state = executed["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    held = [s["buffers"] for s in state.values() if "positions" in s["state"]]
+    assert len(held) == 2
+    assert all(["positions", "data"] in [b["path"] for b in buffers] for buffers in held)
+    assert not any("application/vnd.workbench.points+json" in data for data in outputs)
+    assert list(numbers(state)) == []
+    # what is left are draws of a null and the rows of a cluster, which are lists of unequal length
+    assert [p for p in numbers(outputs) if "null_values" not in p and "customdata" not in p] == []
+    inlined = re.findall(
+        r'<script type="application/json" id="figure-[^"]*">(.*?)</script>', written.read_text(), re.DOTALL
+    )
+    assert len(inlined) == 4
+    assert [p for each in inlined for p in numbers(json.loads(each)) if "customdata" not in p] == []
 
 
 def crowd(folder: Path, views: int, figures: int) -> Path:

@@ -196,9 +196,9 @@ def _slide(figure: go.Figure, result: Embedding, masks: list[np.ndarray], *, red
     moving = {"frame": {"duration": 400, "redraw": redraw}, "transition": {"duration": 0 if redraw else 400},
               "mode": "immediate"}  # fmt: skip
     steps = []
-    for name, y in zip(result.frame_names, result.frames.astype(np.float64).round(3), strict=True):
+    for name, y in zip(result.frame_names, result.frames.astype(np.float32), strict=True):
         columns = [y[:, j] for j in range(min(k, 3))]
-        traces = [dict(zip("xyz", (c[mask].tolist() for c in columns), strict=False)) for mask in masks]
+        traces = [dict(zip("xyz", (c[mask] for c in columns), strict=False)) for mask in masks]
         frame = {"data": traces, "traces": list(range(len(masks)))}
         steps.append({"label": safe(name), "method": "animate", "args": [frame, moving]})
     figure.update_layout(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import sys
@@ -27,11 +28,14 @@ from workbench.core.run import now, versions
 from workbench.core.storage import writing
 from workbench.report import keeping, manifest
 from workbench.report.page import render
+from workbench.report.points import POINTS_MIME
 
 if TYPE_CHECKING:
     import nbformat
 
 KERNEL = "python3"
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 SAVE_EVERY = 5  # seconds
 # what a cell raises when its input can't be used or the disk is full: the report refuses in the same words, and
 # keeps nothing
@@ -99,7 +103,7 @@ def report(
     tell("report: writing the page")
     facts = keeping.names(output, facts)
     with keeping.together(output, results=any(r["files"] for r in facts["results"])) as places:
-        nbformat.write(executed, places.notebook)
+        nbformat.write(_points_once(executed), places.notebook)
         facts["files"] = {output.with_suffix(".ipynb").name: digest_file(places.notebook)}
         if places.results is not None:
             facts["files"] |= keeping.write(places.results, facts)
@@ -107,6 +111,18 @@ def report(
         known = {**facts, "files": {**facts["files"], output.name: digest_file(places.page)}}
         manifest.write(output, known, places.manifest)
     return output
+
+
+def _points_once(executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """An executed notebook without what only the page needs of a view of points: JupyterLab draws it from its state."""
+    held = executed.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
+    lean = copy.deepcopy(executed)
+    for cell in lean.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if data.get(WIDGET_VIEW, {}).get("model_id") in held:
+                data.pop(POINTS_MIME, None)
+    return lean
 
 
 class NotebookError(WorkbenchError, RuntimeError):
