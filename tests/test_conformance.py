@@ -64,6 +64,8 @@ def subject(needs: type) -> Subject:
     if needs is views.Graph:
         edges = np.array([(i, j) for i in range(24) for j in range(i + 1, 24) if rng.random() < 0.2])
         return wb.GraphSubject(edges, 24, weights=rng.uniform(0.1, 1, len(edges)), name="random graph")
+    if needs is views.Descent:
+        return wb.digits_descent(width=8, depth=1, steps=60)
     weights = rng.standard_normal((40, 24)).astype(np.float32)
     weights += 2 * np.outer(rng.standard_normal(40), rng.standard_normal(24)).astype(np.float32)
     tensors = {"w": TensorInfo("w", (40, 24), "F32", weights.nbytes), "b": TensorInfo("b", (24,), "F32", 96)}

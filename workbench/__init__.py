@@ -22,6 +22,7 @@ _PLACES = {
     "open": "workbench.io",
     "corpus": "workbench.io",
     "capture": "workbench.capturing",
+    "record": "workbench.recording",
     "load": "workbench.core.results",
     "methods": "workbench.core.registry",
     "method": "workbench.core.registry",
@@ -35,6 +36,7 @@ _PLACES = {
     "GraphSubject": "workbench.core.subjects",
     "PointCloud": "workbench.core.subjects",
     "TimeSeries": "workbench.core.subjects",
+    "Trajectory": "workbench.core.trajectories",
     "Result": "workbench.core.results",
     "WorkbenchError": "workbench.core.errors",
 }
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from workbench.core.subjects import GraphSubject as GraphSubject
     from workbench.core.subjects import PointCloud as PointCloud
     from workbench.core.subjects import TimeSeries as TimeSeries
+    from workbench.core.trajectories import Trajectory as Trajectory
     from workbench.evidence import Findings as Findings
     from workbench.evidence import correct as correct
     from workbench.evidence.along import along as along

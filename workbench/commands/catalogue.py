@@ -21,6 +21,12 @@ HEADINGS = {
 }
 
 
+def heading(method: Method) -> str:
+    """What a method is listed under: its verb, and an analysis its family too."""
+    said = HEADINGS[method.verb]
+    return f"{said}: {method.family}" if method.verb == "analysis" else said
+
+
 @click.command("list", short_help="Show the methods.")
 @click.option(
     "--family",
@@ -52,8 +58,8 @@ def list_methods(family: str | None, as_json: bool) -> None:
         say_json([describe(m) for m in found])
         return
     width = max(len(m.name) for m in found)
-    for (verb, group), members in itertools.groupby(found, key=lambda m: (m.verb, m.family)):
-        say(HEADINGS[verb] if verb != "analysis" else f"{HEADINGS[verb]}: {group}")
+    for said, members in itertools.groupby(found, key=heading):
+        say(said)
         for m in members:
             say(f"  {m.name:<{width}}  {m.summary}")
         say()

@@ -12,7 +12,7 @@ import click
 
 from workbench.commands import _answers, _subjects
 from workbench.commands._console import progress
-from workbench.commands.catalogue import HEADINGS, example, find, needs_words, prose
+from workbench.commands.catalogue import example, find, heading, needs_words, prose
 
 if TYPE_CHECKING:
     from workbench.core.parameters import Parameter
@@ -77,8 +77,8 @@ class Methods(click.Group):
         """Write the methods, family by family."""
         from workbench.core.registry import methods
 
-        for (verb, family), members in itertools.groupby(methods(), key=lambda m: (m.verb, m.family)):
-            with formatter.section(f"{HEADINGS[verb]}, {family}" if verb == "analysis" else HEADINGS[verb]):
+        for said, members in itertools.groupby(methods(), key=heading):
+            with formatter.section(said):
                 formatter.write_dl([(m.name.replace("_", "-"), m.summary) for m in members])
 
 

@@ -1,7 +1,7 @@
 """One registry: ``@source``, ``@analysis`` and ``@edit`` make a function a method of the workbench.
 
-A method's module lies under ``workbench/sources``, ``workbench/analyses/<family>`` or
-``workbench/edits``, is named as the method, and imports nothing heavy at its top; so a name is found
+A method's module lies under ``workbench/sources``, ``workbench/models`` (sources that train),
+``workbench/analyses/<family>`` or ``workbench/edits``, is named as the method, and imports nothing heavy at its top; so a name is found
 without importing the others, and a new file is all that a new method needs.
 """
 
@@ -35,7 +35,8 @@ from workbench.core.views import View
 
 Verb = Literal["source", "analysis", "edit"]
 HOMES: dict[str, Verb] = {
-    "workbench.sources": "source", "workbench.analyses": "analysis", "workbench.edits": "edit"
+    "workbench.sources": "source", "workbench.models": "source", "workbench.analyses": "analysis",
+    "workbench.edits": "edit",
 }  # fmt: skip
 
 LONGEST_NAME = 40  # characters; a file may begin with a whole sentence instead

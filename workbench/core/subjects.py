@@ -203,7 +203,7 @@ class PointCloud(Rowed):
 
     @property
     def digest(self) -> str:
-        return digest(self._content, _table_digest(self.table))
+        return digest(self._content, table_digest(self.table))
 
     @property
     def holds(self) -> str:
@@ -246,7 +246,7 @@ class TimeSeries(Rowed):
 
     @property
     def digest(self) -> str:
-        return digest(self._content, _table_digest(self.table))
+        return digest(self._content, table_digest(self.table))
 
     @property
     def holds(self) -> str:
@@ -304,7 +304,7 @@ class Activations(Rowed):
 
     @property
     def digest(self) -> str:
-        return digest("activations", self._arrays_digest, self.sites, _table_digest(self.table))
+        return digest("activations", self._arrays_digest, self.sites, table_digest(self.table))
 
     @property
     def space(self) -> str:
@@ -409,7 +409,7 @@ class Corpus(Rowed):
 
     @cached_property
     def digest(self) -> str:
-        return digest("corpus", self.ids, _table_digest(self.table))
+        return digest("corpus", self.ids, table_digest(self.table))
 
     @property
     def labels(self) -> list[str]:
@@ -517,7 +517,7 @@ def _table(table: pd.DataFrame | None, n: int, name: str) -> pd.DataFrame:
     return table
 
 
-def _table_digest(table: pd.DataFrame) -> str:
+def table_digest(table: pd.DataFrame) -> str:
     """Digest of a row table: ids, column names, what kind of values they hold, and the values."""
     import pandas as pd
 

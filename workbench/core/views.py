@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import typing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from workbench.core.errors import DataError
+from workbench.core.errors import DataError, ViewError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
     from jaxtyping import Float, Int, Shaped
+
+    from workbench.core.objectives import Probe
+    from workbench.core.step_weights import StepWeights
+    from workbench.core.trajectories import Trajectory
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +123,101 @@ class Graph(View):
         return len(self.ids)
 
 
-VIEWS: tuple[type[View], ...] = (Points, Series, Matrix, Aligned, Graph)
+@dataclass(frozen=True, eq=False)
+class Descent(View):
+    """A recorded descent: curves over its steps, and weights, network and probe where there are any.
+
+    Row *t* is the loss and the gradient at the weights of step *t*, and the update that led on from there.
+
+    Attributes
+    ----------
+    steps : (n,) the recorded steps, ascending; also the row ids.
+    table : one line a step, indexed by it: ``loss``, ``lr``, ``grad_norm``, ``update_norm`` and what was logged.
+    weight_steps : (k,) steps with weights; the last may lie after the last row.
+    trajectory : the subject, for whatever else it has (``gradient_norms``, ``optimizer_state``).
+    """
+
+    needs: ClassVar[str] = "a recorded descent (a Trajectory: workbench.record, or a folder of checkpoints)"
+    steps: Int[np.ndarray, " n"]
+    ids: Int[np.ndarray, " n"]
+    table: pd.DataFrame
+    weight_steps: Int[np.ndarray, " k"]
+    trajectory: Trajectory
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of the trained parameters."""
+        return self.trajectory.parameter_names
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each trained parameter."""
+        return self.trajectory.shapes
+
+    def curve(self, name: str = "loss") -> tuple[np.ndarray, np.ndarray]:
+        """Steps and values of one column, at the steps where it was recorded; refused if it isn't finite there.
+
+        Raises
+        ------
+        ViewError
+            It was never recorded.
+        DataError
+            Values are infinite, or NaN at the step where the descent diverged.
+        """
+        values = np.asarray(table_column(self.table, name, self.name), dtype=np.float64)
+        there = ~np.isnan(values)
+        diverged = self.trajectory.diverged
+        if not there.any():
+            raise ViewError(
+                f"{self.name} is {self.trajectory.holds}; this needs its {name} (run.log({name}=...) while recording)."
+            )
+        if diverged is not None and (self.steps >= diverged).any():
+            raise DataError(
+                f"{self.name}: {self.trajectory.outcome}. Ask about the steps before it: .select('step < {diverged}')."
+            )
+        require_finite(values[there], f"{self.name} ({name})")
+        return self.steps[there], values[there]
+
+    def require(self, *, weights: int = 0, network: bool = False, probe: bool = False) -> None:
+        """Refuse a descent that lacks what an instrument asks for, with what it does hold.
+
+        Parameters
+        ----------
+        weights : at how many steps at least. network, probe : whether they are needed.
+
+        Raises
+        ------
+        ViewError
+            With each missing thing and how to get it.
+        """
+        lacks = []
+        if len(self.weight_steps) < max(weights, int(network)):
+            n = max(weights, int(network))
+            lacks.append(f"weights at {n} step{'s' if n > 1 else ''} or more (record with weights_at=)")
+        if network and self.trajectory.model is None:
+            lacks.append("its network (.with_model(module))")
+        if probe and self.trajectory.probe is None:
+            lacks.append("a batch and a loss (record with probe=(x, y), loss=, or .with_probe(x, y, loss))")
+        if lacks:
+            raise ViewError(f"{self.name} is {self.trajectory.holds}; this needs {' and '.join(lacks)}.")
+
+    def weights(self, step: int) -> StepWeights:
+        """The trained parameters at a step: name to array, read when asked for; ``.vector()`` for all in one."""
+        return self.trajectory.weights(step)
+
+    def network(self, step: int) -> torch.nn.Module:
+        """A copy of the network with the weights of a step, in evaluation mode."""
+        self.require(network=True)
+        return self.trajectory.network(step)
+
+    @property
+    def probe(self) -> Probe:
+        """The batch and its loss; ``probe.evaluate(network)`` is the loss as a tensor."""
+        self.require(probe=True)
+        return typing.cast("Probe", self.trajectory.probe)
+
+
+VIEWS: tuple[type[View], ...] = (Points, Series, Matrix, Aligned, Graph, Descent)
 
 
 def require_finite(values: np.ndarray, name: str) -> None:

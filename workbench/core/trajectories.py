@@ -1,0 +1,397 @@
+"""Trajectories: a descent as it was recorded, one row a step, with the weights at some of the steps.
+
+Row *t* says what held after *t* updates: the loss and the gradient at the weights of step *t*, and the update
+that led from there to step *t* + 1. ``weights(t)`` are those same weights; buffers (running means) in ``state(t)`` are as
+the forward pass of that step left them.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.core import views
+from workbench.core.checkpoints import Checkpoint, TensorInfo
+from workbench.core.digest import digest
+from workbench.core.errors import DataError, MissingError, ViewError, suggest
+from workbench.core.gram import coordinates
+from workbench.core.objectives import Probe
+from workbench.core.step_weights import ArrayWeights, StepWeights, WeightSource
+from workbench.core.subjects import Rowed, table_digest
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import pandas as pd
+    import torch
+    from jaxtyping import Int
+
+CURVES = ("loss", "grad_norm", "update_norm", "lr")
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What a trajectory has beside its row table; the same for any choice of its rows.
+
+    Attributes
+    ----------
+    weights : at some steps; None where none were kept.
+    gradient_norms, update_norms : one line a recorded step, one column a parameter; None where not recorded.
+    optimizer : summaries of the optimizer's state, one line a step where they were taken.
+    probe : what the loss is evaluated on.
+    model : the network that the weights belong to; whatever weights it has itself don't count.
+    outcome : how the descent ended, in words; "" for an end without incident.
+    diverged : the step at which loss or gradient were no longer finite, or None.
+    about : the optimizer, its groups and what else the recorder said.
+    """
+
+    weights: WeightSource | None = None
+    gradient_norms: pd.DataFrame | None = None
+    update_norms: pd.DataFrame | None = None
+    optimizer: pd.DataFrame | None = None
+    probe: Probe | None = None
+    model: torch.nn.Module | None = field(default=None, repr=False)
+    outcome: str = ""
+    diverged: int | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    keep: Any = field(default=None, repr=False)
+    """What must live as long as the record: a temporary folder."""
+
+
+class Trajectory(Rowed):
+    """A recorded descent: rows are steps, and a row's id is its step.
+
+    Parameters
+    ----------
+    table : one line a step, indexed by step (ascending, unique). Usual columns: ``loss``, ``lr``,
+        ``grad_norm``, ``update_norm`` and whatever was logged; NaN where something wasn't.
+    record : what there is beside it.
+    weights : step to name to array, for a trajectory made by hand.
+
+    Raises
+    ------
+    DataError
+        The steps don't ascend, or the weights change shape or dtype from step to step.
+    """
+
+    def __init__(
+        self, table: pd.DataFrame, record: Record | None = None, *, name: str = "descent",
+        weights: Mapping[int, Mapping[str, np.ndarray]] | None = None, space: str | None = None,
+    ):  # fmt: skip
+        ids = table.index.to_numpy()
+        if len(ids) == 0 or ids.dtype.kind not in "iu" or (np.diff(ids) <= 0).any():
+            raise DataError(
+                f"{name}: a trajectory's table is indexed by its steps, whole numbers that ascend; at least one."
+            )
+        if "step" not in table.columns:
+            table = table.copy()
+            table.insert(0, "step", ids)
+        super().__init__(name, table, space)
+        self.record = record or Record()
+        if weights is not None:
+            self.record = replace(self.record, weights=ArrayWeights(weights))
+
+    # -- what there is ------------------------------------------------------------------------------
+
+    @property
+    def steps(self) -> Int[np.ndarray, " n"]:
+        """The recorded steps, which are the row ids."""
+        return self.ids
+
+    @cached_property
+    def weight_steps(self) -> Int[np.ndarray, " k"]:
+        """The steps whose weights were kept, among the selected rows or after the last of all."""
+        if self.record.weights is None:
+            return np.empty(0, np.int64)
+        found = np.asarray(self.record.weights.steps, np.int64)
+        if self._space is None:
+            return found
+        whole = np.asarray(self.record.about.get("last", self.ids[-1]))
+        return found[np.isin(found, self.ids) | ((found > whole) & (self.ids[-1] == whole))]
+
+    @property
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """What there is at every step with weights: parameters, then buffers and frozen weights."""
+        return self.record.weights.tensors if self.record.weights is not None else {}
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of the trained parameters, in the network's order."""
+        return tuple(self.record.weights.parameters) if self.record.weights is not None else ()
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each trained parameter."""
+        return {n: self.tensors[n].shape for n in self.parameter_names}
+
+    @property
+    def model(self) -> torch.nn.Module | None:
+        """The attached network; use ``network(step)`` for one with the weights of a step."""
+        return self.record.model
+
+    @property
+    def probe(self) -> Probe | None:
+        """The batch and the loss that instruments evaluate; see `with_probe`."""
+        return self.record.probe
+
+    data = probe
+
+    @property
+    def loss_name(self) -> str:
+        """Name of the loss in `objectives.LOSSES`, or ""."""
+        return self.record.probe.loss if self.record.probe else ""
+
+    @property
+    def outcome(self) -> str:
+        """How the descent ended, in words; "" for an end without incident."""
+        return self.record.outcome
+
+    @property
+    def diverged(self) -> int | None:
+        """The step at which loss or gradient were no longer finite, or None."""
+        return self.record.diverged
+
+    @property
+    def gradient_norms(self) -> pd.DataFrame:
+        """Norm of each parameter's gradient, one line a step; refused where it wasn't recorded."""
+        return self._norms(self.record.gradient_norms, "gradient")
+
+    @property
+    def update_norms(self) -> pd.DataFrame:
+        """Norm of each parameter's update, one line a step; refused where it wasn't recorded."""
+        return self._norms(self.record.update_norms, "update")
+
+    @property
+    def optimizer_table(self) -> pd.DataFrame:
+        """Summaries of the optimizer's state, one line a step where they were taken; may be empty."""
+        import pandas as pd
+
+        return self.record.optimizer if self.record.optimizer is not None else pd.DataFrame()
+
+    @property
+    def holds(self) -> str:
+        columns = [c for c in self.table.columns if c != "step" and bool(self.table[c].notna().any())]
+        said = f"a descent of {len(self):,} steps ({', '.join(map(str, columns)) or 'without curves'})"
+        steps = self.weight_steps
+        if len(steps):
+            said += f", weights of {len(self.tensors):,} tensors at {len(steps):,} steps ({_few(steps)})"
+        else:
+            said += ", no weights"
+        said += f", {'a' if self.model is not None else 'no'} network"
+        said += (
+            f", a probe of {len(self.probe):,} samples ({self.probe.loss})" if self.probe else ", no probe"
+        )
+        return said + (f"; {self.outcome}" if self.outcome else "")
+
+    # -- what it is ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _content(self) -> str:
+        w = self.record.weights
+        held = (
+            [] if w is None else [list(map(int, w.steps)), [w.digest(s) for s in w.steps], list(w.parameters)]
+        )
+        norms = [
+            n.to_numpy() for n in (self.record.gradient_norms, self.record.update_norms) if n is not None
+        ]
+        probe = self.record.probe.digest if self.record.probe else ""
+        return digest("descent", held, *norms, probe, _structure(self.model))
+
+    @cached_property
+    def digest(self) -> str:
+        return digest("trajectory", self._content, table_digest(self.table))
+
+    @property
+    def space(self) -> str:
+        return self._space or digest("steps of", table_digest(self.table))  # the same with another network
+
+    # -- weights and networks -----------------------------------------------------------------------
+
+    def weights(self, step: int) -> StepWeights:
+        """The trained parameters at a step, name to array, each read when it is asked for.
+
+        Raises
+        ------
+        MissingError
+            No weights were kept at this step; the nearest steps are named.
+        """
+        return StepWeights(self._source(step), int(step), self.parameter_names, self.name)
+
+    def state(self, step: int) -> StepWeights:
+        """All tensors at a step: the parameters, and buffers and frozen weights with them."""
+        return StepWeights(self._source(step), int(step), tuple(self.tensors), self.name)
+
+    def optimizer_state(self, step: int) -> Mapping[str, Mapping[str, np.ndarray]]:
+        """The optimizer's own state at a step, parameter to name (``exp_avg_sq``) to array.
+
+        Raises
+        ------
+        MissingError
+            It wasn't recorded.
+        """
+        found = self._source(step).state(int(step))
+        if not found:
+            raise MissingError(
+                f"{self.name} has no optimizer state at step {step}: record with optimizer_state=True to keep it."
+            )
+        return found
+
+    def weight_error(self, step: int) -> dict[str, float]:
+        """Relative error of each parameter at a step: 0 where it is exact, more where it was kept in low rank."""
+        source = self._source(step)
+        return {n: source.error(int(step), n) for n in self.parameter_names}
+
+    def at(self, step: int) -> Checkpoint:
+        """The weights at a step as a checkpoint, with its network where one is attached."""
+        source = self._source(step)
+        step = int(step)
+
+        def read(name: str) -> np.ndarray:
+            array = source.read(step, name)
+            return array.astype(np.float32) if array.dtype.kind == "f" else array
+
+        return Checkpoint(
+            self.tensors, read, name=f"{self.name} at step {step}", content=lambda: source.digest(step),
+            load=(lambda: self._callable(step)) if self.model is not None else None,
+        )  # fmt: skip
+
+    def network(self, step: int) -> torch.nn.Module:
+        """A copy of the attached network with the weights of a step, in evaluation mode.
+
+        Raises
+        ------
+        ViewError
+            No network is attached.
+        MissingError
+            No weights were kept at this step.
+        """
+        import torch
+
+        if self.model is None:
+            raise ViewError(
+                f"{self.name} has weights and no network to put them into: attach it with .with_model(module)."
+            )
+        module = copy.deepcopy(self.model).eval()
+        for p in module.parameters():
+            p.grad = None
+        held = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        with torch.no_grad():
+            for name, array in self.state(step).items():
+                held[name].copy_(torch.from_numpy(np.array(array)).reshape(held[name].shape))
+        return module
+
+    def with_model(self, module: torch.nn.Module) -> Self:
+        """Return this trajectory with a network attached, into which the weights of any step can be put.
+
+        Raises
+        ------
+        DataError
+            A name or a shape differs; nothing of the recording names code that could be built from.
+        """
+        held = {n: tuple(p.shape) for n, p in (*module.named_parameters(), *module.named_buffers())}
+        for name, info in self.tensors.items():
+            if name not in held:
+                raise DataError(
+                    f"The module has no tensor {name!r}, which {self.name} has. {suggest(name, held)}"
+                )
+            if held[name] != tuple(info.shape):
+                raise DataError(
+                    f"{name} has the shape {held[name]} in the module and {info.shape} in {self.name}."
+                )
+        extra = [n for n, _ in module.named_parameters() if n not in self.tensors]
+        if self.tensors and extra:
+            raise DataError(f"The module has the parameter {extra[0]!r}, which {self.name} has not.")
+        return self._with(model=module)
+
+    def with_probe(self, x: Any, y: Any, loss: str) -> Self:
+        """Return this trajectory with another batch and loss (a name from `objectives.LOSSES`)."""
+        return self._with(probe=Probe.of(x, y, loss))
+
+    def drop_nonfinite(self) -> Self:
+        """Return the steps at which everything that was recorded at most steps is finite."""
+        columns = [c for c in self._curves() if c in self.table]
+        ok = np.isfinite(self.table[columns].to_numpy(dtype=np.float64)).all(axis=1)
+        return self.select(ok)
+
+    # -- views --------------------------------------------------------------------------------------
+
+    def _as_series(self) -> views.Series:
+        columns = self._curves()
+        if not columns:
+            raise ViewError(f"{self.name} is {self.holds}; this needs curves (losses, norms) over its steps.")
+        values = self.table[columns].to_numpy(dtype=np.float64)
+        views.require_finite(values, f"{self.name} ({', '.join(columns)})")
+        return views.Series(self.name, self.digest, self.space, values, self.ids, self.table)
+
+    def _as_points(self) -> views.Points:
+        """The flattened weights, by exact distances: as many coordinates as there are steps, less one."""
+        steps = self.weight_steps
+        if len(steps) < 2:
+            raise ViewError(
+                f"{self.name} is {self.holds}; as points it needs weights at two steps or more "
+                f"(record with weights_at=)."
+            )
+        values = coordinates([self.weights(s) for s in steps], self.parameter_names)
+        views.require_finite(values, self.name)
+        table = self.table.reindex(steps)
+        table["step"] = steps
+        return views.Points(self.name, self.digest, self.space, values, steps, table)
+
+    def _as_descent(self) -> views.Descent:
+        return views.Descent(
+            self.name, self.digest, self.space, self.steps, self.ids, self.table, self.weight_steps, self
+        )
+
+    # -- parts --------------------------------------------------------------------------------------
+
+    def _curves(self) -> list[str]:
+        """The usual columns, without those that were never recorded."""
+        return [c for c in CURVES if c in self.table.columns and bool(self.table[c].notna().any())]
+
+    def _source(self, step: int) -> WeightSource:
+        steps = self.weight_steps
+        if self.record.weights is None or not len(steps):
+            raise MissingError(f"{self.name} holds no weights. Record them with weights_at=.")
+        if int(step) not in steps:
+            near = steps[np.argsort(np.abs(steps - int(step)), kind="stable")[:4]]
+            raise MissingError(
+                f"{self.name} has no weights at step {step}; the nearest are at {', '.join(map(str, sorted(near)))} "
+                f"(of {len(steps)}: .weight_steps)."
+            )
+        return self.record.weights
+
+    def _norms(self, found: pd.DataFrame | None, what: str) -> pd.DataFrame:
+        if found is None:
+            raise MissingError(f"{self.name} has no {what} norms of single parameters; it is {self.holds}.")
+        return found.loc[found.index.isin(self.ids)]
+
+    def _callable(self, step: int) -> Any:
+        from workbench.core.network import Network
+
+        content = digest("network", self._source(step).digest(step), _structure(self.model))
+        return Network(name=self.name, digest=content, module=self.network(step))
+
+    def _with(self, **change: Any) -> Self:
+        return type(self)(self.table, replace(self.record, **change), name=self.name, space=self._space)
+
+    def _take(self, at: np.ndarray) -> Self:
+        about = {"last": int(self.ids[-1]), **self.record.about}
+        record = replace(self.record, about=about)
+        return type(self)(self.table.iloc[at], record, name=self.name, space=self.space)
+
+
+def _structure(module: torch.nn.Module | None) -> list[Any]:
+    """What a network is made of, without its weights."""
+    if module is None:
+        return []
+    return [[n, type(m).__module__, type(m).__qualname__, m.extra_repr()] for n, m in module.named_modules()]
+
+
+def _few(steps: np.ndarray) -> str:
+    shown = [str(s) for s in steps]
+    return ", ".join(shown if len(shown) <= 6 else [*shown[:3], "…", *shown[-2:]])

@@ -1,0 +1,70 @@
+"""What the trained examples share: a seed that leaves torch's own generator alone, optimizers by name, one recorded loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Interval
+from typing_extensions import Doc
+
+from workbench.core.progress import track
+from workbench.core.trajectories import Trajectory
+
+if TYPE_CHECKING:
+    import torch
+
+OptimizerName = Literal["sgd", "momentum", "adam", "adamw"]
+LearningRate = Annotated[float, Interval(gt=0, le=100), Doc("Learning rate; too large a one diverges, which is recorded.")]  # fmt: skip
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let torch draw from a seed inside the block, on one thread, so that equal seeds give equal last bits."""
+    import torch
+
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+
+def optimizer_of(name: str, network: torch.nn.Module, learning_rate: float) -> torch.optim.Optimizer:
+    """An optimizer by its name: ``momentum`` is SGD with momentum 0.9."""
+    import torch
+
+    parameters = network.parameters()
+    if name in ("sgd", "momentum"):
+        return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9 if name == "momentum" else 0.0)
+    return (torch.optim.AdamW if name == "adamw" else torch.optim.Adam)(parameters, lr=learning_rate)
+
+
+def descend(
+    network: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: Callable[[int], tuple[torch.Tensor, torch.Tensor]],
+    steps: int, *, loss: str, probe: tuple[torch.Tensor, torch.Tensor], name: str, **how: Any,
+) -> Trajectory:  # fmt: skip
+    """Train for so many steps and return what was recorded.
+
+    Parameters
+    ----------
+    batch : gives inputs and targets of a step. loss : a name from `objectives.LOSSES`. how : for `record`.
+    """
+    from workbench.core.objectives import loss_function
+    from workbench.recording import record
+
+    compare = loss_function(loss)
+    with record(network, optimizer, probe=probe, loss=loss, name=name, **how) as run:
+        for step in track(range(steps), f"training {name}"):
+            x, y = batch(step)
+            optimizer.zero_grad()
+            found = compare(network(x), y)
+            found.backward()
+            optimizer.step()
+            run.log(loss=found)
+    network.eval()
+    return run.trajectory

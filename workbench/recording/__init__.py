@@ -1,0 +1,16 @@
+"""A descent on disk: hooks on an optimizer's steps, a store that can be killed at any time, and `record`."""
+
+from workbench.recording.adapters import LightningRecorder, TrainerRecorder
+from workbench.recording.layout import is_recording
+from workbench.recording.reading import open_recording
+from workbench.recording.record import Diverged, Recording, record
+
+__all__ = [
+    "Diverged",
+    "LightningRecorder",
+    "Recording",
+    "TrainerRecorder",
+    "is_recording",
+    "open_recording",
+    "record",
+]

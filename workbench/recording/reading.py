@@ -1,0 +1,399 @@
+"""Opening a recording: rows at once, weights tensor by tensor when they are asked for."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.core.checkpoints import TensorInfo
+from workbench.core.digest import digest
+from workbench.core.errors import DataError, FormatError, MissingError
+from workbench.core.objectives import Probe
+from workbench.core.trajectories import Record, Trajectory
+from workbench.recording import codecs
+from workbench.recording.layout import (
+    OUTCOME,
+    PROBE,
+    STEPS_FILE,
+    WEIGHTS_FILE,
+    WIDTHS,
+    Layout,
+    Tensor,
+    attempts,
+    damaged,
+    read_json,
+    read_layout,
+    weights_file,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CACHED = (
+    256 << 20
+)  # bytes of decoded tensors that are kept, so that going through the steps decodes each once
+_LONGEST_CHAIN = 256
+_NUMPY = {
+    "F16": "<f2", "F32": "<f4", "F64": "<f8", "U8": "u1", "I8": "i1", "I16": "<i2", "I32": "<i4", "I64": "<i8",
+    "BOOL": "?",
+}  # fmt: skip
+
+
+def open_recording(path: str | Path, *, name: str | None = None, keep: Any = None) -> Trajectory:
+    """Open a recording, finished or not, as a `Trajectory`.
+
+    Parameters
+    ----------
+    keep : whatever must live as long as the trajectory.
+
+    Raises
+    ------
+    MissingError
+        There is none, or not one step of it was stored.
+    FormatError
+        A file is damaged.
+    DataError
+        Steps are missing between others.
+    """
+    folder = Path(path)
+    layout = read_layout(folder)
+    starts = attempts(folder)
+    rows = _rows(folder, layout, starts)
+    if not len(rows["step"]):
+        raise MissingError(
+            f"{folder} holds a recording of no step: the optimizer's step() wasn't called, or the process ended before the first "
+            f"rows were stored."
+        )
+    weights = StoredWeights(folder, layout, starts)
+    said = read_json(folder / OUTCOME) if (folder / OUTCOME).exists() else {}
+    diverged, outcome = said.get("diverged"), said.get("message", "")
+    if not (diverged is None or type(diverged) is int) or not isinstance(outcome, str):
+        raise damaged(folder, f"{OUTCOME} doesn't say how it ended")
+    if not said.get("ended"):
+        unfinished = f"unfinished: steps after {int(rows['step'][-1])} weren't stored, if there were any"
+        outcome = f"{outcome}; {unfinished}" if outcome else unfinished
+    table = _table(rows)
+    parameters = layout.parameters
+    record = Record(
+        weights=weights if weights.steps else None, gradient_norms=_frame(rows, "grad", parameters),
+        update_norms=_frame(rows, "update", parameters), optimizer=_optimizer(rows), outcome=outcome,
+        diverged=diverged, probe=_probe(folder, layout), about=layout.about, keep=keep,
+    )  # fmt: skip
+    return Trajectory(table, record, name=name or layout.name)
+
+
+# -- rows -------------------------------------------------------------------------------------------
+
+
+def _rows(folder: Path, layout: Layout, starts: list[int]) -> dict[str, np.ndarray]:
+    """All rows that count, column by column; what an earlier attempt had from a later one's start on is left out."""
+    chunks: list[dict[str, np.ndarray]] = []
+    for attempt, file in _files(folder, STEPS_FILE, starts):
+        chunk = _chunk(file, layout)
+        last = _last_of(chunks, attempt)
+        new = chunk["step"] > last  # rows that were merged into one file, and the file that they came from
+        cut = min(starts[attempt + 1 :], default=None)
+        if cut is not None:
+            new &= chunk["step"] < cut
+        at = chunk.get("state.step", np.empty(0))
+        early = np.ones(len(at), bool) if cut is None else at < cut
+        kept = {k: v[early if k.startswith("state.") else new] for k, v in chunk.items()}
+        chunks.append({**kept, "attempt": np.full(int(new.sum()), attempt)})
+    keys = dict.fromkeys(k for c in chunks for k in c if k not in ("attempt", "state.step"))
+    rows = {
+        k: np.concatenate([c.get(k, _absent(k, c)) for c in chunks])
+        for k in keys
+        if not k.startswith("state.")
+    }
+    rows = rows or {"step": np.empty(0, np.int64)}
+    rows.update(_summaries(chunks))
+    _require_no_gap(folder, rows["step"], layout.every)
+    return rows
+
+
+def _last_of(chunks: list[dict[str, np.ndarray]], attempt: int) -> int:
+    """The last step so far of the same attempt."""
+    for c in reversed(chunks):
+        if len(c["step"]) and c["attempt"][0] == attempt:
+            return int(c["step"][-1])
+    return -1
+
+
+def _absent(key: str, chunk: dict[str, np.ndarray]) -> np.ndarray:
+    return np.full(len(chunk["step"]), np.nan)
+
+
+def _summaries(chunks: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Summaries of the optimizer's state, which have steps of their own."""
+    found: dict[int, dict[str, float]] = {}
+    for c in chunks:
+        for i, step in enumerate(c.get("state.step", ())):
+            values = {k: float(v[i]) for k, v in c.items() if k.startswith("state.") and k != "state.step"}
+            found[int(step)] = values
+    if not found:
+        return {}
+    keys = dict.fromkeys(k for v in found.values() for k in v)
+    steps = sorted(found)
+    columns = {k: np.array([found[s].get(k, np.nan) for s in steps]) for k in keys}
+    return {"state.step": np.array(steps), **columns}
+
+
+def _require_no_gap(folder: Path, steps: np.ndarray, every: int) -> None:
+    if len(steps) and (np.diff(steps) == every).all() and steps[0] < every:
+        return
+    if not len(steps):
+        return
+    at = np.flatnonzero(np.diff(steps) != every)
+    low, high = (-every, steps[0]) if steps[0] >= every else (steps[at[0]], steps[at[0] + 1])
+    raise DataError(
+        f"{folder} misses steps {low + every} to {high - every}: the file of their rows is gone. Restore it from a copy; the "
+        f"steps after a gap are no continuation of those before."
+        if high > low else f"{folder}: step {high} comes after step {low}; its files are mixed up."
+    )  # fmt: skip
+
+
+def _chunk(file: Path, layout: Layout) -> dict[str, np.ndarray]:
+    with _opened(file) as held:
+        found = {k: held.get_tensor(k) for k in held.keys()}  # noqa: SIM118
+    n = len(found["step"]) if found.get("step", np.empty(())).ndim == 1 else -1
+    p = len(layout.parameters)
+    shapes = {"loss": (n,), "lr": (n, layout.groups), "grad": (n, p), "update": (n, p)}
+    ok = n >= 0 and found["step"].dtype.kind == "i" and (np.diff(found["step"]) > 0).all()
+    ok = ok and all(
+        k in found and found[k].shape == s and found[k].dtype.kind == "f" for k, s in shapes.items()
+    )
+    m = len(found["state.step"]) if found.get("state.step", np.empty(())).ndim == 1 else 0
+    logs = {k: v for k, v in found.items() if k not in shapes and k != "step"}
+    ok = ok and all(v.shape == ((m,) if k.startswith("state.") else (n,)) for k, v in logs.items())
+    if not ok:
+        raise damaged(file.parent, f"{file.name} doesn't hold the rows that its manifest describes")
+    return found
+
+
+def _table(rows: dict[str, np.ndarray]) -> pd.DataFrame:
+    import pandas as pd
+
+    columns: dict[str, np.ndarray] = {"step": rows["step"], "loss": rows["loss"]}
+    lr = rows["lr"]
+    columns.update({"lr" if g == 0 else f"lr_{g}": lr[:, g] for g in range(lr.shape[1])})
+    for name, key in (("grad_norm", "grad"), ("update_norm", "update")):
+        with np.errstate(over="ignore", invalid="ignore"):
+            columns[name] = np.sqrt(np.square(rows[key].astype(np.float64)).sum(axis=1))
+    columns.update({k.removeprefix("log."): v for k, v in rows.items() if k.startswith("log.")})
+    return pd.DataFrame(columns, index=pd.Index(rows["step"]))
+
+
+def _frame(rows: dict[str, np.ndarray], key: str, names: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(rows[key], index=pd.Index(rows["step"], name="step"), columns=names)
+
+
+def _optimizer(rows: dict[str, np.ndarray]) -> pd.DataFrame:
+    import pandas as pd
+
+    columns = {k.removeprefix("state."): v for k, v in rows.items() if k.startswith("state.")}
+    steps = columns.pop("step", np.empty(0, np.int64))
+    return pd.DataFrame(columns, index=pd.Index(steps, name="step"))
+
+
+def _probe(folder: Path, layout: Layout) -> Probe | None:
+    file = folder / PROBE
+    if not file.exists() or not layout.loss:
+        return None
+    with _opened(file) as held:
+        arrays = {k: held.get_tensor(k) for k in held.keys()}  # noqa: SIM118
+    if "y" not in arrays or len(arrays) < 2:
+        raise damaged(folder, f"{PROBE} holds no inputs and targets")
+    return Probe.from_arrays(arrays, layout.loss)
+
+
+# -- weights ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What a file of weights says of itself: the step that its differences are to, and each tensor's kind, check and error."""
+
+    file: Path
+    attempt: int
+    base: int | None
+    tensors: dict[str, tuple[str, str, float]]
+
+
+class StoredWeights:
+    """The weights of a recording; see `workbench.core.step_weights.WeightSource`."""
+
+    def __init__(self, folder: Path, layout: Layout, starts: list[int]):
+        self._folder, self._layout = folder, layout
+        self._by_name = {t.name: t for t in layout.tensors}
+        found: dict[int, int] = {}  # step to the attempt whose weights count
+        self._there: set[tuple[int, int]] = set()
+        for attempt, file in _files(folder, WEIGHTS_FILE, starts):
+            step = int(WEIGHTS_FILE.fullmatch(file.name)[2])  # type: ignore[index]
+            self._there.add((attempt, step))
+            if not any(step > s for s in starts[attempt + 1 :]):
+                found[step] = attempt
+        self._attempt = dict(sorted(found.items()))
+        self.steps = tuple(self._attempt)
+        ordered = sorted(layout.tensors, key=lambda t: t.role != "parameter")
+        self.tensors = {
+            t.name: TensorInfo(t.name, t.shape, t.dtype, t.count * WIDTHS[t.dtype]) for t in ordered
+        }
+        self.parameters = tuple(layout.parameters)
+        self._said: dict[tuple[int, int], _Step] = {}
+        self._decoded: OrderedDict[tuple[int, int, str], np.ndarray] = OrderedDict()
+        self._bytes = 0
+
+    def read(self, step: int, name: str) -> np.ndarray:
+        tensor = self._by_name[name]
+        return _numbers(self._bits(self._attempt[step], step, tensor), tensor)
+
+    def digest(self, step: int) -> str:
+        said = self._step(self._attempt[step], step)
+        checks = {n: c for n, (_, c, _) in said.tensors.items()}
+        exact = all(kind != "low-rank" for kind, _, _ in said.tensors.values())
+        return digest(checks) if exact or said.base is None else digest(checks, self.digest(said.base))
+
+    def error(self, step: int, name: str) -> float:
+        return self._step(self._attempt[step], step).tensors[name][2]
+
+    def state(self, step: int) -> Mapping[str, Mapping[str, np.ndarray]]:
+        found: dict[str, dict[str, np.ndarray]] = {}
+        with _opened(self._step(self._attempt[step], step).file) as held:
+            for key in held.keys():  # noqa: SIM118
+                if key.startswith("state/"):
+                    _, what, parameter = key.split("/", 2)
+                    found.setdefault(parameter, {})[what] = held.get_tensor(key)
+        return found
+
+    def _bits(self, attempt: int, step: int, tensor: Tensor) -> np.ndarray:
+        """One tensor's bits: from the nearest step on that is stored whole, or that was decoded just now."""
+        chain: list[int] = []
+        at: int | None = step
+        while at is not None:
+            found = self._decoded.get((attempt, at, tensor.name))
+            if found is not None:
+                break
+            chain.append(at)
+            said = self._step(attempt, at)
+            at = said.base if said.tensors[tensor.name][0] in ("delta", "same", "low-rank") else None
+            if len(chain) > _LONGEST_CHAIN:
+                raise damaged(self._folder, f"the differences before step {step} have no beginning")
+        before = self._decoded[attempt, at, tensor.name] if at is not None else None
+        for at in reversed(chain):
+            before = self._decode(attempt, at, tensor, before)
+        if before is None:
+            raise damaged(self._folder, f"{tensor.name} at step {step} can't be found")
+        self._remember((attempt, step, tensor.name), before)
+        return before
+
+    def _decode(self, attempt: int, step: int, tensor: Tensor, before: np.ndarray | None) -> np.ndarray:
+        said = self._step(attempt, step)
+        kind, wanted, _ = said.tensors[tensor.name]
+        width = WIDTHS[tensor.dtype]
+        found: np.ndarray | None
+        try:
+            with _opened(said.file) as held:
+                if kind == "low-rank":
+                    left, right = (held.get_tensor(f"{side}/{tensor.name}") for side in ("left", "right"))
+                    found = _added(before, left, right, tensor)
+                    checked = codecs.check(left, right)
+                elif kind == "same":
+                    found = before
+                    checked = codecs.check(found) if found is not None else ""
+                else:
+                    stored = held.get_tensor(f"bits/{tensor.name}")
+                    found = (
+                        stored.reshape(-1) if kind == "raw" else codecs.unpack(stored, tensor.count, width)
+                    )
+                    found = codecs.unfold(found, before) if kind == "delta" else found  # type: ignore[arg-type]
+                    checked = codecs.check(found)
+        except (OSError, ValueError, KeyError, TypeError) as e:
+            if isinstance(e, FormatError | MissingError):
+                raise
+            raise damaged(self._folder, f"{tensor.name} in {said.file.name} can't be decoded ({e})") from None
+        except Exception as e:
+            if type(e).__module__.split(".")[0] not in ("safetensors", "safetensors_rust", "pyarrow"):
+                raise
+            raise damaged(self._folder, f"{tensor.name} in {said.file.name} can't be decoded ({e})") from None
+        if found is None or checked != wanted or found.size != tensor.count or found.dtype.itemsize != width:
+            raise damaged(self._folder, f"{tensor.name} in {said.file.name} isn't what was stored")
+        return found
+
+    def _remember(self, key: tuple[int, int, str], array: np.ndarray) -> None:
+        if key in self._decoded or array.nbytes > _CACHED:
+            return
+        for old in [k for k in self._decoded if k[2] == key[2]]:  # one step of each tensor
+            self._bytes -= self._decoded.pop(old).nbytes
+        while self._decoded and self._bytes + array.nbytes > _CACHED:
+            self._bytes -= self._decoded.popitem(last=False)[1].nbytes
+        self._decoded[key] = array
+        self._bytes += array.nbytes
+
+    def _step(self, attempt: int, step: int) -> _Step:
+        if (attempt, step) not in self._said:
+            self._said[attempt, step] = self._look(attempt, step)
+        return self._said[attempt, step]
+
+    def _look(self, attempt: int, step: int) -> _Step:
+        file = self._folder / weights_file(attempt, step)
+        with _opened(file) as held:
+            try:
+                said = json.loads((held.metadata() or {})["workbench"])
+                tensors = {n: (str(k), str(c), float(e)) for n, (k, c, e) in said["tensors"].items()}
+                base = said["base"]
+            except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
+                raise damaged(self._folder, f"{file.name} doesn't say how it is to be read") from None
+        ok = set(tensors) == set(self._by_name) and all(k in codecs.KINDS for k, _, _ in tensors.values())
+        earlier = base is None or (type(base) is int and base < step and (attempt, base) in self._there)
+        if not ok or not earlier:
+            raise damaged(
+                self._folder,
+                f"{file.name} doesn't hold the tensors that the manifest names, or builds on no file",
+            )
+        return _Step(file, attempt, base, tensors)
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes on disk."""
+        return sum((self._folder / weights_file(a, s)).stat().st_size for a, s in self._there)
+
+
+def _added(before: np.ndarray | None, left: np.ndarray, right: np.ndarray, tensor: Tensor) -> np.ndarray:
+    if before is None or left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[0]:
+        raise ValueError("its factors don't fit")
+    moved = left.astype(np.float64) @ right
+    values = _numbers(before, tensor).reshape(len(left), -1).astype(np.float64) + moved
+    return codecs.bits(values.astype(_NUMPY[tensor.dtype]))
+
+
+def _numbers(raw: np.ndarray, tensor: Tensor) -> np.ndarray:
+    """Bits as numbers; bfloat16 is the upper half of a float32."""
+    if tensor.dtype == "BF16":
+        return (raw.astype(np.uint32) << np.uint32(16)).view(np.float32).reshape(tensor.shape)
+    return raw.view(_NUMPY[tensor.dtype]).reshape(tensor.shape)
+
+
+def _files(folder: Path, pattern: Any, starts: list[int]) -> list[tuple[int, Path]]:
+    found = [(int(m[1]), f) for f in sorted(folder.iterdir()) if (m := pattern.fullmatch(f.name))]
+    if found and max(a for a, _ in found) >= len(starts):
+        raise damaged(folder, "the file that says where its last attempt began is gone")
+    return found
+
+
+def _opened(file: Path) -> Any:
+    """A safetensors file, mapped; what is wrong with it is said in our words."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        return safe_open(file, framework="numpy")
+    except (SafetensorError, OSError) as e:
+        raise damaged(file.parent, f"{file.name} can't be read ({e})") from None

@@ -1,0 +1,84 @@
+"""Between a module and a recording: copies of its tensors, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from workbench.core.errors import DataError
+from workbench.recording.layout import DTYPES, Layout
+from workbench.recording.reading import open_recording
+
+
+def copied(model: torch.nn.Module, layout: Layout, frozen: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Copies of all recorded tensors; frozen ones are copied once, into ``frozen``.
+
+    Raises
+    ------
+    DataError
+        A tensor is gone, or has another shape or dtype than when the recording began.
+    """
+    held: dict[str, torch.Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    found = {}
+    for t in layout.tensors:
+        if t.name not in held:
+            raise DataError(f"{t.name} is no longer in the model")
+        tensor = held[t.name]
+        if tuple(tensor.shape) != t.shape:
+            raise DataError(f"{t.name} changed its shape from {t.shape} to {tuple(tensor.shape)}")
+        dtype = DTYPES.get(str(tensor.dtype).removeprefix("torch."))
+        if dtype != t.dtype:
+            raise DataError(f"{t.name} changed its dtype from {t.dtype} to {dtype or tensor.dtype}")
+        if t.role == "frozen" and t.name in frozen:
+            found[t.name] = frozen[t.name]
+            continue
+        copy = tensor.detach().to("cpu", copy=True).contiguous()
+        found[t.name] = copy.view(torch.uint16).numpy() if t.dtype == "BF16" else copy.numpy()
+        if t.role == "frozen":
+            frozen[t.name] = found[t.name]
+    return found
+
+
+def restore(
+    folder: Path,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    parameters: Mapping[str, torch.nn.Parameter],
+) -> int:
+    """Put the last recorded weights into a model, and the optimizer's state where it was kept.
+
+    Returns
+    -------
+    int
+        Their step.
+
+    Raises
+    ------
+    DataError
+        There are no weights.
+    """
+    trajectory = open_recording(folder)
+    source = trajectory.record.weights
+    if source is None or not len(trajectory.weight_steps):
+        raise DataError(
+            f"{folder} holds no weights to go on from. Load your own checkpoint, and give its step=."
+        )
+    step = int(source.steps[-1])
+    held: dict[str, torch.Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    with torch.no_grad():
+        for name in source.tensors:
+            held[name].copy_(torch.from_numpy(np.array(source.read(step, name))))
+    for name, kept in source.state(step).items():
+        if name in parameters:
+            p = parameters[name]
+            optimizer.state[p] = {k: _like(k, a, p) for k, a in kept.items()}
+    return step
+
+
+def _like(key: str, array: np.ndarray, parameter: torch.Tensor) -> Any:
+    made = torch.from_numpy(np.array(array))
+    return made if key == "step" else made.to(parameter.device)  # as Optimizer.load_state_dict does

@@ -1,0 +1,298 @@
+"""Writing a recording as it goes, from a thread of its own, so that a kill costs the last few seconds at most.
+
+Every file appears whole (`core.storage.writing`). What fails here stops the recording and never the training:
+the recorder looks at ``failure`` and says so when its block ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import queue
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench.core.errors import DataError, StorageError
+from workbench.core.objectives import Probe
+from workbench.core.storage import writing
+from workbench.recording import codecs
+from workbench.recording.layout import (
+    ATTEMPT_FILE,
+    LOCK,
+    MANIFEST,
+    OUTCOME,
+    PROBE,
+    STEPS_FILE,
+    Layout,
+    attempt_file,
+    is_recording,
+    read_layout,
+    steps_file,
+    weights_file,
+)
+
+_AHEAD = 3  # what may wait for the disk; more would only hold memory
+_KEYFRAME = 16  # so many steps with weights from one that is stored whole to the next
+_MERGED = 256 << 20  # bytes of rows that are merged into one file at the end
+
+
+class Writer:
+    """Stores rows and weights in a folder that only it writes.
+
+    Parameters
+    ----------
+    resume : go on with what the folder holds, rather than refuse it.
+    rank : of the differences, with ``compress="low-rank"``.
+    max_bytes : weights beyond so many bytes aren't kept.
+
+    Raises
+    ------
+    StorageError
+        The folder holds something, or a recording of something else; or another process writes it.
+    """
+
+    def __init__(
+        self, folder: Path, layout: Layout, probe: Probe | None, *, resume: bool, rank: int, max_bytes: int
+    ):
+        self.folder, self.layout = folder, layout
+        self.rank, self.max_bytes = rank, max_bytes
+        self.failure: Exception | None = None
+        self.full_at: int | None = None
+        self.nonfinite_at: tuple[int, str] | None = None
+        self.attempt = -1
+        self._lock = -1
+        self._bytes = self._since_key = 0
+        self._key: tuple[int, dict[str, np.ndarray]] | None = None
+        self._before: tuple[int, dict[str, np.ndarray]] | None = None
+        self._queue: queue.Queue[Any] = queue.Queue(_AHEAD)
+        self._thread = threading.Thread(target=self._work, name="workbench-recording-writer", daemon=True)
+        self._chunks: list[Path] = []
+        self._prepare(probe, resume)
+
+    def _prepare(self, probe: Probe | None, resume: bool) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            held = sorted(p.name for p in self.folder.iterdir() if p.name != LOCK)
+            if is_recording(self.folder):
+                if not resume:
+                    raise StorageError(
+                        f"{self.folder} holds a recording already. Go on with it (resume=True), or give to= another folder."
+                    )
+                differs = read_layout(self.folder).difference(self.layout)
+                if differs:
+                    raise StorageError(
+                        f"{self.folder} holds a recording of something else: {differs}. Give to= another folder."
+                    )
+            elif held:
+                raise StorageError(
+                    f"{self.folder} is no recording (it holds {held[0]!r}) and is left alone. Give to= another folder."
+                )
+            self._take_lock()
+            if not is_recording(self.folder):
+                if probe is not None:
+                    self._save(PROBE, probe.arrays())
+                self._json(MANIFEST, self.layout.to_json())
+        except OSError as e:
+            self.close()
+            if isinstance(e, StorageError):
+                raise
+            raise StorageError(
+                f"{self.folder} can't be written ({e.strerror}). Give to= a folder that you may write to."
+            ) from e
+
+    def _take_lock(self) -> None:
+        self._lock = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR, 0o666)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StorageError(
+                f"Another recording is being written to {self.folder}. Wait for its end, or give to= another folder."
+            ) from None
+
+    def begin(self, start: int) -> None:
+        """Begin an attempt at a step: from here on, what earlier ones recorded no longer counts."""
+        self.attempt = sum(1 for f in self.folder.iterdir() if ATTEMPT_FILE.fullmatch(f.name))
+        self._json(attempt_file(self.attempt), {"start": start})
+        (self.folder / OUTCOME).unlink(missing_ok=True)
+        self._thread.start()
+
+    def rows(self, columns: Mapping[str, Any]) -> None:
+        """Hand over rows, as tensors that mustn't change any more, lists or arrays."""
+        self._put(("rows", columns))
+
+    def weights(self, step: int, tensors: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]) -> None:
+        """Hand over the weights of a step."""
+        self._put(("weights", (step, tensors, state)))
+
+    def outcome(self, said: Mapping[str, Any]) -> None:
+        """Say how it went, at once."""
+        self._put(("outcome", said))
+
+    def wait(self) -> None:
+        """Return when everything that was handed over is stored, or has failed."""
+        if self._thread.is_alive():
+            self._queue.join()
+
+    def finish(self) -> None:
+        """Store what was handed over, merge the rows and give the folder back."""
+        if self._thread.is_alive():
+            self._put(("merge", None))
+            self._queue.put(None)
+            self._thread.join()
+        self.close()
+
+    def close(self) -> None:
+        """Give the folder back."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    # -- the thread ---------------------------------------------------------------------------------
+
+    def _put(self, item: tuple[str, Any]) -> None:
+        if self.failure is None and self._thread.is_alive():
+            self._queue.put(item)
+
+    def _work(self) -> None:
+        while True:
+            item = self._queue.get()
+            try:
+                if item is None:
+                    return
+                if self.failure is None:
+                    getattr(self, f"_do_{item[0]}")(item[1])
+            except Exception as e:
+                self.failure = e
+            finally:
+                self._queue.task_done()
+
+    def _do_outcome(self, said: Mapping[str, Any]) -> None:
+        self._json(OUTCOME, dict(said))
+
+    def _do_rows(self, columns: Mapping[str, Any]) -> None:
+        arrays = {k: _array(v) for k, v in columns.items()}
+        name = steps_file(self.attempt, int(arrays["step"][0]))
+        self._save(name, arrays)
+        self._chunks.append(self.folder / name)
+
+    def _do_merge(self, _: None) -> None:
+        """One file of rows instead of many; a kill in between leaves rows twice, which reading knows."""
+        if len(self._chunks) < 2 or sum(f.stat().st_size for f in self._chunks) > _MERGED:
+            return
+        from safetensors.numpy import load_file
+
+        parts = [load_file(f) for f in self._chunks]
+        keys = list(dict.fromkeys(k for p in parts for k in p))
+        merged = {}
+        for key in keys:
+            like = next(p[key] for p in parts if key in p)
+            counts = [
+                len(p.get("state.step", ())) if key.startswith("state.") else len(p["step"]) for p in parts
+            ]
+            merged[key] = np.concatenate(
+                [
+                    p.get(key, np.full((n, *like.shape[1:]), np.nan))
+                    for p, n in zip(parts, counts, strict=True)
+                ]
+            ).astype(like.dtype)
+        self._save(self._chunks[0].name, merged)
+        for file in self._chunks[1:]:
+            file.unlink()
+        del self._chunks[1:]
+
+    def _do_weights(self, content: tuple[int, Mapping[str, np.ndarray], Mapping[str, np.ndarray]]) -> None:
+        step, tensors, state = content
+        bad = next((n for n, a in tensors.items() if a.dtype.kind == "f" and not np.isfinite(a).all()), None)
+        if bad is not None:
+            self.nonfinite_at = self.nonfinite_at or (step, bad)
+            return
+        if self.full_at is not None:
+            return
+        now = {n: codecs.bits(a) for n, a in tensors.items()}
+        key = self._key is None or self._since_key >= _KEYFRAME
+        low = self.layout.compress == "low-rank"
+        base = None if key else self._key if low else self._before
+        arrays, said = self._encode(tensors, now, base)
+        arrays.update({f"state/{k}": a for k, a in state.items()})
+        size = sum(a.nbytes for a in arrays.values())
+        if self._bytes + size > self.max_bytes:
+            self.full_at = step
+            return
+        plan = {"base": base[0] if base else None, "tensors": said}
+        self._save(weights_file(self.attempt, step), arrays, plan)
+        self._bytes += size
+        self._since_key = 1 if key else self._since_key + 1
+        self._before = (step, now)
+        if key:
+            self._key = self._before
+
+    def _encode(
+        self, tensors: Mapping[str, np.ndarray], now: dict[str, np.ndarray], base: tuple[int, dict[str, np.ndarray]] | None
+    ) -> tuple[dict[str, np.ndarray], dict[str, tuple[str, str, float]]]:  # fmt: skip
+        arrays: dict[str, np.ndarray] = {}
+        said: dict[str, tuple[str, str, float]] = {}
+        compress = self.layout.compress
+        for t in self.layout.tensors:
+            found = now[t.name]
+            before = base[1][t.name] if base else None
+            if before is not None and np.array_equal(found, before):
+                said[t.name] = ("same", codecs.check(found), 0.0)
+            elif compress == "none":
+                shaped = tensors[t.name] if t.dtype != "BF16" else found.reshape(t.shape)
+                arrays[f"bits/{t.name}"] = np.ascontiguousarray(shaped)
+                said[t.name] = ("raw", codecs.check(found), 0.0)
+            elif before is None:
+                arrays[f"bits/{t.name}"] = codecs.pack(found)
+                said[t.name] = ("zstd", codecs.check(found), 0.0)
+            elif compress == "low-rank" and self._thin(t.shape) and t.dtype in ("F32", "F64", "F16"):
+                then = before.view(tensors[t.name].dtype).reshape(t.shape)
+                moved = tensors[t.name].astype(np.float64) - then
+                left, right, error = codecs.low_rank(moved, self.rank)
+                arrays[f"left/{t.name}"], arrays[f"right/{t.name}"] = left, np.ascontiguousarray(right)
+                said[t.name] = ("low-rank", codecs.check(left, right), error)
+            else:
+                arrays[f"bits/{t.name}"] = codecs.pack(codecs.fold(found, before))
+                said[t.name] = ("delta", codecs.check(found), 0.0)
+        return arrays, said
+
+    def _thin(self, shape: tuple[int, ...]) -> bool:
+        """Whether two factors are smaller than what they stand for."""
+        if len(shape) < 2 or 0 in shape:
+            return False
+        m, n = shape[0], int(np.prod(shape[1:]))
+        return self.rank * (m + n) < m * n
+
+    # -- files --------------------------------------------------------------------------------------
+
+    def _save(
+        self, name: str, arrays: Mapping[str, np.ndarray], plan: Mapping[str, Any] | None = None
+    ) -> None:
+        from safetensors.numpy import save_file
+
+        metadata = {"workbench": json.dumps(plan)} if plan is not None else None
+        with writing(self.folder / name) as temporary:
+            save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, temporary, metadata)
+
+    def _json(self, name: str, content: Mapping[str, Any]) -> None:
+        with writing(self.folder / name) as temporary:
+            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+    def files(self) -> list[str]:
+        """Names of the files of rows."""
+        return [f.name for f in self.folder.iterdir() if STEPS_FILE.fullmatch(f.name)]
+
+
+def _array(thing: Any) -> np.ndarray:
+    if hasattr(thing, "detach"):
+        return thing.detach().cpu().numpy()
+    if isinstance(thing, list) and thing and hasattr(thing[0], "detach"):
+        return np.array([float(t) for t in thing])
+    found = np.asarray(thing)
+    if found.dtype.kind not in "fiu":
+        raise DataError(f"a row holds numbers, not {found.dtype}")
+    return found
