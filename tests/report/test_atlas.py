@@ -52,11 +52,18 @@ def test_answers_with_a_figure_a_control_and_findings(atlas: Path) -> None:
     assert {"Linear probe", "Intrinsic dimension"} <= {q["title"].split(" of ")[0] for q in tested}
 
 
-def test_says_nothing_on_stderr_and_leaves_no_widget(atlas: Path) -> None:
+def test_says_nothing_on_stderr_and_its_explorer_lives_without_a_kernel(atlas: Path) -> None:
     executed = nbformat.read(atlas.with_suffix(".ipynb"), as_version=4)
     outputs = [o for c in executed.cells for o in c.get("outputs", [])]
     assert [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"] == []
-    assert not any("widget-view" in mime for o in outputs for mime in o.get("data", {}))
+    views = [o.data for o in outputs if any("widget-view" in mime for mime in o.get("data", {}))]
+    assert len(views) == 1
+    (widgets,) = executed.metadata["widgets"].values()
+    (shown,) = (v for mime, v in views[0].items() if "widget-view" in mime)
+    assert shown["model_id"] in widgets["state"], (
+        "JupyterLab draws the executed notebook's explorer from its state"
+    )
+    assert atlas.read_text().count('class="point-view"') == 1
 
 
 def test_a_second_run_computes_nothing_and_says_the_same(folder: Path, atlas: Path) -> None:

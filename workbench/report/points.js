@@ -781,7 +781,10 @@ function told(ui) {
         return cell;
       });
       const body = listed.slice(0, state.shown).map((i) => {
-        const row = make("tr", { tabIndex: 0, title: "Show where it lies" }, ...columns.map((c) => make("td", { textContent: c.text(i).slice(0, 160) })));
+        const row = make("tr", { tabIndex: 0, title: "Show where it lies" }, ...columns.map((c) => {
+          const text = c.text(i).slice(0, 160);
+          return make("td", { textContent: text, className: text.length > 40 ? "wbp-long" : "" });
+        }));
         row.addEventListener("click", () => act.ring(i));
         row.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { act.ring(i); event.preventDefault(); } });
         return row;
