@@ -290,5 +290,18 @@ def test_twenty_embeddings_and_ten_figures_are_all_shown(browser: Any, tmp_path:
     page.wait_for_timeout(500)
     lit = figure.evaluate("p => p._fullData[0].selectedpoints.length")
     assert lit == int(first.get_attribute("data-selected") or 0)
+    page.emulate_media(
+        media="print", color_scheme="dark"
+    )  # the pictures of those that rest print as dark as the others
+    page.set_viewport_size({"width": 680, "height": 1000})
+    assert page.locator(".plot[data-resting]").count() >= 6
+    inks = page.locator(".plot[data-resting] text").evaluate_all(
+        "all => [...new Set(all.map(e => getComputedStyle(e).fill))]"
+    )
+    assert inks == ["rgb(35, 39, 47)"]
+    ends = page.locator(".plot[data-resting]").evaluate_all(
+        "all => all.map(e => e.getBoundingClientRect().right)"
+    )
+    assert max(ends) <= 680
     assert page.problems == []
     page.context.close()
