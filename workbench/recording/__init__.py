@@ -3,7 +3,8 @@
 from workbench.recording.adapters import LightningRecorder, TrainerRecorder
 from workbench.recording.layout import is_recording
 from workbench.recording.reading import open_recording
-from workbench.recording.record import Diverged, Recording, record
+from workbench.recording.record import record
+from workbench.recording.recorder import Diverged, Recording
 
 __all__ = [
     "Diverged",

@@ -9,7 +9,8 @@ import importlib
 from typing import Any
 
 from workbench.core.errors import MissingError
-from workbench.recording.record import Recording, record
+from workbench.recording.record import record
+from workbench.recording.recorder import Recording
 
 
 def TrainerRecorder(**how: Any) -> Any:

@@ -1,7 +1,7 @@
 """A recording on disk: what lies where, and the parts that may be believed only when they have been checked.
 
 A folder with ``recording.json`` (what is recorded), ``steps-AAAA-SSSSSSSSSS.safetensors`` (rows from step S on),
-``weights-AAAA-SSSSSSSSSS.safetensors`` (all tensors at step S), ``attempt-AAAA.json`` (the step that a run went on
+``weights-AAAA-SSSSSSSSSS.safetensors`` (all tensors at some steps, the first of them S), ``attempt-AAAA.json`` (the step that a run went on
 from; rows and weights of earlier attempts from there on no longer count), ``probe.safetensors`` and, once it has
 ended or diverged, ``outcome.json``. Every file appears whole, by renaming, and none is changed afterwards but the
 last.
@@ -166,7 +166,7 @@ def steps_file(attempt: int, first: int) -> str:
 
 
 def weights_file(attempt: int, step: int) -> str:
-    """Name of the file of weights at a step."""
+    """Name of the file of weights whose first step is this."""
     return f"weights-{attempt:04d}-{step:010d}.safetensors"
 
 

@@ -1,7 +1,7 @@
 """What is measured of a step: norms of gradients and updates, learning rates, and the optimizer's own state.
 
-All of it as torch tensors on the parameters' device, so that nothing waits for a GPU; rows become numbers when a
-chunk of them is handed to the writer.
+On a GPU all of it stays in torch tensors there, so that nothing waits; rows become numbers when a chunk of them is
+handed to the writer.
 """
 
 from __future__ import annotations
@@ -9,54 +9,53 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from workbench.core.errors import DataError
 
 
-class Meter:
-    """Norms of each trained parameter's gradient and update.
+def meter(parameters: Mapping[str, torch.nn.Parameter], rows: int) -> Meter:
+    """The quickest meter for these parameters.
 
     Parameters
     ----------
-    parameters : name to parameter, in the order of the columns.
-    rows : of a chunk.
+    parameters : name to parameter, in the order of the columns. rows : of a chunk.
     """
+    alike = all(
+        p.device.type == "cpu" and p.dtype == torch.float32 and p.is_contiguous() for p in parameters.values()
+    )
+    return (FusedMeter if alike else TorchMeter)(parameters, rows)
+
+
+class Meter:
+    """Norms of each trained parameter's gradient and update, row by row of a chunk."""
 
     def __init__(self, parameters: Mapping[str, torch.nn.Parameter], rows: int):
         self.names = list(parameters)
-        self._owners: list[torch.Tensor] = list(parameters.values())
-        self._shapes = [p.shape for p in self._owners]
-        self._before = [torch.empty_like(p, requires_grad=False) for p in self._owners]
-        self.device = self._owners[0].device
-        self._one_place = len({(p.device, p.dtype) for p in self._owners}) == 1
-        self._rows = rows
-        self.clear()
+        self.owners: list[torch.Tensor] = list(parameters.values())
+        self.shapes = [p.shape for p in self.owners]
+        self.rows = rows
 
-    def clear(self) -> None:
-        """Start a new chunk; the old one's rows belong to whoever took them."""
-        self.gradients = torch.empty(self._rows, len(self.names), device=self.device)
-        self.updates = torch.empty_like(self.gradients)
+    def gradient(self, row: int) -> None:
+        """Measure the gradients; a parameter without one has norm 0."""
+        raise NotImplementedError
 
-    def gradient(self, row: int) -> torch.Tensor:
-        """Put the gradients' norms into a row of the chunk; a parameter without a gradient has norm 0."""
-        grads = [p.grad for p in self._owners]
-        whole = [g for g in grads if g is not None and not g.is_sparse]
-        norms: Sequence[torch.Tensor]
-        if len(whole) == len(grads):
-            norms = torch._foreach_norm(whole, 2, torch.float32)
-        else:
-            norms = [_norm(g, p) for g, p in zip(grads, self._owners, strict=True)]
-        return self._put(self.gradients, row, norms)
+    def before(self, row: int | None) -> None:
+        """Remember the parameters as they are before the update, and measure the gradients if there is a row for them."""
+        raise NotImplementedError
 
-    def before(self) -> None:
-        """Remember the parameters as they are before the update."""
-        torch._foreach_copy_(self._before, self._owners)
+    def update(self, row: int) -> None:
+        """Measure what the update changed."""
+        raise NotImplementedError
 
-    def update(self, row: int) -> torch.Tensor:
-        """Put the norms of what the update changed into a row of the chunk."""
-        torch._foreach_sub_(self._before, self._owners)
-        return self._put(self.updates, row, torch._foreach_norm(self._before, 2, torch.float32))
+    def finite(self, row: int) -> bool:
+        """Whether the gradients of a row are."""
+        raise NotImplementedError
+
+    def take(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """The first ``n`` rows of gradients and updates, (n, P) float32, which are measured anew from here on."""
+        raise NotImplementedError
 
     def require_shapes(self) -> None:
         """Refuse parameters that are no longer what they were when the recording began.
@@ -66,20 +65,141 @@ class Meter:
         DataError
             With the parameter and both shapes.
         """
-        for i, p in enumerate(self._owners):
-            if p.shape != self._shapes[i]:
-                raise DataError(
-                    f"{self.names[i]} changed its shape from {tuple(self._shapes[i])} to {tuple(p.shape)}"
-                )
-            if p.dtype != self._before[i].dtype:
-                raise DataError(
-                    f"{self.names[i]} changed its dtype from {self._before[i].dtype} to {p.dtype}"
-                )
+        for name, p, shape in zip(self.names, self.owners, self.shapes, strict=True):
+            if p.shape != shape:
+                raise DataError(f"{name} changed its shape from {tuple(shape)} to {tuple(p.shape)}")
 
-    def _put(self, buffer: torch.Tensor, row: int, norms: Sequence[torch.Tensor]) -> torch.Tensor:
+
+class TorchMeter(Meter):
+    """On any device, in any dtype."""
+
+    def __init__(self, parameters: Mapping[str, torch.nn.Parameter], rows: int):
+        super().__init__(parameters, rows)
+        self._before = [torch.empty_like(p, requires_grad=False) for p in self.owners]
+        self._device = self.owners[0].device
+        self._one_place = len({(p.device, p.dtype) for p in self.owners}) == 1
+        self._clear()
+
+    def _clear(self) -> None:
+        self._gradients = torch.zeros(self.rows, len(self.names), device=self._device)
+        self._updates = torch.zeros_like(self._gradients)
+
+    @torch.no_grad()
+    def gradient(self, row: int) -> None:
+        grads = [p.grad for p in self.owners]
+        whole = [g for g in grads if g is not None and not g.is_sparse]
+        found: Sequence[torch.Tensor]
+        if len(whole) == len(grads):
+            found = torch._foreach_norm(whole, 2, torch.float32)
+        else:
+            found = [_norm(g, p) for g, p in zip(grads, self.owners, strict=True)]
+        self._put(self._gradients, row, found)
+
+    @torch.no_grad()
+    def before(self, row: int | None) -> None:
+        self.require_shapes()
+        torch._foreach_copy_(self._before, self.owners)
+        if row is not None:
+            self.gradient(row)
+
+    @torch.no_grad()
+    def update(self, row: int) -> None:
+        torch._foreach_sub_(self._before, self.owners)
+        self._put(self._updates, row, torch._foreach_norm(self._before, 2, torch.float32))
+
+    def finite(self, row: int) -> bool:
+        return bool(self._gradients[row].isfinite().all())
+
+    def take(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        found = self._gradients[:n].cpu().numpy(), self._updates[:n].cpu().numpy()
+        self._clear()
+        return found
+
+    def _put(self, buffer: torch.Tensor, row: int, norms: Sequence[torch.Tensor]) -> None:
         if not self._one_place:
-            norms = [n.to(self.device, torch.float32) for n in norms]
-        return torch.stack(list(norms), out=buffer[row])
+            norms = [n.to(self._device, torch.float32) for n in norms]
+        torch.stack(list(norms), out=buffer[row])
+
+
+class FusedMeter(Meter):
+    """Contiguous float32 on a CPU, in one pass of compiled code (`passes`)."""
+
+    def __init__(self, parameters: Mapping[str, torch.nn.Parameter], rows: int):
+        super().__init__(parameters, rows)
+        from workbench.recording import passes
+
+        self._passes = passes
+        self._sizes = np.array([p.numel() for p in self.owners], np.int64)
+        self._nbytes = [4 * p.numel() for p in self.owners]
+        self._vector = np.zeros(int(self._sizes.sum()), np.float32)
+        self._kept = int(self._vector.ctypes.data)
+        self._at = np.zeros((2, len(self.owners)), np.uintp)  # where parameters and gradients lie
+        self._known: list[int] = []
+        self._clear()
+        self._require_addresses()  # and compile, or load what was compiled, before the first step
+        passes.keep(self._at[0], self._sizes, self._kept)
+        passes.keep_and_norms(self._at[0], self._at[0], self._sizes, self._kept, self._gradients[0])
+        passes.moved(self._at[0], self._sizes, self._kept, self._updates[0])
+        passes.norms(self._at[0], self._sizes, self._gradients[0])
+        self._clear()
+
+    def _clear(self) -> None:
+        self._gradients = np.zeros((self.rows, len(self.names)), np.float32)
+        self._updates = np.zeros_like(self._gradients)
+
+    def before(self, row: int | None) -> None:
+        self._require_addresses()
+        if row is None:
+            self._passes.keep(self._at[0], self._sizes, self._kept)
+        elif self._find_gradients():
+            self._passes.keep_and_norms(
+                self._at[0], self._at[1], self._sizes, self._kept, self._gradients[row]
+            )
+        else:
+            self._passes.keep(self._at[0], self._sizes, self._kept)
+            self.gradient(row)
+
+    def gradient(self, row: int) -> None:
+        if self._find_gradients():
+            self._passes.norms(self._at[1], self._sizes, self._gradients[row])
+        else:
+            self._gradients[row] = [float(_norm(p.grad, p)) for p in self.owners]
+
+    def update(self, row: int) -> None:
+        self._require_addresses()
+        self._passes.moved(self._at[0], self._sizes, self._kept, self._updates[row])
+
+    def finite(self, row: int) -> bool:
+        return bool(np.isfinite(self._gradients[row]).all())
+
+    def take(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        found = self._gradients[:n], self._updates[:n]
+        self._clear()
+        self._known = []
+        return found
+
+    def _require_addresses(self) -> None:
+        """Look up where the parameters lie; they are looked at closely where that has changed, and once a chunk."""
+        found = [p.data_ptr() for p in self.owners]
+        if found == self._known:
+            return
+        self.require_shapes()
+        if not all(p.is_cpu and p.dtype == torch.float32 and p.is_contiguous() for p in self.owners):
+            raise DataError(
+                "parameters changed their dtype, device or order in memory; record anew from there on"
+            )
+        self._at[0] = self._known = found
+
+    def _find_gradients(self) -> bool:
+        """Look up where the gradients lie; False if they aren't what the compiled code takes."""
+        try:
+            grads = [p.grad for p in self.owners]
+            if [g.nbytes for g in grads] != self._nbytes or not all(g.is_contiguous() for g in grads):  # type: ignore[union-attr]
+                return False
+            self._at[1] = [g.data_ptr() for g in grads]  # type: ignore[union-attr]
+        except (AttributeError, RuntimeError):  # a parameter without a gradient, a sparse gradient
+            return False
+        return True
 
 
 def _norm(gradient: torch.Tensor | None, parameter: torch.Tensor) -> torch.Tensor:
@@ -92,7 +212,11 @@ def _norm(gradient: torch.Tensor | None, parameter: torch.Tensor) -> torch.Tenso
 def learning_rates(optimizer: torch.optim.Optimizer) -> list[Any]:
     """The learning rate of each group, numbers or (for a captured graph) tensors."""
     found = [g.get("lr", float("nan")) for g in optimizer.param_groups]
-    return [lr.detach().clone() if isinstance(lr, torch.Tensor) else lr for lr in found]
+    return [lr if type(lr) is float else _copied(lr) for lr in found]
+
+
+def _copied(lr: Any) -> Any:
+    return lr.detach().clone() if isinstance(lr, torch.Tensor) else lr
 
 
 def summaries(

@@ -6,7 +6,6 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,6 @@ from workbench.recording.layout import (
     damaged,
     read_json,
     read_layout,
-    weights_file,
 )
 
 if TYPE_CHECKING:
@@ -223,7 +221,7 @@ class _Step:
     """What a file of weights says of itself: the step that its differences are to, and each tensor's kind, check and error."""
 
     file: Path
-    attempt: int
+    step: int
     base: int | None
     tensors: dict[str, tuple[str, str, float]]
 
@@ -234,13 +232,11 @@ class StoredWeights:
     def __init__(self, folder: Path, layout: Layout, starts: list[int]):
         self._folder, self._layout = folder, layout
         self._by_name = {t.name: t for t in layout.tensors}
-        found: dict[int, int] = {}  # step to the attempt whose weights count
-        self._there: set[tuple[int, int]] = set()
+        self._said: dict[tuple[int, int], _Step] = {}  # by attempt and step
         for attempt, file in _files(folder, WEIGHTS_FILE, starts):
-            step = int(WEIGHTS_FILE.fullmatch(file.name)[2])  # type: ignore[index]
-            self._there.add((attempt, step))
-            if not any(step > s for s in starts[attempt + 1 :]):
-                found[step] = attempt
+            self._said.update({(attempt, step): said for step, said in self._look(file).items()})
+        self._check_bases()
+        found = {s: a for a, s in sorted(self._said) if not any(s > start for start in starts[a + 1 :])}
         self._attempt = dict(sorted(found.items()))
         self.steps = tuple(self._attempt)
         ordered = sorted(layout.tensors, key=lambda t: t.role != "parameter")
@@ -248,7 +244,6 @@ class StoredWeights:
             t.name: TensorInfo(t.name, t.shape, t.dtype, t.count * WIDTHS[t.dtype]) for t in ordered
         }
         self.parameters = tuple(layout.parameters)
-        self._said: dict[tuple[int, int], _Step] = {}
         self._decoded: OrderedDict[tuple[int, int, str], np.ndarray] = OrderedDict()
         self._bytes = 0
 
@@ -257,20 +252,20 @@ class StoredWeights:
         return _numbers(self._bits(self._attempt[step], step, tensor), tensor)
 
     def digest(self, step: int) -> str:
-        said = self._step(self._attempt[step], step)
+        said = self._said[self._attempt[step], step]
         checks = {n: c for n, (_, c, _) in said.tensors.items()}
         exact = all(kind != "low-rank" for kind, _, _ in said.tensors.values())
         return digest(checks) if exact or said.base is None else digest(checks, self.digest(said.base))
 
     def error(self, step: int, name: str) -> float:
-        return self._step(self._attempt[step], step).tensors[name][2]
+        return self._said[self._attempt[step], step].tensors[name][2]
 
     def state(self, step: int) -> Mapping[str, Mapping[str, np.ndarray]]:
         found: dict[str, dict[str, np.ndarray]] = {}
-        with _opened(self._step(self._attempt[step], step).file) as held:
+        with _opened(self._said[self._attempt[step], step].file) as held:
             for key in held.keys():  # noqa: SIM118
-                if key.startswith("state/"):
-                    _, what, parameter = key.split("/", 2)
+                if key.startswith(f"{step}/state/"):
+                    _, _, what, parameter = key.split("/", 3)
                     found.setdefault(parameter, {})[what] = held.get_tensor(key)
         return found
 
@@ -283,7 +278,7 @@ class StoredWeights:
             if found is not None:
                 break
             chain.append(at)
-            said = self._step(attempt, at)
+            said = self._said[attempt, at]
             at = said.base if said.tensors[tensor.name][0] in ("delta", "same", "low-rank") else None
             if len(chain) > _LONGEST_CHAIN:
                 raise damaged(self._folder, f"the differences before step {step} have no beginning")
@@ -296,21 +291,23 @@ class StoredWeights:
         return before
 
     def _decode(self, attempt: int, step: int, tensor: Tensor, before: np.ndarray | None) -> np.ndarray:
-        said = self._step(attempt, step)
+        said = self._said[attempt, step]
         kind, wanted, _ = said.tensors[tensor.name]
         width = WIDTHS[tensor.dtype]
         found: np.ndarray | None
         try:
             with _opened(said.file) as held:
                 if kind == "low-rank":
-                    left, right = (held.get_tensor(f"{side}/{tensor.name}") for side in ("left", "right"))
+                    left, right = (
+                        held.get_tensor(f"{step}/{side}/{tensor.name}") for side in ("left", "right")
+                    )
                     found = _added(before, left, right, tensor)
                     checked = codecs.check(left, right)
                 elif kind == "same":
                     found = before
                     checked = codecs.check(found) if found is not None else ""
                 else:
-                    stored = held.get_tensor(f"bits/{tensor.name}")
+                    stored = held.get_tensor(f"{step}/bits/{tensor.name}")
                     found = (
                         stored.reshape(-1) if kind == "raw" else codecs.unpack(stored, tensor.count, width)
                     )
@@ -338,33 +335,34 @@ class StoredWeights:
         self._decoded[key] = array
         self._bytes += array.nbytes
 
-    def _step(self, attempt: int, step: int) -> _Step:
-        if (attempt, step) not in self._said:
-            self._said[attempt, step] = self._look(attempt, step)
-        return self._said[attempt, step]
-
-    def _look(self, attempt: int, step: int) -> _Step:
-        file = self._folder / weights_file(attempt, step)
+    def _look(self, file: Path) -> dict[int, _Step]:
+        """What a file says of the steps that it holds."""
         with _opened(file) as held:
             try:
                 said = json.loads((held.metadata() or {})["workbench"])
-                tensors = {n: (str(k), str(c), float(e)) for n, (k, c, e) in said["tensors"].items()}
-                base = said["base"]
+                found = {
+                    int(step): _Step(
+                        file, int(step), plan["base"],
+                        {n: (str(k), str(c), float(e)) for n, (k, c, e) in plan["tensors"].items()},
+                    )
+                    for step, plan in said.items()
+                }  # fmt: skip
             except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
                 raise damaged(self._folder, f"{file.name} doesn't say how it is to be read") from None
-        ok = set(tensors) == set(self._by_name) and all(k in codecs.KINDS for k, _, _ in tensors.values())
-        earlier = base is None or (type(base) is int and base < step and (attempt, base) in self._there)
-        if not ok or not earlier:
-            raise damaged(
-                self._folder,
-                f"{file.name} doesn't hold the tensors that the manifest names, or builds on no file",
-            )
-        return _Step(file, attempt, base, tensors)
+        for step in found.values():
+            kinds = [k for k, _, _ in step.tensors.values()]
+            if set(step.tensors) != set(self._by_name) or not all(k in codecs.KINDS for k in kinds):
+                raise damaged(self._folder, f"{file.name} doesn't hold the tensors that the manifest names")
+        return found
 
-    @cached_property
-    def nbytes(self) -> int:
-        """Bytes on disk."""
-        return sum((self._folder / weights_file(a, s)).stat().st_size for a, s in self._there)
+    def _check_bases(self) -> None:
+        for attempt, step in self._said:
+            base = self._said[attempt, step].base
+            if base is not None and (
+                type(base) is not int or base >= step or (attempt, base) not in self._said
+            ):
+                file = self._said[attempt, step].file.name
+                raise damaged(self._folder, f"{file} builds on weights of step {base!r}, which are gone")
 
 
 def _added(before: np.ndarray | None, left: np.ndarray, right: np.ndarray, tensor: Tensor) -> np.ndarray:

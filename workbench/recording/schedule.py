@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.core.errors import ParameterError
 
-GROWTH = 1.1
+GROWTH = 1.2
 
 
 def schedule(weights_at: Any) -> Callable[[int], bool] | None:
@@ -16,8 +16,8 @@ def schedule(weights_at: Any) -> Callable[[int], bool] | None:
 
     Parameters
     ----------
-    weights_at : ``"auto"`` for steps that grow further apart (each 1.1 times the one before: 0, 1, 2 … 10, 11,
-        13 …), a number for every so many steps, steps themselves, or None.
+    weights_at : ``"auto"`` for steps that grow further apart (each 1.2 times the one before), a number for
+        every so many steps, steps themselves, or None.
 
     Raises
     ------

@@ -11,6 +11,7 @@ import json
 import os
 import queue
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ from workbench.recording.layout import (
 _AHEAD = 3  # what may wait for the disk; more would only hold memory
 _KEYFRAME = 16  # so many steps with weights from one that is stored whole to the next
 _MERGED = 256 << 20  # bytes of rows that are merged into one file at the end
+_TOGETHER = 16 << 20  # bytes of weights that are written as one file, if SECONDS don't pass before
+SECONDS = 5.0  # what a kill costs at most
 
 
 class Writer:
@@ -49,6 +52,7 @@ class Writer:
     resume : go on with what the folder holds, rather than refuse it.
     rank : of the differences, with ``compress="low-rank"``.
     max_bytes : weights beyond so many bytes aren't kept.
+    flush : whether a loss of power is to leave no damage either; see `core.storage.writing`.
 
     Raises
     ------
@@ -57,10 +61,18 @@ class Writer:
     """
 
     def __init__(
-        self, folder: Path, layout: Layout, probe: Probe | None, *, resume: bool, rank: int, max_bytes: int
+        self,
+        folder: Path,
+        layout: Layout,
+        probe: Probe | None,
+        *,
+        resume: bool,
+        rank: int,
+        max_bytes: int,
+        flush: bool = True,
     ):
         self.folder, self.layout = folder, layout
-        self.rank, self.max_bytes = rank, max_bytes
+        self.rank, self.max_bytes, self._flush = rank, max_bytes, flush
         self.failure: Exception | None = None
         self.full_at: int | None = None
         self.nonfinite_at: tuple[int, str] | None = None
@@ -72,6 +84,9 @@ class Writer:
         self._queue: queue.Queue[Any] = queue.Queue(_AHEAD)
         self._thread = threading.Thread(target=self._work, name="workbench-recording-writer", daemon=True)
         self._chunks: list[Path] = []
+        self._waiting: dict[str, np.ndarray] = {}  # weights that are encoded and not yet written
+        self._plans: dict[int, dict[str, Any]] = {}
+        self._since = time.monotonic()
         self._prepare(probe, resume)
 
     def _prepare(self, probe: Probe | None, resume: bool) -> None:
@@ -135,6 +150,7 @@ class Writer:
 
     def wait(self) -> None:
         """Return when everything that was handed over is stored, or has failed."""
+        self._put(("flush", None))
         if self._thread.is_alive():
             self._queue.join()
 
@@ -160,16 +176,25 @@ class Writer:
 
     def _work(self) -> None:
         while True:
-            item = self._queue.get()
+            try:
+                item = self._queue.get(timeout=SECONDS if self._plans else None)
+            except queue.Empty:
+                item = ("flush", None)
+                self._try(*item)
+                continue
             try:
                 if item is None:
                     return
-                if self.failure is None:
-                    getattr(self, f"_do_{item[0]}")(item[1])
-            except Exception as e:
-                self.failure = e
+                self._try(*item)
             finally:
                 self._queue.task_done()
+
+    def _try(self, what: str, content: Any) -> None:
+        try:
+            if self.failure is None:
+                getattr(self, f"_do_{what}")(content)
+        except Exception as e:
+            self.failure = e
 
     def _do_outcome(self, said: Mapping[str, Any]) -> None:
         self._json(OUTCOME, dict(said))
@@ -182,6 +207,7 @@ class Writer:
 
     def _do_merge(self, _: None) -> None:
         """One file of rows instead of many; a kill in between leaves rows twice, which reading knows."""
+        self._do_flush(None)
         if len(self._chunks) < 2 or sum(f.stat().st_size for f in self._chunks) > _MERGED:
             return
         from safetensors.numpy import load_file
@@ -223,13 +249,26 @@ class Writer:
         if self._bytes + size > self.max_bytes:
             self.full_at = step
             return
-        plan = {"base": base[0] if base else None, "tensors": said}
-        self._save(weights_file(self.attempt, step), arrays, plan)
+        if not self._plans:
+            self._since = time.monotonic()
+        self._plans[step] = {"base": base[0] if base else None, "tensors": said}
+        self._waiting.update({f"{step}/{k}": a for k, a in arrays.items()})
         self._bytes += size
         self._since_key = 1 if key else self._since_key + 1
         self._before = (step, now)
         if key:
             self._key = self._before
+        if (
+            sum(a.nbytes for a in self._waiting.values()) > _TOGETHER
+            or time.monotonic() - self._since > SECONDS
+        ):
+            self._do_flush(None)
+
+    def _do_flush(self, _: None) -> None:
+        """Write the weights that are waiting, as one file."""
+        if self._plans:
+            self._save(weights_file(self.attempt, min(self._plans)), self._waiting, self._plans)
+            self._waiting, self._plans = {}, {}
 
     def _encode(
         self, tensors: Mapping[str, np.ndarray], now: dict[str, np.ndarray], base: tuple[int, dict[str, np.ndarray]] | None
@@ -270,16 +309,16 @@ class Writer:
     # -- files --------------------------------------------------------------------------------------
 
     def _save(
-        self, name: str, arrays: Mapping[str, np.ndarray], plan: Mapping[str, Any] | None = None
+        self, name: str, arrays: Mapping[str, np.ndarray], plans: Mapping[int, Any] | None = None
     ) -> None:
         from safetensors.numpy import save_file
 
-        metadata = {"workbench": json.dumps(plan)} if plan is not None else None
-        with writing(self.folder / name) as temporary:
+        metadata = {"workbench": json.dumps(plans)} if plans is not None else None
+        with writing(self.folder / name, flush=self._flush) as temporary:
             save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, temporary, metadata)
 
     def _json(self, name: str, content: Mapping[str, Any]) -> None:
-        with writing(self.folder / name) as temporary:
+        with writing(self.folder / name, flush=self._flush) as temporary:
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
     def files(self) -> list[str]:
