@@ -1,0 +1,302 @@
+"""The recorder: what a hook on an optimizer's step looks at, and what happens when the block ends."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from workbench.core.errors import DataError, ParameterError
+from workbench.core.trajectories import Trajectory
+from workbench.recording.reading import open_recording
+from workbench.recording.rows import Chunk, as_number
+from workbench.recording.writing import SECONDS, Writer
+
+if TYPE_CHECKING:
+    import torch
+
+ROWS = 1024  # of a chunk, if SECONDS don't pass before
+SUMMARIES = 100  # the optimizer's state is summed up every so many rows
+
+
+class Diverged(DataError):
+    """Loss or gradient are no longer finite, and ``stop_on_nan`` asked to end there."""
+
+
+class Recording:
+    """A recording under way; made by `record`.
+
+    Attributes
+    ----------
+    step : updates so far. outcome : how it ended, in words. diverged : at which step it did, or None.
+    """
+
+    def __init__(
+        self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, writer: Writer, due: Callable[[int], bool] | None,
+        *, stop_on_nan: bool, optimizer_state: bool, start: int | None, keep: Any,
+    ):  # fmt: skip
+        self.model, self.optimizer = model, optimizer
+        self.folder = writer.folder
+        self.outcome = ""
+        self.diverged: int | None = None
+        self._writer, self._due, self._keep = writer, due, keep
+        self._stop_on_nan, self._keep_state = stop_on_nan, optimizer_state
+        self._every = writer.layout.every
+        self._parameters = {n: p for n, p in model.named_parameters() if n in set(writer.layout.parameters)}
+        self._failure = ""
+        self._began = self._over = False
+        self._row = -1  # of the chunk, while a step is made that has one
+        self._row_is_open = False  # the chunk's last row may still be logged to
+        self._closure = False
+        self._chunk = Chunk()
+        self._handed = 0.0
+        self._frozen: dict[str, Any] = {}
+        self._kept: int | None = None
+        self._hooks: list[Any] = []
+        self._early: set[str] = set()  # keys that are logged before the step that they belong to
+        self._seen: set[str] = set()
+        self._pending: dict[str, list[Any]] = {}
+        last = self._last_row()
+        self.step = (0 if last is None else last + self._every) if start is None else start
+        self._check_start(last)
+        from workbench.recording.measuring import meter
+
+        self._places = [p.device for p in self._parameters.values()]
+        self._meter = meter(self._parameters, ROWS)
+
+    # -- the block ----------------------------------------------------------------------------------
+
+    def __enter__(self) -> Recording:
+        self._hooks = [
+            self.optimizer.register_step_pre_hook(self._before_step),
+            self.optimizer.register_step_post_hook(self._after_step),
+        ]
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
+        for hook in self._hooks:
+            hook.remove()
+        self._over = True
+        ended = kind is not None and issubclass(kind, Diverged)
+        try:
+            if self._began and not self._failure:
+                if self._due is not None and self._kept != self.step:
+                    self._keep_weights()
+                self._hand_over()
+                self._writer.wait()
+            self._say(error, ended)
+        except Exception as e:
+            self._fail(e)
+        self._writer.finish()
+        if self._writer.failure is not None:
+            self._fail(self._writer.failure)
+        if self._failure:
+            warnings.warn(f"{self._failure}. The training was left alone.", RuntimeWarning, stacklevel=2)
+        return ended
+
+    def log(self, *loss: Any, **values: Any) -> None:
+        """Say what only the loop knows: ``run.log(loss)``, ``run.log(loss=..., accuracy=...)``.
+
+        Call it in the same place of every turn. What is first logged before the first step belongs to the step
+        that follows, anything else to the step just made; several values for one step are averaged.
+        """
+        if len(loss) > 1 or (loss and "loss" in values):
+            raise ParameterError(
+                "log takes one loss and further values by name: run.log(loss, accuracy=0.9)."
+            )
+        for key, value in [*(("loss", v) for v in loss), *values.items()]:
+            if key not in self._seen:
+                self._seen.add(key)
+                if not self._began:
+                    self._early.add(key)
+            number = as_number(key, value)
+            if key in self._early:
+                self._pending.setdefault(key, []).append(number)
+            elif self._row_is_open:
+                self._chunk.log(key, number)
+
+    def restore(self) -> int:
+        """Put the last recorded weights (and the optimizer's state, if kept) into the model; return their step.
+
+        Recording goes on from there, and what was recorded after that step no longer counts.
+
+        Raises
+        ------
+        DataError
+            The folder holds no weights yet, or steps were made already.
+        """
+        if self._began:
+            raise DataError("restore comes before the first step.")
+        from workbench.recording.restoring import restore
+
+        self.step = restore(self.folder, self.model, self.optimizer, self._parameters)
+        return self.step
+
+    @property
+    def trajectory(self) -> Trajectory:
+        """What was recorded so far, with the network attached.
+
+        Raises
+        ------
+        MissingError
+            Not one step was recorded.
+        """
+        if not self._over and self._began and not self._failure:
+            self._hand_over()
+            self._writer.wait()
+        found = open_recording(self.folder, keep=self._keep)
+        return found.with_model(self.model)
+
+    # -- a step -------------------------------------------------------------------------------------
+
+    def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> Any:
+        if self._failure:
+            return None
+        try:
+            return self._look_before(args, kwargs)
+        except Diverged:
+            raise
+        except Exception as e:
+            self._fail(e)
+            return None
+
+    def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        if self._failure:
+            return
+        try:
+            if self._row >= 0:
+                if self._closure:
+                    self._meter.gradient(self._row)
+                self._meter.update(self._row)
+                self._row = -1
+            self.step += 1
+        except Exception as e:
+            self._fail(e)
+
+    def _look_before(self, args: Any, kwargs: Any) -> Any:
+        if not self._began:
+            self._begin()
+        if self._writer.failure is not None:
+            raise self._writer.failure
+        if len(self._chunk) == ROWS or (len(self._chunk) and time.monotonic() - self._handed > SECONDS):
+            self._hand_over()
+        if self._due is not None and self._due(self.step) and self._kept != self.step:
+            self._keep_weights()
+        self._row_is_open = self.step % self._every == 0
+        pending, self._pending = self._pending, {}
+        if not self._row_is_open:
+            return None
+        row = self._row = self._chunk.open(self.step, self._learning_rates(self.optimizer), pending)
+        closure = args[1] if len(args) > 1 else kwargs.get("closure")  # the first is the optimizer itself
+        self._closure = closure is not None
+        self._meter.before(None if self._closure else row)
+        if (self.step // self._every) % SUMMARIES == 0:
+            self._summarize()
+        if closure is not None:
+            return self._watched(closure, row, args, kwargs)
+        if self._stop_on_nan:
+            self._require_finite(row)
+        return None
+
+    def _begin(self) -> None:
+        from workbench.recording.measuring import learning_rates, meter
+
+        self._learning_rates = learning_rates
+        places = [p.device for p in self._parameters.values()]
+        if places != self._places:  # moved to another device since
+            self._meter = meter(self._parameters, ROWS)
+        self._writer.begin(self.step)
+        self._began = True
+        self._handed = time.monotonic()
+
+    def _watched(self, closure: Callable[[], Any], row: int, args: Any, kwargs: Any) -> Any:
+        """An optimizer that evaluates the loss itself tells it on its first evaluation."""
+
+        def evaluate() -> Any:
+            found = closure()
+            if found is not None and "loss" not in self._seen:
+                self._chunk.first(row, "loss", as_number("loss", found))
+            return found
+
+        if len(args) > 1:
+            return (args[0], evaluate, *args[2:]), kwargs
+        return args, {**kwargs, "closure": evaluate}
+
+    def _require_finite(self, row: int) -> None:
+        if self._meter.finite(row) and all(abs(float(v)) < math.inf for v in self._chunk.logged(row, "loss")):
+            return
+        raise Diverged(f"stopped before step {self.step}: loss or gradient are not finite (stop_on_nan)")
+
+    def _summarize(self) -> None:
+        from workbench.recording.measuring import summaries
+
+        found = summaries(self.optimizer, list(self._parameters.values()))
+        if found:
+            self._chunk.sums.append((self.step, found))
+
+    def _keep_weights(self) -> None:
+        from workbench.recording.measuring import state_arrays
+        from workbench.recording.restoring import copied
+
+        tensors = copied(self.model, self._writer.layout, self._frozen)
+        state = state_arrays(self.optimizer, self._parameters) if self._keep_state else {}
+        self._writer.weights(self.step, tensors, {k: v.numpy() for k, v in state.items()})
+        self._kept = self.step
+
+    # -- chunks -------------------------------------------------------------------------------------
+
+    def _hand_over(self) -> None:
+        """Give the rows so far to the writer, and look whether they are finite."""
+        if not len(self._chunk):
+            return
+        columns = self._chunk.columns(*self._meter.take(len(self._chunk)))
+        if self.diverged is None:
+            found = self._chunk.divergence(columns, list(self._parameters))
+            if found is not None:
+                self.diverged, self.outcome = found
+                self._writer.outcome({"diverged": self.diverged, "message": self.outcome})
+        self._writer.rows(columns)
+        self._chunk, self._row_is_open = Chunk(), False
+        self._handed = time.monotonic()
+
+    # -- the end ------------------------------------------------------------------------------------
+
+    def _say(self, error: BaseException | None, stopped: bool) -> None:
+        if not self._began:
+            return
+        said = [self.outcome] if self.outcome else []
+        bad = self._writer.nonfinite_at
+        if bad is not None and self.diverged is None:
+            self.diverged = bad[0]
+            said.append(f"diverged at step {bad[0]}: {bad[1]} was not finite")
+        if stopped:
+            said.append("stopped there, before the update (stop_on_nan)")
+        elif error is not None:
+            said.append(f"ended at step {self.step} by {type(error).__name__}")
+        if self._writer.full_at is not None:
+            said.append(f"weights from step {self._writer.full_at} on weren't kept (max_bytes)")
+        if self._failure:
+            said.append(self._failure)
+        self.outcome = "; ".join(said)
+        self._writer.outcome({"ended": True, "diverged": self.diverged, "message": self.outcome})
+
+    def _fail(self, error: Exception) -> None:
+        """Stop recording, keep what there is, and leave the loop alone."""
+        if not self._failure:
+            self._failure = f"The recording stopped at step {self.step}: {error}"
+
+    def _last_row(self) -> int | None:
+        if not self._writer.files():
+            return None
+        return int(open_recording(self.folder).steps[-1])
+
+    def _check_start(self, last: int | None) -> None:
+        first_free = 0 if last is None else last + self._every
+        if type(self.step) is not int or not 0 <= self.step <= first_free:
+            self._writer.close()
+            raise DataError(
+                f"record: step={self.step!r} would leave steps out: the recording in {self.folder} goes to "
+                f"{'no step yet' if last is None else f'step {last}'}, so that it can go on from any step up to {first_free}."
+            )
