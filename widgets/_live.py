@@ -38,10 +38,13 @@ def _fitted(result: Result, width: int, options: dict[str, Any]) -> go.Figure:
     """The figure without the evidence under its title, which is shown below it, and of a fixed width.
 
     A subtitle that is drawn before its figure is on the page lands on the title; a width that follows the
-    cell does so only from the first change on, and the figure jumps.
+    cell does so only from the first change on, and the figure jumps. A legend above takes two lines where one is
+    too narrow for it.
     """
     drawn = result.figure(**options)
-    return drawn.update_layout(title_subtitle_text="", width=width, margin_t=56)
+    legend = 52 if drawn.layout.legend.orientation == "h" else 0
+    at_top = {"yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 16}}
+    return drawn.update_layout(title={**at_top, "subtitle": {"text": ""}}, width=width, margin_t=56 + legend)
 
 
 class Linked:

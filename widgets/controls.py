@@ -15,6 +15,7 @@ SLIDER_STEPS = 200  # a longer range is typed: a slider couldn't hit its values
 LARGEST = 2**53  # the largest whole number that a browser holds exactly
 WIDTH = {"width": "30em"}
 NAME_WIDTH = "13em"
+COLUMN = "36em"  # the widest control with its box for None
 
 
 class Control(ipywidgets.VBox):
@@ -48,7 +49,7 @@ class Control(ipywidgets.VBox):
             row.append(self.none)
         self.value = parameter.default
         self.field.observe(self._changed, "value")
-        super().__init__([ipywidgets.HBox(row), self._said])
+        super().__init__([ipywidgets.HBox(row), self._said], layout={"width": COLUMN})
 
     @property
     def value(self) -> Any:

@@ -105,7 +105,7 @@ class Explorer(_html.Static):
         self.view = PointView(self.result, "" if given is not None else self._drawn())
         super().__init__([
             _html.style(), ipywidgets.HBox([self.method, self.site, self.dimensions], layout={"flex_flow": "row wrap"}),
-            self.work, self.message, self.view, self.answer, self.beside,
+            self.work, self.message, self.view, self.beside, self.answer,
         ])  # fmt: skip
         if color is not None:
             self.color = color

@@ -66,7 +66,7 @@ class Panel(_html.Static):
         self.work = Work()
         self.run_button = ipywidgets.Button(description="Run", button_style="primary", tooltip=asked.summary)
         self.run_button.on_click(lambda _: self.run())
-        self.history = ipywidgets.Dropdown(description="answer", layout={"width": "36em"})
+        self.history = ipywidgets.Dropdown(description="answer", layout={"width": "48em"})
         self.history.observe(self._look_back, "value")
         self.pin = ipywidgets.ToggleButton(
             description="Pin",
@@ -84,8 +84,12 @@ class Panel(_html.Static):
             control.on_change(self._check)
         about = ipywidgets.HTML(_about(asked))
         chosen = [self.site] if self.site is not None else []
+        # beside each other where the notebook is wide enough, so that Run and the answer are in sight
+        settings = ipywidgets.HBox(
+            [*chosen, *self.controls.values()], layout={"flex_flow": "row wrap", "width": "100%"}
+        )
         super().__init__([
-            _html.style(), about, *chosen, *self.controls.values(), ipywidgets.HBox([self.run_button, self.work]),
+            _html.style(), about, settings, ipywidgets.HBox([self.run_button, self.work]),
             self.message, self.looking, self.shown, self.compared, self.kept,
         ])  # fmt: skip
 
