@@ -77,11 +77,13 @@ class TorchMeter(Meter):
         super().__init__(parameters, rows)
         self._before = [torch.empty_like(p, requires_grad=False) for p in self.owners]
         self._device = self.owners[0].device
+        double = any(p.dtype == torch.float64 for p in self.owners)
+        self._sum = torch.float64 if double else torch.float32  # halves are summed in float32
         self._one_place = len({(p.device, p.dtype) for p in self.owners}) == 1
         self._clear()
 
     def _clear(self) -> None:
-        self._gradients = torch.zeros(self.rows, len(self.names), device=self._device)
+        self._gradients = torch.zeros(self.rows, len(self.names), device=self._device, dtype=self._sum)
         self._updates = torch.zeros_like(self._gradients)
 
     @torch.no_grad()
@@ -90,9 +92,9 @@ class TorchMeter(Meter):
         whole = [g for g in grads if g is not None and not g.is_sparse]
         found: Sequence[torch.Tensor]
         if len(whole) == len(grads):
-            found = torch._foreach_norm(whole, 2, torch.float32)
+            found = torch._foreach_norm(whole, 2, self._sum)
         else:
-            found = [_norm(g, p) for g, p in zip(grads, self.owners, strict=True)]
+            found = [_norm(g, p).to(self._sum) for g, p in zip(grads, self.owners, strict=True)]
         self._put(self._gradients, row, found)
 
     @torch.no_grad()
@@ -105,19 +107,19 @@ class TorchMeter(Meter):
     @torch.no_grad()
     def update(self, row: int) -> None:
         torch._foreach_sub_(self._before, self.owners)
-        self._put(self._updates, row, torch._foreach_norm(self._before, 2, torch.float32))
+        self._put(self._updates, row, torch._foreach_norm(self._before, 2, self._sum))
 
     def finite(self, row: int) -> bool:
         return bool(self._gradients[row].isfinite().all())
 
     def take(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        found = self._gradients[:n].cpu().numpy(), self._updates[:n].cpu().numpy()
+        gradients, updates = (t[:n].float().cpu().numpy() for t in (self._gradients, self._updates))
         self._clear()
-        return found
+        return gradients, updates
 
     def _put(self, buffer: torch.Tensor, row: int, norms: Sequence[torch.Tensor]) -> None:
         if not self._one_place:
-            norms = [n.to(self._device, torch.float32) for n in norms]
+            norms = [n.to(self._device, self._sum) for n in norms]
         torch.stack(list(norms), out=buffer[row])
 
 
@@ -206,7 +208,7 @@ def _norm(gradient: torch.Tensor | None, parameter: torch.Tensor) -> torch.Tenso
     if gradient is None:
         return torch.zeros((), device=parameter.device)
     values = gradient.coalesce().values() if gradient.is_sparse else gradient
-    return torch.linalg.vector_norm(values, dtype=torch.float32)
+    return torch.linalg.vector_norm(values, dtype=torch.promote_types(values.dtype, torch.float32))
 
 
 def learning_rates(optimizer: torch.optim.Optimizer) -> list[Any]:

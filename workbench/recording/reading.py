@@ -69,7 +69,7 @@ def open_recording(path: str | Path, *, name: str | None = None, keep: Any = Non
             f"{folder} holds a recording of no step: the optimizer's step() wasn't called, or the process ended before the first "
             f"rows were stored."
         )
-    weights = StoredWeights(folder, layout, starts)
+    weights = StoredWeights(folder, layout, starts, until=int(rows["step"][-1]) + layout.every)
     said = read_json(folder / OUTCOME) if (folder / OUTCOME).exists() else {}
     diverged, outcome = said.get("diverged"), said.get("message", "")
     if not (diverged is None or type(diverged) is int) or not isinstance(outcome, str):
@@ -227,16 +227,23 @@ class _Step:
 
 
 class StoredWeights:
-    """The weights of a recording; see `workbench.core.step_weights.WeightSource`."""
+    """The weights of a recording; see `workbench.core.step_weights.WeightSource`.
 
-    def __init__(self, folder: Path, layout: Layout, starts: list[int]):
+    Those after ``until`` aren't counted: a kill came between them and the rows that lead there.
+    """
+
+    def __init__(self, folder: Path, layout: Layout, starts: list[int], until: int):
         self._folder, self._layout = folder, layout
         self._by_name = {t.name: t for t in layout.tensors}
         self._said: dict[tuple[int, int], _Step] = {}  # by attempt and step
         for attempt, file in _files(folder, WEIGHTS_FILE, starts):
             self._said.update({(attempt, step): said for step, said in self._look(file).items()})
         self._check_bases()
-        found = {s: a for a, s in sorted(self._said) if not any(s > start for start in starts[a + 1 :])}
+        found = {
+            s: a
+            for a, s in sorted(self._said)
+            if s <= until and not any(s > start for start in starts[a + 1 :])
+        }
         self._attempt = dict(sorted(found.items()))
         self.steps = tuple(self._attempt)
         ordered = sorted(layout.tensors, key=lambda t: t.role != "parameter")

@@ -81,8 +81,8 @@ class Recording:
         self._over = True
         ended = kind is not None and issubclass(kind, Diverged)
         try:
-            if self._began and not self._failure:
-                if self._due is not None and self._kept != self.step:
+            if self._began:
+                if self._due is not None and self._kept != self.step and not self._failure:
                     self._keep_weights()
                 self._hand_over()
                 self._writer.wait()
@@ -147,7 +147,10 @@ class Recording:
             self._hand_over()
             self._writer.wait()
         found = open_recording(self.folder, keep=self._keep)
-        return found.with_model(self.model)
+        try:
+            return found.with_model(self.model)
+        except DataError:  # the model has changed since, which ended the recording and is said there
+            return found
 
     # -- a step -------------------------------------------------------------------------------------
 
@@ -285,6 +288,9 @@ class Recording:
     def _fail(self, error: Exception) -> None:
         """Stop recording, keep what there is, and leave the loop alone."""
         if not self._failure:
+            if self._row >= 0:  # a step that was seen in part
+                self._chunk.drop_last()
+                self._row = -1
             self._failure = f"The recording stopped at step {self.step}: {error}"
 
     def _last_row(self) -> int | None:

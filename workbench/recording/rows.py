@@ -36,6 +36,13 @@ class Chunk:
             self._logs.setdefault(key, {})[row] = values
         return row
 
+    def drop_last(self) -> None:
+        """Forget the last row."""
+        row = len(self._steps) - 1
+        del self._steps[row], self._rates[row]
+        for found in self._logs.values():
+            found.pop(row, None)
+
     def log(self, key: str, value: Any) -> None:
         """Add a value to the last row."""
         self._logs.setdefault(key, {}).setdefault(len(self._steps) - 1, []).append(value)

@@ -92,6 +92,8 @@ class Writer:
     def _prepare(self, probe: Probe | None, resume: bool) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if is_recording(self.folder) or not any(self.folder.iterdir()):
+                self._take_lock()
             held = sorted(p.name for p in self.folder.iterdir() if p.name != LOCK)
             if is_recording(self.folder):
                 if not resume:
@@ -107,7 +109,6 @@ class Writer:
                 raise StorageError(
                     f"{self.folder} is no recording (it holds {held[0]!r}) and is left alone. Give to= another folder."
                 )
-            self._take_lock()
             if not is_recording(self.folder):
                 if probe is not None:
                     self._save(PROBE, probe.arrays())
