@@ -72,8 +72,8 @@ def test_the_fused_pass_equals_the_plain_reference() -> None:
         np.testing.assert_allclose(fused, plain, rtol=3e-6)
         assert fused.any()
     for m in meters:  # infinities and NaN stay what they are
-        list(own.values())[0].grad = torch.full((3, 5), torch.inf)
-        list(own.values())[1].grad = torch.full((1,), torch.nan)
+        first, second, *_ = own.values()
+        first.grad, second.grad = torch.full((3, 5), torch.inf), torch.full((1,), torch.nan)
         m.before(0)
         assert not m.finite(0)
         found, _ = m.take(1)
@@ -304,14 +304,15 @@ def test_an_error_of_the_loop_passes_and_is_recorded(problem: Make) -> None:
 
 def test_a_parameter_that_changes_its_shape_ends_the_recording_only(problem: Make) -> None:
     p = problem("SGD", 0.1)
-    with pytest.warns(RuntimeWarning, match=r"stopped at step 3: 0.weight changed its shape from \(16, 6\) to \(16, 5\)"), wb.record(
-        p.model, p.optimizer
-    ) as run:  # fmt: skip
-        for i in range(6):
-            if i == 3:
-                p.model[0].weight.data = p.model[0].weight.data[:, :5].clone()
-                p.x = p.x[:, :5]
-            p.step(run)
+    said = r"stopped at step 3: 0.weight changed its shape from \(16, 6\) to \(16, 5\)"
+    run = wb.record(p.model, p.optimizer).__enter__()
+    for i in range(6):
+        if i == 3:
+            p.model[0].weight.data = p.model[0].weight.data[:, :5].clone()
+            p.x = p.x[:, :5]
+        p.step(run)
+    with pytest.warns(RuntimeWarning, match=said):
+        run.__exit__(None, None, None)
     assert len(run.trajectory) == 3 and "changed its shape" in run.trajectory.outcome
 
 
@@ -329,11 +330,11 @@ def test_a_full_disk_ends_the_recording_only(
         real(self, name, *rest)
 
     monkeypatch.setattr(writing.Writer, "_save", full)
-    with pytest.warns(RuntimeWarning, match="No space left.*The training was left alone"), wb.record(
-        p.model, p.optimizer, to=tmp_path / "run"
-    ) as run:  # fmt: skip
-        for _ in range(5):
-            p.step(run)
+    run = wb.record(p.model, p.optimizer, to=tmp_path / "run").__enter__()
+    for _ in range(5):
+        p.step(run)
+    with pytest.warns(RuntimeWarning, match=r"No space left.*The training was left alone"):
+        run.__exit__(None, None, None)
     assert len(p.rows) == 5
 
 
@@ -370,7 +371,7 @@ def test_what_isnt_a_model_and_its_optimizer_is_refused(problem: Make) -> None:
     p, other = problem(), problem()
     with pytest.raises(ViewError, match="watches a torch module; it was given a list"):
         wb.record([p.model], p.optimizer)
-    with pytest.raises(ViewError, match="hooks the step.. of one torch optimizer; it was given a list"):
+    with pytest.raises(ViewError, match=r"hooks the step.. of one torch optimizer; it was given a list"):
         wb.record(p.model, [p.optimizer])
     with pytest.raises(DataError, match="trains none of the 6 parameters"):
         wb.record(p.model, other.optimizer)
@@ -394,10 +395,10 @@ def test_a_block_without_a_step_holds_no_trajectory(problem: Make) -> None:
 def test_a_folder_that_holds_something_is_left_alone(problem: Make, tmp_path: Path) -> None:
     p = problem()
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(StorageError, match="is no recording .it holds 'notes.txt'."):
+    with pytest.raises(StorageError, match=r"is no recording .it holds 'notes.txt'."):
         wb.record(p.model, p.optimizer, to=tmp_path)
     p.record(2, to=tmp_path / "run")
-    with pytest.raises(StorageError, match="holds a recording already. Go on with it .resume=True."):
+    with pytest.raises(StorageError, match=r"holds a recording already. Go on with it .resume=True."):
         wb.record(p.model, p.optimizer, to=tmp_path / "run")
     with pytest.raises(StorageError, match="every is 1 there and 2 here"):
         wb.record(p.model, p.optimizer, to=tmp_path / "run", resume=True, every=2)
