@@ -15,7 +15,7 @@ from widgets._live import figure
 from widgets._selection import shared
 from widgets._work import Work, explained
 from widgets.points import PointView
-from workbench.core.errors import MissingError, ParameterError, suggest
+from workbench.core.errors import DataError, MissingError, ParameterError, suggest
 from workbench.core.registry import Method, methods
 from workbench.core.results import RESULT_MIME, Embedding, Partition, Ranking, Result
 from workbench.core.subjects import as_subject
@@ -162,6 +162,8 @@ class Explorer(_html.Static):
     @property
     def selected(self) -> Any:
         """The selected rows as a subject; refused while nothing is selected."""
+        if not self.selection:
+            raise DataError("Nothing is selected: draw around points, or set explorer.selection to row ids.")
         return self.subject.select(np.array(self.selection, dtype=np.int64))
 
     def wait(self, timeout: float | None = None) -> bool:

@@ -16,7 +16,7 @@ from ipywidgets.widgets.widget import _remove_buffers as widget_buffers
 
 import widgets
 import workbench as wb
-from workbench.core.errors import MissingError, ParameterError, ViewError
+from workbench.core.errors import DataError, MissingError, ParameterError, ViewError
 from workbench.core.results import Diagram, Partition
 from workbench.report import points
 
@@ -250,3 +250,11 @@ def test_columns_keep_what_they_hold() -> None:
     assert found["flag"]["labels"] == ["True", "False"]
     assert found["said"]["labels"] == ["x", ""]
     assert found["when"]["labels"][1] == ""
+
+
+def test_what_is_selected_is_refused_with_what_to_do_while_nothing_is() -> None:
+    explorer = widgets.explore(wb.circle(n=30))
+    with pytest.raises(DataError, match="draw around points"):
+        explorer.selected  # noqa: B018
+    explorer.selection = (3, 4)
+    assert explorer.selected.ids.tolist() == [3, 4]
