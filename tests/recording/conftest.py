@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 import workbench as wb
+from workbench.recording import writing
 
 
 class Problem:
@@ -60,6 +61,12 @@ class Problem:
                 self.step(run)
         self.seen[steps] = {n: p.detach().clone() for n, p in self.model.named_parameters()}
         return run.trajectory
+
+
+@pytest.fixture(autouse=True)
+def everything_is_worth_compressing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The problem's tensors are small, and compression is to be tested."""
+    monkeypatch.setattr(writing, "SMALL", 0)
 
 
 @pytest.fixture

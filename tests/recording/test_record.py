@@ -51,6 +51,17 @@ def test_weights_come_back_to_the_last_bit(problem: Make, compress: str, dtype: 
             assert trajectory.weight_error(step)[name] == 0.0
 
 
+def test_small_tensors_are_stored_as_they_are(problem: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench.recording import writing
+
+    monkeypatch.setattr(writing, "SMALL", 40)
+    p = problem()
+    trajectory = p.record(10, weights_at=1)
+    for step in (10, 3, 0):
+        for name, array in trajectory.weights(step).items():
+            np.testing.assert_array_equal(array, p.seen[step][name].numpy())
+
+
 def test_the_fused_pass_equals_the_plain_reference() -> None:
     torch.manual_seed(0)
     sizes = [(3, 5), (1,), (70, 100), (4097,), (0, 3)]

@@ -6,6 +6,7 @@ handed to the writer.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -135,7 +136,8 @@ class FusedMeter(Meter):
         self._nbytes = [4 * p.numel() for p in self.owners]
         self._vector = np.zeros(int(self._sizes.sum()), np.float32)
         self._kept = int(self._vector.ctypes.data)
-        self._at = np.zeros((2, len(self.owners)), np.uintp)  # where parameters and gradients lie
+        self._places = [array("Q", bytes(8 * len(self.owners))) for _ in range(2)]
+        self._at = [np.frombuffer(p, np.uint64) for p in self._places]  # where parameters and gradients lie
         self._known: list[int] = []
         self._clear()
         self._require_addresses()  # and compile, or load what was compiled, before the first step
@@ -190,7 +192,8 @@ class FusedMeter(Meter):
             raise DataError(
                 "parameters changed their dtype, device or order in memory; record anew from there on"
             )
-        self._at[0] = self._known = found
+        self._places[0][:] = array("Q", found)
+        self._known = found
 
     def _find_gradients(self) -> bool:
         """Look up where the gradients lie; False if they aren't what the compiled code takes."""
@@ -198,7 +201,7 @@ class FusedMeter(Meter):
             grads = [p.grad for p in self.owners]
             if [g.nbytes for g in grads] != self._nbytes or not all(g.is_contiguous() for g in grads):  # type: ignore[union-attr]
                 return False
-            self._at[1] = [g.data_ptr() for g in grads]  # type: ignore[union-attr]
+            self._places[1][:] = array("Q", [g.data_ptr() for g in grads])  # type: ignore[union-attr]
         except (AttributeError, RuntimeError):  # a parameter without a gradient, a sparse gradient
             return False
         return True

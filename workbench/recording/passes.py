@@ -23,7 +23,7 @@ def _pointer(typing_context: Any, address: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], cgutils.voidptr_t)
 
-    return types.voidptr(types.uintp), code
+    return types.voidptr(types.uint64), code
 
 
 _SUMS: Any = {

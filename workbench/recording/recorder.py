@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 ROWS = 1024  # of a chunk, if SECONDS don't pass before
+CALM = 32  # steps, at most, that are only measured
 SUMMARIES = 100  # the optimizer's state is summed up every so many rows
 
 
@@ -50,14 +51,15 @@ class Recording:
         self._row = -1  # of the chunk, while a step is made that has one
         self._row_is_open = False  # the chunk's last row may still be logged to
         self._closure = False
-        self._chunk = Chunk()
+        self._chunk = Chunk(self._every)
         self._handed = 0.0
+        self._busy_at = 0  # the next step at which there is more to do than to measure
         self._frozen: dict[str, Any] = {}
         self._kept: int | None = None
         self._hooks: list[Any] = []
         self._early: set[str] = set()  # keys that are logged before the step that they belong to
         self._seen: set[str] = set()
-        self._pending: dict[str, list[Any]] = {}
+        self._pending: list[tuple[str, Any]] = []
         last = self._last_row()
         self.step = (0 if last is None else last + self._every) if start is None else start
         self._check_start(last)
@@ -82,6 +84,8 @@ class Recording:
         ended = kind is not None and issubclass(kind, Diverged)
         try:
             if self._began:
+                if self._row >= 0 and not ended:
+                    self._chunk.drop_last()
                 if self._due is not None and self._kept != self.step and not self._failure:
                     self._keep_weights()
                 self._hand_over()
@@ -106,16 +110,17 @@ class Recording:
             raise ParameterError(
                 "log takes one loss and further values by name: run.log(loss, accuracy=0.9)."
             )
-        for key, value in [*(("loss", v) for v in loss), *values.items()]:
+        if loss:
+            values["loss"] = loss[0]
+        for key, value in values.items():
             if key not in self._seen:
                 self._seen.add(key)
                 if not self._began:
                     self._early.add(key)
-            number = as_number(key, value)
             if key in self._early:
-                self._pending.setdefault(key, []).append(number)
+                self._pending.append((key, as_number(key, value)))
             elif self._row_is_open:
-                self._chunk.log(key, number)
+                self._chunk.log(self._chunk.n - 1, key, as_number(key, value))
 
     def restore(self) -> int:
         """Put the last recorded weights (and the optimizer's state, if kept) into the model; return their step.
@@ -158,12 +163,16 @@ class Recording:
         if self._failure:
             return None
         try:
-            return self._look_before(args, kwargs)
+            closure = args[1] if len(args) > 1 else kwargs.get("closure")  # the first is the optimizer itself
+            if self.step >= self._busy_at or self._row >= 0 or time.monotonic() - self._handed > SECONDS:
+                self._look_around()
+            if self._row_is_open:
+                return self._measure(closure, args, kwargs)
         except Diverged:
             raise
         except Exception as e:
             self._fail(e)
-            return None
+        return None
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         if self._failure:
@@ -178,25 +187,43 @@ class Recording:
         except Exception as e:
             self._fail(e)
 
-    def _look_before(self, args: Any, kwargs: Any) -> Any:
+    def _look_around(self) -> None:
+        """Whatever isn't done at every step."""
         if not self._began:
             self._begin()
         if self._writer.failure is not None:
             raise self._writer.failure
-        if len(self._chunk) == ROWS or (len(self._chunk) and time.monotonic() - self._handed > SECONDS):
+        if self._row >= 0:  # the step before was never finished: the optimizer raised an error
+            self._chunk.drop_last()
+            self._row = -1
+        if self._chunk.n == ROWS or time.monotonic() - self._handed > SECONDS:
             self._hand_over()
         if self._due is not None and self._due(self.step) and self._kept != self.step:
             self._keep_weights()
         self._row_is_open = self.step % self._every == 0
-        pending, self._pending = self._pending, {}
-        if not self._row_is_open:
-            return None
-        row = self._row = self._chunk.open(self.step, self._learning_rates(self.optimizer), pending)
-        closure = args[1] if len(args) > 1 else kwargs.get("closure")  # the first is the optimizer itself
+        if self._row_is_open:
+            if (self.step // self._every) % SUMMARIES == 0:
+                self._summarize()
+        else:
+            self._pending.clear()
+        self._busy_at = self.step + 1
+        if self._every == 1:
+            last = self.step + min(CALM, ROWS - self._chunk.n - 1)
+            while (
+                self._busy_at <= last
+                and self._busy_at % SUMMARIES
+                and not (self._due and self._due(self._busy_at))
+            ):
+                self._busy_at += 1
+
+    def _measure(self, closure: Any, args: Any, kwargs: Any) -> Any:
+        row = self._chunk.open(self.step, self._learning_rates(self.optimizer))
+        self._row = row
+        for key, value in self._pending:
+            self._chunk.log(row, key, value)
+        self._pending.clear()
         self._closure = closure is not None
         self._meter.before(None if self._closure else row)
-        if (self.step // self._every) % SUMMARIES == 0:
-            self._summarize()
         if closure is not None:
             return self._watched(closure, row, args, kwargs)
         if self._stop_on_nan:
@@ -219,8 +246,8 @@ class Recording:
 
         def evaluate() -> Any:
             found = closure()
-            if found is not None and "loss" not in self._seen:
-                self._chunk.first(row, "loss", as_number("loss", found))
+            if found is not None and "loss" not in self._seen and not self._chunk.logged(row, "loss"):
+                self._chunk.log(row, "loss", as_number("loss", found))
             return found
 
         if len(args) > 1:
@@ -252,17 +279,17 @@ class Recording:
 
     def _hand_over(self) -> None:
         """Give the rows so far to the writer, and look whether they are finite."""
-        if not len(self._chunk):
+        self._handed = time.monotonic()
+        if not self._chunk.n:
             return
-        columns = self._chunk.columns(*self._meter.take(len(self._chunk)))
+        columns = self._chunk.columns(*self._meter.take(self._chunk.n))
         if self.diverged is None:
             found = self._chunk.divergence(columns, list(self._parameters))
             if found is not None:
                 self.diverged, self.outcome = found
                 self._writer.outcome({"diverged": self.diverged, "message": self.outcome})
         self._writer.rows(columns)
-        self._chunk, self._row_is_open = Chunk(), False
-        self._handed = time.monotonic()
+        self._chunk, self._row_is_open, self._busy_at = Chunk(self._every), False, self.step
 
     # -- the end ------------------------------------------------------------------------------------
 

@@ -15,53 +15,60 @@ class Chunk:
 
     Attributes
     ----------
+    n : rows so far. every : steps from one to the next.
+    rates : learning rates, with the row from which on they hold.
     sums : step and summaries of the optimizer's state, where they were taken.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, every: int) -> None:
+        self.n = 0
+        self.first = 0
+        self.every = every
+        self.rates: list[tuple[int, list[Any]]] = []
         self.sums: list[tuple[int, dict[str, Any]]] = []
-        self._steps: list[int] = []
-        self._rates: list[list[Any]] = []
-        self._logs: dict[str, dict[int, list[Any]]] = {}
+        self._logs: dict[str, tuple[list[int], list[Any]]] = {}  # rows and values, no list for each row
 
-    def __len__(self) -> int:
-        return len(self._steps)
-
-    def open(self, step: int, rates: list[Any], logged: dict[str, list[Any]]) -> int:
+    def open(self, step: int, rates: list[Any]) -> int:
         """Begin the row of a step; return which it is."""
-        row = len(self._steps)
-        self._steps.append(step)
-        self._rates.append(rates)
-        for key, values in logged.items():
-            self._logs.setdefault(key, {})[row] = values
+        row = self.n
+        if row == 0:
+            self.first = step
+        if row == 0 or rates != self.rates[-1][1]:
+            self.rates.append((row, rates))
+        self.n = row + 1
         return row
 
     def drop_last(self) -> None:
         """Forget the last row."""
-        row = len(self._steps) - 1
-        del self._steps[row], self._rates[row]
-        for found in self._logs.values():
-            found.pop(row, None)
+        self.n -= 1
+        for rows, values in self._logs.values():
+            while rows and rows[-1] >= self.n:
+                del rows[-1], values[-1]
+        while self.rates and self.rates[-1][0] >= self.n:
+            del self.rates[-1]
 
-    def log(self, key: str, value: Any) -> None:
-        """Add a value to the last row."""
-        self._logs.setdefault(key, {}).setdefault(len(self._steps) - 1, []).append(value)
-
-    def first(self, row: int, key: str, value: Any) -> None:
-        """Add a value to a row, unless it has one."""
-        self._logs.setdefault(key, {}).setdefault(row, [value])
+    def log(self, row: int, key: str, value: Any) -> None:
+        """Add a value to a row."""
+        if key not in self._logs:
+            self._logs[key] = ([], [])
+        rows, values = self._logs[key]
+        rows.append(row)
+        values.append(value)
 
     def logged(self, row: int, key: str) -> list[Any]:
         """What was logged of a row."""
-        return self._logs.get(key, {}).get(row, [])
+        rows, values = self._logs.get(key, ((), ()))
+        return [v for r, v in zip(rows, values, strict=True) if r == row]
 
     def columns(self, gradients: np.ndarray, updates: np.ndarray) -> dict[str, np.ndarray]:
         """Everything as arrays, under the names that they are stored by."""
-        n = len(self)
-        logs = {key: _means(found, n) for key, found in self._logs.items()}
+        n = self.n
+        logs = {key: _means(*found, n) for key, found in self._logs.items()}
+        starts = [row for row, _ in self.rates] + [n]
+        rates = [np.array([float(lr) for lr in found], np.float64) for _, found in self.rates]
         found = {
-            "step": np.array(self._steps, np.int64), "loss": logs.pop("loss", np.full(n, np.nan)),
-            "lr": np.array([[float(lr) for lr in rates] for rates in self._rates], np.float64),
+            "step": self.first + self.every * np.arange(n, dtype=np.int64), "loss": logs.pop("loss", np.full(n, np.nan)),
+            "lr": np.repeat(rates, np.diff(starts), axis=0),
             "grad": gradients, "update": updates,
         }  # fmt: skip
         found.update({f"log.{k}": v for k, v in logs.items()})
@@ -74,8 +81,8 @@ class Chunk:
 
     def divergence(self, columns: dict[str, np.ndarray], parameters: Sequence[str]) -> tuple[int, str] | None:
         """The first step that isn't finite and what of it, in words; None where all are."""
-        logged = np.zeros(len(self), bool)
-        logged[list(self._logs.get("loss", {}))] = True
+        logged = np.zeros(self.n, bool)
+        logged[self._logs.get("loss", ([], []))[0]] = True
         loss = logged & ~np.isfinite(columns["loss"])
         gradient, update = (~np.isfinite(columns[k]) for k in ("grad", "update"))
         bad = loss | gradient.any(1) | update.any(1)
@@ -102,7 +109,7 @@ def as_number(key: str, value: Any) -> Any:
         It is no number, or several.
     """
     try:
-        if not hasattr(value, "detach"):
+        if type(value) is float or not hasattr(value, "detach"):
             return float(value)
         return value.item() if value.is_cpu else value.detach().reshape(()).clone()
     except (TypeError, ValueError, RuntimeError):
@@ -112,8 +119,8 @@ def as_number(key: str, value: Any) -> Any:
         ) from None
 
 
-def _means(found: dict[int, list[Any]], n: int) -> np.ndarray:
-    column = np.full(n, np.nan)
-    for row, values in found.items():
-        column[row] = sum(map(float, values)) / len(values)
-    return column
+def _means(rows: list[int], values: list[Any], n: int) -> np.ndarray:
+    counts = np.bincount(rows, minlength=n)
+    sums = np.bincount(rows, np.array([float(v) for v in values]), minlength=n)
+    with np.errstate(invalid="ignore"):
+        return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)

@@ -41,6 +41,7 @@ _AHEAD = 3  # what may wait for the disk; more would only hold memory
 _KEYFRAME = 16  # so many steps with weights from one that is stored whole to the next
 _MERGED = 256 << 20  # bytes of rows that are merged into one file at the end
 _TOGETHER = 16 << 20  # bytes of weights that are written as one file, if SECONDS don't pass before
+SMALL = 1024  # numbers of a tensor that aren't worth compressing
 SECONDS = 5.0  # what a kill costs at most
 
 
@@ -282,7 +283,7 @@ class Writer:
             before = base[1][t.name] if base else None
             if before is not None and np.array_equal(found, before):
                 said[t.name] = ("same", codecs.check(found), 0.0)
-            elif compress == "none":
+            elif compress == "none" or t.count < SMALL:
                 shaped = tensors[t.name] if t.dtype != "BF16" else found.reshape(t.shape)
                 arrays[f"bits/{t.name}"] = np.ascontiguousarray(shaped)
                 said[t.name] = ("raw", codecs.check(found), 0.0)
