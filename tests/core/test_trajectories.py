@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -178,3 +180,22 @@ def test_probes_of_several_inputs() -> None:
         Probe.of(np.ones((3, 2)), np.ones(2), "mse")
     with pytest.raises(DataError, match="holds numbers"):
         Probe.of(np.array(["a"]), np.ones(1), "mse")
+
+
+def test_a_recording_is_saved_by_copying_it(tmp_path: Path) -> None:
+    made = wb.digits_descent(width=4, depth=1, steps=20)
+    again = wb.open(made.save(tmp_path / "kept"))
+    assert isinstance(again, wb.Trajectory)
+    pd.testing.assert_frame_equal(again.table, made.table)
+    assert again.with_model(made.model).digest == made.digest
+    for other in (made.select("step < 5"), made.with_probe(np.ones((2, 64)), [0, 1], "cross_entropy")):
+        with pytest.raises(DataError, match="isn't stored as it is"):
+            other.save(tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_learning_rate_that_never_changes_is_no_curve() -> None:
+    table = pd.DataFrame({"loss": [3.0, 2.0], "lr": [0.1, 0.1]})
+    assert wb.Trajectory(table).view(views.Series).values.shape == (2, 1)
+    table["lr"] = [0.1, 0.05]
+    assert wb.Trajectory(table).view(views.Series).values.shape == (2, 2)

@@ -155,8 +155,20 @@ def _facts(result: Result, out: Path | None) -> dict[str, Any]:
     }
 
 
+def require_place(out: Path, gives: type) -> None:
+    """Refuse a place for what a source gives before it is made: a folder for a descent, a file for rows."""
+    from workbench.core.trajectories import Trajectory
+
+    if issubclass(gives, Trajectory):
+        require_folder(out)
+    else:
+        require_file(out, CLOUD_SUFFIXES)
+
+
 def show_subject(made: Any, out: Path | None, *, as_json: bool) -> None:
     """Say what a source or an edit made."""
+    from workbench.core.trajectories import Trajectory
+
     columns = list(map(str, made.table.columns)) if hasattr(made, "table") else []
     if as_json:
         said = {
@@ -170,13 +182,15 @@ def show_subject(made: Any, out: Path | None, *, as_json: bool) -> None:
         return
     say(f"{made.name}: {made.holds}" + (f"; columns {', '.join(columns)}" if columns else ""))
     if out is not None:
-        say(f"Kept in {out} ({bytes_words(out.stat().st_size)}). Ask of it with: workbench run METHOD {out}")
+        files = [p for p in out.rglob("*") if p.is_file()] if out.is_dir() else [out]
+        size = sum(p.stat().st_size for p in files)
+        say(f"Kept in {out} ({bytes_words(size)}). Ask of it with: workbench run METHOD {out}")
     else:
-        say("--out FILE keeps it.")
+        say(f"--out {'DIR' if isinstance(made, Trajectory) else 'FILE'} keeps it.")
 
 
 def save_subject(made: Any, out: Path) -> None:
-    """Write rows, with the row table's columns beside them where the format has room.
+    """Write rows, with the row table's columns beside them where the format has room; a descent as its recording.
 
     Raises
     ------
@@ -187,7 +201,11 @@ def save_subject(made: Any, out: Path) -> None:
 
     from workbench.core.errors import ViewError
     from workbench.core.storage import writing
+    from workbench.core.trajectories import Trajectory
 
+    if isinstance(made, Trajectory):
+        made.save(out)
+        return
     if not hasattr(made, "values") or not hasattr(made, "table"):
         raise ViewError(f"{made.name} is {made.holds}; only rows of numbers are written. Leave --out away.")
     with writing(out) as temporary:

@@ -13,6 +13,7 @@ from workbench.commands._console import clean
 if TYPE_CHECKING:
     from workbench.core.registry import Method
     from workbench.core.subjects import Subject
+    from workbench.core.trajectories import Trajectory
 
 # As in the atlas, so that its captures are found again.
 MAX_TEXTS, SAMPLE = 400, 1500
@@ -26,7 +27,7 @@ def options(method: Method) -> list[click.Option]:
     places = {
         "Points": "The last block without it.",
         "Aligned": "A pattern; all blocks without it.",
-        "Matrix": "The tensor.",
+        "Matrix": "The tensor; of a descent, STEP/TENSOR.",
     }
     found = []
     if needs in places:
@@ -163,8 +164,23 @@ def _captured(subject: Any, at: str | None, given: dict[str, Any]) -> Subject:
 def _at(subject: Any, at: str | None) -> Subject:
     if at is None:
         return subject
+    from workbench.core.trajectories import Trajectory
+
     _refuse(subject, f"has no sites ({subject.holds})", {} if hasattr(subject, "at") else {"at": at})
-    return subject.at(at)
+    return _at_step(subject, at) if isinstance(subject, Trajectory) else subject.at(at)
+
+
+def _at_step(descent: Trajectory, at: str) -> Subject:
+    """``500`` or ``500/0.weight``: the weights of a step, or one tensor of them."""
+    from workbench.core.errors import ParameterError
+
+    step, _, tensor = at.partition("/")
+    if not step.isdecimal():
+        raise ParameterError(
+            f"--at {at}: of a descent it takes STEP or STEP/TENSOR, such as {descent.weight_steps[-1]}."
+        )
+    found = descent.at(int(step))
+    return found.at(tensor) if tensor else found
 
 
 def _one_site(subject: Any, at: str | None, method: str) -> Subject:

@@ -177,7 +177,7 @@ def _analyse(
 
 def _make(method: Method, values: dict[str, Any], as_json: bool, out: Path | None) -> None:
     if out is not None:
-        _answers.require_file(out, _answers.CLOUD_SUFFIXES)
+        _answers.require_place(out, method.gives)
     with progress():
         made = method(**values)
     if out is not None:

@@ -8,9 +8,11 @@ the forward pass of that step left them.
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +20,11 @@ import numpy as np
 from workbench.core import views
 from workbench.core.checkpoints import Checkpoint, TensorInfo
 from workbench.core.digest import digest
-from workbench.core.errors import DataError, MissingError, ViewError, suggest
+from workbench.core.errors import DataError, MissingError, ParameterError, ViewError, suggest
 from workbench.core.gram import coordinates
 from workbench.core.objectives import Probe
 from workbench.core.step_weights import ArrayWeights, StepWeights, WeightSource
+from workbench.core.storage import writing
 from workbench.core.subjects import Rowed, table_digest
 
 if TYPE_CHECKING:
@@ -59,6 +62,8 @@ class Record:
     outcome: str = ""
     diverged: int | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    """Where it is stored as it is, if it is."""
     keep: Any = field(default=None, repr=False)
     """What must live as long as the record: a temporary folder."""
 
@@ -247,7 +252,19 @@ class Trajectory(Rowed):
         return {n: source.error(int(step), n) for n in self.parameter_names}
 
     def at(self, step: int) -> Checkpoint:
-        """The weights at a step as a checkpoint, with its network where one is attached."""
+        """The weights at a step as a checkpoint, with its network where one is attached.
+
+        Raises
+        ------
+        MissingError
+            No weights were kept at this step; the nearest steps are named.
+        ParameterError
+            It is no step.
+        """
+        if not isinstance(step, int | np.integer):
+            raise ParameterError(
+                f"{self.name}.at takes a step, not {step!r}; then .at(name) on what it gives for a tensor."
+            )
         source = self._source(step)
         step = int(step)
 
@@ -310,7 +327,28 @@ class Trajectory(Rowed):
 
     def with_probe(self, x: Any, y: Any, loss: str) -> Self:
         """Return this trajectory with another batch and loss (a name from `objectives.LOSSES`)."""
-        return self._with(probe=Probe.of(x, y, loss))
+        return self._with(probe=Probe.of(x, y, loss), folder=None)
+
+    def save(self, path: str | Path) -> Path:
+        """Copy a recording to a folder that `workbench.open` opens; the network itself is not stored.
+
+        Raises
+        ------
+        DataError
+            It isn't stored anywhere as it is: rows were selected, the probe was changed, or it was made by hand.
+        StorageError
+            The folder can't be written.
+        """
+        folder = self.record.folder
+        if folder is None or self._space is not None:
+            raise DataError(
+                f"{self.name} isn't stored as it is (rows were selected, its probe was changed, or it was made by hand). Save the "
+                f"whole recording, and do the same to what opens."
+            )
+        path = Path(path)
+        with writing(path) as temporary:
+            shutil.copytree(folder, temporary)
+        return path
 
     def drop_nonfinite(self) -> Self:
         """Return the steps at which everything that was recorded at most steps is finite."""
@@ -350,8 +388,9 @@ class Trajectory(Rowed):
     # -- parts --------------------------------------------------------------------------------------
 
     def _curves(self) -> list[str]:
-        """The usual columns, without those that were never recorded."""
-        return [c for c in CURVES if c in self.table.columns and bool(self.table[c].notna().any())]
+        """The usual columns, without those that were never recorded, and without a learning rate that never changes."""
+        there = [c for c in CURVES if c in self.table.columns and bool(self.table[c].notna().any())]
+        return [c for c in there if c != "lr" or self.table[c].nunique() > 1]
 
     def _source(self, step: int) -> WeightSource:
         steps = self.weight_steps

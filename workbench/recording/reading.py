@@ -82,7 +82,7 @@ def open_recording(path: str | Path, *, name: str | None = None, keep: Any = Non
     record = Record(
         weights=weights if weights.steps else None, gradient_norms=_frame(rows, "grad", parameters),
         update_norms=_frame(rows, "update", parameters), optimizer=_optimizer(rows), outcome=outcome,
-        diverged=diverged, probe=_probe(folder, layout), about=layout.about, keep=keep,
+        diverged=diverged, probe=_probe(folder, layout), about=layout.about, folder=folder, keep=keep,
     )  # fmt: skip
     return Trajectory(table, record, name=name or layout.name)
 
