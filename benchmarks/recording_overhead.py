@@ -83,11 +83,12 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--every", type=int, default=1, help="a row every so many steps")
     parser.add_argument(
         "--no-weights", action="store_true", help="record no weights, for telling what they cost"
     )
     asked = parser.parse_args()
-    asked.how = {"weights_at": None} if asked.no_weights else {}
+    asked.how = {"every": asked.every, **({"weights_at": None} if asked.no_weights else {})}
 
     torch.set_num_threads(1)
     once(asked, 99)  # warm up

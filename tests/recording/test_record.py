@@ -164,7 +164,7 @@ def test_a_loss_that_isnt_given_is_not_guessed(problem: Make) -> None:
     assert "loss" not in trajectory.holds
     with pytest.raises(ViewError, match=r"needs its loss \(run.log\(loss=...\)"):
         trajectory.view(views.Descent).curve("loss")
-    assert trajectory.view(views.Series).values.shape == (4, 3)
+    assert trajectory.view(views.Series).values.shape == (4, 2)
 
 
 def test_accumulated_losses_are_averaged(problem: Make) -> None:

@@ -17,6 +17,7 @@ from notebooks_for_tests import HOSTILE, notebook
 from workbench.core.errors import ParameterError, StorageError
 from workbench.report.sweeps import sweep as sweeping
 from workbench.report.sweeps.grid import parse, product
+from workbench.report.sweeps.runs import Job, receive
 from workbench.report.sweeps.sweep import sweep
 
 PROGRAM = [sys.executable, "-m", "workbench.cli", "sweep"]
@@ -209,3 +210,14 @@ def test_ray_is_imported_only_when_it_is_asked_for(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["../out", "a/../../out", "/tmp/out", "a\\..\\out", "", "a\0b"])
+def test_files_of_another_machine_stay_in_their_folder(tmp_path: Path, name: str) -> None:
+    job = Job(tmp_path / "n.ipynb", "0" * 16, {"k": 0}, {"k": 0}, {})
+    receive(job, tmp_path, {"report.results/1.parquet": b"whole"})
+    assert (tmp_path / job.name / "report.results" / "1.parquet").read_bytes() == b"whole"
+    with pytest.raises(StorageError, match="leads out of the run's folder"):
+        receive(job, tmp_path, {name: b"x"})
+    assert [p.name for p in tmp_path.iterdir()] == [job.name]
+    assert (tmp_path / job.name / "report.results" / "1.parquet").exists()  # what was there stays

@@ -14,16 +14,11 @@ from workbench.core.errors import StorageError
 
 
 @contextmanager
-def writing(path: Path, *, flush: bool = True) -> Iterator[Path]:
+def writing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``, for a file or a folder that the block makes there.
 
     What the block writes takes ``path``'s place when the block ends without an error; otherwise
     it is removed and ``path`` stays as it was.
-
-    Parameters
-    ----------
-    flush : wait until it is on the disk, so that a machine that loses its power has either all of it or none;
-        a killed process leaves no half without it either.
 
     Raises
     ------
@@ -36,8 +31,7 @@ def writing(path: Path, *, flush: bool = True) -> Iterator[Path]:
         holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         temporary = holder / path.name
         yield temporary
-        if flush:
-            _flush(temporary)
+        _flush(temporary)
         if path.is_dir() and not path.is_symlink():
             os.replace(path, holder / "replaced")
         os.replace(temporary, path)

@@ -20,7 +20,7 @@ from workbench.core.errors import FormatError, MissingError
 from workbench.core.objectives import LOSSES
 
 FORMAT = "workbench recording 1"
-MANIFEST, OUTCOME, PROBE, LOCK = "recording.json", "outcome.json", "probe.safetensors", "lock"
+MANIFEST, OUTCOME, PROBE, LOCK, NEW = "recording.json", "outcome.json", "probe.safetensors", "lock", "new"
 STEPS_FILE = re.compile(r"steps-(\d{4})-(\d{10})\.safetensors")
 WEIGHTS_FILE = re.compile(r"weights-(\d{4})-(\d{10})\.safetensors")
 ATTEMPT_FILE = re.compile(r"attempt-(\d{4})\.json")

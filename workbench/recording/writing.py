@@ -1,6 +1,6 @@
 """Writing a recording as it goes, from a thread of its own, so that a kill costs the last few seconds at most.
 
-Every file appears whole (`core.storage.writing`). What fails here stops the recording and never the training:
+Every file appears whole, by renaming. What fails here stops the recording and never the training:
 the recorder looks at ``failure`` and says so when its block ends.
 """
 
@@ -20,12 +20,12 @@ import numpy as np
 
 from workbench.core.errors import DataError, StorageError
 from workbench.core.objectives import Probe
-from workbench.core.storage import writing
 from workbench.recording import codecs
 from workbench.recording.layout import (
     ATTEMPT_FILE,
     LOCK,
     MANIFEST,
+    NEW,
     OUTCOME,
     PROBE,
     STEPS_FILE,
@@ -53,7 +53,7 @@ class Writer:
     resume : go on with what the folder holds, rather than refuse it.
     rank : of the differences, with ``compress="low-rank"``.
     max_bytes : weights beyond so many bytes aren't kept.
-    flush : whether a loss of power is to leave no damage either; see `core.storage.writing`.
+    flush : whether a loss of power is to leave no damage either.
 
     Raises
     ------
@@ -95,7 +95,7 @@ class Writer:
             self.folder.mkdir(parents=True, exist_ok=True)
             if is_recording(self.folder) or not any(self.folder.iterdir()):
                 self._take_lock()
-            held = sorted(p.name for p in self.folder.iterdir() if p.name != LOCK)
+            held = sorted(p.name for p in self.folder.iterdir() if p.name not in (LOCK, NEW))
             if is_recording(self.folder):
                 if not resume:
                     raise StorageError(
@@ -316,12 +316,19 @@ class Writer:
         from safetensors.numpy import save_file
 
         metadata = {"workbench": json.dumps(plans)} if plans is not None else None
-        with writing(self.folder / name, flush=self._flush) as temporary:
-            save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, temporary, metadata)
+        save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, self.folder / NEW, metadata)
+        self._place(name)
 
     def _json(self, name: str, content: Mapping[str, Any]) -> None:
-        with writing(self.folder / name, flush=self._flush) as temporary:
-            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        (self.folder / NEW).write_text(json.dumps(content, indent=1), encoding="utf-8")
+        self._place(name)
+
+    def _place(self, name: str) -> None:
+        """Give the new file its name; nobody else writes here, so that it needs no folder of its own until then."""
+        if self._flush:
+            with (self.folder / NEW).open("rb") as f:
+                os.fsync(f.fileno())
+        os.replace(self.folder / NEW, self.folder / name)
 
     def files(self) -> list[str]:
         """Names of the files of rows."""

@@ -98,14 +98,17 @@ def _fetch(reference: Any, job: Job, folder: Path, began: float) -> Outcome:
     except ray.exceptions.RayError as e:
         said = f"Ray gave it up ({type(e).__name__}): {_first(e)}"
         return Outcome(said, round(time.perf_counter() - began, 2), lost=True)
-    receive(job, folder, files)
+    try:
+        receive(job, folder, files)
+    except StorageError as e:
+        return Outcome(str(e), round(time.perf_counter() - began, 2), lost=True)
     return Outcome(**answer)
 
 
 def _perform(
     job: dict[str, Any], notebook: bytes, cwd: str, threads: int
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Perform a job on a node of the cluster: its outcome, and the files of its folder."""
+    """Perform a job on a node of the cluster: its outcome, and the files of its folder by their place in it."""
     os.environ.update(limits(threads))
     if os.path.isdir(cwd):  # where nodes share a disk, or are one machine, relative paths hold
         os.chdir(cwd)
@@ -114,7 +117,8 @@ def _perform(
         copy.write_bytes(notebook)
         asked = Job.from_json({**job, "notebook": str(copy)})
         outcome = perform(asked, Path(scratch))
-        files = {p.name: p.read_bytes() for p in (Path(scratch) / asked.name).iterdir()}
+        made = Path(scratch) / asked.name
+        files = {p.relative_to(made).as_posix(): p.read_bytes() for p in made.rglob("*") if p.is_file()}
     return vars(outcome), files
 
 

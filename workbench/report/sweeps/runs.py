@@ -12,13 +12,13 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from workbench.core.digest import digest
-from workbench.core.errors import WorkbenchError
+from workbench.core.errors import StorageError, WorkbenchError
 from workbench.core.run import now, versions
 from workbench.core.storage import writing
 from workbench.report import facts
@@ -143,11 +143,24 @@ def record_lost(job: Job, folder: Path, outcome: Outcome) -> None:
 
 
 def receive(job: Job, folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the folder of a run that was performed on another machine."""
+    """Write the folder of a run that was performed on another machine.
+
+    Raises
+    ------
+    StorageError
+        A name leads out of the folder: a node is another machine, and its answer isn't trusted with our paths.
+    """
     with writing(folder / job.name) as temporary:
         temporary.mkdir()
         for name, content in files.items():
-            (temporary / Path(name).name).write_bytes(content)
+            place = PurePosixPath(name)
+            if place.is_absolute() or not place.parts or ".." in place.parts or "\\" in name or "\0" in name:
+                raise StorageError(
+                    f"A node answered run {job.name} with a file named {name!r}, which leads out of the run's folder. Legal "
+                    "are relative names such as report.html. Look at the workbench that is installed on that node."
+                )
+            (temporary / place).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / place).write_bytes(content)
 
 
 def sweep_up(folder: Path) -> None:
