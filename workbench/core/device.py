@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Literal
 
-from workbench.core.errors import MissingError, ParameterError
+from workbench.core.errors import DataError, MissingError, ParameterError
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -44,6 +48,63 @@ def describe(device: str) -> str:
     import torch
 
     return f"cuda ({torch.cuda.get_device_name(device)})"
+
+
+@contextmanager
+def refusing_what_does_not_fit(device: str, rows: int, what: str) -> Iterator[None]:
+    """Turn running out of GPU memory inside the block into a refusal that names what would fit, and free what was held.
+
+    Methods estimate beforehand what they need; this is for what no estimate foresees, such as another process that
+    takes the memory meanwhile.
+
+    Parameters
+    ----------
+    device : as resolved; nothing is done for "cpu". rows : of the subject, for the number that would fit.
+    what : the work, as a message begins.
+
+    Raises
+    ------
+    DataError
+        With the bytes that were lacking and about how many rows would fit.
+    """
+    if not device.startswith("cuda"):
+        yield
+        return
+    import torch
+
+    torch.cuda.reset_peak_memory_stats(device)
+    try:
+        yield
+    except torch.OutOfMemoryError as e:
+        message = _too_large(str(e), device, rows, what)
+        traceback.clear_frames(e.__traceback__)  # they hold the tensors that filled the memory
+    else:
+        return
+    torch.cuda.empty_cache()
+    raise DataError(message)
+
+
+def _too_large(said: str, device: str, rows: int, what: str) -> str:
+    """What didn't fit; memory is taken to grow as the rows do, which errs towards more rows where it grows faster."""
+    import torch
+
+    asked = re.search(r"Tried to allocate ([\d.]+) ([KMG]i)B", said)
+    more = float(asked[1]) * 2 ** {"Ki": 10, "Mi": 20, "Gi": 30}[asked[2]] if asked else 0.0
+    ours = torch.cuda.memory_reserved(device)
+    total = torch.cuda.get_device_properties(device).total_memory
+    room = int(
+        min(
+            torch.cuda.mem_get_info(device)[0] + ours,
+            total * torch.cuda.get_per_process_memory_fraction(device),
+        )
+    )
+    needed = torch.cuda.max_memory_allocated(device) + more
+    fits = int(rows * min(1.0, room / needed) * 0.9) if needed else rows // 2
+    return (
+        f"{what} of {rows:,} rows ran out of the GPU's memory: it needs at least {needed / 2**30:.2g} GiB and "
+        f"{room / 2**30:.2g} GiB can be had. About {fits:,} rows may fit: select fewer (subject.sample({fits})), end what "
+        f"else uses the GPU, or use device='cpu'."
+    )
 
 
 @cache

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from workbench.core import cache, history
 from workbench.core.checkpoints import Checkpoint
-from workbench.core.device import describe, resolve
+from workbench.core.device import describe, refusing_what_does_not_fit, resolve
 from workbench.core.errors import MethodError, MissingError, WorkbenchError, suggest
 from workbench.core.parameters import Parameter, parameters_of, validate_all
 from workbench.core.progress import tell
@@ -176,8 +176,10 @@ class Method:
         return result
 
     def _call(self, view: View, values: dict[str, Any]) -> Result:
+        rows = getattr(view, "n", 0) or len(getattr(view, "values", ()))
         try:
-            return self.function(view, **values)
+            with refusing_what_does_not_fit(values.get("device", "cpu"), rows, f"{self.name} of {view.name}"):
+                return self.function(view, **values)
         except (WorkbenchError, KeyboardInterrupt, MemoryError):
             raise
         except Exception as e:

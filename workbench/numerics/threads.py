@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 
 @contextmanager
@@ -14,7 +20,13 @@ def one_thread() -> Iterator[None]:
     the machine is idle, and where it isn't, threads that wait for each other cost two to fourteen times
     the work itself (measured on 2 cores). Only libraries that are loaded by then are held.
     """
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
+    with _controller(len(sys.modules)).limit(limits=1):
         yield
+
+
+@lru_cache(maxsize=1)
+def _controller(modules: int) -> ThreadpoolController:
+    """The libraries that are loaded; looked up anew once something was imported, since a look takes 4 ms."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
