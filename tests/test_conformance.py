@@ -66,6 +66,8 @@ def subject(needs: type) -> Subject:
         return wb.GraphSubject(edges, 24, weights=rng.uniform(0.1, 1, len(edges)), name="random graph")
     if needs is views.Descent:
         return wb.digits_descent(width=8, depth=1, steps=60)
+    if needs is views.Models:
+        return wb.digits_siblings(models=3, width=8, depth=1, steps=30)
     weights = rng.standard_normal((40, 24)).astype(np.float32)
     weights += 2 * np.outer(rng.standard_normal(40), rng.standard_normal(24)).astype(np.float32)
     tensors = {"w": TensorInfo("w", (40, 24), "F32", weights.nbytes), "b": TensorInfo("b", (24,), "F32", 96)}

@@ -23,6 +23,7 @@ _PLACES = {
     "corpus": "workbench.io",
     "capture": "workbench.capturing",
     "record": "workbench.recording",
+    "siblings": "workbench.core.siblings",
     "load": "workbench.core.results",
     "methods": "workbench.core.registry",
     "method": "workbench.core.registry",
@@ -36,6 +37,7 @@ _PLACES = {
     "GraphSubject": "workbench.core.subjects",
     "PointCloud": "workbench.core.subjects",
     "TimeSeries": "workbench.core.subjects",
+    "Siblings": "workbench.core.siblings",
     "Trajectory": "workbench.core.trajectories",
     "Result": "workbench.core.results",
     "WorkbenchError": "workbench.core.errors",
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from workbench.core.registry import methods as methods
     from workbench.core.results import Result as Result
     from workbench.core.results import load as load
+    from workbench.core.siblings import Siblings as Siblings
+    from workbench.core.siblings import siblings as siblings
     from workbench.core.subjects import Activations as Activations
     from workbench.core.subjects import Corpus as Corpus
     from workbench.core.subjects import GraphSubject as GraphSubject

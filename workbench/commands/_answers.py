@@ -156,10 +156,11 @@ def _facts(result: Result, out: Path | None) -> dict[str, Any]:
 
 
 def require_place(out: Path, gives: type) -> None:
-    """Refuse a place for what a source gives before it is made: a folder for a descent, a file for rows."""
+    """Refuse a place for what a source gives before it is made: a folder for descents, a file for rows."""
+    from workbench.core.siblings import Siblings
     from workbench.core.trajectories import Trajectory
 
-    if issubclass(gives, Trajectory):
+    if issubclass(gives, Trajectory | Siblings):
         require_folder(out)
     else:
         require_file(out, CLOUD_SUFFIXES)
@@ -167,6 +168,7 @@ def require_place(out: Path, gives: type) -> None:
 
 def show_subject(made: Any, out: Path | None, *, as_json: bool) -> None:
     """Say what a source or an edit made."""
+    from workbench.core.siblings import Siblings
     from workbench.core.trajectories import Trajectory
 
     columns = list(map(str, made.table.columns)) if hasattr(made, "table") else []
@@ -186,11 +188,11 @@ def show_subject(made: Any, out: Path | None, *, as_json: bool) -> None:
         size = sum(p.stat().st_size for p in files)
         say(f"Kept in {out} ({bytes_words(size)}). Ask of it with: workbench run METHOD {out}")
     else:
-        say(f"--out {'DIR' if isinstance(made, Trajectory) else 'FILE'} keeps it.")
+        say(f"--out {'DIR' if isinstance(made, Trajectory | Siblings) else 'FILE'} keeps it.")
 
 
 def save_subject(made: Any, out: Path) -> None:
-    """Write rows, with the row table's columns beside them where the format has room; a descent as its recording.
+    """Write rows, with the row table's columns beside them where the format has room; a descent as its recording, several as a folder.
 
     Raises
     ------
@@ -200,10 +202,11 @@ def save_subject(made: Any, out: Path) -> None:
     import numpy as np
 
     from workbench.core.errors import ViewError
+    from workbench.core.siblings import Siblings
     from workbench.core.storage import writing
     from workbench.core.trajectories import Trajectory
 
-    if isinstance(made, Trajectory):
+    if isinstance(made, Trajectory | Siblings):
         made.save(out)
         return
     if not hasattr(made, "values") or not hasattr(made, "table"):

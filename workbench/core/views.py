@@ -217,7 +217,49 @@ class Descent(View):
         return typing.cast("Probe", self.trajectory.probe)
 
 
-VIEWS: tuple[type[View], ...] = (Points, Series, Matrix, Aligned, Graph, Descent)
+@dataclass(frozen=True, eq=False)
+class Models(View):
+    """Several descents of one task by networks of one structure.
+
+    Attributes
+    ----------
+    ids : (n,) row ids: the samples of the probe, as far as they are selected.
+    table : one line a sample.
+    weight_steps : (k,) steps at which all have weights.
+    probe : the samples and the loss that they share.
+    trajectories : the descents themselves.
+    """
+
+    needs: ClassVar[str] = (
+        "several descents of one task (wb.siblings([one, other]), or a folder of recordings)"
+    )
+    ids: Int[np.ndarray, " n"]
+    table: pd.DataFrame
+    weight_steps: Int[np.ndarray, " k"]
+    probe: Probe
+    trajectories: tuple[Trajectory, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of descents."""
+        return len(self.trajectories)
+
+    def require_network(self) -> None:
+        """Refuse descents without their network.
+
+        Raises
+        ------
+        ViewError
+            With how to attach it.
+        """
+        if self.trajectories[0].model is None:
+            raise ViewError(
+                f"{self.name} has weights and no network; this needs it to know which neurons belong together, and to run it. "
+                f"Attach it with .with_model(module)."
+            )
+
+
+VIEWS: tuple[type[View], ...] = (Points, Series, Matrix, Aligned, Graph, Descent, Models)
 
 
 def require_finite(values: np.ndarray, name: str) -> None:

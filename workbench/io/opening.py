@@ -19,6 +19,7 @@ from workbench.io.files import Weights, checkpoint, missing, real_numbers, shown
 from workbench.io.gguf_files import read_gguf
 from workbench.io.hub import HUB_ID, fetch
 from workbench.io.huggingface import open_directory
+from workbench.io.recording_folders import open_siblings, recordings_in
 from workbench.io.safetensors_files import read_safetensors
 from workbench.io.sniffing import ENDINGS, Format, format_of
 from workbench.io.step_folders import holds_steps, open_steps
@@ -30,7 +31,7 @@ from workbench.recording.reading import open_recording
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["points", "series", "checkpoint", "corpus", "trajectory"]
+Kind = Literal["points", "series", "checkpoint", "corpus", "trajectory", "siblings"]
 _FITS: dict[Format, tuple[Kind, ...]] = {
     "safetensors": ("checkpoint",), "index": ("checkpoint",), "gguf": ("checkpoint",),
     "torch": ("checkpoint",),
@@ -45,25 +46,25 @@ _WEIGHTS: dict[Format, Callable[[Path], Weights]] = {
 
 
 def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None = None) -> Subject:
-    """Open a checkpoint, cloud, series, corpus or trajectory.
+    """Open a checkpoint, cloud, series, corpus, trajectory or several trajectories of one task.
 
     Parameters
     ----------
     what : the name of a bundled network (``"minilm"``); a folder in Hugging Face's layout, or its shard
         index; a file of weights (safetensors, GGUF, ``torch.save``), arrays (npz, npy), a table (parquet,
-        csv) or texts; a recording, or a folder of checkpoints by step (``checkpoint-100/``,
-        ``step_200.safetensors``); or a model of the hub (``"owner/model"``), when the network is there. A file
-        that is called as a bundled network is meant by ``./name``. What a file is is seen from its first bytes
-        rather than its ending.
+        csv) or texts; a recording, a folder of recordings of one task, or a folder of checkpoints by step
+        (``checkpoint-100/``, ``step_200.safetensors``); or a model of the hub (``"owner/model"``), when the network
+        is there. A file that is called as a bundled network is meant by ``./name``. What a file is is seen from its
+        first bytes rather than its ending.
     name : what to call it; its file name without one.
-    kind : ``points``, ``series``, ``checkpoint``, ``corpus`` or ``trajectory``, where it could be several. By
+    kind : ``points``, ``series``, ``checkpoint``, ``corpus``, ``trajectory`` or ``siblings``, where it could be several. By
         default an npz of one array is points and of several a checkpoint; a table is points, or a series if
         its first column holds dates; lines of text are a corpus.
 
     Returns
     -------
     Subject
-        A `Checkpoint`, `PointCloud`, `TimeSeries`, `Corpus` or `Trajectory`.
+        A `Checkpoint`, `PointCloud`, `TimeSeries`, `Corpus`, `Trajectory` or `Siblings`.
 
     Raises
     ------
@@ -104,11 +105,13 @@ def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None
 
 
 def _folder(path: Path, name: str | None, kind: Kind | None) -> Subject:
-    """A recording, checkpoints of several steps, or the one checkpoint that lies in it."""
+    """A recording, several of them, checkpoints of several steps, or the one checkpoint that lies in it."""
     if is_recording(path):
         _require(kind, ("trajectory",), f"The recording {path}")
         return open_recording(path, name=name)
-    _require(kind, ("checkpoint", "trajectory"), f"The folder {path}")
+    if kind == "siblings" or (kind is None and len(recordings_in(path)) > 1):
+        return open_siblings(path, name or path.resolve().name)
+    _require(kind, ("checkpoint", "trajectory", "siblings"), f"The folder {path}")
     if kind == "trajectory" or (kind is None and holds_steps(path)):
         return open_steps(path, name or path.resolve().name)
     return open_directory(path, name or path.resolve().name)
