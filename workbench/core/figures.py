@@ -44,6 +44,7 @@ MANY, OUTLYING, FAR = (
     3,
 )  # of so many rows, this share on either side may lie so many times as far as the rest spread
 SLIDER = 76  # pixels under the axis
+MARKED = 80  # points of a curve; more are drawn as a line alone
 SUBTITLE_SENTENCES = 2  # what stands under a figure's title; the rest is in the result
 
 
@@ -451,11 +452,16 @@ def _scale(values: np.ndarray) -> dict[str, float]:
 
 @_draws(Curve)
 def _curve(result: Curve) -> go.Figure:
-    """Lines with their intervals in their own colour and the nulls' bands in grey."""
+    """Lines with their intervals in their own colour and the nulls' bands in grey; stretches shaded."""
     import plotly.graph_objects as go
 
+    if result.panels:
+        from workbench.core.panels import panels
+
+        return panels(result)
     figure = go.Figure()
     x = [safe(n) for n in result.x_names] if result.x_names else result.x
+    mode = "lines+markers" if len(result.x) <= MARKED else "lines"
     nulls = [
         j
         for j in range(len(result.names))
@@ -470,11 +476,15 @@ def _curve(result: Curve) -> go.Figure:
             _band(
                 figure, x, result.low[:, j], result.high[:, j], colour, f"{name}: 95 % interval", legend=False
             )
-        figure.add_trace(go.Scatter(x=x, y=result.y[:, j], mode="lines+markers", name=safe(name), line={"color": colour},
+        figure.add_trace(go.Scatter(x=x, y=result.y[:, j], mode=mode, name=safe(name), line={"color": colour},
                                     marker={"size": 7, "symbol": theme.SYMBOLS[j % len(theme.SYMBOLS)]}))  # fmt: skip
+    for (start, stop), name in zip(result.spans, result.span_names, strict=True):
+        figure.add_vrect(x0=start, x1=stop, fillcolor=theme.NULL, opacity=0.22, line_width=0, layer="below",
+                         annotation={"text": safe(name), "font": {"size": 11}}, annotation_position="top left")  # fmt: skip
+    scale = {"type": "log", "exponentformat": "power", "dtick": "D2"} if result.log else {}
     figure.update_layout(**theme.layout(
         xaxis={"title": safe(result.x_title), **({"type": "category"} if result.x_names else {})},
-        yaxis={"title": safe(result.y_title)}, legend=theme.LEGEND_ABOVE,
+        yaxis={"title": safe(result.y_title), **scale}, legend=theme.LEGEND_ABOVE,
     ))  # fmt: skip
     return figure
 

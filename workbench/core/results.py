@@ -328,6 +328,11 @@ class Curve(Result):
     x : (n,) positions; ``x_names`` their names where they are things (layers).
     y : (n, m) one column a quantity, named by ``names``. low, high : (n, m) intervals, or empty.
     null_low, null_high : (n, m) band of the null, or empty.
+    log : whether y is drawn on a logarithmic scale.
+    spans : (s, 2) stretches of x that are shaded, named by ``span_names``.
+    panels : one name a column, where columns are drawn in panels side by side; empty for one panel.
+    frames : (t, n, m) y at each position of a slider, named by ``frame_names``, y being one of them; or empty.
+    frame_marks : (t,) where on x each position's line is drawn, or empty.
     """
 
     kind: ClassVar[str] = "curve"
@@ -341,6 +346,13 @@ class Curve(Result):
     null_high: Float[np.ndarray, "n m"] = field(default_factory=lambda: np.empty((0, 0)))
     x_title: str = ""
     y_title: str = ""
+    log: bool = False
+    spans: Float[np.ndarray, "s 2"] = field(default_factory=lambda: np.empty((0, 2)))
+    span_names: tuple[str, ...] = ()
+    panels: tuple[str, ...] = ()
+    frames: Float[np.ndarray, "t n m"] = field(default_factory=lambda: np.empty((0, 0, 0)))
+    frame_names: tuple[str, ...] = ()
+    frame_marks: Float[np.ndarray, " t"] = field(default_factory=lambda: np.empty(0))
 
     def table(self) -> pd.DataFrame:
         import pandas as pd

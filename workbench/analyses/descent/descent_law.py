@@ -1,0 +1,270 @@
+"""Law of descent: which curve a loss follows, with what else fits nearly as well."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Interval
+from typing_extensions import Doc
+
+from workbench.core.errors import DataError
+from workbench.core.evidence import Evidence
+from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.registry import analysis
+from workbench.core.results import Curve
+from workbench.core.views import Descent
+from workbench.numerics.descent_laws import Fit, averaged, fit_law, fit_laws, redrawn
+from workbench.numerics.resampling import null_draws, percentile_interval
+from workbench.numerics.threads import one_thread
+
+MOST_POINTS = 1000  # longer curves are averaged over neighbouring steps
+FEWEST = 16  # points; the largest law has four parameters and its noise two
+AGAINST_CONSTANT = (
+    "exponential with floor",
+    "power law with floor",
+)  # they rise as well as fall, and end anywhere
+NEARLY = 6.0  # of a criterion: 20 to 1 by the likelihood, beyond which a law is no longer drawn
+
+
+@analysis
+def descent_law(
+    descent: Descent, *,
+    column: Annotated[str, Doc("Which recorded curve: 'loss', 'grad_norm' or whatever was logged.")] = "loss",
+    scale: Annotated[
+        Literal["log", "linear"], Doc("Where the noise is even: on the curve's logarithm (it shrinks with the curve) or on the curve.")
+    ] = "log",
+    criterion: Annotated[
+        Literal["bic", "aic"], Doc("What chooses: BIC finds the law if it is among them, AIC the one that predicts best.")
+    ] = "bic",
+    split_at: Annotated[
+        int | None, Interval(ge=1), Doc("A step at which a second law starts anew, as after a renormalization; None fits one law.")
+    ] = None,
+    n_null: NullDraws = 39,
+    n_boot: BootstrapDraws = 200,
+    random_state: Seed = 0,
+) -> Curve:  # fmt: skip
+    """Fit the usual laws to a curve of a descent and say which one it follows, how surely, and with which constants.
+
+    Laws: exponential, power of the step (counted from 1), stretched exponential, each to 0 or to a floor. The noise
+    is a first-order autoregression fitted with each law, so that the likelihoods behind AIC and BIC, and the
+    intervals (curves redrawn from the law with noise as correlated, fitted again), count a correlated curve for
+    the few independent points that it is worth. Two nulls: curves that only waver about a constant, and curves
+    that the second best law made, which say whether the best one's lead could be luck. With ``split_at`` they are
+    curves that one law made, and the same curve joined at other steps: no real descent follows one law for ever, so only the
+    second says that something happened at that step.
+
+    Returns
+    -------
+    Curve
+        The curve, the best law with its interval, and each law within 6 of it by the criterion.
+
+    Raises
+    ------
+    DataError
+        Fewer than 16 points (on either side), values that never change, or values of 0 and less with scale="log".
+
+    References
+    ----------
+    Burnham and Anderson 2004, Multimodel inference: understanding AIC and BIC in model selection, Sociol. Methods
+    Res. 33; Williams 1970, Discrimination between regression models to determine the pattern of enzyme synthesis,
+    Biometrics 26 (one law tested with curves that another made); Cochrane and Orcutt 1949, JASA 44.
+    """
+    steps, values = descent.curve(column)
+    log = scale == "log"
+    require_curve(steps, values, descent.name, column, log)
+    x, y, k = averaged(steps, values, MOST_POINTS, log=log)
+    with one_thread():
+        whole = _ordered(fit_laws(x - x[0], y, log=log), criterion)
+        parts = _halves(x, y, split_at, log, criterion, descent.name) if split_at is not None else ()
+    evidence: list[Evidence] = []
+    if parts:
+        evidence += _joined_evidence(x, y, whole[0], parts, split_at, n_null, random_state)
+        for words, (fits, at) in zip(("before", "after"), parts, strict=True):
+            evidence += _constants(fits[0], at, n_boot, random_state, f" {words} step {split_at}")[0]
+        names, columns = _drawn_parts(parts, whole[0])
+        low = high = np.full((len(x), len(names)), np.nan)
+    else:
+        evidence += _choice_evidence(x, y, whole, criterion, n_null, random_state)
+        constants, bands = _constants(whole[0], x - x[0], n_boot, random_state, "")
+        evidence += constants
+        near = [f for f in whole[1:] if _worse(f, whole[0], criterion) < NEARLY]
+        names = [whole[0].law.name, *(f"{f.law.name} (nearly as good)" for f in near)]
+        columns = [whole[0].curve, *(f.curve for f in near)]
+        low, high = (np.full((len(x), len(names)), np.nan) for _ in range(2))
+        if bands is not None:
+            low[:, 0], high[:, 0] = bands
+    blank = np.full((len(x), 1), np.nan)
+    return Curve(
+        x=x, y=np.column_stack([y, *columns]), names=(column, *names), low=np.hstack([blank, low]), high=np.hstack([blank, high]),
+        x_title="step", y_title=column, log=log, evidence=tuple(evidence), caveat=_said(whole, criterion, k),
+    )  # fmt: skip
+
+
+def require_curve(steps: np.ndarray, values: np.ndarray, owner: str, column: str, log: bool) -> None:
+    """Refuse a curve that no law can be fitted to.
+
+    Raises
+    ------
+    DataError
+        With what it lacks.
+    """
+    if len(values) < FEWEST:
+        raise DataError(
+            f"{owner} has {len(values)} values of column {column}; a law takes {FEWEST} or more. Record more steps."
+        )
+    if np.ptp(values) == 0:
+        raise DataError(f"{owner}: {column} is {values[0]:g} at every step, which follows any law.")
+    if log and values.min() <= 0:
+        at = steps[values <= 0]
+        raise DataError(
+            f"{owner}: {column} is 0 or less at {len(at)} of {len(values)} steps (first at {at[0]}), which has no logarithm. "
+            f"Use scale='linear'."
+        )
+
+
+def _ordered(fits: list[Fit], criterion: str) -> list[Fit]:
+    return sorted(fits, key=lambda f: f.bic if criterion == "bic" else f.aic)
+
+
+def _worse(fit: Fit, best: Fit, criterion: str) -> float:
+    return fit.bic - best.bic if criterion == "bic" else fit.aic - best.aic
+
+
+def _halves(
+    x: np.ndarray, y: np.ndarray, split_at: int, log: bool, criterion: str, owner: str
+) -> tuple[tuple[list[Fit], np.ndarray], ...]:
+    """The laws of either side, each with its clock set to 0 where it starts."""
+    sides = (x < split_at, x >= split_at)
+    if min(side.sum() for side in sides) < FEWEST:
+        raise DataError(
+            f"{owner}: split_at={split_at} leaves {sides[0].sum()} points before it and {sides[1].sum()} from it on; either "
+            f"law takes {FEWEST} or more. The steps run from {x[0]:.0f} to {x[-1]:.0f}."
+        )
+    return tuple(
+        (_ordered(fit_laws(x[s] - x[s][0], y[s], log=log), criterion), x[s] - x[s][0]) for s in sides
+    )
+
+
+def _choice_evidence(
+    x: np.ndarray, y: np.ndarray, fits: list[Fit], criterion: str, n_null: int, random_state: int
+) -> list[Evidence]:
+    """Does any law hold, and does the best one lead by more than luck?"""
+    t, log = x - x[0], fits[0].log
+    best, second = fits[:2]
+
+    def gain(values: np.ndarray) -> float:
+        flat = fit_law("constant", t, values, log=log)
+        return max(fit_law(n, t, values, log=log).log_likelihood for n in AGAINST_CONSTANT) - flat.log_likelihood  # fmt: skip
+
+    def lead(rng: np.random.Generator) -> float:
+        made = redrawn(second, rng)
+        first, other = (fit_law(f.law.name, t, made, log=log, start=f) for f in (best, second))
+        return _worse(other, first, criterion)
+
+    constant = next(f for f in fits if f.law.name == "constant")
+    return [
+        Evidence(
+            question=f"Does {best.law.name} fit better than {second.law.name} by more than luck?",
+            statistic=f"{criterion.upper()} lead of {best.law.name} over {second.law.name}",
+            value=_worse(second, best, criterion), n=len(x), unit="points",
+            null=f"curves that {second.law.name} made",
+            null_values=tuple(null_draws(lead, n_null, random_state, "descent_law: second best")),
+        ),
+        Evidence(
+            question="Does the curve follow a law at all?",
+            statistic="log-likelihood gain of a law over a constant", value=gain(y), n=len(x), unit="points",
+            null="noise about a constant (as correlated as the data's)",
+            null_values=tuple(null_draws(lambda rng: gain(redrawn(constant, rng)), n_null, random_state + 1, "descent_law: constant")),
+        ),
+    ]  # fmt: skip
+
+
+def _joined_evidence(
+    x: np.ndarray, y: np.ndarray, one: Fit, parts: tuple[tuple[list[Fit], np.ndarray], ...], split_at: int | None,
+    n_null: int, random_state: int,
+) -> list[Evidence]:  # fmt: skip
+    """Do two laws joined at a step say more than one does: than curves of one law would, and than at other steps?"""
+    names = [fits[0].law.name for fits, _ in parts]
+
+    def gain(values: np.ndarray, cut: int, start: Fit | None) -> float:
+        alone = fit_law(one.law.name, x - x[0], values, log=one.log, start=start)
+        sides = zip(names, (slice(cut), slice(cut, None)), strict=True)
+        two = (fit_law(n, x[s] - x[s][0], values[s], log=one.log).log_likelihood for n, s in sides)
+        return sum(two) - alone.log_likelihood
+
+    cut = len(parts[0][1])
+    others = [c for c in range(FEWEST, len(x) - FEWEST + 1) if abs(c - cut) >= max(2, len(x) // 20)]
+    value = gain(y, cut, one)
+
+    def elsewhere(rng: np.random.Generator) -> float:
+        return gain(y, int(rng.choice(others)), one)
+
+    asked = {
+        "statistic": f"log-likelihood gain of two laws joined at step {split_at} over one",
+        "value": value,
+        "n": len(x),
+        "unit": "points",
+    }
+    draws = null_draws(
+        lambda rng: gain(redrawn(one, rng), cut, one), n_null, random_state, "descent_law: one law"
+    )
+    found = [
+        Evidence(
+            question="Does one law fail where two that are joined hold?", null=f"curves that one law made ({one.law.name})",
+            null_values=tuple(draws), **asked,  # type: ignore[arg-type]
+        )
+    ]  # fmt: skip
+    if others:
+        draws = null_draws(elsewhere, n_null, random_state + 1, "descent_law: other steps")
+        found.append(Evidence(
+            question=f"Is step {split_at} a better joint than other steps of the same curve are?", null="the joint at other steps",
+            null_values=tuple(draws), **asked,  # type: ignore[arg-type]
+        ))  # fmt: skip
+    return found
+
+
+def _constants(
+    fit: Fit, t: np.ndarray, n_boot: int, random_state: int, where: str
+) -> tuple[list[Evidence], tuple[np.ndarray, np.ndarray] | None]:
+    """The law's parameters with intervals, and the band of its curve, from curves redrawn and fitted again."""
+    rng = np.random.default_rng([random_state, 0x6C6177])
+    with one_thread():
+        again = [
+            fit_law(fit.law.name, t, redrawn(fit, rng), log=fit.log, start=fit, rounds=2)
+            for _ in range(n_boot)
+        ]
+    drawn = np.array([f.parameters for f in again])
+    found = []
+    for j, name in enumerate(fit.law.parameters):
+        unit = " in steps" if name == "time scale" else ""
+        found.append(Evidence(
+            question=f"What is the {name} of the {fit.law.name}{where}?", statistic=f"{name}{unit} of the {fit.law.name}{where}",
+            value=fit.parameters[j], n=max(1, round(fit.effective_n)), unit="independent points' worth",
+            interval=percentile_interval(drawn[:, j]) if n_boot > 1 else None,
+            interval_method="curves redrawn from the law with correlated noise, fitted again",
+        ))  # fmt: skip
+    if n_boot < 2:
+        return found, None
+    low, high = np.quantile([f.curve for f in again], [0.025, 0.975], axis=0)
+    return found, (low, high)
+
+
+def _drawn_parts(
+    parts: tuple[tuple[list[Fit], np.ndarray], ...], one: Fit
+) -> tuple[list[str], list[np.ndarray]]:
+    """One column for the two laws joined, one for the single law."""
+    joined = np.concatenate([fits[0].curve for fits, _ in parts])
+    names = " then ".join(fits[0].law.name for fits, _ in parts)
+    return [names, f"one law ({one.law.name})"], [joined, one.curve]
+
+
+def _said(fits: list[Fit], criterion: str, averaged_over: int) -> str:
+    others = ", ".join(f"{f.law.name} {_worse(f, fits[0], criterion):.1f}" for f in fits[1:])
+    said = (
+        f"Behind {fits[0].law.name} by {criterion.upper()}: {others}. The noise's correlation from one point to the next is "
+        f"{fits[0].correlation:.2f}, so that {len(fits[0].curve)} points are worth {max(1, round(fits[0].effective_n))}."
+    )
+    if averaged_over > 1:
+        said += f" Each point is the mean of {averaged_over} steps."
+    return said

@@ -1,0 +1,92 @@
+"""Curves in panels side by side, and a slider that moves them all at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.core import theme
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from workbench.core.results import Curve
+
+COLUMNS = 2
+PANEL_HEIGHT = 250
+
+
+def panels(result: Curve) -> go.Figure:
+    """One panel for each name in ``result.panels``, in the order in which they come, each with a y axis of its own.
+
+    Where there are frames, a slider sets y in all panels, and a line at the frame's mark. Its steps carry the values
+    themselves, since pages and widgets keep a figure's data and layout, not its frames.
+    """
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    from workbench.core.figures import SLIDER, safe
+
+    names = tuple(dict.fromkeys(result.panels))
+    rows = -(-len(names) // COLUMNS)
+    figure = make_subplots(
+        rows=rows, cols=min(COLUMNS, len(names)), subplot_titles=[safe(n) for n in names], horizontal_spacing=0.09,
+        vertical_spacing=0.32 / max(rows, 1),
+    )  # fmt: skip
+    used: dict[str, int] = {}
+    kinds = [_kind(name, used) for name in result.names]
+    for j, (panel, (name, colour, dash)) in enumerate(zip(result.panels, kinds, strict=True)):
+        at = names.index(panel)
+        first = name not in [k[0] for k in kinds[:j]]
+        figure.add_trace(
+            go.Scatter(x=result.x, y=result.y[:, j], mode="lines", name=safe(name), legendgroup=name, showlegend=first,
+                       line={"color": colour, "dash": dash}),
+            row=at // COLUMNS + 1, col=at % COLUMNS + 1,
+        )  # fmt: skip
+    figure.update_layout(**theme.layout(height=80 + PANEL_HEIGHT * rows, legend=theme.LEGEND_ABOVE))
+    figure.update_xaxes(title=safe(result.x_title))
+    figure.update_annotations(font={"size": 13})
+    last = f"y{len(names) if len(names) > 1 else ''}"
+    if result.log:
+        figure.update_layout({f"yaxis{last[1:]}": {"type": "log"}})
+    figure.update_layout({f"yaxis{last[1:]}": {"title": safe(result.y_title)}})
+    if len(result.frames):
+        _slide(figure, result, len(names), SLIDER)
+    return figure
+
+
+def _kind(name: str, used: dict[str, int]) -> tuple[str, str, str]:
+    """Name, colour and dash of a line: equal names look alike in all panels."""
+    place = used.setdefault(name, len(used))
+    return name, theme.CATEGORICAL[place % len(theme.CATEGORICAL)], "dash" if "untouched" in name else "solid"
+
+
+def _slide(figure: go.Figure, result: Curve, panels: int, room: int) -> None:
+    from workbench.core.figures import safe
+
+    moving = {"frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}, "mode": "immediate"}
+    marks = result.frame_marks if len(result.frame_marks) else np.full(len(result.frames), np.nan)
+    shown = next((t for t, y in enumerate(result.frames) if np.array_equal(y, result.y)), 0)
+    steps = []
+    for name, y, mark in zip(result.frame_names, result.frames.astype(np.float32), marks, strict=True):
+        frame = {"data": [{"y": y[:, j]} for j in range(y.shape[1])], "traces": list(range(y.shape[1]))}
+        frame["layout"] = {"shapes": _lines(float(mark), panels)}
+        steps.append({"label": safe(name), "method": "animate", "args": [frame, moving]})
+    figure.update_layout(
+        shapes=_lines(float(marks[shown]), panels), height=figure.layout.height + room, margin_b=56 + room,
+        sliders=[{"active": shown, "steps": steps, "pad": {"t": 62}, "x": 0, "len": 1, "ticklen": 4,
+                  "currentvalue": {"prefix": "", "xanchor": "left"}, "bordercolor": "#9aa0a8", "borderwidth": 1}],
+    )  # fmt: skip
+
+
+def _lines(x: float, panels: int) -> list[dict[str, Any]]:
+    """A dotted line from bottom to top of every panel."""
+    if not np.isfinite(x):
+        return []
+    axes = [str(i + 1) if i else "" for i in range(panels)]
+    return [
+        {"type": "line", "xref": f"x{a}", "yref": f"y{a} domain", "x0": x, "x1": x, "y0": 0, "y1": 1,
+         "line": {"color": theme.NULL, "dash": "dot", "width": 1.5}}
+        for a in axes
+    ]  # fmt: skip
