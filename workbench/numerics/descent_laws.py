@@ -56,7 +56,7 @@ def _stretched(t: np.ndarray, scale: float, stretch: float) -> np.ndarray:
     return np.exp(-((t / scale) ** stretch))
 
 
-_SHAPES = {
+_SHAPES: dict[str, tuple[tuple[str, ...], Callable[..., np.ndarray]]] = {
     "exponential": (("time scale",), _exponential),
     "power law": (("exponent",), _power),
     "stretched exponential": (("time scale", "stretch"), _stretched),
