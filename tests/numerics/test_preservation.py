@@ -113,7 +113,8 @@ def test_devices_rank_alike(metric: neighbours.Metric, monkeypatch: pytest.Monke
         neighbours, "ranks_in_torch", lambda space, asked, device: on_gpu(space, asked, "cpu")
     )
     rng = np.random.default_rng(0)
-    x = rng.integers(0, 4, (256, 3)).astype(float)  # with many ties; the mean of 256 whole numbers rounds nothing
+    # with many ties, and the mean of 256 whole numbers rounds nothing
+    x = rng.integers(0, 4, (256, 3)).astype(float)
     x[5] = 0
     asked = rng.permutation(200)[:90]
     here, there = (list(neighbours.rank_blocks(x, metric, asked, device=d)) for d in ("cpu", "cuda"))
