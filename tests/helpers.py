@@ -1,8 +1,9 @@
-"""What several tests need: calibration of p-values, and comparison up to rotation."""
+"""What several tests need: calibration of p-values, comparison up to rotation, descents made by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.stats import binom
@@ -27,3 +28,32 @@ def procrustes_distance(a: np.ndarray, b: np.ndarray) -> float:
     from scipy.spatial import procrustes
 
     return float(np.sqrt(procrustes(np.asarray(a, float), np.asarray(b, float))[2]))
+
+
+def hand_made_descent(network: Any, x: Any, y: Any, loss: str = "cross_entropy", steps: Any = None) -> Any:
+    """A descent of a network's own weights at step 0, or of the state dicts that ``steps`` has by step."""
+    import pandas as pd
+
+    from workbench.core.objectives import Probe
+    from workbench.core.trajectories import Record, Trajectory
+
+    steps = steps or {0: network.state_dict()}
+    weights = {s: {n: t.detach().numpy().copy() for n, t in held.items()} for s, held in steps.items()}
+    table = pd.DataFrame({"loss": np.ones(len(weights))}, index=sorted(weights))
+    record = Record(probe=Probe.of(x, y, loss), model=network)
+    return Trajectory(table, record, weights=weights, name="by hand")
+
+
+def untrained_descent(seed: int, width: int = 6, samples: int = 24) -> Any:
+    """A small network as it was initialized, entries alike within each tensor, with noise for data."""
+    import torch
+    from torch import nn
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = nn.Sequential(
+            nn.Linear(4, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 3)
+        )
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((samples, 4)).astype(np.float32), rng.integers(0, 3, samples)
+    return hand_made_descent(network.eval(), x, y)
