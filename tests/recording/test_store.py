@@ -276,3 +276,28 @@ def test_reading_in_any_order_decodes_each_step_once(stored: Path, monkeypatch: 
         _ = trajectory.weights(step)["0.weight"]
     assert len(calls) == len(trajectory.weight_steps)
     assert time.perf_counter() - began < 5
+
+
+def test_the_data_that_it_is_trained_on_are_kept_beside_the_probe_and_count_in_the_digest(
+    tmp_path: Path,
+) -> None:
+    x, y = np.random.default_rng(0).standard_normal((24, 3)), np.arange(24) % 2
+    model = torch.nn.Linear(3, 2, dtype=torch.float64)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with wb.record(
+        model,
+        optimizer,
+        to=tmp_path / "run",
+        probe=(x[:8], y[:8]),
+        loss="cross_entropy",
+        training=(x[8:], y[8:]),
+    ):
+        torch.nn.functional.cross_entropy(model(torch.tensor(x[8:])), torch.tensor(y[8:])).backward()
+        optimizer.step()
+    found = wb.open(tmp_path / "run")
+    assert np.array_equal(found.training.x, x[8:]) and np.array_equal(found.training.y, y[8:])
+    assert len(found.probe) == 8 and found.training.loss == "cross_entropy"
+    other = found.with_training(x[9:], y[9:], "cross_entropy")
+    assert other.digest != found.digest and len(other.training) == 15
+    with pytest.raises(wb.core.errors.ParameterError, match="training"):
+        wb.record(model, optimizer, training=(x, y))

@@ -47,6 +47,7 @@ class Record:
     gradient_norms, update_norms : one line a recorded step, one column a parameter; None where not recorded.
     optimizer : summaries of the optimizer's state, one line a step where they were taken.
     probe : what the loss is evaluated on.
+    training : what it was trained on, where that was kept; instruments that train on draw their batches from it.
     model : the network that the weights belong to; whatever weights it has itself don't count.
     outcome : how the descent ended, in words; "" for an end without incident.
     diverged : the step at which loss or gradient were no longer finite, or None.
@@ -58,6 +59,7 @@ class Record:
     update_norms: pd.DataFrame | None = None
     optimizer: pd.DataFrame | None = None
     probe: Probe | None = None
+    training: Probe | None = None
     model: torch.nn.Module | None = field(default=None, repr=False)
     outcome: str = ""
     diverged: int | None = None
@@ -147,6 +149,11 @@ class Trajectory(Rowed):
     data = probe
 
     @property
+    def training(self) -> Probe | None:
+        """What it was trained on, where that was kept; see `with_training`."""
+        return self.record.training
+
+    @property
     def loss_name(self) -> str:
         """Name of the loss in `objectives.LOSSES`, or ""."""
         return self.record.probe.loss if self.record.probe else ""
@@ -204,8 +211,8 @@ class Trajectory(Rowed):
         norms = [
             n.to_numpy() for n in (self.record.gradient_norms, self.record.update_norms) if n is not None
         ]
-        probe = self.record.probe.digest if self.record.probe else ""
-        return digest("descent", held, *norms, probe, _structure(self.model))
+        batches = [p.digest if p else "" for p in (self.record.probe, self.record.training)]
+        return digest("descent", held, *norms, *batches, _structure(self.model))
 
     @cached_property
     def digest(self) -> str:
@@ -328,6 +335,10 @@ class Trajectory(Rowed):
     def with_probe(self, x: Any, y: Any, loss: str) -> Self:
         """Return this trajectory with another batch and loss (a name from `objectives.LOSSES`)."""
         return self._with(probe=Probe.of(x, y, loss), folder=None)
+
+    def with_training(self, x: Any, y: Any, loss: str) -> Self:
+        """Return this trajectory with the data that it was trained on, for instruments that train on from a step."""
+        return self._with(training=Probe.of(x, y, loss), folder=None)
 
     def save(self, path: str | Path) -> Path:
         """Copy a recording to a folder that `workbench.open` opens; the network itself is not stored.

@@ -51,7 +51,7 @@ def digits_descent(
 
         return descend(
             network, optimizer_of(optimizer, network, learning_rate), batch, steps, loss="cross_entropy",
-            probe=(x[rest], y[rest]), name="digits descent", optimizer_state=True,
+            probe=(x[rest], y[rest]), training=(x[train], y[train]), name="digits descent", optimizer_state=True,
         )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def linear_descent(
 
         return descend(
             network, optimizer_of("sgd", network, learning_rate), whole, steps, loss="half_squared_error",
-            probe=(x, y), name="linear descent",
+            probe=(x, y), training=(x, y), name="linear descent",
         )  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def quadratic_descent(
 
         return descend(
             network, optimizer_of(optimizer, network, learning_rate), whole, steps, loss="half_squared_error",
-            probe=(x, y), name="quadratic descent", optimizer_state=True,
+            probe=(x, y), training=(x, y), name="quadratic descent", optimizer_state=True,
         )  # fmt: skip
 
 

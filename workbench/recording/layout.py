@@ -1,10 +1,10 @@
 """A recording on disk: what lies where, and the parts that may be believed only when they have been checked.
 
 A folder with ``recording.json`` (what is recorded), ``steps-AAAA-SSSSSSSSSS.safetensors`` (rows from step S on),
-``weights-AAAA-SSSSSSSSSS.safetensors`` (all tensors at some steps, the first of them S), ``attempt-AAAA.json`` (the step that a run went on
-from; rows and weights of earlier attempts from there on no longer count), ``probe.safetensors`` and, once it has
-ended or diverged, ``outcome.json``. Every file appears whole, by renaming, and none is changed afterwards but the
-last.
+``weights-AAAA-SSSSSSSSSS.safetensors`` (all tensors at some steps, the first of them S), ``attempt-AAAA.json`` (the
+step that a run went on from; rows and weights of earlier attempts from there on no longer count), where they were
+given ``probe.safetensors`` and ``training.safetensors``, and, once it has ended or diverged, ``outcome.json``. Every
+file appears whole, by renaming, and none is changed afterwards but the last.
 """
 
 from __future__ import annotations
@@ -20,7 +20,13 @@ from workbench.core.errors import FormatError, MissingError
 from workbench.core.objectives import LOSSES
 
 FORMAT = "workbench recording 1"
-MANIFEST, OUTCOME, PROBE, LOCK, NEW = "recording.json", "outcome.json", "probe.safetensors", "lock", "new"
+MANIFEST, OUTCOME, PROBE, TRAINING = (
+    "recording.json",
+    "outcome.json",
+    "probe.safetensors",
+    "training.safetensors",
+)
+LOCK, NEW = "lock", "new"
 STEPS_FILE = re.compile(r"steps-(\d{4})-(\d{10})\.safetensors")
 WEIGHTS_FILE = re.compile(r"weights-(\d{4})-(\d{10})\.safetensors")
 ATTEMPT_FILE = re.compile(r"attempt-(\d{4})\.json")

@@ -21,6 +21,7 @@ from workbench.recording.layout import (
     OUTCOME,
     PROBE,
     STEPS_FILE,
+    TRAINING,
     WEIGHTS_FILE,
     WIDTHS,
     Layout,
@@ -82,7 +83,8 @@ def open_recording(path: str | Path, *, name: str | None = None, keep: Any = Non
     record = Record(
         weights=weights if weights.steps else None, gradient_norms=_frame(rows, "grad", parameters),
         update_norms=_frame(rows, "update", parameters), optimizer=_optimizer(rows), outcome=outcome,
-        diverged=diverged, probe=_probe(folder, layout), about=layout.about, folder=folder, keep=keep,
+        diverged=diverged, probe=_probe(folder, layout, PROBE), training=_probe(folder, layout, TRAINING),
+        about=layout.about, folder=folder, keep=keep,
     )  # fmt: skip
     return Trajectory(table, record, name=name or layout.name)
 
@@ -202,14 +204,14 @@ def _optimizer(rows: dict[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.Index(steps, name="step"))
 
 
-def _probe(folder: Path, layout: Layout) -> Probe | None:
-    file = folder / PROBE
+def _probe(folder: Path, layout: Layout, name: str) -> Probe | None:
+    file = folder / name
     if not file.exists() or not layout.loss:
         return None
     with _opened(file) as held:
         arrays = {k: held.get_tensor(k) for k in held.keys()}  # noqa: SIM118
     if "y" not in arrays or len(arrays) < 2:
-        raise damaged(folder, f"{PROBE} holds no inputs and targets")
+        raise damaged(folder, f"{name} holds no inputs and targets")
     return Probe.from_arrays(arrays, layout.loss)
 
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def record(
     model: torch.nn.Module, optimizer: Any, *, to: str | os.PathLike[str] | None = None, every: int = 1,
     weights_at: Any = "auto", compress: Compress = "delta", rank: int = 8, optimizer_state: bool = False,
-    probe: tuple[Any, Any] | None = None, loss: str | None = None, name: str | None = None, resume: bool = False,
+    probe: tuple[Any, Any] | None = None, loss: str | None = None, training: tuple[Any, Any] | None = None,
+    name: str | None = None, resume: bool = False,
     step: int | None = None, stop_on_nan: bool = False, max_bytes: int = 4 << 30,
 ) -> Recording:  # fmt: skip
     """Record a descent: a context manager around any loop that calls ``optimizer.step()``.
@@ -59,6 +60,7 @@ def record(
     optimizer_state : keep the optimizer's tensors beside the weights, for `Recording.restore` and second moments.
     probe : a batch ``(x, y)`` and with ``loss`` the name of its loss (see `objectives.LOSSES`), for instruments
         that evaluate the network along the way.
+    training : all that it is trained on, ``(x, y)`` with the same loss, for instruments that train on from a step.
     resume : go on with the recording in ``to``, after a kill for example; see `Recording.restore` and ``step``.
     step : how many updates the model has seen; what was recorded from there on no longer counts. By default,
         going on after the last row.
@@ -79,23 +81,27 @@ def record(
     if compress not in get_args(Compress):
         legal = ", ".join(map(repr, get_args(Compress)))
         raise ParameterError(f"record: compress={compress!r} is not legal. It takes one of {legal}.")
-    if (probe is None) != (loss is None):
+    if (probe is None) != (loss is None) and training is None:
         raise ParameterError(
             f"record: probe=(x, y) and loss= belong together. The loss is one of: {', '.join(LOSSES)}."
         )
+    if training is not None and loss is None:
+        raise ParameterError(f"record: training=(x, y) needs loss=, one of: {', '.join(LOSSES)}.")
     if resume and to is None:
         raise ParameterError("record: resume=True goes on with a folder; give it as to=.")
     due = schedule(weights_at)
     model, optimizer = _unwrapped(model), _torch_optimizer(optimizer)
     layout = _layout(model, optimizer, name or type(model).__name__, every, compress, loss)
-    batch = Probe.of(*probe, loss) if probe is not None and loss is not None else None
+    batch, data = (
+        Probe.of(*b, loss) if b is not None and loss is not None else None for b in (probe, training)
+    )
     folder = Path(to).expanduser().absolute() if to is not None else None
     keep = None
     if folder is None:
         keep = _Temporary()
         folder = keep.path / "recording"
     writer = Writer(
-        folder, layout, batch, resume=resume, rank=rank, max_bytes=max_bytes, flush=to is not None
+        folder, layout, batch, data, resume=resume, rank=rank, max_bytes=max_bytes, flush=to is not None
     )
     return Recording(
         model,

@@ -29,6 +29,7 @@ from workbench.recording.layout import (
     OUTCOME,
     PROBE,
     STEPS_FILE,
+    TRAINING,
     Layout,
     attempt_file,
     is_recording,
@@ -66,6 +67,7 @@ class Writer:
         folder: Path,
         layout: Layout,
         probe: Probe | None,
+        training: Probe | None = None,
         *,
         resume: bool,
         rank: int,
@@ -88,9 +90,9 @@ class Writer:
         self._waiting: dict[str, np.ndarray] = {}  # weights that are encoded and not yet written
         self._plans: dict[int, dict[str, Any]] = {}
         self._since = time.monotonic()
-        self._prepare(probe, resume)
+        self._prepare({PROBE: probe, TRAINING: training}, resume)
 
-    def _prepare(self, probe: Probe | None, resume: bool) -> None:
+    def _prepare(self, batches: Mapping[str, Probe | None], resume: bool) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if is_recording(self.folder) or not any(self.folder.iterdir()):
@@ -111,8 +113,9 @@ class Writer:
                     f"{self.folder} is no recording (it holds {held[0]!r}) and is left alone. Give to= another folder."
                 )
             if not is_recording(self.folder):
-                if probe is not None:
-                    self._save(PROBE, probe.arrays())
+                for name, batch in batches.items():
+                    if batch is not None:
+                        self._save(name, batch.arrays())
                 self._json(MANIFEST, self.layout.to_json())
         except OSError as e:
             self.close()
