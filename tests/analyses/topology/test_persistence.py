@@ -12,7 +12,6 @@ from scipy.spatial.distance import cdist
 
 import workbench as wb
 from workbench.analyses.topology._barcodes import Engine, bars_of, distances_of
-from workbench.analyses.topology.persistence import CYCLES
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.results import Diagram
 
@@ -249,9 +248,7 @@ def test_both_engines_give_the_same_bars(shape: str, limit: float | None) -> Non
     """Loops and components too: both engines order simplices alike, so that they pair them alike."""
     rows, dimensions = SHAPES[shape]
     distances = distances_of(rows(), "euclidean", shape)
-    ours, theirs = (
-        bars_of(distances, dimensions, Engine(own, "cpu", 2, limit), CYCLES) for own in (True, False)
-    )
+    ours, theirs = (bars_of(distances, dimensions, Engine(own, "cpu", 2, limit), 60) for own in (True, False))
     for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
         np.testing.assert_array_equal(a.values, b.values)
         if k < 2:
@@ -322,3 +319,20 @@ def test_sparse_refusals_say_what_to_do() -> None:
         wb.persistence(rows, sparse=1.0)
     with pytest.raises(ParameterError, match="coeff=2"):
         wb.persistence(rows[:50], sparse=1.0, coeff=3)
+
+
+def test_fewer_cycles_leave_the_bars_as_they_are() -> None:
+    cloud = wb.torus(n=120, noise=0.05, random_state=0)
+    whole, few, none = (
+        wb.persistence(cloud, homology_dimensions=(0, 1, 2), n_null=0, n_boot=0, cycles=c) for c in (60, 2, 0)
+    )
+    assert np.array_equal(whole.pairs, few.pairs)
+    assert np.array_equal(whole.pairs, none.pairs)
+    lengths = [np.diff(r.cycle_starts) for r in (whole, few, none)]
+    loops = whole.pairs[:, 2] == 1
+    assert (lengths[1][loops] > 0).sum() == 2 < (lengths[0][loops] > 0).sum()
+    assert lengths[2].sum() == 0
+    assert len(none.evidence) == 3
+    assert all(e.interval is None and not e.null for e in none.evidence)
+    lives = np.sort(np.log(whole.bars(1)[:, 1] / whole.bars(1)[:, 0]))
+    assert none.evidence[1].value == pytest.approx(lives[-1] / lives[:-1].mean(), rel=1e-5)

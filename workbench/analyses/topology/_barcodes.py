@@ -118,9 +118,12 @@ def distances_of(rows: np.ndarray, metric: Metric, name: str) -> np.ndarray:
 
 
 def bars_of(
-    distances: np.ndarray, dimensions: tuple[int, ...], engine: Engine, cycles: int = 0
+    distances: np.ndarray, dimensions: tuple[int, ...], engine: Engine, cycles: int | None = None
 ) -> list[Bars]:
-    """Bars by dimension, up to the highest asked for; ``cycles`` of each asked for get a representative, from H2 on."""
+    """Bars by dimension, up to the highest asked for; ``cycles`` of each asked for get a representative, from H2 on.
+
+    None is for one of many small barcodes: no cycles, and one thread.
+    """
     return (
         _own(distances, dimensions, engine, cycles)
         if engine.own
@@ -128,14 +131,16 @@ def bars_of(
     )
 
 
-def _own(distances: np.ndarray, dimensions: tuple[int, ...], engine: Engine, cycles: int) -> list[Bars]:
+def _own(
+    distances: np.ndarray, dimensions: tuple[int, ...], engine: Engine, cycles: int | None
+) -> list[Bars]:
     from workbench.numerics.rips import barcode
     from workbench.numerics.rips_cycles import Representatives
 
     limit = np.inf if engine.limit is None else engine.limit
     code = barcode(
         distances, max_dimension=dimensions[-1], threshold=limit, metric="precomputed", device=engine.device,
-        n_threads=None if cycles else 1,
+        n_threads=1 if cycles is None else None,
     )  # fmt: skip
     made = Representatives(code)
     bars = []
@@ -143,7 +148,7 @@ def _own(distances: np.ndarray, dimensions: tuple[int, ...], engine: Engine, cyc
         at = np.flatnonzero(code.pairs[:, 2] == k)
         values = code.pairs[at, :2]
         edges = code.dies(0) if k == 0 else code.born(k)[:, :2]
-        chosen = longest(values, cycles if k >= 2 and k in dimensions else 0)
+        chosen = longest(values, (cycles or 0) if k >= 2 and k in dimensions else 0)
         bars.append(_sorted(values, edges, {int(b): np.unique(made.cycle(at[b])) for b in chosen}))
     return bars
 

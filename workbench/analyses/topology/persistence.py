@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -46,7 +47,6 @@ CONTROL_LANDMARKS = (
     40,
     30,
 )  # by the highest dimension asked for: what a draw of the null costs
-CYCLES = 60  # bars of a dimension, longest first, that get a representative: as many as a figure shows
 
 
 @analysis
@@ -67,6 +67,10 @@ def persistence(
     sparse: Annotated[
         float, Interval(ge=0, le=10), Doc("Epsilon of a sparse filtration of all rows, in place of landmarks; 0 is exact.")
     ] = 0.0,
+    cycles: Annotated[
+        int, Interval(ge=0, le=10_000),
+        Doc("Bars of each dimension, longest first, whose rows are found, as many as a figure shows; 0: of no bar."),
+    ] = 60,
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 30,
     device: OnDevice = "auto",
@@ -90,7 +94,8 @@ def persistence(
     it raises the dimension that the rows fill.) Where bars are rare or minute, as on a curve without noise,
     half the typical bar of the null takes the place of the cloud's own. Statistic, null and interval are
     taken at up to 1000 rows and 200 landmarks (100 with voids, 60, 40 and 30 with hollows of dimension 3, 4 and
-    5); the evidence's ``n`` says how many rows.
+    5); the evidence's ``n`` says how many rows. Where neither null nor interval is asked for, the statistic is that of
+    the bars themselves.
 
     On a GPU the bars come from our engine. On a CPU they come from giotto-ph where it answers sooner from a
     fresh process on (components and loops of up to 500 rows) and for other coefficients than 2, else from our
@@ -99,9 +104,9 @@ def persistence(
     Returns
     -------
     Diagram
-        ``pairs`` (m, 3) float32. Representatives: H0, the rows of the smaller component at the merge; H1
-        (the longest 60 bars), a loop that is born with the bar and is the shortest through its last edge,
-        which may differ from the bar's own class by older loops; from H2 on (the longest 60 of each), the rows
+        ``pairs`` (m, 3) float32. Representatives: H0 (every bar, if any), the rows of the smaller component at the
+        merge; H1, a loop that is born with the bar and is the shortest through its last edge,
+        which may differ from the bar's own class by older loops; from H2 on, the rows
         of a cycle that is born with the bar and is a boundary from its death on and not before (modulo 2;
         none for other coefficients). With ``sparse``, none. ``noise`` is NaN in dimensions not asked for.
 
@@ -135,12 +140,12 @@ def persistence(
         distances = distances_of(rows[at], metric, points.name)
         engine = Engine.choose(device, dimensions[-1], len(at), coeff, max_edge_length)
         with one_thread():
-            bars = bars_of(distances, dimensions, engine, cycles=CYCLES)
-        listed = _representatives(distances, dimensions, bars)
+            bars = bars_of(distances, dimensions, engine, cycles)
+        listed = _representatives(distances, dimensions, bars, cycles)
     pairs = [np.insert(bars[k].values, 2, k, axis=1) for k in dimensions]
     evidence, noise = _control(
         points, rows, metric, dimensions, max_edge_length, coeff, n_null, n_boot, random_state,
-        summary(bars, dimensions, max_edge_length)[:, 0],
+        summary(bars, dimensions, max_edge_length), len(at),
     )  # fmt: skip
     return Diagram(
         pairs=np.concatenate(pairs).astype(np.float32),
@@ -187,15 +192,19 @@ def _sparse(
 
 
 def _representatives(
-    distances: np.ndarray, dimensions: tuple[int, ...], bars: list[Bars]
+    distances: np.ndarray, dimensions: tuple[int, ...], bars: list[Bars], cycles: int
 ) -> list[np.ndarray]:
     """Row positions for every bar of the dimensions asked for; empty for none."""
-    cycles = {0: _components(distances, bars[0]), 1: _loops(distances, bars[1]) if len(bars) > 1 else []}
     none = np.empty(0, np.int64)
-    return [
-        c for k in dimensions
-        for c in cycles.get(k) or [bars[k].cycles.get(b, none) for b in range(len(bars[k].values))]
-    ]  # fmt: skip
+    listed: list[np.ndarray] = []
+    for k in dimensions:
+        if k == 0 and cycles:
+            listed += _components(distances, bars[0])
+        elif k == 1 and cycles:
+            listed += _loops(distances, bars[1], cycles)
+        else:
+            listed += [bars[k].cycles.get(b, none) for b in range(len(bars[k].values))]
+    return listed
 
 
 def _components(distances: np.ndarray, bars: Bars) -> list[np.ndarray]:
@@ -212,9 +221,9 @@ def _components(distances: np.ndarray, bars: Bars) -> list[np.ndarray]:
     return out
 
 
-def _loops(distances: np.ndarray, bars: Bars) -> list[np.ndarray]:
+def _loops(distances: np.ndarray, bars: Bars, cycles: int) -> list[np.ndarray]:
     out = [np.empty(0, np.int64)] * len(bars.values)
-    for bar in longest(bars.values, CYCLES):
+    for bar in longest(bars.values, cycles):
         a, b = map(int, bars.rows[bar])
         out[bar] = loop_through(distances, (a, b), float(distances[a, b]))
     return out
@@ -251,12 +260,18 @@ def relative(
 
 def _control(
     points: Points, rows: np.ndarray, metric: Metric, dimensions: tuple[int, ...], limit: float | None, coeff: int,
-    n_null: int, n_boot: int, random_state: int, longest_bars: Float[np.ndarray, " k"],
+    n_null: int, n_boot: int, random_state: int, own: Float[np.ndarray, "k 2"], n: int,
 ) -> tuple[tuple[Evidence, ...], np.ndarray]:  # fmt: skip
-    """One entry of evidence a dimension, and how long the null's bars get beside ``longest_bars``.
+    """One entry of evidence a dimension, and how long the null's bars get beside the longest of ``n`` rows.
 
-    The test is made on fewer landmarks than are drawn: the null's bars are scaled as the longest one is.
+    The test is made on fewer landmarks than are drawn: the null's bars are scaled as the longest one is. Without
+    null and interval the statistic is that of ``own``, the `summary` of the bars that are there already.
     """
+    if not n_null and not n_boot:
+        values = relative(own, np.zeros(len(own)))
+        return _evidence(dimensions, values, n, [None] * len(values), np.empty((0, len(values)))), np.full(
+            dimensions[-1] + 1, np.nan
+        )
     chosen = pool_of(points.n, random_state)
     pool, rows = points.values[chosen].astype(np.float64), rows[chosen]
     most = CONTROL_LANDMARKS[dimensions[-1]]
@@ -289,22 +304,28 @@ def _control(
     )
     noise = np.full(dimensions[-1] + 1, np.nan)
     if n_null:
-        scale = np.divide(longest_bars, values, out=np.full(len(values), np.nan), where=values > 0)
+        scale = np.divide(own[:, 0], values, out=np.full(len(values), np.nan), where=values > 0)
         noise[list(dimensions)] = np.quantile(null_values, 0.95, axis=0) * scale
-    evidence = tuple(
+    return _evidence(dimensions, values, len(pool), intervals, null_values), noise
+
+
+def _evidence(
+    dimensions: tuple[int, ...], values: np.ndarray, n: int, intervals: Sequence[tuple[float, float] | None],
+    null_values: Float[np.ndarray, "m k"],
+) -> tuple[Evidence, ...]:  # fmt: skip
+    return tuple(
         Evidence(
             question=f"{_question(k)} than in a Gaussian cloud of the same covariance?",
             statistic=f"H{k}, longest bar / {'median' if k == 0 else 'typical'} bar",
             value=values[i],
-            n=len(pool),
+            n=n,
             interval=intervals[i],
             interval_method="subsamples of half the rows",
-            null="rows rotated at random" if n_null else "",
+            null="rows rotated at random" if len(null_values) else "",
             null_values=tuple(null_values[:, i]),
         )
         for i, k in enumerate(dimensions)
     )
-    return evidence, noise
 
 
 def _caveat(
