@@ -481,7 +481,7 @@ def _curve(result: Curve) -> go.Figure:
     for (start, stop), name in zip(result.spans, result.span_names, strict=True):
         figure.add_vrect(x0=start, x1=stop, fillcolor=theme.NULL, opacity=0.22, line_width=0, layer="below",
                          annotation={"text": safe(name), "font": {"size": 11}}, annotation_position="top left")  # fmt: skip
-    scale = {"type": "log", "exponentformat": "power", "dtick": "D2"} if result.log else {}
+    scale = {"type": "log", "exponentformat": "power"} if result.log else {}
     figure.update_layout(**theme.layout(
         xaxis={"title": safe(result.x_title), **({"type": "category"} if result.x_names else {})},
         yaxis={"title": safe(result.y_title), **scale}, legend=theme.LEGEND_ABOVE,
@@ -513,6 +513,10 @@ def _ranking(result: Ranking, *, top: int = 20) -> go.Figure:
 def _graph(result: GraphResult) -> go.Figure:
     import plotly.graph_objects as go
 
+    if result.lines.size:
+        from workbench.core.weighted_lines import weighted_lines
+
+        return weighted_lines(result)
     x, y = result.positions.T if len(result.positions) else (np.empty(0), np.empty(0))
     gap = np.full(len(result.edges), np.nan)
     lines = [np.column_stack([c[result.edges[:, 0]], c[result.edges[:, 1]], gap]).ravel() for c in (x, y)]

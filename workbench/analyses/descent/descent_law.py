@@ -24,6 +24,7 @@ AGAINST_CONSTANT = (
     "exponential with floor",
     "power law with floor",
 )  # they rise as well as fall, and end anywhere
+UNEVEN = 2.0  # ratio of the noise in two halves from which on a reader is told
 NEARLY = 6.0  # of a criterion: 20 to 1 by the likelihood, beyond which a law is no longer drawn
 
 
@@ -265,6 +266,13 @@ def _said(fits: list[Fit], criterion: str, averaged_over: int) -> str:
         f"Behind {fits[0].law.name} by {criterion.upper()}: {others}. The noise's correlation from one point to the next is "
         f"{fits[0].correlation:.2f}, so that {len(fits[0].curve)} points are worth {max(1, round(fits[0].effective_n))}."
     )
+    new, half = fits[0].innovations, len(fits[0].innovations) // 2
+    uneven = float(new[half:].std() / max(new[:half].std(), 1e-300))
+    if not 1 / UNEVEN < uneven < UNEVEN:
+        said += (
+            f" On this scale the noise of the second half is {uneven:.2g} times that of the first, and the fit takes both for "
+            f"equally sure: compare scale='{'linear' if fits[0].log else 'log'}'."
+        )
     if averaged_over > 1:
         said += f" Each point is the mean of {averaged_over} steps."
     return said
