@@ -197,6 +197,7 @@ def alternatives(method: Method, parameter: Parameter) -> list[Any]:
         near = [(v,) for v in near] if parameter.sequence else near
     if parameter.base is str and parameter.choices is None:
         near = ["kind", "size", "height", "text_id", "token", "w", "b"]
+        near = [(v,) for v in near] if parameter.sequence else near
     legal = []
     for value in [*near, *parameter.endpoints()]:
         try:

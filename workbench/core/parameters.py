@@ -98,7 +98,8 @@ class Parameter:
         try:
             one: TypeAdapter[Any] = TypeAdapter(self.base)
             if self.sequence:
-                return self.validate(tuple(one.validate_strings(t.strip()) for t in text.split(",")), method)
+                parts = text.split(",") if text.strip() else []
+                return self.validate(tuple(one.validate_strings(t.strip()) for t in parts), method)
             return self.validate(one.validate_strings(text), method)
         except ValidationError:
             return self.validate(text, method)

@@ -22,6 +22,7 @@ from workbench.numerics.tethers import SAMPLED, Place, Tensors, require_source
 
 if TYPE_CHECKING:
     import torch
+    from jaxtyping import Float
 
 BATCH = 32  # of the estimated second moment
 ONE_BY_ONE = 1 << 15  # edges, up to which each is dropped alone; beyond, each unit is, and its edges share
@@ -193,13 +194,37 @@ UNSAMPLED: dict[str, Callable[[Place, int], Tensors]] = {
 
 def sampled(place: Place, source: str, *, samples: np.ndarray | None = None, device: str = "cpu") -> Tensors:
     """A tether that is made of the mean of what single samples contribute."""
+    require(place, source)
+    assert place.probe is not None
+    n = len(place.probe)
+    counts = np.ones(n) if samples is None else np.bincount(np.asarray(samples, np.int64), minlength=n)
+    return resampled(place, source, counts[None], device=device)[0]
+
+
+def resampled(
+    place: Place, source: str, counts: Float[np.ndarray, "b n"], *, device: str = "cpu"
+) -> list[Tensors]:
+    """The tethers of several choices of the probe's samples, for the price of one where choices overlap.
+
+    Parameters
+    ----------
+    counts : how often each of the probe's n samples counts, one line a choice.
+    """
     sums: dict[str, np.ndarray] = {}
-    n = 0
-    for part in contributions(place, source, samples=samples, device=device):
+    used = np.flatnonzero(counts.any(0))
+    done = 0
+    for part in contributions(place, source, samples=used, device=device):
+        m = len(next(iter(part.values())))
+        weigh = counts[:, used[done : done + m]].astype(np.float64)
+        done += m
         for name, c in part.items():
-            sums[name] = sums.get(name, 0) + c.sum(0, dtype=np.float64)
-        n += len(next(iter(part.values())))
-    return from_mean(place, source, {name: s / n for name, s in sums.items()})
+            found = (weigh @ c.reshape(m, -1)).reshape(-1, *c.shape[1:])
+            sums[name] = sums[name] + found if name in sums else found
+    total = counts.sum(1)
+    return [
+        from_mean(place, source, {name: s[i] / total[i] for name, s in sums.items()})
+        for i in range(len(counts))
+    ]
 
 
 def from_mean(place: Place, source: str, mean: Mapping[str, np.ndarray]) -> Tensors:
@@ -415,7 +440,7 @@ def _losses(
         return compare(z.unsqueeze(0), y.unsqueeze(0))
 
     def evaluate(weights: Found) -> torch.Tensor:
-        z = output_of(_call_with(network, weights, x))
+        z = output_of(call_with(network, weights, x))
         return torch.func.vmap(one)(z, y)
 
     return evaluate
@@ -432,14 +457,15 @@ def _each(
 
     def loss(asked: Found, x: Any, y: torch.Tensor) -> torch.Tensor:
         alone = {k: v.unsqueeze(0) for k, v in x.items()} if isinstance(x, Mapping) else x.unsqueeze(0)
-        return compare(_call_with(network, {**own, **asked}, alone), y.unsqueeze(0))
+        return compare(call_with(network, {**own, **asked}, alone), y.unsqueeze(0))
 
     gradient = torch.func.grad(loss)
     try:
         return torch.func.vmap(gradient, (None, 0, 0))(asked, x, y)
-    except (
-        RuntimeError
-    ):  # a forward pass that looks at its numbers (masks of some transformers) takes one sample at a time
+    except (RuntimeError, ValueError, NotImplementedError) as e:
+        if isinstance(e, torch.OutOfMemoryError):
+            raise
+        # a forward pass that looks at its numbers (masks of some transformers) takes one sample at a time
         found = [gradient(asked, _rows(x, i), y[i]) for i in range(len(y))]
         return {n: torch.stack([f[n] for f in found]) for n in names}
 
@@ -452,7 +478,7 @@ def _call(network: torch.nn.Module, x: Any) -> Any:
     return network(**x) if isinstance(x, Mapping) else network(x)
 
 
-def _call_with(network: torch.nn.Module, weights: Found, x: Any) -> Any:
+def call_with(network: torch.nn.Module, weights: Found, x: Any) -> Any:
     """What a network gives with other weights, by operations that vmap knows: no fused attention."""
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel

@@ -1,0 +1,216 @@
+"""Tether ablation: whether the edges that a source holds on to are those that are missed, more than magnitude's are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from annotated_types import Interval
+from typing_extensions import Doc
+
+from workbench.analyses.tethers._asking import Sources, Step, Within, chosen
+from workbench.core.errors import DataError, ParameterError
+from workbench.core.evidence import Evidence, monte_carlo_p
+from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
+from workbench.core.registry import analysis
+from workbench.core.results import Curve
+from workbench.core.views import Descent
+from workbench.numerics.ablation import Measure, sample_losses, sign_flips
+from workbench.numerics.resampling import percentile_interval
+from workbench.numerics.tethers import Place, Rest, Scope, Tensors, at_step, hold, tether, top
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+LEAST = 8  # samples in either half
+AT_ONCE = 16  # random choices that are held at once
+
+
+@analysis
+def tether_ablation(
+    descent: Descent, *,
+    step: Step = None,
+    sources: Sources = (),
+    fractions: Annotated[
+        tuple[Annotated[float, Interval(gt=0, lt=1)], ...], Doc("Shares of the edges that are removed, or kept, in turn.")
+    ] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
+    mode: Annotated[
+        Literal["remove", "keep"], Doc("Remove the edges with the largest tethers, or keep only those.")
+    ] = "remove",
+    rest: Annotated[
+        Rest, Doc("What becomes of a removed edge: zero, the others' mean size with its own sign, or a place among them at random.")
+    ] = "zero",
+    scope: Within = "layer",
+    measure: Annotated[Measure, Doc("The probe's loss, or the share of samples put into a wrong class.")] = "loss",
+    n_null: NullDraws = 99,
+    n_boot: BootstrapDraws = 500,
+    random_state: Seed = 0,
+    device: OnDevice = "auto",
+) -> Curve:  # fmt: skip
+    """Take away the edges that each source holds on to, and measure the loss on samples that the source hasn't seen.
+
+    The probe is split in two at random; tethers of one half choose the edges, the other half is evaluated, then the
+    other way around, so that every sample is held out once. All sources remove equally many edges, in each layer or
+    in all. The statistic is the rise of the loss over that of the whole network, averaged over samples and over
+    ``fractions``. It is compared with random choices of equally many edges (the null of "more than any edges"), and,
+    sample by sample, with the choice of magnitude (the signs of the differences drawn anew; the interval draws samples with
+    replacement, for these two choices of edges). In mode ``remove`` a good source is missed more, in mode ``keep`` less.
+
+    Movement, Adam's moment and magnitude were made on the training data and don't look at the probe.
+
+    Returns
+    -------
+    Curve
+        ``y`` (fractions, sources) rise of the loss; its interval over samples; the band of random edges.
+
+    Raises
+    ------
+    ViewError, MissingError
+        No network, probe or weights; or a source that was named can't be had.
+    DataError
+        The probe has fewer than 16 samples.
+    ParameterError
+        A source is unknown, or no fraction is given.
+
+    References
+    ----------
+    Mozer and Smolensky 1988, Skeletonization, NeurIPS 1; Han, Pool, Tran and Dally 2015, Learning both weights and
+    connections, NeurIPS; Blalock, Gonzalez Ortiz, Frankle and Guttag 2020, What is the state of neural network
+    pruning?, MLSys.
+    """
+    descent.require(weights=1, network=True, probe=True)
+    n = len(descent.probe)
+    if n < 2 * LEAST:
+        raise DataError(
+            f"The probe of {descent.name} has {n} samples; choosing edges on one half and evaluating the other takes "
+            f"{2 * LEAST}. Give more with .with_probe(x, y, loss)."
+        )
+    if not fractions:
+        raise ParameterError("tether_ablation: fractions=() removes nothing; give at least one, such as 0.1.")
+    place = at_step(descent, step)
+    names, lacking = chosen("tether_ablation", place, sources)
+    ask = _Asking(place, tuple(fractions), mode, rest, scope, measure, random_state, device)
+    split = np.random.default_rng([random_state, 0x73706C74]).permutation(n) % 2
+    parts = [(np.flatnonzero(split == i), np.flatnonzero(split != i)) for i in (0, 1)]
+    asked = list(dict.fromkeys([*names, "magnitude"]))
+    rises = np.zeros((len(asked), len(fractions), n))
+    null = np.zeros((n_null, len(fractions), n))
+    for seen, held in parts:
+        tethers = [tether(place, s, samples=seen, random_state=random_state, device=device) for s in asked]
+        rises[:, :, held] = ask.rises(tethers, held)
+        for start in range(0, n_null, AT_ONCE):
+            some = np.arange(start, min(start + AT_ONCE, n_null))
+            random = [_noise(place, random_state, int(i)) for i in some]
+            null[np.ix_(some, np.arange(len(fractions)), held)] = ask.rises(random, held)
+    return _answer(names, asked, fractions, rises, null, mode, measure, n_boot, random_state, lacking)
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """What is done to edges, whoever chooses them."""
+
+    place: Place
+    fractions: tuple[float, ...]
+    mode: str
+    rest: Rest
+    scope: Scope
+    measure: Measure
+    random_state: int
+    device: str
+
+    def rises(self, tethers: list[Tensors], held: np.ndarray) -> Float[np.ndarray, "k f m"]:
+        """Rise of each held-out sample's loss, by tether and fraction."""
+        variants = [self.place.weights]
+        for t in tethers:
+            for fraction in self.fractions:
+                best = top(t, fraction, scope=self.scope, random_state=self.random_state)
+                kept = best if self.mode == "keep" else {n: ~m for n, m in best.items()}
+                changed = hold(self.place.weights, kept, self.rest, random_state=self.random_state)
+                variants.append(changed)
+        found = sample_losses(self.place, variants, held, measure=self.measure, device=self.device)
+        if not np.isfinite(found).all():
+            raise DataError(
+                f"{self.place.name}: without some edges the loss isn't finite. Ask about another step."
+            )
+        return (found[1:] - found[0]).reshape(len(tethers), len(self.fractions), len(held))
+
+
+def _noise(place: Place, random_state: int, draw: int) -> Tensors:
+    rng = np.random.default_rng([random_state, 0x6E756C6C, draw])
+    return {n: rng.random(w.shape) for n, w in place.weights.items()}
+
+
+def _answer(
+    names: list[str], asked: list[str], fractions: tuple[float, ...], rises: np.ndarray, null: np.ndarray, mode: str,
+    measure: str, n_boot: int, random_state: int, lacking: str,
+) -> Curve:  # fmt: skip
+    n = rises.shape[2]
+    better = 1.0 if mode == "remove" else -1.0
+    draws = _bootstrap(n, n_boot, random_state)
+    own = rises.mean(1)  # (sources, samples), averaged over fractions
+    random = null.mean(axis=(1, 2))
+    what = "loss" if measure == "loss" else "error"
+    deed = "removed" if mode == "remove" else "kept alone"
+    evidence = []
+    for s in names:
+        value = own[asked.index(s)]
+        evidence.append(Evidence(
+            question=f"Are edges tethered by {s} missed {'more' if better > 0 else 'less'} than random ones?",
+            statistic=f"rise of the {what}, {s} {deed}", value=value.mean(), n=n, unit="samples",
+            interval=_interval(value, draws), interval_method="samples drawn with replacement",
+            null="equally many random edges" if len(null) else "", null_values=tuple(random),
+            alternative="greater" if better > 0 else "less",
+        ))  # fmt: skip
+    base = own[asked.index("magnitude")]
+    for s in names:
+        if s == "magnitude":
+            continue
+        gain = better * (own[asked.index(s)] - base)
+        evidence.append(Evidence(
+            question=f"Does {s} find edges that matter better than magnitude does?",
+            statistic=f"advantage of {s} over magnitude in the rise of the {what}", value=gain.mean(), n=n, unit="samples",
+            interval=_interval(gain, draws), interval_method="samples drawn with replacement",
+            null="signs of the samples' differences drawn anew" if len(null) else "",
+            null_values=tuple(sign_flips(gain, len(null), random_state)), alternative="two-sided",
+        ))  # fmt: skip
+    at = [asked.index(s) for s in names]
+    y = rises[at].mean(2).T
+    bounds = [[_interval(rises[j, f], draws) or (np.nan, np.nan) for j in at] for f in range(len(fractions))]
+    low, high = np.moveaxis(np.array(bounds), 2, 0) if len(draws) else (np.empty((0, 0)),) * 2
+    empty = np.empty((0, 0))
+    band = (
+        np.quantile(null.mean(2), [0.025, 0.975], axis=0)[:, :, None].repeat(len(names), 2)
+        if len(null)
+        else (empty, empty)
+    )
+    return Curve(
+        x=np.array(fractions), y=y, names=tuple(names), low=low, high=high, null_low=band[0], null_high=band[1],
+        x_title=f"share of the edges {deed}", y_title=f"rise of the {what} on held-out samples",
+        evidence=tuple(evidence), caveat=" ".join(filter(None, [_corrected(evidence), lacking])),
+    )  # fmt: skip
+
+
+def _corrected(evidence: list[Evidence]) -> str:
+    """Which advantages hold when all of them are asked at once."""
+    from scipy.stats import false_discovery_control
+
+    asked = [e for e in evidence if e.alternative == "two-sided" and e.null_values]
+    if not asked:
+        return ""
+    q = false_discovery_control([monte_carlo_p(e.value, e.null_values, e.alternative) for e in asked])
+    found = [
+        f"{e.statistic.split()[2]} {'better' if e.value > 0 else 'worse'}"
+        for e, v in zip(asked, q, strict=True) if v <= 0.05
+    ]  # fmt: skip
+    return f"Corrected for {len(asked)} comparisons with magnitude (Benjamini and Hochberg, 5 %): {', '.join(found) or 'none differs'}."
+
+
+def _bootstrap(n: int, draws: int, random_state: int) -> np.ndarray:
+    """Weights of the samples in each resample, (draws, n)."""
+    rng = np.random.default_rng([random_state, 0x626F6F74])
+    return rng.multinomial(n, np.full(n, 1 / n), size=draws) / n
+
+
+def _interval(values: np.ndarray, draws: np.ndarray) -> tuple[float, float] | None:
+    return percentile_interval(draws @ values) if len(draws) else None

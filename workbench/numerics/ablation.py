@@ -1,0 +1,107 @@
+"""Ablation: what each sample loses when edges are taken away, and whether one choice of edges loses it more than another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from workbench.core.errors import ViewError
+from workbench.numerics.tethers import Place, Tensors
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import Float
+
+Measure = Literal["loss", "error"]
+NUMBERS = 1 << 24  # weights of variants that are evaluated at once
+
+
+def sample_losses(
+    place: Place, variants: Sequence[Tensors], samples: np.ndarray, *, measure: Measure = "loss", device: str = "cpu"
+) -> Float[np.ndarray, "k m"]:  # fmt: skip
+    """Each sample's loss under each choice of weights.
+
+    Parameters
+    ----------
+    variants : weights by name; those that aren't named stay as they are.
+    samples : positions in the probe.
+    measure : the probe's loss, or ``error``, 1 where the largest output isn't the right class and 0 where it is.
+
+    Raises
+    ------
+    ViewError
+        Network or probe are lacking, or ``error`` is asked of a loss without classes.
+    """
+    import torch
+
+    from workbench.numerics.tether_sources import call_with
+
+    if place.network is None or place.probe is None:
+        raise ViewError(
+            f"{place.name} lacks a network or a probe, without which there is no loss to measure."
+        )
+    compare = _compare(place, measure)
+    network = place.network.to(device)
+    try:
+        x, y = place.probe.tensors(network)
+        at = torch.as_tensor(np.asarray(samples, np.int64), device=y.device)
+        x = {k: v[at] for k, v in x.items()} if isinstance(x, dict) else x[at]
+        y = y[at]
+
+        def losses(weights: dict[str, torch.Tensor]) -> torch.Tensor:
+            return compare(call_with(network, weights, x), y)
+
+        own = dict(network.named_parameters())
+        chunk = max(1, NUMBERS // place.size)
+        out = []
+        with torch.no_grad():
+            for start in range(0, len(variants), chunk):
+                some = variants[start : start + chunk]
+                stacked = {
+                    n: torch.as_tensor(np.stack([v[n] for v in some])).to(y.device, own[n].dtype) for n in some[0]
+                }  # fmt: skip
+                out.append(torch.func.vmap(losses)(stacked).double().cpu().numpy())
+    finally:
+        network.to("cpu")
+    return np.concatenate(out)
+
+
+def _compare(place: Place, measure: Measure) -> Callable[[Any, torch.Tensor], torch.Tensor]:
+    import torch
+
+    from workbench.core.objectives import loss_function, output_of
+
+    assert place.probe is not None
+    loss = place.probe.loss
+    if measure == "error":
+        if loss != "cross_entropy":
+            raise ViewError(
+                f"{place.name} has the loss {loss}, without classes to be wrong about: use measure='loss'."
+            )
+
+        def wrong(answer: Any, y: torch.Tensor) -> torch.Tensor:
+            z = output_of(answer)
+            truth = y.reshape(len(y), -1)
+            return (z.reshape(*truth.shape, z.shape[-1]).argmax(-1) != truth).double().mean(1)
+
+        return wrong
+    function = loss_function(loss)
+
+    def one(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return function(z.unsqueeze(0), y.unsqueeze(0))
+
+    return lambda z, y: torch.func.vmap(one)(output_of(z), y)
+
+
+def sign_flips(differences: Float[np.ndarray, " n"], n: int, random_state: int) -> Float[np.ndarray, " d"]:
+    """Means of paired differences with every sign drawn anew: what they would be, did the two not differ.
+
+    References
+    ----------
+    Fisher 1935, The design of experiments, section 21.
+    """
+    rng = np.random.default_rng([random_state, 0x666C6970])
+    signs = rng.integers(0, 2, (n, len(differences))) * 2 - 1
+    return (signs @ differences) / len(differences)
