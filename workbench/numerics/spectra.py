@@ -71,3 +71,39 @@ def effective_rank(s: Float[np.ndarray, " k"]) -> float:
     """Exponential of the entropy of the singular values' shares, from 1 to the rank."""
     p = s[s > 0] / s.sum() if s.sum() > 0 else np.ones(1)
     return float(np.exp(-(p * np.log(p)).sum()))
+
+
+def gram_rank(gram: Float[np.ndarray, "*b n n"], measure: str) -> Float[np.ndarray, "*b"]:
+    """In how many directions rows spread, from the inner products between them; 0 where all are 0.
+
+    Parameters
+    ----------
+    measure : "effective_rank", the exponential of the entropy of the singular values' shares (Roy and Vetterli 2007), or
+        "participation_ratio", the squared sum of their squares over the sum of their fourth powers (as many directions
+        of equal strength would have it).
+    """
+    if measure == "participation_ratio":
+        total, square = np.trace(gram, axis1=-2, axis2=-1), np.square(gram).sum(axis=(-2, -1))
+        return np.divide(total**2, square, out=np.zeros_like(total), where=square > 0)
+    values = np.linalg.eigvalsh(gram)
+    s = np.sqrt(
+        np.where(values > values.max(axis=-1, keepdims=True) * 1e-14, values, 0)
+    )  # the rest is rounding
+    total = s.sum(axis=-1, keepdims=True)
+    p = np.divide(s, total, out=np.zeros_like(s), where=total > 0)
+    entropy = -(p * np.log(np.where(p > 0, p, 1))).sum(axis=-1)
+    return np.where(total[..., 0] > 0, np.exp(entropy), 0.0)
+
+
+def row_rank(rows: Float[np.ndarray, "n d"], measure: str) -> float:
+    """In how many directions rows spread about their mean; see `gram_rank`."""
+    x = rows - rows.mean(axis=0)
+    return float(gram_rank(x.T @ x if x.shape[0] > x.shape[1] else x @ x.T, measure))
+
+
+def fewer_columns(rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
+    """Rows with the same inner products between them, in at most as many columns as there are rows."""
+    if rows.shape[1] <= rows.shape[0]:
+        return rows
+    values, vectors = np.linalg.eigh(rows @ rows.T)
+    return vectors * np.sqrt(np.maximum(values, 0))

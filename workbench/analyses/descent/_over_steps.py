@@ -10,7 +10,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.core.errors import DataError, ParameterError, ViewError, suggest
+from workbench.core.errors import DataError, ParameterError, suggest
 from workbench.core.evidence import Alternative, Evidence
 from workbench.core.objectives import Probe
 from workbench.core.patterns import matching
@@ -88,14 +88,25 @@ def network_at(descent: Descent, step: int) -> torch.nn.Module:
     """
     network = descent.network(step)
     for name, p in network.named_parameters():
-        if not bool(p.isfinite().all()):
-            diverged = descent.trajectory.diverged
-            before = diverged if diverged is not None else step
-            raise DataError(
-                f"{descent.name} has weights at step {step} that are not finite (in {name}): it has diverged by then. "
-                f"Ask about the steps before: .select('step < {before}')."
-            )
+        require_finite_weights(descent, step, p.detach().cpu().numpy(), name)
     return network
+
+
+def require_finite_weights(descent: Descent, step: int, values: np.ndarray, name: str) -> None:
+    """Refuse weights that are not finite, with the steps before them.
+
+    Raises
+    ------
+    DataError
+        The descent has diverged by then.
+    """
+    if not np.isfinite(values).all():
+        diverged = descent.trajectory.diverged
+        before = diverged if diverged is not None else step
+        raise DataError(
+            f"{descent.name} has weights at step {step} that are not finite (in {name}): it has diverged by then. "
+            f"Ask about the steps before: .select('step < {before}')."
+        )
 
 
 def some_samples(probe: Probe, max_samples: int, random_state: int, least: int = 4) -> Probe:
@@ -230,18 +241,3 @@ def curve(
 
 def _band(draws: np.ndarray) -> tuple[float, float]:
     return percentile_interval(draws) if np.isfinite(draws).all() else (np.nan, np.nan)
-
-
-def require_classes(probe: Probe, what: str) -> None:
-    """Refuse a probe whose targets are no classes.
-
-    Raises
-    ------
-    ViewError
-        With the losses that have classes.
-    """
-    if probe.loss != "cross_entropy" or probe.y.ndim != 1:
-        raise ViewError(
-            f"{what} is about classes: it needs a probe with the loss cross_entropy and one class a sample; this one has "
-            f"{probe.loss} and targets of shape {probe.y.shape}. Give one with trajectory.with_probe(x, y, 'cross_entropy')."
-        )
