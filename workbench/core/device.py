@@ -88,17 +88,14 @@ def _too_large(said: str, device: str, rows: int, what: str) -> str:
     """What didn't fit; memory is taken to grow as the rows do, which errs towards more rows where it grows faster."""
     import torch
 
+    index = torch.device(device).index
+    index = torch.cuda.current_device() if index is None else index
     asked = re.search(r"Tried to allocate ([\d.]+) ([KMG]i)B", said)
     more = float(asked[1]) * 2 ** {"Ki": 10, "Mi": 20, "Gi": 30}[asked[2]] if asked else 0.0
-    ours = torch.cuda.memory_reserved(device)
-    total = torch.cuda.get_device_properties(device).total_memory
-    room = int(
-        min(
-            torch.cuda.mem_get_info(device)[0] + ours,
-            total * torch.cuda.get_per_process_memory_fraction(device),
-        )
-    )
-    needed = torch.cuda.max_memory_allocated(device) + more
+    free = torch.cuda.mem_get_info(index)[0] + torch.cuda.memory_reserved(index)
+    total = torch.cuda.get_device_properties(index).total_memory
+    room = int(min(free, total * torch.cuda.get_per_process_memory_fraction(index)))
+    needed = torch.cuda.max_memory_allocated(index) + more
     fits = int(rows * min(1.0, room / needed) * 0.9) if needed else rows // 2
     return (
         f"{what} of {rows:,} rows ran out of the GPU's memory: it needs at least {needed / 2**30:.2g} GiB and "
