@@ -18,7 +18,7 @@ from workbench.core.storage import writing
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
 
 KINDS: dict[str, type[Result]] = {}
 RESULT_MIME = "application/vnd.workbench.result+json"
@@ -373,6 +373,8 @@ class Ranking(Result):
     ----------
     names : one a thing. scores : (n,). low, high : (n,) intervals, or empty.
     ids : (n,) row ids where the things are rows, or empty.
+    columns : (n, c) more numbers of each thing for the table, named by ``column_names``, or empty.
+    paths : (n, t) how each score came to be over ``path_x``, with intervals, or empty; ``figure(paths=True)`` draws them.
     """
 
     kind: ClassVar[str] = "ranking"
@@ -382,6 +384,13 @@ class Ranking(Result):
     high: Float[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0))
     ids: Int[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0, np.int64))
     quantity: str = "score"
+    columns: Float[np.ndarray, "n c"] = field(default_factory=lambda: np.empty((0, 0)))
+    column_names: tuple[str, ...] = ()
+    paths: Float[np.ndarray, "n t"] = field(default_factory=lambda: np.empty((0, 0)))
+    path_low: Float[np.ndarray, "n t"] = field(default_factory=lambda: np.empty((0, 0)))
+    path_high: Float[np.ndarray, "n t"] = field(default_factory=lambda: np.empty((0, 0)))
+    path_x: Float[np.ndarray, " t"] = field(default_factory=lambda: np.empty(0))
+    path_title: str = ""
 
     def table(self) -> pd.DataFrame:
         import pandas as pd
@@ -389,6 +398,8 @@ class Ranking(Result):
         out = pd.DataFrame({"name": list(self.names), self.quantity: self.scores})
         if len(self.low):
             out["low"], out["high"] = self.low, self.high
+        for j, name in enumerate(self.column_names):
+            out[name] = self.columns[:, j]
         if len(self.ids):
             out.index = pd.Index(self.ids, name="row")
         return out.sort_values(self.quantity, ascending=False, kind="stable")
@@ -402,6 +413,12 @@ class GraphResult(Result):
     ----------
     positions : (n, 2) where to draw a node. edges : (m, 2) node positions in 0..n-1.
     member_ids, member_starts : row ids of each node, one node after another, and where each starts (n + 1).
+    lines : (t, m) how strong each edge is at each position of a slider, or empty: then edges are all alike. ``strong``
+        (t, m): whether that is beyond ``thresholds`` (t, m). ``lines_name`` says what it is, ``frame_names`` where.
+    groups : (m,) which of ``group_names`` an edge belongs to, its colour.
+    line_ids, line_starts : row ids behind each edge at each position, (t * m + 1) as for nodes; ``line_notes`` (t * m)
+        say in words what is.
+    node_names : one a node. column_names, row_names : of positions 0, 1, ... across and down, where nodes stand in a grid.
     """
 
     kind: ClassVar[str] = "graph"
@@ -411,14 +428,44 @@ class GraphResult(Result):
     member_starts: Int[np.ndarray, " s"]
     values: Float[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0))
     values_name: str = ""
+    lines: Float[np.ndarray, "t m"] = field(default_factory=lambda: np.empty((0, 0)))
+    strong: Bool[np.ndarray, "t m"] = field(default_factory=lambda: np.empty((0, 0), bool))
+    thresholds: Float[np.ndarray, "t m"] = field(default_factory=lambda: np.empty((0, 0)))
+    lines_name: str = "strength"
+    frame_names: tuple[str, ...] = ()
+    groups: Int[np.ndarray, " m"] = field(default_factory=lambda: np.empty(0, np.int64))
+    group_names: tuple[str, ...] = ()
+    line_ids: Int[np.ndarray, " r"] = field(default_factory=lambda: np.empty(0, np.int64))
+    line_starts: Int[np.ndarray, " q"] = field(default_factory=lambda: np.empty(0, np.int64))
+    line_notes: tuple[str, ...] = ()
+    node_names: tuple[str, ...] = ()
+    column_names: tuple[str, ...] = ()
+    row_names: tuple[str, ...] = ()
 
     def members(self, node: int) -> Int[np.ndarray, " c"]:
         """Row ids of a node."""
         return self.member_ids[self.member_starts[node] : self.member_starts[node + 1]]
 
+    def behind(self, frame: int, edge: int) -> Int[np.ndarray, " r"]:
+        """Row ids behind an edge at a position of the slider."""
+        at = frame * len(self.edges) + edge
+        return self.line_ids[self.line_starts[at] : self.line_starts[at + 1]]
+
     def table(self) -> pd.DataFrame:
+        """One line an edge and position where edges have strengths, else one a node."""
         import pandas as pd
 
+        if self.lines.size:
+            t, m = self.lines.shape
+            names = np.array(self.node_names, dtype=object)
+            columns = {
+                "at": np.repeat(list(self.frame_names), m),
+                "of": [self.group_names[g] for g in self.groups] * t,
+                "from": np.tile(names[self.edges[:, 0]], t), "to": np.tile(names[self.edges[:, 1]], t),
+                self.lines_name: self.lines.ravel(), "threshold": self.thresholds.ravel(), "above": self.strong.ravel(),
+                "behind": list(self.line_notes) or [""] * (t * m),
+            }  # fmt: skip
+            return pd.DataFrame(columns)
         degree = np.bincount(self.edges.ravel(), minlength=len(self.positions))
         return pd.DataFrame({"rows": np.diff(self.member_starts), "degree": degree})
 

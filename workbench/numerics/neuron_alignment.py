@@ -7,7 +7,6 @@ permutation is an array *p* of positions: neuron *i* of the result is neuron ``p
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -102,8 +101,21 @@ def hidden_activations(
 ) -> list[Float[np.ndarray, "rows d"]]:
     """What each hidden layer hands on (after activation, normalization and pooling): one column a neuron.
 
-    Rows are samples, or samples and places where a neuron has several (convolutions).
+    Rows are samples, or samples and places where a neuron has several (convolutions), a sample's one after another.
     """
+    found = []
+    handed = inputs_of(chain, network, x)[1:]
+    for layer, following, value in zip(chain, chain[1:], handed, strict=False):
+        if following.kind == "linear":
+            value = value.reshape(-1, layer.width, following.spread)
+            found.append(np.moveaxis(value, 1, 2).reshape(-1, layer.width))
+        else:
+            found.append(np.moveaxis(value, 1, -1).reshape(-1, layer.width))
+    return found
+
+
+def inputs_of(chain: Sequence[Layer], network: nn.Module, x: Any) -> list[Float[np.ndarray, "n ..."]]:
+    """What each layer of a chain is given, as it is given it."""
     import torch
 
     modules = dict(network.named_modules())
@@ -115,22 +127,14 @@ def hidden_activations(
 
         return catch
 
-    hooks = [modules[n.name].register_forward_pre_hook(catcher(n.name)) for n in chain[1:]]
+    hooks = [modules[n.name].register_forward_pre_hook(catcher(n.name)) for n in chain]
     try:
         with torch.no_grad():
             network(x)
     finally:
         for hook in hooks:
             hook.remove()
-    found = []
-    for layer, following in itertools.pairwise(chain):
-        value = caught[following.name]
-        if following.kind == "linear":
-            value = value.reshape(-1, layer.width, following.spread)
-            found.append(np.moveaxis(value, 1, 2).reshape(-1, layer.width))
-        else:
-            found.append(np.moveaxis(value, 1, -1).reshape(-1, layer.width))
-    return found
+    return [caught[layer.name] for layer in chain]
 
 
 def permuted(
