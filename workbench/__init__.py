@@ -23,6 +23,7 @@ _PLACES = {
     "corpus": "workbench.io",
     "capture": "workbench.capturing",
     "record": "workbench.recording",
+    "bookmark": "workbench.recording",
     "siblings": "workbench.core.siblings",
     "load": "workbench.core.results",
     "methods": "workbench.core.registry",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.core import views
+from workbench.core.bookmarks import Bookmarks
 from workbench.core.checkpoints import Checkpoint, TensorInfo
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError, suggest
@@ -64,6 +65,8 @@ class Record:
     outcome: str = ""
     diverged: int | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    bookmarks: Mapping[str, Bookmarks] = field(default_factory=dict)
+    """The most tethered edges at some steps, by name, where they were advertised (`workbench.bookmark`)."""
     folder: Path | None = None
     """Where it is stored as it is, if it is."""
     keep: Any = field(default=None, repr=False)
@@ -186,6 +189,11 @@ class Trajectory(Rowed):
         return self.record.optimizer if self.record.optimizer is not None else pd.DataFrame()
 
     @property
+    def bookmarks(self) -> Mapping[str, Bookmarks]:
+        """The most tethered edges at some steps, by name; empty where none were advertised (`workbench.bookmark`)."""
+        return self.record.bookmarks
+
+    @property
     def holds(self) -> str:
         columns = [c for c in self.table.columns if c != "step" and bool(self.table[c].notna().any())]
         said = f"a descent of {len(self):,} steps ({', '.join(map(str, columns)) or 'without curves'})"
@@ -212,7 +220,8 @@ class Trajectory(Rowed):
             n.to_numpy() for n in (self.record.gradient_norms, self.record.update_norms) if n is not None
         ]
         batches = [p.digest if p else "" for p in (self.record.probe, self.record.training)]
-        return digest("descent", held, *norms, *batches, _structure(self.model))
+        marks = [b.digest for _, b in sorted(self.record.bookmarks.items())]
+        return digest("descent", held, *norms, *batches, _structure(self.model), *marks)
 
     @cached_property
     def digest(self) -> str:

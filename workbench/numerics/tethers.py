@@ -100,7 +100,7 @@ def at_step(descent: Descent, step: int | None = None) -> Place:
     step = int(descent.weight_steps[-1]) if step is None else int(step)
     held = descent.weights(step)
     module = descent.trajectory.network(step) if descent.trajectory.model is not None else None
-    names = _edges({n: descent.trajectory.shapes[n] for n in held}, module, descent.name)
+    names = edge_names({n: descent.trajectory.shapes[n] for n in held}, module, descent.name)
     weights = {n: np.array(held[n]) for n in names}
     _require_finite(weights, f"{descent.name} at step {step}")
     return Place(weights, module, descent.trajectory.probe, descent, step, descent.name)
@@ -120,7 +120,7 @@ def at_network(module: torch.nn.Module, probe: Probe | None = None, *, name: str
 
     module = copy.deepcopy(module).cpu().eval()
     own = {n: p.detach() for n, p in module.named_parameters() if p.requires_grad}
-    edges = _edges({n: tuple(p.shape) for n, p in own.items()}, module, name)
+    edges = edge_names({n: tuple(p.shape) for n, p in own.items()}, module, name)
     weights = {n: (own[n].float() if own[n].element_size() == 2 else own[n]).numpy().copy() for n in edges}
     _require_finite(weights, name)
     return Place(weights, module, probe, None, None, name)
@@ -253,7 +253,7 @@ def _largest(values: np.ndarray, fraction: float, rng: np.random.Generator) -> n
 # -- what is an edge ----------------------------------------------------------------------------------
 
 
-def _edges(shapes: Mapping[str, Sequence[int]], module: torch.nn.Module | None, owner: str) -> list[str]:
+def edge_names(shapes: Mapping[str, Sequence[int]], module: torch.nn.Module | None, owner: str) -> list[str]:
     """Names of the weights between units: an embedding's rows are no edges between units, biases neither."""
     looked_up: set[str] = set()
     if module is not None:

@@ -17,6 +17,7 @@ from workbench.core.errors import DataError, FormatError, MissingError
 from workbench.core.objectives import Probe
 from workbench.core.trajectories import Record, Trajectory
 from workbench.recording import codecs
+from workbench.recording.bookmarks import read_bookmarks
 from workbench.recording.layout import (
     OUTCOME,
     PROBE,
@@ -85,6 +86,7 @@ def open_recording(path: str | Path, *, name: str | None = None, keep: Any = Non
         update_norms=_frame(rows, "update", parameters), optimizer=_optimizer(rows), outcome=outcome,
         diverged=diverged, probe=_probe(folder, layout, PROBE), training=_probe(folder, layout, TRAINING),
         about=layout.about, folder=folder, keep=keep,
+        bookmarks=read_bookmarks(folder),
     )  # fmt: skip
     return Trajectory(table, record, name=name or layout.name)
 
