@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sklearn.decomposition import PCA
 
 CONTROL_ROWS = 1000
+DECIMALS = 6  # of a share that rows in single precision have
 
 
 def estimator(n_components: int, whiten: bool, svd_solver: str, random_state: int) -> PCA:
@@ -75,9 +76,12 @@ def pca(
     values = fitted.fit_transform(x)
     loadings = fitted.components_
     signs = np.sign(loadings[np.arange(n_components), np.abs(loadings).argmax(axis=1)])
-    centred = x - x.mean(axis=0, dtype=np.float64)
-    kept, whole = np.square(centred @ loadings.T).sum(axis=1), np.square(centred).sum(axis=1)
-    value = explained(x, n_components)
+    shares = fitted.explained_variance_ratio_
+    centred = x - fitted.mean_
+    whole = np.einsum("ij,ij->i", centred, centred).astype(np.float64)
+    drawn = values * np.sqrt(fitted.explained_variance_) if whiten else values
+    kept = np.einsum("ij,ij->i", drawn, drawn).astype(np.float64)
+    value = round(min(1.0, float(shares.sum(dtype=np.float64))), DECIMALS)
     null = control(
         x, lambda rows: np.array([explained(rows, n_components)]), np.array([value]), shuffled_columns,
         rows=CONTROL_ROWS, n_null=n_null, random_state=random_state, what="pca: null",
@@ -92,7 +96,6 @@ def pca(
         null=f"columns shuffled{null.words}",
         null_values=tuple(null.beside(np.array([value]))[:, 0]),
     )
-    shares = fitted.explained_variance_ratio_
     return Embedding(
         values=(values * signs).astype(np.float32),
         ids=points.ids,
@@ -104,11 +107,11 @@ def pca(
 
 
 def explained(x: np.ndarray, k: int) -> float:
-    """Share of the total variance along the ``k`` leading directions, to nine decimals so that ties tie."""
+    """Share of the total variance along the ``k`` leading directions, to six decimals so that ties tie."""
     from scipy.linalg import eigh
 
     centred = x - x.mean(axis=0, dtype=np.float64)
     gram = centred.T @ centred if x.shape[0] >= x.shape[1] else centred @ centred.T
     size = len(gram)
     leading = eigh(gram, eigvals_only=True, subset_by_index=[size - k, size - 1])
-    return round(float(leading.sum() / np.trace(gram)), 9)
+    return round(min(1.0, float(leading.sum() / np.trace(gram))), DECIMALS)
