@@ -20,6 +20,8 @@ PANEL_HEIGHT = 250
 def panels(result: Curve) -> go.Figure:
     """One panel for each name in ``result.panels``, in the order in which they come, each with a y axis of its own.
 
+    Lines whose names are equal up to the first comma look alike and share an entry of the legend; a name that ends in
+    "untouched" is dashed. A logarithmic scale and the title of y are those of the last panel.
     Where there are frames, a slider sets y in all panels, and a line at the frame's mark. Its steps carry the values
     themselves, since pages and widgets keep a figure's data and layout, not its frames.
     """
@@ -32,20 +34,27 @@ def panels(result: Curve) -> go.Figure:
     rows = -(-len(names) // COLUMNS)
     figure = make_subplots(
         rows=rows, cols=min(COLUMNS, len(names)), subplot_titles=[safe(n) for n in names], horizontal_spacing=0.09,
-        vertical_spacing=0.32 / max(rows, 1),
+        vertical_spacing=0.28 / max(rows, 1),
     )  # fmt: skip
-    used: dict[str, int] = {}
-    kinds = [_kind(name, used) for name in result.names]
-    for j, (panel, (name, colour, dash)) in enumerate(zip(result.panels, kinds, strict=True)):
+    kinds = [name.split(",")[0] for name in result.names]
+    places = {name: i for i, name in enumerate(dict.fromkeys(kinds))}
+    for j, (panel, name) in enumerate(zip(result.panels, kinds, strict=True)):
         at = names.index(panel)
-        first = name not in [k[0] for k in kinds[:j]]
+        first = name not in kinds[:j]
+        colour = theme.CATEGORICAL[places[name] % len(theme.CATEGORICAL)]
+        dash = "dash" if result.names[j].endswith("untouched") else "solid"
         figure.add_trace(
             go.Scatter(x=result.x, y=result.y[:, j], mode="lines", name=safe(name), legendgroup=name, showlegend=first,
                        line={"color": colour, "dash": dash}),
             row=at // COLUMNS + 1, col=at % COLUMNS + 1,
         )  # fmt: skip
-    figure.update_layout(**theme.layout(height=80 + PANEL_HEIGHT * rows, legend=theme.LEGEND_ABOVE))
-    figure.update_xaxes(title=safe(result.x_title))
+    figure.update_layout(
+        **theme.layout(
+            height=80 + PANEL_HEIGHT * rows,
+            legend={**theme.LEGEND_ABOVE, "y": 1 + 28 / (PANEL_HEIGHT * rows)},
+        )
+    )
+    figure.update_xaxes(title=safe(result.x_title), row=rows)
     figure.update_annotations(font={"size": 13})
     last = f"y{len(names) if len(names) > 1 else ''}"
     if result.log:
@@ -54,12 +63,6 @@ def panels(result: Curve) -> go.Figure:
     if len(result.frames):
         _slide(figure, result, len(names), SLIDER)
     return figure
-
-
-def _kind(name: str, used: dict[str, int]) -> tuple[str, str, str]:
-    """Name, colour and dash of a line: equal names look alike in all panels."""
-    place = used.setdefault(name, len(used))
-    return name, theme.CATEGORICAL[place % len(theme.CATEGORICAL)], "dash" if "untouched" in name else "solid"
 
 
 def _slide(figure: go.Figure, result: Curve, panels: int, room: int) -> None:

@@ -230,7 +230,12 @@ def _unpacked(
     own = np.exp(np.clip(theta[1 + law.floor :], -25, 25))
     if law.own and law.own[-1] in ("stretch", "exponent"):
         own[-1] = np.clip(own[-1], 0.02, 20)
-    return float(ends[0]), float(max(ends[1], low) if log else ends[1]) if law.floor else 0.0, own
+    floor = 0.0
+    if law.floor:
+        floor = (
+            max(float(ends[1]) - low, 0.0) if log else float(ends[1])
+        )  # so that a floor of 0 can be reached
+    return float(ends[0]), floor, own
 
 
 def _first_guess(

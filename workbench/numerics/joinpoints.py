@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 CANDIDATES = 80  # places that are tried for a joint
 WINDOWS = 6  # of a curve, over each of which the noise's size is taken for even
 UNEVEN = 10.0  # times its median the noise is taken to be at most
-CORRECTIONS = 40  # curves behind the correction of the noise's correlation
+CORRECTIONS = 16  # curves behind the correction of the noise's correlation
+APPROACHES, NEAR = 8, 0.005
 
 
 @dataclass(frozen=True)
@@ -138,31 +139,37 @@ def flexible_correlation(
 
 def corrected_correlation(
     clock: np.ndarray, y: np.ndarray, shortest: int, most: int, size: np.ndarray, random_state: int
-) -> float:
-    """`flexible_correlation` without its bias: raised by as much as curves made with it come out low.
+) -> tuple[float, float]:
+    """`flexible_correlation` without its bias (raised by as much as curves made with it come out low), and its standard error.
 
-    Lines that bend take part of slow noise for signal. The shortfall is measured at the found value and once more at the
-    corrected one.
+    Lines that bend take part of slow noise for signal: the more lines and the slower the noise, the more. The value whose
+    curves give what was found is approached in steps of what is still missing, on the same innovations each time.
     """
     found = flexible_correlation(clock, y, shortest, most, size)
+    new = np.random.default_rng([random_state, 0x706869]).standard_normal((CORRECTIONS, len(y)))
     phi = found
-    rng = np.random.default_rng([random_state, 0x706869])
-    for _ in range(2):
-        made = [
-            flexible_correlation(
-                clock, size * correlated(rng.standard_normal(len(y)), phi), shortest, most, size
-            )
-            for _ in range(CORRECTIONS // 2)
-        ]
-        phi = float(np.clip(phi + found - np.mean(made), -LARGEST_CORRELATION, LARGEST_CORRELATION))
-    return phi
+    for _ in range(APPROACHES):
+        made = [flexible_correlation(clock, size * correlated(e, phi), shortest, most, size) for e in new]
+        missing = found - float(np.mean(made))
+        phi = float(np.clip(phi + missing, -LARGEST_CORRELATION, LARGEST_CORRELATION))
+        if abs(missing) < NEAR:
+            break
+    steeper = (
+        phi / found if phi > found > 0 else 1.0
+    )  # how much more the corrected value varies than the found one
+    return phi, float(np.std(made)) * steeper
 
 
-def redrawn_lines(fit: Joined, rng: np.random.Generator) -> Float[np.ndarray, " n"]:
-    """A curve along the same lines, with noise as correlated, its innovations resampled."""
+def redrawn_lines(fit: Joined, rng: np.random.Generator, error: float = 0.0) -> Float[np.ndarray, " n"]:
+    """A curve along the same lines, with noise as correlated, its innovations resampled.
+
+    ``error`` is the correlation's standard error: each curve is then drawn with another that may be the true one.
+    """
     n = len(fit.curve)
     new = (fit.innovations - fit.innovations.mean()) * np.sqrt(n / max(n - 3 - 2 * len(fit.knots), 1))
-    return fit.curve + fit.size * correlated(rng.choice(new, n), fit.correlation)
+    phi = fit.correlation + error * rng.standard_normal() if error else fit.correlation
+    phi = float(np.clip(phi, -LARGEST_CORRELATION, LARGEST_CORRELATION))
+    return fit.curve + fit.size * correlated(rng.choice(new, n), phi)
 
 
 def sequence(
@@ -182,7 +189,7 @@ def sequence(
     Econometrica 66 (l + 1 changes against l).
     """
     size = noise_size(y)
-    phi = corrected_correlation(clock, y, shortest, most + 1, size, random_state)
+    phi, error = corrected_correlation(clock, y, shortest, most + 1, size, random_state)
     knots = np.empty(0, int)
     tests: list[tuple[float, np.ndarray]] = []
     fit = fit_joined(clock, y, knots, size, phi)
@@ -191,7 +198,7 @@ def sequence(
             break
         statistic = _statistic(clock, k, shortest, most, size)
         value = statistic(y)
-        draws = null_draws(_drawing(fit, statistic), n_null, random_state + k, f"change {k + 1}")
+        draws = null_draws(_drawing(fit, statistic, error), n_null, random_state + k, f"change {k + 1}")
         tests.append((value, draws))
         if (1 + int((draws >= value).sum())) / (1 + n_null) > level:
             break
@@ -203,8 +210,10 @@ def sequence(
     return fit, tests
 
 
-def _drawing(fit: Joined, statistic: Callable[[np.ndarray], float]) -> Callable[[np.random.Generator], float]:
-    return lambda rng: statistic(redrawn_lines(fit, rng))
+def _drawing(
+    fit: Joined, statistic: Callable[[np.ndarray], float], error: float
+) -> Callable[[np.random.Generator], float]:
+    return lambda rng: statistic(redrawn_lines(fit, rng, error))
 
 
 def _statistic(

@@ -80,24 +80,25 @@ def descent_law(
         parts = _halves(x, y, split_at, log, criterion, descent.name) if split_at is not None else ()
     evidence: list[Evidence] = []
     if parts:
-        evidence += _joined_evidence(x, y, whole[0], parts, split_at, n_null, random_state)
+        names = (parts[0][0][0].law.name, parts[1][0][0].law.name)
+        evidence += joined_evidence(x, y, whole[0], names, len(parts[0][1]), n_null, random_state)
         for words, (fits, at) in zip(("before", "after"), parts, strict=True):
-            evidence += _constants(fits[0], at, n_boot, random_state, f" {words} step {split_at}")[0]
-        names, columns = _drawn_parts(parts, whole[0])
-        low = high = np.full((len(x), len(names)), np.nan)
+            evidence += constants(fits[0], at, n_boot, random_state, f" {words} step {split_at}")[0]
+        titles, columns = _drawn_parts(parts, whole[0])
+        low = high = np.full((len(x), len(titles)), np.nan)
     else:
         evidence += _choice_evidence(x, y, whole, criterion, n_null, random_state)
-        constants, bands = _constants(whole[0], x - x[0], n_boot, random_state, "")
-        evidence += constants
+        found, bands = constants(whole[0], x - x[0], n_boot, random_state, "")
+        evidence += found
         near = [f for f in whole[1:] if _worse(f, whole[0], criterion) < NEARLY]
-        names = [whole[0].law.name, *(f"{f.law.name} (nearly as good)" for f in near)]
+        titles = [whole[0].law.name, *(f"{f.law.name} (nearly as good)" for f in near)]
         columns = [whole[0].curve, *(f.curve for f in near)]
-        low, high = (np.full((len(x), len(names)), np.nan) for _ in range(2))
+        low, high = (np.full((len(x), len(titles)), np.nan) for _ in range(2))
         if bands is not None:
             low[:, 0], high[:, 0] = bands
     blank = np.full((len(x), 1), np.nan)
     return Curve(
-        x=x, y=np.column_stack([y, *columns]), names=(column, *names), low=np.hstack([blank, low]), high=np.hstack([blank, high]),
+        x=x, y=np.column_stack([y, *columns]), names=(column, *titles), low=np.hstack([blank, low]), high=np.hstack([blank, high]),
         x_title="step", y_title=column, log=log, evidence=tuple(evidence), caveat=_said(whole, criterion, k),
     )  # fmt: skip
 
@@ -181,12 +182,15 @@ def _choice_evidence(
     ]  # fmt: skip
 
 
-def _joined_evidence(
-    x: np.ndarray, y: np.ndarray, one: Fit, parts: tuple[tuple[list[Fit], np.ndarray], ...], split_at: int | None,
-    n_null: int, random_state: int,
-) -> list[Evidence]:  # fmt: skip
-    """Do two laws joined at a step say more than one does: than curves of one law would, and than at other steps?"""
-    names = [fits[0].law.name for fits, _ in parts]
+def joined_evidence(
+    x: np.ndarray, y: np.ndarray, one: Fit, names: tuple[str, str], cut: int, n_null: int, random_state: int
+) -> list[Evidence]:
+    """Do two laws joined at a point say more than one does: than curves of one law would, and than at other points?
+
+    Parameters
+    ----------
+    one : the law that is fitted to all. names : the laws before and after the point ``cut``.
+    """
 
     def gain(values: np.ndarray, cut: int, start: Fit | None) -> float:
         alone = fit_law(one.law.name, x - x[0], values, log=one.log, start=start)
@@ -194,7 +198,7 @@ def _joined_evidence(
         two = (fit_law(n, x[s] - x[s][0], values[s], log=one.log).log_likelihood for n, s in sides)
         return sum(two) - alone.log_likelihood
 
-    cut = len(parts[0][1])
+    split_at = int(np.ceil(x[cut]))
     others = [c for c in range(FEWEST, len(x) - FEWEST + 1) if abs(c - cut) >= max(2, len(x) // 20)]
     value = gain(y, cut, one)
 
@@ -225,7 +229,7 @@ def _joined_evidence(
     return found
 
 
-def _constants(
+def constants(
     fit: Fit, t: np.ndarray, n_boot: int, random_state: int, where: str
 ) -> tuple[list[Evidence], tuple[np.ndarray, np.ndarray] | None]:
     """The law's parameters with intervals, and the band of its curve, from curves redrawn and fitted again."""
