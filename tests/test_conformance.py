@@ -28,7 +28,7 @@ from workbench.core.subjects import Subject
 METHODS = methods()
 ANALYSES = [m for m in METHODS if m.verb == "analysis"]
 PARAMETERS = [(m, p) for m in METHODS for p in m.parameters.values()]
-FEW = {"n_null": 3, "n_boot": 3}
+FEW = {"n_null": 3, "n_boot": 3, "budget": 10, "repeats": 3}
 TESTS = Path(__file__).parent
 
 
@@ -184,7 +184,7 @@ def settings(method: Method, parameter: Parameter) -> list[dict[str, Any]]:
 def alternatives(method: Method, parameter: Parameter) -> list[Any]:
     """A few legal values, near the default first."""
     if parameter.name in FEW:
-        return [0, 5]
+        return [5, 0]
     default = parameter.default
     near: list[Any] = []
     if parameter.base in (int, float) and parameter.choices is None:

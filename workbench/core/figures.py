@@ -424,9 +424,14 @@ def _spectrum(result: Spectrum, *, log: bool = False) -> go.Figure:
 
 
 @_draws(MatrixResult)
-def _matrix(result: MatrixResult) -> go.Figure:
+def _matrix(result: MatrixResult, *, surface: bool = False) -> go.Figure:
+    """A heat map; places on two axes as contours, or with ``surface`` in three dimensions."""
     import plotly.graph_objects as go
 
+    if len(result.column_values):
+        from workbench.core.surfaces import landscape
+
+        return landscape(result, three=surface)
     text = [[f"{v:.2f}" for v in row] for row in result.values] if result.values.size <= 400 else None
     figure = go.Figure(
         go.Heatmap(
@@ -490,10 +495,14 @@ def _curve(result: Curve) -> go.Figure:
 
 
 @_draws(Ranking)
-def _ranking(result: Ranking, *, top: int = 20) -> go.Figure:
+def _ranking(result: Ranking, *, top: int = 20, paths: bool = False) -> go.Figure:
     import plotly.graph_objects as go
 
     order = np.argsort(-result.scores, kind="stable")[:top]
+    if paths and len(result.paths):
+        from workbench.core.ranking_paths import ranking_paths
+
+        return ranking_paths(result, order)
     error = None
     if len(result.low):
         error = {"type": "data", "symmetric": False, "array": (result.high - result.scores)[order],

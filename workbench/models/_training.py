@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.core.progress import track
 from workbench.core.trajectories import Trajectory
+from workbench.numerics import optimizers
+from workbench.numerics.optimizers import OptimizerName as OptimizerName
 
 if TYPE_CHECKING:
     import torch
 
-OptimizerName = Literal["sgd", "momentum", "adam", "adamw"]
 LearningRate = Annotated[float, Interval(gt=0, le=100), Doc("Learning rate; too large a one diverges, which is recorded.")]  # fmt: skip
 
 
@@ -35,13 +36,8 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def optimizer_of(name: str, network: torch.nn.Module, learning_rate: float) -> torch.optim.Optimizer:
-    """An optimizer by its name: ``momentum`` is SGD with momentum 0.9."""
-    import torch
-
-    parameters = network.parameters()
-    if name in ("sgd", "momentum"):
-        return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9 if name == "momentum" else 0.0)
-    return (torch.optim.AdamW if name == "adamw" else torch.optim.Adam)(parameters, lr=learning_rate)
+    """An optimizer of all of a network's parameters by its name; see `optimizers.optimizer_of`."""
+    return optimizers.optimizer_of(name, network.parameters(), learning_rate)
 
 
 def descend(

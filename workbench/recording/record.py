@@ -176,9 +176,15 @@ def _layout(
         raise DataError(
             f"The optimizer trains {foreign} tensors that {type(model).__name__} doesn't have. Give the module that holds them all."
         )
-    settings = {k: v for k, v in optimizer.defaults.items() if isinstance(v, int | float | str | bool | None)}
+    settings = {k: v for k, v in optimizer.defaults.items() if _plain(v)}
     about = {"optimizer": type(optimizer).__name__, "settings": settings, "model": type(model).__qualname__}
     return Layout(name, every, tuple(tensors), len(optimizer.param_groups), compress, loss or "", about)
+
+
+def _plain(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(isinstance(v, int | float) for v in value)
+    return isinstance(value, int | float | str | bool | None)
 
 
 def _tensor(name: str, tensor: torch.Tensor, role: str) -> Tensor:

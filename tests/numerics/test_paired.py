@@ -1,0 +1,42 @@
+"""Paired intervals, signs drawn anew and correction say what they are known to say."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+from tests.helpers import assert_calibrated
+from workbench.core.evidence import monte_carlo_p
+from workbench.numerics.paired import holm, paired_interval, sign_flips
+
+
+def test_peer_the_interval_is_scipy_s() -> None:
+    d = np.random.default_rng(0).standard_normal((9, 4)) + 0.3
+    low, high = paired_interval(d)
+    theirs = stats.ttest_1samp(d, 0).confidence_interval(0.95)
+    np.testing.assert_allclose([low, high], [theirs.low, theirs.high])
+
+
+def test_known_answer_signs_of_equal_differences_reach_both_ends() -> None:
+    drawn = sign_flips(np.ones(3), 4000, 0)
+    values, counts = np.unique(drawn, return_counts=True)
+    np.testing.assert_allclose(values, [-1, -1 / 3, 1 / 3, 1])
+    np.testing.assert_allclose(counts / 4000, [1 / 8, 3 / 8, 3 / 8, 1 / 8], atol=0.03)
+    assert monte_carlo_p(0.0, sign_flips(np.zeros(5), 99, 0), "two-sided") == 1
+
+
+def test_null_symmetric_differences_are_rejected_at_the_level() -> None:
+    def p(seed: int) -> float:
+        d = np.random.default_rng(seed).standard_t(3, 12)
+        return monte_carlo_p(float(d.mean()), sign_flips(d, 199, seed), "two-sided")
+
+    assert_calibrated(p, runs=400)
+
+
+def test_known_answer_holm() -> None:
+    # Holm 1979: p times the number of hypotheses not yet rejected, never falling
+    np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(holm(np.array([0.6, 0.9])), [1, 1])
+    rng = np.random.default_rng(0)
+    any_false = np.mean([(holm(rng.random(8)) <= 0.05).any() for _ in range(4000)])
+    assert abs(any_false - 0.05) < 0.012
