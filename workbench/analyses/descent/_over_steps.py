@@ -227,7 +227,7 @@ def curve(
             )  # fmt: skip
     t, m = measured.values.shape
     null = np.empty((2, 0, 0))
-    if len(measured.draws):
+    if np.isfinite(measured.draws).any(axis=(0, 2)).sum() > 1 or (t == 1 and len(measured.draws)):
         bands = [[_band(measured.draws[:, i, j]) for j in range(m)] for i in range(t)]
         null = np.array(bands).transpose(2, 0, 1)
     banded = bool(np.isfinite(measured.low).any())

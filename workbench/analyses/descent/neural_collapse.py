@@ -103,7 +103,7 @@ def neural_collapse(
             "neural collapse", "Is {name} nearer to collapse than with classes given at random?",
             "classes permuted between samples", "less",
         ),
-        y_title="distance from collapse",
+        y_title="distance from collapse", log=True,
     )  # fmt: skip
 
 
