@@ -303,7 +303,15 @@ class Spectrum(Result):
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class MatrixResult(Result):
-    """A number for every pair of named things: ``values`` (r, c), ``low`` and ``high`` their intervals."""
+    """A number for every pair of named things: ``values`` (r, c), ``low`` and ``high`` their intervals.
+
+    Attributes
+    ----------
+    row_values, column_values : where rows and columns are places on two axes, named by ``row_title`` and ``column_title``;
+        it is then drawn as a landscape, by contours or as a surface. Empty elsewhere.
+    path : (p, 2) a path over it (column's axis first). path_ids, path_values : its row ids and its values.
+    log : whether a landscape is coloured by its logarithm.
+    """
 
     kind: ClassVar[str] = "matrix"
     values: Float[np.ndarray, "r c"]
@@ -312,6 +320,14 @@ class MatrixResult(Result):
     low: Float[np.ndarray, "r c"] = field(default_factory=lambda: np.empty((0, 0)))
     high: Float[np.ndarray, "r c"] = field(default_factory=lambda: np.empty((0, 0)))
     quantity: str = "value"
+    row_values: Float[np.ndarray, " r"] = field(default_factory=lambda: np.empty(0))
+    column_values: Float[np.ndarray, " c"] = field(default_factory=lambda: np.empty(0))
+    row_title: str = ""
+    column_title: str = ""
+    path: Float[np.ndarray, "p 2"] = field(default_factory=lambda: np.empty((0, 2)))
+    path_ids: Int[np.ndarray, " p"] = field(default_factory=lambda: np.empty(0, np.int64))
+    path_values: Float[np.ndarray, " p"] = field(default_factory=lambda: np.empty(0))
+    log: bool = False
 
     def table(self) -> pd.DataFrame:
         import pandas as pd

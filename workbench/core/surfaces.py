@@ -1,0 +1,95 @@
+"""Numbers over two axes as a landscape: contours or a surface, with a path on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.core import theme
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from workbench.core.results import MatrixResult
+
+TICKS = 6
+PATH = "#D55E00"  # reads on all of the colour scale
+
+
+def landscape(result: MatrixResult, *, three: bool) -> go.Figure:
+    """Contours over the plane, or the surface itself; the path's marks carry its row ids."""
+    import plotly.graph_objects as go
+
+    from workbench.core.figures import safe
+
+    z = np.log10(np.maximum(result.values, _least(result))) if result.log else result.values
+    bar = {
+        "title": {"text": safe(result.quantity)},
+        "thickness": 12,
+        "outlinewidth": 0,
+        **_ticks(z, result.log),
+    }
+    shown: dict[str, Any] = {
+        "x": result.column_values, "y": result.row_values, "z": z, "colorscale": theme.SEQUENTIAL, "colorbar": bar,
+        "customdata": result.values, "name": "", "showlegend": False,
+        "hovertemplate": f"{safe(result.quantity)} %{{customdata:.4g}}<br>%{{x:.3g}}, %{{y:.3g}}<extra></extra>",
+    }  # fmt: skip
+    figure = go.Figure()
+    if three:
+        figure.add_trace(go.Surface(**shown, contours={"z": {"show": True, "usecolormap": True, "width": 1}}))
+    else:
+        figure.add_trace(
+            go.Contour(**shown, ncontours=24, line={"width": 0.6}, contours={"coloring": "heatmap"})
+        )
+    if len(result.path):
+        figure.add_trace(_path(result, three))
+    titles: dict[str, Any] = {
+        "xaxis": {"title": safe(result.column_title)},
+        "yaxis": {"title": safe(result.row_title)},
+    }
+    if three:
+        titles = {
+            a: {"title": {"text": t["title"].split(" (")[0], "font": {"size": 12}}} for a, t in titles.items()
+        }
+        scene = {
+            **titles,
+            "zaxis": {"title": safe(result.quantity), **_ticks(z, result.log)},
+            "aspectmode": "cube",
+        }
+        figure.update_layout(**theme.layout(height=620, scene=scene))
+    else:
+        figure.update_layout(**theme.layout(height=540, **titles))
+    return figure
+
+
+def _path(result: MatrixResult, three: bool) -> Any:
+    import plotly.graph_objects as go
+
+    x, y = result.path.T
+    values = result.path_values if len(result.path_values) else np.full(len(x), np.nan)
+    look: dict[str, Any] = {
+        "mode": "lines+markers", "line": {"color": PATH, "width": 5 if three else 2}, "name": "the descent", "showlegend": False,
+        "customdata": result.path_ids, "hoverinfo": "text",
+        "hovertext": [f"step {i}: {v:.4g}" for i, v in zip(result.path_ids, values, strict=True)],
+        "marker": {"size": 3 if three else 6, "color": PATH, "line": {"width": 0 if three else 1, "color": "white"}},
+    }  # fmt: skip
+    if not three:
+        return go.Scatter(x=x, y=y, **look)
+    z = np.log10(np.maximum(values, _least(result))) if result.log else values
+    lift = 0.01 * float(np.ptp(z) if len(z) else 0.0)  # else the surface hides half of every mark
+    return go.Scatter3d(x=x, y=y, z=z + lift, **look)
+
+
+def _least(result: MatrixResult) -> float:
+    """What 0 is drawn as on a logarithmic scale."""
+    positive = result.values[result.values > 0]
+    return float(positive.min()) if len(positive) else 1e-12
+
+
+def _ticks(z: np.ndarray, log: bool) -> dict[str, Any]:
+    """On a logarithmic scale the values stand at the ticks, not their logarithms."""
+    if not log:
+        return {}
+    at = np.linspace(float(z.min()), float(z.max()), TICKS)
+    return {"tickvals": at.tolist(), "ticktext": [f"{10**v:.3g}" for v in at]}
