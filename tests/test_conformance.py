@@ -28,7 +28,7 @@ from workbench.core.subjects import Subject
 METHODS = methods()
 ANALYSES = [m for m in METHODS if m.verb == "analysis"]
 PARAMETERS = [(m, p) for m in METHODS for p in m.parameters.values()]
-FEW = {"n_null": 3, "n_boot": 3, "budget": 10, "repeats": 3}
+FEW = {"n_null": 3, "n_boot": 3, "budget": 10, "repeats": 3, "rounds": 2}
 TESTS = Path(__file__).parent
 
 

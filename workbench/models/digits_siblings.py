@@ -66,7 +66,7 @@ def digits_siblings(
 
             return descend(
                 network, optimizer_of(optimizer, network, learning_rate), batch, steps, loss="cross_entropy",
-                probe=(x[rest], y[rest]), name=f"digits {i}", optimizer_state=True,
+                probe=(x[rest], y[rest]), training=(inputs[mine], targets[mine]), name=f"digits {i}", optimizer_state=True,
             )  # fmt: skip
 
     return Siblings([one(i) for i in range(models)], name="digits siblings")
