@@ -114,7 +114,7 @@ def _nodes(result: GraphResult) -> Any:
     members = [result.members(i).tolist() for i in range(len(result.positions))]
     return go.Scatter(
         x=result.positions[:, 0], y=result.positions[:, 1], mode="markers", showlegend=False, hoverinfo="text",
-        customdata=members, hovertext=[safe(n) for n in result.node_names],
+        customdata=members if any(members) else None, hovertext=[safe(n) for n in result.node_names],
         marker={"size": 22, "color": theme.OTHER, "line": {"width": 2, "color": "#6b7280"}},
     )  # fmt: skip
 
