@@ -1,0 +1,108 @@
+"""Loss slice: the loss along a line through the last weights, beside lines along random directions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from typing_extensions import Doc
+
+from workbench.analyses.descent._slices import (
+    Extent,
+    GridPoints,
+    Normalization,
+    chart_of,
+    not_mapped,
+    random_directions,
+    rise_interval,
+)
+from workbench.core.errors import DataError
+from workbench.core.evidence import Evidence
+from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
+from workbench.core.registry import analysis
+from workbench.core.results import Curve
+from workbench.core.views import Descent
+from workbench.numerics.landscapes import Plane
+from workbench.numerics.resampling import null_draws
+
+
+@analysis
+def loss_slice(
+    descent: Descent, *,
+    directions: Annotated[
+        Literal["path", "random"], Doc("Along the first principal axis of the descent's path, or along a random direction.")
+    ] = "path",
+    normalization: Normalization = "filter",
+    points: GridPoints = 51,
+    extent: Extent = 1.0,
+    n_null: NullDraws = 19,
+    n_boot: BootstrapDraws = 200,
+    random_state: Seed = 0,
+    device: OnDevice = "auto",
+) -> Curve:  # fmt: skip
+    """Evaluate the loss on the probe along a line through the last weights, and along random lines beside it.
+
+    The random lines are as long in every tensor as the line itself. Flatness along a random line alone says
+    little: the question is whether this line differs from others. The interval is over the probe's samples.
+
+    Returns
+    -------
+    Curve
+        The loss at each place, its interval over samples, and the band of the random lines.
+
+    Raises
+    ------
+    ViewError
+        Weights at fewer than two steps (three for the path), no network, or no batch and loss.
+    DataError
+        The weights never change, or the loss isn't finite somewhere on the line.
+
+    References
+    ----------
+    Goodfellow, Vinyals, Saxe 2015, Qualitatively characterizing neural network optimization problems, ICLR; Li, Xu,
+    Taylor, Studer, Goldstein 2018, Visualizing the loss landscape of neural nets, NeurIPS.
+    """
+    chart = chart_of(descent, directions, normalization, 1, random_state)
+    (low,), (high,) = chart.ranges(extent)
+    x = np.linspace(low, high, points)
+    at = np.append(x, 0.0)[:, None]
+    line = Plane(chart.network, descent.probe, chart.origin, chart.directions, device=device)
+    samples = line.losses(at, samples=True)
+    if not np.isfinite(samples).all():
+        raise DataError(
+            f"{descent.name}: the loss isn't finite at {int((~np.isfinite(samples).all(axis=1)).sum())} of {len(at)} places on the "
+            f"line. Lower extent={extent:g}."
+        )
+    rises = samples[:-1].mean(axis=0) - samples[-1]
+
+    def elsewhere(rng: np.random.Generator) -> np.ndarray:
+        other = Plane(
+            chart.network, descent.probe, chart.origin, random_directions(chart, rng), device=device
+        )
+        return other.losses(at)
+
+    drawn = null_draws(elsewhere, n_null, random_state, "loss_slice: other lines").reshape(n_null, len(at))
+    evidence = Evidence(
+        question="Does the loss rise along this line as it does along others?", statistic="mean rise of the loss along the line",
+        value=float(rises.mean()), n=len(rises), unit="samples", interval=rise_interval(rises, n_boot, random_state),
+        interval_method="bootstrap over the probe's samples", null="random lines as long in every tensor", alternative="two-sided",
+        null_values=tuple((drawn[:, :-1].mean(axis=1) - drawn[:, -1]) if n_null else ()),
+    )  # fmt: skip
+    band = _band(samples[:-1], n_boot, random_state)
+    nulls = np.quantile(drawn[:, :-1], [0.025, 0.975], axis=0)[..., None] if n_null else np.empty((2, 0, 0))
+    return Curve(
+        x=x, y=samples[:-1].mean(axis=1)[:, None], names=("loss",), low=band[0], high=band[1], null_low=nulls[0], null_high=nulls[1],
+        x_title=chart.titles[0], y_title="loss", evidence=(evidence,),
+        caveat=(not_mapped(line) + f"0 is step {chart.steps[-1]}."),
+    )  # fmt: skip
+
+
+def _band(samples: np.ndarray, n_boot: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:
+    """Interval of the mean loss at each place: (points, 1) twice, or empty."""
+    if n_boot < 2:
+        return np.empty((0, 0)), np.empty((0, 0))
+    rng = np.random.default_rng([random_state, 0x62616E64])
+    n = samples.shape[1]
+    weights = rng.multinomial(n, np.full(n, 1 / n), n_boot) / n
+    low, high = np.quantile(samples @ weights.T, [0.025, 0.975], axis=1)
+    return low[:, None], high[:, None]
