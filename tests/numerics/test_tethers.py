@@ -14,7 +14,7 @@ import workbench as wb
 from workbench.core import views
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError
 from workbench.core.objectives import Probe
-from workbench.numerics import tether_sources
+from workbench.numerics import tether_samples
 from workbench.numerics.ablation import sample_losses
 from workbench.numerics.tether_sources import flows, resampled
 from workbench.numerics.tethers import (
@@ -112,7 +112,7 @@ def test_dropout_is_the_loss_without_each_edge(place: Place) -> None:
 
 
 def test_dropout_of_units_where_edges_are_too_many(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tether_sources, "ONE_BY_ONE", 10)
+    monkeypatch.setattr(tether_samples, "ONE_BY_ONE", 10)
     t = tether(place, "dropout")["2.weight"]
     held = np.arange(len(place.probe))
     base = sample_losses(place, [place.weights], held)[0].mean()

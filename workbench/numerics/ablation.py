@@ -36,7 +36,7 @@ def sample_losses(
     """
     import torch
 
-    from workbench.numerics.tether_sources import call_with
+    from workbench.numerics.tether_samples import call_with, plain_attention
 
     if place.network is None or place.probe is None:
         raise ViewError(
@@ -56,7 +56,7 @@ def sample_losses(
         own = dict(network.named_parameters())
         chunk = max(1, NUMBERS // place.size)
         out = []
-        with torch.no_grad():
+        with torch.no_grad(), plain_attention():
             for start in range(0, len(variants), chunk):
                 some = variants[start : start + chunk]
                 stacked = {

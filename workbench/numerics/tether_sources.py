@@ -11,9 +11,8 @@ Adam, ICLR. Norms of heads: Kobayashi, Kuribayashi, Yokoi and Inui 2020, Attenti
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,10 +23,9 @@ if TYPE_CHECKING:
     import torch
     from jaxtyping import Float
 
+    from workbench.numerics.tether_samples import Found
+
 BATCH = 32  # of the estimated second moment
-ONE_BY_ONE = 1 << 15  # edges, up to which each is dropped alone; beyond, each unit is, and its edges share
-NUMBERS = 1 << 25  # per-sample numbers that are held at once
-CLASSES = 64  # of an answer, up to which the true Fisher information sums over all
 DAMPING = 0.85
 
 
@@ -43,6 +41,7 @@ def require(place: Place, source: str) -> None:
         With what is lacking and how to get it.
     """
     from workbench.numerics.attention_use import heads_of
+    from workbench.numerics.tether_samples import TRUE_FISHER
 
     if source in SAMPLED and (place.network is None or place.probe is None):
         lacks = " and ".join(
@@ -50,7 +49,7 @@ def require(place: Place, source: str) -> None:
             + (["a probe (.with_probe(x, y, loss), or at_network(module, Probe.of(...)))"] if place.probe is None else [])
         )  # fmt: skip
         raise ViewError(f"{place.name} lacks {lacks}, which the tether source {source!r} needs.")
-    if source in ("movement", "movement_score") and not len(_earlier(place)):
+    if source in ("movement", "movement_score") and not len(place.earlier):
         raise ViewError(
             f"{place.name} has no weights at a step before {place.step}, which the tether source {source!r} needs: it compares "
             f"with where the descent began. Ask about a later step, or record with weights_at=."
@@ -69,12 +68,6 @@ def require(place: Place, source: str) -> None:
         )
     if source == "centrality":
         _require_plain(place)
-
-
-def _earlier(place: Place) -> np.ndarray:
-    if place.descent is None or place.step is None:
-        return np.empty(0, np.int64)
-    return place.descent.weight_steps[place.descent.weight_steps < place.step]
 
 
 def _exp_avg_sq(place: Place) -> Tensors:
@@ -121,7 +114,7 @@ def _random(place: Place, random_state: int) -> Tensors:
 def _movement(place: Place, random_state: int) -> Tensors:
     require(place, "movement")
     assert place.descent is not None
-    start = place.descent.weights(int(_earlier(place)[0]))
+    start = place.descent.weights(int(place.earlier[0]))
     return {n: np.abs(w.astype(np.float64) - start[n].astype(np.float64)) for n, w in place.weights.items()}
 
 
@@ -210,20 +203,24 @@ def resampled(
     ----------
     counts : how often each of the probe's n samples counts, one line a choice.
     """
-    sums: dict[str, np.ndarray] = {}
+    import torch
+
+    sums: dict[str, torch.Tensor] = {}
     used = np.flatnonzero(counts.any(0))
     done = 0
-    for part in contributions(place, source, samples=used, device=device):
-        m = len(next(iter(part.values())))
-        weigh = counts[:, used[done : done + m]].astype(np.float64)
-        done += m
+    for part in _parts(place, source, used, device):
+        first = next(iter(part.values()))
+        weigh = torch.tensor(
+            counts[:, used[done : done + len(first)]], dtype=torch.float64, device=first.device
+        )
+        done += len(first)
         for name, c in part.items():
-            found = (weigh @ c.reshape(m, -1)).reshape(-1, *c.shape[1:])
+            found = (weigh @ c.double().flatten(1)).reshape(-1, *c.shape[1:])
             sums[name] = sums[name] + found if name in sums else found
     total = counts.sum(1)
+    means = {name: s.cpu().numpy() for name, s in sums.items()}
     return [
-        from_mean(place, source, {name: s[i] / total[i] for name, s in sums.items()})
-        for i in range(len(counts))
+        from_mean(place, source, {n: m[i] / total[i] for n, m in means.items()}) for i in range(len(counts))
     ]
 
 
@@ -254,240 +251,33 @@ def contributions(
     DataError
         No samples, or a contribution that isn't finite.
     """
-    import torch
-
-    from workbench.numerics import attention_use
-
     require_source(source)
     require(place, source)
+    for part in _parts(place, source, samples, device):
+        yield {n: c.cpu().numpy() for n, c in part.items()}
+
+
+def _parts(place: Place, source: str, samples: np.ndarray | None, device: str) -> Iterator[Found]:
+    """As `contributions`, where they are computed."""
+    import torch
+
+    from workbench.numerics import tether_samples
+
     assert place.network is not None and place.probe is not None
     network = place.network.to(device)
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # vmap has no rule for it
     try:
-        x, y = place.probe.tensors(network)
-        at = torch.arange(len(y)) if samples is None else torch.as_tensor(np.asarray(samples, np.int64))
-        if not len(at):
-            raise DataError(f"{place.name}: no samples to compute {source!r} on.")
-        if source == "dropout" and place.size <= ONE_BY_ONE:
-            at_once = min(len(at), max(1, NUMBERS // place.size))
-        else:
-            at_once = max(1, NUMBERS // (4 * place.size))
-        find = {"attention": attention_use.head_norms, "dropout": _dropped, "fisher_true": _true_fisher,
-                "movement_score": _pushes}.get(source, _gradients)  # fmt: skip
-        for some in at.to(y.device).split(at_once):
-            part = find(place, network, _rows(x, some), y[some])
-            if source in ("fisher", "fisher_weight"):
-                part = {n: c.square() for n, c in part.items()}
-            elif source == "second_moment":
-                part = {n: torch.stack([c, c.square()], -1) for n, c in part.items()}
-            for n, c in part.items():
-                if not torch.isfinite(c).all():
-                    raise DataError(
-                        f"{place.name}: {source!r} of {n} isn't finite on the probe. Ask about a step before it diverged."
-                    )
-            yield {n: c.detach().cpu().numpy() for n, c in part.items()}
+        with tether_samples.plain_attention():
+            x, y = place.probe.tensors(network)
+            at = torch.arange(len(y)) if samples is None else torch.as_tensor(np.asarray(samples, np.int64))
+            if not len(at):
+                raise DataError(f"{place.name}: no samples to compute {source!r} on.")
+            for some in at.to(y.device).split(tether_samples.at_once(place, source, device)):
+                part = tether_samples.contribution(place, source, network, x, y, some)
+                for n, c in part.items():
+                    if not torch.isfinite(c).all():
+                        raise DataError(
+                            f"{place.name}: {source!r} of {n} isn't finite on the probe. Ask about a step before it diverged."
+                        )
+                yield {n: c.detach() for n, c in part.items()}
     finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
         network.to("cpu")
-
-
-Found = dict[str, "torch.Tensor"]
-
-
-def _gradients(
-    place: Place, network: torch.nn.Module, x: Any, y: torch.Tensor, weights: Found | None = None
-) -> Found:
-    """Gradient of each sample's own loss, name to (m, ...)."""
-    from workbench.core.objectives import loss_function
-
-    return _each(network, list(place.weights), x, y, loss_function(_probe(place)), weights)
-
-
-def _true_fisher(place: Place, network: torch.nn.Module, x: Any, y: torch.Tensor) -> Found:
-    """Squared gradients of the log-likelihood, in expectation over the answers that the network itself gives."""
-    import torch
-
-    from workbench.core.objectives import output_of
-
-    names = list(place.weights)
-    with torch.no_grad():
-        z = output_of(_call(network, x))
-    if z.ndim != 2 or z.shape[1] > CLASSES:
-        raise ViewError(
-            f"The true Fisher information is summed over answers here, at most {CLASSES} of one sample; {place.name} gives the shape "
-            f"{tuple(z.shape)} for {len(z)} samples. Ask for 'fisher'."
-        )
-    weigh, likelihood = TRUE_FISHER[_probe(place)]
-    chances = weigh(z)
-    out: Found = {}
-    for k in range(chances.shape[1]):
-        which = torch.full((len(z),), k, device=z.device)
-        for n, g in _each(network, names, x, which, likelihood).items():
-            c = chances[:, k].reshape(-1, *[1] * (g.ndim - 1)) * g.square()
-            out[n] = out[n] + c if n in out else c
-    return out
-
-
-def _softmax(z: torch.Tensor) -> torch.Tensor:
-    return z.softmax(1)
-
-
-def _bernoulli(z: torch.Tensor) -> torch.Tensor:
-    """Chances of the first output being 1, 0, the second being 1, 0, ..."""
-    import torch
-
-    p = z.sigmoid()
-    return torch.stack([p, 1 - p], 2).flatten(1)
-
-
-def _unit(z: torch.Tensor) -> torch.Tensor:
-    import torch
-
-    return torch.ones_like(z)
-
-
-def _class(z: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
-    return z.log_softmax(-1).gather(-1, k.reshape(-1, 1)).sum()
-
-
-def _bit(z: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
-    from torch.nn import functional as F
-
-    chosen = z.gather(-1, (k // 2).reshape(-1, 1))
-    return F.logsigmoid(chosen * (1 - 2 * (k % 2)).reshape(-1, 1)).sum()
-
-
-def _output(z: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
-    """One output: Gaussian noise of unit variance gives the sum over outputs of squared derivatives."""
-    return z.gather(-1, k.reshape(-1, 1)).sum()
-
-
-TRUE_FISHER: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    "cross_entropy": (_softmax, _class), "binary_cross_entropy": (_bernoulli, _bit), "mse": (_unit, _output),
-    "half_squared_error": (_unit, _output),
-}  # fmt: skip
-"""Losses that are likelihoods: the weight of each possible answer, and the log-likelihood of one."""
-
-
-def _pushes(place: Place, network: torch.nn.Module, x: Any, y: torch.Tensor) -> Found:
-    """- gradient × weight at each kept step before, times the updates from it to the next."""
-    import torch
-
-    assert place.descent is not None and place.step is not None
-    steps = [*map(int, _earlier(place)), place.step]
-    out: Found = {}
-    for step, after in itertools.pairwise(steps):
-        held = place.descent.weights(step)
-        own = dict(network.named_parameters())
-        # all weights of that step, biases too
-        weights = {n: torch.as_tensor(np.array(held[n])).to(own[n]) for n in held}
-        for n, g in _gradients(place, network, x, y, weights).items():
-            c = -(after - step) * g * weights[n]
-            out[n] = out[n] + c if n in out else c
-    return out
-
-
-def _dropped(place: Place, network: torch.nn.Module, x: Any, y: torch.Tensor) -> Found:
-    """Rise of each sample's loss without an edge, (m, ...).
-
-    Up to `ONE_BY_ONE` edges, each is dropped alone. Beyond, all that a unit feeds into a layer is dropped (a column of
-    W), and its edges share the rise in proportion to |w|.
-    """
-    import torch
-
-    whole = place.size <= ONE_BY_ONE
-    own = {n: p.detach() for n, p in network.named_parameters()}
-    evaluate = _losses(place, network, x, y)
-    with torch.no_grad():
-        base = evaluate({})
-        out: Found = {}
-        for name in place.weights:
-            w = own[name]
-            units = torch.arange(w.numel() if whole else w.shape[1], device=w.device)
-            column = torch.arange(w.numel(), device=w.device).reshape(w.shape)
-            if not whole:
-                column = units.reshape(1, -1, *[1] * (w.ndim - 2)).expand(w.shape)
-
-            def without(
-                i: torch.Tensor, name: str = name, w: torch.Tensor = w, column: torch.Tensor = column
-            ) -> Any:
-                return evaluate({name: torch.where(column == i, torch.zeros_like(w), w)})  # fmt: skip
-
-            chunk = max(1, NUMBERS // (8 * max(w.numel(), len(y) * 64)))
-            rise = (torch.func.vmap(without, chunk_size=chunk)(units) - base).T  # (m, units)
-            if whole:
-                out[name] = rise.reshape(len(y), *w.shape)
-            else:
-                size = w.abs()
-                total = size.sum([d for d in range(w.ndim) if d != 1], keepdim=True)
-                share = size / torch.where(total > 0, total, 1)
-                out[name] = rise.reshape(len(y), 1, -1, *[1] * (w.ndim - 2)) * share
-    return out
-
-
-def _losses(
-    place: Place, network: torch.nn.Module, x: Any, y: torch.Tensor
-) -> Callable[[Found], torch.Tensor]:
-    """A function of changed weights to each sample's loss, (m,)."""
-    import torch
-
-    from workbench.core.objectives import loss_function, output_of
-
-    compare = loss_function(_probe(place))
-
-    def one(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return compare(z.unsqueeze(0), y.unsqueeze(0))
-
-    def evaluate(weights: Found) -> torch.Tensor:
-        z = output_of(call_with(network, weights, x))
-        return torch.func.vmap(one)(z, y)
-
-    return evaluate
-
-
-def _each(
-    network: torch.nn.Module, names: list[str], x: Any, y: torch.Tensor, compare: Callable[..., Any], weights: Found | None = None
-) -> Found:  # fmt: skip
-    """Gradients of ``compare(answer, y)`` of every sample alone."""
-    import torch
-
-    own = {n: p.detach() for n, p in network.named_parameters()} | (weights or {})
-    asked = {n: own.pop(n) for n in names}
-
-    def loss(asked: Found, x: Any, y: torch.Tensor) -> torch.Tensor:
-        alone = {k: v.unsqueeze(0) for k, v in x.items()} if isinstance(x, Mapping) else x.unsqueeze(0)
-        return compare(call_with(network, {**own, **asked}, alone), y.unsqueeze(0))
-
-    gradient = torch.func.grad(loss)
-    try:
-        return torch.func.vmap(gradient, (None, 0, 0))(asked, x, y)
-    except (RuntimeError, ValueError, NotImplementedError) as e:
-        if isinstance(e, torch.OutOfMemoryError):
-            raise
-        # a forward pass that looks at its numbers (masks of some transformers) takes one sample at a time
-        found = [gradient(asked, _rows(x, i), y[i]) for i in range(len(y))]
-        return {n: torch.stack([f[n] for f in found]) for n in names}
-
-
-def _rows(x: Any, at: Any) -> Any:
-    return {k: v[at] for k, v in x.items()} if isinstance(x, Mapping) else x[at]
-
-
-def _call(network: torch.nn.Module, x: Any) -> Any:
-    return network(**x) if isinstance(x, Mapping) else network(x)
-
-
-def call_with(network: torch.nn.Module, weights: Found, x: Any) -> Any:
-    """What a network gives with other weights, by operations that vmap knows: no fused attention."""
-    import torch
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    args, kwargs = ((), dict(x)) if isinstance(x, Mapping) else ((x,), {})
-    with sdpa_kernel(SDPBackend.MATH):
-        return torch.func.functional_call(network, weights, args, kwargs)
-
-
-def _probe(place: Place) -> str:
-    assert place.probe is not None
-    return place.probe.loss

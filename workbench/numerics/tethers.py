@@ -79,6 +79,13 @@ class Place:
     name: str = "network"
 
     @property
+    def earlier(self) -> np.ndarray:
+        """The steps before with weights, ascending; none for a network alone."""
+        if self.descent is None or self.step is None:
+            return np.empty(0, np.int64)
+        return self.descent.weight_steps[self.descent.weight_steps < self.step]
+
+    @property
     def size(self) -> int:
         """How many edges."""
         return sum(w.size for w in self.weights.values())
