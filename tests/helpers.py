@@ -35,13 +35,18 @@ def hand_made_descent(network: Any, x: Any, y: Any, loss: str = "cross_entropy",
     import pandas as pd
 
     from workbench.core.objectives import Probe
+    from workbench.core.step_weights import ArrayWeights
     from workbench.core.trajectories import Record, Trajectory
 
-    steps = steps or {0: network.state_dict()}
-    weights = {s: {n: t.detach().numpy().copy() for n, t in held.items()} for s, held in steps.items()}
-    table = pd.DataFrame({"loss": np.ones(len(weights))}, index=sorted(weights))
-    record = Record(probe=Probe.of(x, y, loss), model=network)
-    return Trajectory(table, record, weights=weights, name="by hand")
+    parameters = [n for n, _ in network.named_parameters()]  # of tied weights the first name
+    kept = {*parameters, *(n for n, _ in network.named_buffers())}
+    states = steps or {0: network.state_dict()}
+    arrays = {
+        s: {n: t.detach().numpy().copy() for n, t in held.items() if n in kept} for s, held in states.items()
+    }
+    table = pd.DataFrame({"loss": np.ones(len(arrays))}, index=sorted(arrays))
+    record = Record(ArrayWeights(arrays, parameters), probe=Probe.of(x, y, loss), model=network)
+    return Trajectory(table, record, name="by hand")
 
 
 def untrained_descent(seed: int, width: int = 6, samples: int = 24) -> Any:

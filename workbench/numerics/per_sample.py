@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -95,7 +96,11 @@ def sample_gradients(network: torch.nn.Module, probe: Probe, names: Sequence[str
     gradient = torch.func.grad(loss)
     said = ""
     try:
-        found = torch.func.vmap(gradient, (None, 0, 0))(chosen, x, y)
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "There is a performance drop"
+            )  # it goes one by one inside, by itself
+            found = torch.func.vmap(gradient, (None, 0, 0))(chosen, x, y)
     except (RuntimeError, ValueError, NotImplementedError) as e:
         if isinstance(e, torch.OutOfMemoryError):
             raise

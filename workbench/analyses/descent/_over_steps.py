@@ -10,7 +10,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.core.errors import DataError, ParameterError, suggest
+from workbench.core.errors import DataError, ParameterError, ViewError, suggest
 from workbench.core.evidence import Alternative, Evidence
 from workbench.core.objectives import Probe
 from workbench.core.patterns import matching
@@ -150,10 +150,28 @@ def chosen_layers(names: Sequence[str], pattern: str) -> tuple[list[str], str]:
     return [found[i] for i in at], said
 
 
-def parameter_layers(descent: Descent) -> dict[str, list[str]]:
-    """Modules that own trained parameters, and the parameters' names; a parameter of the whole network is its own layer."""
+def trained_parameters(descent: Descent) -> tuple[str, ...]:
+    """The trained parameters that the network has as such: no buffers, and of tied weights the first name.
+
+    Raises
+    ------
+    ViewError
+        There are none.
+    """
+    held = {n for n, _ in descent.trajectory.model.named_parameters()} if descent.trajectory.model else set()
+    found = tuple(n for n in descent.parameter_names if n in held)
+    if not found:
+        raise ViewError(
+            f"None of the weights of {descent.name} ({', '.join(descent.parameter_names[:5])}) is a parameter of its network: "
+            f"attach the one that was trained with .with_model(module)."
+        )
+    return found
+
+
+def layers_of(names: Sequence[str]) -> dict[str, list[str]]:
+    """Modules that own parameters, and the parameters' names; a parameter of the whole network is its own layer."""
     layers: dict[str, list[str]] = {}
-    for name in descent.parameter_names:
+    for name in names:
         layers.setdefault(name.rpartition(".")[0] or name, []).append(name)
     return layers
 

@@ -15,10 +15,11 @@ from workbench.analyses.descent._over_steps import (
     chosen_layers,
     chosen_steps,
     curve,
+    layers_of,
     network_at,
     over_samples,
-    parameter_layers,
     some_samples,
+    trained_parameters,
 )
 from workbench.core.device import resolve
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
@@ -78,7 +79,7 @@ def gradient_rank(
     """
     descent.require(weights=1, network=True, probe=True)
     place = resolve(device)
-    owned = parameter_layers(descent)
+    owned = layers_of(trained_parameters(descent))
     names, said = chosen_layers(list(owned), layers)
     probe = some_samples(descent.probe, max_samples, random_state)
     steps = chosen_steps(descent, max_steps)

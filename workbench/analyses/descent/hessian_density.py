@@ -8,7 +8,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.descent._over_steps import network_at, shuffled_weights
+from workbench.analyses.descent._over_steps import network_at, shuffled_weights, trained_parameters
 from workbench.core.device import resolve
 from workbench.core.errors import ParameterError
 from workbench.core.evidence import Evidence
@@ -67,7 +67,7 @@ def hessian_density(
     Sagun et al. 2017, Empirical analysis of the Hessian of over-parametrized neural networks, arXiv:1706.04454.
     """
     descent.require(weights=1, network=True, probe=True)
-    kept = descent.weight_steps
+    kept, names = descent.weight_steps, trained_parameters(descent)
     if step is not None and step not in kept:
         near = kept[np.argsort(np.abs(kept - step), kind="stable")[:4]]
         raise ParameterError(
@@ -79,7 +79,7 @@ def hessian_density(
     from workbench.numerics.hessian import Hessian, lanczos_quadrature
 
     def spectrum(network: torch.nn.Module) -> Quadrature:
-        h = Hessian(network, descent.probe, descent.parameter_names, place)
+        h = Hessian(network, descent.probe, names, place)
         return lanczos_quadrature(
             h, h.n, starts=starts, steps=lanczos_steps, random_state=random_state, device=place
         )
@@ -92,7 +92,7 @@ def hessian_density(
 
     def draw(rng: np.random.Generator) -> np.ndarray:
         network = network_at(descent, at)
-        shuffled_weights(network, descent.parameter_names, rng)
+        shuffled_weights(network, names, rng)
         null = spectrum(network)
         return np.concatenate(
             [_shares(null, flat).mean(axis=1), null.density(grid, width * span).mean(axis=0)]
@@ -101,7 +101,7 @@ def hessian_density(
     draws = null_draws(draw, n_null, random_state, "hessian_density: null").reshape(n_null, 2 + GRID)
     density = found.density(grid, width * span)
     half = _half(density)
-    n = sum(int(np.prod(s)) for s in descent.shapes.values())
+    n = sum(int(np.prod(descent.shapes[name])) for name in names)
     shares = _shares(found, flat)
     evidence = tuple(
         Evidence(

@@ -17,6 +17,7 @@ from workbench.analyses.descent._over_steps import (
     curve,
     network_at,
     shuffled_weights,
+    trained_parameters,
 )
 from workbench.core.device import resolve
 from workbench.core.errors import ParameterError
@@ -79,7 +80,8 @@ def hessian_spectrum(
     Big Data; Giordano et al. 2019, A Swiss army infinitesimal jackknife, AISTATS.
     """
     descent.require(weights=1, network=True, probe=True)
-    n = sum(int(np.prod(s)) for s in descent.shapes.values())
+    names = trained_parameters(descent)
+    n = sum(int(np.prod(descent.shapes[name])) for name in names)
     if n_eigenvalues + 1 > min(n, lanczos_steps):
         raise ParameterError(
             f"n_eigenvalues={n_eigenvalues} and the smallest are more than the {n} parameters or lanczos_steps={lanczos_steps} "
@@ -88,7 +90,7 @@ def hessian_spectrum(
     steps = chosen_steps(descent, max_steps)
     how = _How(
         descent.probe,
-        descent.parameter_names,
+        names,
         n_eigenvalues,
         lanczos_steps,
         trace_draws,
@@ -100,7 +102,7 @@ def hessian_spectrum(
 
     def draw(rng: np.random.Generator) -> np.ndarray:
         network = network_at(descent, int(steps[-1]))
-        shuffled_weights(network, descent.parameter_names, rng)
+        shuffled_weights(network, names, rng)
         return how.measure(network).values
 
     m = n_eigenvalues + 2

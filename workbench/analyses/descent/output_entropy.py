@@ -16,6 +16,7 @@ from workbench.analyses.descent._over_steps import (
     over_samples,
     shuffled_weights,
     some_samples,
+    trained_parameters,
 )
 from workbench.core.device import resolve
 from workbench.core.errors import ViewError
@@ -71,14 +72,14 @@ def output_entropy(
     descent.require(weights=1, network=True, probe=True)
     place = resolve(device)
     probe = some_samples(descent.probe, max_samples, random_state)
-    steps = chosen_steps(descent, max_steps)
+    steps, names = chosen_steps(descent, max_steps), trained_parameters(descent)
     held, draws = [], []
     for step in track(steps, "output_entropy"):
         network = network_at(descent, int(step)).to(place)
         held.append(_answers(network, probe))
 
         def draw(rng: np.random.Generator, network: Any = network) -> np.ndarray:
-            shuffled_weights(network, descent.parameter_names, rng)
+            shuffled_weights(network, names, rng)
             return _entropies(*_answers(network, probe))
 
         draws.append(null_draws(draw, n_null, random_state, f"output_entropy: null at step {step}"))

@@ -19,6 +19,7 @@ from workbench.analyses.descent._over_steps import (
     over_samples,
     shuffled_weights,
     some_samples,
+    trained_parameters,
 )
 from workbench.core.device import resolve
 from workbench.core.objectives import Probe
@@ -76,7 +77,7 @@ def sameness(
     descent.require(weights=1, network=True, probe=True)
     place = resolve(device)
     probe = some_samples(descent.probe, max_samples, random_state)
-    steps = chosen_steps(descent, max_steps)
+    steps, names = chosen_steps(descent, max_steps), trained_parameters(descent)
     layers: list[str] = []
     if of == "representations":
         every = layer_names(network_at(descent, int(steps[0])).to(place), probe)
@@ -87,7 +88,7 @@ def sameness(
         held.append([fewer_columns(a) for a in _rows(network, probe, layers)])
 
         def draw(rng: np.random.Generator, network: Any = network) -> np.ndarray:
-            shuffled_weights(network, descent.parameter_names, rng)
+            shuffled_weights(network, names, rng)
             return np.array([_alike(_rows(network, probe, layers))])
 
         draws.append(null_draws(draw, n_null, random_state, f"sameness: null at step {step}"))

@@ -12,7 +12,7 @@ from workbench.analyses.descent._over_steps import (
     Layers,
     chosen_layers,
     chosen_steps,
-    parameter_layers,
+    layers_of,
     require_finite_weights,
 )
 from workbench.core.evidence import Evidence
@@ -73,7 +73,7 @@ def update_alignment(
     2019, On the relation between the sharpest directions of DNN loss and the SGD step length, ICLR.
     """
     descent.require(weights=3)
-    owned = parameter_layers(descent)
+    owned = layers_of(descent.parameter_names)
     names, said = chosen_layers(list(owned), layers)
     steps = chosen_steps(descent, max_steps)
     updates = [_updates(descent, steps, owned[n]) for n in names]
