@@ -24,6 +24,7 @@ _PLACES = {
     "capture": "workbench.capturing",
     "record": "workbench.recording",
     "bookmark": "workbench.recording",
+    "fine_tune": "workbench.models._fine_tuning",
     "siblings": "workbench.core.siblings",
     "load": "workbench.core.results",
     "methods": "workbench.core.registry",
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from workbench.evidence.along import side_by_side as side_by_side
     from workbench.io import corpus as corpus
     from workbench.io import open as open
+    from workbench.models._fine_tuning import fine_tune as fine_tune
 
 
 def __getattr__(name: str) -> Any:

@@ -53,13 +53,12 @@ class Stack:
 
     def __init__(
         self, groups: Sequence[Group], loss: str, optimizer: Callable[[Any, float], torch.optim.Optimizer],
-        learning_rate: float, *, device: str = "cpu", seed: int = 0,
+        learning_rate: float, *, device: str = "cpu",
     ):  # fmt: skip
         self.groups, self.learning_rate = tuple(groups), learning_rate
         self.compare = loss_function(loss)
         self.template = copy.deepcopy(groups[0].networks[0]).to(device)
-        self.one_by_one = ""
-        self._seed = seed
+        self.one_by_one = _why_not_at_once(self.template, device)
         own = dict(self.template.named_parameters())
         self.names = [n for n, p in own.items() if p.requires_grad]
         self.leaves = [
@@ -160,6 +159,13 @@ class Stack:
         with sdpa_kernel(SDPBackend.MATH):  # fused attention has no batching rule
             given = torch.func.functional_call(self.template, {**weights, **rest}, args, kwargs)
         return self.compare(output_of(given), y)
+
+
+def _why_not_at_once(network: torch.nn.Module, device: str) -> str:
+    """Convolutions with a weight for each network become grouped ones, which a CPU runs slower than one after another."""
+    kinds = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
+    slow = device == "cpu" and any(isinstance(m, kinds) for m in network.modules())
+    return "convolutions, on a CPU" if slow else ""
 
 
 def batches(n: int, size: int, steps: int, seed: Sequence[int]) -> Int[Tensor, "steps size"]:

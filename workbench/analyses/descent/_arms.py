@@ -27,7 +27,7 @@ NAMES = {"shrink_perturb": "shrink and perturb"}
 MEASURED = 512  # samples that moments, gradients and outputs are measured on
 HELD_OUT = 2048  # samples that losses are evaluated on
 RANKED = 256  # samples that the rank of activations is measured on
-POINTS = 13  # of a curve
+POINTS, APART = 13, 8  # of a curve, and updates between them
 COSTLIER = 1.02  # times the control's operations, from which on equal operations are another question
 
 
@@ -183,7 +183,8 @@ def run(network: torch.nn.Module, training: Probe, held: Probe, plan: Plan) -> E
 
     arms, refused = _arms(network, training, plan)
     costs = {a.name: round(plan.budget / a.operations) for a in arms if a.operations > COSTLIER}
-    points = np.unique([*np.linspace(0, plan.budget, POINTS).round().astype(int), *costs.values()])
+    many = min(POINTS, 3 + plan.budget // APART)
+    points = np.unique([*np.linspace(0, plan.budget, many).round().astype(int), *costs.values()])
     usual = [
         batches(len(training), plan.batch_size, plan.budget, (plan.random_state, s))
         for s in range(plan.repeats)
@@ -299,14 +300,7 @@ def _count(arms: list[Arm], data: Probe, plan: Plan) -> None:
 def _stack(arms: list[Arm], loss: str, plan: Plan) -> Stack:
     from workbench.numerics.stacked_training import Stack
 
-    return Stack(
-        [_group(a, plan) for a in arms],
-        loss,
-        plan.make,
-        plan.rate,
-        device=plan.device,
-        seed=plan.random_state,
-    )
+    return Stack([_group(a, plan) for a in arms], loss, plan.make, plan.rate, device=plan.device)
 
 
 def _group(arm: Arm, plan: Plan) -> Group:
