@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.core.errors import DataError
 from workbench.core.objectives import Probe, loss_function, output_of
 from workbench.core.progress import track
 
@@ -28,8 +29,10 @@ class Plane:
 
     Parameters
     ----------
-    network : in evaluation mode; its buffers are those of every point. probe : what the loss is evaluated on.
-    origin : name to array, the trained parameters. directions : each name to array; names left out don't move.
+    network : in evaluation mode; buffers that aren't in ``origin`` are those of every point.
+    probe : what the loss is evaluated on.
+    origin : name to array, the trained parameters, and buffers that move with them.
+    directions : each name to array; names left out don't move.
     device : "cpu" or "cuda".
     cap : bytes, instead of `CAP`.
 
@@ -48,7 +51,7 @@ class Plane:
         self.network = network.to(device)
         self.probe, self.device, self.names = probe, device, tuple(origin)
         self.x, self.y = probe.tensors(self.network)
-        held = dict(self.network.named_parameters())
+        held = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
         self.shapes = [tuple(held[n].shape) for n in self.names]
         for d in directions:
             for n in d:
@@ -103,7 +106,7 @@ class Plane:
         import torch
 
         found = np.empty(len(coordinates))
-        held = dict(self.network.named_parameters())
+        held = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
         parts = [self._parts(v) for v in (self.origin, *self.directions)]
         with torch.no_grad():
             for i, c in enumerate(coordinates.tolist()):
@@ -174,7 +177,10 @@ def _each(
     import torch
 
     if output.shape[:1] != y.shape[:1]:
-        raise ValueError("this loss isn't one of single samples")
+        raise DataError(
+            f"The network gives {tuple(output.shape)} for {len(y)} samples, so that its loss isn't a mean over samples, and there "
+            f"is no interval over them. Use a probe whose loss compares sample by sample."
+        )
     return torch.func.vmap(lambda z, t: loss(z[None], t[None]))(output, y)
 
 
