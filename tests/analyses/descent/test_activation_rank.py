@@ -73,7 +73,7 @@ def test_false_alarms_are_as_rare_as_they_say() -> None:
         x = np.random.default_rng(seed).standard_normal((20, 6)) ** 3
         return of_inputs(x, n_null=19, random_state=seed).evidence[0].p_value
 
-    assert_calibrated(p_value)
+    assert_calibrated(p_value, runs=120)
 
 
 def test_units_that_do_the_same_are_found() -> None:
@@ -86,11 +86,11 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
     scale = 1 / np.arange(1, 9)
     found = [
         of_inputs(np.random.default_rng(seed).standard_normal((80, 8)) * scale, n_boot=60)
-        for seed in range(120)
+        for seed in range(80)
     ]
     mean = np.mean([f.y[0, 0] for f in found])
     held = sum(f.low[0, 0] <= mean <= f.high[0, 0] for f in found)
-    assert held >= 105, held
+    assert held >= 70, held
 
 
 def test_many_layers_are_thinned_and_said() -> None:

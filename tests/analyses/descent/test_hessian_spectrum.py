@@ -53,7 +53,7 @@ def test_the_interval_over_samples_covers_as_often_as_it_says() -> None:
     """Linear regression on x of known covariance: the curvature of all there are is the covariance itself."""
     covariance = np.array([4.0, 1.0, 1.0, 0.25])
     held = np.zeros(2)
-    for seed in range(100):
+    for seed in range(60):
         rng = np.random.default_rng(seed)
         x = rng.standard_normal((200, 4)) * np.sqrt(covariance)
         d = hand_made_descent(
@@ -64,21 +64,21 @@ def test_the_interval_over_samples_covers_as_often_as_it_says() -> None:
         )
         for j, exact in enumerate((4.0, covariance.sum())):
             held[j] += found.low[0, (0, 2)[j]] <= exact <= found.high[0, (0, 2)[j]]
-    assert (held >= 88).all(), held
+    assert (held >= 52).all(), held
 
 
 def test_false_alarms_are_as_rare_as_they_say() -> None:
     """At initialization entries are exchangeable, so that the permuted weights are the truth."""
 
     def p_value(seed: int) -> float:
-        d = untrained_descent(seed)
+        d = untrained_descent(seed, width=4, samples=12)
         found = wb.hessian_spectrum.function(
-            d.view(wb.hessian_spectrum.needs), n_eigenvalues=1, lanczos_steps=12, trace_draws=2, n_null=19,
+            d.view(wb.hessian_spectrum.needs), n_eigenvalues=1, lanczos_steps=6, trace_draws=2, n_null=9,
             random_state=seed, device="cpu",
         )  # fmt: skip
         return found.evidence[0].p_value
 
-    assert_calibrated(p_value, runs=60, level=0.1)
+    assert_calibrated(p_value, runs=50, level=0.2)
 
 
 def test_too_few_lanczos_steps_are_said() -> None:
