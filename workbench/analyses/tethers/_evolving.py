@@ -145,7 +145,7 @@ class _Crowd:
                 limits.append(found[1])
                 close = found[0] > found[1]
             else:
-                held = [{n.weight: rng.random(w[n.weight].shape) for n in self.chain} for w in family]
+                held = _elsewhere(self._tethers(family, began, s), rng)
                 close = self._shuffled(s, rng)
             met.append(merged(self.chain, family, held, close, history.pairs, self.rules))
         if arm == MERGED:
@@ -264,6 +264,16 @@ class _Crowd:
             return output_of(torch.func.functional_call(stack.template, {**w, **r}, (x.to(place),)))
 
         return torch.func.vmap(one)(weights, stack.rest).cpu()
+
+
+def _elsewhere(held: list[Weights], rng: np.random.Generator) -> list[Weights]:
+    """Tethers of all networks dealt to other edges of their layer, the same in each: as many edges are merged, and shared."""
+    out: list[Weights] = [{} for _ in held]
+    for name, like in held[0].items():
+        order = rng.permutation(like.size)
+        for own, tethers in zip(out, held, strict=True):
+            own[name] = tethers[name].ravel()[order].reshape(like.shape)
+    return out
 
 
 def _put(network: torch.nn.Module, weights: Weights) -> None:

@@ -20,7 +20,7 @@ Kept = Literal["magnitude", "movement", "fisher", "gradient_weight", "random"]
 Drift = Literal["keep", "push"]
 Weights = dict[str, np.ndarray]
 ALONE, PLAIN, ALIGNED, MERGED, RANDOM = (
-    "no interaction", "plain averaging", "averaging after alignment", "merge and drift", "merge and drift, random tethers",
+    "no interaction", "plain averaging", "averaging after alignment", "merge and drift", "merging at random",
 )  # fmt: skip
 PUSHED = 0.05  # of the difference, in a round
 

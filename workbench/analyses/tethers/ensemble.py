@@ -77,7 +77,7 @@ def ensemble(
     unrelated networks pass at ``false_positive_rate`` (see `tether_compatibility`) their tethered edges are averaged;
     below it they are left alone or pushed apart. Beside that, with the same updates on the same batches: no interaction
     (whose averaged answers are output ensembling), averaging of all weights (neurons as they are, or matched first), and
-    as many merges of random edges between random pairs.
+    as many merges of as many random edges between random pairs. Seeds redraw batches, not where the networks begin.
 
     Trained on what the descents were trained on where they keep it (the probe is held out), else on a half of the probe
     by the seed.
