@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+pytest.importorskip("annotated_types", reason="needs what the package requires, not what its primitives do")
+
 import workbench as wb
 from workbench.core.trajectories import Trajectory
 from workbench.numerics.hessian import Hessian, extreme_eigenpairs, hutchinson, lanczos_quadrature, signs

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+pytest.importorskip("annotated_types", reason="needs what the package requires, not what its primitives do")
+
 import workbench as wb
 from workbench.benchmarks.landscapes import grid, plane_of
 
