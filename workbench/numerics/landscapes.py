@@ -73,6 +73,7 @@ class Plane:
 
         self.origin = flat(origin)
         self.directions = torch.stack([flat(d) for d in directions])
+        self.basis = torch.cat([self.origin[None], self.directions])
         self.cap = cap or _room(device)
         self.one_by_one = ""
         """Why points are evaluated one by one, where the network can't be mapped over its weights."""
@@ -87,7 +88,8 @@ class Plane:
         """
         import torch
 
-        at = torch.from_numpy(np.ascontiguousarray(coordinates)).to(self.origin)
+        whole = np.column_stack([np.ones(len(coordinates)), coordinates])  # the origin counts once
+        at = torch.from_numpy(whole).to(self.origin)
         with torch.no_grad():
             if not self.one_by_one:
                 try:
@@ -125,12 +127,14 @@ class Plane:
         mapped = torch.func.vmap(lambda flat: self._of(flat, samples))
         found = []
         for start in track(range(0, len(at), chunk), "landscape"):
-            weights = torch.addmm(self.origin, at[start : start + chunk], self.directions)
+            weights = (
+                at[start : start + chunk] @ self.basis
+            )  # written once; adding in turn would read it again each time
             found.append(mapped(weights))
         return torch.cat(found).double().cpu().numpy()
 
     def _loss(self, c: torch.Tensor, samples: bool) -> torch.Tensor:
-        return self._of(self.origin + c @ self.directions, samples)
+        return self._of(c @ self.basis, samples)
 
     def _of(self, flat: torch.Tensor, samples: bool) -> torch.Tensor:
         """The loss with weights given as one vector."""

@@ -15,7 +15,7 @@ from workbench.core.registry import analysis
 from workbench.core.results import Curve
 from workbench.core.views import Descent
 from workbench.numerics.descent_laws import Fit, averaged, fit_law, fit_laws, redrawn
-from workbench.numerics.resampling import null_draws, percentile_interval
+from workbench.numerics.resampling import null_draws
 from workbench.numerics.threads import one_thread
 
 MOST_POINTS = 1000  # longer curves are averaged over neighbouring steps
@@ -246,13 +246,19 @@ def constants(
         found.append(Evidence(
             question=f"What is the {name} of the {fit.law.name}{where}?", statistic=f"{name}{unit} of the {fit.law.name}{where}",
             value=fit.parameters[j], n=max(1, round(fit.effective_n)), unit="independent points' worth",
-            interval=percentile_interval(drawn[:, j]) if n_boot > 1 else None,
+            interval=_middle(drawn[:, j]) if n_boot > 1 else None,
             interval_method="curves redrawn from the law with correlated noise, fitted again",
         ))  # fmt: skip
     if n_boot < 2:
         return found, None
     low, high = np.quantile([f.curve for f in again], [0.025, 0.975], axis=0)
     return found, (low, high)
+
+
+def _middle(values: np.ndarray) -> tuple[float, float]:
+    """Middle 95 % of where one more draw would fall; the plain quantiles of a few dozen draws are too narrow."""
+    low, high = np.quantile(values, [0.025, 0.975], method="weibull")
+    return float(low), float(high)
 
 
 def _drawn_parts(
