@@ -1,4 +1,9 @@
-"""Measure what stands under "Between models" in LOG_tethers.md: python benchmarks/tethers_between.py [rates|compatibility|ensemble]."""
+"""Measure what stands under "Between models" in LOG_tethers.md.
+
+::
+
+    python benchmarks/tethers_between.py rates samples compatibility ensemble
+"""
 
 from __future__ import annotations
 
@@ -69,6 +74,20 @@ def compatibility() -> None:
                 print(f"{images:10}{null:10}{measure:11}", "; ".join(said), flush=True)
 
 
+def samples(sets: int = 8) -> None:
+    """The same rate for sources that look at samples, by both nulls: networks with nothing in common, the same probe."""
+    things = ("fisher", "gradient_weight", "magnitude")
+    for null in ("order", "networks"):
+        above: dict[str, list[bool]] = {t: [] for t in things}
+        for seed in range(sets):
+            made = wb.digits_siblings(models=4, images="scrambled", random_state=100 * seed)
+            table = wb.tether_compatibility(made, sources=things, null=null, steps=1, n_null=19).table()
+            table = table[table["from"].str[-1] != table["to"].str[-1]]
+            for t in things:
+                above[t] += table.above[table["of"] == t].tolist()
+        print(null, {t: f"{np.mean(v):.3f} of {len(v)}" for t, v in above.items()}, flush=True)
+
+
 def ensemble() -> None:
     """What merging by tethers has over the other arms, by source and setting."""
     made = wb.digits_siblings()
@@ -96,5 +115,5 @@ def ensemble() -> None:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or ["rates", "compatibility", "ensemble"]:
-        {"rates": rates, "compatibility": compatibility, "ensemble": ensemble}[name]()
+    for name in sys.argv[1:] or ["rates", "samples", "compatibility", "ensemble"]:
+        {"rates": rates, "samples": samples, "compatibility": compatibility, "ensemble": ensemble}[name]()

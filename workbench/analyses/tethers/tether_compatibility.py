@@ -77,7 +77,9 @@ def tether_compatibility(
 
     The null of ``order`` is exact for networks without a relation. Those that saw the same images share what the images
     have alike (dark corners), which it counts as a relation, and so does every source that looks at samples, whatever
-    the network. The null of ``networks`` asks for more than that, since its networks are given the same samples.
+    the network. The null of ``networks`` gives its networks the same samples, so that it asks for more there; but they lack
+    what training gives to any network (a few strong directions), and for weights and magnitude, trained networks that have
+    nothing in common exceed it more often than at the rate.
 
     Returns
     -------
