@@ -99,11 +99,12 @@ def bookmark_stability(
         *_halves(marks, members, groups, n_boot, random_state),
     ]  # fmt: skip
     evidence.append(_changes(one, np.diff(marks.steps), false_alarms, n_null, random_state))
-    band = np.tile(np.quantile(random, [0.025, 0.975])[:, None, None], (1, *values.shape)) if n_null else None
-    empty = np.empty((0, 0))
+    band = np.full((2, *values.shape), np.nan) if n_null else np.empty((2, 0, 0))
+    if n_null:  # the same for all three, and drawn once
+        band[:, :, 0] = np.quantile(random, [0.025, 0.975])[:, None]
     return Curve(
         x=marks.steps[1:].astype(np.float64), y=values, names=("with the one before", "with the first", "with the last"),
-        null_low=empty if band is None else band[0], null_high=empty if band is None else band[1], x_title="step",
+        null_low=band[0], null_high=band[1], x_title="step",
         y_title="Jaccard index of the bookmarks", evidence=tuple(evidence),
         title=f"Bookmarks by {marks.name} of {descent.name}",
     )  # fmt: skip

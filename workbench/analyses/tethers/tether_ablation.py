@@ -178,12 +178,9 @@ def _answer(
     y = rises[at].mean(2).T
     bounds = [[_interval(rises[j, f], draws) or (np.nan, np.nan) for j in at] for f in range(len(fractions))]
     low, high = np.moveaxis(np.array(bounds), 2, 0) if len(draws) else (np.empty((0, 0)),) * 2
-    empty = np.empty((0, 0))
-    band = (
-        np.quantile(null.mean(2), [0.025, 0.975], axis=0)[:, :, None].repeat(len(names), 2)
-        if len(null)
-        else (empty, empty)
-    )
+    band = np.full((2, *y.shape), np.nan) if len(null) else np.empty((2, 0, 0))
+    if len(null):  # the same for every source, and drawn once
+        band[:, :, 0] = np.quantile(null.mean(2), [0.025, 0.975], axis=0)
     return Curve(
         x=np.array(fractions), y=y, names=tuple(names), low=low, high=high, null_low=band[0], null_high=band[1],
         x_title=f"share of the edges {deed}", y_title=f"rise of the {what} on held-out samples",

@@ -108,7 +108,8 @@ def _share(tethers: Tensors, name: str, fraction: float, n_null: int, random_sta
     )
     return Evidence(
         question=f"Do the most tethered edges lie in {name} more or less often than its size would have it?",
-        statistic=f"share of the {fraction:.3g} most tethered edges in {name}", value=chosen[name].sum() / max(k, 1), n=k,
+        statistic=f"share of the most tethered {100 * fraction:.3g} % of edges that lies in {name}",
+        value=chosen[name].sum() / max(k, 1), n=k,
         unit="edges", null="edges anywhere" if n_null else "", null_values=tuple(null), alternative="two-sided",
     )  # fmt: skip
 
