@@ -45,7 +45,7 @@ def table(result: Ranking) -> pd.DataFrame:
 def plan(**changes: Any) -> _arms.Plan:
     usual = {
         "operators": (), "budget": 10, "repeats": 3, "batch_size": 16, "settings": Settings(), "rate": 0.01, "factors": (),
-        "make": partial(optimizer_of, "adam"), "state": None, "random_state": 0, "device": "cpu",
+        "arm_factor": 1.0, "make": partial(optimizer_of, "adam"), "state": None, "random_state": 0, "device": "cpu",
     }  # fmt: skip
     return _arms.Plan(**{**usual, **changes})
 
@@ -81,6 +81,15 @@ def test_known_answer_whitening_of_no_strength_is_a_mere_restart(digits: Traject
     found = table(wb.renormalize(digits, **QUICK, arm="whitening", strength=0.0))
     assert found.loc["whitening"].iloc[0] == pytest.approx(found.loc["restart"].iloc[0], abs=1e-6)
     assert found.loc["restart"].iloc[0] != 0
+
+
+def test_known_answer_whitening_of_no_strength_with_a_restart_of_its_own_is_that_restart(
+    digits: Trajectory,
+) -> None:
+    found = table(
+        wb.renormalize(digits, **QUICK, arm="whitening", strength=0.0, arm_rate=3.0, rate_factors=(3.0,))
+    )
+    assert found.loc["whitening"].iloc[0] == pytest.approx(found.loc["learning rate ×3"].iloc[0], abs=1e-5)
 
 
 def test_peer_a_plain_loop_ends_at_the_same_losses(digits: Trajectory) -> None:
@@ -204,6 +213,17 @@ def test_without_training_data_the_probe_is_split(digits: Trajectory) -> None:
     training, held, _ = _arms.data_of(bare.view(wb.core.views.Descent), 0)
     rows = {tuple(r) for r in training.x}
     assert not rows & {tuple(r) for r in held.x} and len(training) == len(held) == 128
+
+
+def test_known_answer_it_forks_on_the_planted_plateau(digits: Trajectory) -> None:
+    # between two modes as far apart as these, a deep linear network waits
+    slow = wb.linear_descent(modes=(4.0, 0.4), initial=1e-3, steps=350, learning_rate=0.02, dimensions=4)
+    (start, end), *_ = wb.plateaus(slow).spans[::-1]
+    found = wb.renormalize(slow, **{**QUICK, "budget": 4}, arm="flattening", fork="plateau")
+    forked = found.path_x[0]
+    assert start <= forked <= end and forked == slow.weight_steps[slow.weight_steps >= start][0]
+    with pytest.raises(DataError, match="no plateau"):  # it still falls
+        wb.renormalize(digits, **QUICK, arm="flattening", fork="plateau")
 
 
 def test_refusals_teach(digits: Trajectory) -> None:

@@ -38,7 +38,8 @@ class Plan:
     Attributes
     ----------
     operators : names in `OPERATORS`; control, other batches and the restarts are run in any case.
-    rate : learning rate of all arms; each of ``factors`` times it is where a learning-rate restart begins.
+    rate : learning rate of all arms; each of ``factors`` times it is where a learning-rate restart begins, and
+        ``arm_factor`` times it where a renormalization does.
     make : makes the optimizer. state : what the control's goes on from, or None.
     """
 
@@ -49,6 +50,7 @@ class Plan:
     settings: Settings
     rate: float
     factors: tuple[float, ...]
+    arm_factor: float
     make: Callable[[Any, float], torch.optim.Optimizer]
     state: Mapping[str, Mapping[str, Any]] | None
     random_state: int
@@ -260,7 +262,7 @@ def _arms(network: torch.nn.Module, training: Probe, plan: Plan) -> tuple[list[A
         arms.append(
             Arm(
                 NAMES.get(name, name.replace("_", " ")), [m.network for m in made], max(m.moved for m in made), layers=made[0].acted,
-                refused=made[0].refused, operator=name,
+                refused=made[0].refused, operator=name, factor=plan.arm_factor,
             )
         )  # fmt: skip
     _count(arms, some, plan)

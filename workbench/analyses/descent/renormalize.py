@@ -23,7 +23,7 @@ from workbench.analyses.descent._arms import (
 )
 from workbench.analyses.descent._over_steps import network_at
 from workbench.core.device import resolve
-from workbench.core.errors import ParameterError
+from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
@@ -44,8 +44,12 @@ def renormalize(
     descent: Descent, *,
     arm: Annotated[ArmName, Doc("Which renormalizations; a control and mere restarts are run beside them in any case.")] = "all",
     step: Annotated[
-        int | None, Interval(ge=0), Doc("Where the descent is forked; None is the last step with weights before its end.")
+        int | None, Interval(ge=0), Doc("Where the descent is forked; None is where fork says.")
     ] = None,
+    fork: Annotated[
+        Literal["end", "plateau"],
+        Doc("Without a step: at the last step with weights before the end, or at the first in the last plateau that plateaus finds."),
+    ] = "end",
     budget: Annotated[int, Interval(ge=1, le=2000), Doc("Updates of every arm.")] = 100,
     repeats: Annotated[int, Interval(ge=3, le=64), Doc("Seeds: batches (the same for every arm) and what an arm draws.")] = 12,
     batch_size: Annotated[int, Interval(ge=1, le=4096), Doc("Samples of an update, drawn with replacement.")] = 64,
@@ -64,7 +68,10 @@ def renormalize(
     rate_factors: Annotated[
         tuple[Annotated[float, Interval(ge=1, le=100)], ...],
         Doc("Learning rates at the start of learning-rate restarts, over the usual one; each is an arm, the best is compared with."),
-    ] = (2.0, 4.0, 8.0),
+    ] = (2.0, 8.0, 32.0),
+    arm_rate: Annotated[
+        float, Interval(ge=1, le=100), Doc("Learning rate at the start of a renormalization, over the usual one, as in a restart.")
+    ] = 1.0,
     learning_rate: Annotated[
         float | None, Interval(gt=0, le=100), Doc("Learning rate of all arms; None is the descent's own at that step.")
     ] = None,
@@ -81,7 +88,7 @@ def renormalize(
     end of the budget are paired. *Other batches* is the control with other batches: what chance does. *Restart* forgets
     the optimizer's state and nothing else; every renormalization forgets it too, since it belongs to weights that are no
     more. *Learning rate ×f* also raises the rate and lowers it to the usual one by a cosine. A renormalization that doesn't
-    end lower than the best of these restarts did nothing beyond a restart.
+    end lower than the best of these restarts did nothing beyond a restart; with ``arm_rate`` it gets a restart of its own.
 
     The function that the network computes is preserved by whitening, flattening, weight and batch normalization and
     widening (to 1e-5 of the largest output, checked on the data at the moment they act, or refused), not by
@@ -104,7 +111,8 @@ def renormalize(
     ViewError, MissingError
         Weights, network or probe are missing, or there are no weights at this step.
     DataError
-        The renormalization that was asked for can act on no layer (with the reason), or the control diverged.
+        The renormalization that was asked for can act on no layer (with the reason), the control diverged, or there is no
+        plateau.
     ParameterError
         The learning rate or the optimizer is not recorded.
 
@@ -115,8 +123,8 @@ def renormalize(
     2017, SGDR, ICLR; Ash and Adams 2020, On warm-starting neural network training, NeurIPS; Holm 1979, Scand. J. Statist. 6.
     """
     descent.require(weights=1, network=True, probe=True)
-    kept = descent.weight_steps
-    step = int(kept[max(len(kept) - 2, 0)]) if step is None else step
+    if step is None:
+        step = _on_plateau(descent, random_state) if fork == "plateau" else int(descent.weight_steps[-2:][0])
     network = network_at(descent, step)
     for name, p in network.named_parameters():
         p.requires_grad_(name in descent.parameter_names)
@@ -125,11 +133,37 @@ def renormalize(
     plan = Plan(
         operators=tuple(OPERATORS) if arm == "all" else (arm,), budget=budget, repeats=repeats, batch_size=batch_size,
         settings=Settings(layers, strength, shrink, noise, widening, tethered, tether_source),
-        rate=learning_rate_at(descent, step) if learning_rate is None else learning_rate, factors=rate_factors, make=make,
-        state=state, random_state=random_state, device=resolve(device),
+        rate=learning_rate_at(descent, step) if learning_rate is None else learning_rate, factors=rate_factors,
+        arm_factor=arm_rate, make=make, state=state, random_state=random_state, device=resolve(device),
     )  # fmt: skip
     found = run(network, training, held, plan)
     return _ranking(found, step, plan, n_null, said)
+
+
+def _on_plateau(descent: Descent, random_state: int) -> int:
+    """The first step with weights in the last plateau of the loss.
+
+    Raises
+    ------
+    DataError
+        There is none, or no weights were kept in it.
+    """
+    from workbench.analyses.descent.plateaus import plateaus
+
+    found = plateaus.function(descent, n_boot=40, random_state=random_state)
+    if not len(found.spans):
+        raise DataError(
+            f"{descent.name} has no plateau (workbench.plateaus finds none): choose where to fork with step=, "
+            f"or fork='end'."
+        )
+    start, end = found.spans[-1]
+    kept = descent.weight_steps[(descent.weight_steps >= start) & (descent.weight_steps <= end)]
+    if not len(kept):
+        raise DataError(
+            f"{descent.name} has a plateau from step {start:.0f} to {end:.0f} and no weights in it: record with weights_at=, or choose "
+            f"a step= that has weights."
+        )
+    return int(kept[0])
 
 
 def _ranking(found: Experiment, step: int, plan: Plan, n_null: int, said: str) -> Ranking:
