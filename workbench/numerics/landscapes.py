@@ -73,7 +73,6 @@ class Plane:
 
         self.origin = flat(origin)
         self.directions = torch.stack([flat(d) for d in directions])
-        self.basis = torch.cat([self.origin[None], self.directions])
         self.cap = cap or _room(device)
         self.one_by_one = ""
         """Why points are evaluated one by one, where the network can't be mapped over its weights."""
@@ -88,8 +87,7 @@ class Plane:
         """
         import torch
 
-        whole = np.column_stack([np.ones(len(coordinates)), coordinates])  # the origin counts once
-        at = torch.from_numpy(whole).to(self.origin)
+        at = torch.from_numpy(np.ascontiguousarray(coordinates)).to(self.origin)
         with torch.no_grad():
             if not self.one_by_one:
                 try:
@@ -127,14 +125,12 @@ class Plane:
         mapped = torch.func.vmap(lambda flat: self._of(flat, samples))
         found = []
         for start in track(range(0, len(at), chunk), "landscape"):
-            weights = (
-                at[start : start + chunk] @ self.basis
-            )  # written once; adding in turn would read it again each time
+            weights = torch.addmm(self.origin, at[start : start + chunk], self.directions)
             found.append(mapped(weights))
         return torch.cat(found).double().cpu().numpy()
 
     def _loss(self, c: torch.Tensor, samples: bool) -> torch.Tensor:
-        return self._of(c @ self.basis, samples)
+        return self._of(self.origin + c @ self.directions, samples)
 
     def _of(self, flat: torch.Tensor, samples: bool) -> torch.Tensor:
         """The loss with weights given as one vector."""
