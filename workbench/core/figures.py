@@ -45,6 +45,7 @@ MANY, OUTLYING, FAR = (
 )  # of so many rows, this share on either side may lie so many times as far as the rest spread
 SLIDER = 76  # pixels under the axis
 MARKED = 80  # points of a curve; more are drawn as a line alone
+LEGEND_WIDTH = 660  # pixels
 SUBTITLE_SENTENCES = 2  # what stands under a figure's title; the rest is in the result
 
 
@@ -70,7 +71,7 @@ def draw(result: Result, **options: Any) -> go.Figure:
     ]
     for axis in (*figure.select_xaxes(), *figure.select_yaxes()):  # also those beside the first pair
         axis.update({k: v for k, v in theme.AXIS.items() if axis[k] is None})
-    above = 17 * len(said) + (26 if figure.layout.legend.orientation == "h" else 0)
+    above = 17 * len(said) + _legend_height(figure)
     figure.update_layout(
         title={"text": safe(result.title), "subtitle": {"text": "<br>".join(map(safe, said)), "font": {"size": 12}}},
         margin={"t": 64 + above},
@@ -78,6 +79,14 @@ def draw(result: Result, **options: Any) -> go.Figure:
         meta={"space": result.space, "kind": result.kind},
     )  # fmt: skip
     return figure
+
+
+def _legend_height(figure: go.Figure) -> int:
+    """Pixels that a legend above the axes takes, in as many lines as its names need on a page."""
+    if figure.layout.legend.orientation != "h":
+        return 0
+    names = [t.name for t in figure.data if t.name and t.showlegend is not False]
+    return 26 * max(1, -(-sum(48 + 7 * len(n) for n in names) // LEGEND_WIDTH))
 
 
 def _unbroken(sentence: str) -> str:
