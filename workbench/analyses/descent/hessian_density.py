@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from workbench.numerics.hessian import Quadrature
 
 GRID = 401
+FAINTEST = (
+    0.01  # of one direction, smoothed: what is drawn at least, so that the logarithmic scale has an end
+)
 
 
 @analysis
@@ -35,9 +38,9 @@ def hessian_density(
         float, Interval(gt=0, lt=1), Doc("A direction is flat where its curvature is within this share of the largest, either way.")
     ] = 0.01,
     width: Annotated[float, Interval(ge=0.001, le=0.2), Doc("Smoothing of the drawn density, as a share of the spectrum's range.")] = 0.01,
-    starts: Annotated[int, Interval(ge=2, le=50), Doc("Random vectors that Lanczos starts from.")] = 6,
+    starts: Annotated[int, Interval(ge=2, le=50), Doc("Random vectors that Lanczos starts from.")] = 4,
     lanczos_steps: Annotated[int, Interval(ge=3, le=200), Doc("Products with the Hessian from each start.")] = 40,
-    n_null: NullDraws = 19,
+    n_null: NullDraws = 39,
     random_state: Seed = 0,
     device: OnDevice = "auto",
 ) -> Curve:  # fmt: skip
@@ -50,7 +53,8 @@ def hessian_density(
     Returns
     -------
     Curve
-        Share of the eigenvalues per unit of curvature (loss per squared weight), on a logarithmic scale.
+        Share of the eigenvalues per unit of curvature (loss per squared weight), on a logarithmic scale; nowhere less than a
+        hundredth of one direction.
 
     Raises
     ------
@@ -115,14 +119,15 @@ def hessian_density(
             [("flat", f"are flat (within {flat:g} of the largest curvature)", shares[0]), ("curved down", "curve down", shares[1])]
         )
     )  # fmt: skip
-    bands = (
-        np.array([percentile_interval(d) for d in draws[:, 2:].T])[:, :, None]
-        if n_null
-        else np.empty((0, 2, 0))
+    bands = np.array([percentile_interval(d) for d in draws[:, 2:].T]).T if n_null else ()
+    mean = density.mean(axis=0)
+    floor = FAINTEST / (n * width * span)
+    y, low_y, high_y, *null = (
+        np.maximum(v, floor)[:, None] for v in (mean, mean - half, mean + half, *bands)
     )
+    null_low, null_high = null or (np.empty((0, 0)), np.empty((0, 0)))
     return Curve(
-        x=grid, y=density.mean(axis=0)[:, None], names=(f"step {at}",), low=(density.mean(axis=0) - half)[:, None].clip(0),
-        high=(density.mean(axis=0) + half)[:, None], null_low=bands[:, 0], null_high=bands[:, 1], log=True,
+        x=grid, y=y, names=(f"step {at}",), low=low_y, high=high_y, null_low=null_low, null_high=null_high, log=True,
         x_title="curvature (loss / weight²)", y_title="share of directions per unit of curvature", evidence=evidence,
     )  # fmt: skip
 
