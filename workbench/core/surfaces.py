@@ -32,8 +32,8 @@ def landscape(result: MatrixResult, *, three: bool) -> go.Figure:
     }
     shown: dict[str, Any] = {
         "x": result.column_values, "y": result.row_values, "z": z, "colorscale": theme.SEQUENTIAL, "colorbar": bar,
-        "customdata": result.values, "name": "", "showlegend": False,
-        "hovertemplate": f"{safe(result.quantity)} %{{customdata:.4g}}<br>%{{x:.3g}}, %{{y:.3g}}<extra></extra>",
+        "text": [[f"{v:.4g}" for v in row] for row in result.values], "name": "", "showlegend": False,
+        "hovertemplate": f"{safe(result.quantity)} %{{text}}<br>%{{x:.3g}}, %{{y:.3g}}<extra></extra>",
     }  # fmt: skip
     figure = go.Figure()
     if three:

@@ -122,4 +122,6 @@ def test_path_carries_its_steps_flat_and_in_three_dimensions(bowl: Trajectory, s
     land, path = drawn["data"]
     assert (land["type"], path["type"]) == (("surface", "scatter3d") if surface else ("contour", "scatter"))
     assert len(path["hovertext"]) == len(bowl.weight_steps)
+    assert "customdata" in path
+    assert "customdata" not in land  # only a step stands behind a mark
     assert found.log
