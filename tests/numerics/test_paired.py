@@ -17,12 +17,14 @@ def test_peer_the_interval_is_scipy_s() -> None:
     np.testing.assert_allclose([low, high], [theirs.low, theirs.high])
 
 
-def test_known_answer_signs_of_equal_differences_reach_both_ends() -> None:
-    drawn = sign_flips(np.ones(3), 4000, 0)
-    values, counts = np.unique(drawn, return_counts=True)
-    np.testing.assert_allclose(values, [-1, -1 / 3, 1 / 3, 1])
-    np.testing.assert_allclose(counts / 4000, [1 / 8, 3 / 8, 3 / 8, 1 / 8], atol=0.03)
+def test_known_answer_all_signs_but_the_observed_are_drawn_once() -> None:
+    drawn = sign_flips(np.array([1.0, 2.0, 4.0]), 4000, 0)
+    sums = {a + 2 * b + 4 * c for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)} - {7}
+    np.testing.assert_allclose(sorted(3 * drawn), sorted(sums))
+    assert len(set(sign_flips(2.0 ** np.arange(12), 999, 0))) == 999
+    assert monte_carlo_p(1.0, sign_flips(np.ones(12), 999, 0), "two-sided") == 0.002
     assert monte_carlo_p(0.0, sign_flips(np.zeros(5), 99, 0), "two-sided") == 1
+    assert abs(sign_flips(np.ones(40), 4000, 0).std() - 40**-0.5) < 0.005
 
 
 def test_null_symmetric_differences_are_rejected_at_the_level() -> None:
