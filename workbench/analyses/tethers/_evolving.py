@@ -178,7 +178,9 @@ class _Crowd:
             probe = Probe.of(self.data.x[m][at], self.data.y[m][at], self.loss)
             network = self.stack.network(0, 0)
             _put(network, w)
-            found = tether(at_network(network, probe), source, random_state=self.rules.random_state + seed)
+            found = tether(
+                at_network(network, probe), source, random_state=self.rules.random_state + 1009 * seed + m
+            )
             held.append({n: found[n] for n in names})
         return held
 
@@ -199,9 +201,9 @@ class _Crowd:
         return np.array(values), np.array(limits)
 
     def _shuffled(self, seed: int, rng: np.random.Generator) -> np.ndarray:
-        """As many merges as the tethers decided, of pairs and layers at random."""
+        """As many merges of each layer as the tethers decided, of pairs at random."""
         assert self.decided is not None  # the arm comes after the one that it is a control of
-        return rng.permutation(self.decided[seed].ravel()).reshape(self.decided[seed].shape)
+        return rng.permuted(self.decided[seed], axis=0)
 
     # -- in and out of the stack --------------------------------------------------------------------
 

@@ -77,7 +77,9 @@ def ensemble(
     unrelated networks pass at ``false_positive_rate`` (see `tether_compatibility`) their tethered edges are averaged;
     below it they are left alone or pushed apart. Beside that, with the same updates on the same batches: no interaction
     (whose averaged answers are output ensembling), averaging of all weights (neurons as they are, or matched first), and
-    as many merges of as many random edges between random pairs. Seeds redraw batches, not where the networks begin.
+    as many merges of each layer, of random pairs and as many random edges. Seeds redraw batches, not where the networks begin.
+
+    Tethers that look at samples are alike in any two networks on the same samples, and pass the threshold more often.
 
     Trained on what the descents were trained on where they keep it (the probe is held out), else on a half of the probe
     by the seed.
@@ -85,10 +87,10 @@ def ensemble(
     Returns
     -------
     Curve
-        ``y`` (rounds + 1, 3 scores x 5 arms): accuracy of one network (mean over networks), accuracy of their averaged
-        answers and the share of samples on which two of them disagree, means over seeds. The evidence is what merging
-        by tethers has over each other arm at the end: paired by seed, its null from signs that are drawn anew, and in
-        the caveat which remain after correction for their number (Holm).
+        ``y`` (rounds + 1, 4 scores x 5 arms), means over seeds: accuracy of one network (mean over networks) and of their
+        averaged answers, the share of samples on which two of them disagree, and how far their answers lie from the mean
+        (ambiguity). The evidence is what merging by tethers has over each other arm at the end: paired by seed, its null
+        from signs that are drawn anew, and in the caveat which remain after correction for their number (Holm).
 
     Raises
     ------
@@ -109,7 +111,7 @@ def ensemble(
     )  # fmt: skip
     history = evolve(models, first_step(models, start), rules, ARMS)
     evidence = [_asked(history, score, arm, n_null, random_state) for score, arm in ASKED]
-    shown = [(score, arm) for score in (ONE, ALL, DIFFER) for arm in ARMS]
+    shown = [(score, arm) for score in SCORES for arm in ARMS]
     columns = [history.scores[score][history.arms.index(arm)] for score, arm in shown]
     low, high = zip(*(paired_interval(c.T) for c in columns), strict=True)
     return Curve(
