@@ -187,6 +187,13 @@ def test_same_batches_for_every_arm_but_the_other_s(digits: Trajectory) -> None:
     assert abs(same.loc["learning rate ×1"].iloc[0]) < 1e-9 < abs(same.loc["other batches"].iloc[0])
 
 
+def test_too_few_seeds_to_find_anything_are_told(answer: Ranking, digits: Trajectory) -> None:
+    assert answer.outcome.status == "stopped"  # 4 seeds, 12 arms
+    assert "raise repeats to 9 and n_null to 480" in answer.outcome.advice
+    enough = wb.renormalize(digits, **{**QUICK, "budget": 2, "repeats": 9, "n_null": 480}, arm="weight_norm")
+    assert enough.outcome.status == "converged"
+
+
 def test_figures_are_of_every_arm(answer: Ranking) -> None:
     drawn = answer.figure(paths=True)
     lines = [t for t in drawn.data if t.name]
