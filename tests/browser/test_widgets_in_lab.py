@@ -25,7 +25,8 @@ CELLS = (
     "first = widgets.explore(acts, color='kind'); first",
     "second = widgets.explore(acts, method=wb.aligned_umap(acts, n_neighbors=8))\n"
     "second.add(wb.spectral_clustering(acts.at('layer.2'))); second",
-    "panel = widgets.panel('pca', wb.circle(n=800, dimensions=100)); panel",
+    # 9,999 draws of it take minutes: the tab is closed and opened while they go on
+    "panel = widgets.panel('pca', wb.circle(n=3000, dimensions=200)); panel",
     "import time\n"
     "for _ in range(20): time.sleep(0.05)\n"
     "print('kernel', len(first.selection), first.selection == second.selection, len(panel.results), panel.work.running)",

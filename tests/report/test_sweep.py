@@ -56,6 +56,25 @@ def wait_for(there: Any, seconds: float = 40) -> None:
         time.sleep(0.05)
 
 
+def is_a_kernel(process: psutil.Process) -> bool:
+    try:
+        return "ipykernel_launcher" in " ".join(process.cmdline())
+    except psutil.Error:  # it has just ended
+        return False
+
+
+def with_a_kernel(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Wait until a kernel runs (between two runs a worker has none); return all processes started so far."""
+    own: list[psutil.Process] = []
+
+    def runs() -> bool:
+        own[:] = psutil.Process(process.pid).children(recursive=True)
+        return any(is_a_kernel(p) for p in own)
+
+    wait_for(runs)
+    return own
+
+
 def test_values_ranges_and_texts_are_read() -> None:
     said = [
         "a=0,1,2",
@@ -130,8 +149,7 @@ def test_a_killed_sweep_leaves_no_process_and_goes_on_where_it_was(tmp_path: Pat
     path = notebook(tmp_path / "n.ipynb", "import time\ntime.sleep(1)", ASKS, parameters="k = 0")
     sweeping_there = start(path, "-p", "k=0..3", "--jobs", "2")
     wait_for(lambda: (tmp_path / "out" / "runs").exists() and len(reports(path)) >= 1)
-    own = psutil.Process(sweeping_there.pid).children(recursive=True)
-    assert any("ipykernel_launcher" in " ".join(p.cmdline()) for p in own if p.is_running())
+    own = with_a_kernel(sweeping_there)
     sweeping_there.kill()
     sweeping_there.communicate()
     _, left = psutil.wait_procs(own, timeout=10)
@@ -156,14 +174,7 @@ def test_ctrl_c_ends_workers_and_kernels_and_says_so(tmp_path: Path) -> None:
         "1",
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    kernel: list[psutil.Process] = []
-
-    def runs() -> bool:
-        children = psutil.Process(process.pid).children(recursive=True)
-        kernel[:] = [p for p in children if "ipykernel_launcher" in " ".join(p.cmdline())]
-        return bool(kernel)
-
-    wait_for(runs)
+    own = with_a_kernel(process)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
@@ -171,7 +182,7 @@ def test_ctrl_c_ends_workers_and_kernels_and_says_so(tmp_path: Path) -> None:
     assert "a second run goes on" in err
     assert "Traceback" not in err
     assert time.monotonic() - began < 10
-    assert psutil.wait_procs(kernel, timeout=3)[1] == []
+    assert psutil.wait_procs(own, timeout=3)[1] == []
     assert list((tmp_path / "out" / "runs").iterdir()) == []
     assert "2 not run yet" in (tmp_path / "out" / "index.html").read_text()
 

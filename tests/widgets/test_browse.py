@@ -26,7 +26,7 @@ def test_search_narrows_by_name_family_and_text() -> None:
     assert "umap" in catalogue.names
     assert "circle" not in catalogue.names
     assert catalogue.method is None, "nothing was clicked"
-    catalogue.search.value = "no such thing anywhere"
+    catalogue.search.value = "xyzzy"
     assert catalogue.names == []
     assert "0 of" in catalogue._count.value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 import time
@@ -54,9 +55,23 @@ def weights() -> wb.Checkpoint:
     return wb.Checkpoint(tensors, values.__getitem__, name="toy", content=lambda: "toy")
 
 
+@functools.cache
+def descent() -> wb.Trajectory:
+    return wb.digits_descent(width=8, depth=1, steps=20)
+
+
+@functools.cache
+def siblings() -> wb.Siblings:
+    return wb.digits_siblings(models=2, width=8, depth=1, steps=20)
+
+
 def subject(method: Method) -> Subject | None:
     if method.needs is None:
         return None
+    if method.needs is views.Descent:
+        return descent()
+    if method.needs is views.Models:
+        return siblings()
     if method.needs is views.Series:
         return wb.TimeSeries(np.sin(np.arange(80.0)), name="wave")
     if method.needs is views.Graph:
