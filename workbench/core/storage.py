@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from workbench.core.errors import StorageError
@@ -18,28 +19,85 @@ def writing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``, for a file or a folder that the block makes there.
 
     What the block writes takes ``path``'s place when the block ends without an error; otherwise
-    it is removed and ``path`` stays as it was.
+    it is removed and ``path`` stays as it was. What processes that were killed left beside ``path`` goes too.
 
     Raises
     ------
     StorageError
         The folder can't be made or written, or the disk is full.
     """
-    temporary = None
+    holder = held = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        holder, held = _holder(path)
         temporary = holder / path.name
         yield temporary
         _flush(temporary)
         if path.is_dir() and not path.is_symlink():
             os.replace(path, holder / "replaced")
         os.replace(temporary, path)
+        _sweep_up(path)  # only now: what was moved aside before a kill may have been all that there was
     except OSError as e:
         raise _storage_error(path, e) from e
     finally:
-        if temporary is not None:
-            shutil.rmtree(temporary.parent, ignore_errors=True)
+        if holder is not None:
+            shutil.rmtree(holder, ignore_errors=True)
+        if held is not None:
+            os.close(held)
+
+
+def _holder(path: Path) -> tuple[Path, int | None]:
+    """Make the temporary folder, and hold it by a lock that ends with this process, so that others see that it is used.
+
+    Where there are no such locks (None), nothing is swept up either.
+    """
+    while True:
+        holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            held = _hold(holder)
+        except (BlockingIOError, FileNotFoundError):  # swept up before it was held
+            continue
+        if holder.is_dir():
+            return holder, held
+        if held is not None:
+            os.close(held)
+
+
+def _hold(folder: Path) -> int | None:
+    """Lock a folder; None where that can't be done.
+
+    Raises
+    ------
+    BlockingIOError, FileNotFoundError
+        Another process holds it, or removed it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        os.close(held)
+        if isinstance(e, BlockingIOError):
+            raise
+        return None
+    return held
+
+
+def _sweep_up(path: Path) -> None:
+    """Remove the temporary folders of ``path`` that nobody holds: their processes were killed."""
+    ours = re.compile(re.escape(f".{path.name}.") + "[a-z0-9_]{8}")  # as tempfile names them
+    left: list[str] = []
+    with suppress(OSError), closing(os.scandir(path.parent)) as entries:
+        left += [e.path for e in entries if ours.fullmatch(e.name) and e.is_dir(follow_symlinks=False)]
+    for folder in left:
+        with suppress(OSError):
+            held = _hold(Path(folder))
+            if held is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(held)
 
 
 def _flush(path: Path) -> None:
