@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 
 import numpy as np
@@ -258,14 +259,26 @@ def test_both_engines_give_the_same_bars(shape: str, limit: float | None) -> Non
 def test_the_answer_is_the_same_by_either_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
     cloud = wb.torus(n=300, noise=0.05)
-    theirs = wb.persistence(cloud, n_null=5, n_boot=5)
-    monkeypatch.setattr("workbench.analyses.topology._barcodes.OWN_ROWS", 0)
-    ours = wb.persistence(cloud, n_null=5, n_boot=5)
+    answers = []
+    for rows in (1000, 0):  # giotto-ph's up to so many
+        monkeypatch.setattr("workbench.analyses.topology._barcodes.OWN_ROWS", rows)
+        monkeypatch.setattr("workbench.analyses.topology._barcodes.LOADED_ROWS", rows)
+        answers.append(wb.persistence(cloud, n_null=5, n_boot=5))
+    theirs, ours = answers
     np.testing.assert_array_equal(ours.pairs, theirs.pairs)
     np.testing.assert_array_equal(ours.cycle_ids, theirs.cycle_ids)
     np.testing.assert_array_equal(ours.cycle_starts, theirs.cycle_starts)
     np.testing.assert_array_equal(ours.noise, theirs.noise)
     assert ours.evidence == theirs.evidence
+
+
+def test_our_engine_takes_smaller_barcodes_once_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "workbench.numerics.rips", raising=False)
+    assert not Engine.choose("cpu", 1, 256).own
+    assert Engine.choose("cpu", 2, 20).own
+    bars_of(np.float32([[0, 1], [1, 0]]), (0,), Engine(True, "cpu", 2, None))
+    assert Engine.choose("cpu", 1, 256).own
+    assert not Engine.choose("cpu", 1, 100).own
 
 
 def test_known_answer_spheres_of_higher_dimension_have_one_hollow() -> None:

@@ -97,8 +97,8 @@ def persistence(
     5); the evidence's ``n`` says how many rows. Where neither null nor interval is asked for, the statistic is that of
     the bars themselves.
 
-    On a GPU the bars come from our engine. On a CPU they come from giotto-ph where it answers sooner from a
-    fresh process on (components and loops of up to 500 rows) and for other coefficients than 2, else from our
+    On a GPU the bars come from our engine. On a CPU they come from giotto-ph where it answers sooner (components and
+    loops of up to 500 rows, or 150 once our engine is loaded) and for other coefficients than 2, else from our
     engine. They are the same bars. The control's small barcodes are always made on the CPU.
 
     Returns
