@@ -15,6 +15,7 @@ import pytest
 from notebooks_for_tests import HOSTILE, notebook
 
 from workbench.core.errors import FormatError, MissingError, ParameterError, StorageError
+from workbench.core.results import RESULT_MIME
 from workbench.report import report
 from workbench.report.running import NotebookError, declared_parameters
 
@@ -195,3 +196,23 @@ def test_the_page_says_what_came_from_the_cache_and_how_small_p_can_be(tmp_path:
     assert "all 1 results shown are from the cache" in again
     path = notebook(tmp_path / "f.ipynb", cell, "wb.Findings()")
     assert "19 draws\n  none below 0.05" in report(path, {}, tmp_path / "f.html").read_text()
+
+
+def test_a_figure_of_several_runs_says_how_each_was_computed(tmp_path: Path) -> None:
+    cell = (
+        "import workbench as wb\n"
+        "asked = {n: wb.pca(wb.circle(n=60, noise=n), n_null=19, n_boot=9, random_state=3) for n in (0.1, 0.2)}\n"
+        "wb.along({str(n): r for n, r in asked.items()}).show()"
+    )
+    page = report(notebook(tmp_path / "n.ipynb", cell), {}, tmp_path / "n.html")
+    (shown,) = [
+        o.data[RESULT_MIME]
+        for c in nbformat.read(page.with_suffix(".ipynb"), as_version=4).cells
+        for o in c.get("outputs", [])
+        if RESULT_MIME in o.get("data", {})
+    ]
+    fold = page.read_text().partition('<details class="how">')[2].partition("</details>")[0]
+    assert "what 2 runs answered" in fold
+    assert "<code>random_state=3</code>" in fold
+    assert len({r["key"] for r in shown["sources"]}) == 2
+    assert all(r["key"] in fold and r["subject_digest"] in fold for r in shown["sources"])

@@ -130,6 +130,8 @@ def load(path: str | Path) -> Result:
         rest["evidence"] = tuple(Evidence.from_json(e) for e in rest["evidence"])
         rest["outcome"] = Outcome(**rest["outcome"])
         rest["run"] = Run.from_json(rest["run"]) if rest["run"] else None
+        if "sources" in rest:
+            rest["sources"] = tuple(Run.from_json(r) for r in rest["sources"])
         for f in dataclasses.fields(kind):
             if isinstance(rest.get(f.name), list):
                 rest[f.name] = tuple(rest[f.name])
@@ -156,6 +158,8 @@ def _split(result: Result) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             rest["outcome"] = dataclasses.asdict(value)
         elif f.name == "run":
             rest["run"] = value.to_json() if value else None
+        elif f.name == "sources":
+            rest["sources"] = [r.to_json() for r in value]
         else:
             rest[f.name] = value
     return arrays, rest
@@ -349,6 +353,7 @@ class Curve(Result):
     panels : one name a column, where columns are drawn in panels side by side; empty for one panel.
     frames : (t, n, m) y at each position of a slider, named by ``frame_names``, y being one of them; or empty.
     frame_marks : (t,) where on x each position's line is drawn, or empty.
+    sources : the runs whose statistics are drawn, where they are those of other results; such a curve has no ``run``.
     """
 
     kind: ClassVar[str] = "curve"
@@ -369,6 +374,7 @@ class Curve(Result):
     frames: Float[np.ndarray, "t n m"] = field(default_factory=lambda: np.empty((0, 0, 0)))
     frame_names: tuple[str, ...] = ()
     frame_marks: Float[np.ndarray, " t"] = field(default_factory=lambda: np.empty(0))
+    sources: tuple[Run, ...] = ()
 
     def table(self) -> pd.DataFrame:
         import pandas as pd

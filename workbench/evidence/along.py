@@ -60,7 +60,7 @@ def along(
         y=np.array([[e.value for e in row] for row in grid]), low=interval[..., 0], high=interval[..., 1],
         null_low=null[..., 0], null_high=null[..., 1], x_title=x_title,
         y_title=names[0] if len(names) == 1 else _shared(names), title=title or f"{', '.join(names)} along {x_title or 'the axis'}",
-        space=first.space,
+        space=first.space, sources=tuple(r.run for r in results.values() if r.run),
     )  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def side_by_side(
         n: np.hstack([getattr(c, n) for c in curves]) for n in ("y", "low", "high", "null_low", "null_high")
     }
     return dataclasses.replace(
-        curves[0], names=tuple(groups), y_title=statistic,
+        curves[0], names=tuple(groups), y_title=statistic, sources=tuple(r for c in curves for r in c.sources),
         title=title or f"{statistic} of {' and '.join(groups)}", **joined,
     )  # fmt: skip
 

@@ -188,7 +188,27 @@ class _Body:
         asked = [
             {"question": e["question"], **self._q.get((key, e["statistic"]), {})} for e in result["evidence"]
         ]
-        return {**result, "files": self._files.get(key), "asked": [a for a in asked if "q" in a]}
+        asked = [a for a in asked if "q" in a]
+        return {
+            **result,
+            "files": self._files.get(key),
+            "asked": asked,
+            "together": _together(result.get("sources")),
+        }
+
+
+def _together(runs: list[dict[str, Any]] | None) -> dict[str, Any] | None:
+    """What the runs behind one figure have in common, and which parameters differ."""
+    if not runs:
+        return None
+    parameters = [r["parameters"] for r in runs]
+    names = dict.fromkeys(n for each in parameters for n in each)
+    differing = [n for n in names if any(each.get(n) != parameters[0].get(n) for each in parameters)]
+    return {
+        "runs": runs, "differing": differing, "parameters": {n: parameters[0][n] for n in names if n not in differing},
+        "methods": list(dict.fromkeys(f"{r['method']} (version {r['version']})" for r in runs)),
+        "devices": list(dict.fromkeys(r["device"] for r in runs)),
+    }  # fmt: skip
 
 
 def _is_heading(source: str) -> bool:
