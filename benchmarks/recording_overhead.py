@@ -4,8 +4,9 @@
 
 Two copies of one network learn from the same batches of digits with Adam, one plainly and one inside
 `workbench.record`. They take turns every few steps, so that what else the machine does hits both alike; the
-recorded copy's time holds the hooks, `run.log`, handing rows to the writer, the end of the block, and whatever the
-writer's thread takes from the loop. Prints the median of the repeats' ratios with its middle half.
+recorded copy's time holds the beginning and the end of the block, the hooks, `run.log`, and the writer's thread, which is
+waited for at the end of each of its turns so that nothing of it falls into the other's. Prints the median of the
+repeats' ratios with its middle half. CPU time is the one to read on a machine that others use.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Loop:
             self.optimizer.step()
             if self.run is not None:
                 self.run.log(loss=loss)
+        if self.run is not None:
+            self.run._writer.wait()
         self.seconds += clocks() - began
 
 

@@ -150,7 +150,7 @@ def stored(problem: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
     monkeypatch.setattr(recorder, "ROWS", 5)
     monkeypatch.setattr(writing, "_MERGED", 0)
-    monkeypatch.setattr(writing, "_TOGETHER", 4000)
+    monkeypatch.setattr(writing, "TOGETHER", 4000)
     p = problem()
     p.record(20, to=tmp_path / "run", weights_at=1, probe=(p.x, p.y), loss="cross_entropy")
     assert len(list((tmp_path / "run").glob("steps-*"))) == 4

@@ -132,46 +132,54 @@ class FusedMeter(Meter):
         from workbench.recording import passes
 
         self._passes = passes
-        self._sizes = np.array([p.numel() for p in self.owners], np.int64)
-        self._nbytes = [4 * p.numel() for p in self.owners]
-        self._vector = np.zeros(int(self._sizes.sum()), np.float32)
-        self._kept = int(self._vector.ctypes.data)
-        self._places = [array("Q", bytes(8 * len(self.owners))) for _ in range(2)]
-        self._at = [np.frombuffer(p, np.uint64) for p in self._places]  # where parameters and gradients lie
+        count = len(self.owners)
+        sizes = array("q", [p.numel() for p in self.owners])
+        self._each = [(i, p, 4 * p.numel()) for i, p in enumerate(self.owners)]
+        vector = np.empty(sum(sizes), np.float32)
+        self._places = [array("q", bytes(8 * count)) for _ in range(2)]  # where parameters and gradients lie
+        own, grads = (p.buffer_info()[0] for p in self._places)
+        size, kept = sizes.buffer_info()[0], vector.ctypes.data
+        self._held = (sizes, vector)  # their memory is used by address
+        self._keep = (count, own, size, kept)
+        self._keep_and_norms = (count, own, grads, size, kept)
+        self._norms = (count, grads, size)
         self._known: list[int] = []
         self._clear()
         self._require_addresses()  # and compile, or load what was compiled, before the first step
-        passes.keep(self._at[0], self._sizes, self._kept)
-        passes.keep_and_norms(self._at[0], self._at[0], self._sizes, self._kept, self._gradients[0])
-        passes.moved(self._at[0], self._sizes, self._kept, self._updates[0])
-        passes.norms(self._at[0], self._sizes, self._gradients[0])
+        self._places[1][:] = self._places[0]
+        passes.keep(*self._keep)
+        passes.keep_and_norms(*self._keep_and_norms, self._gradients_at)
+        passes.moved(*self._keep, self._updates_at)
+        passes.norms(*self._norms, self._gradients_at)
         self._clear()
 
     def _clear(self) -> None:
         self._gradients = np.zeros((self.rows, len(self.names)), np.float32)
         self._updates = np.zeros_like(self._gradients)
+        self._gradients_at, self._updates_at = self._gradients.ctypes.data, self._updates.ctypes.data
+        self._row_bytes = 4 * len(self.names)
 
     def before(self, row: int | None) -> None:
         self._require_addresses()
-        if row is None:
-            self._passes.keep(self._at[0], self._sizes, self._kept)
-        elif self._find_gradients():
-            self._passes.keep_and_norms(
-                self._at[0], self._at[1], self._sizes, self._kept, self._gradients[row]
-            )
-        else:
-            self._passes.keep(self._at[0], self._sizes, self._kept)
-            self.gradient(row)
+        if row is not None and self._find_gradients():
+            self._passes.keep_and_norms(*self._keep_and_norms, self._gradients_at + row * self._row_bytes)
+            return
+        self._passes.keep(*self._keep)
+        if row is not None:
+            self._gradients[row] = self._norms_one_by_one()
 
     def gradient(self, row: int) -> None:
         if self._find_gradients():
-            self._passes.norms(self._at[1], self._sizes, self._gradients[row])
+            self._passes.norms(*self._norms, self._gradients_at + row * self._row_bytes)
         else:
-            self._gradients[row] = [float(_norm(p.grad, p)) for p in self.owners]
+            self._gradients[row] = self._norms_one_by_one()
+
+    def _norms_one_by_one(self) -> list[float]:
+        return [float(_norm(p.grad, p)) for p in self.owners]
 
     def update(self, row: int) -> None:
         self._require_addresses()
-        self._passes.moved(self._at[0], self._sizes, self._kept, self._updates[row])
+        self._passes.moved(*self._keep, self._updates_at + row * self._row_bytes)
 
     def finite(self, row: int) -> bool:
         return bool(np.isfinite(self._gradients[row]).all())
@@ -184,27 +192,34 @@ class FusedMeter(Meter):
 
     def _require_addresses(self) -> None:
         """Look up where the parameters lie; they are looked at closely where that has changed, and once a chunk."""
-        found = [p.data_ptr() for p in self.owners]
-        if found == self._known:
-            return
+        if list(map(_address, self.owners)) != self._known:
+            self._look_closely()
+
+    def _look_closely(self) -> None:
         self.require_shapes()
         if not all(p.is_cpu and p.dtype == torch.float32 and p.is_contiguous() for p in self.owners):
             raise DataError(
                 "parameters changed their dtype, device or order in memory; record anew from there on"
             )
-        self._places[0][:] = array("Q", found)
-        self._known = found
+        self._known = list(map(_address, self.owners))
+        self._places[0][:] = array("q", self._known)
 
     def _find_gradients(self) -> bool:
         """Look up where the gradients lie; False if they aren't what the compiled code takes."""
+        places = self._places[1]
         try:
-            grads = [p.grad for p in self.owners]
-            if [g.nbytes for g in grads] != self._nbytes or not all(g.is_contiguous() for g in grads):  # type: ignore[union-attr]
-                return False
-            self._places[1][:] = array("Q", [g.data_ptr() for g in grads])  # type: ignore[union-attr]
+            for i, p, nbytes in self._each:  # one loop: several comprehensions take twice as long
+                g = p.grad
+                if g.nbytes != nbytes or not g.is_contiguous():  # type: ignore[union-attr]
+                    return False
+                places[i] = g.data_ptr()  # type: ignore[union-attr]
         except (AttributeError, RuntimeError):  # a parameter without a gradient, a sparse gradient
             return False
         return True
+
+
+_address = torch.Tensor.data_ptr
+_NONE = float("nan")
 
 
 def _norm(gradient: torch.Tensor | None, parameter: torch.Tensor) -> torch.Tensor:
@@ -214,9 +229,9 @@ def _norm(gradient: torch.Tensor | None, parameter: torch.Tensor) -> torch.Tenso
     return torch.linalg.vector_norm(values, dtype=torch.promote_types(values.dtype, torch.float32))
 
 
-def learning_rates(optimizer: torch.optim.Optimizer) -> list[Any]:
-    """The learning rate of each group, numbers or (for a captured graph) tensors."""
-    found = [g.get("lr", float("nan")) for g in optimizer.param_groups]
+def learning_rates(optimizer: torch.optim.Optimizer, groups: int) -> list[Any]:
+    """The learning rate of each of the first groups (later ones train what isn't recorded), numbers or, for a captured graph, tensors."""
+    found = [g.get("lr", _NONE) for g in optimizer.param_groups[:groups]]
     return [lr if type(lr) is float else _copied(lr) for lr in found]
 
 

@@ -1,7 +1,8 @@
 """One pass over a step's tensors on a CPU: norms and copies together, which a small network's loop hardly notices.
 
 Four operations of torch for each tensor (two norms, a copy, a difference) take as long as a fifth of a small
-network's whole step, most of it in getting there. `measuring.TorchMeter` is the plain reference.
+network's whole step, most of it in getting there. All arguments are whole numbers, addresses among them: numba takes a
+microsecond to look at three arrays. `measuring.TorchMeter` is the plain reference.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def _pointer(typing_context: Any, address: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], cgutils.voidptr_t)
 
-    return types.voidptr(types.uint64), code
+    return types.voidptr(types.int64), code
 
 
 _SUMS: Any = {
@@ -57,48 +58,59 @@ def _copy(values: np.ndarray, to: np.ndarray, n: int) -> None:
 
 
 @njit(cache=True)
-def _block(address: Any, start: int, n: int) -> np.ndarray:
-    return carray(_pointer(address + np.uint64(4 * start)), (n,), np.float32)
+def _block(address: int, start: int, n: int) -> np.ndarray:
+    return carray(_pointer(address + 4 * start), (n,), np.float32)
 
 
 @njit(cache=True)
-def norms(addresses: np.ndarray, sizes: np.ndarray, out: np.ndarray) -> None:
-    """Norm of each float32 tensor."""
-    for i in range(len(sizes)):
+def _whole(address: int, n: int) -> np.ndarray:
+    return carray(_pointer(address), (n,), np.int64)
+
+
+@njit(cache=True)
+def norms(count: int, addresses: int, sizes: int, out: int) -> None:
+    """Norm of each float32 tensor.
+
+    Parameters
+    ----------
+    count : of tensors. addresses, sizes : where theirs stand, int64. out : where the norms go, float32.
+    """
+    at, size, found = _whole(addresses, count), _whole(sizes, count), _block(out, 0, count)
+    for i in range(count):
         total = 0.0
-        for start in range(0, sizes[i], _BLOCK):
-            n = min(sizes[i] - start, _BLOCK)
-            total += float(_square(_block(addresses[i], start, n), n))
-        out[i] = np.sqrt(total)
+        for start in range(0, size[i], _BLOCK):
+            n = min(size[i] - start, _BLOCK)
+            total += float(_square(_block(at[i], start, n), n))
+        found[i] = np.sqrt(total)
 
 
 @njit(cache=True)
-def keep(addresses: np.ndarray, sizes: np.ndarray, kept: int) -> None:
+def keep(count: int, addresses: int, sizes: int, kept: int) -> None:
     """Copy all tensors to one place."""
-    at = 0
-    for i in range(len(sizes)):
-        _copy(_block(addresses[i], 0, sizes[i]), _block(np.uint64(kept), at, sizes[i]), sizes[i])
-        at += sizes[i]
+    at, size = _whole(addresses, count), _whole(sizes, count)
+    start = 0
+    for i in range(count):
+        _copy(_block(at[i], 0, size[i]), _block(kept, start, size[i]), size[i])
+        start += size[i]
 
 
 @njit(cache=True)
-def keep_and_norms(
-    addresses: np.ndarray, gradients: np.ndarray, sizes: np.ndarray, kept: int, out: np.ndarray
-) -> None:
+def keep_and_norms(count: int, addresses: int, gradients: int, sizes: int, kept: int, out: int) -> None:
     """Both at once, since reaching compiled code takes as long as a small network's numbers."""
-    keep(addresses, sizes, kept)
-    norms(gradients, sizes, out)
+    keep(count, addresses, sizes, kept)
+    norms(count, gradients, sizes, out)
 
 
 @njit(cache=True)
-def moved(addresses: np.ndarray, sizes: np.ndarray, kept: int, out: np.ndarray) -> None:
+def moved(count: int, addresses: int, sizes: int, kept: int, out: int) -> None:
     """Norm of the difference of each tensor to what was kept."""
-    at = 0
-    for i in range(len(sizes)):
+    at, size, found = _whole(addresses, count), _whole(sizes, count), _block(out, 0, count)
+    first = 0
+    for i in range(count):
         total = 0.0
-        for start in range(0, sizes[i], _BLOCK):
-            n = min(sizes[i] - start, _BLOCK)
-            before = _block(np.uint64(kept), at + start, n)
-            total += float(_square_of_difference(_block(addresses[i], start, n), before, n))
-        out[i] = np.sqrt(total)
-        at += sizes[i]
+        for start in range(0, size[i], _BLOCK):
+            n = min(size[i] - start, _BLOCK)
+            before = _block(kept, first + start, n)
+            total += float(_square_of_difference(_block(at[i], start, n), before, n))
+        found[i] = np.sqrt(total)
+        first += size[i]

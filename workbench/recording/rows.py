@@ -29,11 +29,11 @@ class Chunk:
         self._logs: dict[str, tuple[list[int], list[Any]]] = {}  # rows and values, no list for each row
 
     def open(self, step: int, rates: list[Any]) -> int:
-        """Begin the row of a step; return which it is."""
+        """Begin the row of a step; return which it is. ``rates`` is another list when they have changed."""
         row = self.n
         if row == 0:
             self.first = step
-        if row == 0 or rates != self.rates[-1][1]:
+        if row == 0 or rates is not self.rates[-1][1]:
             self.rates.append((row, rates))
         self.n = row + 1
         return row

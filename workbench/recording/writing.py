@@ -11,7 +11,6 @@ import json
 import os
 import queue
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,9 +40,13 @@ from workbench.recording.layout import (
 _AHEAD = 3  # what may wait for the disk; more would only hold memory
 _KEYFRAME = 16  # so many steps with weights from one that is stored whole to the next
 _MERGED = 256 << 20  # bytes of rows that are merged into one file at the end
-_TOGETHER = 16 << 20  # bytes of weights that are written as one file, if SECONDS don't pass before
-SMALL = 1024  # numbers of a tensor that aren't worth compressing
+TOGETHER = 16 << 20  # bytes of weights that are stored together, if SECONDS do not pass before
+SMALL = 4096  # numbers of a tensor that aren't worth compressing
 SECONDS = 5.0  # what a kill costs at most
+
+
+Snapshot = tuple[int, Mapping[str, np.ndarray], Mapping[str, np.ndarray]]
+"""A step, its tensors, and the optimizer's."""
 
 
 class Writer:
@@ -89,7 +92,7 @@ class Writer:
         self._chunks: list[Path] = []
         self._waiting: dict[str, np.ndarray] = {}  # weights that are encoded and not yet written
         self._plans: dict[int, dict[str, Any]] = {}
-        self._since = time.monotonic()
+        self._settled = False
         self._prepare({PROBE: probe, TRAINING: training}, resume)
 
     def _prepare(self, batches: Mapping[str, Probe | None], resume: bool) -> None:
@@ -139,15 +142,14 @@ class Writer:
         self.attempt = sum(1 for f in self.folder.iterdir() if ATTEMPT_FILE.fullmatch(f.name))
         self._json(attempt_file(self.attempt), {"start": start})
         (self.folder / OUTCOME).unlink(missing_ok=True)
-        self._thread.start()
 
     def rows(self, columns: Mapping[str, Any]) -> None:
         """Hand over rows, as tensors that mustn't change any more, lists or arrays."""
         self._put(("rows", columns))
 
-    def weights(self, step: int, tensors: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]) -> None:
-        """Hand over the weights of a step."""
-        self._put(("weights", (step, tensors, state)))
+    def weights(self, snapshots: list[Snapshot]) -> None:
+        """Hand over the weights of some steps."""
+        self._put(("weights", snapshots))
 
     def outcome(self, said: Mapping[str, Any]) -> None:
         """Say how it went, at once."""
@@ -155,16 +157,20 @@ class Writer:
 
     def wait(self) -> None:
         """Return when everything that was handed over is stored, or has failed."""
-        self._put(("flush", None))
         if self._thread.is_alive():
             self._queue.join()
 
-    def finish(self) -> None:
-        """Store what was handed over, merge the rows and give the folder back."""
+    def settle(self) -> None:
+        """End the thread; what is handed over from here on is stored at once."""
         if self._thread.is_alive():
-            self._put(("merge", None))
             self._queue.put(None)
             self._thread.join()
+        self._settled = True
+
+    def finish(self) -> None:
+        """Store what was handed over, merge the rows and give the folder back."""
+        self.settle()
+        self._try("merge", None)
         self.close()
 
     def close(self) -> None:
@@ -176,23 +182,17 @@ class Writer:
     # -- the thread ---------------------------------------------------------------------------------
 
     def _put(self, item: tuple[str, Any]) -> None:
-        if self.failure is None and self._thread.is_alive():
+        if self._settled:
+            self._try(*item)
+        elif self.failure is None:
+            if not self._thread.is_alive():
+                self._thread.start()
             self._queue.put(item)
 
     def _work(self) -> None:
-        while True:
-            try:
-                item = self._queue.get(timeout=SECONDS if self._plans else None)
-            except queue.Empty:
-                item = ("flush", None)
-                self._try(*item)
-                continue
-            try:
-                if item is None:
-                    return
-                self._try(*item)
-            finally:
-                self._queue.task_done()
+        while (item := self._queue.get()) is not None:
+            self._try(*item)
+            self._queue.task_done()
 
     def _try(self, what: str, content: Any) -> None:
         try:
@@ -212,7 +212,6 @@ class Writer:
 
     def _do_merge(self, _: None) -> None:
         """One file of rows instead of many; a kill in between leaves rows twice, which reading knows."""
-        self._do_flush(None)
         if len(self._chunks) < 2 or sum(f.stat().st_size for f in self._chunks) > _MERGED:
             return
         from safetensors.numpy import load_file
@@ -236,8 +235,16 @@ class Writer:
             file.unlink()
         del self._chunks[1:]
 
-    def _do_weights(self, content: tuple[int, Mapping[str, np.ndarray], Mapping[str, np.ndarray]]) -> None:
-        step, tensors, state = content
+    def _do_weights(self, snapshots: list[Snapshot]) -> None:
+        for snapshot in snapshots:
+            self._add_weights(*snapshot)
+            if sum(a.nbytes for a in self._waiting.values()) > TOGETHER:
+                self._flush_weights()
+        self._flush_weights()
+
+    def _add_weights(
+        self, step: int, tensors: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]
+    ) -> None:
         bad = next((n for n, a in tensors.items() if a.dtype.kind == "f" and not np.isfinite(a).all()), None)
         if bad is not None:
             self.nonfinite_at = self.nonfinite_at or (step, bad)
@@ -254,8 +261,6 @@ class Writer:
         if self._bytes + size > self.max_bytes:
             self.full_at = step
             return
-        if not self._plans:
-            self._since = time.monotonic()
         self._plans[step] = {"base": base[0] if base else None, "tensors": said}
         self._waiting.update({f"{step}/{k}": a for k, a in arrays.items()})
         self._bytes += size
@@ -263,13 +268,8 @@ class Writer:
         self._before = (step, now)
         if key:
             self._key = self._before
-        if (
-            sum(a.nbytes for a in self._waiting.values()) > _TOGETHER
-            or time.monotonic() - self._since > SECONDS
-        ):
-            self._do_flush(None)
 
-    def _do_flush(self, _: None) -> None:
+    def _flush_weights(self) -> None:
         """Write the weights that are waiting, as one file."""
         if self._plans:
             self._save(weights_file(self.attempt, min(self._plans)), self._waiting, self._plans)
