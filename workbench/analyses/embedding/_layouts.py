@@ -157,12 +157,13 @@ def require_spread(points: Points) -> None:
     DataError
         With what is there and what to do.
     """
-    spread = float(np.ptp(points.values, axis=0).max(initial=0))
+    low, high = points.values.min(axis=0), points.values.max(axis=0)
+    spread = float((high - low).max(initial=0))
     if spread == 0:
         raise DataError(
             f"All {points.n:,} rows of {points.name} are equal: there is nothing to lay out. Give rows that differ."
         )
-    largest = float(np.abs(points.values).max())
+    largest = float(max(-low.min(), high.max()))
     if spread <= SMALLEST or largest >= LARGEST:
         raise DataError(
             f"The numbers of {points.name} reach {largest:.3g} and spread over {spread:.3g}: squares of numbers beyond "
