@@ -191,7 +191,11 @@ class Explorer(_html.Static):
         return f"A sample of {few:,} of {all_:,} rows; sample=... draws more." if few < all_ else ""
 
     def _own(self, given: Embedding) -> None:
-        if (given.space and given.space != self._space) or not np.isin(given.ids, self.subject.ids).all():
+        strange = bool(given.space) and given.space != self._space
+        if not strange and not np.isin(given.ids, self.subject.ids).all():
+            # a descent also places its end, which comes after its last row
+            strange = not np.isin(given.ids, self.subject.view(Points).ids).all()
+        if strange:
             raise ParameterError(
                 f"{given.title or 'This embedding'} places other rows than {self.subject.name} has: embed this subject."
             )

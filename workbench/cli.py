@@ -102,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ----------
     arguments : without the program's name; those of the process if not given.
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in reports, and for the kernels of `lab`
     settings = Settings(debug=os.environ.get("WORKBENCH_DEBUG", "") not in ("", "0"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter gets its number

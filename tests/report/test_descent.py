@@ -56,7 +56,7 @@ def test_room_patience_landscape_and_renormalizations_are_answered_with_controls
     assert all(q["q"] >= q["p"] for q in tested)
     arms = [s for s in found["sentences"] if "the best mere restart" in s]
     assert len(arms) == 7 and all("of 3 experiments" in s for s in arms)
-    assert sum(s.startswith("The language model") for s in found["sentences"]) == 2
+    assert sum(s.startswith("On the language model") for s in found["sentences"]) == 2
 
 
 def test_says_nothing_on_stderr_and_lives_without_a_kernel(page: Path) -> None:
@@ -67,7 +67,7 @@ def test_says_nothing_on_stderr_and_lives_without_a_kernel(page: Path) -> None:
     )  # the path of the weights, to draw around steps in
     assert "Open the notebook in JupyterLab to change the settings" in page.read_text()
     text = page.read_text()
-    assert "batch norm left out" in text and "own restart ×8" in text
+    assert "Batch norm left out" in text and "own restart ×8" in text
 
 
 @pytest.mark.parametrize(

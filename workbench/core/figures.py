@@ -495,7 +495,7 @@ def _curve(result: Curve) -> go.Figure:
     for (start, stop), name in zip(result.spans, result.span_names, strict=True):
         figure.add_vrect(x0=start, x1=stop, fillcolor=theme.NULL, opacity=0.22, line_width=0, layer="below",
                          annotation={"text": safe(name), "font": {"size": 11}}, annotation_position="top left")  # fmt: skip
-    scale = {"type": "log", "exponentformat": "power"} if result.log else {}
+    scale = theme.log_axis(result.y) if result.log else {}
     figure.update_layout(**theme.layout(
         xaxis={"title": safe(result.x_title), **({"type": "category"} if result.x_names else {})},
         yaxis={"title": safe(result.y_title), **scale}, legend=theme.LEGEND_ABOVE,

@@ -58,7 +58,8 @@ def panels(result: Curve) -> go.Figure:
     figure.update_annotations(font={"size": 13})
     last = f"y{len(names) if len(names) > 1 else ''}"
     if result.log:
-        figure.update_layout({f"yaxis{last[1:]}": {"type": "log"}})
+        shown = result.y[:, [p == names[-1] for p in result.panels]]
+        figure.update_layout({f"yaxis{last[1:]}": theme.log_axis(shown)})
     figure.update_layout({f"yaxis{last[1:]}": {"title": safe(result.y_title)}})
     if len(result.frames):
         _slide(figure, result, len(names), SLIDER)

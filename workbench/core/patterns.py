@@ -23,6 +23,11 @@ def matching(names: Iterable[str], patterns: str | Iterable[str]) -> list[str]:
     return [n for n in names if any(matches(n, p) for p in patterns)]
 
 
+def layer_said(name: str) -> str:
+    """A layer's name as a sentence takes it: a torch Sequential numbers its layers, and "0" alone reads as an amount."""
+    return f"layer {name}" if name.replace(".", "").isdigit() else name
+
+
 def _parts(name: list[str], pattern: list[str]) -> bool:
     if not pattern:
         return not name

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 # Okabe and Ito's eight, the ones that read on white and on near-black first (black left out).
 CATEGORICAL = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6BB1", "#A6761D")
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "hexagon")
@@ -12,7 +14,8 @@ DIVERGING = "RdBu"
 NULL = "#8a8f98"  # everything that stands for the null is this grey
 ACCENT = CATEGORICAL[0]
 OTHER = "#b5b9c0"
-LEGEND_ABOVE = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}
+# in the order of the lines: plotly's own order turns round, one name a line, as soon as a band is filled
+LEGEND_ABOVE = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceorder": "normal"}
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
@@ -20,6 +23,19 @@ AXIS: dict[str, Any] = {
     "showline": True, "linecolor": "#9aa0a8", "ticks": "outside", "tickcolor": "#9aa0a8", "ticklen": 4,
     "gridcolor": "rgba(128,134,144,0.18)", "zeroline": False, "automargin": True,
 }  # fmt: skip
+
+
+def log_axis(values: np.ndarray) -> dict[str, Any]:
+    """A logarithmic axis; over few decades ticks at 1, 2 and 5, since plotly's nine a decade run into each other."""
+    axis: dict[str, Any] = {"type": "log", "exponentformat": "power"}
+    positive = values[np.isfinite(values) & (values > 0)]
+    if not len(positive):
+        return axis
+    low, high = np.floor(np.log10([positive.min(), positive.max()])).astype(int)
+    if high - low > 2:
+        return axis
+    ticks = [m * 10.0**e for e in range(low - 1, high + 2) for m in (1, 2, 5)]
+    return {**axis, "tickvals": ticks, "ticktext": [f"{t:.12g}" for t in ticks]}
 
 
 def layout(**changes: Any) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from workbench.evidence.correction import Finding, correct
 
 FINDINGS_MIME = "application/vnd.workbench.findings+json"
 
+_UNSHOWN = {"two-sided": "not distinguishable from", "greater": "not above", "less": "not below"}
+
 
 class Statement(NamedTuple):
     """A claim, the numbers that it rests on, and what they mean."""
@@ -63,7 +65,7 @@ class Findings:
         """
         finding = self.of(result, statistic)
         unshown = finding.q_value is not None and not finding.found
-        verdict = ", not distinguishable from the null" if unshown else ""
+        verdict = f", {_UNSHOWN[finding.evidence.alternative]} the null" if unshown else ""
         self._state(what, [f"{_quote(finding)}{verdict}"], meaning)
 
     def compare(

@@ -100,10 +100,10 @@ def test_many_layers_are_thinned_and_said() -> None:
     )
     found = wb.activation_rank(d, n_null=0, n_boot=0)
     assert len(found.names) == 8
-    assert found.names[0] == "0"
-    assert found.names[-1] == "11"
+    assert found.names[0] == "layer 0"
+    assert found.names[-1] == "layer 11"
     assert "8 of 12 layers" in found.caveat
-    assert wb.activation_rank(d, layers="1*", n_null=0, n_boot=0).names == ("1", "10", "11")
+    assert wb.activation_rank(d, layers="1*", n_null=0, n_boot=0).names == ("layer 1", "layer 10", "layer 11")
 
 
 def test_refuses_a_network_without_layers() -> None:

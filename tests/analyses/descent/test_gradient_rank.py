@@ -59,7 +59,7 @@ def test_peer_gradients_one_by_one_and_numpys_singular_values() -> None:
         assert gram_rank(block @ block.T, "participation_ratio") == pytest.approx(
             (s**2).sum() ** 2 / (s**4).sum()
         )
-    assert found.names == ("all layers", "0", "2")
+    assert found.names == ("all layers", "layer 0", "layer 2")
 
 
 def test_a_network_that_vmap_cannot_follow_is_taken_one_by_one() -> None:

@@ -174,7 +174,7 @@ def test_the_table_says_what_was_asked(answer: Ranking) -> None:
     }
     assert all(found["p (Holm)"][n] >= p for n, p in raw.items()) and set(raw) == set(answer.names)
     assert (found["rank at fork"] > 1).all() and (found["rank at end"] <= 12).all()
-    assert "batch norm left out" in answer.caveat and "gives the answer" in answer.caveat
+    assert "Batch norm left out" in answer.caveat and "gives the answer" in answer.caveat
     assert len(answer.paths) == len(answer.names) and answer.path_x[0] == 72
 
 

@@ -55,7 +55,7 @@ def test_peer_torchs_cosine_similarity() -> None:
     np.testing.assert_allclose(
         found.y[:, 0], torch.nn.functional.cosine_similarity(u[1:], u[:-1], dim=1), atol=1e-6
     )
-    assert found.names == ("all layers", "0", "2")
+    assert found.names == ("all layers", "layer 0", "layer 2")
 
 
 @pytest.mark.parametrize("beside", ["previous", "path"])

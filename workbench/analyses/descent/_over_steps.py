@@ -13,7 +13,7 @@ from typing_extensions import Doc
 from workbench.core.errors import DataError, ParameterError, ViewError, suggest
 from workbench.core.evidence import Alternative, Evidence
 from workbench.core.objectives import Probe
-from workbench.core.patterns import matching
+from workbench.core.patterns import layer_said, matching
 from workbench.core.results import Curve
 from workbench.core.views import Descent
 from workbench.numerics.resampling import percentile_interval, subsample_intervals
@@ -218,7 +218,7 @@ def curve(
     **more: Any,
 ) -> Curve:  # fmt: skip
     """The curve over steps; its evidence is, for each column, the last step beside the null and the change since the first."""
-    w, asked = wording, []
+    w, asked, names = wording, [], [layer_said(n) for n in names]
     last, first = int(steps[-1]), int(steps[0])
     for j, name in enumerate(names):
         value, draws = measured.values[-1, j], measured.draws[:, -1, j]

@@ -224,7 +224,7 @@ def joined_evidence(
         draws = null_draws(elsewhere, n_null, random_state + 1, "descent_law: other steps")
         found.append(Evidence(
             question=f"Is step {split_at} a better joint than other steps of the same curve are?", null="the joint at other steps",
-            null_values=tuple(draws), **asked,  # type: ignore[arg-type]
+            null_values=tuple(draws), **{**asked, "statistic": f"{asked['statistic']}, beside other joints"},  # type: ignore[arg-type]
         ))  # fmt: skip
     return found
 

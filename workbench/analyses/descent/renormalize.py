@@ -26,6 +26,7 @@ from workbench.core.device import resolve
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.parameters import NullDraws, OnDevice, Seed
+from workbench.core.patterns import layer_said
 from workbench.core.registry import analysis
 from workbench.core.results import Ranking
 from workbench.core.views import Descent
@@ -270,14 +271,12 @@ def _verdict(arms: list[Arm], means: np.ndarray, p: np.ndarray, other: str) -> s
         return ""
     better = [a.name for a, m, q in zip(arms, means, p, strict=True) if q <= LEVEL and m > 0]
     worse = [a.name for a, m, q in zip(arms, means, p, strict=True) if q <= LEVEL and m < 0]
-    said = f"Of {len(arms)} arms, corrected (Holm, {LEVEL:g}), {_listed(better)} lower than {other}"
-    return f"{said} and {_listed(worse)} higher."
+    many = f"{len(arms)} arms" if len(arms) > 1 else "one arm"
+    return f"Of {many}, corrected (Holm, {LEVEL:g}), lower than {other}: {_listed(better)}; higher: {_listed(worse)}."
 
 
 def _listed(names: list[str]) -> str:
-    if not names:
-        return "none ended"
-    return f"{', '.join(names)} ended"
+    return ", ".join(names) or "none"
 
 
 def _refusals(found: Experiment) -> list[str]:
@@ -287,7 +286,8 @@ def _refusals(found: Experiment) -> list[str]:
     ]
     for arm in found.arms:
         if arm.refused:
-            out.append(f"{arm.name} left out: {'; '.join(f'{k} {v}' for k, v in arm.refused.items())}.")
+            why = "; ".join(f"{layer_said(k)} {v}" for k, v in arm.refused.items())
+            out.append(f"{arm.name[0].upper()}{arm.name[1:]} left out: {why}.")
     if found.one_by_one:
         out.append(f"Networks were trained one by one ({found.one_by_one}).")
     return out

@@ -17,6 +17,7 @@ from workbench.analyses.descent._over_steps import (
 )
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.patterns import layer_said
 from workbench.core.registry import analysis
 from workbench.core.results import Curve
 from workbench.core.subjects import floats
@@ -84,7 +85,7 @@ def update_alignment(
         return _cosines([u * (rng.integers(0, 2, u.shape, dtype=np.int8) * 2 - 1) for u in updates], beside)
 
     draws = null_draws(draw, n_null, random_state, "update_alignment: null")
-    columns = [*(["all layers"] if len(names) > 1 else []), *names]
+    columns = [*(["all layers"] if len(names) > 1 else []), *map(layer_said, names)]
     intervals = _intervals(values, n_boot, random_state)
     evidence = tuple(
         Evidence(

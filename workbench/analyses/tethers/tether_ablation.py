@@ -168,7 +168,7 @@ def _answer(
             continue
         gain = better * (own[asked.index(s)] - base)
         evidence.append(Evidence(
-            question=f"Does {s} find edges that matter better than magnitude does?",
+            question=f"Do edges tethered by {s} matter otherwise than the largest weights do?",
             statistic=f"advantage of {s} over magnitude in the rise of the {what}", value=gain.mean(), n=n, unit="samples",
             interval=_interval(gain, draws), interval_method="samples drawn with replacement",
             null="signs of the samples' differences drawn anew" if len(null) else "",
