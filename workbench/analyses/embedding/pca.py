@@ -77,10 +77,8 @@ def pca(
     loadings = fitted.components_
     signs = np.sign(loadings[np.arange(n_components), np.abs(loadings).argmax(axis=1)])
     shares = fitted.explained_variance_ratio_
-    centred = x - fitted.mean_
-    whole = np.einsum("ij,ij->i", centred, centred).astype(np.float64)
-    drawn = values * np.sqrt(fitted.explained_variance_) if whiten else values
-    kept = np.einsum("ij,ij->i", drawn, drawn).astype(np.float64)
+    whole = squares(x, fitted.mean_)
+    kept = squares(values * np.sqrt(fitted.explained_variance_) if whiten else values, 0)
     value = round(min(1.0, float(shares.sum(dtype=np.float64))), DECIMALS)
     null = control(
         x, lambda rows: np.array([explained(rows, n_components)]), np.array([value]), shuffled_columns,
@@ -104,6 +102,15 @@ def pca(
         axes=tuple(f"PC{i + 1} ({s:.1%})" for i, s in enumerate(shares)),
         evidence=(evidence,),
     )
+
+
+def squares(x: np.ndarray, mean: np.ndarray | float) -> np.ndarray:
+    """Squared length of each row less ``mean``, in float64; by rows that stay in the processor's cache."""
+    out = np.empty(len(x))
+    for i in range(0, len(x), 512):
+        rows = x[i : i + 512] - mean
+        out[i : i + 512] = np.einsum("ij,ij->i", rows, rows)
+    return out
 
 
 def explained(x: np.ndarray, k: int) -> float:
