@@ -43,12 +43,29 @@ class Classifier(torch.nn.Module):
         )
 
 
+def require_bookmarks(trajectory: wb.Trajectory, weight: str, fraction: float) -> None:
+    """The largest weights at every step, as they can be told from the weights that were kept."""
+    marks = trajectory.bookmarks["magnitude"]
+    assert marks.steps.tolist() == trajectory.weight_steps.tolist()
+    for step, edges in zip(marks.steps, marks.edges, strict=True):
+        sizes = np.abs(trajectory.weights(int(step))[weight]).ravel()
+        assert set(edges) == set(np.argsort(-sizes)[: round(fraction * sizes.size)])
+
+
 @pytest.mark.filterwarnings("ignore")  # of the libraries, about machines without accelerators
 def test_inside_transformers_trainer(tmp_path: Path) -> None:
     pytest.importorskip("accelerate", reason="transformers' Trainer needs accelerate")
     from transformers import Trainer, TrainingArguments
 
-    recorder = TrainerRecorder(to=tmp_path / "run", weights_at=1)
+    told: list[Any] = []
+    marking = {
+        "source": "magnitude",
+        "fraction": 0.25,
+        "every": 1,
+        "false_alarms": 1,
+        "on_change": told.append,
+    }
+    recorder = TrainerRecorder(to=tmp_path / "run", weights_at=1, bookmark=marking)
     arguments = TrainingArguments(
         output_dir=str(tmp_path / "out"), max_steps=6, per_device_train_batch_size=8, logging_steps=1, save_steps=2,
         report_to=[], use_cpu=True, disable_tqdm=True, learning_rate=0.1, save_strategy="steps",
@@ -60,6 +77,8 @@ def test_inside_transformers_trainer(tmp_path: Path) -> None:
     np.testing.assert_array_equal(trajectory.weights(6)["out.weight"], model.out.weight.detach().numpy())
     assert np.isfinite(trajectory.table["loss"]).all()
     assert (np.diff(trajectory.table["lr"]) < 0).all()  # its schedule
+    require_bookmarks(trajectory, "out.weight", 0.25)
+    assert told == recorder.marks.changes
 
     saved = wb.open(tmp_path / "out", kind="trajectory")  # and the checkpoints that it saved
     assert saved.weight_steps.tolist() == [2, 4, 6]
@@ -90,7 +109,7 @@ def test_inside_lightning(tmp_path: Path) -> None:
         def configure_optimizers(self) -> torch.optim.Optimizer:
             return torch.optim.SGD(self.parameters(), lr=0.1)
 
-    recorder = LightningRecorder(to=tmp_path / "run", weights_at=1)
+    recorder = LightningRecorder(to=tmp_path / "run", weights_at=1, bookmark={"fraction": 0.25, "every": 1})
     module = Module()
     trainer = lightning.Trainer(
         max_steps=5, callbacks=[recorder], logger=False, enable_checkpointing=False, enable_progress_bar=False,
@@ -99,6 +118,7 @@ def test_inside_lightning(tmp_path: Path) -> None:
     trainer.fit(module, torch.utils.data.DataLoader(Rows(), batch_size=8))
     trajectory = recorder.run.trajectory
     assert trajectory.steps.tolist() == [0, 1, 2, 3, 4]
+    require_bookmarks(trajectory, "model.out.weight", 0.25)
     np.testing.assert_allclose(trajectory.table["loss"], module.losses, rtol=1e-6)
     np.testing.assert_array_equal(
         trajectory.weights(len(trajectory))["model.out.weight"], module.model.out.weight.detach().numpy()
@@ -117,3 +137,60 @@ def test_a_library_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(wb.WorkbenchError, match="pip install transformers"):
         TrainerRecorder()
+
+
+def hooks_of_lightning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning's place in imports, with nothing but its class of callbacks, which is all that the recorder takes from it."""
+    import sys
+    from types import ModuleType
+
+    module = ModuleType("lightning.pytorch")
+    module.Callback = type("Callback", (), {})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "lightning", ModuleType("lightning"))
+    monkeypatch.setitem(sys.modules, "lightning.pytorch", module)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_lightnings_hooks_record_and_bookmark(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fails: bool
+) -> None:
+    """Called in the order of Lightning's documentation; inside Lightning itself where it is installed, above."""
+    from types import SimpleNamespace
+
+    hooks_of_lightning(monkeypatch)
+    data, model = Rows(), Classifier()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    recorder = LightningRecorder(to=tmp_path / "run", weights_at=1, bookmark={"fraction": 0.25, "every": 1})
+    trainer = SimpleNamespace(optimizers=[optimizer], global_step=0)
+    recorder.on_train_start(trainer, model)
+    for i in range(4):
+        batch = {k: torch.stack([data[j][k] for j in range(8 * i, 8 * i + 8)]) for k in ("x", "labels")}
+        optimizer.zero_grad()
+        found = model(**batch)
+        found["loss"].backward()
+        optimizer.step()
+        recorder.on_train_batch_end(trainer, model, found, batch, i)
+    if fails:
+        recorder.on_exception(trainer, model, KeyError("mine"))
+    recorder.on_train_end(trainer, model)
+    trajectory = wb.open(tmp_path / "run")
+    assert trajectory.steps.tolist() == [0, 1, 2, 3] and np.isfinite(trajectory.table["loss"]).all()
+    assert trajectory.outcome == ("ended at step 4 by KeyError" if fails else "")
+    assert not optimizer._optimizer_step_pre_hooks
+    if not fails:
+        require_bookmarks(trajectory, "out.weight", 0.25)
+
+
+def test_illegal_bookmarks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    hooks_of_lightning(monkeypatch)
+    with pytest.raises(wb.WorkbenchError, match=r"bookmark=True is not legal. It takes a source"):
+        LightningRecorder(bookmark=True)
+    from types import SimpleNamespace
+
+    model = Classifier()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    with pytest.raises(wb.WorkbenchError, match="fraction=0 is not legal"):
+        LightningRecorder(bookmark={"fraction": 0}).on_train_start(
+            SimpleNamespace(optimizers=[optimizer], global_step=0), model
+        )
+    assert not optimizer._optimizer_step_pre_hooks  # what had begun is ended

@@ -116,7 +116,10 @@ def test_going_back_drops_what_came_after(tmp_path: Path) -> None:
     assert list(run.trajectory.bookmarks["magnitude"].steps) == [0, 2, 4, 6]
 
 
-def test_known_answer_a_planted_change_is_told_with_its_edges_and_nothing_else() -> None:
+def test_known_answer_a_planted_change_is_told_with_its_edges_and_nothing_else(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "workbench.recording.bookmarks")
     torch.manual_seed(0)
     net = nn.Linear(30, 20, bias=False)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
@@ -135,6 +138,7 @@ def test_known_answer_a_planted_change_is_told_with_its_edges_and_nothing_else()
     change = next(c for c in told if c.step == 80)
     gained, new = set(change.gained["weight"]), set(planted.tolist()) - set(marks.bookmarks.edges[79])
     assert new <= gained and len(gained - new) <= 2  # one edge or another changes at any step
+    assert [r.getMessage() for r in caplog.records] == [f"magnitude of Linear: {c}" for c in told]
     assert "step 80" in str(change) and change.p_value <= 0.02
     assert len(told) <= 6  # 1 and, by chance, 0.02 of the others
     assert list(run.trajectory.table.query("`bookmark.magnitude.changed` == 1").index) == [

@@ -6,20 +6,55 @@ Neither library is imported before one of these is called, and each gives an obj
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
-from workbench.core.errors import MissingError
+from workbench.core.errors import MissingError, ParameterError
+from workbench.recording.bookmarks import Bookmarking, bookmark
 from workbench.recording.record import record
 from workbench.recording.recorder import Recording
 
 
-def TrainerRecorder(**how: Any) -> Any:
+class _Block:
+    """What `record` and `bookmark` are given in a loop that one doesn't write oneself, and both under way."""
+
+    def __init__(self, marking: str | Mapping[str, Any] | None, how: Mapping[str, Any]):
+        if not (marking is None or isinstance(marking, str | Mapping)):
+            raise ParameterError(
+                f"bookmark={marking!r} is not legal. It takes a source ('magnitude') or what workbench.bookmark takes "
+                f"({{'source': 'adam', 'every': 10, 'on_change': print}})."
+            )
+        self._marking = {"source": marking} if isinstance(marking, str) else marking
+        self._how = dict(how)
+        self._stack = ExitStack()
+
+    def enter(self, model: Any, optimizer: Any, step: int) -> tuple[Recording, Bookmarking | None]:
+        given = {"step": step, **self._how} if self._how.get("resume") else self._how
+        with ExitStack() as stack:
+            run = stack.enter_context(record(model, optimizer, **given))
+            marks = None if self._marking is None else stack.enter_context(bookmark(run, **self._marking))
+            self._stack = stack.pop_all()
+        return run, marks
+
+    def exit(self, error: BaseException | None = None) -> None:
+        """End both; a second call has nothing to end."""
+        self._stack.__exit__(type(error) if error is not None else None, error, None)
+
+
+def TrainerRecorder(*, bookmark: str | Mapping[str, Any] | None = None, **how: Any) -> Any:
     """Return a transformers ``TrainerCallback`` that records; ``how`` is what `record` takes.
 
     ``Trainer(..., callbacks=[wb.recording.TrainerRecorder(to="run")])``; afterwards ``callback.run.trajectory``. The
     Trainer tells no callback the loss of a single step, so each row's loss is the Trainer's own log, an average
     over ``logging_steps``; log every step for one that is exact. Going on from a checkpoint goes on from its step.
+
+    Parameters
+    ----------
+    bookmark : a source of tethers, or what `workbench.bookmark` takes as a dict
+        (``{"source": "adam", "every": 10, "on_change": print}``): edges to advertise on the way; ``callback.marks`` has them.
     """
+    block = _Block(bookmark, how)
     try:
         from transformers import TrainerCallback
     except ImportError:
@@ -29,35 +64,39 @@ def TrainerRecorder(**how: Any) -> Any:
 
     class Recorder(TrainerCallback):
         run: Recording
+        marks: Bookmarking | None = None
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            given = {"step": state.global_step, **how} if how.get("resume") else how
-            self.run = record(kwargs["model"], kwargs["optimizer"], **given).__enter__()
+            self.run, self.marks = block.enter(kwargs["model"], kwargs["optimizer"], state.global_step)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
             if logs and "loss" in logs:
                 self.run.log(loss=logs["loss"])
 
         def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            self.run.__exit__(None, None, None)
+            block.exit()
 
     return Recorder()
 
 
-def LightningRecorder(**how: Any) -> Any:
+def LightningRecorder(*, bookmark: str | Mapping[str, Any] | None = None, **how: Any) -> Any:
     """Return a Lightning ``Callback`` that records; ``how`` is what `record` takes.
 
     ``Trainer(callbacks=[wb.recording.LightningRecorder(to="run")])``; afterwards ``callback.run.trajectory``. The
     loss is what ``training_step`` returned. One optimizer is recorded, the first.
+
+    Parameters
+    ----------
+    bookmark : as of `TrainerRecorder`.
     """
-    callback = _lightning()
+    block, callback = _Block(bookmark, how), _lightning()
 
     class Recorder(callback):  # type: ignore[valid-type, misc]
         run: Recording
+        marks: Bookmarking | None = None
 
         def on_train_start(self, trainer: Any, module: Any) -> None:
-            given = {"step": trainer.global_step, **how} if how.get("resume") else how
-            self.run = record(module, trainer.optimizers[0], **given).__enter__()
+            self.run, self.marks = block.enter(module, trainer.optimizers[0], trainer.global_step)
 
         def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *rest: Any) -> None:
             loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
@@ -65,10 +104,10 @@ def LightningRecorder(**how: Any) -> Any:
                 self.run.log(loss=loss)
 
         def on_train_end(self, trainer: Any, module: Any) -> None:
-            self.run.__exit__(None, None, None)
+            block.exit()
 
         def on_exception(self, trainer: Any, module: Any, exception: BaseException) -> None:
-            self.run.__exit__(type(exception), exception, None)
+            block.exit(exception)
 
     return Recorder()
 

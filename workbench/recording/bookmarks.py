@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import os
 import re
 import time
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from workbench.recording.recorder import Recording
 
+_log = logging.getLogger(__name__)
 FILE = re.compile(r"bookmarks-([\w.-]+)\.safetensors")
 _NEW = "new-bookmarks"
 LIVE = ("magnitude", "random", "centrality", "movement", "adam", "gradient_weight")
@@ -73,6 +75,10 @@ def bookmark(
     Each bookmark's Jaccard index with the one before stands in the trajectory's table (``bookmark.<name>``, where the step
     has a row), and 1 in ``bookmark.<name>.changed`` where it was unusually low. Bookmarks lie in the recording's folder,
     compressed, and go on when the recording is resumed. Nothing that goes wrong here reaches the loop.
+
+    A change is told where there is somebody to hear it: to ``on_change`` as it happens (``on_change=print`` is enough), as a line of
+    the logger ``workbench.recording.bookmarks`` at level INFO, and in ``marks.changes`` at any time. In others' loops,
+    `TrainerRecorder` and `LightningRecorder` take ``bookmark=``.
 
     Parameters
     ----------
@@ -245,6 +251,7 @@ class Bookmarking:
         gained, lost = (marks.layers(np.setdiff1d(a, b)) for a, b in ((edges, before), (before, edges)))
         change = Change(step, now, p, gained, lost)
         self.changes.append(change)
+        _log.info("%s of %s: %s", self.name, type(self.run.model).__name__, change)
         if self._on_change is not None:
             self._on_change(change)
 
