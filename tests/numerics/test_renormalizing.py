@@ -281,7 +281,7 @@ def test_what_cannot_be_preserved_is_refused_with_the_reason() -> None:
     with pytest.raises(ParameterError, match=r"layers='9'.*no layer"):
         act("whitening", dead, rows, Settings(layers="9"))
     recurrent = nn.Sequential(nn.Bilinear(3, 3, 2))
-    with pytest.raises(DataError, match="is a Bilinear"):
+    with pytest.raises(DataError, match="is of the kind Bilinear"):
 
         class Two(nn.Module):
             def __init__(self) -> None:

@@ -98,6 +98,20 @@ def test_a_random_walk_is_seldom_said_to_keep_to_a_plane() -> None:
     assert_calibrated(p_value, runs=60)
 
 
+def test_the_plane_of_a_random_walk_is_seldom_said_to_be_steeper_or_flatter() -> None:
+    """A walk that the loss did not steer lies in any plane, however unlike the curvatures of the loss are."""
+    from helpers import assert_calibrated
+
+    def p_value(seed: int) -> float:
+        walk = random_walk(seed)
+        x = np.random.default_rng([seed, 1]).standard_normal((30, 40)) * np.geomspace(0.1, 3, 40)
+        walk = walk.with_probe(x, np.zeros((30, 1)), "mse")
+        found = wb.loss_landscape(walk, points=3, n_null=39, n_boot=0, random_state=seed)
+        return found.evidence[1].p_value
+
+    assert_calibrated(p_value, runs=60)
+
+
 def test_what_has_no_landscape_is_refused(bowl: Trajectory) -> None:
     flat = Trajectory(
         pd.DataFrame({"loss": [1.0, 1, 1]}, index=[0, 1, 2]),

@@ -26,13 +26,12 @@ from workbench.core.device import resolve
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.parameters import NullDraws, OnDevice, Seed
-from workbench.core.patterns import layer_said
 from workbench.core.registry import analysis
 from workbench.core.results import Ranking
 from workbench.core.views import Descent
 from workbench.numerics.optimizers import OptimizerName
 from workbench.numerics.paired import holm, paired_interval, sign_flips
-from workbench.numerics.renormalizing import OPERATORS, Settings
+from workbench.numerics.renormalizing import OPERATORS, Settings, told
 
 LEVEL = 0.05
 ArmName = Literal[
@@ -281,13 +280,12 @@ def _listed(names: list[str]) -> str:
 
 def _refusals(found: Experiment) -> list[str]:
     out = [
-        f"Not run: {name}, which {why}." if not why[0].isupper() else f"Not run: {name}. {why}."
+        f"Not run: {why if why.startswith(f'{name} ') else f'{name}, which {why}'}."
         for name, why in found.refused.items()
     ]
     for arm in found.arms:
         if arm.refused:
-            why = "; ".join(f"{layer_said(k)} {v}" for k, v in arm.refused.items())
-            out.append(f"{arm.name[0].upper()}{arm.name[1:]} left out: {why}.")
+            out.append(f"{arm.name[0].upper()}{arm.name[1:]} left out: {told(arm.refused)}.")
     if found.one_by_one:
         out.append(f"Networks were trained one by one ({found.one_by_one}).")
     return out

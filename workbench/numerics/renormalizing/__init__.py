@@ -6,13 +6,15 @@ An operator takes a network, data to measure it on, settings and a seed, leaves 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from workbench.core.errors import DataError
 from workbench.core.objectives import Probe
+from workbench.core.patterns import layer_said
 
 if TYPE_CHECKING:
     import torch
@@ -117,7 +119,7 @@ def act(
     function: Act = getattr(import_module(f"workbench.numerics.renormalizing.{name}"), name)
     made = function(network, data, settings or Settings(), random_state)
     if not made.acted:
-        reasons = "; ".join(f"{k} {v}" for k, v in made.refused.items()) or "no layer matches"
+        reasons = told(made.refused) or "no layer matches"
         raise DataError(f"{name} acts on no layer of {type(network).__name__}: {reasons}.")
     change = moved(network, made.network, data)
     if OPERATORS[name].preserves and not change <= PRESERVED:
@@ -126,6 +128,16 @@ def act(
             f"doesn't preserve the function here (rounding, or a layer that isn't what it seems). Lower strength, or name other layers."
         )
     return Renormalized(made.network, made.acted, made.refused, change)
+
+
+def told(refused: Mapping[str, str]) -> str:
+    """Layers with the reason for each; of many that are refused alike, but for their sizes, the first and how many more."""
+    alike: dict[str, list[str]] = {}
+    for name, why in refused.items():
+        alike.setdefault(re.sub(r"\d+", "0", why), []).append(f"{layer_said(name)} {why}")
+    return "; ".join(
+        said[0] + (f" (and {len(said) - 1} more like it)" if said[1:] else "") for said in alike.values()
+    )
 
 
 def moved(before: torch.nn.Module, after: torch.nn.Module, data: Probe) -> float:

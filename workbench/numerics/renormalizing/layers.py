@@ -142,9 +142,9 @@ def _unfit(network: nn.Module, name: str, module: nn.Module, met: dict[str, Laye
     if parametrize.is_parametrized(module):
         return "has a parametrization already; fold it first (torch.nn.utils.parametrize.remove_parametrizations)"
     if isinstance(module, TRANSPOSED):
-        return f"is a {kind}, whose weight isn't a matrix over its inputs"
+        return f"is of the kind {kind}, whose weight isn't a matrix over its inputs"
     if not isinstance(module, MATRICES):
-        return f"is a {kind}, whose weights aren't one matrix that multiplies its inputs"
+        return f"is of the kind {kind}, whose weights aren't one matrix that multiplies its inputs"
     if isinstance(module, CONVOLUTIONS) and module.groups != 1:
         return f"is a convolution in {module.groups} groups, whose weight isn't one matrix over all of its inputs"
     other = tied(network).get(f"{name}.weight" if name else "weight")
