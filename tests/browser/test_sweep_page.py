@@ -132,3 +132,24 @@ def test_reads_in_the_dark(browser: Any, index: Path) -> None:
     page.close()
     assert ink == "#e6e9ee"
     assert pinned in ("rgb(21, 24, 29)", "rgba(0, 0, 0, 0)")
+
+
+def test_prints_dark_on_white_whatever_the_theme_and_nothing_cut(browser: Any, index: Path) -> None:
+    page = browser.new_page(color_scheme="dark", viewport={"width": 680, "height": 1000})
+    page.goto(index.as_uri())
+    page.wait_for_function(DRAWN, timeout=60_000)
+    page.emulate_media(media="print", color_scheme="dark")
+    look = (
+        "[...document.querySelectorAll('.small')].map(p => [p._fullLayout.font.color, p._fullLayout.width])"
+    )
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.wait_for_timeout(300)
+    assert {tuple(found) for found in page.evaluate(look)} == {("#23272f", 306)}
+    assert page.evaluate("document.documentElement.scrollWidth") <= 680
+    assert page.locator("#legend").is_visible()
+    assert not page.locator("#along").is_visible()
+    page.emulate_media(media="screen", color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.wait_for_timeout(300)
+    assert all(found[0] == "#e6e9ee" for found in page.evaluate(look))
+    page.close()

@@ -6,6 +6,8 @@
   const plots = [...document.querySelectorAll(".small")];
   const along = document.getElementById("along"), legend = document.getElementById("legend");
   const GREY = "rgba(128,134,144,0.6)";
+  const PRINTED = 306; // pixels: two beside each other on A4 or Letter, as index.css sets them
+  let printing = false;
   const inert = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;"); // plotly reads tags in its labels
   const pale = (colour) => `rgba(${[1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16)).join()},0.3)`;
   const distinct = (values) => [...new Set(values)];
@@ -52,11 +54,12 @@
   }
 
   function layout(p, column) {
-    const style = getComputedStyle(document.documentElement), ink = style.getPropertyValue("--ink").trim(), paper = style.getPropertyValue("--paper").trim();
+    const style = getComputedStyle(document.documentElement), ink = printing ? "#23272f" : style.getPropertyValue("--ink").trim(), paper = style.getPropertyValue("--paper").trim();
     const line = { gridcolor: "rgba(128,134,144,0.18)", zeroline: false, linecolor: GREY, showline: true, automargin: true };
     const ticks = distinct(runs.map((run) => run[p]));
     const few = numeric(p) ? (ticks.length <= 8 ? { tickvals: ticks } : {}) : { type: "category" };
     return {
+      ...(printing ? { width: PRINTED } : {}),
       margin: { l: 46, r: 10, t: 8, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest",
       scattermode: "group", scattergap: 0.8, // beside each other where they would hide one another
       font: { family: style.fontFamily || "system-ui, sans-serif", size: 12, color: ink }, hoverlabel: { bgcolor: paper, font: { color: ink } },
@@ -145,6 +148,7 @@
     along.closest("p").hidden = false;
     along.addEventListener("change", draw);
     window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+    for (const [name, on] of [["beforeprint", true], ["afterprint", false]]) window.addEventListener(name, () => { printing = on; draw(); });
     draw();
   } else document.documentElement.dataset.drawn = "yes";
 })();
