@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from workbench.report.points import STILL_MIME
+
 if TYPE_CHECKING:
     from workbench.core.results import Result
 
@@ -18,6 +20,19 @@ STYLE = """<style>
 .js-plotly-plot .modebar-group { background: transparent !important; }
 .widget-html-content th, .widget-html-content td { text-align: left; padding: 2px 8px 2px 0; }
 .js-plotly-plot .hoverlayer text { fill: inherit !important; }
+.jupyter-widgets :focus-visible, .jupyter-widgets:focus-visible {
+  outline: 2px solid var(--jp-brand-color1, #1976d2) !important; outline-offset: 1px;
+}
+</style>"""
+ENDED = "This was live. Its kernel has ended: run the cell to have it back."
+ERROR = ".jp-OutputArea-output.jupyter-widgets"  # as JupyterLab marks an output whose widget is gone
+EXPORTED = ":is(body.jp-Notebook, .output_subarea)"  # nbconvert's pages, in its two styles
+STILL_STYLE = f"""<style>
+.workbench-still, .jp-OutputArea:not(:has({ERROR})) > .jp-OutputArea-child:has(> * > .workbench-still) {{ display: none; }}
+.jp-OutputArea:has({ERROR}) .workbench-still, {EXPORTED} .workbench-still {{ display: block; }}
+body.jp-Notebook .jp-OutputArea > .jp-OutputArea-child:has(> * > .workbench-still) {{ display: flex; }}
+.jp-OutputArea:has({ERROR}) .workbench-still::before {{ content: "{ENDED}"; font-style: italic; }}
+.jp-OutputArea:has(.workbench-still) {ERROR} {{ display: none; }}
 </style>"""
 
 
@@ -55,7 +70,11 @@ def style() -> ipywidgets.HTML:
 
 
 class Static(ipywidgets.VBox):
-    """A box that also says something where no kernel runs."""
+    """A box that also says something where no kernel runs.
+
+    JupyterLab shows a widget of an ended kernel as an error, whatever else its output holds. So what is said then is an
+    output of its own, in sight only beside such an error.
+    """
 
     def static_html(self) -> str:
         """What an exported page shows."""
@@ -65,8 +84,26 @@ class Static(ipywidgets.VBox):
         """The answer whose figure an exported page shows, if there is one."""
         return None
 
+    def restate(self) -> None:
+        """Say anew, in every output, what stays when the kernel ends."""
+        for output in getattr(self, "_outputs", ()):
+            output.update(self._still(), raw=True)
+
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(**kwargs) or {}
         result = self.static_result()
         bundle["text/plain"] = f"{type(self).__name__}, live where a kernel runs"
         return {**bundle, **(result._repr_mimebundle_() if result else {}), "text/html": self.static_html()}
+
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        from IPython.display import display
+
+        live = {k: v for k, v in self._repr_mimebundle_(**kwargs).items() if k != "text/html"}
+        display({**live, STILL_MIME: {}}, raw=True)
+        output = display(self._still(), raw=True, display_id=True)
+        if output is not None:
+            self._outputs = [*getattr(self, "_outputs", ()), output]
+
+    def _still(self) -> dict[str, Any]:
+        said = f'{STILL_STYLE}<div class="workbench-still">{self.static_html()}</div>'
+        return {"text/html": said, "text/plain": "", STILL_MIME: {}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from workbench.core.results import Result
 
 WIDTH = 820  # fits a laptop, with the column of files open
+CHARACTER = 11  # pixels of a title
 
 
 def figure(result: Result, *, width: int = WIDTH, **options: Any) -> go.FigureWidget:
@@ -38,13 +40,30 @@ def _fitted(result: Result, width: int, options: dict[str, Any]) -> go.Figure:
     """The figure without the evidence under its title, which is shown below it, and of a fixed width.
 
     A subtitle that is drawn before its figure is on the page lands on the title; a width that follows the
-    cell does so only from the first change on, and the figure jumps. A legend above takes two lines where one is
-    too narrow for it.
+    cell does so only from the first change on, and the figure jumps. A narrow figure's
+    title and legend take as many lines as they need.
     """
     drawn = result.figure(**options)
-    legend = 52 if drawn.layout.legend.orientation == "h" else 0
+    title = textwrap.wrap(drawn.layout.title.text or "", width // CHARACTER, break_long_words=False)
+    above = 34 + 22 * max(1, len(title))
+    if drawn.layout.legend.orientation == "h":
+        above += (
+            max(2, _lines([t.name for t in drawn.data if t.name and t.showlegend is not False], width)) * 26
+        )
     at_top = {"yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 16}}
-    return drawn.update_layout(title={**at_top, "subtitle": {"text": ""}}, width=width, margin_t=56 + legend)
+    return drawn.update_layout(
+        title={**at_top, "text": "<br>".join(title), "subtitle": {"text": ""}}, width=width, margin_t=above
+    )
+
+
+def _lines(names: list[str], width: int) -> int:
+    """How many lines a legend above a figure takes, an entry going to the next where it doesn't fit."""
+    room = left = width - 88  # the margins
+    lines = 1
+    for name in names:
+        takes = 48 + 7 * len(name)
+        lines, left = (lines, left - takes) if takes <= left else (lines + 1, room - takes)
+    return lines
 
 
 class Linked:

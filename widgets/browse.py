@@ -46,7 +46,7 @@ class Browser(_html.Static):
         self.search = ipywidgets.Text(search, placeholder="words", description="search")
         families = sorted({m.family for m in methods()})
         self.family = ipywidgets.Dropdown(options=[ALL, *families], value=ALL, description="family")
-        self.found = ipywidgets.Select(rows=14, layout={"width": "100%"})
+        self.found = ipywidgets.Select(rows=14, layout={"width": "auto"})
         self.documentation = ipywidgets.HTML(layout={"width": "100%"})
         self.opened = ipywidgets.VBox()
         self._count = ipywidgets.HTML()

@@ -15,7 +15,7 @@ SLIDER_STEPS = 200  # a longer range is typed: a slider couldn't hit its values
 LARGEST = 2**53  # the largest whole number that a browser holds exactly
 WIDTH = {"width": "30em"}
 NAME_WIDTH = "13em"
-COLUMN = "36em"  # the widest control with its box for None
+COLUMN = "34.5em"  # the widest control with its box for None; two of them beside each other on a laptop
 
 
 class Control(ipywidgets.VBox):

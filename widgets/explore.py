@@ -253,6 +253,7 @@ class Explorer(_html.Static):
             self.view.show(self.result, self._extra())
         self._show_selection()
         self.answer.value = _html.answer(self.result)
+        self.restate()
 
     def _pick(self, _: Any) -> None:
         """Take over what was drawn around; rows that aren't in the view stay out."""

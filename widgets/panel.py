@@ -168,6 +168,7 @@ class Panel(_html.Static):
             self.history.observe(self._look_back, "value")
             self.looking.layout.display = ""
             self._show(outcome)
+            self.restate()
         self.run_button.disabled = any(c.error for c in self.controls.values())
 
     def _look_back(self, change: Any) -> None:

@@ -66,6 +66,15 @@ def command(page: Any, name: str, arguments: str = "{}") -> None:
     page.evaluate(f"window.jupyterapp.commands.execute({name!r}, {arguments})")
 
 
+def run_anew(page: Any) -> None:
+    """Restart the kernel and run all cells."""
+    page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
+    page.wait_for_function(IDLE, timeout=60_000)
+    command(page, "notebook:run-all-cells")
+    page.wait_for_selector("text=kernel 0 True 0 False", timeout=120_000)
+    page.wait_for_function(f"{VIEWS}.length === 2", timeout=60_000)
+
+
 def ask_the_kernel(page: Any) -> str:
     """Run the last cell again; return what it says."""
     page.evaluate(
@@ -193,11 +202,7 @@ def test_a_closed_tab_loses_nothing(page: Any, browser: Any, address: str) -> No
 
 def test_a_restarted_kernel_begins_anew(browser: Any, address: str, page: Any) -> None:
     again = opened(browser, address)
-    again.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
-    again.wait_for_function(IDLE, timeout=60_000)
-    command(again, "notebook:run-all-cells")
-    again.wait_for_selector("text=kernel 0 True 0 False", timeout=120_000)
-    again.wait_for_function(f"{VIEWS}.length === 2", timeout=60_000)
+    run_anew(again)
     draw_around(again, again.locator(".wbp-stage").first, 0.02, 0.5)
     settled(again, ["80", "80"])
     assert ask_the_kernel(again) == "kernel 80 True 0 False"
@@ -206,3 +211,21 @@ def test_a_restarted_kernel_begins_anew(browser: Any, address: str, page: Any) -
     usual = ("Canceled future", "widget model not found")
     assert [p for p in again.problems if not any(u in p for u in usual)] == []
     again.close()
+
+
+def test_where_the_kernel_has_ended_it_says_what_was_shown_and_what_to_do(
+    browser: Any, address: str, page: Any
+) -> None:
+    again = opened(browser, address)
+    run_anew(again)
+    before = "[...document.querySelectorAll('.workbench-still')].map(e => e.offsetHeight)"
+    assert again.evaluate(before) == [0, 0, 0]
+    command(again, "docmanager:save")
+    again.wait_for_function("!window.jupyterapp.shell.currentWidget.context.model.dirty")
+    again.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    again.close()
+    later = opened(browser, address)
+    later.wait_for_function(f"{before}.length === 3 && {before}.every(Boolean)", timeout=60_000)
+    assert "Variance explained by 2 components" in later.locator(".workbench-still").first.inner_text()
+    assert not any(e.is_visible() for e in later.get_by_text("Error displaying widget").all())
+    later.close()

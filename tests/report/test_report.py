@@ -216,3 +216,18 @@ def test_a_figure_of_several_runs_says_how_each_was_computed(tmp_path: Path) -> 
     assert "<code>random_state=3</code>" in fold
     assert len({r["key"] for r in shown["sources"]}) == 2
     assert all(r["key"] in fold and r["subject_digest"] in fold for r in shown["sources"])
+
+
+def test_a_widget_is_shown_once_as_its_figure_or_what_it_says(tmp_path: Path) -> None:
+    path = notebook(
+        tmp_path / "n.ipynb", "import workbench as wb, widgets", "widgets.browse('circle')",
+        "panel = widgets.panel('pca', wb.circle(n=40))\npanel",
+        "late = widgets.panel('circle')\ndisplay(late)\nlate.run()\nlate.wait(60)", "widgets.explore(wb.circle(n=40))",
+    )  # fmt: skip
+    page = report(path, {}, tmp_path / "n.html").read_text()
+    body = page.partition("<main")[2]
+    assert body.count("<td>circle</td>") == 1
+    assert body.count("<td>n_components</td>") == 1
+    assert body.count('class="point-view"') == 1
+    assert "live where a kernel runs" not in body.partition("<script>")[0]
+    assert "workbench-still" not in body

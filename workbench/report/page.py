@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.core.results import RESULT_MIME
 from workbench.evidence import FINDINGS_MIME
 from workbench.report.inline import inert_json, plotly_script, script_hash
-from workbench.report.points import POINTS_MIME, asset
+from workbench.report.points import POINTS_MIME, STILL_MIME, asset
 
 if TYPE_CHECKING:
     import nbformat
@@ -101,7 +101,7 @@ class _Body:
             if "title" in tags:
                 self._entitle(cell)
             shown = [] if "title" in tags else cell.outputs
-            outputs = [b for o in shown if (b := self._output(o)) is not None]
+            outputs = [b for o in _settled(shown) if (b := self._output(o)) is not None]
             if outputs and all(b["kind"] == "pointer" for b in outputs):  # what it says stands at the top
                 outputs = []
                 self._drop_heading()
@@ -195,6 +195,21 @@ class _Body:
             "asked": asked,
             "together": _together(result.get("sources")),
         }
+
+
+def _settled(outputs: list[Any]) -> list[Any]:
+    """A cell's outputs with one of each widget of ours: its figure, or what it says where it has none."""
+    kept: list[Any] = []
+    drawn = False
+    for output in outputs:
+        data = output.get("data", {})
+        if STILL_MIME in data:
+            live = "text/html" not in data
+            drawn = bool({POINTS_MIME, PLOTLY_MIME} & set(data)) if live else drawn
+            if live != drawn:
+                continue
+        kept.append(output)
+    return kept
 
 
 def _together(runs: list[dict[str, Any]] | None) -> dict[str, Any] | None:

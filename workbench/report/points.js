@@ -743,7 +743,7 @@ function told(ui) {
         for (const group of palette.groups) {
           const dot = make("i", {});
           dot.style.background = group.hex;
-          const entry = make("button", { type: "button", title: `Select its ${group.count.toLocaleString()} rows` }, dot, make("span", { textContent: group.text || "(empty)" }));
+          const entry = make("button", { type: "button", title: `${group.text || "(empty)"}: select its ${group.count.toLocaleString()} rows` }, dot, make("span", { textContent: group.text || "(empty)" }));
           entry.addEventListener("click", () => choose(group));
           ui.key.append(entry);
         }

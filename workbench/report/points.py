@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from workbench.core.results import Embedding
 
 POINTS_MIME = "application/vnd.workbench.points+json"
+STILL_MIME = "application/vnd.workbench.still+json"
+"""Marks both outputs of a widget of ours: the live one, and what is said in its place without a kernel."""
 MAX_AXES = 3
 EXACT = 500_000  # numbers; more positions than that are packed as 16-bit steps, finer than a screen shows
 PAGE_BYTES = (
