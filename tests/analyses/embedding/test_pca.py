@@ -39,6 +39,18 @@ def test_peer_is_scikit_learn(whiten: bool) -> None:
     assert np.allclose(ours.components_, peer.components_)
 
 
+def test_more_rows_than_a_block_and_a_direction_without_variance_are_as_in_scikit_learn() -> None:
+    from sklearn.decomposition import PCA
+
+    rows = np.random.default_rng(4).standard_normal((1100, 3)).astype(np.float32) + 100
+    rows = np.hstack([rows, rows[:, :1]])
+    found = wb.pca(rows, n_components=4, whiten=True, svd_solver="full", **FEW)
+    peer = PCA(4, whiten=True, svd_solver="full").fit(rows)
+    assert np.allclose(np.abs(found.values[:, :3]), np.abs(peer.transform(rows)[:, :3]), atol=1e-3)
+    assert np.isfinite(found.values).all()
+    assert np.allclose(found.quality, 1)
+
+
 def test_calibrated_where_columns_share_nothing() -> None:
     def p(seed: int) -> float:
         rows = np.random.default_rng(seed).standard_normal((40, 6)) * [3, 2, 1, 1, 1, 0.5]

@@ -64,6 +64,8 @@ def pca(
     ----------
     Horn 1965, A rationale and test for the number of factors in factor analysis, Psychometrika 30.
     """
+    from sklearn import config_context
+
     x = points.values
     n, d = x.shape
     if n_components > min(n, d):
@@ -73,12 +75,15 @@ def pca(
         )
     require_spread(points)
     fitted: Any = estimator(n_components, whiten, svd_solver, random_state)
-    values = fitted.fit_transform(x)
+    with config_context(assume_finite=True):  # a view's rows are
+        fitted.fit(x)
     loadings = fitted.components_
     signs = np.sign(loadings[np.arange(n_components), np.abs(loadings).argmax(axis=1)])
     shares = fitted.explained_variance_ratio_
-    whole = squares(x, fitted.mean_)
-    kept = squares(values * np.sqrt(fitted.explained_variance_) if whiten else values, 0)
+    values, whole = projected(x, fitted.mean_, loadings)
+    kept = np.einsum("ij,ij->i", values, values)
+    spread = np.sqrt(fitted.explained_variance_)
+    values *= signs / (np.maximum(spread, np.finfo(spread.dtype).eps) if whiten else 1)
     value = round(min(1.0, float(shares.sum(dtype=np.float64))), DECIMALS)
     null = control(
         x, lambda rows: np.array([explained(rows, n_components)]), np.array([value]), shuffled_columns,
@@ -95,7 +100,7 @@ def pca(
         null_values=tuple(null.beside(np.array([value]))[:, 0]),
     )
     return Embedding(
-        values=(values * signs).astype(np.float32),
+        values=values.astype(np.float32),
         ids=points.ids,
         quality=np.divide(kept, whole, out=np.ones(n), where=whole > 0).clip(0, 1).astype(np.float32),
         quality_name="share of the row kept",
@@ -104,13 +109,15 @@ def pca(
     )
 
 
-def squares(x: np.ndarray, mean: np.ndarray | float) -> np.ndarray:
-    """Squared length of each row less ``mean``, in float64; by rows that stay in the processor's cache."""
-    out = np.empty(len(x))
+def projected(x: np.ndarray, mean: np.ndarray, components: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each row less ``mean`` on the components, and its squared length; by rows that stay in the processor's cache."""
+    values, whole = np.empty((len(x), len(components))), np.empty(len(x))
+    room = np.empty((512, x.shape[1]), np.result_type(x, mean))
     for i in range(0, len(x), 512):
-        rows = x[i : i + 512] - mean
-        out[i : i + 512] = np.einsum("ij,ij->i", rows, rows)
-    return out
+        rows = np.subtract(x[i : i + 512], mean, out=room[: len(x) - i])
+        values[i : i + 512] = rows @ components.T
+        whole[i : i + 512] = np.einsum("ij,ij->i", rows, rows)
+    return values, whole
 
 
 def explained(x: np.ndarray, k: int) -> float:
