@@ -89,11 +89,9 @@ def test_inside_transformers_trainer(tmp_path: Path) -> None:
     assert np.isfinite(saved.table["loss"]).all() and {"lr", "grad_norm"} <= set(saved.table.columns)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_inside_lightning(tmp_path: Path) -> None:
-    lightning = pytest.importorskip(
-        "lightning.pytorch", reason="Lightning is an extra that only this test needs"
-    )
+def in_lightning(recorder: Any, folder: Path, fails_at: int | None = None) -> Any:
+    """Five steps of a small module in Lightning's own loop; the module, which kept its losses."""
+    lightning = pytest.importorskip("lightning.pytorch")
 
     class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -102,27 +100,62 @@ def test_inside_lightning(tmp_path: Path) -> None:
             self.losses: list[float] = []
 
         def training_step(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+            if len(self.losses) == fails_at:
+                raise KeyError("mine")
             loss = self.model(**batch)["loss"]
             self.losses.append(loss.item())
             return loss
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
-            return torch.optim.SGD(self.parameters(), lr=0.1)
+            self.used = torch.optim.SGD(self.parameters(), lr=0.1)
+            return self.used
 
-    recorder = LightningRecorder(to=tmp_path / "run", weights_at=1, bookmark={"fraction": 0.25, "every": 1})
     module = Module()
     trainer = lightning.Trainer(
         max_steps=5, callbacks=[recorder], logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, accelerator="cpu", default_root_dir=tmp_path,
+        enable_model_summary=False, accelerator="cpu", default_root_dir=folder,
     )  # fmt: skip
-    trainer.fit(module, torch.utils.data.DataLoader(Rows(), batch_size=8))
+    module.raised = None
+    try:
+        trainer.fit(module, torch.utils.data.DataLoader(Rows(), batch_size=8))
+    except Exception as e:
+        module.raised = e
+    return module
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_inside_lightning(tmp_path: Path) -> None:
+    recorder = LightningRecorder(to=tmp_path / "run", weights_at=1, bookmark={"fraction": 0.25, "every": 1})
+    module = in_lightning(recorder, tmp_path)
+    assert module.raised is None
     trajectory = recorder.run.trajectory
-    assert trajectory.steps.tolist() == [0, 1, 2, 3, 4]
+    assert trajectory.steps.tolist() == [0, 1, 2, 3, 4] and trajectory.outcome == ""
     require_bookmarks(trajectory, "model.out.weight", 0.25)
     np.testing.assert_allclose(trajectory.table["loss"], module.losses, rtol=1e-6)
     np.testing.assert_array_equal(
         trajectory.weights(len(trajectory))["model.out.weight"], module.model.out.weight.detach().numpy()
     )
+    assert not module.used._optimizer_step_pre_hooks
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_failure_inside_lightning_keeps_what_came_before_and_is_said(tmp_path: Path) -> None:
+    module = in_lightning(LightningRecorder(to=tmp_path / "run", weights_at=1), tmp_path, fails_at=3)
+    assert isinstance(module.raised, KeyError)
+    trajectory = wb.open(tmp_path / "run")
+    assert trajectory.steps.tolist() == [0, 1, 2] and trajectory.outcome == "ended at step 3 by KeyError"
+    np.testing.assert_allclose(trajectory.table["loss"], module.losses, rtol=1e-6)
+    assert not module.used._optimizer_step_pre_hooks
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_illegal_bookmarks_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("lightning.pytorch")
+    with pytest.raises(wb.WorkbenchError, match=r"bookmark=True is not legal. It takes a source"):
+        LightningRecorder(bookmark=True)
+    module = in_lightning(LightningRecorder(bookmark={"fraction": 0}), tmp_path)
+    assert isinstance(module.raised, wb.WorkbenchError) and "fraction=0 is not legal" in str(module.raised)
+    assert not module.used._optimizer_step_pre_hooks and not module.losses  # what had begun is ended
 
 
 def test_a_library_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,60 +170,3 @@ def test_a_library_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(wb.WorkbenchError, match="pip install transformers"):
         TrainerRecorder()
-
-
-def hooks_of_lightning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lightning's place in imports, with nothing but its class of callbacks, which is all that the recorder takes from it."""
-    import sys
-    from types import ModuleType
-
-    module = ModuleType("lightning.pytorch")
-    module.Callback = type("Callback", (), {})  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "lightning", ModuleType("lightning"))
-    monkeypatch.setitem(sys.modules, "lightning.pytorch", module)
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_lightnings_hooks_record_and_bookmark(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fails: bool
-) -> None:
-    """Called in the order of Lightning's documentation; inside Lightning itself where it is installed, above."""
-    from types import SimpleNamespace
-
-    hooks_of_lightning(monkeypatch)
-    data, model = Rows(), Classifier()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-    recorder = LightningRecorder(to=tmp_path / "run", weights_at=1, bookmark={"fraction": 0.25, "every": 1})
-    trainer = SimpleNamespace(optimizers=[optimizer], global_step=0)
-    recorder.on_train_start(trainer, model)
-    for i in range(4):
-        batch = {k: torch.stack([data[j][k] for j in range(8 * i, 8 * i + 8)]) for k in ("x", "labels")}
-        optimizer.zero_grad()
-        found = model(**batch)
-        found["loss"].backward()
-        optimizer.step()
-        recorder.on_train_batch_end(trainer, model, found, batch, i)
-    if fails:
-        recorder.on_exception(trainer, model, KeyError("mine"))
-    recorder.on_train_end(trainer, model)
-    trajectory = wb.open(tmp_path / "run")
-    assert trajectory.steps.tolist() == [0, 1, 2, 3] and np.isfinite(trajectory.table["loss"]).all()
-    assert trajectory.outcome == ("ended at step 4 by KeyError" if fails else "")
-    assert not optimizer._optimizer_step_pre_hooks
-    if not fails:
-        require_bookmarks(trajectory, "out.weight", 0.25)
-
-
-def test_illegal_bookmarks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    hooks_of_lightning(monkeypatch)
-    with pytest.raises(wb.WorkbenchError, match=r"bookmark=True is not legal. It takes a source"):
-        LightningRecorder(bookmark=True)
-    from types import SimpleNamespace
-
-    model = Classifier()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-    with pytest.raises(wb.WorkbenchError, match="fraction=0 is not legal"):
-        LightningRecorder(bookmark={"fraction": 0}).on_train_start(
-            SimpleNamespace(optimizers=[optimizer], global_step=0), model
-        )
-    assert not optimizer._optimizer_step_pre_hooks  # what had begun is ended
