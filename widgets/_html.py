@@ -24,7 +24,7 @@ STYLE = """<style>
   outline: 2px solid var(--jp-brand-color1, #1976d2) !important; outline-offset: 1px;
 }
 </style>"""
-ENDED = "This was live. Its kernel has ended: run the cell to have it back."
+ENDED = "This was live. Its kernel has ended: run the notebook again to have it back."
 ERROR = ".jp-OutputArea-output.jupyter-widgets"  # as JupyterLab marks an output whose widget is gone
 EXPORTED = ":is(body.jp-Notebook, .output_subarea)"  # nbconvert's pages, in its two styles
 STILL_STYLE = f"""<style>
@@ -33,6 +33,7 @@ STILL_STYLE = f"""<style>
 body.jp-Notebook .jp-OutputArea > .jp-OutputArea-child:has(> * > .workbench-still) {{ display: flex; }}
 .jp-OutputArea:has({ERROR}) .workbench-still::before {{ content: "{ENDED}"; font-style: italic; }}
 .jp-OutputArea:has(.workbench-still) {ERROR} {{ display: none; }}
+div.workbench-still th, div.workbench-still td {{ text-align: left; }}
 </style>"""
 
 

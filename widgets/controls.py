@@ -12,7 +12,6 @@ from workbench.core.errors import ParameterError
 from workbench.core.parameters import Parameter
 
 SLIDER_STEPS = 200  # a longer range is typed: a slider couldn't hit its values
-LARGEST = 2**53  # the largest whole number that a browser holds exactly
 WIDTH = {"width": "30em"}
 NAME_WIDTH = "13em"
 COLUMN = "34.5em"  # the widest control with its box for None; two of them beside each other on a laptop
@@ -21,7 +20,7 @@ COLUMN = "34.5em"  # the widest control with its box for None; two of them besid
 class Control(ipywidgets.VBox):
     """One parameter's control.
 
-    A value out of range can't be set, or is refused in red below the control with what is legal.
+    A slider can't leave the range; what is typed outside it is refused in red below, with what is legal.
 
     Attributes
     ----------
@@ -102,12 +101,13 @@ def _field(p: Parameter) -> Any:
 
 
 def _whole(p: Parameter) -> Any:
-    low = -LARGEST if p.low is None else int(p.low) + p.open_low
-    high = LARGEST if p.high is None else int(p.high) - p.open_high
-    start = min(max(0, low), high)
-    if high - low <= SLIDER_STEPS:
-        return ipywidgets.IntSlider(start, min=low, max=high, continuous_update=False, layout=WIDTH)
-    return ipywidgets.BoundedIntText(start, min=low, max=high, layout=WIDTH)
+    if p.low is not None and p.high is not None:
+        low, high = int(p.low) + p.open_low, int(p.high) - p.open_high
+        if high - low <= SLIDER_STEPS:
+            start = min(max(0, low), high)
+            return ipywidgets.IntSlider(start, min=low, max=high, continuous_update=False, layout=WIDTH)
+    # No bounds: a field that has them puts another number in the place of what was typed, without a word.
+    return ipywidgets.IntText(next((v for v in p.endpoints() if v is not None), 0), layout=WIDTH)
 
 
 def _real(p: Parameter) -> Any:

@@ -219,6 +219,11 @@ def _checked(asked: Method, subject: Any) -> Any:
         if subject is not None:
             raise ParameterError(f"{asked.name} is a source: it makes a subject and is asked of none.")
         return None
+    if subject is None:
+        raise ParameterError(
+            f"{asked.name} is asked of something: widgets.panel({asked.name!r}, subject), with a subject from workbench.open "
+            "or workbench.capture, an array or a table."
+        )
     subject = as_subject(subject)
     if asked.needs is not Checkpoint and asked.needs.__name__ not in subject.gives:
         subject.view(cast("type[View]", asked.needs))

@@ -72,9 +72,9 @@ def test_a_control_refuses_from_code_what_the_method_refuses(control: Control) -
 
 @pytest.mark.parametrize(
     ("name", "typed", "held"),
-    [("few", 99, 50), ("few", -3, 1), ("many", 10**9, 10**6 - 1), ("share", 7.0, 1.0), ("epochs", 0, 1)],
+    [("few", 99, 50), ("few", -3, 1), ("share", 7.0, 1.0), ("epochs", 0, 1)],
 )
-def test_a_value_beyond_the_range_cannot_be_set(name: str, typed: Any, held: Any) -> None:
+def test_a_slider_cannot_leave_the_range(name: str, typed: Any, held: Any) -> None:
     control = Control(declared()[name], "method")
     control.value = control.parameter.endpoints()[0]
     control.field.value = typed
@@ -82,7 +82,15 @@ def test_a_value_beyond_the_range_cannot_be_set(name: str, typed: Any, held: Any
 
 
 @pytest.mark.parametrize(
-    ("name", "typed"), [("scale", 0.0), ("scale", float("nan")), ("dims", "0, 7"), ("dims", "one")]
+    ("name", "typed"),
+    [
+        ("many", 0),
+        ("many", 10**9),
+        ("scale", 0.0),
+        ("scale", float("nan")),
+        ("dims", "0, 7"),
+        ("dims", "one"),
+    ],
 )
 def test_what_a_widget_cannot_hold_back_is_refused_inline(name: str, typed: Any) -> None:
     control = Control(declared()[name], "method")
@@ -95,7 +103,7 @@ def test_what_a_widget_cannot_hold_back_is_refused_inline(name: str, typed: Any)
     assert control.parameter.legal in said
     with pytest.raises(ParameterError):
         control.value  # noqa: B018
-    control.field.value = 0.5 if name == "scale" else "0, 2"
+    control.field.value = {"many": 7, "scale": 0.5, "dims": "0, 2"}[name]
     assert control.error == ""
     assert control.children[1].value == ""
     assert len(heard) == 2
@@ -121,7 +129,7 @@ def test_none_is_a_box_to_tick() -> None:
 
 @pytest.mark.parametrize(
     ("name", "widget"),
-    [("few", ipywidgets.IntSlider), ("many", ipywidgets.BoundedIntText), ("share", ipywidgets.FloatSlider),
+    [("few", ipywidgets.IntSlider), ("many", ipywidgets.IntText), ("share", ipywidgets.FloatSlider),
      ("scale", ipywidgets.FloatText), ("kind", ipywidgets.Dropdown), ("flag", ipywidgets.Checkbox),
      ("label", ipywidgets.Text), ("dims", ipywidgets.Text)],
 )  # fmt: skip

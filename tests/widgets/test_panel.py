@@ -215,6 +215,8 @@ def test_a_subject_that_cannot_give_the_view_is_refused_at_once() -> None:
         widgets.panel("pca", weights())
     with pytest.raises(MissingError, match="'pca'"):
         widgets.panel("pcaa", wb.circle())
+    with pytest.raises(ParameterError, match=r"widgets\.panel\('pca', subject\)"):
+        widgets.panel("pca")
 
 
 def test_without_a_kernel_a_panel_shows_its_settings_and_then_its_answer() -> None:

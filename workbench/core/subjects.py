@@ -501,7 +501,7 @@ def as_subject(thing: Any) -> Subject:
     if isinstance(thing, str):
         raise ViewError(f"{thing!r} is a name, not a subject: open it first with workbench.open({thing!r}).")
     raise ViewError(
-        f"A method is asked of a subject (workbench.open, workbench.capture), an array or a table, not of a {type(thing).__name__}."
+        f"A method is asked of a subject (workbench.open, workbench.capture), an array or a table; {type(thing).__name__} is none of these."
     )
 
 
