@@ -39,6 +39,18 @@ def test_draws_every_figure_without_an_error_or_a_request(page: Any) -> None:
     assert page.problems == []
 
 
+def test_questions_stand_beside_their_verdicts_also_where_they_wrap(browser: Any, small_report: Path) -> None:
+    narrow = browser.new_page(viewport={"width": 700, "height": 900})
+    narrow.goto(small_report.as_uri())
+    lines = narrow.evaluate(
+        "[...document.querySelectorAll('.asked li')].map(li => [...li.children].map(e => "
+        "(r => [r.left, r.top, r.right, r.bottom])(e.getBoundingClientRect())))"
+    )
+    narrow.close()
+    assert any(said[3] - said[1] > 30 for _, said in lines)  # one does wrap
+    assert all(said[0] >= verdict[2] for verdict, said in lines)
+
+
 def test_text_from_data_does_not_act(page: Any) -> None:
     page.locator("#figure-1").hover(position={"x": 400, "y": 300})
     assert page.evaluate("window.hacked") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from plotly.colors import sample_colorscale
 
 import workbench as wb
 from workbench.core import theme
@@ -40,6 +41,38 @@ def test_a_scale_of_similarities_starts_at_nothing_in_common() -> None:
     assert (alike.figure().data[0].zmin, alike.figure().data[0].zmax) == (0, 1)
     far = MatrixResult(values=np.array([[0, 7.0], [7, 0]]), row_names=("a", "b"), column_names=("a", "b"))
     assert far.figure().data[0].zmin is None
+
+
+def test_numbers_in_cells_read_on_every_colour_of_the_scale() -> None:
+    values = np.linspace(0, 1, 20).reshape(4, 5)
+    names = {"row_names": tuple("abcd"), "column_names": tuple("vwxyz")}
+    cells, numbers = MatrixResult(values=values, **names).figure().data
+    assert (cells.type, numbers.mode, numbers.text[1]) == ("heatmap", "text", "0.05")
+
+    def luminance(colour: tuple[float, ...]) -> float:
+        return float(
+            np.dot(
+                [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour],
+                (0.2126, 0.7152, 0.0722),
+            )
+        )
+
+    for value, ink in zip(values.ravel(), numbers.textfont.color, strict=True):
+        behind = luminance(sample_colorscale("cividis", [value], colortype="tuple")[0])
+        text = luminance(tuple(int(ink[k : k + 2], 16) / 255 for k in (1, 3, 5)))
+        assert (max(behind, text) + 0.05) / (min(behind, text) + 0.05) > 4.5, (
+            value,
+            ink,
+        )  # WCAG's least for text
+
+
+def test_a_matrix_of_one_value_or_of_none_is_drawn() -> None:
+    for value in (1.0, np.nan):
+        figure = MatrixResult(
+            values=np.full((2, 2), value), row_names=("1", "2"), column_names=("10", "20")
+        ).figure()
+        assert figure.layout.xaxis.type == "category"  # names that look like numbers are names
+        assert len(figure.data[1].text) == 4
 
 
 def test_a_few_rows_far_out_do_not_shrink_the_rest_to_a_dot() -> None:

@@ -441,18 +441,34 @@ def _matrix(result: MatrixResult, *, surface: bool = False) -> go.Figure:
         from workbench.core.surfaces import landscape
 
         return landscape(result, three=surface)
-    text = [[f"{v:.2f}" for v in row] for row in result.values] if result.values.size <= 400 else None
+    scale = _scale(result.values)
+    columns, rows = [safe(n) for n in result.column_names], [safe(n) for n in result.row_names]
     figure = go.Figure(
         go.Heatmap(
-            z=result.values, x=[safe(n) for n in result.column_names], y=[safe(n) for n in result.row_names], text=text,
-            texttemplate="%{text}" if text else None, colorscale=theme.SEQUENTIAL, **_scale(result.values),
+            z=result.values, x=columns, y=rows, colorscale=theme.SEQUENTIAL, **scale,
             colorbar={"title": {"text": safe(result.quantity)}, "thickness": 12, "outlinewidth": 0},
             hovertemplate="%{y} and %{x}: %{z:.3f}<extra></extra>",
         )
     )  # fmt: skip
-    figure.update_layout(
-        **theme.layout(height=max(380, 120 + 38 * len(result.row_names)), yaxis={"autorange": "reversed"})
-    )
+    places: dict[str, Any] = {
+        "xaxis": {"type": "category"},
+        "yaxis": {"type": "category", "autorange": "reversed"},
+    }
+    if 0 < result.values.size <= 400:
+        # A trace of its own: a heat map's text is white or dark grey as plotly has it, faint on the middle of the scale.
+        figure.add_trace(
+            go.Scatter(
+                x=columns * len(rows), y=[r for r in rows for _ in columns], mode="text", hoverinfo="skip", showlegend=False,
+                text=[f"{v:.2f}" for v in result.values.ravel()],
+                textfont={"color": theme.ink_on(result.values.ravel(), **scale)},
+            )
+        )  # fmt: skip
+        # which would leave a margin around the cells
+        places = {
+            "xaxis": {"type": "category", "range": [-0.5, len(columns) - 0.5]},
+            "yaxis": {"type": "category", "range": [len(rows) - 0.5, -0.5]},
+        }
+    figure.update_layout(**theme.layout(height=max(380, 120 + 38 * len(rows)), **places))
     return figure
 
 

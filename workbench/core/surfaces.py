@@ -56,6 +56,8 @@ def landscape(result: MatrixResult, *, three: bool) -> go.Figure:
             **titles,
             "zaxis": {"title": safe(result.quantity), **_ticks(z, result.log)},
             "aspectmode": "cube",
+            # a little farther off and lower than plotly looks from, which cuts the titles of both lower axes
+            "camera": {"eye": {"x": 1.5, "y": 1.5, "z": 1.15}, "center": {"x": 0, "y": 0, "z": -0.15}},
         }
         figure.update_layout(**theme.layout(height=620, scene=scene))
     else:

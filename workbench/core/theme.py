@@ -38,6 +38,23 @@ def log_axis(values: np.ndarray) -> dict[str, Any]:
     return {**axis, "tickvals": ticks, "ticktext": [f"{t:.12g}" for t in ticks]}
 
 
+def ink_on(values: np.ndarray, zmin: float | None = None, zmax: float | None = None) -> list[str]:
+    """Black or white, whichever reads better on the colour that each value has on the sequential scale."""
+    from plotly.colors import sample_colorscale
+
+    finite = values[np.isfinite(values)]
+    low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
+    low, high = low if zmin is None else zmin, high if zmax is None else zmax
+    # plotly draws the middle of the scale where all values are one
+    shares = (values - low) / (high - low) if high > low else np.full(len(values), 0.5)
+    shares = np.nan_to_num(shares, posinf=1.0, neginf=0.0).clip(0, 1)
+    colours = np.array(sample_colorscale(SEQUENTIAL.lower(), shares.tolist(), colortype="tuple"))
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ (0.2126, 0.7152, 0.0722)
+    # where black and white have the same contrast (WCAG): (Y + 0.05) / 0.05 = 1.05 / (Y + 0.05)
+    return ["#000000" if y > 0.179 else "#ffffff" for y in luminance]
+
+
 def layout(**changes: Any) -> dict[str, Any]:
     """The layout that every figure starts from; ``changes`` override it."""
     axis = AXIS
