@@ -72,13 +72,24 @@ def test_trained_siblings_are_found_and_scrambled_ones_are_not() -> None:
 def test_what_samples_have_alike_counts_only_without_networks_on_the_same_samples() -> None:
     """Any two networks' Fisher information is large where pixels are: scrambled ones show it, and the other null allows for it."""
     above = {}
-    for null in ("order", "networks"):
+    for null in ("order", "networks", "auto"):
         table = wb.tether_compatibility(
             siblings(images="scrambled"), sources=("fisher",), null=null, **FEW
         ).table()
         first = table[table["from"].str.startswith("0 ")]
         above[null] = first[first["to"].str.startswith("0 ")].above
     assert len(above["order"]) == 3 and above["order"].all() and not above["networks"].all()
+    assert above["auto"].tolist() == above["networks"].tolist()
+
+
+def test_each_source_has_the_null_that_holds_for_it_and_says_which() -> None:
+    result = wb.tether_compatibility(siblings(), sources=("magnitude", "fisher", "activations"), **FEW)
+    nulls = {e.statistic.split()[3].rstrip(","): e.null for e in result.evidence}
+    assert nulls == {
+        "magnitude": "inputs in a random order",
+        "fisher": "independent networks of the same statistics a neuron",
+        "activations": "independent networks of the same statistics a neuron",
+    }
 
 
 def test_lines_have_edges_and_samples_behind_them() -> None:
