@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy import stats
 
+import workbench as wb
 from tests.helpers import assert_calibrated
 from workbench.core.evidence import monte_carlo_p
-from workbench.numerics.paired import holm, paired_interval, sign_flips
+from workbench.numerics.paired import holm, out_of_reach, paired_interval, sign_flips
 
 
 def test_peer_the_interval_is_scipy_s() -> None:
@@ -42,3 +44,21 @@ def test_known_answer_holm() -> None:
     rng = np.random.default_rng(0)
     any_false = np.mean([(holm(rng.random(8)) <= 0.05).any() for _ in range(4000)])
     assert abs(any_false - 0.05) < 0.012
+
+
+def test_out_of_reach_says_what_would_do_and_no_less() -> None:
+    differences = np.ones(8)  # as clear as can be
+    best = monte_carlo_p(1.0, tuple(sign_flips(differences, 999, 0)), "two-sided")
+    assert holm(np.full(7, best)).min() > 0.05
+    assert "raise repeats to 9 and n_null to 999 or more" in out_of_reach(8, 999, 7)
+    best = monte_carlo_p(1.0, tuple(sign_flips(np.ones(9), 999, 0)), "two-sided")
+    assert holm(np.full(7, best)).max() <= 0.05
+    assert out_of_reach(9, 999, 7) == out_of_reach(3, 0, 7) == ""
+    assert "n_null to 280" in out_of_reach(12, 99, 7)
+    assert out_of_reach(12, 280, 7) == ""
+
+
+@pytest.mark.parametrize(("method", "compared"), [("ensemble", 7), ("renormalize", 12)])
+def test_defaults_are_within_reach(method: str, compared: int) -> None:
+    parameters = wb.method(method).parameters
+    assert out_of_reach(parameters["repeats"].default, parameters["n_null"].default, compared) == ""

@@ -48,6 +48,20 @@ def sign_flips(
     return np.array([float(np.mean((1 - 2 * f) * differences)) for f in flipped])
 
 
+def out_of_reach(repeats: int, n_null: int, compared: int) -> str:
+    """Why no comparison could pass Holm's correction, with seeds and draws that would do; empty where one could."""
+    wrong = 1 - LEVEL
+    least = compared * 2 / (1 + min(n_null, 2**repeats - 1))
+    if not n_null or least <= wrong + 1e-12:
+        return ""
+    enough = int(np.ceil(np.log2(2 * compared / wrong)))
+    return (
+        f"With repeats={repeats} and n_null={n_null} no p-value can be below {min(least, 1):.2g} after correction for "
+        f"{compared} comparisons, whatever the differences: raise repeats to {max(enough, repeats)} and n_null to "
+        f"{max(round(2 * compared / wrong), n_null)} or more."
+    )
+
+
 def holm(p: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
     """P-values corrected for their number, so that the chance of any false one stays at the level.
 

@@ -41,6 +41,11 @@ def family():
     return chain_of(networks[0]), networks, weights, held
 
 
+def test_too_few_seeds_to_find_anything_are_told() -> None:
+    found = wb.ensemble(siblings(), **{**SMALL, "rounds": 1, "steps": 1})
+    assert found.outcome.status == "stopped" and "raise repeats to 9" in found.outcome.advice
+
+
 def test_known_answer_merging_everything_is_averaging_and_merging_nothing_changes_nothing() -> None:
     chain, _, weights, held = family()
     pairs = [(0, 1), (0, 2), (1, 2)]

@@ -30,7 +30,7 @@ from workbench.core.registry import analysis
 from workbench.core.results import Ranking
 from workbench.core.views import Descent
 from workbench.numerics.optimizers import OptimizerName
-from workbench.numerics.paired import holm, paired_interval, sign_flips
+from workbench.numerics.paired import holm, out_of_reach, paired_interval, sign_flips
 from workbench.numerics.renormalizing import OPERATORS, Settings, told
 
 LEVEL = 0.05
@@ -206,27 +206,15 @@ def _ranking(found: Experiment, step: int, plan: Plan, n_null: int, said: str) -
         )
         said = f"{_verdict(arms, paths[:, -1].mean(1), ours, CONTROL)} {against} {said}"
     ordered = _foremost(renewing, paths[:, -1].mean(1), evidence, more)
-    outcome = _outcome(plan.repeats, n_null, len(arms))
+    few = out_of_reach(plan.repeats, n_null, len(arms))
     return Ranking(
         names=tuple(a.name for a in arms), scores=paths[:, -1].mean(1), low=low[:, -1], high=high[:, -1],
         quantity="held-out loss below the control's", columns=np.stack(list(columns.values()), 1),
         column_names=tuple(columns), paths=paths.mean(2), path_low=low, path_high=high,
-        path_x=found.points.astype(np.float64) + step, path_title="step", evidence=tuple(ordered), outcome=outcome,
+        path_x=found.points.astype(np.float64) + step, path_title="step", evidence=tuple(ordered),
+        outcome=Outcome("stopped", few) if few else Outcome(),
         caveat=" ".join([said.strip(), *_refusals(found)]),
     )  # fmt: skip
-
-
-def _outcome(repeats: int, n_null: int, arms: int) -> Outcome:
-    """Whether any arm could pass the correction."""
-    least = arms * 2 / (1 + min(n_null, 2**repeats - 1))
-    if not n_null or least <= LEVEL:
-        return Outcome()
-    enough = int(np.ceil(np.log2(2 * arms / LEVEL)))
-    return Outcome(
-        "stopped",
-        f"With repeats={repeats} and n_null={n_null} no p-value can be below {min(least, 1):.2g} after correction for {arms} arms, "
-        f"whatever the differences: raise repeats to {max(enough, repeats)} and n_null to {int(2 * arms / LEVEL)} or more.",
-    )
 
 
 def _foremost(

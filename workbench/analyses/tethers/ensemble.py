@@ -26,12 +26,12 @@ from workbench.analyses.tethers._meeting import (
 )
 from workbench.analyses.tethers._merging import ALIGNED, ALONE, MERGED, PLAIN, RANDOM, SCORES, History, Rules
 from workbench.core.device import resolve
-from workbench.core.evidence import Evidence
+from workbench.core.evidence import Evidence, Outcome
 from workbench.core.parameters import NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.core.results import Curve
 from workbench.core.views import Models
-from workbench.numerics.paired import holm, paired_interval, sign_flips
+from workbench.numerics.paired import holm, out_of_reach, paired_interval, sign_flips
 
 ARMS = (ALONE, PLAIN, ALIGNED, MERGED, RANDOM)
 ONE, ALL, DIFFER = SCORES[:3]
@@ -52,7 +52,7 @@ def ensemble(
     models: Models, *,
     rounds: Rounds = 6,
     steps: Updates = 15,
-    repeats: Repeats = 8,
+    repeats: Repeats = 12,
     source: Source = "movement",
     measure: By = "cka",
     fraction: Subspace = 0.25,
@@ -109,6 +109,7 @@ def ensemble(
         rounds, steps, repeats, source, measure, fraction, false_positive_rate, draws, drift, batch_size, learning_rate,
         optimizer, random_state, resolve(device), scored,
     )  # fmt: skip
+    few = out_of_reach(repeats, n_null, len(ASKED))
     history = evolve(models, first_step(models, start), rules, ARMS)
     evidence = [_asked(history, score, arm, n_null, random_state) for score, arm in ASKED]
     shown = [(score, arm) for score in SCORES for arm in ARMS]
@@ -118,6 +119,7 @@ def ensemble(
         x=np.arange(rounds + 1) * float(steps), y=np.stack([c.mean(axis=1) for c in columns], axis=1),
         names=tuple(arm for _, arm in shown), panels=tuple(score for score, _ in shown),
         low=np.stack(low, axis=1), high=np.stack(high, axis=1), x_title="updates of each network", evidence=tuple(evidence),
+        outcome=Outcome("stopped", few) if few else Outcome(),
         caveat=" ".join([history.said, _merges(history), _corrected(evidence)]).strip(),
     )  # fmt: skip
 
@@ -151,6 +153,6 @@ def _corrected(evidence: list[Evidence]) -> str:
         return ""
     kept = [e.statistic for e, q in zip(evidence, holm(np.array(p, float)), strict=True) if q <= LEVEL]
     return (
-        f"After correction for {len(evidence)} comparisons (Holm) "
+        f"After correction for these {len(evidence)} comparisons, with which even one false alarm is rare (Holm), "
         + (f"these differ: {'; '.join(kept)}." if kept else "none differs.")
     )  # fmt: skip

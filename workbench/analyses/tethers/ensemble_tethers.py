@@ -37,7 +37,7 @@ def ensemble_tethers(
     models: Models, *,
     rounds: Rounds = 6,
     steps: Updates = 15,
-    repeats: Repeats = 8,
+    repeats: Repeats = 12,
     source: Source = "movement",
     measure: By = "cka",
     fraction: Subspace = 0.25,
