@@ -65,6 +65,8 @@ def test_says_what_differs_and_what_failed_without_an_error_or_a_request(page: A
     assert "too many, it says <b>here</b>" in failure
     assert page.evaluate("window.hacked") is None
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    fonts = "[...document.querySelectorAll('body, .small text')].map(e => getComputedStyle(e).fontFamily)"
+    assert len(set(page.evaluate(fonts))) == 1
     assert page.problems == []
 
 
@@ -113,7 +115,8 @@ def test_a_click_on_a_mark_shows_its_run_and_a_click_there_opens_the_report(page
 
 
 def test_what_tells_runs_apart_stays_in_sight_where_there_are_many_numbers(page: Any) -> None:
-    page.set_viewport_size({"width": 560, "height": 700})
+    page.add_style_tag(content="#table td:last-child { min-width: 1200px; }")  # as wide as many numbers
+    page.set_viewport_size({"width": 800, "height": 700})
     settle(page)
     scrolled = "at => { const box = table.parentElement; box.scrollLeft = at; return box.scrollLeft; }"
     assert page.evaluate(scrolled, 300) > 100

@@ -62,7 +62,7 @@
       ...(printing ? { width: PRINTED } : {}),
       margin: { l: 46, r: 10, t: 8, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest",
       scattermode: "group", scattergap: 0.8, // beside each other where they would hide one another
-      font: { family: style.fontFamily || "system-ui, sans-serif", size: 12, color: ink }, hoverlabel: { bgcolor: paper, font: { color: ink } },
+      font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: ink }, hoverlabel: { bgcolor: paper, font: { color: ink } },
       xaxis: { ...line, ...few, title: { text: inert(parameters[p]), standoff: 6 } }, yaxis: { ...line, range: range(column) }, modebar: { bgcolor: "rgba(0,0,0,0)" },
     };
   }
