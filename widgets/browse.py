@@ -8,8 +8,10 @@ import ipywidgets
 
 from widgets import _html
 from widgets.panel import Panel
+from workbench.core.checkpoints import Checkpoint
 from workbench.core.errors import WorkbenchError
 from workbench.core.registry import Method, methods
+from workbench.core.subjects import as_subject
 
 ALL = "(all families)"
 
@@ -20,8 +22,13 @@ def browse(search: str = "", subject: Any = None) -> Browser:
     Parameters
     ----------
     search : words that all must occur in what is listed at first.
-    subject : what the panels that a click opens are asked of; without one, sources can be run and the others
-        say what they need.
+    subject : what the panels that a click opens are asked of, and only methods that can be asked of it are listed;
+        without one, sources can be run and the others say what they need.
+
+    Raises
+    ------
+    WorkbenchError
+        The subject is nothing that methods can be asked of.
     """
     return Browser(search, subject)
 
@@ -38,13 +45,13 @@ class Browser(_html.Static):
     """
 
     def __init__(self, search: str = "", subject: Any = None):
-        self.subject = subject
+        self.subject = None if subject is None else as_subject(subject)
         self.panel: Panel | None = None
         self._panels: dict[str, Panel] = {}
-        self._texts = {m.name: _searched(m) for m in methods()}
-        self._methods = {m.name: m for m in methods()}
+        self._methods = {m.name: m for m in methods() if self._answers(m)}
+        self._texts = {n: _searched(m) for n, m in self._methods.items()}
         self.search = ipywidgets.Text(search, placeholder="words", description="search")
-        families = sorted({m.family for m in methods()})
+        families = sorted({m.family for m in self._methods.values()})
         self.family = ipywidgets.Dropdown(options=[ALL, *families], value=ALL, description="family")
         self.found = ipywidgets.Select(rows=14, layout={"width": "auto"})
         self.documentation = ipywidgets.HTML(layout={"width": "100%"})
@@ -74,6 +81,16 @@ class Browser(_html.Static):
         rows = ((m.name, m.family, m.summary) for m in (self._methods[n] for n in self.names))
         return _html.table(["method", "family", "what it does"], rows)
 
+    def _answers(self, m: Method) -> bool:
+        """Whether the subject gives what the method needs; sources need nothing."""
+        if self.subject is None or m.needs is None:
+            return True
+        return (
+            isinstance(self.subject, Checkpoint)
+            if m.needs is Checkpoint
+            else m.needs.__name__ in self.subject.gives
+        )
+
     def _narrow(self, _: object = None) -> None:
         words, family = self.search.value.lower().split(), self.family.value
         names = [
@@ -87,7 +104,8 @@ class Browser(_html.Static):
         self.found.options = [(f"{family}: {n}. {summary}", n) for family, n, summary in listed]
         self.found.value = chosen if chosen in names else None
         self.found.observe(self._open, "value")
-        self._count.value = _html.status(f"{len(names)} of {len(self._texts)} methods")
+        asked = f" that {_html.text(self.subject.name)} can be asked" if self.subject is not None else ""
+        self._count.value = _html.status(f"{len(names)} of {len(self._texts)} methods{asked}")
 
     def _open(self, _: object) -> None:
         chosen = self.method

@@ -7,7 +7,7 @@ from plotly.colors import sample_colorscale
 
 import workbench as wb
 from workbench.core import theme
-from workbench.core.results import Embedding, MatrixResult, Partition
+from workbench.core.results import Curve, Embedding, MatrixResult, Partition
 
 
 def partition() -> Partition:
@@ -41,6 +41,18 @@ def test_a_scale_of_similarities_starts_at_nothing_in_common() -> None:
     assert (alike.figure().data[0].zmin, alike.figure().data[0].zmax) == (0, 1)
     far = MatrixResult(values=np.array([[0, 7.0], [7, 0]]), row_names=("a", "b"), column_names=("a", "b"))
     assert far.figure().data[0].zmin is None
+
+
+def test_several_nulls_say_whose_they_are() -> None:
+    x, y = np.arange(3.0), np.arange(6.0).reshape(3, 2)
+    two = Curve(x=x, y=y, names=("a", "b"), null_low=y - 1, null_high=y + 1).figure()
+    lines = {t.name: t.line.color for t in two.data if t.name in ("a", "b")}
+    edges = [t.line.color for t in two.data if t.line.dash == "dot"]
+    assert edges == [lines["a"], lines["a"], lines["b"], lines["b"]]
+    assert [t.name for t in two.data if t.showlegend] == ["nulls, 95 %, dotted in the line's colour"]
+    one = Curve(x=x, y=y[:, :1], names=("a",), null_low=y[:, :1] - 1, null_high=y[:, :1] + 1).figure()
+    assert [t.name for t in one.data if t.showlegend] == ["null, 95 %"]
+    assert not any(t.line.dash for t in one.data)
 
 
 def test_numbers_in_cells_read_on_every_colour_of_the_scale() -> None:

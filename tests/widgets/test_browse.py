@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import widgets
 import workbench as wb
 from workbench.core.registry import method, names
@@ -51,9 +53,24 @@ def test_a_click_opens_the_panel_and_coming_back_finds_it_as_it_was() -> None:
     assert catalogue.panel is not None and catalogue.panel.method.name == "circle"
     catalogue.found.value = "pca"
     assert catalogue.panel is panel and len(panel.results) == 1
-    catalogue.found.value = "pagerank"
-    assert catalogue.panel is None
-    assert "graph" in catalogue.opened.children[0].value
+
+
+def test_a_subject_is_offered_what_it_can_be_asked_and_nothing_else() -> None:
+    of_points = widgets.browse(subject=wb.circle(n=30))
+    assert {"pca", "persistence", "circle"} <= set(of_points.names)
+    assert not {"pagerank", "renormalize", "prune"} & set(of_points.names)
+    assert (
+        f"{len(of_points.names)} of {len(of_points.names)} methods that circle can be asked"
+        in of_points._count.value
+    )
+    of_weights = widgets.browse(subject=wb.open("glassllm-en"))
+    assert {"singular_values", "prune"} <= set(of_weights.names) and "pca" not in of_weights.names
+    for name in (*of_points.names, *of_weights.names):
+        catalogue = of_points if name in of_points.names else of_weights
+        catalogue.found.value = name
+        assert catalogue.panel is not None and catalogue.panel.method.name == name
+    with pytest.raises(wb.WorkbenchError, match="none of these"):
+        widgets.browse(subject=3)
 
 
 def test_without_a_subject_a_method_says_what_it_is_and_how_it_gets_one() -> None:

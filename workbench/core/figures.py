@@ -403,12 +403,21 @@ def _segments(start: np.ndarray, stop: np.ndarray, heights: np.ndarray) -> tuple
 
 
 def _band(
-    figure: Any, x: Any, low: np.ndarray, high: np.ndarray, colour: str, name: str, *, legend: bool = True
+    figure: Any,
+    x: Any,
+    low: np.ndarray,
+    high: np.ndarray,
+    colour: str,
+    name: str,
+    *,
+    legend: bool = True,
+    edge_colour: str = "",
 ) -> None:
-    """Fill between two curves, under the ones that come after."""
+    """Fill between two curves, under the ones that come after; edges are dotted, where they have a colour."""
     import plotly.graph_objects as go
 
-    edge = {"x": x, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "legendgroup": name}
+    line = {"width": 1, "dash": "dot", "color": edge_colour} if edge_colour else {"width": 0}
+    edge = {"x": x, "mode": "lines", "line": line, "hoverinfo": "skip", "legendgroup": name}
     figure.add_trace(go.Scatter(y=high, showlegend=False, **edge))
     fill = f"rgba({int(colour[1:3], 16)},{int(colour[3:5], 16)},{int(colour[5:7], 16)},0.22)"
     figure.add_trace(
@@ -482,7 +491,7 @@ def _scale(values: np.ndarray) -> dict[str, float]:
 
 @_draws(Curve)
 def _curve(result: Curve) -> go.Figure:
-    """Lines with their intervals in their own colour and the nulls' bands in grey; stretches shaded."""
+    """Lines with their intervals in their own colour; nulls' bands in grey, edged like the line where there are several."""
     import plotly.graph_objects as go
 
     if result.panels:
@@ -499,7 +508,9 @@ def _curve(result: Curve) -> go.Figure:
     ]
     for j in nulls:
         low, high = result.null_low[:, j], result.null_high[:, j]
-        _band(figure, x, low, high, theme.NULL, "null, 95 %", legend=j == nulls[0])
+        own = theme.CATEGORICAL[j % MAX_CATEGORIES] if len(nulls) > 1 else ""  # which curve's it is
+        said = "nulls, 95 %, dotted in the line's colour" if own else "null, 95 %"
+        _band(figure, x, low, high, theme.NULL, said, legend=j == nulls[0], edge_colour=own)
     for j, name in enumerate(result.names):
         colour = theme.CATEGORICAL[j % MAX_CATEGORIES]
         if result.low.size:

@@ -39,6 +39,7 @@ class Column:
 
     Attributes
     ----------
+    question : what was asked, where all runs ask it in the same words; else empty.
     counted : whether nothing but its place among its like names it, as ``(2 of 6)``.
     """
 
@@ -143,4 +144,5 @@ def _column(key: Key, runs: Sequence[dict[Key, Value]], keys: list[Key]) -> Colu
         label = f"{titles.pop()}: {key[1]}"
     else:
         label = f"{key[0]}: {key[1]}" + (f" ({key[2]} of {many})" if counted else "")
-    return Column(label, there[0].question, cells, counted)
+    asked = {c.question for c in there}
+    return Column(label, asked.pop() if len(asked) == 1 else "", cells, counted)
