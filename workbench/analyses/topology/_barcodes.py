@@ -13,6 +13,7 @@ from workbench.core.device import Device
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.views import Points
 from workbench.numerics.landmarks import MetricSpace, farthest_first
+from workbench.numerics.pairwise import pairwise
 from workbench.numerics.resampling import null_draws, subsample_intervals
 from workbench.numerics.surrogates import row_rotations
 from workbench.numerics.threads import one_thread
@@ -112,9 +113,7 @@ def all_equal(rows: np.ndarray) -> bool:
 
 def distances_of(rows: np.ndarray, metric: Metric, name: str) -> np.ndarray:
     """Distances in single precision, which is what the engine computes in."""
-    from scipy.spatial.distance import cdist
-
-    d = cdist(rows, rows, SPACES[metric])
+    d = pairwise(rows, SPACES[metric])
     d = d**2 / 2 if metric == "cosine" else d
     largest = float(d.max())
     if not float(np.finfo(np.float32).tiny) < largest < float(np.finfo(np.float32).max):
