@@ -57,7 +57,11 @@ def settings(tasks: list[str], folder: str) -> Iterator[Setting]:
         "late": [("digits, Adam, 2,000 steps", digits(steps=2000), {})],
         "sgd": [
             ("digits, SGD 0.05, 500 steps", sgd, {}),
-            ("the same, all arms at 0.2 from the fork on", sgd, {"learning_rate": 0.2, "rate_factors": (2.0, 4.0)}),
+            (
+                "the same, all arms at 0.2 from the fork on",
+                sgd,
+                {"learning_rate": 0.2, "rate_factors": (2.0, 4.0)},
+            ),
         ],
         "fashion": [
             ("Fashion-MNIST, Adam, 600 steps", fashion, {}),
@@ -65,7 +69,7 @@ def settings(tasks: list[str], folder: str) -> Iterator[Setting]:
             ("the same, a short budget", fashion, {"budget": 100}),
         ],
         "glassllm": [("glassllm on definitions", language, LANGUAGE)],
-    }  # fmt: skip
+    }
     for task in tasks:
         yield from known[task]
 
@@ -85,8 +89,13 @@ def main() -> None:
     for name, descent_of, how in settings(tasks, given.fashion):
         start = time.perf_counter()
         asked = {
-            "budget": BUDGET, "rate_factors": RESTARTS, "repeats": given.repeats, "n_null": 0, "device": "cpu", **how
-        }  # fmt: skip
+            "budget": BUDGET,
+            "rate_factors": RESTARTS,
+            "repeats": given.repeats,
+            "n_null": 0,
+            "device": "cpu",
+            **how,
+        }
         runs, losses = [], []
         for seed in range(given.descents):
             descent = descent_of(seed)
@@ -115,9 +124,11 @@ def report(name: str, runs: list[Any], losses: list[float], asked: dict[str, Any
     equal = np.array([[t.loc[arms[i], "at equal operations"] for t in tables] for i in renewing]) - best
     p = holm(np.array([p_value(d) for d in below]))
     p_beyond = holm(np.array([p_value(d) for d in beyond]))
-    print(f"\n## {name}\n\n{len(runs)} descents, {asked['repeats']} seeds each, {asked['budget']} updates, {seconds:.0f} s. Held-out loss "
-          f"at the fork {np.mean(losses):.3f} ({min(losses):.3f} to {max(losses):.3f}). Best restart: "
-          f"{', '.join(f'{w} in {which.count(w)}' for w in dict.fromkeys(sorted(which)))}.\n")  # fmt: skip
+    print(
+        f"\n## {name}\n\n{len(runs)} descents, {asked['repeats']} seeds each, {asked['budget']} updates, {seconds:.0f} s. Held-out loss "
+        f"at the fork {np.mean(losses):.3f} ({min(losses):.3f} to {max(losses):.3f}). Best restart: "
+        f"{', '.join(f'{w} in {which.count(w)}' for w in dict.fromkeys(sorted(which)))}.\n"
+    )
     print(
         "| arm | below the control | p | below the best restart | p | won | at equal operations | outputs moved by |\n"
         + "|---" * 8
@@ -127,9 +138,13 @@ def report(name: str, runs: list[Any], losses: list[float], asked: dict[str, Any
         cells = [arms[i], f"{below[i].mean():+.4f} ({low[i]:+.4f} to {high[i]:+.4f})", f"{p[i]:.3f}"]
         if i in renewing:
             k = renewing.index(i)
-            cells += [f"{beyond[k].mean():+.4f} ({its_low[k]:+.4f} to {its_high[k]:+.4f})", f"{p_beyond[k]:.3f}",
-                      f"{(beyond[k] > 0).sum()} of {len(runs)}", f"{equal[k].mean():+.4f}",
-                      f"{max(t.loc[arms[i], 'outputs moved by'] for t in tables):.1e}"]  # fmt: skip
+            cells += [
+                f"{beyond[k].mean():+.4f} ({its_low[k]:+.4f} to {its_high[k]:+.4f})",
+                f"{p_beyond[k]:.3f}",
+                f"{(beyond[k] > 0).sum()} of {len(runs)}",
+                f"{equal[k].mean():+.4f}",
+                f"{max(t.loc[arms[i], 'outputs moved by'] for t in tables):.1e}",
+            ]
         print("| " + " | ".join(cells + [""] * (8 - len(cells))) + " |")
     left_out = {
         part for r in runs for part in r.caveat.split(". ") if "left out" in part or "Not run" in part
@@ -144,9 +159,17 @@ def tethers(descents: int, repeats: int) -> None:
         descent = wb.digits_descent(random_state=seed)
         for source, found in ends.items():
             ranking = wb.renormalize(
-                descent, arm="tethering", tether_source=source, arm_rate=8.0, rate_factors=(8.0,), budget=BUDGET,
-                repeats=repeats, n_null=0, random_state=seed, device="cpu",
-            )  # fmt: skip
+                descent,
+                arm="tethering",
+                tether_source=source,
+                arm_rate=8.0,
+                rate_factors=(8.0,),
+                budget=BUDGET,
+                repeats=repeats,
+                n_null=0,
+                random_state=seed,
+                device="cpu",
+            )
             table = ranking.table().set_index("name")
             found.append(
                 table.loc["tethering", table.columns[0]] - table.loc["learning rate ×8", table.columns[0]]

@@ -57,9 +57,14 @@ def trained(seed: int, permuted: bool, steps: int, on: str, images: int) -> Traj
 
         probe = rest if on == "other" else train[:PROBE]
         return descend(
-            network, optimizer_of("adam", network, 1e-3), batch, steps, loss="cross_entropy",
-            probe=(x[probe], y[probe]), name="digits descent",
-        )  # fmt: skip
+            network,
+            optimizer_of("adam", network, 1e-3),
+            batch,
+            steps,
+            loss="cross_entropy",
+            probe=(x[probe], y[probe]),
+            name="digits descent",
+        )
 
 
 def measures(d: Trajectory) -> dict[str, tuple[float, float]]:

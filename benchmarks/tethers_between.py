@@ -93,10 +93,20 @@ def ensemble() -> None:
     made = wb.digits_siblings()
     usual = {"repeats": 16}
     for change in (
-        {}, {"scored": "trained"}, {"source": "fisher"}, {"source": "gradient_weight"}, {"source": "magnitude"}, {"source": "random"},
-        {"drift": "push"}, {"measure": "cosine"}, {"fraction": 0.1}, {"fraction": 1.0},
-        {"start": "last"}, {"rounds": 20}, {"rounds": 20, "scored": "trained"},
-    ):  # fmt: skip
+        {},
+        {"scored": "trained"},
+        {"source": "fisher"},
+        {"source": "gradient_weight"},
+        {"source": "magnitude"},
+        {"source": "random"},
+        {"drift": "push"},
+        {"measure": "cosine"},
+        {"fraction": 0.1},
+        {"fraction": 1.0},
+        {"start": "last"},
+        {"rounds": 20},
+        {"rounds": 20, "scored": "trained"},
+    ):
         result = wb.ensemble(made, **{**usual, **change})
         print(change or "defaults", "|", result.caveat)
         for arm, panel, y in zip(result.names, result.panels, result.y[-1], strict=True):

@@ -17,8 +17,14 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
 ROOT = Path(__file__).parent.parent
-FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync"]  # fmt: skip
+FLAGS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def watched(page: Any, allowed: str) -> Any:
@@ -41,7 +47,7 @@ def draw_around(page: Any, stage: Any, left: float = 0.02, right: float = 0.98) 
     page.wait_for_timeout(150)
     box = stage.bounding_box()
     x, y, w, h = (box[side] for side in ("x", "y", "width", "height"))
-    at = [(x + w * u, y + h * v) for u, v in ((left, 0.02), (right, 0.02), (right, 0.98), (left, 0.98))]  # fmt: skip
+    at = [(x + w * u, y + h * v) for u, v in ((left, 0.02), (right, 0.02), (right, 0.98), (left, 0.98))]
     page.mouse.move(*at[0])
     page.mouse.down()
     for x, y in [*at[1:], at[0]]:
@@ -65,8 +71,14 @@ def serve(folder: Path, cells: tuple[str, ...], cache: Path) -> Iterator[str]:
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "WORKBENCH_CACHE": str(cache),
     }
-    options = ["--no-browser", "--allow-root", f"--port={port}", "--IdentityProvider.token=",
-               "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={folder}"]  # fmt: skip
+    options = [
+        "--no-browser",
+        "--allow-root",
+        f"--port={port}",
+        "--IdentityProvider.token=",
+        "--LabApp.expose_app_in_browser=True",
+        f"--ServerApp.root_dir={folder}",
+    ]
     with (folder / "lab.log").open("w") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", *options], env=env, stdout=log, stderr=log

@@ -17,9 +17,12 @@ def trajectory(
 ) -> wb.Trajectory:
     """Weights at steps 0 (of ``start``, or zeros) and 10, with network and probe."""
     weights = {
-        step: {n: p.detach().numpy().copy() if step or start else np.zeros(p.shape, np.float32) for n, p in m.named_parameters()}
+        step: {
+            n: p.detach().numpy().copy() if step or start else np.zeros(p.shape, np.float32)
+            for n, p in m.named_parameters()
+        }
         for step, m in ((0, start or net), (10, net))
-    }  # fmt: skip
+    }
     table = pd.DataFrame({"loss": np.ones(11)}, index=np.arange(11))
     return wb.Trajectory(table, weights=weights, name="planted").with_model(net).with_probe(x, y, loss)
 

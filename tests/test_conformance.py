@@ -47,8 +47,15 @@ def subject(needs: type) -> Subject:
     rng = np.random.default_rng(0)
     group = np.repeat([0, 1, 2], 32)
     rows = rng.standard_normal((96, 6)) + 4 * rng.standard_normal((3, 6))[group]
-    table = pd.DataFrame({"kind": np.array(["a", "b", "c"])[group], "text_id": np.arange(96) // 4, "height": rows[:, 0],
-                          "token": [f"t{i % 9}" for i in range(96)], "size": rng.permuted(group)})  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "kind": np.array(["a", "b", "c"])[group],
+            "text_id": np.arange(96) // 4,
+            "height": rows[:, 0],
+            "token": [f"t{i % 9}" for i in range(96)],
+            "size": rng.permuted(group),
+        }
+    )
     if needs is views.Points:
         return wb.PointCloud(rows.astype(np.float32), name="groups", table=table)
     if needs is views.Series:
@@ -93,8 +100,9 @@ def fingerprint(answer: Any) -> str:
     if isinstance(answer, Result):
         facts = [
             (f, np.asarray(v).tolist() if isinstance(v, np.ndarray) else str(v))
-            for f, v in vars(answer).items() if f not in ("run", "rows")
-        ]  # fmt: skip
+            for f, v in vars(answer).items()
+            if f not in ("run", "rows")
+        ]
         return json.dumps(facts)
     return answer.digest
 

@@ -61,10 +61,14 @@ class Browser(_html.Static):
         self._narrow()
         self.search.observe(self._narrow, "value")
         self.family.observe(self._narrow, "value")
-        super().__init__([
-            ipywidgets.HBox([self.search, self.family, self._count], layout={"flex_flow": "row wrap"}),
-            self.found, self.opened, self.documentation,
-        ])  # fmt: skip
+        super().__init__(
+            [
+                ipywidgets.HBox([self.search, self.family, self._count], layout={"flex_flow": "row wrap"}),
+                self.found,
+                self.opened,
+                self.documentation,
+            ]
+        )
 
     @property
     def names(self) -> list[str]:
@@ -94,9 +98,10 @@ class Browser(_html.Static):
     def _narrow(self, _: object = None) -> None:
         words, family = self.search.value.lower().split(), self.family.value
         names = [
-            n for n, text in self._texts.items()
+            n
+            for n, text in self._texts.items()
             if all(w in text for w in words) and family in (ALL, self._methods[n].family)
-        ]  # fmt: skip
+        ]
         names.sort(key=lambda n: (self._methods[n].family, n))
         chosen = self.found.value
         listed = ((self._methods[n].family, n, self._methods[n].summary) for n in names)

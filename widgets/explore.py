@@ -29,9 +29,14 @@ OWN = "(as given)"
 
 
 def explore(
-    subject: Any, *, method: str | Embedding = "pca", color: Any = None, dimensions: int = 2, sample: int = 2000,
+    subject: Any,
+    *,
+    method: str | Embedding = "pca",
+    color: Any = None,
+    dimensions: int = 2,
+    sample: int = 2000,
     random_state: int = 0,
-) -> Explorer:  # fmt: skip
+) -> Explorer:
     """Return a view of a subject's rows: an embedding to colour, search, and draw around rows in.
 
     Parameters
@@ -73,8 +78,14 @@ class Explorer(_html.Static):
     selection = traitlets.Tuple()
 
     def __init__(
-        self, subject: Any, method: str | Embedding, color: Any, dimensions: int, sample: int, random_state: int
-    ):  # fmt: skip
+        self,
+        subject: Any,
+        method: str | Embedding,
+        color: Any,
+        dimensions: int,
+        sample: int,
+        random_state: int,
+    ):
         if Points.__name__ not in subject.gives:
             subject.view(Points)  # refused here, with what it holds instead
         self.subject: Any = subject
@@ -103,10 +114,17 @@ class Explorer(_html.Static):
         self.beside = ipywidgets.VBox()
         self._embedded[self._place] = self._embed(self._place)
         self.view = PointView(self.result, "" if given is not None else self._drawn())
-        super().__init__([
-            _html.style(), ipywidgets.HBox([self.method, self.site, self.dimensions], layout={"flex_flow": "row wrap"}),
-            self.work, self.message, self.view, self.beside, self.answer,
-        ])  # fmt: skip
+        super().__init__(
+            [
+                _html.style(),
+                ipywidgets.HBox([self.method, self.site, self.dimensions], layout={"flex_flow": "row wrap"}),
+                self.work,
+                self.message,
+                self.view,
+                self.beside,
+                self.answer,
+            ]
+        )
         if color is not None:
             self.color = color
         self._draw(anew=False)

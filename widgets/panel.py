@@ -88,10 +88,19 @@ class Panel(_html.Static):
         settings = ipywidgets.HBox(
             [*chosen, *self.controls.values()], layout={"flex_flow": "row wrap", "width": "100%"}
         )
-        super().__init__([
-            _html.style(), about, settings, ipywidgets.HBox([self.run_button, self.work]),
-            self.message, self.looking, self.shown, self.compared, self.kept,
-        ])  # fmt: skip
+        super().__init__(
+            [
+                _html.style(),
+                about,
+                settings,
+                ipywidgets.HBox([self.run_button, self.work]),
+                self.message,
+                self.looking,
+                self.shown,
+                self.compared,
+                self.kept,
+            ]
+        )
 
     @property
     def values(self) -> dict[str, Any]:
@@ -179,9 +188,12 @@ class Panel(_html.Static):
         """Keep the answer that is shown in sight, or let it go."""
         k = self.history.value + 1
         if change["new"] and k not in self.pinned:
-            self.pinned[k] = ipywidgets.VBox([
-                ipywidgets.HTML(f"<b>answer {k}</b>"), figure(self.results[k - 1], width=FIGURE_WIDTH // 2),
-            ])  # fmt: skip
+            self.pinned[k] = ipywidgets.VBox(
+                [
+                    ipywidgets.HTML(f"<b>answer {k}</b>"),
+                    figure(self.results[k - 1], width=FIGURE_WIDTH // 2),
+                ]
+            )
         elif not change["new"]:
             self.pinned.pop(k, None)
         self._set_side_by_side()

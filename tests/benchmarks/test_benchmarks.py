@@ -92,10 +92,15 @@ def test_contenders_that_cannot_or_fail_say_so_and_the_others_go_on() -> None:
 
     contest = Contest(
         "work",
-        (Contender("ours", lambda: lambda: 1, ours=True), Contender("a", none), Contender("b", missing),  # type: ignore[arg-type]
-         Contender("c", lambda: broken), Contender("d", lambda: lambda: 2)),
+        (
+            Contender("ours", lambda: lambda: 1, ours=True),
+            Contender("a", none),
+            Contender("b", missing),  # type: ignore[arg-type]
+            Contender("c", lambda: broken),
+            Contender("d", lambda: lambda: 2),
+        ),
         lambda answer: {"answer": answer},
-    )  # fmt: skip
+    )
     ours, a, b, c, d = contests.hold(contest, device="cpu", repeats=2)
     assert (a.skipped, b.skipped, c.failed) == (
         "needs a GPU",

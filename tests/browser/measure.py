@@ -24,8 +24,16 @@ import workbench as wb
 from workbench.core.results import Embedding
 from workbench.report.page import render
 
-FACTS = {"notebook": "points.ipynb", "notebook_digest": "", "started": "2026-01-01T00:00:00+00:00", "seconds": 0.0,
-         "parameters": {}, "versions": {"workbench": "0"}, "results": [], "findings": None}  # fmt: skip
+FACTS = {
+    "notebook": "points.ipynb",
+    "notebook_digest": "",
+    "started": "2026-01-01T00:00:00+00:00",
+    "seconds": 0.0,
+    "parameters": {},
+    "versions": {"workbench": "0"},
+    "results": [],
+    "findings": None,
+}
 
 
 def embedding(n: int) -> tuple[wb.PointCloud, Embedding]:
@@ -34,10 +42,15 @@ def embedding(n: int) -> tuple[wb.PointCloud, Embedding]:
     words = [f"word{i}" for i in range(3000)]
     texts = [" ".join(rng.choice(words, 12)) for _ in range(max(1, n // 12))]
     which = np.minimum(np.arange(n) // 12, len(texts) - 1)
-    table = pd.DataFrame({
-        "text_id": which, "text": np.array(texts, dtype=object)[which], "token": rng.choice(np.array(words, dtype=object), n),
-        "position": np.arange(n) % 12, "label": np.array(list("abcdef"), dtype=object)[which % 6],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "text_id": which,
+            "text": np.array(texts, dtype=object)[which],
+            "token": rng.choice(np.array(words, dtype=object), n),
+            "position": np.arange(n) % 12,
+            "label": np.array(list("abcdef"), dtype=object)[which % 6],
+        }
+    )
     at = rng.standard_normal((8, 2))[which % 8] * 4 + rng.standard_normal((n, 2))
     cloud = wb.PointCloud(at.astype(np.float32), name="blobs", table=table)
     return cloud, Embedding(
@@ -109,7 +122,9 @@ def measure_lab(browser: Any, n: int, folder: Path) -> str:
         tab = browser.new_page(viewport={"width": 1366, "height": 1400})
         tab.goto(address)
         tab.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)
-        tab.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")  # fmt: skip
+        tab.wait_for_function(
+            "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+        )
         run = "window.jupyterapp.commands.execute('notebook:run-cell-and-select-next')"
         tab.evaluate(run)
         tab.wait_for_selector("text=made", timeout=120_000)

@@ -143,8 +143,11 @@ def swept(browser: Any, folder: Path) -> None:
 
 
 PICTURES: dict[str, Callable[[Any, Path], None]] = {
-    "explore": explorer, "panel": panel, "report": exported, "sweep": swept,
-}  # fmt: skip
+    "explore": explorer,
+    "panel": panel,
+    "report": exported,
+    "sweep": swept,
+}
 
 
 def main() -> None:

@@ -16,8 +16,16 @@ from workbench.report import report
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-FACTS = {"notebook": "crowd.ipynb", "notebook_digest": "", "started": "2026-01-01T00:00:00+00:00", "seconds": 0.0,
-         "parameters": {}, "versions": {"workbench": "0"}, "results": [], "findings": None}  # fmt: skip
+FACTS = {
+    "notebook": "crowd.ipynb",
+    "notebook_digest": "",
+    "started": "2026-01-01T00:00:00+00:00",
+    "seconds": 0.0,
+    "parameters": {},
+    "versions": {"workbench": "0"},
+    "results": [],
+    "findings": None,
+}
 VIEWS = "[...document.querySelectorAll('.point-view')]"
 
 

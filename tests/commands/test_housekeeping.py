@@ -98,9 +98,18 @@ def test_report_runs_a_notebook_with_typed_values(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("3", 3), ("-0.5", -0.5), ("True", True), ("None", None), ("[1, 2]", [1, 2]), ("encoder.layer.*", "encoder.layer.*"),
-     ("", ""), ("a b", "a b"), ("__import__('os')", "__import__('os')")],
-)  # fmt: skip
+    [
+        ("3", 3),
+        ("-0.5", -0.5),
+        ("True", True),
+        ("None", None),
+        ("[1, 2]", [1, 2]),
+        ("encoder.layer.*", "encoder.layer.*"),
+        ("", ""),
+        ("a b", "a b"),
+        ("__import__('os')", "__import__('os')"),
+    ],
+)
 def test_values_of_notebooks_are_literals_or_text(text: str, value: object) -> None:
     assert literal(text) == value
 

@@ -51,7 +51,7 @@ REFUSED = [
     (["cache", "prune", "--keep", "2"], 2, "2GB"),
     (["report", "atlsa"], 4, "'atlas'"),
     (["report", "atlas", "-p", "netwrok", "minilm"], 2, "'network'"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,13 @@ def on_a_terminal(*arguments: str, then: Callable[[subprocess.Popen[str]], None]
     ours, theirs = pty.openpty()
     env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"}
     running = subprocess.Popen(
-        [*PROGRAM, *arguments], env=env, stdout=subprocess.PIPE, stderr=theirs, text=True,
+        [*PROGRAM, *arguments],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
-    )  # fmt: skip
+    )
     os.close(theirs)
     shown, told = b"", False
     while True:

@@ -97,10 +97,11 @@ def test_flags_none_and_rows_are_understood(run: Run) -> None:
 def test_a_parameter_keeps_its_name_from_a_general_option(run: Run) -> None:
     @analysis
     def clash(
-        points: Points, *,
+        points: Points,
+        *,
         sample: Annotated[int, Interval(ge=1, le=9), Doc("Mine.")] = 3,
         out: Annotated[str, Doc("Mine.")] = "x",
-    ) -> Estimate:  # fmt: skip
+    ) -> Estimate:
         """Answer nothing."""
         return Estimate(caveat=f"{sample} {out} {points.n}")
 

@@ -82,9 +82,13 @@ def test_frames_are_orthonormal_and_uniform() -> None:
 
 def questions(values: list[float]) -> Estimate:
     draws = tuple(np.linspace(-2, 2, 99))
-    return Estimate(title="many", evidence=tuple(
-        Evidence(question="?", statistic=f"s{i}", value=v, n=10, null="noise", null_values=draws) for i, v in enumerate(values)
-    ))  # fmt: skip
+    return Estimate(
+        title="many",
+        evidence=tuple(
+            Evidence(question="?", statistic=f"s{i}", value=v, n=10, null="noise", null_values=draws)
+            for i, v in enumerate(values)
+        ),
+    )
 
 
 def test_correction_is_benjamini_hochberg_by_its_definition() -> None:

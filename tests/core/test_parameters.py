@@ -55,9 +55,17 @@ def test_the_legal_range_is_said_in_words(name: str, legal: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "text", "value"),
-    [("count", "7", 7), ("rate", "0.25", 0.25), ("metric", "cosine", "cosine"), ("limit", "none", None),
-     ("limit", "3", 3), ("sizes", "1,2", (1, 2)), ("sizes", "", ()), ("exact", "false", False)],
-)  # fmt: skip
+    [
+        ("count", "7", 7),
+        ("rate", "0.25", 0.25),
+        ("metric", "cosine", "cosine"),
+        ("limit", "none", None),
+        ("limit", "3", 3),
+        ("sizes", "1,2", (1, 2)),
+        ("sizes", "", ()),
+        ("exact", "false", False),
+    ],
+)
 def test_the_command_line_spells_values(name: str, text: str, value: object) -> None:
     assert DECLARED[name].parse(text, "example") == value
 

@@ -32,9 +32,13 @@ def test_a_selection_keeps_ids_and_is_a_subject() -> None:
 
 @pytest.mark.parametrize(
     ("rows", "error", "said"),
-    [("m > 2", MissingError, "Columns: token, n"), ([99], MissingError, "no row 99"), (np.ones(3, bool), DataError, "3 entries for 20"),
-     ("n > 100", DataError, "no row of 20")],
-)  # fmt: skip
+    [
+        ("m > 2", MissingError, "Columns: token, n"),
+        ([99], MissingError, "no row 99"),
+        (np.ones(3, bool), DataError, "3 entries for 20"),
+        ("n > 100", DataError, "no row of 20"),
+    ],
+)
 def test_a_wrong_selection_says_what_is_there(rows, error, said) -> None:
     with pytest.raises(error, match=said):
         acts().select(rows)
@@ -87,9 +91,16 @@ def test_a_site_that_is_not_there_is_suggested() -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "name", "match"),
-    [("encoder.layer.*", "encoder.layer.3", True), ("encoder.layer.*", "encoder.layer.3.output", False), ("**.output", "a.b.output", True),
-     ("**", "a.b", True), ("*", "a.b", True), ("a.?", "a.b", True), ("a", "a.b", False)],
-)  # fmt: skip
+    [
+        ("encoder.layer.*", "encoder.layer.3", True),
+        ("encoder.layer.*", "encoder.layer.3.output", False),
+        ("**.output", "a.b.output", True),
+        ("**", "a.b", True),
+        ("*", "a.b", True),
+        ("a.?", "a.b", True),
+        ("a", "a.b", False),
+    ],
+)
 def test_a_star_stays_within_one_part(pattern: str, name: str, match: bool) -> None:
     assert matches(name, pattern) is match
 
@@ -147,10 +158,14 @@ def test_what_the_row_table_says_is_content() -> None:
     x = rng.standard_normal((40, 3))
     kinds = np.repeat(["a", "b"], 20)
     tables = [
-        pd.DataFrame({"kind": kinds}), pd.DataFrame({"kind": rng.permuted(kinds)}), pd.DataFrame({"sort": kinds}),
-        pd.DataFrame({"kind": np.arange(40)}), pd.DataFrame({"kind": np.arange(40).astype(str)}),
-        pd.DataFrame({"kind": [np.nan] * 40}), pd.DataFrame({"kind": ["nan"] * 40}),
-    ]  # fmt: skip
+        pd.DataFrame({"kind": kinds}),
+        pd.DataFrame({"kind": rng.permuted(kinds)}),
+        pd.DataFrame({"sort": kinds}),
+        pd.DataFrame({"kind": np.arange(40)}),
+        pd.DataFrame({"kind": np.arange(40).astype(str)}),
+        pd.DataFrame({"kind": [np.nan] * 40}),
+        pd.DataFrame({"kind": ["nan"] * 40}),
+    ]
     for make in (
         lambda t: wb.PointCloud(x, table=t),
         lambda t: wb.Activations({"layer": x}, t, content="same"),

@@ -80,12 +80,14 @@ def test_digits_are_laid_out_as_on_the_cpu() -> None:
     xs = digits()
     found = {where: au.fit_aligned(xs, device=where) for where in ("cuda", "cpu")}
     trust = {
-        where: np.mean([
-            trustworthiness(x, y.cpu().numpy(), n_neighbors=15)
-            for x, y in zip(xs, fitted.embeddings, strict=True)
-        ])
+        where: np.mean(
+            [
+                trustworthiness(x, y.cpu().numpy(), n_neighbors=15)
+                for x, y in zip(xs, fitted.embeddings, strict=True)
+            ]
+        )
         for where, fitted in found.items()
-    }  # fmt: skip
+    }
     moved = {where: measured(fitted).displacement.mean() for where, fitted in found.items()}
     assert trust["cuda"] > 0.97 and abs(trust["cuda"] - trust["cpu"]) < 0.005
     assert moved["cuda"] < 0.05 and abs(moved["cuda"] - moved["cpu"]) < 0.01

@@ -46,9 +46,16 @@ def test_known_answer_a_bowl_on_the_gpu() -> None:
 
 @pytest.mark.parametrize(
     ("name", "tolerance"),
-    [("hessian_spectrum", 1e-5), ("hessian_density", 1e-5), ("gradient_rank", 2e-3), ("activation_rank", 2e-3),
-     ("output_entropy", 1e-4), ("sameness", 1e-4), ("neural_collapse", 1e-3)],
-)  # fmt: skip
+    [
+        ("hessian_spectrum", 1e-5),
+        ("hessian_density", 1e-5),
+        ("gradient_rank", 2e-3),
+        ("activation_rank", 2e-3),
+        ("output_entropy", 1e-4),
+        ("sameness", 1e-4),
+        ("neural_collapse", 1e-3),
+    ],
+)
 def test_methods_equal_the_cpus(descent: Trajectory, name: str, tolerance: float) -> None:
     here, there = (getattr(wb, name)(descent, n_null=3, device=device) for device in ("cpu", "cuda"))
     np.testing.assert_allclose(here.y, there.y, rtol=tolerance, atol=tolerance)

@@ -35,11 +35,16 @@ def test_gpu_equals_cpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, dimensions, limit = CLOUDS[name]
     on_gpu, on_cpu = (
         wb.persistence(
-            rows(), homology_dimensions=dimensions, max_edge_length=limit, max_points=600 if max(dimensions) < 2 else 200,
-            n_null=3, n_boot=3, device=device,
+            rows(),
+            homology_dimensions=dimensions,
+            max_edge_length=limit,
+            max_points=600 if max(dimensions) < 2 else 200,
+            n_null=3,
+            n_boot=3,
+            device=device,
         )
         for device in ("cuda", "cpu")
-    )  # fmt: skip
+    )
     np.testing.assert_array_equal(on_gpu.pairs, on_cpu.pairs)
     np.testing.assert_array_equal(on_gpu.cycle_ids, on_cpu.cycle_ids)
     np.testing.assert_array_equal(on_gpu.cycle_starts, on_cpu.cycle_starts)

@@ -82,10 +82,12 @@ def test_too_many_modes_are_refused_with_what_would_fit() -> None:
 def test_degenerate_rows(n: int, kind: str) -> None:
     rng = np.random.default_rng(0)
     x = {
-        "normal": rng.normal(size=(n, 6)), "copies": np.repeat(rng.normal(size=(n // 3 + 1, 6)), 3, axis=0)[:n],
-        "equal": np.ones((n, 2)), "line": np.arange(float(n))[:, None],
+        "normal": rng.normal(size=(n, 6)),
+        "copies": np.repeat(rng.normal(size=(n // 3 + 1, 6)), 3, axis=0)[:n],
+        "equal": np.ones((n, 2)),
+        "line": np.arange(float(n))[:, None],
         "float16": rng.normal(size=(n, 6)).astype(np.float16),
-    }[kind]  # fmt: skip
+    }[kind]
     found = spectral_clustering(
         x if kind == "float16" else x.astype(np.float32), 2, n_neighbors=min(5, n - 1), device="cuda"
     )

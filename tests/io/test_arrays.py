@@ -16,10 +16,16 @@ from workbench.io.arrays import as_rows, named_weights, read_npy, read_npz
 
 RNG = np.random.default_rng(0)
 ARRAYS = {
-    "f8": RNG.normal(size=(3, 4)), "f4": RNG.normal(size=(2, 3, 4)).astype("f4"), "f2": RNG.normal(size=5).astype("f2"),
-    "fortran": np.asfortranarray(RNG.normal(size=(3, 5))), "big-endian": np.arange(6, dtype=">i4"),
-    "bool": np.array([True, False]), "scalar": np.float32(3), "empty": np.empty((0, 4)), "u1": np.arange(9, dtype="u1"),
-}  # fmt: skip
+    "f8": RNG.normal(size=(3, 4)),
+    "f4": RNG.normal(size=(2, 3, 4)).astype("f4"),
+    "f2": RNG.normal(size=5).astype("f2"),
+    "fortran": np.asfortranarray(RNG.normal(size=(3, 5))),
+    "big-endian": np.arange(6, dtype=">i4"),
+    "bool": np.array([True, False]),
+    "scalar": np.float32(3),
+    "empty": np.empty((0, 4)),
+    "u1": np.arange(9, dtype="u1"),
+}
 
 
 def npy(array: np.ndarray) -> bytes:
@@ -79,9 +85,13 @@ def test_one_matrix_with_labels_is_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "members", [{"a": np.ones((2, 2)), "b": np.ones((2, 2))}, {"a": np.ones((2, 2)), "b": np.ones(3)},
-                {"a": np.ones(2), "b": np.ones(2)}],
-)  # fmt: skip
+    "members",
+    [
+        {"a": np.ones((2, 2)), "b": np.ones((2, 2))},
+        {"a": np.ones((2, 2)), "b": np.ones(3)},
+        {"a": np.ones(2), "b": np.ones(2)},
+    ],
+)
 def test_archives_without_one_matrix_are_no_rows(members: dict[str, np.ndarray], tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", **members)
     with pytest.raises(FormatError, match="kind='checkpoint'"):

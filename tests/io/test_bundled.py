@@ -307,9 +307,13 @@ def test_an_encoder_with_a_head_keeps_it_and_answers_from_below_it(tmp_path) -> 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "dog", "sleeps"]
     tokens = BertTokenizerFast(vocab={w: i for i, w in enumerate(words)})
     settings = BertConfig(
-        vocab_size=9, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
+        vocab_size=9,
+        hidden_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=16,
         max_position_embeddings=12,
-    )  # fmt: skip
+    )
     BertForMaskedLM(settings).save_pretrained(tmp_path / "tiny")
     tokens.save_pretrained(tmp_path / "tiny")
     net = wb.open(tmp_path / "tiny")

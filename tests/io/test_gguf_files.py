@@ -58,10 +58,13 @@ def test_known_answer_quantized_blocks_come_back_near_what_was_quantized(kind: A
 def test_known_answer_plain_numbers_come_back_equal(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     written = {
-        "f32": rng.normal(size=(2, 3, 4)).astype(np.float32), "f16": rng.normal(size=5).astype(np.float16),
-        "f64": rng.normal(size=(3, 2)), "i8": np.arange(6, dtype=np.int8), "i32": np.arange(6, dtype=np.int32),
+        "f32": rng.normal(size=(2, 3, 4)).astype(np.float32),
+        "f16": rng.normal(size=5).astype(np.float16),
+        "f64": rng.normal(size=(3, 2)),
+        "i8": np.arange(6, dtype=np.int8),
+        "i32": np.arange(6, dtype=np.int32),
         "i64": np.arange(6, dtype=np.int64),
-    }  # fmt: skip
+    }
     found = read_gguf(write(tmp_path / "x.gguf", {n: (v, None) for n, v in written.items()}))
     for name, values in written.items():
         expected = values.astype(np.float32) if values.dtype.kind == "f" else values
@@ -116,9 +119,12 @@ def tensor(
 
 
 def built(
-    *tensors: bytes, fields: Sequence[bytes] = (), data: int = 128, version: bytes = b"\x03\0\0\0",
+    *tensors: bytes,
+    fields: Sequence[bytes] = (),
+    data: int = 128,
+    version: bytes = b"\x03\0\0\0",
     counts: tuple[int, int] | None = None,
-) -> bytes:  # fmt: skip
+) -> bytes:
     """A GGUF file by hand; the counts are true unless given."""
     head = b"GGUF" + version + struct.pack("<QQ", *(counts or (len(tensors), len(fields))))
     raw = head + b"".join(fields) + b"".join(tensors)
@@ -141,10 +147,16 @@ LIES = {
     "more fields than there are": (built(tensor(), counts=(1, 2**64 - 1)), "truncated|plain|unknown"),
     "a key without end": (built(tensor(), fields=[text(b"k", 2**60)]), "truncated"),
     "a text without end": (built(tensor(), fields=[field(b"k", 8, text(b"v", 2**62))]), "truncated"),
-    "an array of numbers without end": (built(tensor(), fields=[field(b"k", 9, array(4, 2**61))]), "truncated"),
+    "an array of numbers without end": (
+        built(tensor(), fields=[field(b"k", 9, array(4, 2**61))]),
+        "truncated",
+    ),
     "an array of bytes without end": (built(tensor(), fields=[field(b"k", 9, array(0, 2**40))]), "truncated"),
     "an array of texts without end": (built(tensor(), fields=[field(b"k", 9, array(8, 2**60))]), "truncated"),
-    "an array of arrays without end": (built(tensor(), fields=[field(b"k", 9, array(9, 2**60))]), "unknown|truncated"),
+    "an array of arrays without end": (
+        built(tensor(), fields=[field(b"k", 9, array(9, 2**60))]),
+        "unknown|truncated",
+    ),
     "arrays in arrays": (built(tensor(), fields=[field(b"k", 9, DEEP)]), "unknown type"),
     "a value of unknown type": (built(tensor(), fields=[field(b"k", 99, b"")]), "unknown type 99"),
     "a key twice": (built(tensor(), fields=[field(b"k", 0, b"\1")] * 2), "twice"),
@@ -161,12 +173,21 @@ LIES = {
     "overlap": (built(tensor(), tensor(b"v", at=64)), "overlaps"),
     "beyond the end": (built(tensor(at=2**63)), "truncated"),
     "larger than the file": (built(tensor(shape=(10**9,))), "truncated"),
-    "an alignment of 3": (built(tensor(), fields=[field(b"general.alignment", 4, b"\3\0\0\0")]), "power of two"),
-    "an alignment of 0": (built(tensor(), fields=[field(b"general.alignment", 4, b"\0\0\0\0")]), "power of two"),
-    "an alignment in words": (built(tensor(), fields=[field(b"general.alignment", 8, text(b"8"))]), "power of two"),
+    "an alignment of 3": (
+        built(tensor(), fields=[field(b"general.alignment", 4, b"\3\0\0\0")]),
+        "power of two",
+    ),
+    "an alignment of 0": (
+        built(tensor(), fields=[field(b"general.alignment", 4, b"\0\0\0\0")]),
+        "power of two",
+    ),
+    "an alignment in words": (
+        built(tensor(), fields=[field(b"general.alignment", 8, text(b"8"))]),
+        "power of two",
+    ),
     "no tensor": (built(), "no tensor"),
     "a beginning only": (b"GGUF\3", "doesn't begin"),
-}  # fmt: skip
+}
 
 
 def test_the_file_by_hand_opens_when_it_does_not_lie(tmp_path: Path) -> None:

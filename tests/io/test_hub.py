@@ -29,9 +29,13 @@ except WorkbenchError as e:
 
 def opened(what: str, **environment: str) -> str:
     run = subprocess.run(
-        [sys.executable, "-c", OPEN, what], capture_output=True, text=True, check=True, timeout=120,
+        [sys.executable, "-c", OPEN, what],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
         env={**os.environ, **environment},
-    )  # fmt: skip
+    )
     return run.stdout
 
 

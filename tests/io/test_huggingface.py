@@ -152,11 +152,16 @@ def test_a_shard_that_escapes_the_folder_is_refused(shard: Any, tmp_path: Path) 
 
 FIRST = next(iter(SHARDS))
 BAD = {
-    "no weight map": '{"metadata": {}}', "an empty weight map": '{"weight_map": {}}', "a list": '{"weight_map": []}',
-    "no object": "[]", "no JSON": "{", "nothing nested": "[" * 100_000, "a text": '"x"',
+    "no weight map": '{"metadata": {}}',
+    "an empty weight map": '{"weight_map": {}}',
+    "a list": '{"weight_map": []}',
+    "no object": "[]",
+    "no JSON": "{",
+    "nothing nested": "[" * 100_000,
+    "a text": '"x"',
     "a tensor twice": f'{{"weight_map": {{"a.weight": "{FIRST}", "a.weight": "{FIRST}"}}}}',
     "an unknown tensor": f'{{"weight_map": {{"c": "{FIRST}"}}}}',
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("why", BAD)

@@ -92,9 +92,11 @@ WHOLE: dict[str, Callable[[], bytes]] = {
     "x.npz": lambda: saved(np.savez, **ARRAYS),
     "packed.npz": lambda: saved(np.savez_compressed, **ARRAYS),
     "x.csv": lambda: table().to_csv(index=False).encode(),
-    "x.jsonl": lambda: table().drop(columns="t").rename(columns={"w": "text"}).to_json(orient="records", lines=True).encode(),
+    "x.jsonl": lambda: (
+        table().drop(columns="t").rename(columns={"w": "text"}).to_json(orient="records", lines=True).encode()
+    ),
     "x.parquet": parquet_file,
-}  # fmt: skip
+}
 
 
 def bytes_changed(raw: bytes, rng: random.Random) -> bytes:

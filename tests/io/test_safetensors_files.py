@@ -42,11 +42,17 @@ def entry(shape: list[Any], start: Any, end: Any, dtype: str = "F32") -> dict[st
 def test_known_answer_every_dtype_comes_back_equal(tmp_path: Path) -> None:
     torch.manual_seed(0)
     written = {
-        "f64": torch.randn(3, 4, dtype=torch.float64), "f32": torch.randn(2, 3, 4), "f16": torch.randn(7).half(),
-        "bf16": torch.randn(5).bfloat16(), "e4m3": torch.randn(9).to(torch.float8_e4m3fn),
-        "e5m2": torch.randn(9).to(torch.float8_e5m2), "bool": torch.tensor([True, False, True]),
-        "scalar": torch.tensor(3.0), "empty": torch.zeros(0, 3), "c64": torch.randn(3, dtype=torch.complex64),
-    }  # fmt: skip
+        "f64": torch.randn(3, 4, dtype=torch.float64),
+        "f32": torch.randn(2, 3, 4),
+        "f16": torch.randn(7).half(),
+        "bf16": torch.randn(5).bfloat16(),
+        "e4m3": torch.randn(9).to(torch.float8_e4m3fn),
+        "e5m2": torch.randn(9).to(torch.float8_e5m2),
+        "bool": torch.tensor([True, False, True]),
+        "scalar": torch.tensor(3.0),
+        "empty": torch.zeros(0, 3),
+        "c64": torch.randn(3, dtype=torch.complex64),
+    }
     written |= {
         f"i{d}".replace("torch.", ""): torch.arange(5).to(d) for d in (torch.int8, torch.uint8, torch.int64)
     }
@@ -119,7 +125,7 @@ LIES = {
         b'{"dtype": "F32", "shape": [6, 2], "data_offsets": [0, 48]}}',
         "twice",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("lie", LIES)
@@ -164,9 +170,13 @@ def test_peer_the_library_lets_only_these_lies_pass(tmp_path: Path) -> None:
         except safetensors.SafetensorError:
             continue
     assert passed == {
-        "an absurd size", "too many dimensions", "a name with control characters", "a name that never ends",
-        "an empty name", "one name twice",
-    }  # fmt: skip
+        "an absurd size",
+        "too many dimensions",
+        "a name with control characters",
+        "a name that never ends",
+        "an empty name",
+        "one name twice",
+    }
 
 
 def test_a_file_cut_after_opening_is_told_and_not_a_crash(tmp_path: Path) -> None:

@@ -26,9 +26,10 @@ TABLE = pd.DataFrame(
 def test_known_answer_numbers_are_coordinates_and_the_rest_labels(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"cloud.{ending}"
     write = {
-        "csv": lambda: TABLE.to_csv(path, index=False), "parquet": lambda: TABLE.to_parquet(path),
+        "csv": lambda: TABLE.to_csv(path, index=False),
+        "parquet": lambda: TABLE.to_parquet(path),
         "jsonl": lambda: TABLE.to_json(path, orient="records", lines=True),
-    }  # fmt: skip
+    }
     write[ending]()
     found = open_subject(path, kind="points")
     assert isinstance(found, PointCloud)

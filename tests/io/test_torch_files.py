@@ -26,10 +26,19 @@ def state() -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     base = torch.randn(6, 4)
     return {
-        "f32": base, "tied": base, "transposed": base.t(), "slice": base[1:3, ::2], "f64": torch.randn(3).double(),
-        "f16": torch.randn(5).half(), "bf16": torch.randn(5).bfloat16(), "i64": torch.arange(4), "scalar": torch.tensor(2.0),
-        "bool": torch.tensor([True, False]), "empty": torch.zeros(0, 3), "parameter": torch.nn.Parameter(torch.ones(2)),
-    }  # fmt: skip
+        "f32": base,
+        "tied": base,
+        "transposed": base.t(),
+        "slice": base[1:3, ::2],
+        "f64": torch.randn(3).double(),
+        "f16": torch.randn(5).half(),
+        "bf16": torch.randn(5).bfloat16(),
+        "i64": torch.arange(4),
+        "scalar": torch.tensor(2.0),
+        "bool": torch.tensor([True, False]),
+        "empty": torch.zeros(0, 3),
+        "parameter": torch.nn.Parameter(torch.ones(2)),
+    }
 
 
 def assert_equal(found: Any, state: dict[str, torch.Tensor]) -> None:

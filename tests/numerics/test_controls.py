@@ -13,9 +13,15 @@ def correlation_and_size(x: np.ndarray) -> np.ndarray:
 
 def ask(x: np.ndarray, rows: int, n_null: int = 19) -> Control:
     return control(
-        x, correlation_and_size, correlation_and_size(x), shuffled_columns, rows=rows, n_null=n_null, random_state=0,
+        x,
+        correlation_and_size,
+        correlation_and_size(x),
+        shuffled_columns,
+        rows=rows,
+        n_null=n_null,
+        random_state=0,
         what="test",
-    )  # fmt: skip
+    )
 
 
 def test_all_rows_need_no_shift() -> None:

@@ -39,8 +39,12 @@ def images(loss: str = "cross_entropy") -> Probe:
 def convolutional() -> torch.nn.Module:
     torch.manual_seed(0)
     return torch.nn.Sequential(
-        torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.GELU(), torch.nn.Flatten(), torch.nn.Linear(64, 3)
-    ).eval()  # fmt: skip
+        torch.nn.Conv2d(1, 4, 3),
+        torch.nn.BatchNorm2d(4),
+        torch.nn.GELU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(64, 3),
+    ).eval()
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse", "half_squared_error", "l1"])

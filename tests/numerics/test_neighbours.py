@@ -103,11 +103,14 @@ def test_the_librarys_search_and_blocks_find_the_same(
 ) -> None:
     rng = np.random.default_rng(0)
     x = {
-        "normal": rng.standard_normal((1100, 5)), "copies": np.repeat(rng.standard_normal((60, 4)), 20, axis=0),
-        "grid": rng.integers(0, 6, (1200, 3)), "equal": np.ones((1050, 3)), "line": np.arange(1000.0)[:, None],
+        "normal": rng.standard_normal((1100, 5)),
+        "copies": np.repeat(rng.standard_normal((60, 4)), 20, axis=0),
+        "grid": rng.integers(0, 6, (1200, 3)),
+        "equal": np.ones((1050, 3)),
+        "line": np.arange(1000.0)[:, None],
         "half precision": rng.standard_normal((1001, 3)).astype(np.float16),
         "without length": np.vstack([rng.standard_normal((1100, 4)), np.zeros((30, 4))]),
-    }[kind]  # fmt: skip
+    }[kind]
     asked = rng.permutation(len(x))[:700]
     found = [k_nearest(x, 7, metric), k_nearest(x, 7, metric, asked)]
     monkeypatch.setattr(neighbours, "LIBRARY_FROM", 10**9)

@@ -102,9 +102,11 @@ def test_small_and_degenerate_rows(n) -> None:
 @pytest.mark.parametrize("kind", ["copies", "equal", "line", "half precision"])
 def test_bins_of_degenerate_rows_around_the_blocks(n: int, kind: str) -> None:
     x = {
-        "copies": np.repeat(rows(n // 4 + 1, 5), 4, axis=0)[:n], "equal": np.ones((n, 3), np.float32),
-        "line": np.arange(n, dtype=np.float32)[:, None], "half precision": rows(n, 7).astype(np.float16),
-    }[kind]  # fmt: skip
+        "copies": np.repeat(rows(n // 4 + 1, 5), 4, axis=0)[:n],
+        "equal": np.ones((n, 3), np.float32),
+        "line": np.arange(n, dtype=np.float32)[:, None],
+        "half precision": rows(n, 7).astype(np.float16),
+    }[kind]
     found = nt.k_nearest(x, 4, search="bins", device="cpu", recall_rows=300)
     assert found.search == ("bins" if n > 2 * knn.SPAN else "exact")
     assert found.recall is not None

@@ -17,7 +17,7 @@ from workbench.numerics.neuron_alignment import (
     match_forward,
     match_weights,
     permuted,
-)  # fmt: skip
+)
 from workbench.numerics.neuron_chain import chain_of
 
 
@@ -175,7 +175,7 @@ def tied() -> nn.Module:
         (nn.Sequential(nn.ReLU()), "Sequential", "no weighted layer"),
     ],
     ids=lambda v: v if isinstance(v, str) else type(v).__name__,
-)  # fmt: skip
+)
 def test_refuses_what_is_no_chain_by_name(network: nn.Module, named: str, why: str) -> None:
     with pytest.raises(DataError) as refusal:
         chain_of(network, "net")

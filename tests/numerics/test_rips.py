@@ -73,8 +73,21 @@ def test_peer_giotto_on_sparse_distances() -> None:
 
 def test_sparse_distances_keep_a_stored_zero_and_pieces_that_never_meet() -> None:
     """Two squares far apart, one of whose corners is there twice, at a stored distance of 0."""
-    i, j, d = zip((0, 1, 1), (1, 2, 1), (2, 3, 1), (3, 0, 1), (4, 0, 0), (4, 1, 1), (4, 3, 1),
-                  (5, 6, 2), (6, 7, 2), (7, 8, 2), (8, 5, 2), (5, 7, 3), strict=True)  # fmt: skip
+    i, j, d = zip(
+        (0, 1, 1),
+        (1, 2, 1),
+        (2, 3, 1),
+        (3, 0, 1),
+        (4, 0, 0),
+        (4, 1, 1),
+        (4, 3, 1),
+        (5, 6, 2),
+        (6, 7, 2),
+        (7, 8, 2),
+        (8, 5, 2),
+        (5, 7, 3),
+        strict=True,
+    )
     ours = rips(coo_array((d, (i, j)), shape=(9, 9)), max_dimension=2, metric="precomputed", device="cpu")
     inf = np.inf
     components = [[0, 1, 0]] * 3 + [[0, 2, 0]] * 3 + [[0, inf, 0]] * 2

@@ -98,9 +98,11 @@ def test_no_shortcut_is_missed() -> None:
     found = {tuple(p) for p in spanning.shortcuts_reference(x, norm, torch.zeros(n), gap).tolist()}
     d = torch.cdist(x.double(), x.double())
     expected = {
-        (i, j) for i in range(n) for j in range(i + 1, n)
+        (i, j)
+        for i in range(n)
+        for j in range(i + 1, n)
         if i // spanning.TILE != j // spanning.TILE and d[i, j] < gap[i:j].max()
-    }  # fmt: skip
+    }
     assert expected
     assert expected <= found
     assert len(found) < 1.01 * len(expected) + 5

@@ -132,11 +132,15 @@ def test_pieces_are_found_and_become_clusters(k: int) -> None:
 @pytest.mark.parametrize(
     "x",
     [
-        np.ones((40, 3)), np.repeat(np.eye(3), 20, axis=0), np.arange(30.0)[:, None], np.ones((7, 1)),
-        np.arange(2049.0)[:, None], np.repeat(np.arange(700.0), 3)[:, None],
+        np.ones((40, 3)),
+        np.repeat(np.eye(3), 20, axis=0),
+        np.arange(30.0)[:, None],
+        np.ones((7, 1)),
+        np.arange(2049.0)[:, None],
+        np.repeat(np.arange(700.0), 3)[:, None],
         blobs(2047, 3, 4, 0.3)[0].astype(np.float16),
     ],
-)  # fmt: skip
+)
 def test_degenerate_rows(x: np.ndarray) -> None:
     found = spectral_clustering(
         x if x.dtype == np.float16 else x.astype(np.float32), 2, n_neighbors=5, device="cpu"

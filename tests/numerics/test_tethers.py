@@ -59,9 +59,11 @@ def test_gradient_sources_are_what_autograd_gives_sample_by_sample(place: Place)
     for name, w in place.weights.items():
         mean, square = g[name].mean(0), np.square(g[name]).mean(0)
         expected = {
-            "fisher": square, "fisher_weight": square * w**2, "gradient_weight": np.abs(mean * w),
+            "fisher": square,
+            "fisher_weight": square * w**2,
+            "gradient_weight": np.abs(mean * w),
             "second_moment": mean**2 + (square - mean**2) / 32,
-        }  # fmt: skip
+        }
         for source, e in expected.items():
             np.testing.assert_allclose(tether(place, source)[name], e, rtol=2e-4, atol=1e-9, err_msg=source)
 
@@ -209,8 +211,13 @@ def test_attention_is_the_norm_of_what_a_head_adds(batch_first: bool) -> None:
 def test_attention_of_transformers_modules_sees_a_head_that_adds_nothing() -> None:
     transformers = pytest.importorskip("transformers")
     config = transformers.LlamaConfig(
-        vocab_size=20, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=2
-    )  # fmt: skip
+        vocab_size=20,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
     torch.manual_seed(0)
     net = transformers.LlamaForCausalLM(config)
     name = "model.layers.0.self_attn.{}_proj.weight"

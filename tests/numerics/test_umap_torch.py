@@ -189,11 +189,18 @@ def test_peer_umap_learn_has_the_same_steered_graph(digits, metric) -> None:
     target = load_digits().target[:300] if metric == "categorical" else digits @ np.linspace(0, 1, 64)
     theirs = umap.UMAP(
         n_neighbors=15, target_metric=metric, target_weight=0.4, n_epochs=0, random_state=0, n_jobs=1
-    ).fit(digits, target.astype(float))  # fmt: skip
+    ).fit(digits, target.astype(float))
     near = k_nearest(digits, 14, device="cpu")
     graph = um._steered(
-        um.fuzzy_graph(near.indices, um.memberships(near, 15)[0]), target, metric, 0.4, 15, 300, torch.device("cpu"), 0
-    )  # fmt: skip
+        um.fuzzy_graph(near.indices, um.memberships(near, 15)[0]),
+        target,
+        metric,
+        0.4,
+        15,
+        300,
+        torch.device("cpu"),
+        0,
+    )
     mine = coo_matrix((graph[2].numpy(), (graph[0].numpy(), graph[1].numpy())), shape=(300, 300)).tocsr()
     difference = abs(mine - theirs.graph_)
     assert difference.mean() < 0.02 * theirs.graph_.mean()
@@ -213,7 +220,7 @@ def test_densmap_keeps_densities_as_umap_learn_does() -> None:
     dense = um.fit(x, densmap=True, device="cpu", n_neighbors=20)
     _, data, laid = umap.UMAP(
         n_neighbors=20, densmap=True, output_dens=True, random_state=0, n_jobs=1
-    ).fit_transform(x)  # fmt: skip
+    ).fit_transform(x)
     assert kept(dense.radii) > kept(plain.radii) + 0.2
     assert kept(dense.radii) > kept((data, laid)) - 0.05
     assert np.corrcoef(dense.radii[0], data)[0, 1] > 0.99

@@ -67,9 +67,17 @@ def test_inside_transformers_trainer(tmp_path: Path) -> None:
     }
     recorder = TrainerRecorder(to=tmp_path / "run", weights_at=1, bookmark=marking)
     arguments = TrainingArguments(
-        output_dir=str(tmp_path / "out"), max_steps=6, per_device_train_batch_size=8, logging_steps=1, save_steps=2,
-        report_to=[], use_cpu=True, disable_tqdm=True, learning_rate=0.1, save_strategy="steps",
-    )  # fmt: skip
+        output_dir=str(tmp_path / "out"),
+        max_steps=6,
+        per_device_train_batch_size=8,
+        logging_steps=1,
+        save_steps=2,
+        report_to=[],
+        use_cpu=True,
+        disable_tqdm=True,
+        learning_rate=0.1,
+        save_strategy="steps",
+    )
     model = Classifier()
     Trainer(model=model, args=arguments, train_dataset=Rows(), callbacks=[recorder]).train()
     trajectory = wb.open(tmp_path / "run")
@@ -112,9 +120,15 @@ def in_lightning(recorder: Any, folder: Path, fails_at: int | None = None) -> An
 
     module = Module()
     trainer = lightning.Trainer(
-        max_steps=5, callbacks=[recorder], logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, accelerator="cpu", default_root_dir=folder,
-    )  # fmt: skip
+        max_steps=5,
+        callbacks=[recorder],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+        default_root_dir=folder,
+    )
     module.raised = None
     try:
         trainer.fit(module, torch.utils.data.DataLoader(Rows(), batch_size=8))

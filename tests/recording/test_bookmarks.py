@@ -250,10 +250,14 @@ def test_refuses_by_name(tmp_path: Path) -> None:
     loop = Loop()
     with loop.record() as run:
         for wrong, said in (
-            ({"source": "magnitudes"}, "magnitude"), ({"every": 0}, "every"), ({"fraction": 0}, "fraction"),
-            ({"false_alarms": 2}, "false_alarms"), ({"scope": "all"}, "scope"), ({"name": "a/b"}, "name"),
+            ({"source": "magnitudes"}, "magnitude"),
+            ({"every": 0}, "every"),
+            ({"fraction": 0}, "fraction"),
+            ({"false_alarms": 2}, "false_alarms"),
+            ({"scope": "all"}, "scope"),
+            ({"name": "a/b"}, "name"),
             ({"source": "movement_score"}, "bookmark_stability"),
-        ):  # fmt: skip
+        ):
             with pytest.raises(ParameterError, match=said):
                 wb.bookmark(run, **wrong)
         with pytest.raises(ViewError, match="attention"):

@@ -237,8 +237,14 @@ def test_frozen_weights_are_kept_and_not_trained(problem: Make) -> None:
 
 def test_groups_have_their_learning_rates(problem: Make) -> None:
     p = problem()
-    p.optimizer = torch.optim.SGD([{"params": p.model[0].parameters(), "lr": 0.1}, {"params": p.model[3].parameters()},
-                                   {"params": p.model[1].parameters()}], lr=0.01)  # fmt: skip
+    p.optimizer = torch.optim.SGD(
+        [
+            {"params": p.model[0].parameters(), "lr": 0.1},
+            {"params": p.model[3].parameters()},
+            {"params": p.model[1].parameters()},
+        ],
+        lr=0.01,
+    )
     scheduler = torch.optim.lr_scheduler.ExponentialLR(p.optimizer, 0.5)
     with wb.record(p.model, p.optimizer) as run:
         for _ in range(3):

@@ -215,11 +215,19 @@ def test_damaged_json_is_refused(stored: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"every": 0}, {"every": True}, {"groups": "one"}, {"tensors": []}, {"tensors": [["a", [-1], "F32", "parameter"]]},
-        {"tensors": [["a", [1], "F99", "parameter"]]}, {"tensors": [["a", [2**40, 2**40], "F32", "parameter"]]},
-        {"loss": "__import__('os')"}, {"name": None}, {"about": []}, {"tensors": [["a", [1], "F32", "parameter"]] * 2},
+        {"every": 0},
+        {"every": True},
+        {"groups": "one"},
+        {"tensors": []},
+        {"tensors": [["a", [-1], "F32", "parameter"]]},
+        {"tensors": [["a", [1], "F99", "parameter"]]},
+        {"tensors": [["a", [2**40, 2**40], "F32", "parameter"]]},
+        {"loss": "__import__('os')"},
+        {"name": None},
+        {"about": []},
+        {"tensors": [["a", [1], "F32", "parameter"]] * 2},
     ],
-)  # fmt: skip
+)
 def test_a_manifest_is_believed_in_nothing(stored: Path, change: dict[str, Any]) -> None:
     manifest = json.loads((stored / "recording.json").read_text())
     (stored / "recording.json").write_text(json.dumps({**manifest, **change}))

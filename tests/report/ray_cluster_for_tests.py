@@ -26,10 +26,21 @@ class Node:
         self.log = log
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats",
-                 "--node-ip-address=127.0.0.1", "--object-store-memory=80000000", *arguments],
-                env=env, stdout=out, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+                [
+                    sys.executable,
+                    "-m",
+                    "ray.scripts.scripts",
+                    "start",
+                    "--block",
+                    "--disable-usage-stats",
+                    "--node-ip-address=127.0.0.1",
+                    "--object-store-memory=80000000",
+                    *arguments,
+                ],
+                env=env,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
 
     def tree(self) -> list[psutil.Process]:
         """All of its processes, workers and their kernels included."""
@@ -63,8 +74,13 @@ class Cluster:
         # The sockets' paths have to be short. Only who holds the token may run code in the cluster.
         self.folder = Path(tempfile.mkdtemp(prefix="wr-", dir="/tmp"))
         token = secrets.token_hex(32)
-        self.env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_USAGE_STATS_ENABLED": "0",
-                    "RAY_raylet_start_wait_time_s": str(STARTS_WITHIN)}  # fmt: skip
+        self.env = {
+            **os.environ,
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": token,
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_raylet_start_wait_time_s": str(STARTS_WITHIN),
+        }
         self.address = f"127.0.0.1:{_free_port()}"
         self.nodes: list[Node] = []
         head = ["--head", f"--port={self.address.split(':')[1]}", f"--temp-dir={self.folder / 't'}"]

@@ -85,13 +85,20 @@ def test_a_language_model_and_a_users_own_texts(folder: Path, tmp_path: Path) ->
 
     rows = [
         {"line": f"The {a} {b} in the {c}.", "place": c}
-        for a in ("old", "small", "red", "quiet") for b in ("cat sat", "dog ran", "queen spoke", "clock stopped")
+        for a in ("old", "small", "red", "quiet")
+        for b in ("cat sat", "dog ran", "queen spoke", "clock stopped")
         for c in ("garden", "kitchen", "hall", "road")
-    ]  # fmt: skip
+    ]
     pd.DataFrame(rows).to_csv(tmp_path / "lines.csv", index=False)
     page = run(
-        folder, "own", network="glassllm-en", corpus=str(tmp_path / "lines.csv"), column="line", max_texts=64, max_rows=200
-    )  # fmt: skip
+        folder,
+        "own",
+        network="glassllm-en",
+        corpus=str(tmp_path / "lines.csv"),
+        column="line",
+        max_texts=64,
+        max_rows=200,
+    )
     assert any("place" in s for s in facts(page)["findings"]["sentences"])
 
 
@@ -112,9 +119,13 @@ def test_so_few_texts_are_asked_what_they_can_be_and_the_rest_is_told(
 
 @pytest.mark.parametrize(
     ("given", "error", "said"),
-    [({"n_neighbors": 0}, ParameterError, "n_neighbors=0"), ({"max_rows": 0}, ParameterError, "at least 1"),
-     ({"random_state": -1}, ParameterError, "random_state=-1"), ({"label": "topik"}, MissingError, "Did you mean 'topic'")],
-)  # fmt: skip
+    [
+        ({"n_neighbors": 0}, ParameterError, "n_neighbors=0"),
+        ({"max_rows": 0}, ParameterError, "at least 1"),
+        ({"random_state": -1}, ParameterError, "random_state=-1"),
+        ({"label": "topik"}, MissingError, "Did you mean 'topic'"),
+    ],
+)
 def test_a_parameter_that_is_not_legal_is_refused_and_nothing_is_written(
     given: dict[str, Any], error: type[Exception], said: str, folder: Path
 ) -> None:

@@ -13,9 +13,16 @@ from workbench.core.errors import ParameterError
 from workbench.report import report
 
 SMALL = {
-    "steps": 60, "budget": 12, "repeats": 4, "descents": 2, "restarts": "2,8", "tuned_budget": 2, "tuned_repeats": 3,
-    "max_steps": 3, "n_null": 9,
-}  # fmt: skip
+    "steps": 60,
+    "budget": 12,
+    "repeats": 4,
+    "descents": 2,
+    "restarts": "2,8",
+    "tuned_budget": 2,
+    "tuned_repeats": 3,
+    "max_steps": 3,
+    "n_null": 9,
+}
 pytestmark = pytest.mark.slow
 
 
@@ -71,8 +78,13 @@ def test_says_nothing_on_stderr_and_lives_without_a_kernel(page: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"), [({"task": "cats"}, "task='cats'.*'fashion'"), ({"budget": 0}, "budget=0"), ({"n_null": -1}, "n_null=-1")],
-)  # fmt: skip
+    ("given", "said"),
+    [
+        ({"task": "cats"}, "task='cats'.*'fashion'"),
+        ({"budget": 0}, "budget=0"),
+        ({"n_null": -1}, "n_null=-1"),
+    ],
+)
 def test_a_parameter_that_is_not_legal_is_refused_and_nothing_is_written(
     given: dict[str, Any], said: str, folder: Path
 ) -> None:

@@ -161,10 +161,13 @@ def test_the_page_says_first_what_it_is_of_and_drops_a_section_that_is_shown_at_
     tmp_path: Path,
 ) -> None:
     path = notebook(
-        tmp_path / "n.ipynb", "# Any network\n\nWhat this is.", "## Read",
+        tmp_path / "n.ipynb",
+        "# Any network\n\nWhat this is.",
+        "## Read",
         "from IPython.display import Markdown\nMarkdown('# Of minilm\\n\\nReading 3 texts.')",
-        "## What was found", "import workbench as wb\nwb.Findings()",
-    )  # fmt: skip
+        "## What was found",
+        "import workbench as wb\nwb.Findings()",
+    )
     made = nbformat.read(path, as_version=4)
     made.cells[3].metadata["tags"] = ["title"]
     nbformat.write(made, path)
@@ -220,10 +223,13 @@ def test_a_figure_of_several_runs_says_how_each_was_computed(tmp_path: Path) -> 
 
 def test_a_widget_is_shown_once_as_its_figure_or_what_it_says(tmp_path: Path) -> None:
     path = notebook(
-        tmp_path / "n.ipynb", "import workbench as wb, widgets", "widgets.browse('circle')",
+        tmp_path / "n.ipynb",
+        "import workbench as wb, widgets",
+        "widgets.browse('circle')",
         "panel = widgets.panel('pca', wb.circle(n=40))\npanel",
-        "late = widgets.panel('circle')\ndisplay(late)\nlate.run()\nlate.wait(60)", "widgets.explore(wb.circle(n=40))",
-    )  # fmt: skip
+        "late = widgets.panel('circle')\ndisplay(late)\nlate.run()\nlate.wait(60)",
+        "widgets.explore(wb.circle(n=40))",
+    )
     page = report(path, {}, tmp_path / "n.html").read_text()
     body = page.partition("<main")[2]
     assert body.count("<td>circle</td>") == 1

@@ -91,20 +91,52 @@ def one(said: dict[str, Any]) -> dict[str, Any]:
 
 CHANGES: list[tuple[str, Change, str, str]] = [
     ("nothing", lambda s: None, "identical", "identical"),
-    ("last bits", lambda s: one(s)["evidence"][0].update(value=one(s)["evidence"][0]["value"] * (1 + 1e-9)),
-     "within tolerance", "1e-06 allowed, in variance explained"),
-    ("array's bits", lambda s: one(s)["arrays"]["values"].update(digest="0"), "within tolerance", "of its 160 numbers compared"),
-    ("array", lambda s: one(s)["arrays"]["values"].update(digest="0", sample=[99.0]), "different", "the method itself varies"),
-    ("shape", lambda s: one(s)["arrays"]["values"].update(shape=[3], digest="0"), "different", "[80, 2], and was"),
-    ("input", lambda s: (one(s)["run"].update(subject_digest="0"), one(s)["evidence"][0].update(value=0.1)), "different",
-     "the input differs"),
-    ("method", lambda s: (one(s)["run"].update(version="0"), one(s)["evidence"][0].update(value=0.1)), "different",
-     ", was 0)"),
-    ("threads", lambda s: (s.update(threads=64), one(s)["evidence"][0].update(value=0.1)), "different", "64 before"),
+    (
+        "last bits",
+        lambda s: one(s)["evidence"][0].update(value=one(s)["evidence"][0]["value"] * (1 + 1e-9)),
+        "within tolerance",
+        "1e-06 allowed, in variance explained",
+    ),
+    (
+        "array's bits",
+        lambda s: one(s)["arrays"]["values"].update(digest="0"),
+        "within tolerance",
+        "of its 160 numbers compared",
+    ),
+    (
+        "array",
+        lambda s: one(s)["arrays"]["values"].update(digest="0", sample=[99.0]),
+        "different",
+        "the method itself varies",
+    ),
+    (
+        "shape",
+        lambda s: one(s)["arrays"]["values"].update(shape=[3], digest="0"),
+        "different",
+        "[80, 2], and was",
+    ),
+    (
+        "input",
+        lambda s: (one(s)["run"].update(subject_digest="0"), one(s)["evidence"][0].update(value=0.1)),
+        "different",
+        "the input differs",
+    ),
+    (
+        "method",
+        lambda s: (one(s)["run"].update(version="0"), one(s)["evidence"][0].update(value=0.1)),
+        "different",
+        ", was 0)",
+    ),
+    (
+        "threads",
+        lambda s: (s.update(threads=64), one(s)["evidence"][0].update(value=0.1)),
+        "different",
+        "64 before",
+    ),
     ("not a number", lambda s: one(s)["evidence"][0].update(value=None), "different", "was None"),
     ("another method", lambda s: one(s)["run"].update(method="umap"), "different", "shows no such result"),
     ("no arrays", lambda s: one(s).update(arrays={}), "identical", "identical"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("what", "change", "verdict", "said"), CHANGES, ids=[c[0] for c in CHANGES])
@@ -150,11 +182,29 @@ def test_no_path_in_a_manifest_leads_out_of_the_pages_folder(page: Path, tmp_pat
 
 @pytest.mark.parametrize(
     ("text", "error"),
-    [("[]", FormatError), ("{", FormatError), ('{"notebook": 3}', FormatError), ("[" * 100_000, FormatError),
-     (json.dumps({"notebook": "n", "notebook_digest": "0", "parameters": {}, "started": "", "seconds": 1, "versions": {},
-                  "results": [], "threads": 10**9}), FormatError)],
+    [
+        ("[]", FormatError),
+        ("{", FormatError),
+        ('{"notebook": 3}', FormatError),
+        ("[" * 100_000, FormatError),
+        (
+            json.dumps(
+                {
+                    "notebook": "n",
+                    "notebook_digest": "0",
+                    "parameters": {},
+                    "started": "",
+                    "seconds": 1,
+                    "versions": {},
+                    "results": [],
+                    "threads": 10**9,
+                }
+            ),
+            FormatError,
+        ),
+    ],
     ids=["list", "cut", "mistyped", "deep", "out of range"],
-)  # fmt: skip
+)
 def test_a_damaged_or_hostile_manifest_is_refused_in_words(
     text: str, error: type[Exception], tmp_path: Path
 ) -> None:

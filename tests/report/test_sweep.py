@@ -27,8 +27,12 @@ ASKS = "import workbench as wb\nwb.pca(wb.circle(n=60 + k, noise=0.1, dimensions
 def start(path: Path, *arguments: str, **more: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*PROGRAM, str(path), "-o", str(path.parent / "out"), "--json", *arguments],
-        cwd=path.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more,
-    )  # fmt: skip
+        cwd=path.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **more,
+    )
 
 
 def finish(process: subprocess.Popen[str], code: int = 0) -> dict[str, Any]:
@@ -87,18 +91,32 @@ def test_values_ranges_and_texts_are_read() -> None:
         "h=../x",
     ]
     assert parse(said) == {
-        "a": [0, 1, 2], "b": [5, 10, 15, 20], "c": [0.0, 0.1, 0.2, 0.3], "d": ["minilm", "a,b"],
-        "e": [[1, 2], None], "f": [3, 2, 1], "g": [1, True], "h": ["../x"],
-    }  # fmt: skip
+        "a": [0, 1, 2],
+        "b": [5, 10, 15, 20],
+        "c": [0.0, 0.1, 0.2, 0.3],
+        "d": ["minilm", "a,b"],
+        "e": [[1, 2], None],
+        "f": [3, 2, 1],
+        "g": [1, True],
+        "h": ["../x"],
+    }
     assert product({"a": [1, 2], "b": ["x", "y"]})[1] == {"a": 1, "b": "y"}
 
 
 @pytest.mark.parametrize(
     ("said", "why"),
-    [(["n"], "NAME=VALUE"), (["=3"], "NAME=VALUE"), (["n="], "empty value"), (["n=1,,2"], "empty value"),
-     (["n=1", "n=2"], "given twice"), (["n=1..5:-1"], "in steps of -1"), (["n=1..5:0"], "1..5:1"),
-     (["n=0..1e900:1"], "10,000"), (["n={1,2}"], "set")],
-)  # fmt: skip
+    [
+        (["n"], "NAME=VALUE"),
+        (["=3"], "NAME=VALUE"),
+        (["n="], "empty value"),
+        (["n=1,,2"], "empty value"),
+        (["n=1", "n=2"], "given twice"),
+        (["n=1..5:-1"], "in steps of -1"),
+        (["n=1..5:0"], "1..5:1"),
+        (["n=0..1e900:1"], "10,000"),
+        (["n={1,2}"], "set"),
+    ],
+)
 def test_what_is_no_grid_is_refused_with_what_is(said: list[str], why: str) -> None:
     with pytest.raises(ParameterError, match=why):
         product(parse(said))
@@ -117,9 +135,13 @@ def test_a_mistake_is_refused_before_anything_runs(tmp_path: Path) -> None:
 
 def test_runs_go_on_beside_failures_are_skipped_when_done_and_compared(tmp_path: Path) -> None:
     path = notebook(
-        tmp_path / "n.ipynb", "import os\nprint(os.environ['OMP_NUM_THREADS'])", ASKS, "if k == 1:\n    raise ValueError(text)",
-        "if k == 2:\n    wb.circle(n=-1)", parameters=f"k = 0\ntext = {HOSTILE!r}",
-    )  # fmt: skip
+        tmp_path / "n.ipynb",
+        "import os\nprint(os.environ['OMP_NUM_THREADS'])",
+        ASKS,
+        "if k == 1:\n    raise ValueError(text)",
+        "if k == 2:\n    wb.circle(n=-1)",
+        parameters=f"k = 0\ntext = {HOSTILE!r}",
+    )
     first = finish(start(path, "-p", "k=0..3", "--jobs", "2", "--threads", "1"), 7)
     assert (first["done"], first["skipped"], first["failed"]) == (2, 0, 2)
     there = folders(path)

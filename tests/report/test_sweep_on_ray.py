@@ -31,14 +31,26 @@ def busy(node: Node, seconds: float) -> bool:
 
 def test_a_node_that_is_killed_costs_no_result(tmp_path: Path, cache: Path) -> None:
     path = notebook(
-        tmp_path / "n.ipynb", "import time\ntime.sleep(wait if k < 2 else 0)",
+        tmp_path / "n.ipynb",
+        "import time\ntime.sleep(wait if k < 2 else 0)",
         "import workbench as wb\nwb.pca(wb.circle(n=60 + k), n_null=19, n_boot=9)",
-        "if k == 3:\n    raise ValueError('asked to')", parameters="k = 0\nwait = 3",
-    )  # fmt: skip
+        "if k == 3:\n    raise ValueError('asked to')",
+        parameters="k = 0\nwait = 3",
+    )
     with cluster() as there:
         lost, kept = there.join(), there.join()
-        command = [*PROGRAM, "sweep", str(path), "-p", "k=0..4", "--ray", there.address,
-                   "-o", str(tmp_path / "out"), "--json"]  # fmt: skip
+        command = [
+            *PROGRAM,
+            "sweep",
+            str(path),
+            "-p",
+            "k=0..4",
+            "--ray",
+            there.address,
+            "-o",
+            str(tmp_path / "out"),
+            "--json",
+        ]
         driver = subprocess.Popen(
             command, env=there.env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -66,8 +78,12 @@ def test_no_cluster_at_the_address_is_said_with_what_starts_one(tmp_path: Path) 
     path = notebook(tmp_path / "n.ipynb", "n")
     done = subprocess.run(
         [*PROGRAM, "sweep", str(path), "-p", "n=1,2", "--ray", "127.0.0.1:1", "-o", str(tmp_path / "out")],
-        cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
     assert done.returncode == 4, done.stderr
     assert "ray start --head" in done.stderr
     assert "Traceback" not in done.stderr

@@ -13,9 +13,16 @@ from workbench.core.errors import ParameterError
 from workbench.report import report
 
 SMALL = {
-    "models": 2, "width": 8, "depth": 1, "steps": 20, "within": "fisher,magnitude", "between": "magnitude,movement", "rounds": 2,
-    "repeats": 3, "n_null": 19,
-}  # fmt: skip
+    "models": 2,
+    "width": 8,
+    "depth": 1,
+    "steps": 20,
+    "within": "fisher,magnitude",
+    "between": "magnitude,movement",
+    "rounds": 2,
+    "repeats": 3,
+    "n_null": 19,
+}
 pytestmark = pytest.mark.slow
 
 

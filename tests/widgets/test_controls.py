@@ -129,9 +129,16 @@ def test_none_is_a_box_to_tick() -> None:
 
 @pytest.mark.parametrize(
     ("name", "widget"),
-    [("few", ipywidgets.IntSlider), ("many", ipywidgets.IntText), ("share", ipywidgets.FloatSlider),
-     ("scale", ipywidgets.FloatText), ("kind", ipywidgets.Dropdown), ("flag", ipywidgets.Checkbox),
-     ("label", ipywidgets.Text), ("dims", ipywidgets.Text)],
-)  # fmt: skip
+    [
+        ("few", ipywidgets.IntSlider),
+        ("many", ipywidgets.IntText),
+        ("share", ipywidgets.FloatSlider),
+        ("scale", ipywidgets.FloatText),
+        ("kind", ipywidgets.Dropdown),
+        ("flag", ipywidgets.Checkbox),
+        ("label", ipywidgets.Text),
+        ("dims", ipywidgets.Text),
+    ],
+)
 def test_the_kind_of_control_follows_from_the_declaration(name: str, widget: type) -> None:
     assert type(Control(declared()[name], "method").field) is widget

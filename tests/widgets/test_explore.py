@@ -117,7 +117,12 @@ def test_a_clicked_cluster_lights_its_rows_and_a_lasso_its_bar(acts: wb.Activati
 def test_a_clicked_bar_lights_its_representative_cycle(acts: wb.Activations) -> None:
     view = widgets.explore(acts)
     pairs = np.array([[0.0, 1.0, 1.0], [0.2, 0.9, 1.0]])
-    found = Diagram(pairs=pairs, cycle_ids=np.array([100, 101, 105, 110]), cycle_starts=np.array([0, 2, 4]), space=acts.space)  # fmt: skip
+    found = Diagram(
+        pairs=pairs,
+        cycle_ids=np.array([100, 101, 105, 110]),
+        cycle_starts=np.array([0, 2, 4]),
+        space=acts.space,
+    )
     view.add(found)
     lines = view.beside.children[0].data[0]
     lines._dispatch_on_click(SimpleNamespace(trace_index=0, point_inds=[0]), None)
@@ -239,10 +244,15 @@ def test_many_positions_are_packed_in_steps_finer_than_a_screen() -> None:
 
 def test_columns_keep_what_they_hold() -> None:
     table = pd.DataFrame(
-        {"big": [2**40, 1], "real": [0.5, np.nan], "flag": [True, False], "said": ["x", None],
-         "when": pd.to_datetime(["2020-01-01", None])},
+        {
+            "big": [2**40, 1],
+            "real": [0.5, np.nan],
+            "flag": [True, False],
+            "said": ["x", None],
+            "when": pd.to_datetime(["2020-01-01", None]),
+        },
         index=[7, 9],
-    )  # fmt: skip
+    )
     found = {c["name"]: c for c in points.columns(table.index.to_numpy(), table)}
     assert np.frombuffer(found["row"]["data"], "<i4").tolist() == [7, 9]
     assert np.frombuffer(found["big"]["data"], "<f8").tolist() == [2**40, 1]

@@ -21,8 +21,23 @@ from workbench.core.errors import DataError, MissingError, WorkbenchError, sugge
 from workbench.core.progress import tell
 from workbench.core.storage import writing
 
-PEERS = ("torch", "triton", "numpy", "scipy", "scikit-learn", "numba", "cuml", "cuml-cu12", "cuml-cu13", "umap-learn",
-         "pynndescent", "torchdr", "giotto-ph", "ripserplusplus", "ripser")  # fmt: skip
+PEERS = (
+    "torch",
+    "triton",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "numba",
+    "cuml",
+    "cuml-cu12",
+    "cuml-cu13",
+    "umap-learn",
+    "pynndescent",
+    "torchdr",
+    "giotto-ph",
+    "ripserplusplus",
+    "ripser",
+)
 
 
 @dataclass(frozen=True)
@@ -101,10 +116,15 @@ def facts(setting: Setting) -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             continue
     return {
-        "date": time.strftime("%Y-%m-%d"), "device": describe(setting.device), "cores": _cores(),
-        "python": platform.python_version(), "versions": versions, "scale": setting.scale, "repeats": setting.repeats,
+        "date": time.strftime("%Y-%m-%d"),
+        "device": describe(setting.device),
+        "cores": _cores(),
+        "python": platform.python_version(),
+        "versions": versions,
+        "scale": setting.scale,
+        "repeats": setting.repeats,
         "data": None if setting.data is None else str(setting.data),
-    }  # fmt: skip
+    }
 
 
 def measure(

@@ -130,9 +130,11 @@ def _fresh(who: str, x: np.ndarray) -> Callable[[], tuple[float, np.ndarray]]:
             rows, answer = Path(folder) / "x.npy", Path(folder) / "y.npy"
             np.save(rows, x)
             environment = {
-                **os.environ, "NUMBA_CACHE_DIR": str(Path(folder) / "compiled"), "WORKBENCH_NO_CACHE": "1",
+                **os.environ,
+                "NUMBA_CACHE_DIR": str(Path(folder) / "compiled"),
+                "WORKBENCH_NO_CACHE": "1",
                 "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-            }  # fmt: skip
+            }
             command = [sys.executable, "-c", PROGRAM.format(imports=FRESH[who]), str(rows), str(answer)]
             done = subprocess.run(command, env=environment, capture_output=True, text=True)
             if done.returncode:

@@ -25,8 +25,12 @@ def plane_of(device: str, width: int = WIDTH, samples: int = SAMPLES) -> Any:
     images, classes = load_digits(return_X_y=True)
     torch.manual_seed(0)
     network = torch.nn.Sequential(
-        torch.nn.Linear(64, width), torch.nn.ReLU(), torch.nn.Linear(width, width), torch.nn.ReLU(), torch.nn.Linear(width, 10)
-    ).eval()  # fmt: skip
+        torch.nn.Linear(64, width),
+        torch.nn.ReLU(),
+        torch.nn.Linear(width, width),
+        torch.nn.ReLU(),
+        torch.nn.Linear(width, 10),
+    ).eval()
     origin = {n: p.detach().numpy().copy() for n, p in network.named_parameters()}
     rng = np.random.default_rng(0)
     directions = [random_direction(origin, "filter", rng) for _ in range(2)]

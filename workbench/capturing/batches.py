@@ -91,12 +91,17 @@ def batch_feed(source: Iterable[Any], labels: str | None, reads_tokens: bool) ->
     spelled = [t for t in tokens if t is not None]
     content = digest("batches", digests)
     return Feed(
-        name="batches", content=content, samples=samples,
+        name="batches",
+        content=content,
+        samples=samples,
         lengths=np.concatenate([m.sum(axis=1) for m in masks]) if masks else None,
         positions={"token": np.concatenate(spelled)} if len(spelled) == len(digests) else {},
-        batches=batches, n_batches=len(digests), probe=probe, space=content,
+        batches=batches,
+        n_batches=len(digests),
+        probe=probe,
+        space=content,
         width=max((m.shape[1] for m in masks), default=0),
-    )  # fmt: skip
+    )
 
 
 def _items(source: Iterable[Any], labels: str | None, reads_tokens: bool) -> Iterator[_Item]:

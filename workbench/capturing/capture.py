@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 
 def capture(
-    network: Checkpoint | Network | torch.nn.Module, source: Any, *,
+    network: Checkpoint | Network | torch.nn.Module,
+    source: Any,
+    *,
     at: str | Sequence[str] = "auto",
     attention: bool = False,
     rows: Literal["auto", "position", "sample"] = "auto",
@@ -37,7 +39,7 @@ def capture(
     store: str | Path | None = None,
     labels: str | None = None,
     name: str | None = None,
-) -> Activations:  # fmt: skip
+) -> Activations:
     """Run a source through a network and keep what its modules put out, on disk and memory-mapped.
 
     The capture is stored under a digest of everything that it depends on, so that asking for the same one
@@ -89,10 +91,16 @@ def capture(
             "labels= names the labels in batches; a corpus and a point cloud bring theirs in their table."
         )
     asked = {
-        "format": FORMAT, "at": patterns, "attention": attention, "rows": rows, "max_length": max_length,
-        "batch_size": batch_size, "dtype": dtype, "labels": labels,
+        "format": FORMAT,
+        "at": patterns,
+        "attention": attention,
+        "rows": rows,
+        "max_length": max_length,
+        "batch_size": batch_size,
+        "dtype": dtype,
+        "labels": labels,
         "versions": [versions().get(n) for n in ("torch", "transformers")],
-    }  # fmt: skip
+    }
     title = name or f"{_name_of(network)} on {_name_of(source)}"
     where = None if store is None else Path(store)
     key = ""

@@ -92,10 +92,17 @@ def text_feed(corpus: Corpus, encode: Encode, max_length: int, batch_size: int) 
     samples.insert(0, "text", [_excerpt(t) for t in table["text"]])
     samples.insert(0, "text_id", table.index.to_numpy(dtype=np.int64))
     return Feed(
-        name=corpus.name, content=digest("texts", corpus.digest, token.tolist(), lengths), samples=samples,
-        lengths=lengths, positions={"token": token}, batches=lambda: map(fed, groups), n_batches=len(groups),
-        probe=fed(order[-2:]), space=corpus.space, width=max_length,
-    )  # fmt: skip
+        name=corpus.name,
+        content=digest("texts", corpus.digest, token.tolist(), lengths),
+        samples=samples,
+        lengths=lengths,
+        positions={"token": token},
+        batches=lambda: map(fed, groups),
+        n_batches=len(groups),
+        probe=fed(order[-2:]),
+        space=corpus.space,
+        width=max_length,
+    )
 
 
 def array_feed(cloud: PointCloud | np.ndarray, batch_size: int, reads_tokens: bool) -> Feed:
@@ -120,12 +127,17 @@ def array_feed(cloud: PointCloud | np.ndarray, batch_size: int, reads_tokens: bo
     content = cloud.digest if isinstance(cloud, PointCloud) else digest("array", values)
     starts = range(0, len(values), batch_size)
     return Feed(
-        name=name, content=content, samples=samples,
+        name=name,
+        content=content,
+        samples=samples,
         lengths=np.full(len(values), values.shape[1]) if tokens else None,
         positions={"token": values.ravel()} if tokens else {},
-        batches=lambda: (fed(s, s + batch_size) for s in starts), n_batches=len(starts), probe=fed(0, 2),
-        space=cloud.space if isinstance(cloud, PointCloud) else content, width=values.shape[1] if tokens else 0,
-    )  # fmt: skip
+        batches=lambda: (fed(s, s + batch_size) for s in starts),
+        n_batches=len(starts),
+        probe=fed(0, 2),
+        space=cloud.space if isinstance(cloud, PointCloud) else content,
+        width=values.shape[1] if tokens else 0,
+    )
 
 
 def _kept(batch: Batch) -> np.ndarray:

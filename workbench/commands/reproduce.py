@@ -14,19 +14,37 @@ SHOWN_FINDINGS = 5
 
 @click.command("reproduce", short_help="Run a report again and say what came out the same.")
 @click.argument("page", metavar="REPORT.html", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR",
-              help="Where the new report goes; REPORT-reproduced beside it without it.")  # fmt: skip
-@click.option("--notebook", type=click.Path(path_type=Path), metavar="FILE",
-              help="The notebook it was made from; the one beside it, or the shipped one, without it.")  # fmt: skip
-@click.option("--tolerance", type=click.FloatRange(0, 1, max_open=True), metavar="NUMBER",
-              help="How much numbers may differ, relative to their size; 1e-6, and for arrays half their digits, without it.")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the new report goes; REPORT-reproduced beside it without it.",
+)
+@click.option(
+    "--notebook",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The notebook it was made from; the one beside it, or the shipped one, without it.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1, max_open=True),
+    metavar="NUMBER",
+    help="How much numbers may differ, relative to their size; 1e-6, and for arrays half their digits, without it.",
+)
 @click.option(
     "--json", "as_json", is_flag=True, help="Write JSON: each result's verdict, differences and reasons."
 )
 @click.pass_context
 def reproduce(
-    ctx: click.Context, page: Path, output: Path | None, notebook: Path | None, tolerance: float | None, as_json: bool
-) -> None:  # fmt: skip
+    ctx: click.Context,
+    page: Path,
+    output: Path | None,
+    notebook: Path | None,
+    tolerance: float | None,
+    as_json: bool,
+) -> None:
     """Run REPORT's notebook again, with the parameters in its manifest and without the cache, and compare each result.
 
     Nothing in the page is run. What is run is the notebook beside the page, or the one named, after its digest was

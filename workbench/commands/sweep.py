@@ -22,16 +22,41 @@ SHOWN = 5  # failures that are told on the terminal; the page has all
 
 @click.command("sweep", short_help="Run a notebook with many parameters and compare the runs.")
 @click.argument("notebook")
-@click.option("-p", "--parameter", "pairs", multiple=True, metavar="NAME=VALUES",
-              help="Values of a parameter: 0,1,2 or 5..50:5 (both ends included); repeat for more parameters.")  # fmt: skip
-@click.option("-j", "--jobs", type=click.IntRange(1, 1000), metavar="N",
-              help="How many run at once; the number of cores, at most 4, without it.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1, 1000), metavar="N",
-              help="How many threads each may take; its share of the cores without it.")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR",
-              help="Where index.html and the runs go; reports/NOTEBOOK-sweep without it.")  # fmt: skip
-@click.option("--value", "values", multiple=True, metavar="NAME",
-              help="Compare this number: part of its name, or a pattern such as 'pca: *'; repeat for more.")  # fmt: skip
+@click.option(
+    "-p",
+    "--parameter",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUES",
+    help="Values of a parameter: 0,1,2 or 5..50:5 (both ends included); repeat for more parameters.",
+)
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="How many run at once; the number of cores, at most 4, without it.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="How many threads each may take; its share of the cores without it.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where index.html and the runs go; reports/NOTEBOOK-sweep without it.",
+)
+@click.option(
+    "--value",
+    "values",
+    multiple=True,
+    metavar="NAME",
+    help="Compare this number: part of its name, or a pattern such as 'pca: *'; repeat for more.",
+)
 @click.option("--again", is_flag=True, help="Run also what is done.")
 @click.option(
     "--ray",
@@ -41,9 +66,17 @@ SHOWN = 5  # failures that are told on the terminal; the page has all
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: what was done, what failed, and the page.")
 @click.pass_context
 def sweep(
-    ctx: click.Context, notebook: str, pairs: tuple[str, ...], jobs: int | None, threads: int | None,
-    output: Path | None, values: tuple[str, ...], again: bool, ray: str | None, as_json: bool,
-) -> None:  # fmt: skip
+    ctx: click.Context,
+    notebook: str,
+    pairs: tuple[str, ...],
+    jobs: int | None,
+    threads: int | None,
+    output: Path | None,
+    values: tuple[str, ...],
+    again: bool,
+    ray: str | None,
+    as_json: bool,
+) -> None:
     """Run NOTEBOOK with every combination of the parameters' values, several at once, each to a report of its own.
 
     A page, index.html, compares the runs and links the reports. What is done already (the same notebook, parameters
@@ -61,9 +94,16 @@ def sweep(
 
     with _progress() as listener:
         done = run_sweep(
-            notebook, parse(pairs), output, jobs=jobs, threads=threads, ray=ray, values=values, again=again,
+            notebook,
+            parse(pairs),
+            output,
+            jobs=jobs,
+            threads=threads,
+            ray=ray,
+            values=values,
+            again=again,
             listener=listener,
-        )  # fmt: skip
+        )
     _show(done, as_json)
     ctx.exit(SOME_FAILED if done.failed else 0)
 

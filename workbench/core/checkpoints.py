@@ -47,10 +47,16 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
     """
 
     def __init__(
-        self, tensors: Mapping[str, TensorInfo], read: Callable[[str], np.ndarray], *, name: str,
-        content: Callable[[], str], config: Mapping[str, Any] | None = None, load: Callable[[], Any] | None = None,
+        self,
+        tensors: Mapping[str, TensorInfo],
+        read: Callable[[str], np.ndarray],
+        *,
+        name: str,
+        content: Callable[[], str],
+        config: Mapping[str, Any] | None = None,
+        load: Callable[[], Any] | None = None,
         source: str = "",
-    ):  # fmt: skip
+    ):
         self.name = name
         self.tensors = dict(tensors)
         self.config = dict(config or {})
@@ -93,9 +99,13 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
         base = self.name.split(" at ")[0]
         name = f"{base} at {next(iter(found))}" if len(found) == 1 else base
         return Checkpoint(
-            found, self._read, name=name, content=lambda: digest("tensors", self.digest, sorted(found)),
-            config=self.config, source=self.source,
-        )  # fmt: skip
+            found,
+            self._read,
+            name=name,
+            content=lambda: digest("tensors", self.digest, sorted(found)),
+            config=self.config,
+            source=self.source,
+        )
 
     def edited(self, change: Mapping[str, np.ndarray], *, by: str) -> EditedCheckpoint:
         """Return a checkpoint with some tensors replaced; ``undo`` gives this one back."""
@@ -152,10 +162,14 @@ class EditedCheckpoint(Checkpoint):
                 )
         self.base, self.change, self.by = base, dict(change), by
         super().__init__(
-            base.tensors, self._look_up, name=f"{base.name} ({by})", config=base.config, source=base.source,
+            base.tensors,
+            self._look_up,
+            name=f"{base.name} ({by})",
+            config=base.config,
+            source=base.source,
             content=lambda: digest("edit", base.digest, {n: digest(v) for n, v in change.items()}),
             load=None if base._load is None else self._load_edited,
-        )  # fmt: skip
+        )
 
     def _look_up(self, name: str) -> np.ndarray:
         return self.change[name] if name in self.change else self.base[name]

@@ -102,10 +102,14 @@ class Evidence:
             return float("nan") if value is None else value
 
         interval = data.get("interval")
-        return cls(**{
-            **data, "value": number(data["value"]), "null_values": tuple(map(number, data.get("null_values", ()))),
-            "interval": None if interval is None else (number(interval[0]), number(interval[1])),
-        })  # fmt: skip
+        return cls(
+            **{
+                **data,
+                "value": number(data["value"]),
+                "null_values": tuple(map(number, data.get("null_values", ()))),
+                "interval": None if interval is None else (number(interval[0]), number(interval[1])),
+            }
+        )
 
 
 def finite(value: Any) -> Any:

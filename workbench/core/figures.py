@@ -27,7 +27,7 @@ from workbench.core.results import (
     Ranking,
     Result,
     Spectrum,
-)  # fmt: skip
+)
 from workbench.core.views import table_column
 
 if TYPE_CHECKING:
@@ -73,11 +73,14 @@ def draw(result: Result, **options: Any) -> go.Figure:
         axis.update({k: v for k, v in theme.AXIS.items() if axis[k] is None})
     above = 17 * len(said) + _legend_height(figure)
     figure.update_layout(
-        title={"text": safe(result.title), "subtitle": {"text": "<br>".join(map(safe, said)), "font": {"size": 12}}},
+        title={
+            "text": safe(result.title),
+            "subtitle": {"text": "<br>".join(map(safe, said)), "font": {"size": 12}},
+        },
         margin={"t": 64 + above},
         height=figure.layout.height + above,
         meta={"space": result.space, "kind": result.kind},
-    )  # fmt: skip
+    )
     return figure
 
 
@@ -167,10 +170,15 @@ def _embedding(result: Embedding, *, color: Any = None, size: float | None = Non
         scene = {f"{a}axis": {"title": safe(t)} for a, t in zip("xyz", axes, strict=False)}
         figure.update_layout(**theme.layout(height=560, scene=scene, legend={"title": {"text": safe(name)}}))
     else:
-        figure.update_layout(**theme.layout(
-            height=520, xaxis={"title": safe(axes[0])}, dragmode="lasso", legend={"title": {"text": safe(name)}},
-            yaxis={"title": safe(axes[1]) if k > 1 else "", "scaleanchor": "x", "showticklabels": k > 1},
-        ))  # fmt: skip
+        figure.update_layout(
+            **theme.layout(
+                height=520,
+                xaxis={"title": safe(axes[0])},
+                dragmode="lasso",
+                legend={"title": {"text": safe(name)}},
+                yaxis={"title": safe(axes[1]) if k > 1 else "", "scaleanchor": "x", "showticklabels": k > 1},
+            )
+        )
         _look_at_most(figure, result, safe(axes[0]))
     if len(result.frames):
         _slide(figure, result, [mask for _, mask, _ in groups], redraw=kind is not go.Scatter)
@@ -203,8 +211,11 @@ def _slide(figure: go.Figure, result: Embedding, masks: list[np.ndarray], *, red
     """
     k = result.values.shape[1]
     shown = next((t for t, y in enumerate(result.frames) if np.array_equal(y, result.values)), 0)
-    moving = {"frame": {"duration": 400, "redraw": redraw}, "transition": {"duration": 0 if redraw else 400},
-              "mode": "immediate"}  # fmt: skip
+    moving = {
+        "frame": {"duration": 400, "redraw": redraw},
+        "transition": {"duration": 0 if redraw else 400},
+        "mode": "immediate",
+    }
     steps = []
     for name, y in zip(result.frame_names, result.frames.astype(np.float32), strict=True):
         columns = [y[:, j] for j in range(min(k, 3))]
@@ -212,11 +223,22 @@ def _slide(figure: go.Figure, result: Embedding, masks: list[np.ndarray], *, red
         frame = {"data": traces, "traces": list(range(len(masks)))}
         steps.append({"label": safe(name), "method": "animate", "args": [frame, moving]})
     figure.update_layout(
-        sliders=[{"active": shown, "steps": steps, "pad": {"t": 56}, "x": 0, "len": 1, "ticklen": 4,
-                  "currentvalue": {"prefix": "", "xanchor": "left"}, "bordercolor": "#9aa0a8", "borderwidth": 1}],
+        sliders=[
+            {
+                "active": shown,
+                "steps": steps,
+                "pad": {"t": 56},
+                "x": 0,
+                "len": 1,
+                "ticklen": 4,
+                "currentvalue": {"prefix": "", "xanchor": "left"},
+                "bordercolor": "#9aa0a8",
+                "borderwidth": 1,
+            }
+        ],
         height=figure.layout.height + SLIDER,
         margin_b=56 + SLIDER,
-    )  # fmt: skip
+    )
     low, high = result.frames.min(axis=(0, 1)).astype(float), result.frames.max(axis=(0, 1)).astype(float)
     room = 0.04 * (high - low) + 1e-6
     ranges = [[float(a - r), float(b + r)] for a, b, r in zip(low, high, room, strict=True)]
@@ -297,11 +319,21 @@ def _partition(result: Partition) -> go.Figure:
     )
     figure.add_trace(
         go.Bar(
-            x=[len(m) for m in members], y=[f"{g}" for g in groups], orientation="h", customdata=[m.tolist() for m in members],
-            text=names, textposition="auto", textangle=0, hovertext=[f"{n}: {len(m)} rows" for n, m in zip(names, members, strict=True)],
-            hoverinfo="text", marker={"color": [theme.CATEGORICAL[g % MAX_CATEGORIES] for g in groups]}, showlegend=False,
-        ), row=1, col=1,
-    )  # fmt: skip
+            x=[len(m) for m in members],
+            y=[f"{g}" for g in groups],
+            orientation="h",
+            customdata=[m.tolist() for m in members],
+            text=names,
+            textposition="auto",
+            textangle=0,
+            hovertext=[f"{n}: {len(m)} rows" for n, m in zip(names, members, strict=True)],
+            hoverinfo="text",
+            marker={"color": [theme.CATEGORICAL[g % MAX_CATEGORIES] for g in groups]},
+            showlegend=False,
+        ),
+        row=1,
+        col=1,
+    )
     figure.update_layout(**theme.layout(height=max(320, 90 + 34 * len(members))))
     figure.update_xaxes(title="rows in it", row=1, col=1)
     figure.update_yaxes(title="cluster, largest first", type="category", autorange="reversed", row=1, col=1)
@@ -309,9 +341,17 @@ def _partition(result: Partition) -> go.Figure:
         k = np.arange(1, len(result.spectrum) + 1)
         colours = [theme.ACCENT if i <= result.n_groups else theme.NULL for i in k]
         figure.add_trace(
-            go.Scatter(x=k, y=result.spectrum, mode="markers", marker={"color": colours, "size": 8}, showlegend=False,
-                       hovertemplate="eigenvalue %{x}: %{y:.4f}<extra></extra>"), row=1, col=2,
-        )  # fmt: skip
+            go.Scatter(
+                x=k,
+                y=result.spectrum,
+                mode="markers",
+                marker={"color": colours, "size": 8},
+                showlegend=False,
+                hovertemplate="eigenvalue %{x}: %{y:.4f}<extra></extra>",
+            ),
+            row=1,
+            col=2,
+        )
         figure.update_xaxes(title="which eigenvalue, smallest first", row=1, col=2)
         figure.update_yaxes(title="Laplacian eigenvalue", row=1, col=2)
     return figure
@@ -348,23 +388,46 @@ def _diagram(result: Diagram, *, max_bars: int = 60) -> go.Figure:
                 continue
             x, y = _segments(births[which], np.minimum(deaths[which], end), heights[which])
             few = np.flatnonzero(which)
-            figure.add_trace(go.Scatter(
-                x=x, y=y, mode="lines", line={"width": 3, "color": colour, "dash": dash}, name=name,
-                customdata=[c for i in few for c in (cycles[i], cycles[i], [])],
-                hovertext=[t for i in few for t in (said[i], said[i], "")], hoverinfo="text",
-            ))  # fmt: skip
+            figure.add_trace(
+                go.Scatter(
+                    x=x,
+                    y=y,
+                    mode="lines",
+                    line={"width": 3, "color": colour, "dash": dash},
+                    name=name,
+                    customdata=[c for i in few for c in (cycles[i], cycles[i], [])],
+                    hovertext=[t for i in few for t in (said[i], said[i], "")],
+                    hoverinfo="text",
+                )
+            )
         ticks = _null_ends(result, rows)
         if len(ticks):
-            figure.add_trace(go.Scatter(
-                x=ticks, y=heights[np.isfinite(deaths)], mode="markers", name="95 % of the null's longest bars end before",
-                legendgroup="null", showlegend=not at, hoverinfo="skip",
-                marker={"symbol": "line-ns-open", "size": 7, "color": theme.NULL, "line": {"width": 2}},
-            ))  # fmt: skip
+            figure.add_trace(
+                go.Scatter(
+                    x=ticks,
+                    y=heights[np.isfinite(deaths)],
+                    mode="markers",
+                    name="95 % of the null's longest bars end before",
+                    legendgroup="null",
+                    showlegend=not at,
+                    hoverinfo="skip",
+                    marker={"symbol": "line-ns-open", "size": 7, "color": theme.NULL, "line": {"width": 2}},
+                )
+            )
         at += len(rows) + 2
-    figure.update_layout(**theme.layout(
-        height=480, xaxis={"title": "distance", "range": [0, end]}, legend=theme.LEGEND_ABOVE,
-        yaxis={"title": "one line a bar, longest first", "showticklabels": False, "ticks": "", "autorange": "reversed"},
-    ))  # fmt: skip
+    figure.update_layout(
+        **theme.layout(
+            height=480,
+            xaxis={"title": "distance", "range": [0, end]},
+            legend=theme.LEGEND_ABOVE,
+            yaxis={
+                "title": "one line a bar, longest first",
+                "showticklabels": False,
+                "ticks": "",
+                "autorange": "reversed",
+            },
+        )
+    )
     return figure
 
 
@@ -433,11 +496,22 @@ def _spectrum(result: Spectrum, *, log: bool = False) -> go.Figure:
     figure = go.Figure()
     if len(result.null_low):
         _band(figure, k, result.null_low, result.null_high, theme.NULL, "null, 95 %")
-    figure.add_trace(go.Scatter(x=k, y=result.values, mode="lines+markers", marker={"size": 6, "color": theme.ACCENT},
-                                line={"color": theme.ACCENT}, name=safe(result.quantity)))  # fmt: skip
-    figure.update_layout(**theme.layout(
-        xaxis={"title": safe(result.index)}, yaxis={"title": safe(result.quantity), "type": "log" if log else "linear"},
-    ))  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=k,
+            y=result.values,
+            mode="lines+markers",
+            marker={"size": 6, "color": theme.ACCENT},
+            line={"color": theme.ACCENT},
+            name=safe(result.quantity),
+        )
+    )
+    figure.update_layout(
+        **theme.layout(
+            xaxis={"title": safe(result.index)},
+            yaxis={"title": safe(result.quantity), "type": "log" if log else "linear"},
+        )
+    )
     return figure
 
 
@@ -454,11 +528,15 @@ def _matrix(result: MatrixResult, *, surface: bool = False) -> go.Figure:
     columns, rows = [safe(n) for n in result.column_names], [safe(n) for n in result.row_names]
     figure = go.Figure(
         go.Heatmap(
-            z=result.values, x=columns, y=rows, colorscale=theme.SEQUENTIAL, **scale,
+            z=result.values,
+            x=columns,
+            y=rows,
+            colorscale=theme.SEQUENTIAL,
+            **scale,
             colorbar={"title": {"text": safe(result.quantity)}, "thickness": 12, "outlinewidth": 0},
             hovertemplate="%{y} and %{x}: %{z:.3f}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     places: dict[str, Any] = {
         "xaxis": {"type": "category"},
         "yaxis": {"type": "category", "autorange": "reversed"},
@@ -467,11 +545,15 @@ def _matrix(result: MatrixResult, *, surface: bool = False) -> go.Figure:
         # A trace of its own: a heat map's text is white or dark grey as plotly has it, faint on the middle of the scale.
         figure.add_trace(
             go.Scatter(
-                x=columns * len(rows), y=[r for r in rows for _ in columns], mode="text", hoverinfo="skip", showlegend=False,
+                x=columns * len(rows),
+                y=[r for r in rows for _ in columns],
+                mode="text",
+                hoverinfo="skip",
+                showlegend=False,
                 text=[f"{v:.2f}" for v in result.values.ravel()],
                 textfont={"color": theme.ink_on(result.values.ravel(), **scale)},
             )
-        )  # fmt: skip
+        )
         # which would leave a margin around the cells
         places = {
             "xaxis": {"type": "category", "range": [-0.5, len(columns) - 0.5]},
@@ -517,16 +599,35 @@ def _curve(result: Curve) -> go.Figure:
             _band(
                 figure, x, result.low[:, j], result.high[:, j], colour, f"{name}: 95 % interval", legend=False
             )
-        figure.add_trace(go.Scatter(x=x, y=result.y[:, j], mode=mode, name=safe(name), line={"color": colour},
-                                    marker={"size": 7, "symbol": theme.SYMBOLS[j % len(theme.SYMBOLS)]}))  # fmt: skip
+        figure.add_trace(
+            go.Scatter(
+                x=x,
+                y=result.y[:, j],
+                mode=mode,
+                name=safe(name),
+                line={"color": colour},
+                marker={"size": 7, "symbol": theme.SYMBOLS[j % len(theme.SYMBOLS)]},
+            )
+        )
     for (start, stop), name in zip(result.spans, result.span_names, strict=True):
-        figure.add_vrect(x0=start, x1=stop, fillcolor=theme.NULL, opacity=0.22, line_width=0, layer="below",
-                         annotation={"text": safe(name), "font": {"size": 11}}, annotation_position="top left")  # fmt: skip
+        figure.add_vrect(
+            x0=start,
+            x1=stop,
+            fillcolor=theme.NULL,
+            opacity=0.22,
+            line_width=0,
+            layer="below",
+            annotation={"text": safe(name), "font": {"size": 11}},
+            annotation_position="top left",
+        )
     scale = theme.log_axis(result.y) if result.log else {}
-    figure.update_layout(**theme.layout(
-        xaxis={"title": safe(result.x_title), **({"type": "category"} if result.x_names else {})},
-        yaxis={"title": safe(result.y_title), **scale}, legend=theme.LEGEND_ABOVE,
-    ))  # fmt: skip
+    figure.update_layout(
+        **theme.layout(
+            xaxis={"title": safe(result.x_title), **({"type": "category"} if result.x_names else {})},
+            yaxis={"title": safe(result.y_title), **scale},
+            legend=theme.LEGEND_ABOVE,
+        )
+    )
     return figure
 
 
@@ -541,16 +642,31 @@ def _ranking(result: Ranking, *, top: int = 20, paths: bool = False) -> go.Figur
         return ranking_paths(result, order)
     error = None
     if len(result.low):
-        error = {"type": "data", "symmetric": False, "array": (result.high - result.scores)[order],
-                 "arrayminus": (result.scores - result.low)[order], "color": theme.NULL}  # fmt: skip
+        error = {
+            "type": "data",
+            "symmetric": False,
+            "array": (result.high - result.scores)[order],
+            "arrayminus": (result.scores - result.low)[order],
+            "color": theme.NULL,
+        }
     figure = go.Figure(
-        go.Bar(x=result.scores[order], y=[f"{i + 1}. {safe(result.names[j], width=40)}" for i, j in enumerate(order)],
-               orientation="h", error_x=error, marker={"color": theme.ACCENT}, hoverinfo="x+y",
-               customdata=result.ids[order] if len(result.ids) else None)
-    )  # fmt: skip
-    figure.update_layout(**theme.layout(
-        height=max(320, 90 + 24 * len(order)), xaxis={"title": safe(result.quantity)}, yaxis={"autorange": "reversed"},
-    ))  # fmt: skip
+        go.Bar(
+            x=result.scores[order],
+            y=[f"{i + 1}. {safe(result.names[j], width=40)}" for i, j in enumerate(order)],
+            orientation="h",
+            error_x=error,
+            marker={"color": theme.ACCENT},
+            hoverinfo="x+y",
+            customdata=result.ids[order] if len(result.ids) else None,
+        )
+    )
+    figure.update_layout(
+        **theme.layout(
+            height=max(320, 90 + 24 * len(order)),
+            xaxis={"title": safe(result.quantity)},
+            yaxis={"autorange": "reversed"},
+        )
+    )
     return figure
 
 
@@ -570,14 +686,37 @@ def _graph(result: GraphResult) -> go.Figure:
     values = result.values if len(result.values) else sizes
     name = result.values_name or "rows"
     figure = go.Figure()
-    figure.add_trace(go.Scatter(x=lines[0], y=lines[1], mode="lines", line={"width": 1, "color": theme.NULL}, hoverinfo="skip",
-                                showlegend=False))  # fmt: skip
-    figure.add_trace(go.Scatter(
-        x=x, y=y, mode="markers", customdata=members, showlegend=False, hoverinfo="text",
-        hovertext=[f"node {i}: {len(m)} rows, {safe(name)} {v:.3g}" for i, (m, v) in enumerate(zip(members, values, strict=True))],
-        marker={"size": 7 + 18 * np.sqrt(sizes / max(sizes.max(initial=1), 1)), "color": values, "colorscale": theme.SEQUENTIAL,
-                "colorbar": {"title": {"text": safe(name)}, "thickness": 12, "outlinewidth": 0}, "line": {"width": 1, "color": "white"}},
-    ))  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=lines[0],
+            y=lines[1],
+            mode="lines",
+            line={"width": 1, "color": theme.NULL},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=x,
+            y=y,
+            mode="markers",
+            customdata=members,
+            showlegend=False,
+            hoverinfo="text",
+            hovertext=[
+                f"node {i}: {len(m)} rows, {safe(name)} {v:.3g}"
+                for i, (m, v) in enumerate(zip(members, values, strict=True))
+            ],
+            marker={
+                "size": 7 + 18 * np.sqrt(sizes / max(sizes.max(initial=1), 1)),
+                "color": values,
+                "colorscale": theme.SEQUENTIAL,
+                "colorbar": {"title": {"text": safe(name)}, "thickness": 12, "outlinewidth": 0},
+                "line": {"width": 1, "color": "white"},
+            },
+        )
+    )
     hidden = {"visible": False, "showgrid": False}
     figure.update_layout(**theme.layout(height=520, xaxis=hidden, yaxis={**hidden, "scaleanchor": "x"}))
     return figure
@@ -592,19 +731,35 @@ def _estimate(result: Estimate) -> go.Figure:
     names = [safe(e.statistic) for e in result.evidence]
     for name, e in zip(names, result.evidence, strict=True):
         if e.null_values:
-            figure.add_trace(go.Scatter(x=e.null_values, y=[name] * len(e.null_values), mode="markers", showlegend=False,
-                                        marker={"color": theme.NULL, "symbol": "line-ns-open", "size": 12, "opacity": 0.6},
-                                        hovertemplate="null: %{x:.4g}<extra></extra>"))  # fmt: skip
+            figure.add_trace(
+                go.Scatter(
+                    x=e.null_values,
+                    y=[name] * len(e.null_values),
+                    mode="markers",
+                    showlegend=False,
+                    marker={"color": theme.NULL, "symbol": "line-ns-open", "size": 12, "opacity": 0.6},
+                    hovertemplate="null: %{x:.4g}<extra></extra>",
+                )
+            )
     value = [e.value for e in result.evidence]
     low = [v - e.interval[0] if e.interval else 0 for v, e in zip(value, result.evidence, strict=True)]
     high = [e.interval[1] - v if e.interval else 0 for v, e in zip(value, result.evidence, strict=True)]
-    figure.add_trace(go.Scatter(
-        x=value, y=names, mode="markers", marker={"size": 11, "color": theme.ACCENT}, showlegend=False,
-        error_x={"type": "data", "symmetric": False, "array": high, "arrayminus": low, "thickness": 2},
-        hovertemplate="%{y}: %{x:.4g}<extra></extra>",
-    ))  # fmt: skip
-    figure.update_layout(**theme.layout(
-        height=170 + 44 * len(names), yaxis={"autorange": "reversed", "type": "category"},
-        xaxis={"title": "value with its 95 % interval (grey ticks: draws of the null)"},
-    ))  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=value,
+            y=names,
+            mode="markers",
+            marker={"size": 11, "color": theme.ACCENT},
+            showlegend=False,
+            error_x={"type": "data", "symmetric": False, "array": high, "arrayminus": low, "thickness": 2},
+            hovertemplate="%{y}: %{x:.4g}<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        **theme.layout(
+            height=170 + 44 * len(names),
+            yaxis={"autorange": "reversed", "type": "category"},
+            xaxis={"title": "value with its 95 % interval (grey ticks: draws of the null)"},
+        )
+    )
     return figure

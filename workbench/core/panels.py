@@ -33,9 +33,12 @@ def panels(result: Curve) -> go.Figure:
     names = tuple(dict.fromkeys(result.panels))
     rows = -(-len(names) // COLUMNS)
     figure = make_subplots(
-        rows=rows, cols=min(COLUMNS, len(names)), subplot_titles=[safe(n) for n in names], horizontal_spacing=0.09,
+        rows=rows,
+        cols=min(COLUMNS, len(names)),
+        subplot_titles=[safe(n) for n in names],
+        horizontal_spacing=0.09,
         vertical_spacing=0.28 / max(rows, 1),
-    )  # fmt: skip
+    )
     kinds = [name.split(",")[0] for name in result.names]
     places = {name: i for i, name in enumerate(dict.fromkeys(kinds))}
     for j, (panel, name) in enumerate(zip(result.panels, kinds, strict=True)):
@@ -44,10 +47,18 @@ def panels(result: Curve) -> go.Figure:
         colour = theme.CATEGORICAL[places[name] % len(theme.CATEGORICAL)]
         dash = "dash" if result.names[j].endswith("untouched") else "solid"
         figure.add_trace(
-            go.Scatter(x=result.x, y=result.y[:, j], mode="lines", name=safe(name), legendgroup=name, showlegend=first,
-                       line={"color": colour, "dash": dash}),
-            row=at // COLUMNS + 1, col=at % COLUMNS + 1,
-        )  # fmt: skip
+            go.Scatter(
+                x=result.x,
+                y=result.y[:, j],
+                mode="lines",
+                name=safe(name),
+                legendgroup=name,
+                showlegend=first,
+                line={"color": colour, "dash": dash},
+            ),
+            row=at // COLUMNS + 1,
+            col=at % COLUMNS + 1,
+        )
     figure.update_layout(
         **theme.layout(
             height=80 + PANEL_HEIGHT * rows,
@@ -78,10 +89,23 @@ def _slide(figure: go.Figure, result: Curve, panels: int, room: int) -> None:
         frame["layout"] = {"shapes": _lines(float(mark), panels)}
         steps.append({"label": safe(name), "method": "animate", "args": [frame, moving]})
     figure.update_layout(
-        shapes=_lines(float(marks[shown]), panels), height=figure.layout.height + room, margin_b=56 + room,
-        sliders=[{"active": shown, "steps": steps, "pad": {"t": 62}, "x": 0, "len": 1, "ticklen": 4,
-                  "currentvalue": {"prefix": "", "xanchor": "left"}, "bordercolor": "#9aa0a8", "borderwidth": 1}],
-    )  # fmt: skip
+        shapes=_lines(float(marks[shown]), panels),
+        height=figure.layout.height + room,
+        margin_b=56 + room,
+        sliders=[
+            {
+                "active": shown,
+                "steps": steps,
+                "pad": {"t": 62},
+                "x": 0,
+                "len": 1,
+                "ticklen": 4,
+                "currentvalue": {"prefix": "", "xanchor": "left"},
+                "bordercolor": "#9aa0a8",
+                "borderwidth": 1,
+            }
+        ],
+    )
 
 
 def _lines(x: float, panels: int) -> list[dict[str, Any]]:
@@ -90,7 +114,15 @@ def _lines(x: float, panels: int) -> list[dict[str, Any]]:
         return []
     axes = [str(i + 1) if i else "" for i in range(panels)]
     return [
-        {"type": "line", "xref": f"x{a}", "yref": f"y{a} domain", "x0": x, "x1": x, "y0": 0, "y1": 1,
-         "line": {"color": theme.NULL, "dash": "dot", "width": 1.5}}
+        {
+            "type": "line",
+            "xref": f"x{a}",
+            "yref": f"y{a} domain",
+            "x0": x,
+            "x1": x,
+            "y0": 0,
+            "y1": 1,
+            "line": {"color": theme.NULL, "dash": "dot", "width": 1.5},
+        }
         for a in axes
-    ]  # fmt: skip
+    ]

@@ -237,9 +237,16 @@ def _read(name: str, annotation: Any, default: Any, method: str) -> Parameter:
     if base not in (int, float, bool, str):
         raise TypeError(f"{method}: parameter {name} has the type {base!r}, which has no control")
     return Parameter(
-        name=name, annotation=annotation, default=default, help=help_text, base=base, choices=choices,
-        optional=optional, sequence=sequence, **_bounds(metadata),
-    )  # fmt: skip
+        name=name,
+        annotation=annotation,
+        default=default,
+        help=help_text,
+        base=base,
+        choices=choices,
+        optional=optional,
+        sequence=sequence,
+        **_bounds(metadata),
+    )
 
 
 def _bounds(metadata: list[Any]) -> dict[str, Any]:

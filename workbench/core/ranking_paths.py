@@ -29,9 +29,13 @@ def ranking_paths(result: Ranking, order: Int[np.ndarray, " k"]) -> go.Figure:
     columns = min(COLUMNS, len(order))
     rows = -(-len(order) // columns)
     figure = make_subplots(
-        rows=rows, cols=columns, subplot_titles=[safe(result.names[j], width=34) for j in order], horizontal_spacing=0.05,
-        vertical_spacing=0.3 / rows, shared_yaxes=True,
-    )  # fmt: skip
+        rows=rows,
+        cols=columns,
+        subplot_titles=[safe(result.names[j], width=34) for j in order],
+        horizontal_spacing=0.05,
+        vertical_spacing=0.3 / rows,
+        shared_yaxes=True,
+    )
     x = result.path_x
     for place, j in enumerate(order):
         at = {"row": place // columns + 1, "col": place % columns + 1}

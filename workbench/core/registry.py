@@ -35,9 +35,11 @@ from workbench.core.views import View
 
 Verb = Literal["source", "analysis", "edit"]
 HOMES: dict[str, Verb] = {
-    "workbench.sources": "source", "workbench.models": "source", "workbench.analyses": "analysis",
+    "workbench.sources": "source",
+    "workbench.models": "source",
+    "workbench.analyses": "analysis",
     "workbench.edits": "edit",
-}  # fmt: skip
+}
 
 LONGEST_NAME = 40  # characters; a file may begin with a whole sentence instead
 
@@ -144,9 +146,15 @@ class Method:
         if "device" in values:  # what "auto" chose is asked for, recorded and looked up
             values = {**values, "device": resolve(values["device"])}
         run = Run(
-            method=self.name, version=self.version, subject=subject.name, subject_digest=view.digest,
-            parameters=values, device=describe(values.get("device", "cpu")), started=now(), versions=versions(),
-        )  # fmt: skip
+            method=self.name,
+            version=self.version,
+            subject=subject.name,
+            subject_digest=view.digest,
+            parameters=values,
+            device=describe(values.get("device", "cpu")),
+            started=now(),
+            versions=versions(),
+        )
         title = f"{self.words} of {subject.name}"
         table = getattr(view, "table", None)
         caching = os.environ.get("WORKBENCH_NO_CACHE", "") in ("", "0")
@@ -157,9 +165,12 @@ class Method:
             asked = typing.cast("Run", found.run)
             own = found.title in (f"{self.words} of {asked.subject}", f"{self.name} of {asked.subject}")
             result = dataclasses.replace(  # equal content may have another name this time
-                found, rows=table, space=view.space, title=title if own else found.title,
+                found,
+                rows=table,
+                space=view.space,
+                title=title if own else found.title,
                 run=dataclasses.replace(asked, subject=subject.name),
-            )  # fmt: skip
+            )
         else:
             tell(title)
             result = dataclasses.replace(self._call(view, values), space=view.space, rows=table)
@@ -169,10 +180,14 @@ class Method:
                 cache.store(result)
         history.remember(
             history.Asked(
-                run=typing.cast("Run", result.run), evidence=result.evidence, outcome=result.outcome, title=result.title,
-                seconds=round(time.perf_counter() - start, 4), cached=found is not None,
+                run=typing.cast("Run", result.run),
+                evidence=result.evidence,
+                outcome=result.outcome,
+                title=result.title,
+                seconds=round(time.perf_counter() - start, 4),
+                cached=found is not None,
             )
-        )  # fmt: skip
+        )
         return result
 
     def _call(self, view: View, values: dict[str, Any]) -> Result:

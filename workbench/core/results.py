@@ -483,10 +483,13 @@ class GraphResult(Result):
             columns = {
                 "at": np.repeat(list(self.frame_names), m),
                 "of": [self.group_names[g] for g in self.groups] * t,
-                "from": np.tile(names[self.edges[:, 0]], t), "to": np.tile(names[self.edges[:, 1]], t),
-                self.lines_name: self.lines.ravel(), "threshold": self.thresholds.ravel(), "above": self.strong.ravel(),
+                "from": np.tile(names[self.edges[:, 0]], t),
+                "to": np.tile(names[self.edges[:, 1]], t),
+                self.lines_name: self.lines.ravel(),
+                "threshold": self.thresholds.ravel(),
+                "above": self.strong.ravel(),
                 "behind": list(self.line_notes) or [""] * (t * m),
-            }  # fmt: skip
+            }
             return pd.DataFrame(columns)
         degree = np.bincount(self.edges.ravel(), minlength=len(self.positions))
         return pd.DataFrame({"rows": np.diff(self.member_starts), "degree": degree})
@@ -511,8 +514,14 @@ class Estimate(Result):
 
         return pd.DataFrame(
             [
-                {"statistic": e.statistic, "value": e.value, "low": (e.interval or (np.nan, np.nan))[0],
-                 "high": (e.interval or (np.nan, np.nan))[1], "n": e.n, "p": e.p_value}
+                {
+                    "statistic": e.statistic,
+                    "value": e.value,
+                    "low": (e.interval or (np.nan, np.nan))[0],
+                    "high": (e.interval or (np.nan, np.nan))[1],
+                    "n": e.n,
+                    "p": e.p_value,
+                }
                 for e in self.evidence
             ]
-        )  # fmt: skip
+        )

@@ -14,9 +14,19 @@ import workbench
 from workbench.core.digest import digest
 
 _LIBRARIES = (
-    "numpy", "scipy", "pandas", "scikit-learn", "networkx", "igraph", "umap-learn", "pynndescent", "giotto-ph", "giotto-tda",
-    "torch", "transformers",
-)  # fmt: skip
+    "numpy",
+    "scipy",
+    "pandas",
+    "scikit-learn",
+    "networkx",
+    "igraph",
+    "umap-learn",
+    "pynndescent",
+    "giotto-ph",
+    "giotto-tda",
+    "torch",
+    "transformers",
+)
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,13 @@ class Siblings(Rowed):
     """
 
     def __init__(
-        self, trajectories: Sequence[Trajectory], *, name: str = "siblings", table: pd.DataFrame | None = None,
+        self,
+        trajectories: Sequence[Trajectory],
+        *,
+        name: str = "siblings",
+        table: pd.DataFrame | None = None,
         space: str | None = None,
-    ):  # fmt: skip
+    ):
         members = tuple(trajectories)
         _require_alike(members, name)
         self.trajectories = members
@@ -125,9 +129,15 @@ class Siblings(Rowed):
 
     def _as_models(self) -> views.Models:
         return views.Models(
-            self.name, self.digest, self.space, self.ids, self.table, self.weight_steps, self.probe,
+            self.name,
+            self.digest,
+            self.space,
+            self.ids,
+            self.table,
+            self.weight_steps,
+            self.probe,
             self.trajectories,
-        )  # fmt: skip
+        )
 
 
 def siblings(trajectories: Sequence[Trajectory], *, name: str = "siblings") -> Siblings:

@@ -67,9 +67,12 @@ class ArrayWeights:
         self._arrays = {int(s): {n: np.asarray(a) for n, a in arrays[s].items()} for s in sorted(arrays)}
         self.steps = tuple(self._arrays)
         described = {
-            s: {n: TensorInfo(n, a.shape, _DTYPES.get(str(a.dtype), str(a.dtype)), a.nbytes) for n, a in found.items()}
+            s: {
+                n: TensorInfo(n, a.shape, _DTYPES.get(str(a.dtype), str(a.dtype)), a.nbytes)
+                for n, a in found.items()
+            }
             for s, found in self._arrays.items()
-        }  # fmt: skip
+        }
         self.tensors = require_alike(described, "trajectory")
         self.parameters = tuple(parameters if parameters is not None else self.tensors)
 

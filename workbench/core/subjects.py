@@ -127,9 +127,10 @@ class Rowed(Subject):
             except Exception as e:
                 columns = ", ".join(map(str, self.table.columns))
                 there = (
-                    f"Columns: {columns}." if columns
+                    f"Columns: {columns}."
+                    if columns
                     else "Its rows have no columns to ask about: select by row ids, or open it with a row table."
-                )  # fmt: skip
+                )
                 raise MissingError(
                     f"{self.name}: the query {rows!r} can't be answered ({e}). {there}"
                 ) from None
@@ -280,9 +281,15 @@ class Activations(Rowed):
     """
 
     def __init__(
-        self, sites: Mapping[str, np.ndarray], table: pd.DataFrame, *, name: str = "activations",
-        content: str | None = None, space: str | None = None, rows: np.ndarray | None = None,
-    ):  # fmt: skip
+        self,
+        sites: Mapping[str, np.ndarray],
+        table: pd.DataFrame,
+        *,
+        name: str = "activations",
+        content: str | None = None,
+        space: str | None = None,
+        rows: np.ndarray | None = None,
+    ):
         super().__init__(name, table, space)
         self._arrays = dict(sites)
         self._content = content
@@ -433,9 +440,16 @@ class GraphSubject(Rowed):
     """
 
     def __init__(
-        self, edges: np.ndarray, n: int, *, weights: np.ndarray | None = None, directed: bool = False,
-        name: str = "graph", table: pd.DataFrame | None = None, space: str | None = None,
-    ):  # fmt: skip
+        self,
+        edges: np.ndarray,
+        n: int,
+        *,
+        weights: np.ndarray | None = None,
+        directed: bool = False,
+        name: str = "graph",
+        table: pd.DataFrame | None = None,
+        space: str | None = None,
+    ):
         edges = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
         if len(edges) and (edges.min() < 0 or edges.max() >= n):
             raise DataError(
@@ -461,17 +475,27 @@ class GraphSubject(Rowed):
         new[at] = np.arange(len(at))
         keep = (new[self.edges] >= 0).all(axis=1)
         return GraphSubject(
-            new[self.edges[keep]], len(at), weights=self.weights[keep], directed=self.directed,
-            name=self.name, table=self.table.iloc[at], space=self.space,
-        )  # fmt: skip
+            new[self.edges[keep]],
+            len(at),
+            weights=self.weights[keep],
+            directed=self.directed,
+            name=self.name,
+            table=self.table.iloc[at],
+            space=self.space,
+        )
 
     def drop_nonfinite(self) -> GraphSubject:
         """Return the graph, all its nodes kept, without the edges whose weight is NaN or infinite."""
         keep = np.isfinite(self.weights)
         return GraphSubject(
-            self.edges[keep], len(self), weights=self.weights[keep], directed=self.directed,
-            name=self.name, table=self.table, space=self.space,
-        )  # fmt: skip
+            self.edges[keep],
+            len(self),
+            weights=self.weights[keep],
+            directed=self.directed,
+            name=self.name,
+            table=self.table,
+            space=self.space,
+        )
 
     def _as_graph(self) -> views.Graph:
         views.require_finite(self.weights[:, None], f"{self.name} (edge weights)")

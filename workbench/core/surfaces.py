@@ -31,10 +31,16 @@ def landscape(result: MatrixResult, *, three: bool) -> go.Figure:
         **_ticks(z, result.log),
     }
     shown: dict[str, Any] = {
-        "x": result.column_values, "y": result.row_values, "z": z, "colorscale": theme.SEQUENTIAL, "colorbar": bar,
-        "text": [[f"{v:.4g}" for v in row] for row in result.values], "name": "", "showlegend": False,
+        "x": result.column_values,
+        "y": result.row_values,
+        "z": z,
+        "colorscale": theme.SEQUENTIAL,
+        "colorbar": bar,
+        "text": [[f"{v:.4g}" for v in row] for row in result.values],
+        "name": "",
+        "showlegend": False,
         "hovertemplate": f"{safe(result.quantity)} %{{text}}<br>%{{x:.3g}}, %{{y:.3g}}<extra></extra>",
-    }  # fmt: skip
+    }
     figure = go.Figure()
     if three:
         figure.add_trace(go.Surface(**shown, contours={"z": {"show": True, "usecolormap": True, "width": 1}}))
@@ -71,11 +77,19 @@ def _path(result: MatrixResult, three: bool) -> Any:
     x, y = result.path.T
     values = result.path_values if len(result.path_values) else np.full(len(x), np.nan)
     look: dict[str, Any] = {
-        "mode": "lines+markers", "line": {"color": PATH, "width": 5 if three else 2}, "name": "the descent", "showlegend": False,
-        "customdata": result.path_ids, "hoverinfo": "text",
+        "mode": "lines+markers",
+        "line": {"color": PATH, "width": 5 if three else 2},
+        "name": "the descent",
+        "showlegend": False,
+        "customdata": result.path_ids,
+        "hoverinfo": "text",
         "hovertext": [f"step {i}: {v:.4g}" for i, v in zip(result.path_ids, values, strict=True)],
-        "marker": {"size": 3 if three else 6, "color": PATH, "line": {"width": 0 if three else 1, "color": "white"}},
-    }  # fmt: skip
+        "marker": {
+            "size": 3 if three else 6,
+            "color": PATH,
+            "line": {"width": 0 if three else 1, "color": "white"},
+        },
+    }
     if not three:
         return go.Scatter(x=x, y=y, **look)
     z = np.log10(np.maximum(values, _least(result))) if result.log else values

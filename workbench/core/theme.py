@@ -20,9 +20,15 @@ LEGEND_ABOVE = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "traceo
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 AXIS: dict[str, Any] = {
-    "showline": True, "linecolor": "#9aa0a8", "ticks": "outside", "tickcolor": "#9aa0a8", "ticklen": 4,
-    "gridcolor": "rgba(128,134,144,0.18)", "zeroline": False, "automargin": True,
-}  # fmt: skip
+    "showline": True,
+    "linecolor": "#9aa0a8",
+    "ticks": "outside",
+    "tickcolor": "#9aa0a8",
+    "ticklen": 4,
+    "gridcolor": "rgba(128,134,144,0.18)",
+    "zeroline": False,
+    "automargin": True,
+}
 
 
 def log_axis(values: np.ndarray) -> dict[str, Any]:

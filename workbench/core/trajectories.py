@@ -90,9 +90,14 @@ class Trajectory(Rowed):
     """
 
     def __init__(
-        self, table: pd.DataFrame, record: Record | None = None, *, name: str = "descent",
-        weights: Mapping[int, Mapping[str, np.ndarray]] | None = None, space: str | None = None,
-    ):  # fmt: skip
+        self,
+        table: pd.DataFrame,
+        record: Record | None = None,
+        *,
+        name: str = "descent",
+        weights: Mapping[int, Mapping[str, np.ndarray]] | None = None,
+        space: str | None = None,
+    ):
         ids = table.index.to_numpy()
         if len(ids) == 0 or ids.dtype.kind not in "iu" or (np.diff(ids) <= 0).any():
             raise DataError(
@@ -289,9 +294,12 @@ class Trajectory(Rowed):
             return array.astype(np.float32) if array.dtype.kind == "f" else array
 
         return Checkpoint(
-            self.tensors, read, name=f"{self.name} at step {step}", content=lambda: source.digest(step),
+            self.tensors,
+            read,
+            name=f"{self.name} at step {step}",
+            content=lambda: source.digest(step),
             load=(lambda: self._callable(step)) if self.model is not None else None,
-        )  # fmt: skip
+        )
 
     def network(self, step: int) -> torch.nn.Module:
         """A copy of the attached network with the weights of a step, in evaluation mode.

@@ -34,11 +34,26 @@ def weighted_lines(result: GraphResult) -> go.Figure:
 
     figure = go.Figure()
     for g, name in enumerate(result.group_names):
-        figure.add_trace(go.Scatter(
-            x=[None], y=[None], mode="lines", name=safe(name), line={"width": 6, "color": _colour(g)}, hoverinfo="skip",
-        ))  # fmt: skip
-    figure.add_trace(go.Scatter(x=[None], y=[None], mode="lines", name="not above its threshold", hoverinfo="skip",
-                                line={"width": 1.5, "color": theme.NULL, "dash": "dot"}))  # fmt: skip
+        figure.add_trace(
+            go.Scatter(
+                x=[None],
+                y=[None],
+                mode="lines",
+                name=safe(name),
+                line={"width": 6, "color": _colour(g)},
+                hoverinfo="skip",
+            )
+        )
+    figure.add_trace(
+        go.Scatter(
+            x=[None],
+            y=[None],
+            mode="lines",
+            name="not above its threshold",
+            hoverinfo="skip",
+            line={"width": 1.5, "color": theme.NULL, "dash": "dot"},
+        )
+    )
     shown = len(result.lines) - 1
     always = len(figure.data)
     frame_of: list[int] = []
@@ -51,27 +66,52 @@ def weighted_lines(result: GraphResult) -> go.Figure:
     figure.add_trace(_nodes(result))
     names = (list(result.column_names), list(result.row_names))
     axes = [
-        {"tickvals": list(range(len(n))), "ticktext": [safe(v) for v in n], "showgrid": False, "showline": False, "ticks": ""}
+        {
+            "tickvals": list(range(len(n))),
+            "ticktext": [safe(v) for v in n],
+            "showgrid": False,
+            "showline": False,
+            "ticks": "",
+        }
         for n in names
-    ]  # fmt: skip
+    ]
     low, high = result.positions.min(axis=0), result.positions.max(axis=0)
     height = max(420, 170 + 110 * len(names[1]))
-    figure.update_layout(**theme.layout(
-        height=height, legend=theme.LEGEND_ABOVE, hovermode="closest",
-        xaxis={**axes[0], "range": [low[0] - 0.5, high[0] + 0.25]},
-        yaxis={**axes[1], "range": [high[1] + 0.45, low[1] - 0.45]},
-    ))  # fmt: skip
+    figure.update_layout(
+        **theme.layout(
+            height=height,
+            legend=theme.LEGEND_ABOVE,
+            hovermode="closest",
+            xaxis={**axes[0], "range": [low[0] - 0.5, high[0] + 0.25]},
+            yaxis={**axes[1], "range": [high[1] + 0.45, low[1] - 0.45]},
+        )
+    )
     if len(result.lines) > 1:
         steps = [
-            {"label": safe(name), "method": "restyle",
-             "args": [{"visible": [True] * always + [f == t for f in frame_of] + [True]}]}
+            {
+                "label": safe(name),
+                "method": "restyle",
+                "args": [{"visible": [True] * always + [f == t for f in frame_of] + [True]}],
+            }
             for t, name in enumerate(result.frame_names)
-        ]  # fmt: skip
+        ]
         figure.update_layout(
-            sliders=[{"active": shown, "steps": steps, "pad": {"t": 56}, "x": 0, "len": 1, "ticklen": 4,
-                      "currentvalue": {"prefix": "", "xanchor": "left"}, "bordercolor": "#9aa0a8", "borderwidth": 1}],
-            height=height + SLIDER, margin_b=56 + SLIDER,
-        )  # fmt: skip
+            sliders=[
+                {
+                    "active": shown,
+                    "steps": steps,
+                    "pad": {"t": 56},
+                    "x": 0,
+                    "len": 1,
+                    "ticklen": 4,
+                    "currentvalue": {"prefix": "", "xanchor": "left"},
+                    "bordercolor": "#9aa0a8",
+                    "borderwidth": 1,
+                }
+            ],
+            height=height + SLIDER,
+            margin_b=56 + SLIDER,
+        )
     return figure
 
 
@@ -91,18 +131,42 @@ def _of_frame(result: GraphResult, t: int) -> list[Any]:
         path = [np.vstack([_bent(result, e), [[np.nan, np.nan]]]) for e in edges]
         xy = np.concatenate(path).round(4)
         width = THINNEST + (WIDEST - THINNEST) * level / LEVELS if strong else THINNEST
-        traces.append(go.Scatter(
-            x=xy[:, 0], y=xy[:, 1], mode="lines", showlegend=False, hoverinfo="text", opacity=0.85 if strong else 0.45,
-            line={"width": width, "shape": "spline", "color": _colour(g), "dash": "solid" if strong else "dot"},
-            customdata=[r for e in edges for r in [rows[e]] * BENT + [[]]],
-            hovertext=[s for e in edges for s in [short[e]] * BENT + [""]],
-        ))  # fmt: skip
+        traces.append(
+            go.Scatter(
+                x=xy[:, 0],
+                y=xy[:, 1],
+                mode="lines",
+                showlegend=False,
+                hoverinfo="text",
+                opacity=0.85 if strong else 0.45,
+                line={
+                    "width": width,
+                    "shape": "spline",
+                    "color": _colour(g),
+                    "dash": "solid" if strong else "dot",
+                },
+                customdata=[r for e in edges for r in [rows[e]] * BENT + [[]]],
+                hovertext=[s for e in edges for s in [short[e]] * BENT + [""]],
+            )
+        )
     middle = np.array([_bent(result, e)[BENT // 2] for e in range(len(result.edges))]).reshape(-1, 2).round(4)
-    traces.append(go.Scatter(
-        x=middle[:, 0], y=middle[:, 1], mode="markers", showlegend=False, hoverinfo="text", customdata=rows, hovertext=said,
-        marker={"size": 9, "color": [_colour(int(g)) for g in result.groups], "line": {"width": 1, "color": "white"},
-                "opacity": [0.95 if s else 0.5 for s in result.strong[t]]},
-    ))  # fmt: skip
+    traces.append(
+        go.Scatter(
+            x=middle[:, 0],
+            y=middle[:, 1],
+            mode="markers",
+            showlegend=False,
+            hoverinfo="text",
+            customdata=rows,
+            hovertext=said,
+            marker={
+                "size": 9,
+                "color": [_colour(int(g)) for g in result.groups],
+                "line": {"width": 1, "color": "white"},
+                "opacity": [0.95 if s else 0.5 for s in result.strong[t]],
+            },
+        )
+    )
     return traces
 
 
@@ -113,10 +177,15 @@ def _nodes(result: GraphResult) -> Any:
 
     members = [result.members(i).tolist() for i in range(len(result.positions))]
     return go.Scatter(
-        x=result.positions[:, 0], y=result.positions[:, 1], mode="markers", showlegend=False, hoverinfo="text",
-        customdata=members if any(members) else None, hovertext=[safe(n) for n in result.node_names],
+        x=result.positions[:, 0],
+        y=result.positions[:, 1],
+        mode="markers",
+        showlegend=False,
+        hoverinfo="text",
+        customdata=members if any(members) else None,
+        hovertext=[safe(n) for n in result.node_names],
         marker={"size": 22, "color": theme.OTHER, "line": {"width": 2, "color": "#6b7280"}},
-    )  # fmt: skip
+    )
 
 
 def _said(result: GraphResult, t: int, e: int) -> str:
@@ -127,8 +196,9 @@ def _said(result: GraphResult, t: int, e: int) -> str:
     beyond = "above" if result.strong[t, e] else "not above"
     lines = [
         f"<b>{safe(result.group_names[result.groups[e]])}</b>: {safe(a)} and {safe(b)}",
-        f"{safe(result.lines_name)} {result.lines[t, e]:.3f}" + (f", {beyond} {limit:.3f}" if np.isfinite(limit) else ""),
-    ]  # fmt: skip
+        f"{safe(result.lines_name)} {result.lines[t, e]:.3f}"
+        + (f", {beyond} {limit:.3f}" if np.isfinite(limit) else ""),
+    ]
     note = result.line_notes[t * len(result.edges) + e] if result.line_notes else ""
     return "<br>".join([*lines, *([safe(note, width=60)] if note else [])])
 

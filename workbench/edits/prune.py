@@ -15,10 +15,15 @@ from workbench.edits._matrices import matrices
 
 @edit
 def prune(
-    checkpoint: Checkpoint, *,
-    fraction: Annotated[float, Interval(ge=0, le=1), Doc("Share of every matrix's entries that become 0.")] = 0.5,
-    at: Annotated[str, Doc("Pattern of tensor names, in which * stays within one dotted part; ** is any.")] = "**",
-) -> Checkpoint:  # fmt: skip
+    checkpoint: Checkpoint,
+    *,
+    fraction: Annotated[
+        float, Interval(ge=0, le=1), Doc("Share of every matrix's entries that become 0.")
+    ] = 0.5,
+    at: Annotated[
+        str, Doc("Pattern of tensor names, in which * stays within one dotted part; ** is any.")
+    ] = "**",
+) -> Checkpoint:
     """Zero the entries of smallest magnitude of every weight matrix.
 
     Tensors of one dimension (biases, norms) stay as they are. Among entries of equal magnitude the first go.

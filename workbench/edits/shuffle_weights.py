@@ -15,10 +15,13 @@ from workbench.edits._matrices import matrices
 
 @edit
 def shuffle_weights(
-    checkpoint: Checkpoint, *,
-    at: Annotated[str, Doc("Pattern of tensor names, in which * stays within one dotted part; ** is any.")] = "**",
+    checkpoint: Checkpoint,
+    *,
+    at: Annotated[
+        str, Doc("Pattern of tensor names, in which * stays within one dotted part; ** is any.")
+    ] = "**",
     random_state: Seed = 0,
-) -> Checkpoint:  # fmt: skip
+) -> Checkpoint:
     """Permute the entries of every weight matrix within itself.
 
     The architecture, the tokenizer and the distribution of every matrix's entries stay, and what training put

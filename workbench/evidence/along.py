@@ -44,9 +44,12 @@ def along(
         raise DataError("along needs at least one result; it was given none.")
     first = next(iter(results.values()))
     names = (
-        [e.statistic for e in first.evidence] if statistics is None
-        else [statistics] if isinstance(statistics, str) else list(statistics)
-    )  # fmt: skip
+        [e.statistic for e in first.evidence]
+        if statistics is None
+        else [statistics]
+        if isinstance(statistics, str)
+        else list(statistics)
+    )
     grid = [[evidence_of(r, s) for s in names] for r in results.values()]
     interval = np.array([[e.interval or (np.nan, np.nan) for e in row] for row in grid])
     null = np.array(
@@ -56,12 +59,20 @@ def along(
         ]
     )
     return Curve(
-        x=np.arange(len(grid), dtype=np.float64), x_names=tuple(results), names=tuple(names),
-        y=np.array([[e.value for e in row] for row in grid]), low=interval[..., 0], high=interval[..., 1],
-        null_low=null[..., 0], null_high=null[..., 1], x_title=x_title,
-        y_title=names[0] if len(names) == 1 else _shared(names), title=title or f"{', '.join(names)} along {x_title or 'the axis'}",
-        space=first.space, sources=tuple(r.run for r in results.values() if r.run),
-    )  # fmt: skip
+        x=np.arange(len(grid), dtype=np.float64),
+        x_names=tuple(results),
+        names=tuple(names),
+        y=np.array([[e.value for e in row] for row in grid]),
+        low=interval[..., 0],
+        high=interval[..., 1],
+        null_low=null[..., 0],
+        null_high=null[..., 1],
+        x_title=x_title,
+        y_title=names[0] if len(names) == 1 else _shared(names),
+        title=title or f"{', '.join(names)} along {x_title or 'the axis'}",
+        space=first.space,
+        sources=tuple(r.run for r in results.values() if r.run),
+    )
 
 
 def _shared(names: Sequence[str]) -> str:
@@ -93,9 +104,13 @@ def side_by_side(
         n: np.hstack([getattr(c, n) for c in curves]) for n in ("y", "low", "high", "null_low", "null_high")
     }
     return dataclasses.replace(
-        curves[0], names=tuple(groups), y_title=statistic, sources=tuple(r for c in curves for r in c.sources),
-        title=title or f"{statistic} of {' and '.join(groups)}", **joined,
-    )  # fmt: skip
+        curves[0],
+        names=tuple(groups),
+        y_title=statistic,
+        sources=tuple(r for c in curves for r in c.sources),
+        title=title or f"{statistic} of {' and '.join(groups)}",
+        **joined,
+    )
 
 
 def evidence_of(result: Result, statistic: str) -> Evidence:

@@ -59,8 +59,11 @@ def correct(
         q[tested] = false_discovery_control([questions[i][2] for i in tested], method="bh")
     return [
         Finding(
-            title=r.title, key=r.run.key if r.run else "", evidence=e, q_value=None if p is None else float(v),
+            title=r.title,
+            key=r.run.key if r.run else "",
+            evidence=e,
+            q_value=None if p is None else float(v),
             found=p is not None and bool(v <= false_discovery_rate),
         )
         for (r, e, p), v in zip(questions, q, strict=True)
-    ]  # fmt: skip
+    ]

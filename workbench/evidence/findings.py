@@ -69,9 +69,17 @@ class Findings:
         self._state(what, [f"{_quote(finding)}{verdict}"], meaning)
 
     def compare(
-        self, what: str, results: Mapping[str, Result], statistic: str, *, highest: str = "highest",
-        lowest: str = "lowest", at: str = "at", unit: str = "of them", meaning: str = "",
-    ) -> None:  # fmt: skip
+        self,
+        what: str,
+        results: Mapping[str, Result],
+        statistic: str,
+        *,
+        highest: str = "highest",
+        lowest: str = "lowest",
+        at: str = "at",
+        unit: str = "of them",
+        meaning: str = "",
+    ) -> None:
         """State where along an axis a statistic is highest and lowest, or that there is nothing.
 
         Parameters
@@ -100,9 +108,16 @@ class Findings:
         self._state(claim, [f"{at} {n}, {_quote(findings[n])}" for n in dict.fromkeys([high, low])], meaning)
 
     def contrast(
-        self, what: str, results: Mapping[str, Result], others: Mapping[str, Result], statistic: str, *,
-        at: str = "at", unit: str = "of them", meaning: str = "",
-    ) -> None:  # fmt: skip
+        self,
+        what: str,
+        results: Mapping[str, Result],
+        others: Mapping[str, Result],
+        statistic: str,
+        *,
+        at: str = "at",
+        unit: str = "of them",
+        meaning: str = "",
+    ) -> None:
         """State by how much a statistic of ``results`` exceeds that of ``others``, where most and where least.
 
         The difference's interval is made from both (`difference`), without a null: it holds where it excludes 0.
@@ -134,14 +149,25 @@ class Findings:
             "sentences": self.sentences,
             "statements": [s._asdict() for s in self.statements],
             "questions": [
-                {"title": f.title, "key": f.key, "question": f.evidence.question, "statistic": f.evidence.statistic,
-                 "value": finite(f.evidence.value), "interval": finite(f.evidence.interval), "n": f.evidence.n, "unit": f.evidence.unit,
-                 "null": f.evidence.null, "untested": f.evidence.untested,
-                 "draws": len(f.evidence.null_values), "p": f.evidence.p_value, "q": f.q_value,
-                 "found": f.found}
+                {
+                    "title": f.title,
+                    "key": f.key,
+                    "question": f.evidence.question,
+                    "statistic": f.evidence.statistic,
+                    "value": finite(f.evidence.value),
+                    "interval": finite(f.evidence.interval),
+                    "n": f.evidence.n,
+                    "unit": f.evidence.unit,
+                    "null": f.evidence.null,
+                    "untested": f.evidence.untested,
+                    "draws": len(f.evidence.null_values),
+                    "p": f.evidence.p_value,
+                    "q": f.q_value,
+                    "found": f.found,
+                }
                 for f in self.all
             ],
-        }  # fmt: skip
+        }
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         items = "".join(f"<li>{html.escape(s)}</li>" for s in self.sentences)
@@ -174,10 +200,15 @@ def difference(a: Evidence, b: Evidence) -> Evidence:
         above = np.hypot(a.interval[1] - a.value, b.value - b.interval[0])
         interval = (a.value - b.value - below, a.value - b.value + above)
     return Evidence(
-        question=f"Is the {a.statistic} higher?", statistic=f"difference in {a.statistic}", value=a.value - b.value,
-        n=min(a.n, b.n), unit=a.unit, interval=interval, interval_method="from the intervals of both",
+        question=f"Is the {a.statistic} higher?",
+        statistic=f"difference in {a.statistic}",
+        value=a.value - b.value,
+        n=min(a.n, b.n),
+        unit=a.unit,
+        interval=interval,
+        interval_method="from the intervals of both",
         untested="the interval of a difference says whether it excludes 0",
-    )  # fmt: skip
+    )
 
 
 def _quote(finding: Finding) -> str:

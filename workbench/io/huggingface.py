@@ -25,17 +25,32 @@ from workbench.io.sniffing import INDEX_ENDINGS
 from workbench.io.torch_files import read_torch
 
 _FIRST = (
-    "model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors", "pytorch_model.bin",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "adapter_model.safetensors",
+    "pytorch_model.bin",
     "pytorch_model.bin.index.json",
-)  # fmt: skip
+)
 _ENDS = (".safetensors.index.json", ".safetensors", ".gguf", ".bin.index.json", ".bin", ".pth", ".pt")
 _SHARD = re.compile(r"-\d{3,}-of-\d{3,}\.")
 # Beside the weights, these decide what the network answers.
 _BESIDE = (
-    "config.json", "adapter_config.json", "tokenizer.json", "tokenizer_config.json",
-    "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "vocab.spm", "merges.txt",
-    "bpe.codes", "tokenizer.model", "spiece.model", "spm.model", "sentencepiece.bpe.model",
-)  # fmt: skip
+    "config.json",
+    "adapter_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "vocab.spm",
+    "merges.txt",
+    "bpe.codes",
+    "tokenizer.model",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+)
 
 
 def open_directory(folder: Path, name: str, *, weights: Path | None = None) -> Checkpoint:
@@ -58,9 +73,12 @@ def open_directory(folder: Path, name: str, *, weights: Path | None = None) -> C
     config = next((read_json(f, "a configuration") for f in beside if f.name.endswith("config.json")), {})
     found = Weights(found.tensors, found.read, found.files, {**found.config, **config})
     return checkpoint(
-        found, name, folder, beside=beside,
+        found,
+        name,
+        folder,
+        beside=beside,
         load=(lambda content: _network(folder, content)) if folder / "config.json" in beside else None,
-    )  # fmt: skip
+    )
 
 
 def find_weights(folder: Path) -> Path:

@@ -35,9 +35,12 @@ def open_efficientnet(weights: Path, name: str) -> Checkpoint:
         module = package.EfficientNet.from_name("efficientnet-lite0")
         module.load_state_dict({n: torch.tensor(found.read(n)) for n in found.tensors})
         return Network(
-            name=name, digest=digest, module=module.eval(), answer=_classifier(module),
+            name=name,
+            digest=digest,
+            module=module.eval(),
+            answer=_classifier(module),
             answers=f"the {TOP} likeliest classes, with their probabilities, of an image (height, width, 3) uint8",
-        )  # fmt: skip
+        )
 
     return checkpoint(found, name, weights, load=load)
 

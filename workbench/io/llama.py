@@ -26,15 +26,27 @@ from workbench.io.quiet import quiet
 from workbench.io.texts import text_network
 
 _GLASS_PARTS = {
-    "input_layernorm": "norm1.gamma", "post_attention_layernorm": "norm2.gamma", "self_attn.q_proj": "attn.W_Q",
-    "self_attn.k_proj": "attn.W_K", "self_attn.v_proj": "attn.W_V", "self_attn.o_proj": "attn.W_O",
-    "mlp.gate_proj": "ffn.W1", "mlp.up_proj": "ffn.W3", "mlp.down_proj": "ffn.W2",
-}  # fmt: skip
+    "input_layernorm": "norm1.gamma",
+    "post_attention_layernorm": "norm2.gamma",
+    "self_attn.q_proj": "attn.W_Q",
+    "self_attn.k_proj": "attn.W_K",
+    "self_attn.v_proj": "attn.W_V",
+    "self_attn.o_proj": "attn.W_O",
+    "mlp.gate_proj": "ffn.W1",
+    "mlp.up_proj": "ffn.W3",
+    "mlp.down_proj": "ffn.W2",
+}
 _GGUF_PARTS = {
-    "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm", "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
-    "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
-}  # fmt: skip
+    "input_layernorm": "attn_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
 _EMBEDDING = "model.embed_tokens.weight"
 _SPACE = "▁"
 _CONTROL = 3  # GGUF's type of a token that is no text
@@ -60,9 +72,16 @@ def open_glass(weights: Path, tokenizer: Path, name: str) -> Checkpoint:
     raw = read_npz(weights)
     said = json.loads(str(raw.read("__config__")))
     shape = _Shape(
-        said["vocab_size"], said["d_model"], raw.tensors["blocks.0.ffn.W1"].shape[1], said["n_layers"], said["n_heads"],
-        said["n_kv_heads"], said["max_len"], said["rope_base"], said["eps"],
-    )  # fmt: skip
+        said["vocab_size"],
+        said["d_model"],
+        raw.tensors["blocks.0.ffn.W1"].shape[1],
+        said["n_layers"],
+        said["n_heads"],
+        said["n_kv_heads"],
+        said["max_len"],
+        said["rope_base"],
+        said["eps"],
+    )
     names = {_EMBEDDING: "E", "model.norm.weight": "norm_f.gamma"}
     for i in range(shape.layers):
         names |= {f"model.layers.{i}.{k}.weight": f"blocks.{i}.{v}" for k, v in _GLASS_PARTS.items()}
@@ -77,10 +96,16 @@ def open_gguf(path: Path, name: str) -> Checkpoint:
     raw = read_gguf(path)
     said = raw.config
     shape = _Shape(
-        said["llama.vocab_size"], said["llama.embedding_length"], said["llama.feed_forward_length"],
-        said["llama.block_count"], said["llama.attention.head_count"], said["llama.attention.head_count_kv"],
-        said["llama.context_length"], said["llama.rope.freq_base"], said["llama.attention.layer_norm_rms_epsilon"],
-    )  # fmt: skip
+        said["llama.vocab_size"],
+        said["llama.embedding_length"],
+        said["llama.feed_forward_length"],
+        said["llama.block_count"],
+        said["llama.attention.head_count"],
+        said["llama.attention.head_count_kv"],
+        said["llama.context_length"],
+        said["llama.rope.freq_base"],
+        said["llama.attention.layer_norm_rms_epsilon"],
+    )
     names = {_EMBEDDING: "token_embd.weight", "model.norm.weight": "output_norm.weight"}
     for i in range(shape.layers):
         names |= {f"model.layers.{i}.{k}.weight": f"blk.{i}.{v}.weight" for k, v in _GGUF_PARTS.items()}
@@ -90,16 +115,29 @@ def open_gguf(path: Path, name: str) -> Checkpoint:
 
 
 def _open(
-    found: Weights, name: str, source: Path, shape: _Shape, beside: list[Path], tokenizer: Callable[[], Any],
+    found: Weights,
+    name: str,
+    source: Path,
+    shape: _Shape,
+    beside: list[Path],
+    tokenizer: Callable[[], Any],
     tokens: tuple[int, ...],
-) -> Checkpoint:  # fmt: skip
+) -> Checkpoint:
     config: dict[str, Any] = {
-        "model_type": "llama", "vocab_size": shape.vocabulary, "hidden_size": shape.width,
-        "intermediate_size": shape.inner, "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads,
-        "num_key_value_heads": shape.key_heads, "max_position_embeddings": shape.positions,
-        "rms_norm_eps": shape.epsilon, "rope_parameters": {"rope_type": "default", "rope_theta": shape.base},
-        "tie_word_embeddings": True, "use_cache": False, **dict(zip(_SPECIAL, tokens, strict=True)),
-    }  # fmt: skip
+        "model_type": "llama",
+        "vocab_size": shape.vocabulary,
+        "hidden_size": shape.width,
+        "intermediate_size": shape.inner,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.key_heads,
+        "max_position_embeddings": shape.positions,
+        "rms_norm_eps": shape.epsilon,
+        "rope_parameters": {"rope_type": "default", "rope_theta": shape.base},
+        "tie_word_embeddings": True,
+        "use_cache": False,
+        **dict(zip(_SPECIAL, tokens, strict=True)),
+    }
     found = replace(found, config=config)
 
     def load(digest: str) -> Network:

@@ -33,16 +33,23 @@ if TYPE_CHECKING:
 
 Kind = Literal["points", "series", "checkpoint", "corpus", "trajectory", "siblings"]
 _FITS: dict[Format, tuple[Kind, ...]] = {
-    "safetensors": ("checkpoint",), "index": ("checkpoint",), "gguf": ("checkpoint",),
+    "safetensors": ("checkpoint",),
+    "index": ("checkpoint",),
+    "gguf": ("checkpoint",),
     "torch": ("checkpoint",),
-    "npz": ("checkpoint", "points", "series"), "npy": ("points", "series"),
-    "parquet": ("points", "series", "corpus"), "csv": ("points", "series", "corpus"),
-    "jsonl": ("corpus", "points", "series"), "txt": ("corpus", "points", "series"),
-}  # fmt: skip
+    "npz": ("checkpoint", "points", "series"),
+    "npy": ("points", "series"),
+    "parquet": ("points", "series", "corpus"),
+    "csv": ("points", "series", "corpus"),
+    "jsonl": ("corpus", "points", "series"),
+    "txt": ("corpus", "points", "series"),
+}
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _WEIGHTS: dict[Format, Callable[[Path], Weights]] = {
-    "safetensors": read_safetensors, "gguf": read_gguf, "torch": read_torch,
-}  # fmt: skip
+    "safetensors": read_safetensors,
+    "gguf": read_gguf,
+    "torch": read_torch,
+}
 
 
 def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None = None) -> Subject:

@@ -32,9 +32,20 @@ from workbench.io.floats import CODED, decode, rounding
 
 MAX_HEADER = 100_000_000  # bytes; the library's own limit
 _PLAIN = {
-    "BOOL": "u1", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4",
-    "U64": "<u8", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8", "C64": "<c8",
-}  # fmt: skip
+    "BOOL": "u1",
+    "U8": "u1",
+    "I8": "i1",
+    "U16": "<u2",
+    "I16": "<i2",
+    "U32": "<u4",
+    "I32": "<i4",
+    "U64": "<u8",
+    "I64": "<i8",
+    "F16": "<f2",
+    "F32": "<f4",
+    "F64": "<f8",
+    "C64": "<c8",
+}
 _STORED = {**_PLAIN, **CODED}
 _BITS = {**{k: 8 * np.dtype(v).itemsize for k, v in _STORED.items()}, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6}
 

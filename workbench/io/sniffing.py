@@ -13,10 +13,20 @@ from workbench.io.zips import DAMAGE
 
 Format = Literal["safetensors", "index", "gguf", "torch", "npz", "npy", "parquet", "csv", "jsonl", "txt"]
 ENDINGS: dict[str, Format] = {
-    ".safetensors": "safetensors", ".gguf": "gguf", ".pth": "torch", ".pt": "torch", ".bin": "torch",
-    ".ckpt": "torch", ".npz": "npz", ".npy": "npy", ".parquet": "parquet", ".csv": "csv", ".tsv": "csv",
-    ".jsonl": "jsonl", ".txt": "txt",
-}  # fmt: skip
+    ".safetensors": "safetensors",
+    ".gguf": "gguf",
+    ".pth": "torch",
+    ".pt": "torch",
+    ".bin": "torch",
+    ".ckpt": "torch",
+    ".npz": "npz",
+    ".npy": "npy",
+    ".parquet": "parquet",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".txt": "txt",
+}
 INDEX_ENDINGS = (".safetensors.index.json", ".bin.index.json")
 _MAGIC: dict[bytes, Format] = {b"GGUF": "gguf", b"\x93NUMPY": "npy", b"PAR1": "parquet"}
 

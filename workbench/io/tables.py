@@ -66,9 +66,14 @@ def _read_csv(path: Path) -> pd.DataFrame:
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
             table = pd.read_csv(
-                path, sep=delimiter, header=0 if names else None, encoding="utf-8-sig", low_memory=False,
-                skipinitialspace=True, index_col=False,
-            )  # fmt: skip
+                path,
+                sep=delimiter,
+                header=0 if names else None,
+                encoding="utf-8-sig",
+                low_memory=False,
+                skipinitialspace=True,
+                index_col=False,
+            )
         except pd.errors.ParserWarning:
             cause = "its lines have more fields than its first line has names"
             raise broken(path, "csv", cause, "Name every column, or remove what ends each line.") from None

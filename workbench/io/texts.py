@@ -21,9 +21,14 @@ TOP = 5
 
 
 def text_network(
-    name: str, digest: str, module: torch.nn.Module, tokenizer: Any, *,
-    predicts: bool, limit: int,
-) -> Network:  # fmt: skip
+    name: str,
+    digest: str,
+    module: torch.nn.Module,
+    tokenizer: Any,
+    *,
+    predicts: bool,
+    limit: int,
+) -> Network:
     """Make a `Network` of a transformers module and its tokenizer.
 
     Parameters
@@ -41,9 +46,13 @@ def text_network(
         else "the other texts of a list by their cosine to the first, nearest first"
     )
     return Network(
-        name=name, digest=digest, module=module.eval(), encode=_encoder(tokenizer, limit),
-        answer=partial(ask, module, tokenizer, limit), answers=answers,
-    )  # fmt: skip
+        name=name,
+        digest=digest,
+        module=module.eval(),
+        encode=_encoder(tokenizer, limit),
+        answer=partial(ask, module, tokenizer, limit),
+        answers=answers,
+    )
 
 
 def _encoder(tokenizer: Any, limit: int) -> Callable[[pd.DataFrame, int], Batch]:

@@ -24,9 +24,16 @@ PROBED = 64  # chunks of the probe at most
 
 
 def fine_tune(
-    checkpoint: Checkpoint, texts: Corpus, *, steps: int = 60, learning_rate: float = 3e-4, batch_size: int = 8,
-    length: int = 48, optimizer: str = "adam", random_state: int = 0,
-) -> Trajectory:  # fmt: skip
+    checkpoint: Checkpoint,
+    texts: Corpus,
+    *,
+    steps: int = 60,
+    learning_rate: float = 3e-4,
+    batch_size: int = 8,
+    length: int = 48,
+    optimizer: str = "adam",
+    random_state: int = 0,
+) -> Trajectory:
     """Train a network that predicts the next token on texts, and return the recorded descent.
 
     A tenth of the texts, chosen by the seed, is held out; the probe is up to 64 chunks of them. The checkpoint itself
@@ -75,10 +82,16 @@ def fine_tune(
             return chosen, chosen
 
         return descend(
-            module, optimizer_of(optimizer, module, learning_rate), batch, steps, loss="next_token",
-            probe=(probe, probe), training=(x, x), name=f"{checkpoint.name} on {texts.name}",
+            module,
+            optimizer_of(optimizer, module, learning_rate),
+            batch,
+            steps,
+            loss="next_token",
+            probe=(probe, probe),
+            training=(x, x),
+            name=f"{checkpoint.name} on {texts.name}",
             optimizer_state=True,
-        )  # fmt: skip
+        )
 
 
 def _chunks(network: Network, texts: Corpus, rows: np.ndarray, length: int) -> Int[np.ndarray, "n length"]:

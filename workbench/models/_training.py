@@ -17,7 +17,9 @@ from workbench.numerics.optimizers import OptimizerName as OptimizerName
 if TYPE_CHECKING:
     import torch
 
-LearningRate = Annotated[float, Interval(gt=0, le=100), Doc("Learning rate; too large a one diverges, which is recorded.")]  # fmt: skip
+LearningRate = Annotated[
+    float, Interval(gt=0, le=100), Doc("Learning rate; too large a one diverges, which is recorded.")
+]
 
 
 @contextmanager
@@ -41,9 +43,16 @@ def optimizer_of(name: str, network: torch.nn.Module, learning_rate: float) -> t
 
 
 def descend(
-    network: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: Callable[[int], tuple[torch.Tensor, torch.Tensor]],
-    steps: int, *, loss: str, probe: tuple[torch.Tensor, torch.Tensor], name: str, **how: Any,
-) -> Trajectory:  # fmt: skip
+    network: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Callable[[int], tuple[torch.Tensor, torch.Tensor]],
+    steps: int,
+    *,
+    loss: str,
+    probe: tuple[torch.Tensor, torch.Tensor],
+    name: str,
+    **how: Any,
+) -> Trajectory:
     """Train for so many steps and return what was recorded.
 
     Parameters

@@ -26,10 +26,12 @@ def digits_descent(
     depth: Annotated[int, Interval(ge=0, le=8), Doc("Hidden layers; 0 is a linear classifier.")] = 2,
     steps: Annotated[int, Interval(ge=1, le=2000), Doc("Updates.")] = 500,
     learning_rate: LearningRate = 1e-3,
-    optimizer: Annotated[OptimizerName, Doc("What makes the updates; momentum is SGD with momentum 0.9.")] = "adam",
+    optimizer: Annotated[
+        OptimizerName, Doc("What makes the updates; momentum is SGD with momentum 0.9.")
+    ] = "adam",
     batch_size: Annotated[int, Interval(ge=1, le=1500), Doc("Images a step, drawn with replacement.")] = 64,
     random_state: Seed = 0,
-) -> Trajectory:  # fmt: skip
+) -> Trajectory:
     """Train a multilayer perceptron (ReLU) on scikit-learn's 8 × 8 digits and give its recorded descent.
 
     Trained on 1,500 of the 1,797 images, chosen by the seed; the probe is 256 of the others with cross-entropy, so
@@ -50,9 +52,16 @@ def digits_descent(
             return x[chosen], y[chosen]
 
         return descend(
-            network, optimizer_of(optimizer, network, learning_rate), batch, steps, loss="cross_entropy",
-            probe=(x[rest], y[rest]), training=(x[train], y[train]), name="digits descent", optimizer_state=True,
-        )  # fmt: skip
+            network,
+            optimizer_of(optimizer, network, learning_rate),
+            batch,
+            steps,
+            loss="cross_entropy",
+            probe=(x[rest], y[rest]),
+            training=(x[train], y[train]),
+            name="digits descent",
+            optimizer_state=True,
+        )
 
 
 def digits() -> tuple[torch.Tensor, torch.Tensor]:

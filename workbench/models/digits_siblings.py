@@ -27,7 +27,9 @@ def digits_siblings(
     depth: Annotated[int, Interval(ge=1, le=4), Doc("Hidden layers.")] = 2,
     steps: Annotated[int, Interval(ge=1, le=400), Doc("Updates of each.")] = 100,
     learning_rate: LearningRate = 5e-3,
-    optimizer: Annotated[OptimizerName, Doc("What makes the updates; momentum is SGD with momentum 0.9.")] = "adam",
+    optimizer: Annotated[
+        OptimizerName, Doc("What makes the updates; momentum is SGD with momentum 0.9.")
+    ] = "adam",
     batch_size: Annotated[int, Interval(ge=1, le=1000), Doc("Images a step, drawn with replacement.")] = 64,
     images: Annotated[
         Literal["shared", "split", "scrambled"],
@@ -37,7 +39,7 @@ def digits_siblings(
         ),
     ] = "shared",
     random_state: Seed = 0,
-) -> Siblings:  # fmt: skip
+) -> Siblings:
     """Train several perceptrons (ReLU) on scikit-learn's digits from different beginnings and give their recorded descents.
 
     1,000 of the 1,797 images are trained on; the probe that all share is the other 797 with cross-entropy.
@@ -65,8 +67,15 @@ def digits_siblings(
                 return inputs[chosen], targets[chosen]
 
             return descend(
-                network, optimizer_of(optimizer, network, learning_rate), batch, steps, loss="cross_entropy",
-                probe=(x[rest], y[rest]), training=(inputs[mine], targets[mine]), name=f"digits {i}", optimizer_state=True,
-            )  # fmt: skip
+                network,
+                optimizer_of(optimizer, network, learning_rate),
+                batch,
+                steps,
+                loss="cross_entropy",
+                probe=(x[rest], y[rest]),
+                training=(inputs[mine], targets[mine]),
+                name=f"digits {i}",
+                optimizer_state=True,
+            )
 
     return Siblings([one(i) for i in range(models)], name="digits siblings")

@@ -30,18 +30,32 @@ TYPE_OF_BYTES = 8  # in an IDX file's header
 def fashion_descent(
     *,
     network: Annotated[
-        Literal["perceptron", "convolutional"], Doc("Linear layers with ReLU, or two convolutions with pooling and a linear layer.")
+        Literal["perceptron", "convolutional"],
+        Doc("Linear layers with ReLU, or two convolutions with pooling and a linear layer."),
     ] = "perceptron",
-    width: Annotated[int, Interval(ge=1, le=256), Doc("Units of each hidden layer, or channels of the first convolution.")] = 32,
-    depth: Annotated[int, Interval(ge=1, le=6), Doc("Hidden layers of the perceptron; the convolutional network has two.")] = 2,
-    images: Annotated[int, Interval(ge=10, le=50_000), Doc("Images to train on, drawn by the seed; the probe is 512 others.")] = 2000,
+    width: Annotated[
+        int, Interval(ge=1, le=256), Doc("Units of each hidden layer, or channels of the first convolution.")
+    ] = 32,
+    depth: Annotated[
+        int, Interval(ge=1, le=6), Doc("Hidden layers of the perceptron; the convolutional network has two.")
+    ] = 2,
+    images: Annotated[
+        int,
+        Interval(ge=10, le=50_000),
+        Doc("Images to train on, drawn by the seed; the probe is 512 others."),
+    ] = 2000,
     steps: Annotated[int, Interval(ge=1, le=1000), Doc("Updates.")] = 150,
     learning_rate: LearningRate = 1e-3,
-    optimizer: Annotated[OptimizerName, Doc("What makes the updates; momentum is SGD with momentum 0.9.")] = "adam",
+    optimizer: Annotated[
+        OptimizerName, Doc("What makes the updates; momentum is SGD with momentum 0.9.")
+    ] = "adam",
     batch_size: Annotated[int, Interval(ge=1, le=1024), Doc("Images a step, drawn with replacement.")] = 64,
-    folder: Annotated[str, Doc("Folder with the data set's two training files; empty looks where Debian's package puts them.")] = "",
+    folder: Annotated[
+        str,
+        Doc("Folder with the data set's two training files; empty looks where Debian's package puts them."),
+    ] = "",
     random_state: Seed = 0,
-) -> Trajectory:  # fmt: skip
+) -> Trajectory:
     """Train a classifier on Fashion-MNIST (28 × 28 pixels, ten kinds of clothes) and give its recorded descent.
 
     The data set isn't fetched: it is read from files that are there, as of Debian's package dataset-fashion-mnist. The
@@ -77,9 +91,16 @@ def fashion_descent(
             return x[chosen], y[chosen]
 
         return descend(
-            module, optimizer_of(optimizer, module, learning_rate), batch, steps, loss="cross_entropy",
-            probe=(x[rest], y[rest]), training=(x[train], y[train]), name="fashion descent", optimizer_state=True,
-        )  # fmt: skip
+            module,
+            optimizer_of(optimizer, module, learning_rate),
+            batch,
+            steps,
+            loss="cross_entropy",
+            probe=(x[rest], y[rest]),
+            training=(x[train], y[train]),
+            name="fashion descent",
+            optimizer_state=True,
+        )
 
 
 def convolutional(width: int) -> torch.nn.Sequential:
@@ -87,10 +108,15 @@ def convolutional(width: int) -> torch.nn.Sequential:
     from torch import nn
 
     return nn.Sequential(
-        nn.Conv2d(1, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(4),
-        nn.Flatten(), nn.Linear(2 * width * 9, 10),
-    )  # fmt: skip
+        nn.Conv2d(1, width, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(width, 2 * width, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(4),
+        nn.Flatten(),
+        nn.Linear(2 * width * 9, 10),
+    )
 
 
 def read_idx(folder: Path, name: str) -> UInt8[np.ndarray, "n ..."]:

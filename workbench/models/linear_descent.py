@@ -23,13 +23,19 @@ def linear_descent(
     modes: Annotated[
         tuple[Annotated[float, Interval(gt=0, le=100)], ...], Doc("Singular values of the task, one a mode.")
     ] = (4.0, 2.0, 1.0),
-    dimensions: Annotated[int, Interval(ge=1, le=128), Doc("Inputs, hidden units and outputs; at least as many as modes.")] = 8,
-    depth: Annotated[int, Interval(ge=1, le=6), Doc("Matrices in a row; the closed form is for 1 and 2.")] = 2,
-    initial: Annotated[float, Interval(gt=0, le=10), Doc("Strength of every mode at the start; small ones wait long.")] = 1e-3,
+    dimensions: Annotated[
+        int, Interval(ge=1, le=128), Doc("Inputs, hidden units and outputs; at least as many as modes.")
+    ] = 8,
+    depth: Annotated[
+        int, Interval(ge=1, le=6), Doc("Matrices in a row; the closed form is for 1 and 2.")
+    ] = 2,
+    initial: Annotated[
+        float, Interval(gt=0, le=10), Doc("Strength of every mode at the start; small ones wait long.")
+    ] = 1e-3,
     steps: Annotated[int, Interval(ge=1, le=5000), Doc("Updates.")] = 600,
     learning_rate: LearningRate = 0.01,
     random_state: Seed = 0,
-) -> Trajectory:  # fmt: skip
+) -> Trajectory:
     """Train a product of matrices, balanced and aligned with its task, by full gradients, and give the recorded descent.
 
     Known answers: mode strengths follow `strength` as the learning rate goes to 0 (time is step times learning rate);
@@ -72,9 +78,15 @@ def linear_descent(
             return x, y
 
         return descend(
-            network, optimizer_of("sgd", network, learning_rate), whole, steps, loss="half_squared_error",
-            probe=(x, y), training=(x, y), name="linear descent",
-        )  # fmt: skip
+            network,
+            optimizer_of("sgd", network, learning_rate),
+            whole,
+            steps,
+            loss="half_squared_error",
+            probe=(x, y),
+            training=(x, y),
+            name="linear descent",
+        )
 
 
 def strength(time: np.ndarray, mode: float, initial: float, depth: int) -> np.ndarray:

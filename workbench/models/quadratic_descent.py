@@ -21,16 +21,22 @@ if TYPE_CHECKING:
 def quadratic_descent(
     *,
     dimensions: Annotated[int, Interval(ge=1, le=512), Doc("Parameters.")] = 16,
-    condition: Annotated[float, Interval(ge=1, le=1e6), Doc("Greatest over smallest curvature; the greatest is 1.")] = 100.0,
+    condition: Annotated[
+        float, Interval(ge=1, le=1e6), Doc("Greatest over smallest curvature; the greatest is 1.")
+    ] = 100.0,
     spectrum: Annotated[
         Literal["geometric", "linear", "outlier"],
-        Doc("How curvatures lie between: evenly in their logarithm, evenly, or one at 1 and all others at the smallest."),
+        Doc(
+            "How curvatures lie between: evenly in their logarithm, evenly, or one at 1 and all others at the smallest."
+        ),
     ] = "geometric",
     steps: Annotated[int, Interval(ge=1, le=2000), Doc("Updates.")] = 300,
     learning_rate: LearningRate = 0.5,
-    optimizer: Annotated[OptimizerName, Doc("What makes the updates; momentum is SGD with momentum 0.9.")] = "sgd",
+    optimizer: Annotated[
+        OptimizerName, Doc("What makes the updates; momentum is SGD with momentum 0.9.")
+    ] = "sgd",
     random_state: Seed = 0,
-) -> Trajectory:  # fmt: skip
+) -> Trajectory:
     """Minimize ½ (w - w*)ᵀ H (w - w*) by full gradients, and give the recorded descent.
 
     Known answers: the Hessian of the probe's loss is H at every step, with the eigenvalues that `curvatures` gives
@@ -56,9 +62,16 @@ def quadratic_descent(
             return x, y
 
         return descend(
-            network, optimizer_of(optimizer, network, learning_rate), whole, steps, loss="half_squared_error",
-            probe=(x, y), training=(x, y), name="quadratic descent", optimizer_state=True,
-        )  # fmt: skip
+            network,
+            optimizer_of(optimizer, network, learning_rate),
+            whole,
+            steps,
+            loss="half_squared_error",
+            probe=(x, y),
+            training=(x, y),
+            name="quadratic descent",
+            optimizer_state=True,
+        )
 
 
 def curvatures(dimensions: int, condition: float, spectrum: str) -> np.ndarray:

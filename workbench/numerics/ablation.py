@@ -19,8 +19,13 @@ NUMBERS = 1 << 24  # weights of variants that are evaluated at once
 
 
 def sample_losses(
-    place: Place, variants: Sequence[Tensors], samples: np.ndarray, *, measure: Measure = "loss", device: str = "cpu"
-) -> Float[np.ndarray, "k m"]:  # fmt: skip
+    place: Place,
+    variants: Sequence[Tensors],
+    samples: np.ndarray,
+    *,
+    measure: Measure = "loss",
+    device: str = "cpu",
+) -> Float[np.ndarray, "k m"]:
     """Each sample's loss under each choice of weights.
 
     Parameters
@@ -60,8 +65,9 @@ def sample_losses(
             for start in range(0, len(variants), chunk):
                 some = variants[start : start + chunk]
                 stacked = {
-                    n: torch.as_tensor(np.stack([v[n] for v in some])).to(y.device, own[n].dtype) for n in some[0]
-                }  # fmt: skip
+                    n: torch.as_tensor(np.stack([v[n] for v in some])).to(y.device, own[n].dtype)
+                    for n in some[0]
+                }
                 out.append(torch.func.vmap(losses)(stacked).double().cpu().numpy())
     finally:
         network.to("cpu")

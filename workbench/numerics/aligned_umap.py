@@ -117,26 +117,44 @@ def fit_aligned(
         )
     epochs = EPOCHS if n_epochs is None else n_epochs
     _check(
-        xs, n_neighbors, n_components, min_dist, spread, negative_sample_rate, alignment_regularisation,
-        alignment_window_size, epochs,
-    )  # fmt: skip
+        xs,
+        n_neighbors,
+        n_components,
+        min_dist,
+        spread,
+        negative_sample_rate,
+        alignment_regularisation,
+        alignment_window_size,
+        epochs,
+    )
     first = xs[0]
     where = first.device if isinstance(first, torch.Tensor) and device == "auto" else choose(device)
     matches = tuple(m.to(where) for m in read_relations([len(x) for x in xs], relations))
     settings: dict[str, Any] = {
-        "n_neighbors": n_neighbors, "metric": metric, "n_epochs": epochs,
-        "negative_sample_rate": negative_sample_rate, "learning_rate": learning_rate,
-        "repulsion_strength": repulsion_strength, "random_state": random_state,
-    }  # fmt: skip
+        "n_neighbors": n_neighbors,
+        "metric": metric,
+        "n_epochs": epochs,
+        "negative_sample_rate": negative_sample_rate,
+        "learning_rate": learning_rate,
+        "repulsion_strength": repulsion_strength,
+        "random_state": random_state,
+    }
     a, b = umap_torch.curve(spread, min_dist)
     layouts, entries = [], []
     for x in track(xs, "neighbours and starts"):
         graph, found, near = _graph(x, n_neighbors, metric, epochs, random_state, where)
         start = umap_torch._start(x, init, graph, metric, n_components, where, random_state)
-        layouts.append(umap_torch.Fitted(
-            embedding=start, graph=graph, neighbours=near, x=x, a=a, b=b,
-            **{**settings, "n_neighbors": min(n_neighbors, len(x))},
-        ))  # fmt: skip
+        layouts.append(
+            umap_torch.Fitted(
+                embedding=start,
+                graph=graph,
+                neighbours=near,
+                x=x,
+                a=a,
+                b=b,
+                **{**settings, "n_neighbors": min(n_neighbors, len(x))},
+            )
+        )
         entries.append(found)
     starts = [layouts[0].embedding]
     for fitted, match in zip(layouts[1:], matches, strict=True):
@@ -147,9 +165,12 @@ def fit_aligned(
     y = _optimize(torch.cat(starts), None, graphs, ties, layouts[0])
     done = zip(layouts, y.split([len(x) for x in xs]), strict=True)
     return FittedAligned(
-        tuple(replace(fitted, embedding=part.contiguous()) for fitted, part in done), matches, tuple(entries),
-        alignment_regularisation, alignment_window_size,
-    )  # fmt: skip
+        tuple(replace(fitted, embedding=part.contiguous()) for fitted, part in done),
+        matches,
+        tuple(entries),
+        alignment_regularisation,
+        alignment_window_size,
+    )
 
 
 def transform(
@@ -203,9 +224,13 @@ def update(
         x, last.n_neighbors, last.metric, last.n_epochs, last.random_state, last.embedding.device
     )
     new = replace(
-        last, graph=graph, neighbours=near, x=x, n_neighbors=min(last.n_neighbors, n),
+        last,
+        graph=graph,
+        neighbours=near,
+        x=x,
+        n_neighbors=min(last.n_neighbors, n),
         embedding=_carried(last.embedding, match, graph, last.random_state + 2),
-    )  # fmt: skip
+    )
     matches, entries = (*fitted.matches, match), (*fitted.entries, found)
     window = min(fitted.alignment_window_size, len(fitted.layouts))
     starts = [0, *np.cumsum(sizes[-window - 1 :]).tolist()]
@@ -303,9 +328,16 @@ def turned(
 
 
 def _check(
-    xs: Sequence[Any], n_neighbors: int, n_components: int, min_dist: float, spread: float, rate: int,
-    regularisation: float, window: int, epochs: int,
-) -> None:  # fmt: skip
+    xs: Sequence[Any],
+    n_neighbors: int,
+    n_components: int,
+    min_dist: float,
+    spread: float,
+    rate: int,
+    regularisation: float,
+    window: int,
+    epochs: int,
+) -> None:
     for t, x in enumerate(xs):
         if x.ndim != 2:
             raise DataError(f"Set {t} must be a table of rows (n, d), not of shape {tuple(x.shape)}.")
@@ -433,7 +465,17 @@ def _optimize(
     for epoch in track(range(like.n_epochs), "layouts"):
         alpha = umap_torch.STEP * like.learning_rate * (1 - epoch / like.n_epochs)
         y = aligned.step(
-            y, y if fixed is None else fixed, graphs, ties, repel, like.a, like.b, alpha, umap_torch.NEGATIVES,
-            epoch, like.random_state, room,
-        )  # fmt: skip
+            y,
+            y if fixed is None else fixed,
+            graphs,
+            ties,
+            repel,
+            like.a,
+            like.b,
+            alpha,
+            umap_torch.NEGATIVES,
+            epoch,
+            like.random_state,
+            room,
+        )
     return y[:, :dim].contiguous()

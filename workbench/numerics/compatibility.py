@@ -114,8 +114,9 @@ def same_layers(chain: Sequence[Layer], a: Weights, b: Weights, x: Weights, y: W
     last = len(chain) - 1
     return {
         i: Pair(_by_input(x[n.weight]), _by_input(y[n.weight]), "keep" if i == last else "match")
-        for i, n in enumerate(chain) if n.weight in x and n.weight in y
-    }  # fmt: skip
+        for i, n in enumerate(chain)
+        if n.weight in x and n.weight in y
+    }
 
 
 def in_another_order(

@@ -47,9 +47,16 @@ class Control(NamedTuple):
 
 
 def control(
-    x: Float[np.ndarray, "n d"], statistics: Callable[[np.ndarray], Float[np.ndarray, " s"]],
-    values: Float[np.ndarray, " s"], null: Null, *, rows: int, n_null: int, random_state: int, what: str,
-) -> Control:  # fmt: skip
+    x: Float[np.ndarray, "n d"],
+    statistics: Callable[[np.ndarray], Float[np.ndarray, " s"]],
+    values: Float[np.ndarray, " s"],
+    null: Null,
+    *,
+    rows: int,
+    n_null: int,
+    random_state: int,
+    what: str,
+) -> Control:
     """Draw statistics under a null on at most ``rows`` of the rows.
 
     Parameters

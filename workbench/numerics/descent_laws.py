@@ -113,9 +113,14 @@ class Fit:
 
 
 def fit_law(
-    name: str, time: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"], *, log: bool,
-    start: Fit | None = None, rounds: int = ROUNDS,
-) -> Fit:  # fmt: skip
+    name: str,
+    time: Float[np.ndarray, " n"],
+    values: Float[np.ndarray, " n"],
+    *,
+    log: bool,
+    start: Fit | None = None,
+    rounds: int = ROUNDS,
+) -> Fit:
     """Fit a law by least squares and its noise's correlation by turns (iterated generalized least squares).
 
     Parameters

@@ -70,9 +70,14 @@ class Hessian:
             return torch.stack([self(one) for one in v])
         with _differentiable_twice():
             found = torch.autograd.grad(
-                self.gradient, self.parameters, v, is_grads_batched=True, retain_graph=True, materialize_grads=True,
+                self.gradient,
+                self.parameters,
+                v,
+                is_grads_batched=True,
+                retain_graph=True,
+                materialize_grads=True,
                 allow_unused=True,
-            )  # fmt: skip
+            )
         return torch.cat([f.reshape(len(v), -1) for f in found], dim=1)
 
     def along(self, v: Float[Tensor, " n"]) -> Float[Tensor, " s"]:
@@ -124,9 +129,15 @@ class Extremes(NamedTuple):
 
 
 def extreme_eigenpairs(
-    product: Product, n: int, largest: int, smallest: int, *, steps: int, random_state: int = 0,
+    product: Product,
+    n: int,
+    largest: int,
+    smallest: int,
+    *,
+    steps: int,
+    random_state: int = 0,
     device: torch.device | str = "cpu",
-) -> Extremes:  # fmt: skip
+) -> Extremes:
     """Return the largest and the smallest eigenpairs of a symmetric operator on float64 vectors, by Lanczos.
 
     An eigenvalue lies within each residual of the value given (Parlett 1998, theorem 4.5.1). Of one that repeats

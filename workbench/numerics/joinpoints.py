@@ -68,8 +68,13 @@ def noise_size(y: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
 
 
 def best_knot(
-    clock: np.ndarray, y: np.ndarray, knots: np.ndarray, places: np.ndarray, correlation: float, size: np.ndarray,
-) -> tuple[int, float]:  # fmt: skip
+    clock: np.ndarray,
+    y: np.ndarray,
+    knots: np.ndarray,
+    places: np.ndarray,
+    correlation: float,
+    size: np.ndarray,
+) -> tuple[int, float]:
     """The place at which one more knot helps most, and its F statistic (one and n - 3 - k degrees of freedom)."""
     q, _ = np.linalg.qr(whitened(design(clock, knots) / size[:, None], correlation))
     rest = whitened(y / size, correlation)
@@ -173,8 +178,15 @@ def redrawn_lines(fit: Joined, rng: np.random.Generator, error: float = 0.0) -> 
 
 
 def sequence(
-    clock: np.ndarray, y: np.ndarray, *, shortest: int, most: int, level: float, n_null: int, random_state: int,
-) -> tuple[Joined, list[tuple[float, np.ndarray]]]:  # fmt: skip
+    clock: np.ndarray,
+    y: np.ndarray,
+    *,
+    shortest: int,
+    most: int,
+    level: float,
+    n_null: int,
+    random_state: int,
+) -> tuple[Joined, list[tuple[float, np.ndarray]]]:
     """Add knots while one more than those found is beyond what curves without it give at ``level``.
 
     Returns

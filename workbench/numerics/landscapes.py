@@ -43,9 +43,15 @@ class Plane:
     """
 
     def __init__(
-        self, network: torch.nn.Module, probe: Probe, origin: Direction, directions: Sequence[Direction], *,
-        device: str = "cpu", cap: int | None = None,
-    ):  # fmt: skip
+        self,
+        network: torch.nn.Module,
+        probe: Probe,
+        origin: Direction,
+        directions: Sequence[Direction],
+        *,
+        device: str = "cpu",
+        cap: int | None = None,
+    ):
         import torch
 
         self.network = network.to(device)
@@ -227,8 +233,11 @@ def scaled_like(direction: np.ndarray, weights: np.ndarray, normalization: str) 
 
 
 def principal_directions(
-    steps: Sequence[Mapping[str, np.ndarray]], coordinates: Float[np.ndarray, "k c"], names: Sequence[str], count: int,
-) -> list[dict[str, np.ndarray]]:  # fmt: skip
+    steps: Sequence[Mapping[str, np.ndarray]],
+    coordinates: Float[np.ndarray, "k c"],
+    names: Sequence[str],
+    count: int,
+) -> list[dict[str, np.ndarray]]:
     """Unit directions of the first principal axes of a path, from its principal coordinates.
 
     With coordinates c (centred), the axis is the sum of c[i] w[i] over steps, by the axis's variance.

@@ -135,9 +135,18 @@ def lanczos(
 
 
 def largest_eigenpairs(
-    product: Callable[..., Tensor], n: int, k: int, *, lowest: float, highest: float, device: torch.device,
-    n_guard: int = 12, tol: float = 1e-4, max_products: int = 2000, random_state: int = 0,
-) -> Eigenpairs:  # fmt: skip
+    product: Callable[..., Tensor],
+    n: int,
+    k: int,
+    *,
+    lowest: float,
+    highest: float,
+    device: torch.device,
+    n_guard: int = 12,
+    tol: float = 1e-4,
+    max_products: int = 2000,
+    random_state: int = 0,
+) -> Eigenpairs:
     """Return the ``k`` largest eigenpairs of a symmetric operator, by subspace iteration with Chebyshev filters.
 
     An eigenvalue lies within each residual norm of the value given, and within the square of that over the

@@ -81,9 +81,12 @@ def distance_blocks(
 
 
 def rank_blocks(
-    x: Real[np.ndarray, "n d"], metric: Metric = "euclidean", queries: Int[np.ndarray, " q"] | None = None, *,
+    x: Real[np.ndarray, "n d"],
+    metric: Metric = "euclidean",
+    queries: Int[np.ndarray, " q"] | None = None,
+    *,
     device: str = "cpu",
-) -> Iterator[tuple[Int[np.ndarray, " b"], Int32[np.ndarray, "b n"]]]:  # fmt: skip
+) -> Iterator[tuple[Int[np.ndarray, " b"], Int32[np.ndarray, "b n"]]]:
     """Yield some rows' positions and the rank of all rows by distance from each: 1 the nearest other, n itself.
 
     The parameters are those of `k_nearest`; equals rank by position. A GPU measures and sorts in float64 too.

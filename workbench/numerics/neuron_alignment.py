@@ -184,9 +184,12 @@ def assign(similarity: Float[np.ndarray, "d d"]) -> Int[np.ndarray, " d"]:
 
 
 def _ascend(
-    chain: Sequence[Layer], a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], start: Permutations,
+    chain: Sequence[Layer],
+    a: Mapping[str, np.ndarray],
+    b: Mapping[str, np.ndarray],
+    start: Permutations,
     rng: np.random.Generator,
-) -> list[Int[np.ndarray, " d"]]:  # fmt: skip
+) -> list[Int[np.ndarray, " d"]]:
     found = [p.copy() for p in start]
     for _ in range(MOST_SWEEPS):
         moved = False

@@ -12,17 +12,57 @@ if TYPE_CHECKING:
     from torch import fx, nn
 
 ELEMENTWISE = (
-    "ReLU", "ReLU6", "LeakyReLU", "ELU", "SELU", "CELU", "GELU", "SiLU", "Mish", "Tanh", "Sigmoid", "Softplus", "Hardtanh",
-    "Hardswish", "Hardsigmoid", "LogSigmoid", "Softsign", "Tanhshrink", "Identity", "Dropout", "Dropout1d", "Dropout2d",
-    "Dropout3d", "AlphaDropout",
-)  # fmt: skip
+    "ReLU",
+    "ReLU6",
+    "LeakyReLU",
+    "ELU",
+    "SELU",
+    "CELU",
+    "GELU",
+    "SiLU",
+    "Mish",
+    "Tanh",
+    "Sigmoid",
+    "Softplus",
+    "Hardtanh",
+    "Hardswish",
+    "Hardsigmoid",
+    "LogSigmoid",
+    "Softsign",
+    "Tanhshrink",
+    "Identity",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "AlphaDropout",
+)
 POOLS = tuple(
     f"{kind}Pool{d}d" for kind in ("Max", "Avg", "AdaptiveAvg", "AdaptiveMax", "LP") for d in (1, 2, 3)
 )
 ELEMENTWISE_CALLS = (
-    "relu", "relu_", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "tanh", "sigmoid", "softplus", "hardtanh",
-    "hardswish", "hardsigmoid", "softsign", "dropout", "contiguous", "clone", "float", "double",
-)  # fmt: skip
+    "relu",
+    "relu_",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "celu",
+    "gelu",
+    "silu",
+    "mish",
+    "tanh",
+    "sigmoid",
+    "softplus",
+    "hardtanh",
+    "hardswish",
+    "hardsigmoid",
+    "softsign",
+    "dropout",
+    "contiguous",
+    "clone",
+    "float",
+    "double",
+)
 POOL_CALLS = tuple(
     f"{kind}_pool{d}d" for kind in ("max", "avg", "adaptive_avg", "adaptive_max", "lp") for d in (1, 2, 3)
 )
@@ -143,9 +183,10 @@ class _Walk:
         for n, p in module.named_parameters():
             if id(p) in self.used:
                 raise self.refuse(
-                    f"{name}.{n}", f"is the same tensor as {self.used[id(p)]} (tied weights, or a layer that is used twice): "
+                    f"{name}.{n}",
+                    f"is the same tensor as {self.used[id(p)]} (tied weights, or a layer that is used twice): "
                     "permuting it for one place would change the other.",
-                )  # fmt: skip
+                )
             self.used[id(p)] = f"{name}.{n}"
         if kind == "Linear":
             self.weighted(name, module, "linear")
@@ -191,9 +232,10 @@ class _Walk:
             unflat = not self.flattened and (spread > 1 or (last.kind, kind) == ("convolution", "linear"))
             if rest or unflat:
                 raise self.refuse(
-                    name, f"reads {shape[1]} inputs and {last.name} before it has {last.width} neurons: which input belongs to "
+                    name,
+                    f"reads {shape[1]} inputs and {last.name} before it has {last.width} neurons: which input belongs to "
                     "which neuron isn't known.",
-                )  # fmt: skip
+                )
         bias = f"{name}.bias" if module.bias is not None else ""
         self.layers.append(Layer(name, f"{name}.weight", bias, shape[0], spread, (), kind))
         self.flattened = False
@@ -237,8 +279,12 @@ class _Walk:
             raise self.refuse(type(self.module).__name__, "has no weighted layer.")
         trained = {n for n, _ in self.module.named_parameters(remove_duplicate=False)}
         known = {n for layer in self.layers for n in layer.rowwise}
-        first = {f"{m}.{n}" for m, mod in self.modules.items() for n, _ in mod.named_parameters(recurse=False)
-                 if id(getattr(mod, n)) in self.used}  # fmt: skip
+        first = {
+            f"{m}.{n}"
+            for m, mod in self.modules.items()
+            for n, _ in mod.named_parameters(recurse=False)
+            if id(getattr(mod, n)) in self.used
+        }
         unused = sorted(trained - known - first)
         if unused:
             raise self.refuse(

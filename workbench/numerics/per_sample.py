@@ -89,8 +89,11 @@ def sample_gradients(network: torch.nn.Module, probe: Probe, names: Sequence[str
     def loss(held: dict[str, Tensor], one: Any, target: Tensor) -> Tensor:
         batch = {k: v[None] for k, v in one.items()} if isinstance(one, dict) else one[None]
         given = torch.func.functional_call(
-            network, {**rest, **held}, () if isinstance(batch, dict) else (batch,), batch if isinstance(batch, dict) else {}
-        )  # fmt: skip
+            network,
+            {**rest, **held},
+            () if isinstance(batch, dict) else (batch,),
+            batch if isinstance(batch, dict) else {},
+        )
         return compare(given, target[None])
 
     gradient = torch.func.grad(loss)

@@ -51,10 +51,17 @@ class Preservation(NamedTuple):
 
 
 def trustworthiness(
-    before: Real[np.ndarray, "n d"], after: Real[np.ndarray, "n e"], k: int, *, metric: Metric = "euclidean",
-    metric_after: Metric = "euclidean", queries: Int[np.ndarray, " q"] | None = None, n_null: int = 0,
-    random_state: int = 0, device: str = "cpu",
-) -> Scores:  # fmt: skip
+    before: Real[np.ndarray, "n d"],
+    after: Real[np.ndarray, "n e"],
+    k: int,
+    *,
+    metric: Metric = "euclidean",
+    metric_after: Metric = "euclidean",
+    queries: Int[np.ndarray, " q"] | None = None,
+    n_null: int = 0,
+    random_state: int = 0,
+    device: str = "cpu",
+) -> Scores:
     """Measure whether the ``k`` nearest of all rows after were near before; exact.
 
     Parameters
@@ -78,10 +85,17 @@ def trustworthiness(
 
 
 def preservation(
-    before: Real[np.ndarray, "n d"], after: Real[np.ndarray, "n e"], k: int, *, metric: Metric = "euclidean",
-    metric_after: Metric = "euclidean", queries: Int[np.ndarray, " q"] | None = None, n_null: int = 0,
-    random_state: int = 0, device: str = "cpu",
-) -> Preservation:  # fmt: skip
+    before: Real[np.ndarray, "n d"],
+    after: Real[np.ndarray, "n e"],
+    k: int,
+    *,
+    metric: Metric = "euclidean",
+    metric_after: Metric = "euclidean",
+    queries: Int[np.ndarray, " q"] | None = None,
+    n_null: int = 0,
+    random_state: int = 0,
+    device: str = "cpu",
+) -> Preservation:
     """Measure trustworthiness, continuity and recall together; parameters are those of `trustworthiness`."""
     near_before, near_after = _nearest(before, k, metric, queries), _nearest(after, k, metric_after, queries)
     trust, recall = _survival(before, near_after, metric, queries, n_null, random_state, device)
@@ -131,9 +145,10 @@ def _survival(
     excess, kept = measures
     worst, q = k * (2 * n - 3 * k - 1) / 2, len(asked)
     trust = Scores(
-        1 - excess.rows / worst, 1 - excess.null / (q * worst),
+        1 - excess.rows / worst,
+        1 - excess.null / (q * worst),
         1 - excess.left_out(asked) / (k * (2 * n - 3 * k - 3) / 2),
-    )  # fmt: skip
+    )
     return trust, Scores(kept.rows / k, kept.null / (q * k), kept.left_out(asked) / k)
 
 

@@ -28,9 +28,14 @@ ARENA = (
 
 
 def rips(
-    x: Real[np.ndarray | torch.Tensor, "n d"] | sparray, *, max_dimension: int = 1, threshold: float = float("inf"),
-    metric: Metric = "euclidean", device: Device | torch.device = "auto", n_threads: int | None = None,
-) -> Float[np.ndarray, "m 3"]:  # fmt: skip
+    x: Real[np.ndarray | torch.Tensor, "n d"] | sparray,
+    *,
+    max_dimension: int = 1,
+    threshold: float = float("inf"),
+    metric: Metric = "euclidean",
+    device: Device | torch.device = "auto",
+    n_threads: int | None = None,
+) -> Float[np.ndarray, "m 3"]:
     """Compute the barcode of the Vietoris-Rips filtration, with coefficients in Z/2.
 
     Parameters
@@ -68,9 +73,14 @@ def rips(
 
 
 def barcode(
-    x: Real[np.ndarray | torch.Tensor, "n d"] | sparray, *, max_dimension: int = 1, threshold: float = float("inf"),
-    metric: Metric = "euclidean", device: Device | torch.device = "auto", n_threads: int | None = None,
-) -> Barcode:  # fmt: skip
+    x: Real[np.ndarray | torch.Tensor, "n d"] | sparray,
+    *,
+    max_dimension: int = 1,
+    threshold: float = float("inf"),
+    metric: Metric = "euclidean",
+    device: Device | torch.device = "auto",
+    n_threads: int | None = None,
+) -> Barcode:
     """Compute what `rips` does, and keep the simplices that set each bar, for `rips_cycles.representative`."""
     if max_dimension < 0:
         raise ParameterError(f"max_dimension={max_dimension} must be at least 0")
@@ -84,10 +94,14 @@ def barcode(
     higher = _higher(filtration, max_dimension, threads) if max_dimension else []
     sets = [components, *(level.lasting() for level in higher)]
     values = np.append(filtration.values, np.float32(np.inf))
-    pairs = np.concatenate([
-        np.column_stack([values[s.birth_ranks], values[s.death_ranks], np.full(len(s.births), i, np.float32)])
-        for i, s in enumerate(sets)
-    ]).astype(np.float32)  # fmt: skip
+    pairs = np.concatenate(
+        [
+            np.column_stack(
+                [values[s.birth_ranks], values[s.death_ranks], np.full(len(s.births), i, np.float32)]
+            )
+            for i, s in enumerate(sets)
+        ]
+    ).astype(np.float32)
     pairs[: len(components.births), 0] = 0
     births, deaths = (np.concatenate([getattr(s, name) for s in sets]) for name in ("births", "deaths"))
     order = np.lexsort((-births, pairs[:, 1], pairs[:, 0], pairs[:, 2]))
@@ -331,11 +345,21 @@ def _reduce(f: _Filtration, k: int, found: torch.Tensor, threads: int) -> Pairs:
         on_threads(
             partial(
                 reduce_columns,
-                f.host, f.limit, f.bits, k, simplices, births, keys, owners, chains, arena, shared,
+                f.host,
+                f.limit,
+                f.bits,
+                k,
+                simplices,
+                births,
+                keys,
+                owners,
+                chains,
+                arena,
+                shared,
                 max(1, f.limit // LOOK_AHEAD),
             ),
             min(threads, 1 + len(key) // 16),
-        )  # fmt: skip
+        )
         if not shared[2]:
             break
         room *= 8

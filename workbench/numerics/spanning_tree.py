@@ -30,9 +30,12 @@ class SpanningTree(NamedTuple):
 
 
 def minimum_spanning_tree(
-    x: Real[np.ndarray | torch.Tensor, "n d"], metric: Metric = "euclidean", *,
-    device: Device | torch.device = "auto", random_state: int = 0,
-) -> SpanningTree:  # fmt: skip
+    x: Real[np.ndarray | torch.Tensor, "n d"],
+    metric: Metric = "euclidean",
+    *,
+    device: Device | torch.device = "auto",
+    random_state: int = 0,
+) -> SpanningTree:
     """Compute the minimum spanning tree of all rows, exactly; its lengths are the deaths of H0.
 
     A tree of the neighbour graph comes first. In its single-linkage order the height at which two rows come
@@ -111,8 +114,12 @@ def _lengths(rows: Tensor, u: Tensor, v: Tensor, dtype: torch.dtype) -> Float[Te
 
     step = max(1, (1 << 28) // rows.shape[1])
     parts = zip(u.split(step), v.split(step), strict=True)
-    return torch.cat([torch.empty(0, dtype=dtype, device=rows.device),
-                      *((rows[a].to(dtype) - rows[b].to(dtype)).norm(dim=1) for a, b in parts)])  # fmt: skip
+    return torch.cat(
+        [
+            torch.empty(0, dtype=dtype, device=rows.device),
+            *((rows[a].to(dtype) - rows[b].to(dtype)).norm(dim=1) for a, b in parts),
+        ]
+    )
 
 
 def forest(

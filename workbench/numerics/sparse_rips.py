@@ -25,8 +25,12 @@ class SparseBarcode:
 
 
 def sparse_rips(
-    distances: Float[np.ndarray, "n n"], epsilon: float, *, max_dimension: int = 1, threshold: float = float("inf")
-) -> SparseBarcode:  # fmt: skip
+    distances: Float[np.ndarray, "n n"],
+    epsilon: float,
+    *,
+    max_dimension: int = 1,
+    threshold: float = float("inf"),
+) -> SparseBarcode:
     """Compute the barcode of a sparse filtration that stands for the Rips filtration, over Z/2.
 
     Points are put in greedy order, each the farthest from those before it. The ball around a point grows with
@@ -134,8 +138,13 @@ def _extended(
 
 
 def _paired(
-    k: int, vertices: np.ndarray, values: np.ndarray, above: np.ndarray, above_values: np.ndarray, cleared: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    k: int,
+    vertices: np.ndarray,
+    values: np.ndarray,
+    above: np.ndarray,
+    above_values: np.ndarray,
+    cleared: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Births and deaths in dimension k, and the simplices above that end something."""
     from workbench.numerics.kernels.sparse_host import merging_edges, reduce_cohomology
 

@@ -160,9 +160,17 @@ def spectral_modes(
             return out.sub_(own, alpha=alpha)
 
         found = largest_eigenpairs(
-            product, n, k - zeros, lowest=-1.0, highest=1.0, device=root.device,
-            n_guard=N_GUARD, tol=tol / 2, max_products=MOST_PRODUCTS, random_state=random_state,
-        )  # fmt: skip
+            product,
+            n,
+            k - zeros,
+            lowest=-1.0,
+            highest=1.0,
+            device=root.device,
+            n_guard=N_GUARD,
+            tol=tol / 2,
+            max_products=MOST_PRODUCTS,
+            random_state=random_state,
+        )
         values[zeros:] = (1 - found.values).clamp(0, 2)
         vectors = torch.cat([vectors, found.vectors], 1)
         residual = float(found.residuals.max())
@@ -202,10 +210,15 @@ def _cuts(graph: Graph, rows: Tensor, labellings: list[Tensor], n_clusters: int)
 
 
 def spectral_clustering(
-    x: Float[Tensor | np.ndarray, "n d"] | Graph, n_clusters: int | None = None, *, n_neighbors: int = 15,
-    metric: str = "euclidean", max_clusters: int = 30, device: Device | torch.device = "auto",
+    x: Float[Tensor | np.ndarray, "n d"] | Graph,
+    n_clusters: int | None = None,
+    *,
+    n_neighbors: int = 15,
+    metric: str = "euclidean",
+    max_clusters: int = 30,
+    device: Device | torch.device = "auto",
     random_state: int = 0,
-) -> SpectralClusters:  # fmt: skip
+) -> SpectralClusters:
     """Cut the neighbour graph of rows into clusters with few edges between them.
 
     Parameters

@@ -32,8 +32,12 @@ class Group:
     """
 
     def __init__(
-        self, networks: Sequence[torch.nn.Module], *, rates: Callable[[int], float] | None = None, state: State | None = None
-    ):  # fmt: skip
+        self,
+        networks: Sequence[torch.nn.Module],
+        *,
+        rates: Callable[[int], float] | None = None,
+        state: State | None = None,
+    ):
         self.networks, self.rates, self.state = tuple(networks), rates, state
 
 
@@ -52,9 +56,14 @@ class Stack:
     """
 
     def __init__(
-        self, groups: Sequence[Group], loss: str, optimizer: Callable[[Any, float], torch.optim.Optimizer],
-        learning_rate: float, *, device: str = "cpu",
-    ):  # fmt: skip
+        self,
+        groups: Sequence[Group],
+        loss: str,
+        optimizer: Callable[[Any, float], torch.optim.Optimizer],
+        learning_rate: float,
+        *,
+        device: str = "cpu",
+    ):
         self.groups, self.learning_rate = tuple(groups), learning_rate
         self.compare = loss_function(loss)
         self.template = copy.deepcopy(groups[0].networks[0]).to(device)
@@ -84,10 +93,11 @@ class Stack:
                 continue
             p = leaves[name]
             self.optimizer.state[p] = {
-                k: torch.as_tensor(a).clone() if k == "step" or torch.as_tensor(a).ndim == 0
+                k: torch.as_tensor(a).clone()
+                if k == "step" or torch.as_tensor(a).ndim == 0
                 else torch.as_tensor(a).to(p).expand_as(p).clone()
                 for k, a in kept.items()
-            }  # fmt: skip
+            }
 
     # -- training -----------------------------------------------------------------------------------
 
@@ -146,13 +156,17 @@ class Stack:
                     raise
                 self.one_by_one = str(e).strip().split("\n")[0]
         n = len(next(iter(weights.values())))
-        return torch.stack([
-            self._loss(
-                {k: w[i] for k, w in weights.items()}, {k: r[i] for k, r in self.rest.items()},
-                x if shared else _at(x, i), y if shared else y[i],
-            )
-            for i in range(n)
-        ])  # fmt: skip
+        return torch.stack(
+            [
+                self._loss(
+                    {k: w[i] for k, w in weights.items()},
+                    {k: r[i] for k, r in self.rest.items()},
+                    x if shared else _at(x, i),
+                    y if shared else y[i],
+                )
+                for i in range(n)
+            ]
+        )
 
     def _loss(self, weights: dict[str, Tensor], rest: dict[str, Tensor], x: Any, y: Tensor) -> Tensor:
         args, kwargs = ((), dict(x)) if isinstance(x, Mapping) else ((x,), {})

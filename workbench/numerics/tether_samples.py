@@ -31,8 +31,11 @@ def contribution(
     from workbench.numerics.attention_use import head_norms
 
     find = {
-        "attention": head_norms, "dropout": _dropped, "fisher_true": _true_fisher, "movement_score": _pushes
-    }.get(source, _gradients)  # fmt: skip
+        "attention": head_norms,
+        "dropout": _dropped,
+        "fisher_true": _true_fisher,
+        "movement_score": _pushes,
+    }.get(source, _gradients)
     part = find(place, network, _rows(x, at), y[at])
     if source in ("fisher", "fisher_weight"):
         return {n: c.square() for n, c in part.items()}
@@ -132,9 +135,11 @@ def _output(z: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
 
 
 TRUE_FISHER: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    "cross_entropy": (_softmax, _class), "binary_cross_entropy": (_bernoulli, _bit), "mse": (_unit, _output),
+    "cross_entropy": (_softmax, _class),
+    "binary_cross_entropy": (_bernoulli, _bit),
+    "mse": (_unit, _output),
     "half_squared_error": (_unit, _output),
-}  # fmt: skip
+}
 """Losses that are likelihoods: the weight of each possible answer, and the log-likelihood of one."""
 
 
@@ -180,7 +185,7 @@ def _dropped(place: Place, network: torch.nn.Module, x: Any, y: torch.Tensor) ->
             def without(
                 i: torch.Tensor, name: str = name, w: torch.Tensor = w, column: torch.Tensor = column
             ) -> Any:
-                return evaluate({name: torch.where(column == i, torch.zeros_like(w), w)})  # fmt: skip
+                return evaluate({name: torch.where(column == i, torch.zeros_like(w), w)})
 
             chunk = max(1, NUMBERS // (8 * max(w.numel(), len(y) * 64)))
             rise = (torch.func.vmap(without, chunk_size=chunk)(units) - base).T  # (m, units)
@@ -215,8 +220,13 @@ def _losses(
 
 
 def _each(
-    network: torch.nn.Module, names: list[str], x: Any, y: torch.Tensor, compare: Callable[..., Any], weights: Found | None = None
-) -> Found:  # fmt: skip
+    network: torch.nn.Module,
+    names: list[str],
+    x: Any,
+    y: torch.Tensor,
+    compare: Callable[..., Any],
+    weights: Found | None = None,
+) -> Found:
     """Gradients of ``compare(answer, y)`` of every sample alone."""
     import torch
 

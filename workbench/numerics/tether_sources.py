@@ -46,8 +46,12 @@ def require(place: Place, source: str) -> None:
     if source in SAMPLED and (place.network is None or place.probe is None):
         lacks = " and ".join(
             (["its network (.with_model(module))"] if place.network is None else [])
-            + (["a probe (.with_probe(x, y, loss), or at_network(module, Probe.of(...)))"] if place.probe is None else [])
-        )  # fmt: skip
+            + (
+                ["a probe (.with_probe(x, y, loss), or at_network(module, Probe.of(...)))"]
+                if place.probe is None
+                else []
+            )
+        )
         raise ViewError(f"{place.name} lacks {lacks}, which the tether source {source!r} needs.")
     if source in ("movement", "movement_score") and not len(place.earlier):
         raise ViewError(
@@ -75,7 +79,11 @@ def _exp_avg_sq(place: Place) -> Tensors:
     if place.descent is None or place.step is None:
         raise MissingError(f"{place.name} is no recorded descent, and has no optimizer state. {advice}")
     held = place.descent.trajectory.optimizer_state(place.step)
-    found = {n: np.asarray(held[n]["exp_avg_sq"], np.float64) for n in place.weights if "exp_avg_sq" in held.get(n, {})}  # fmt: skip
+    found = {
+        n: np.asarray(held[n]["exp_avg_sq"], np.float64)
+        for n in place.weights
+        if "exp_avg_sq" in held.get(n, {})
+    }
     if len(found) < len(place.weights):
         lack = next(n for n in place.weights if n not in found)
         raise MissingError(f"{place.name} has no second moment of {lack} at step {place.step}. {advice}")
@@ -178,8 +186,12 @@ def _chains(weights: Mapping[str, np.ndarray]) -> list[list[str]]:
 
 
 UNSAMPLED: dict[str, Callable[[Place, int], Tensors]] = {
-    "magnitude": _magnitude, "random": _random, "movement": _movement, "adam": _adam, "centrality": _centrality,
-}  # fmt: skip
+    "magnitude": _magnitude,
+    "random": _random,
+    "movement": _movement,
+    "adam": _adam,
+    "centrality": _centrality,
+}
 
 
 # -- sources that are means over samples --------------------------------------------------------------

@@ -33,9 +33,20 @@ Tensors = dict[str, np.ndarray]
 Rest = Literal["zero", "flatten", "shuffle"]
 Scope = Literal["layer", "network"]
 Source = Literal[
-    "fisher", "fisher_true", "fisher_weight", "gradient_weight", "movement", "movement_score", "adam",
-    "second_moment", "attention", "dropout", "centrality", "magnitude", "random",
-]  # fmt: skip
+    "fisher",
+    "fisher_true",
+    "fisher_weight",
+    "gradient_weight",
+    "movement",
+    "movement_score",
+    "adam",
+    "second_moment",
+    "attention",
+    "dropout",
+    "centrality",
+    "magnitude",
+    "random",
+]
 
 SOURCES: dict[str, str] = {
     "fisher": "empirical Fisher information, diagonal: mean over samples of the squared gradient at the probe's labels",
@@ -55,8 +66,15 @@ SOURCES: dict[str, str] = {
 """Names of the sources and what an edge's tether is by each."""
 
 SAMPLED = (
-    "fisher", "fisher_true", "fisher_weight", "gradient_weight", "movement_score", "second_moment", "attention", "dropout",
-)  # fmt: skip
+    "fisher",
+    "fisher_true",
+    "fisher_weight",
+    "gradient_weight",
+    "movement_score",
+    "second_moment",
+    "attention",
+    "dropout",
+)
 """Those that are a function of a mean over the probe's samples, and so have an interval over samples."""
 
 
@@ -134,9 +152,13 @@ def at_network(module: torch.nn.Module, probe: Probe | None = None, *, name: str
 
 
 def tether(
-    place: Place | torch.nn.Module, source: str, *, samples: np.ndarray | None = None, random_state: int = 0,
+    place: Place | torch.nn.Module,
+    source: str,
+    *,
+    samples: np.ndarray | None = None,
+    random_state: int = 0,
     device: str = "cpu",
-) -> Tensors:  # fmt: skip
+) -> Tensors:
     """How much each edge is to be held on to, by one source.
 
     Parameters
@@ -212,8 +234,12 @@ def top(
 
 
 def hold(
-    weights: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray], rest: Rest = "zero", *, random_state: int = 0
-) -> Tensors:  # fmt: skip
+    weights: Mapping[str, np.ndarray],
+    kept: Mapping[str, np.ndarray],
+    rest: Rest = "zero",
+    *,
+    random_state: int = 0,
+) -> Tensors:
     """θ(W, T): weights in which the tethered edges are as they were and the rest are not; shapes and dtypes stay.
 
     Parameters

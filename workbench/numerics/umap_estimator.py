@@ -214,8 +214,10 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
         return Neighbours(
             torch.from_numpy(indices).to(where, torch.int32),
             torch.from_numpy(distances).to(where, torch.float32),
-            1.0, 0, "exact",
-        )  # fmt: skip
+            1.0,
+            0,
+            "exact",
+        )
 
     def _fit_library(self, X: np.ndarray, y: np.ndarray | None, chosen: dict[str, Any]) -> None:
         try:

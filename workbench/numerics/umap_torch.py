@@ -216,13 +216,34 @@ def fit(
         density = dens.Density(wanted, dens_lambda, dens_frac, dens_var_shift)
     start = _start(x, init, graph, metric, n_components, where, random_state)
     placed = _optimize(
-        start, None, graph, a, b, epochs, learning_rate, negative_sample_rate * repulsion_strength, random_state, density
-    )  # fmt: skip
+        start,
+        None,
+        graph,
+        a,
+        b,
+        epochs,
+        learning_rate,
+        negative_sample_rate * repulsion_strength,
+        random_state,
+        density,
+    )
     radii = None if density is None else torch.stack([density.radii, dens.layout_radii(placed, graph, a, b)])
     return Fitted(
-        placed, graph, neighbours, x, metric, n_neighbors, epochs, a, b,
-        negative_sample_rate, learning_rate, repulsion_strength, random_state, radii,
-    )  # fmt: skip
+        placed,
+        graph,
+        neighbours,
+        x,
+        metric,
+        n_neighbors,
+        epochs,
+        a,
+        b,
+        negative_sample_rate,
+        learning_rate,
+        repulsion_strength,
+        random_state,
+        radii,
+    )
 
 
 def _steered(
@@ -264,8 +285,14 @@ def transform(fitted: Fitted, x: Float[Tensor | np.ndarray, "m d"]) -> Float[Ten
     y = fitted.embedding
     k = min(fitted.n_neighbors, len(y))
     near = k_nearest(
-        fitted.x, k, fitted.metric, queries=x, recall_rows=0, device=y.device, random_state=fitted.random_state
-    )  # fmt: skip
+        fitted.x,
+        k,
+        fitted.metric,
+        queries=x,
+        recall_rows=0,
+        device=y.device,
+        random_state=fitted.random_state,
+    )
     weights, _, _ = memberships(near, fitted.n_neighbors)
     weights = torch.where(weights > 0, weights, 1e-12)
     head = torch.arange(len(x), device=y.device)[:, None].expand_as(near.indices).flatten()
@@ -277,9 +304,16 @@ def transform(fitted: Fitted, x: Float[Tensor | np.ndarray, "m d"]) -> Float[Ten
     start = layout.apply(layout.chunk(head, near.indices.flatten(), share, len(x)), there)
     graph = layout.chunk(head, near.indices.flatten(), weights.flatten(), len(x))
     placed = _optimize(
-        start[:, : y.shape[1]], there, graph, fitted.a, fitted.b, fitted.n_epochs // 3, fitted.learning_rate / 4,
-        fitted.negative_sample_rate * fitted.repulsion_strength, fitted.random_state + 1,
-    ).to(y.dtype)  # fmt: skip
+        start[:, : y.shape[1]],
+        there,
+        graph,
+        fitted.a,
+        fitted.b,
+        fitted.n_epochs // 3,
+        fitted.learning_rate / 4,
+        fitted.negative_sample_rate * fitted.repulsion_strength,
+        fitted.random_state + 1,
+    ).to(y.dtype)
     first = near.indices[:, 0].long()
     if fitted.metric == "euclidean":
         known = near.distances[:, 0] == 0

@@ -95,6 +95,10 @@ def walk_in_torch(x: np.ndarray, k: int, n_neighbors: int, device: str, random_s
     modes = (found.vectors / graph.degrees.sqrt()[:, None]).double().cpu().numpy()
     entries = (a.cpu().numpy() for a in (graph.weights.double(), graph.columns.int(), graph.starts.int()))
     return Walk(
-        csr_array(tuple(entries), shape=(graph.n, graph.n)), found.values.double().cpu().numpy(), modes,
-        found.pieces, found.piece_of.cpu().numpy(), (graph, found.vectors),
-    )  # fmt: skip
+        csr_array(tuple(entries), shape=(graph.n, graph.n)),
+        found.values.double().cpu().numpy(),
+        modes,
+        found.pieces,
+        found.piece_of.cpu().numpy(),
+        (graph, found.vectors),
+    )

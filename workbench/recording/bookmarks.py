@@ -59,9 +59,16 @@ class Change:
 
 
 def bookmark(
-    run: Recording, source: str = "magnitude", *, fraction: float = 0.05, every: int = 20, scope: str = "layer",
-    on_change: Callable[[Change], Any] | None = None, false_alarms: float = 0.05, name: str | None = None,
-) -> Bookmarking:  # fmt: skip
+    run: Recording,
+    source: str = "magnitude",
+    *,
+    fraction: float = 0.05,
+    every: int = 20,
+    scope: str = "layer",
+    on_change: Callable[[Change], Any] | None = None,
+    false_alarms: float = 0.05,
+    name: str | None = None,
+) -> Bookmarking:
     """Keep the most tethered edges every so many steps of a recording: a context manager inside `record`'s.
 
     ::
@@ -131,9 +138,16 @@ class Bookmarking:
     """
 
     def __init__(
-        self, run: Recording, source: str, fraction: float, every: int, scope: str, on_change: Callable[[Change], Any] | None,
-        false_alarms: float, name: str,
-    ):  # fmt: skip
+        self,
+        run: Recording,
+        source: str,
+        fraction: float,
+        every: int,
+        scope: str,
+        on_change: Callable[[Change], Any] | None,
+        false_alarms: float,
+        name: str,
+    ):
         from workbench.numerics.tethers import edge_names
 
         self.run, self.source, self.name = run, source, name
@@ -165,8 +179,14 @@ class Bookmarking:
     def bookmarks(self) -> Bookmarks:
         """Those so far."""
         return Bookmarks(
-            self.name, self.source, self._fraction, self._scope, self._shapes, np.array(self._steps, np.int64), list(self._edges)
-        )  # fmt: skip
+            self.name,
+            self.source,
+            self._fraction,
+            self._scope,
+            self._shapes,
+            np.array(self._steps, np.int64),
+            list(self._edges),
+        )
 
     def __enter__(self) -> Bookmarking:
         held = read_bookmarks(self.run.folder).get(self.name)
@@ -291,10 +311,14 @@ class Bookmarking:
         if not self._steps:
             return
         said = {
-            "source": self.source, "fraction": self._fraction, "scope": self._scope,
-            "shapes": [[n, list(s)] for n, s in self._shapes.items()], "steps": self._steps,
-            "counts": [len(e) for e in self._edges], "checks": [codecs.check(p) for p in self._packed],
-        }  # fmt: skip
+            "source": self.source,
+            "fraction": self._fraction,
+            "scope": self._scope,
+            "shapes": [[n, list(s)] for n, s in self._shapes.items()],
+            "steps": self._steps,
+            "counts": [len(e) for e in self._edges],
+            "checks": [codecs.check(p) for p in self._packed],
+        }
         arrays = {str(s): p for s, p in zip(self._steps, self._packed, strict=True)}
         new = self.run.folder / _NEW
         save_file(arrays, new, {"workbench": json.dumps(said)})

@@ -31,9 +31,17 @@ STEPS_FILE = re.compile(r"steps-(\d{4})-(\d{10})\.safetensors")
 WEIGHTS_FILE = re.compile(r"weights-(\d{4})-(\d{10})\.safetensors")
 ATTEMPT_FILE = re.compile(r"attempt-(\d{4})\.json")
 DTYPES = {
-    "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64", "uint8": "U8", "int8": "I8",
-    "int16": "I16", "int32": "I32", "int64": "I64", "bool": "BOOL",
-}  # fmt: skip
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float32": "F32",
+    "float64": "F64",
+    "uint8": "U8",
+    "int8": "I8",
+    "int16": "I16",
+    "int32": "I32",
+    "int64": "I64",
+    "bool": "BOOL",
+}
 """Torch's names of the dtypes that are recorded, and safetensors'."""
 WIDTHS = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "U8": 1, "I8": 1, "I16": 2, "I32": 4, "I64": 8, "BOOL": 1}
 _MAX_JSON = 64 << 20
@@ -88,9 +96,15 @@ class Layout:
         """As the manifest stores it."""
         tensors = [[t.name, list(t.shape), t.dtype, t.role] for t in self.tensors]
         return {
-            "format": FORMAT, "name": self.name, "every": self.every, "tensors": tensors, "groups": self.groups,
-            "compress": self.compress, "loss": self.loss, "about": self.about,
-        }  # fmt: skip
+            "format": FORMAT,
+            "name": self.name,
+            "every": self.every,
+            "tensors": tensors,
+            "groups": self.groups,
+            "compress": self.compress,
+            "loss": self.loss,
+            "about": self.about,
+        }
 
     def difference(self, other: Layout) -> str:
         """What another layout has that this one has not, in words; "" where they record the same."""

@@ -41,9 +41,16 @@ _CACHED = (
 )  # bytes of decoded tensors that are kept, so that going through the steps decodes each once
 _LONGEST_CHAIN = 256
 _NUMPY = {
-    "F16": "<f2", "F32": "<f4", "F64": "<f8", "U8": "u1", "I8": "i1", "I16": "<i2", "I32": "<i4", "I64": "<i8",
+    "F16": "<f2",
+    "F32": "<f4",
+    "F64": "<f8",
+    "U8": "u1",
+    "I8": "i1",
+    "I16": "<i2",
+    "I32": "<i4",
+    "I64": "<i8",
     "BOOL": "?",
-}  # fmt: skip
+}
 
 
 def open_recording(path: str | Path, *, name: str | None = None, keep: Any = None) -> Trajectory:
@@ -82,12 +89,19 @@ def open_recording(path: str | Path, *, name: str | None = None, keep: Any = Non
     table = _table(rows)
     parameters = layout.parameters
     record = Record(
-        weights=weights if weights.steps else None, gradient_norms=_frame(rows, "grad", parameters),
-        update_norms=_frame(rows, "update", parameters), optimizer=_optimizer(rows), outcome=outcome,
-        diverged=diverged, probe=_probe(folder, layout, PROBE), training=_probe(folder, layout, TRAINING),
-        about=layout.about, folder=folder, keep=keep,
+        weights=weights if weights.steps else None,
+        gradient_norms=_frame(rows, "grad", parameters),
+        update_norms=_frame(rows, "update", parameters),
+        optimizer=_optimizer(rows),
+        outcome=outcome,
+        diverged=diverged,
+        probe=_probe(folder, layout, PROBE),
+        training=_probe(folder, layout, TRAINING),
+        about=layout.about,
+        folder=folder,
+        keep=keep,
         bookmarks=read_bookmarks(folder),
-    )  # fmt: skip
+    )
     return Trajectory(table, record, name=name or layout.name)
 
 
@@ -157,8 +171,9 @@ def _require_no_gap(folder: Path, steps: np.ndarray, every: int) -> None:
     raise DataError(
         f"{folder} misses steps {low + every} to {high - every}: the file of their rows is gone. Restore it from a copy; the "
         f"steps after a gap are no continuation of those before."
-        if high > low else f"{folder}: step {high} comes after step {low}; its files are mixed up."
-    )  # fmt: skip
+        if high > low
+        else f"{folder}: step {high} comes after step {low}; its files are mixed up."
+    )
 
 
 def _chunk(file: Path, layout: Layout) -> dict[str, np.ndarray]:
@@ -353,11 +368,13 @@ class StoredWeights:
                 said = json.loads((held.metadata() or {})["workbench"])
                 found = {
                     int(step): _Step(
-                        file, int(step), plan["base"],
+                        file,
+                        int(step),
+                        plan["base"],
                         {n: (str(k), str(c), float(e)) for n, (k, c, e) in plan["tensors"].items()},
                     )
                     for step, plan in said.items()
-                }  # fmt: skip
+                }
             except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
                 raise damaged(self._folder, f"{file.name} doesn't say how it is to be read") from None
         for step in found.values():

@@ -23,12 +23,24 @@ if TYPE_CHECKING:
 
 
 def record(
-    model: torch.nn.Module, optimizer: Any, *, to: str | os.PathLike[str] | None = None, every: int = 1,
-    weights_at: Any = "auto", compress: Compress = "delta", rank: int = 8, optimizer_state: bool = False,
-    probe: tuple[Any, Any] | None = None, loss: str | None = None, training: tuple[Any, Any] | None = None,
-    name: str | None = None, resume: bool = False,
-    step: int | None = None, stop_on_nan: bool = False, max_bytes: int = 4 << 30,
-) -> Recording:  # fmt: skip
+    model: torch.nn.Module,
+    optimizer: Any,
+    *,
+    to: str | os.PathLike[str] | None = None,
+    every: int = 1,
+    weights_at: Any = "auto",
+    compress: Compress = "delta",
+    rank: int = 8,
+    optimizer_state: bool = False,
+    probe: tuple[Any, Any] | None = None,
+    loss: str | None = None,
+    training: tuple[Any, Any] | None = None,
+    name: str | None = None,
+    resume: bool = False,
+    step: int | None = None,
+    stop_on_nan: bool = False,
+    max_bytes: int = 4 << 30,
+) -> Recording:
     """Record a descent: a context manager around any loop that calls ``optimizer.step()``.
 
     ::

@@ -35,9 +35,17 @@ class Recording:
     """
 
     def __init__(
-        self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, writer: Writer, due: Callable[[int], bool] | None,
-        *, stop_on_nan: bool, optimizer_state: bool, start: int | None, keep: Any,
-    ):  # fmt: skip
+        self,
+        model: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        writer: Writer,
+        due: Callable[[int], bool] | None,
+        *,
+        stop_on_nan: bool,
+        optimizer_state: bool,
+        start: int | None,
+        keep: Any,
+    ):
         self.model, self.optimizer = model, optimizer
         self.folder = writer.folder
         self.outcome = ""

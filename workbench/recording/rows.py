@@ -67,10 +67,12 @@ class Chunk:
         starts = [row for row, _ in self.rates] + [n]
         rates = [np.array([float(lr) for lr in found], np.float64) for _, found in self.rates]
         found = {
-            "step": self.first + self.every * np.arange(n, dtype=np.int64), "loss": logs.pop("loss", np.full(n, np.nan)),
+            "step": self.first + self.every * np.arange(n, dtype=np.int64),
+            "loss": logs.pop("loss", np.full(n, np.nan)),
             "lr": np.repeat(rates, np.diff(starts), axis=0),
-            "grad": gradients, "update": updates,
-        }  # fmt: skip
+            "grad": gradients,
+            "update": updates,
+        }
         found.update({f"log.{k}": v for k, v in logs.items()})
         if self.sums:
             found["state.step"] = np.array([s for s, _ in self.sums], np.int64)

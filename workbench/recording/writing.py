@@ -276,8 +276,11 @@ class Writer:
             self._waiting, self._plans = {}, {}
 
     def _encode(
-        self, tensors: Mapping[str, np.ndarray], now: dict[str, np.ndarray], base: tuple[int, dict[str, np.ndarray]] | None
-    ) -> tuple[dict[str, np.ndarray], dict[str, tuple[str, str, float]]]:  # fmt: skip
+        self,
+        tensors: Mapping[str, np.ndarray],
+        now: dict[str, np.ndarray],
+        base: tuple[int, dict[str, np.ndarray]] | None,
+    ) -> tuple[dict[str, np.ndarray], dict[str, tuple[str, str, float]]]:
         arrays: dict[str, np.ndarray] = {}
         said: dict[str, tuple[str, str, float]] = {}
         compress = self.layout.compress

@@ -117,9 +117,13 @@ def _alone(result: ResultFacts, why: str) -> Compared:
 
 
 def _compare(
-    old: ResultFacts, new: ResultFacts, before: ReportFacts, after: ReportFacts, tolerance: float | None,
+    old: ResultFacts,
+    new: ResultFacts,
+    before: ReportFacts,
+    after: ReportFacts,
+    tolerance: float | None,
     whole: Whole | None,
-) -> Compared:  # fmt: skip
+) -> Compared:
     every = [*_evidence(old.evidence, new.evidence, tolerance), *_arrays(old, new, tolerance, whole)]
     if old.outcome.status != new.outcome.status:
         said = f"it ended as {new.outcome.status}, and as {old.outcome.status} before"
@@ -165,7 +169,7 @@ def why(old: RunFacts, new: RunFacts, before: ReportFacts, after: ReportFacts) -
     return tuple(found) or (
         "method, version, input, parameters, seed, device and libraries are the same, so the method itself varies, or "
         "the processor is of another kind",
-    )  # fmt: skip
+    )
 
 
 def versions_apart(old: dict[str, str], new: dict[str, str]) -> list[str]:

@@ -124,7 +124,7 @@ def mixed(page: Path, said: ReportFacts) -> tuple[str, ...]:
     return (
         f"{', '.join(apart)} beside {page.name} {'are' if len(apart) > 1 else 'is'} not of the run that wrote the page: "
         "writing it was interrupted, or a file was changed since. Run workbench report again to have all of one run.",
-    )  # fmt: skip
+    )
 
 
 def _changed(folder: Path, files: dict[str, str]) -> list[str]:

@@ -32,12 +32,18 @@ def describe(executed: nbformat.NotebookNode, **facts: Any) -> dict[str, Any]:
         **facts,
         "source_digest": source_digest(executed),
         "results": [
-            {"title": d["title"], "kind": d["kind"], "run": d["run"], "outcome": d["outcome"], "evidence": d["evidence"],
-             "arrays": arrays(key)}
+            {
+                "title": d["title"],
+                "kind": d["kind"],
+                "run": d["run"],
+                "outcome": d["outcome"],
+                "evidence": d["evidence"],
+                "arrays": arrays(key),
+            }
             for key, d in results.items()
         ],
         "findings": findings[-1] if findings else None,
-    }  # fmt: skip
+    }
 
 
 def source_digest(notebook: nbformat.NotebookNode) -> str:

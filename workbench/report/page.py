@@ -65,13 +65,25 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
     plotly = plotly_script()
     template = Environment(autoescape=select_autoescape(default=True)).from_string(asset("page.html.j2"))
     return template.render(
-        title=body.title, subtitle=body.subtitle, lead=body.lead, contents=body.contents, blocks=body.blocks,
-        findings=facts.get("findings"), facts=facts, when=when(facts["started"]), computed=_computed(facts),
-        questions=_questions(facts), floors=_floors(_questions(facts)), plotly=plotly, script=script, style=style,
-        points=points, beside=_beside(facts),
+        title=body.title,
+        subtitle=body.subtitle,
+        lead=body.lead,
+        contents=body.contents,
+        blocks=body.blocks,
+        findings=facts.get("findings"),
+        facts=facts,
+        when=when(facts["started"]),
+        computed=_computed(facts),
+        questions=_questions(facts),
+        floors=_floors(_questions(facts)),
+        plotly=plotly,
+        script=script,
+        style=style,
+        points=points,
+        beside=_beside(facts),
         policy=f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; font-src data:; "
         f"script-src {script_hash(plotly)} {script_hash(script)} {script_hash(points) if points else ''} 'unsafe-eval'",
-    )  # fmt: skip
+    )
 
 
 class _Body:
@@ -220,10 +232,12 @@ def _together(runs: list[dict[str, Any]] | None) -> dict[str, Any] | None:
     names = dict.fromkeys(n for each in parameters for n in each)
     differing = [n for n in names if any(each.get(n) != parameters[0].get(n) for each in parameters)]
     return {
-        "runs": runs, "differing": differing, "parameters": {n: parameters[0][n] for n in names if n not in differing},
+        "runs": runs,
+        "differing": differing,
+        "parameters": {n: parameters[0][n] for n in names if n not in differing},
         "methods": list(dict.fromkeys(f"{r['method']} (version {r['version']})" for r in runs)),
         "devices": list(dict.fromkeys(r["device"] for r in runs)),
-    }  # fmt: skip
+    }
 
 
 def _is_heading(source: str) -> bool:

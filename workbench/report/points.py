@@ -45,10 +45,17 @@ def state(result: Embedding, note: str = "") -> dict[str, Any]:
     frames = result.frames if len(result.frames) else result.values[None]
     shown = next((t for t, y in enumerate(result.frames) if np.array_equal(y, result.values)), 0)
     spec = {
-        "title": result.title, "space": result.space, "n": n, "k": k, "frames": list(result.frame_names), "note": note,
+        "title": result.title,
+        "space": result.space,
+        "n": n,
+        "k": k,
+        "frames": list(result.frame_names),
+        "note": note,
         "axes": list(result.axes[:k]) or [f"axis {j + 1}" for j in range(k)],
-        "palette": list(theme.CATEGORICAL), "other": theme.OTHER, "scale": _stops(),
-    }  # fmt: skip
+        "palette": list(theme.CATEGORICAL),
+        "other": theme.OTHER,
+        "scale": _stops(),
+    }
     positions = np.ascontiguousarray(frames[:, :, :k], dtype="<f4")
     return {"spec": spec, "frame": shown, "positions": {"dtype": "f4", "data": positions.tobytes()}}
 
@@ -118,9 +125,14 @@ def packed(shown: dict[str, Any], limit: int = PAGE_BYTES) -> dict[str, Any]:
     note = f"Left out, since the page would grow by too much: {', '.join(left)}." if left else ""
     spec = {**shown["spec"], "note": " ".join(filter(None, [shown["spec"]["note"], note]))}
     return {
-        "spec": spec, "frame": shown["frame"], "color": "" if shown["color"] in left else shown["color"], "made": now(),
-        "positions": fixed, "columns": [b for j, b in enumerate(blocks) if j in kept], "picked": _pack(shown["picked"]),
-    }  # fmt: skip
+        "spec": spec,
+        "frame": shown["frame"],
+        "color": "" if shown["color"] in left else shown["color"],
+        "made": now(),
+        "positions": fixed,
+        "columns": [b for j, b in enumerate(blocks) if j in kept],
+        "picked": _pack(shown["picked"]),
+    }
 
 
 def _packed_column(block: dict[str, Any]) -> dict[str, Any]:
@@ -141,8 +153,12 @@ def _coarse(positions: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
         return positions
     low, high = values.min(axis=0), values.max(axis=0)
     step = np.where(high > low, (high - low) / 65535, 1).astype(np.float64)
-    return {"dtype": "u2", "low": low.tolist(), "step": step.tolist(),
-            "data": np.round((values - low) / step).astype("<u2").tobytes()}  # fmt: skip
+    return {
+        "dtype": "u2",
+        "low": low.tolist(),
+        "step": step.tolist(),
+        "data": np.round((values - low) / step).astype("<u2").tobytes(),
+    }
 
 
 def _stops() -> list[str]:

@@ -54,16 +54,27 @@ class Reproduction:
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary; JSON has no infinity, so that a difference that is none is null in it."""
         results = [{**asdict(r), "sentence": r.sentence()} for r in self.results]
-        return _plain({
-            "same": self.same, "page": str(self.page), "notebook": str(self.notebook), "results": results,
-            "findings_gone": self.gone, "findings_new": self.new, "versions": self.versions, "mixed": self.mixed,
-        })  # fmt: skip
+        return _plain(
+            {
+                "same": self.same,
+                "page": str(self.page),
+                "notebook": str(self.notebook),
+                "results": results,
+                "findings_gone": self.gone,
+                "findings_new": self.new,
+                "versions": self.versions,
+                "mixed": self.mixed,
+            }
+        )
 
 
 def reproduce(
-    page: str | Path, output: str | Path | None = None, *, notebook: str | Path | None = None,
+    page: str | Path,
+    output: str | Path | None = None,
+    *,
+    notebook: str | Path | None = None,
     tolerance: float | None = None,
-) -> Reproduction:  # fmt: skip
+) -> Reproduction:
     """Run a report's notebook again with the parameters of its manifest, without the cache, and compare.
 
     Parameters
@@ -97,10 +108,14 @@ def reproduce(
     again = facts.beside(target)
     before, after = _sentences(said), _sentences(again)
     found = Reproduction(
-        target, path, tuple(compare(said, again, tolerance=tolerance, whole=_both(page, target))),
-        tuple(s for s in before if s not in after), tuple(s for s in after if s not in before),
-        tuple(versions_apart(said.versions, again.versions)), mixed,
-    )  # fmt: skip
+        target,
+        path,
+        tuple(compare(said, again, tolerance=tolerance, whole=_both(page, target))),
+        tuple(s for s in before if s not in after),
+        tuple(s for s in after if s not in before),
+        tuple(versions_apart(said.versions, again.versions)),
+        mixed,
+    )
     _write(folder / f"{page.stem}.reproduction.json", found)
     return found
 

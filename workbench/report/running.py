@@ -100,9 +100,15 @@ def report(
     started, clock = now(), time.perf_counter()
     executed = _execute(path, values, output, Path(failed) if failed else None)
     facts = manifest.describe(
-        executed, notebook=path.name, notebook_digest=notebook_digest(path), parameters=values, started=started,
-        seconds=round(time.perf_counter() - clock, 2), versions=versions(), threads=threads(),
-    )  # fmt: skip
+        executed,
+        notebook=path.name,
+        notebook_digest=notebook_digest(path),
+        parameters=values,
+        started=started,
+        seconds=round(time.perf_counter() - clock, 2),
+        versions=versions(),
+        threads=threads(),
+    )
     tell("report: writing the page")
     facts = keeping.names(output, facts)
     with keeping.together(output, results=any(r["files"] for r in facts["results"])) as places:
@@ -256,9 +262,17 @@ def _execute(path: Path, values: dict[str, Any], output: Path, failed: Path | No
         ran = Path(scratch) / f"{path.stem}.ipynb"
         try:
             papermill.execute_notebook(
-                str(path), str(ran), parameters=values, engine_name="workbench", kernel_name=KERNEL, language="python", progress_bar=False,
-                log_output=False, shutdown_kernel="immediate", cwd=str(Path.cwd()),
-            )  # fmt: skip
+                str(path),
+                str(ran),
+                parameters=values,
+                engine_name="workbench",
+                kernel_name=KERNEL,
+                language="python",
+                progress_bar=False,
+                log_output=False,
+                shutdown_kernel="immediate",
+                cwd=str(Path.cwd()),
+            )
         except PapermillExecutionError as e:
             if e.ename in REFUSALS:
                 if failed:
@@ -332,9 +346,18 @@ def _manager_class(sockets: Path) -> Any:
         @property
         def kernel_spec(self) -> KernelSpec:
             return KernelSpec(
-                argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=50"],
-                display_name="Python 3", language="python", env={WAITING: os.environ.get(WAITING, "PASSIVE")},
-            )  # fmt: skip
+                argv=[
+                    sys.executable,
+                    "-m",
+                    "ipykernel_launcher",
+                    "-f",
+                    "{connection_file}",
+                    "--log-level=50",
+                ],
+                display_name="Python 3",
+                language="python",
+                env={WAITING: os.environ.get(WAITING, "PASSIVE")},
+            )
 
     class PrivateManager(Manager):
         # Said as defaults, since jupyter_client's own for ipc is a name in the working folder, where the kernels of

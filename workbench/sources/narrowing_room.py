@@ -15,12 +15,16 @@ from workbench.core.subjects import TimeSeries
 @source
 def narrowing_room(
     *,
-    shape: Annotated[Literal["quadratics", "lines"], Doc("What closes: two quadratics or two straight lines.")] = "quadratics",
+    shape: Annotated[
+        Literal["quadratics", "lines"], Doc("What closes: two quadratics or two straight lines.")
+    ] = "quadratics",
     renormalized_at: Annotated[
-        float | None, Interval(ge=0, le=10), Doc("Where the descent starts anew in full room; None lets it close at 10.")
+        float | None,
+        Interval(ge=0, le=10),
+        Doc("Where the descent starts anew in full room; None lets it close at 10."),
     ] = 5.0,
     n: Annotated[int, Interval(ge=2, le=100_000), Doc("Steps from 0 to 10.")] = 201,
-) -> TimeSeries:  # fmt: skip
+) -> TimeSeries:
     """Give the upper and lower bound of the room, exactly, from x = 0 to 10.
 
     Known answers: without renormalization the bounds are ±(1 - x / 10), squared for quadratics, and meet at 10; half-way

@@ -18,10 +18,14 @@ from workbench.sources._cloud import cloud
 def sphere(
     *,
     n: Annotated[int, Interval(ge=1, le=1_000_000), Doc("Rows.")] = 500,
-    noise: Annotated[float, Interval(ge=0, le=10), Doc("Standard deviation of the noise; the radius is 1.")] = 0.05,
-    dimensions: Annotated[int, Interval(ge=2, le=4096), Doc("Dimensions of the space; the sphere has one less.")] = 3,
+    noise: Annotated[
+        float, Interval(ge=0, le=10), Doc("Standard deviation of the noise; the radius is 1.")
+    ] = 0.05,
+    dimensions: Annotated[
+        int, Interval(ge=2, le=4096), Doc("Dimensions of the space; the sphere has one less.")
+    ] = 3,
     random_state: Seed = 0,
-) -> PointCloud:  # fmt: skip
+) -> PointCloud:
     """Draw rows uniformly from the sphere of radius 1.
 
     Known answers: with 3 dimensions Betti numbers 1, 0, 1; with 2, a circle, 1, 1; intrinsic dimension one

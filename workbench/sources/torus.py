@@ -22,9 +22,11 @@ def torus(
         float, Interval(gt=0, lt=1), Doc("Radius of the tube; the circle in its middle has radius 1.")
     ] = 0.5,
     noise: Annotated[float, Interval(ge=0, le=10), Doc("Standard deviation of the noise.")] = 0.02,
-    dimensions: Annotated[int, Interval(ge=3, le=4096), Doc("Dimensions of the space that the torus lies in.")] = 3,
+    dimensions: Annotated[
+        int, Interval(ge=3, le=4096), Doc("Dimensions of the space that the torus lies in.")
+    ] = 3,
     random_state: Seed = 0,
-) -> PointCloud:  # fmt: skip
+) -> PointCloud:
     """Draw rows uniformly, by area, from a torus in a random three-dimensional subspace.
 
     Known answers: Betti numbers 1, 2, 1; intrinsic dimension 2. The columns ``around`` and ``across`` are the

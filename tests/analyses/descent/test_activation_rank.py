@@ -38,9 +38,13 @@ def test_known_answer_so_many_equal_directions(measure: str) -> None:
 def test_known_answer_a_linear_network_learns_mode_by_mode() -> None:
     """Of a deep linear network the rank of the answers grows from one mode to the next, and ends with their number."""
     found = wb.activation_rank(
-        wb.linear_descent(modes=(4.0, 2.0), initial=1e-4, steps=800), layers="1", measure="effective_rank", max_steps=50,
-        n_null=0, n_boot=0,
-    )  # fmt: skip
+        wb.linear_descent(modes=(4.0, 2.0), initial=1e-4, steps=800),
+        layers="1",
+        measure="effective_rank",
+        max_steps=50,
+        n_null=0,
+        n_boot=0,
+    )
     ended = found.y[-1, 0]
     p = np.array([4, 2]) / 6
     assert ended == pytest.approx(np.exp(-(p * np.log(p)).sum()), rel=0.15)  # less what centring takes

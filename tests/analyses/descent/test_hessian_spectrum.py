@@ -73,9 +73,14 @@ def test_false_alarms_are_as_rare_as_they_say() -> None:
     def p_value(seed: int) -> float:
         d = untrained_descent(seed, width=4, samples=12)
         found = wb.hessian_spectrum.function(
-            d.view(wb.hessian_spectrum.needs), n_eigenvalues=1, lanczos_steps=6, trace_draws=2, n_null=9,
-            random_state=seed, device="cpu",
-        )  # fmt: skip
+            d.view(wb.hessian_spectrum.needs),
+            n_eigenvalues=1,
+            lanczos_steps=6,
+            trace_draws=2,
+            n_null=9,
+            random_state=seed,
+            device="cpu",
+        )
         return found.evidence[0].p_value
 
     assert_calibrated(p_value, runs=50, level=0.2)

@@ -78,9 +78,10 @@ def random_walk(seed: int, d: int = 40, k: int = 12) -> Trajectory:
     path = np.cumsum(steps / np.linalg.norm(steps, axis=1, keepdims=True), axis=0)
     network = torch.nn.Linear(d, 1, bias=False, dtype=torch.float64)
     made = Trajectory(
-        pd.DataFrame({"loss": np.ones(k)}, index=np.arange(k)), weights={i: {"weight": path[i : i + 1]} for i in range(k)},
+        pd.DataFrame({"loss": np.ones(k)}, index=np.arange(k)),
+        weights={i: {"weight": path[i : i + 1]} for i in range(k)},
         name="random walk",
-    )  # fmt: skip
+    )
     x = rng.standard_normal((16, d))
     return made.with_model(network).with_probe(x, np.zeros((16, 1)), "mse")
 

@@ -60,9 +60,19 @@ def test_a_random_line_is_like_random_lines(bowl: Trajectory) -> None:
     from helpers import assert_calibrated
 
     def p_value(seed: int) -> float:
-        return wb.loss_slice(
-            bowl, directions="random", normalization="layer", points=3, n_null=39, n_boot=0, random_state=seed
-        ).evidence[0].p_value  # fmt: skip
+        return (
+            wb.loss_slice(
+                bowl,
+                directions="random",
+                normalization="layer",
+                points=3,
+                n_null=39,
+                n_boot=0,
+                random_state=seed,
+            )
+            .evidence[0]
+            .p_value
+        )
 
     assert_calibrated(p_value, runs=60)
 

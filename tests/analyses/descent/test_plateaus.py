@@ -41,8 +41,12 @@ def test_known_answer_a_planted_plateau_is_found_at_its_steps(phi: float) -> Non
     exact, covered = 0, np.zeros(2)
     for seed in range(6):
         found = wb.plateaus.function(
-            descent(resting() + noise(seed, 300, phi)).view(Descent), clock="step", n_null=19, n_boot=40, random_state=seed
-        )  # fmt: skip
+            descent(resting() + noise(seed, 300, phi)).view(Descent),
+            clock="step",
+            n_null=19,
+            n_boot=40,
+            random_state=seed,
+        )
         assert len(found.spans) == 1, (seed, found.spans)
         exact += bool(np.abs(found.spans[0] - [START, STOP]).max() <= 10)
         changes = [e for e in found.evidence if e.statistic.startswith("step of")]

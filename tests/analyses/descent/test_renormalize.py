@@ -44,9 +44,19 @@ def table(result: Ranking) -> pd.DataFrame:
 
 def plan(**changes: Any) -> _arms.Plan:
     usual = {
-        "operators": (), "budget": 10, "repeats": 3, "batch_size": 16, "settings": Settings(), "rate": 0.01, "factors": (),
-        "arm_factor": 1.0, "make": partial(optimizer_of, "adam"), "state": None, "random_state": 0, "device": "cpu",
-    }  # fmt: skip
+        "operators": (),
+        "budget": 10,
+        "repeats": 3,
+        "batch_size": 16,
+        "settings": Settings(),
+        "rate": 0.01,
+        "factors": (),
+        "arm_factor": 1.0,
+        "make": partial(optimizer_of, "adam"),
+        "state": None,
+        "random_state": 0,
+        "device": "cpu",
+    }
     return _arms.Plan(**{**usual, **changes})
 
 

@@ -45,10 +45,20 @@ def networks() -> dict[str, tuple[nn.Module, Probe]]:
     image = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.GELU(), nn.Flatten(), nn.Linear(64, 3))
     tokens = rng.integers(0, 11, (20, 6))
     return {
-        "convolution": (image, Probe(rng.standard_normal((20, 1, 6, 6)).astype(np.float32), rng.integers(0, 3, 20), "cross_entropy")),
+        "convolution": (
+            image,
+            Probe(
+                rng.standard_normal((20, 1, 6, 6)).astype(np.float32), rng.integers(0, 3, 20), "cross_entropy"
+            ),
+        ),
         "tied": (Tied(), Probe({"input_ids": tokens}, tokens, "next_token")),
-        "recurrent": (Recurrent(), Probe(rng.standard_normal((20, 5, 4)).astype(np.float32), rng.integers(0, 5, 20), "cross_entropy")),
-    }  # fmt: skip
+        "recurrent": (
+            Recurrent(),
+            Probe(
+                rng.standard_normal((20, 5, 4)).astype(np.float32), rng.integers(0, 5, 20), "cross_entropy"
+            ),
+        ),
+    }
 
 
 NETWORKS = networks()
@@ -70,9 +80,15 @@ def test_gradients_of_samples_equal_backward(kind: str) -> None:
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize(
     ("method", "settings"),
-    [("hessian_spectrum", {"lanczos_steps": 10, "trace_draws": 3}), ("hessian_density", {"lanczos_steps": 5, "starts": 2}),
-     ("gradient_rank", {}), ("activation_rank", {}), ("output_entropy", {}), ("sameness", {})],
-)  # fmt: skip
+    [
+        ("hessian_spectrum", {"lanczos_steps": 10, "trace_draws": 3}),
+        ("hessian_density", {"lanczos_steps": 5, "starts": 2}),
+        ("gradient_rank", {}),
+        ("activation_rank", {}),
+        ("output_entropy", {}),
+        ("sameness", {}),
+    ],
+)
 def test_every_measure_answers(kind: str, method: str, settings: dict[str, Any]) -> None:
     network, probe = NETWORKS[kind]
     d = hand_made_descent(network.eval(), probe.x, probe.y, probe.loss)

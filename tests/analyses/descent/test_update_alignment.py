@@ -62,9 +62,13 @@ def test_peer_torchs_cosine_similarity() -> None:
 def test_false_alarms_are_as_rare_as_they_say(beside: str) -> None:
     def p_value(seed: int) -> float:
         u = np.random.default_rng(seed).standard_normal((6, 12)) * np.linspace(0.1, 2, 12)
-        return wb.update_alignment.function(
-            walk(u).view(wb.update_alignment.needs), beside=beside, n_null=39, n_boot=0, random_state=seed
-        ).evidence[0].p_value  # fmt: skip
+        return (
+            wb.update_alignment.function(
+                walk(u).view(wb.update_alignment.needs), beside=beside, n_null=39, n_boot=0, random_state=seed
+            )
+            .evidence[0]
+            .p_value
+        )
 
     assert_calibrated(p_value)
 

@@ -27,8 +27,14 @@ def first_two(x: np.ndarray) -> tuple[np.ndarray, Outcome]:
 
 def ask(rows: np.ndarray, fit=first_two, n_null: int = 19, seed: int = 0, control_rows: int = 0):
     return lay_out(
-        points(rows), fit, axis="axis", metric="euclidean", control_rows=control_rows, n_null=n_null, random_state=seed
-    )  # fmt: skip
+        points(rows),
+        fit,
+        axis="axis",
+        metric="euclidean",
+        control_rows=control_rows,
+        n_null=n_null,
+        random_state=seed,
+    )
 
 
 def test_calibrated_where_the_layout_knows_nothing_of_the_rows() -> None:

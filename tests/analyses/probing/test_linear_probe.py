@@ -67,9 +67,16 @@ def test_calibrated_where_labels_belong_to_texts(shape: tuple[int, int]) -> None
             rng.standard_normal((n, d)) + 2 * rng.standard_normal((n // 4, d))[text]
         )  # rows of a text are alike
         kind = (rng.permutation(n // 4) % 2)[text].astype(str)
-        return wb.linear_probe.function(
-            cloud(x, kind=kind, text_id=text).view(wb.linear_probe.needs), n_null=19, n_boot=0, random_state=seed
-        ).evidence[0].p_value  # fmt: skip
+        return (
+            wb.linear_probe.function(
+                cloud(x, kind=kind, text_id=text).view(wb.linear_probe.needs),
+                n_null=19,
+                n_boot=0,
+                random_state=seed,
+            )
+            .evidence[0]
+            .p_value
+        )
 
     assert_calibrated(p)
 

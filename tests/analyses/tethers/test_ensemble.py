@@ -26,9 +26,21 @@ def siblings(**how: object) -> wb.Siblings:
 
 def rules(**change: object) -> Rules:
     usual = {
-        "rounds": 1, "steps": 1, "repeats": 3, "source": "magnitude", "measure": "cka", "fraction": 0.25, "rate": 0.05,
-        "draws": 19, "drift": "keep", "batch_size": 8, "learning_rate": 0.1, "optimizer": "sgd", "random_state": 0, "device": "cpu",
-    }  # fmt: skip
+        "rounds": 1,
+        "steps": 1,
+        "repeats": 3,
+        "source": "magnitude",
+        "measure": "cka",
+        "fraction": 0.25,
+        "rate": 0.05,
+        "draws": 19,
+        "drift": "keep",
+        "batch_size": 8,
+        "learning_rate": 0.1,
+        "optimizer": "sgd",
+        "random_state": 0,
+        "device": "cpu",
+    }
     return Rules(**{**usual, **change})
 
 

@@ -49,8 +49,10 @@ def test_known_answer_far_groups_are_pieces() -> None:
     rng = np.random.default_rng(0)
     group = np.arange(150) % 3
     result = wb.mapper(rng.standard_normal((150, 5)) + 40 * np.eye(5)[group], n_null=19, n_boot=5)
-    pieces = [np.unique([g for node in piece for g in group[result.members(node)]])
-              for piece in nx.connected_components(as_networkx(result))]  # fmt: skip
+    pieces = [
+        np.unique([g for node in piece for g in group[result.members(node)]])
+        for piece in nx.connected_components(as_networkx(result))
+    ]
     assert all(len(p) == 1 for p in pieces)
     assert {int(p[0]) for p in pieces} == {0, 1, 2}
     outside = result.evidence[0]
@@ -93,9 +95,11 @@ def test_peer_giotto_tda_s_pipeline(
     rows = wb.circle(n=200, dimensions=5).values.astype(float)
     ours = wb.mapper(rows, kind=kind, eps=0.2, min_samples=1, min_intersection=min_intersection, **NO_CONTROL)
     theirs = make_mapper_pipeline(
-        filter_func=PCA(2, svd_solver="covariance_eigh"), cover=CubicalCover(kind, 10, 0.3),
-        clusterer=DBSCAN(eps=0.2, min_samples=1), min_intersection=min_intersection,
-    ).fit_transform(rows)  # fmt: skip
+        filter_func=PCA(2, svd_solver="covariance_eigh"),
+        cover=CubicalCover(kind, 10, 0.3),
+        clusterer=DBSCAN(eps=0.2, min_samples=1),
+        min_intersection=min_intersection,
+    ).fit_transform(rows)
     assert [ours.members(i).tolist() for i in range(len(ours.positions))] == [
         m.tolist() for m in theirs.vs["node_elements"]
     ]

@@ -286,8 +286,11 @@ def test_known_answer_spheres_of_higher_dimension_have_one_hollow() -> None:
         x = np.random.default_rng(d).standard_normal((4000, d + 1))
         result = wb.persistence(
             x / np.linalg.norm(x, axis=1, keepdims=True),
-            homology_dimensions=(1, d), max_points=n, n_null=19 if d == 3 else 2, n_boot=2,
-        )  # fmt: skip
+            homology_dimensions=(1, d),
+            max_points=n,
+            n_null=19 if d == 3 else 2,
+            n_boot=2,
+        )
         assert long_bars(result, d) == 1
         hollow = result.evidence[1]
         assert hollow.question.startswith(f"Is there a {d}-dimensional hollow that lasts longer")

@@ -37,24 +37,32 @@ def estimator(n_clusters: int | None, n_neighbors: int, random_state: int) -> Sp
     from sklearn.cluster import SpectralClustering
 
     return SpectralClustering(
-        n_clusters=8 if n_clusters is None else n_clusters, n_neighbors=n_neighbors, affinity="nearest_neighbors",
+        n_clusters=8 if n_clusters is None else n_clusters,
+        n_neighbors=n_neighbors,
+        affinity="nearest_neighbors",
         random_state=random_state,
-    )  # fmt: skip
+    )
 
 
 @analysis(estimator=estimator)
 def spectral_clustering(
-    points: Points, *,
+    points: Points,
+    *,
     n_clusters: Annotated[
-        Annotated[int, Interval(ge=2, le=1000)] | None, Doc("Clusters; None: as many as the largest eigengap says.")
+        Annotated[int, Interval(ge=2, le=1000)] | None,
+        Doc("Clusters; None: as many as the largest eigengap says."),
     ] = None,
-    max_clusters: Annotated[int, Interval(ge=2, le=100), Doc("Most clusters that the eigengap may choose.")] = 15,
-    n_neighbors: Annotated[int, Interval(ge=2, le=1000), Doc("Neighbours of a row in the graph, itself included.")] = 10,
+    max_clusters: Annotated[
+        int, Interval(ge=2, le=100), Doc("Most clusters that the eigengap may choose.")
+    ] = 15,
+    n_neighbors: Annotated[
+        int, Interval(ge=2, le=1000), Doc("Neighbours of a row in the graph, itself included.")
+    ] = 10,
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Partition:  # fmt: skip
+) -> Partition:
     """Group rows by k-means on the leading modes of a random walk on their neighbour graph.
 
     It always finds groups. The control says whether there are any, whatever their number: the least normalized
@@ -87,9 +95,16 @@ def spectral_clustering(
     where = resolve(device)
     found = _cluster(x, n_clusters, max_clusters, n_neighbors, random_state, where)
     evidence = _evidence(
-        x, found, n_clusters=n_clusters, max_clusters=max_clusters, n_neighbors=n_neighbors, n_null=n_null, n_boot=n_boot,
-        random_state=random_state, device=where,
-    )  # fmt: skip
+        x,
+        found,
+        n_clusters=n_clusters,
+        max_clusters=max_clusters,
+        n_neighbors=n_neighbors,
+        n_null=n_null,
+        n_boot=n_boot,
+        random_state=random_state,
+        device=where,
+    )
     return Partition(
         labels=found.labels,
         ids=points.ids,
@@ -132,9 +147,17 @@ class _Found(NamedTuple):
 
 
 def _evidence(
-    x: np.ndarray, found: _Found, *, n_clusters: int | None, max_clusters: int, n_neighbors: int, n_null: int, n_boot: int,
-    random_state: int, device: str,
-) -> tuple[Evidence, ...]:  # fmt: skip
+    x: np.ndarray,
+    found: _Found,
+    *,
+    n_clusters: int | None,
+    max_clusters: int,
+    n_neighbors: int,
+    n_null: int,
+    n_boot: int,
+    random_state: int,
+    device: str,
+) -> tuple[Evidence, ...]:
     """The least cut that the graph allows, the cut that was made, and the silhouette, each with its control."""
     n = len(x)
     cut = cut_per_cluster(found.walk.graph, found.labels)
@@ -156,15 +179,25 @@ def _evidence(
     # so few rows are the CPU's, draws and values alike: its k-means and the GPU's choose labels otherwise
     alike = values if device == "cpu" or n > few or not n_null else again(x)
     null = control(
-        x, again, alike, row_rotations, n_null=n_null, random_state=random_state,
-        rows=few, what="spectral_clustering: null",
-    )  # fmt: skip
+        x,
+        again,
+        alike,
+        row_rotations,
+        n_null=n_null,
+        random_state=random_state,
+        rows=few,
+        what="spectral_clustering: null",
+    )
     some = x[np.sort(np.random.default_rng([random_state, 0x736F6D65]).permutation(n)[: null.n])]
     walks = n_boot if len(some) > 2 * max(n_neighbors, parts) else 0
     around = subsample_intervals(
-        lambda i: np.array([least_cut(_walk(some[i], parts, n_neighbors, random_state).values, parts)]), null.values[:1],
-        len(some), min(walks, WALKS), random_state, least=0,
-    )[0]  # fmt: skip
+        lambda i: np.array([least_cut(_walk(some[i], parts, n_neighbors, random_state).values, parts)]),
+        null.values[:1],
+        len(some),
+        min(walks, WALKS),
+        random_state,
+        least=0,
+    )[0]
     drawn = [tuple(draws) for draws in null.beside(values).T] + [(), ()]
     rotated, subsamples = "rows rotated at random", "subsamples of half of the rows, labels kept"
     fixed = f"{rotated}{null.words}" if n_clusters else ""
@@ -173,28 +206,48 @@ def _evidence(
     return (
         Evidence(
             question="Does the graph fall apart more easily than that of one lump with the same covariance?",
-            statistic=f"least possible cut into {parts} clusters", value=null.values[0], n=null.n,
-            interval=around, interval_method="subsamples of half of the rows", null=rotated,
-            null_values=tuple(null.draws[:, 0]), alternative="less",
+            statistic=f"least possible cut into {parts} clusters",
+            value=null.values[0],
+            n=null.n,
+            interval=around,
+            interval_method="subsamples of half of the rows",
+            null=rotated,
+            null_values=tuple(null.draws[:, 0]),
+            alternative="less",
         ),
         Evidence(
             question=f"Does a walk leave the {k} clusters less often than those of one lump with the same covariance?",
-            statistic="normalized cut per cluster", value=cut, n=n,
+            statistic="normalized cut per cluster",
+            value=cut,
+            n=n,
             interval=subsample_intervals(
-                lambda i: np.array([cut_per_cluster(found.walk.graph[i][:, i], found.labels[i])]), np.array([cut]), n, n_boot,
-                random_state, least=0,
+                lambda i: np.array([cut_per_cluster(found.walk.graph[i][:, i], found.labels[i])]),
+                np.array([cut]),
+                n,
+                n_boot,
+                random_state,
+                least=0,
             )[0],
-            interval_method=subsamples, null=fixed, null_values=drawn[1], alternative="less", untested=untested,
+            interval_method=subsamples,
+            null=fixed,
+            null_values=drawn[1],
+            alternative="less",
+            untested=untested,
         ),
         Evidence(
             question=f"Are the {k} clusters better apart than those of one lump with the same covariance?",
-            statistic="silhouette", value=silhouettes.mean(), n=len(sample),
+            statistic="silhouette",
+            value=silhouettes.mean(),
+            n=len(sample),
             interval=subsample_interval(
                 lambda i: float(silhouettes[i].mean()), silhouettes.mean(), len(sample), n_boot, random_state
             ),
-            interval_method=subsamples, null=fixed, null_values=drawn[2], untested=untested,
+            interval_method=subsamples,
+            null=fixed,
+            null_values=drawn[2],
+            untested=untested,
         ),
-    )  # fmt: skip
+    )
 
 
 def _cluster(
@@ -254,9 +307,10 @@ def _outcome(found: _Found, n_clusters: int | None, max_clusters: int) -> Outcom
         )
     if n_clusters is None and found.walk.pieces > max_clusters:
         return Outcome(
-            "stopped", f"The neighbour graph fell into {found.walk.pieces} pieces, more than max_clusters={max_clusters}, so the "
-            f"eigengap can't choose among them: raise n_neighbors (or max_clusters)."
-        )  # fmt: skip
+            "stopped",
+            f"The neighbour graph fell into {found.walk.pieces} pieces, more than max_clusters={max_clusters}, so the "
+            f"eigengap can't choose among them: raise n_neighbors (or max_clusters).",
+        )
     if found.walk.pieces > 1:
         return Outcome(
             advice=f"The neighbour graph fell into {found.walk.pieces} pieces, which count as clusters first: raise n_neighbors "

@@ -25,9 +25,10 @@ def layer_names(network: torch.nn.Module, probe: Probe) -> list[str]:
         There are none.
     """
     leaves = [
-        n for n, m in network.named_modules()
+        n
+        for n, m in network.named_modules()
         if not any(True for _ in m.children()) and not type(m).__name__.startswith(SAME_AS_GIVEN)
-    ]  # fmt: skip
+    ]
     found = list(_outputs(network, probe, leaves))
     if not found:
         raise ViewError(

@@ -120,10 +120,14 @@ def data_of(descent: Descent, random_state: int) -> tuple[Probe, Probe, str]:
             )
         order = rng.permutation(len(probe))
         half = len(probe) // 2
-        return subset(probe, np.sort(order[half:])), subset(probe, np.sort(order[:half])), (
-            f"The recording has no training data (training=): arms are trained on one half of the probe, {len(probe) - half} "
-            f"samples, and judged on the other."
-        )  # fmt: skip
+        return (
+            subset(probe, np.sort(order[half:])),
+            subset(probe, np.sort(order[:half])),
+            (
+                f"The recording has no training data (training=): arms are trained on one half of the probe, {len(probe) - half} "
+                f"samples, and judged on the other."
+            ),
+        )
     held = probe
     if len(probe) > HELD_OUT:
         held = subset(probe, np.sort(rng.choice(len(probe), HELD_OUT, replace=False)))
@@ -261,10 +265,15 @@ def _arms(network: torch.nn.Module, training: Probe, plan: Plan) -> tuple[list[A
             continue
         arms.append(
             Arm(
-                NAMES.get(name, name.replace("_", " ")), [m.network for m in made], max(m.moved for m in made), layers=made[0].acted,
-                refused=made[0].refused, operator=name, factor=plan.arm_factor,
+                NAMES.get(name, name.replace("_", " ")),
+                [m.network for m in made],
+                max(m.moved for m in made),
+                layers=made[0].acted,
+                refused=made[0].refused,
+                operator=name,
+                factor=plan.arm_factor,
             )
-        )  # fmt: skip
+        )
     _count(arms, some, plan)
     return arms, refused
 
@@ -316,9 +325,15 @@ def _group(arm: Arm, plan: Plan) -> Group:
 
 
 def _train(
-    stack: Stack, arms: list[Arm], training: Probe, held: Probe, order: torch.Tensor, points: np.ndarray,
-    steps: Any, refused: dict[str, str],
-) -> None:  # fmt: skip
+    stack: Stack,
+    arms: list[Arm],
+    training: Probe,
+    held: Probe,
+    order: torch.Tensor,
+    points: np.ndarray,
+    steps: Any,
+    refused: dict[str, str],
+) -> None:
     """Train a stack, evaluate it at the points, and leave losses and ranks with the arms."""
     take, judged = gathered_of(training, stack), held.tensors(stack.template)
     found = []

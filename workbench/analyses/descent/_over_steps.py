@@ -23,14 +23,21 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 MaxSteps = Annotated[
-    int, Interval(ge=1, le=1000), Doc("Steps with weights that are looked at, evenly chosen among those kept, first and last with them.")
-]  # fmt: skip
+    int,
+    Interval(ge=1, le=1000),
+    Doc("Steps with weights that are looked at, evenly chosen among those kept, first and last with them."),
+]
 MaxSamples = Annotated[
-    int, Interval(ge=4, le=100_000), Doc("Samples of the probe that are looked at, drawn by the seed; a rank is at most this.")
-]  # fmt: skip
+    int,
+    Interval(ge=4, le=100_000),
+    Doc("Samples of the probe that are looked at, drawn by the seed; a rank is at most this."),
+]
 Layers = Annotated[
-    str, Doc("Which layers, a pattern of their names (encoder.*); * is all, of which at most 8 are looked at, evenly chosen.")
-]  # fmt: skip
+    str,
+    Doc(
+        "Which layers, a pattern of their names (encoder.*); * is all, of which at most 8 are looked at, evenly chosen."
+    ),
+]
 MAX_LAYERS = 8
 
 
@@ -189,9 +196,13 @@ def shuffled_weights(network: torch.nn.Module, names: Sequence[str], rng: np.ran
 
 
 def over_samples(
-    statistic: Callable[[Int[np.ndarray, " s"]], Float[np.ndarray, "t m"]], n: int, n_boot: int, random_state: int,
-    draws: Float[np.ndarray, "d t m"], least: float = -np.inf,
-) -> Measured:  # fmt: skip
+    statistic: Callable[[Int[np.ndarray, " s"]], Float[np.ndarray, "t m"]],
+    n: int,
+    n_boot: int,
+    random_state: int,
+    draws: Float[np.ndarray, "d t m"],
+    least: float = -np.inf,
+) -> Measured:
     """Measure on all samples, and get the intervals of each value and of each change from random halves of them.
 
     Parameters
@@ -214,9 +225,14 @@ def over_samples(
 
 
 def curve(
-    descent: Descent, steps: Int[np.ndarray, " t"], names: Sequence[str], measured: Measured, n: int, wording: Wording,
+    descent: Descent,
+    steps: Int[np.ndarray, " t"],
+    names: Sequence[str],
+    measured: Measured,
+    n: int,
+    wording: Wording,
     **more: Any,
-) -> Curve:  # fmt: skip
+) -> Curve:
     """The curve over steps; its evidence is, for each column, the last step beside the null and the change since the first."""
     w, asked, names = wording, [], [layer_said(n) for n in names]
     last, first = int(steps[-1]), int(steps[0])
@@ -227,22 +243,32 @@ def curve(
         said = f"{w.measure}{', ' if name else ''}{name}"
         asked.append(
             Evidence(
-                question=w.question.format(name=name), statistic=f"{said} at step {last}", value=value, n=n, unit=w.unit,
+                question=w.question.format(name=name),
+                statistic=f"{said} at step {last}",
+                value=value,
+                n=n,
+                unit=w.unit,
                 interval=interval if np.isfinite(interval).all() else None,
                 interval_method=w.interval if np.isfinite(interval).all() else "",
-                null=w.null if len(draws) else "", null_values=tuple(draws), alternative=w.alternative,
+                null=w.null if len(draws) else "",
+                null_values=tuple(draws),
+                alternative=w.alternative,
             )
-        )  # fmt: skip
+        )
         if len(steps) > 1:
             change = measured.changes[j]
             asked.append(
                 Evidence(
                     question=f"Did it change from step {first} to step {last} ({said})?",
-                    statistic=f"change of {said} from step {first} to {last}", value=value - measured.values[0, j], n=n,
-                    unit=w.unit, interval=change, interval_method=w.interval if change else "",
+                    statistic=f"change of {said} from step {first} to {last}",
+                    value=value - measured.values[0, j],
+                    n=n,
+                    unit=w.unit,
+                    interval=change,
+                    interval_method=w.interval if change else "",
                     untested="the interval answers it",
                 )
-            )  # fmt: skip
+            )
     t, m = measured.values.shape
     null = np.empty((2, 0, 0))
     if np.isfinite(measured.draws).any(axis=(0, 2)).sum() > 1 or (t == 1 and len(measured.draws)):
@@ -251,10 +277,17 @@ def curve(
     banded = bool(np.isfinite(measured.low).any())
     empty = np.empty((0, 0))
     return Curve(
-        x=steps.astype(np.float64), y=measured.values, names=tuple(n or w.measure for n in names),
-        low=measured.low if banded else empty, high=measured.high if banded else empty,
-        null_low=null[0], null_high=null[1], x_title="step", evidence=tuple(asked), **more,
-    )  # fmt: skip
+        x=steps.astype(np.float64),
+        y=measured.values,
+        names=tuple(n or w.measure for n in names),
+        low=measured.low if banded else empty,
+        high=measured.high if banded else empty,
+        null_low=null[0],
+        null_high=null[1],
+        x_title="step",
+        evidence=tuple(asked),
+        **more,
+    )
 
 
 def _band(draws: np.ndarray) -> tuple[float, float]:

@@ -30,9 +30,12 @@ Normalization = Annotated[
 ]
 GridPoints = Annotated[int, Interval(ge=3, le=201), Doc("Points along each axis.")]
 Extent = Annotated[
-    float, Interval(gt=0, le=100),
-    Doc("How far it reaches: in lengths of a random direction, or in half-widths of the path beyond its middle."),
-]  # fmt: skip
+    float,
+    Interval(gt=0, le=100),
+    Doc(
+        "How far it reaches: in lengths of a random direction, or in half-widths of the path beyond its middle."
+    ),
+]
 MARGIN = 1.25  # half-widths of the path that an extent of 1 shows
 
 

@@ -32,10 +32,13 @@ from workbench.numerics.spectra import fewer_columns, row_rank
 
 @analysis
 def activation_rank(
-    descent: Descent, *,
+    descent: Descent,
+    *,
     measure: Annotated[
         Literal["effective_rank", "participation_ratio"],
-        Doc("Exponential of the singular values' entropy, which weak directions raise too; or how many equally strong directions."),
+        Doc(
+            "Exponential of the singular values' entropy, which weak directions raise too; or how many equally strong directions."
+        ),
     ] = "effective_rank",
     layers: Layers = "*",
     max_steps: MaxSteps = 8,
@@ -44,7 +47,7 @@ def activation_rank(
     n_boot: BootstrapDraws = 40,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Follow the rank of what each layer gives for the probe over the steps.
 
     One row a sample, flattened, less the mean of the samples. A layer is a module without parts of its own (a linear map
@@ -86,15 +89,26 @@ def activation_rank(
 
         draws.append(null_draws(draw, n_null, random_state, f"activation_rank: null at step {step}"))
     measured = over_samples(
-        lambda at: np.array([[row_rank(a[at], measure) for a in rows] for rows in held]), len(probe), n_boot,
-        random_state, np.array(draws).reshape(len(steps), n_null, len(names)).transpose(1, 0, 2), least=0,
-    )  # fmt: skip
+        lambda at: np.array([[row_rank(a[at], measure) for a in rows] for rows in held]),
+        len(probe),
+        n_boot,
+        random_state,
+        np.array(draws).reshape(len(steps), n_null, len(names)).transpose(1, 0, 2),
+        least=0,
+    )
     words = measure.replace("_", " ")
     return curve(
-        descent, steps, names, measured, len(probe),
+        descent,
+        steps,
+        names,
+        measured,
+        len(probe),
         Wording(
-            f"{words} of activations", "Do samples spread in fewer directions in {name} than its units alone would let them?",
-            "each unit's values permuted between samples", "less",
+            f"{words} of activations",
+            "Do samples spread in fewer directions in {name} than its units alone would let them?",
+            "each unit's values permuted between samples",
+            "less",
         ),
-        y_title=f"{words} of {len(probe)} samples", caveat=said,
-    )  # fmt: skip
+        y_title=f"{words} of {len(probe)} samples",
+        caveat=said,
+    )

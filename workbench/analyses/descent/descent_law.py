@@ -30,21 +30,26 @@ NEARLY = 6.0  # of a criterion: 20 to 1 by the likelihood, beyond which a law is
 
 @analysis
 def descent_law(
-    descent: Descent, *,
+    descent: Descent,
+    *,
     column: Annotated[str, Doc("Which recorded curve: 'loss', 'grad_norm' or whatever was logged.")] = "loss",
     scale: Annotated[
-        Literal["log", "linear"], Doc("Where the noise is even: on the curve's logarithm (it shrinks with the curve) or on the curve.")
+        Literal["log", "linear"],
+        Doc("Where the noise is even: on the curve's logarithm (it shrinks with the curve) or on the curve."),
     ] = "log",
     criterion: Annotated[
-        Literal["bic", "aic"], Doc("What chooses: BIC finds the law if it is among them, AIC the one that predicts best.")
+        Literal["bic", "aic"],
+        Doc("What chooses: BIC finds the law if it is among them, AIC the one that predicts best."),
     ] = "bic",
     split_at: Annotated[
-        int | None, Interval(ge=1), Doc("A step at which a second law starts anew, as after a renormalization; None fits one law.")
+        int | None,
+        Interval(ge=1),
+        Doc("A step at which a second law starts anew, as after a renormalization; None fits one law."),
     ] = None,
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Fit the usual laws to a curve of a descent and say which one it follows, how surely, and with which constants.
 
     Laws: exponential, power of the step (counted from 1), stretched exponential, each to 0 or to a floor. The noise
@@ -98,9 +103,17 @@ def descent_law(
             low[:, 0], high[:, 0] = bands
     blank = np.full((len(x), 1), np.nan)
     return Curve(
-        x=x, y=np.column_stack([y, *columns]), names=(column, *titles), low=np.hstack([blank, low]), high=np.hstack([blank, high]),
-        x_title="step", y_title=column, log=log, evidence=tuple(evidence), caveat=_said(whole, criterion, k),
-    )  # fmt: skip
+        x=x,
+        y=np.column_stack([y, *columns]),
+        names=(column, *titles),
+        low=np.hstack([blank, low]),
+        high=np.hstack([blank, high]),
+        x_title="step",
+        y_title=column,
+        log=log,
+        evidence=tuple(evidence),
+        caveat=_said(whole, criterion, k),
+    )
 
 
 def require_curve(steps: np.ndarray, values: np.ndarray, owner: str, column: str, log: bool) -> None:
@@ -157,7 +170,9 @@ def _choice_evidence(
 
     def gain(values: np.ndarray) -> float:
         flat = fit_law("constant", t, values, log=log)
-        return max(fit_law(n, t, values, log=log).log_likelihood for n in AGAINST_CONSTANT) - flat.log_likelihood  # fmt: skip
+        return (
+            max(fit_law(n, t, values, log=log).log_likelihood for n in AGAINST_CONSTANT) - flat.log_likelihood
+        )
 
     def lead(rng: np.random.Generator) -> float:
         made = redrawn(second, rng)
@@ -169,17 +184,29 @@ def _choice_evidence(
         Evidence(
             question=f"Does {best.law.name} fit better than {second.law.name} by more than luck?",
             statistic=f"{criterion.upper()} lead of {best.law.name} over {second.law.name}",
-            value=_worse(second, best, criterion), n=len(x), unit="points",
+            value=_worse(second, best, criterion),
+            n=len(x),
+            unit="points",
             null=f"curves that {second.law.name} made",
             null_values=tuple(null_draws(lead, n_null, random_state, "descent_law: second best")),
         ),
         Evidence(
             question="Does the curve follow a law at all?",
-            statistic="log-likelihood gain of a law over a constant", value=gain(y), n=len(x), unit="points",
+            statistic="log-likelihood gain of a law over a constant",
+            value=gain(y),
+            n=len(x),
+            unit="points",
             null="noise about a constant (as correlated as the data's)",
-            null_values=tuple(null_draws(lambda rng: gain(redrawn(constant, rng)), n_null, random_state + 1, "descent_law: constant")),
+            null_values=tuple(
+                null_draws(
+                    lambda rng: gain(redrawn(constant, rng)),
+                    n_null,
+                    random_state + 1,
+                    "descent_law: constant",
+                )
+            ),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def joined_evidence(
@@ -216,16 +243,22 @@ def joined_evidence(
     )
     found = [
         Evidence(
-            question="Does one law fail where two that are joined hold?", null=f"curves that one law made ({one.law.name})",
-            null_values=tuple(draws), **asked,  # type: ignore[arg-type]
+            question="Does one law fail where two that are joined hold?",
+            null=f"curves that one law made ({one.law.name})",
+            null_values=tuple(draws),
+            **asked,  # type: ignore[arg-type]
         )
-    ]  # fmt: skip
+    ]
     if others:
         draws = null_draws(elsewhere, n_null, random_state + 1, "descent_law: other steps")
-        found.append(Evidence(
-            question=f"Is step {split_at} a better joint than other steps of the same curve are?", null="the joint at other steps",
-            null_values=tuple(draws), **{**asked, "statistic": f"{asked['statistic']}, beside other joints"},  # type: ignore[arg-type]
-        ))  # fmt: skip
+        found.append(
+            Evidence(
+                question=f"Is step {split_at} a better joint than other steps of the same curve are?",
+                null="the joint at other steps",
+                null_values=tuple(draws),
+                **{**asked, "statistic": f"{asked['statistic']}, beside other joints"},  # type: ignore[arg-type]
+            )
+        )
     return found
 
 
@@ -243,12 +276,17 @@ def constants(
     found = []
     for j, name in enumerate(fit.law.parameters):
         unit = " in steps" if name == "time scale" else ""
-        found.append(Evidence(
-            question=f"What is the {name} of the {fit.law.name}{where}?", statistic=f"{name}{unit} of the {fit.law.name}{where}",
-            value=fit.parameters[j], n=max(1, round(fit.effective_n)), unit="independent points' worth",
-            interval=_middle(drawn[:, j]) if n_boot > 1 else None,
-            interval_method="curves redrawn from the law with correlated noise, fitted again",
-        ))  # fmt: skip
+        found.append(
+            Evidence(
+                question=f"What is the {name} of the {fit.law.name}{where}?",
+                statistic=f"{name}{unit} of the {fit.law.name}{where}",
+                value=fit.parameters[j],
+                n=max(1, round(fit.effective_n)),
+                unit="independent points' worth",
+                interval=_middle(drawn[:, j]) if n_boot > 1 else None,
+                interval_method="curves redrawn from the law with correlated noise, fitted again",
+            )
+        )
     if n_boot < 2:
         return found, None
     low, high = np.quantile([f.curve for f in again], [0.025, 0.975], axis=0)

@@ -37,10 +37,13 @@ if TYPE_CHECKING:
 
 @analysis
 def gradient_rank(
-    descent: Descent, *,
+    descent: Descent,
+    *,
     measure: Annotated[
         Literal["effective_rank", "participation_ratio"],
-        Doc("Exponential of the singular values' entropy, which weak directions raise too; or how many equally strong directions."),
+        Doc(
+            "Exponential of the singular values' entropy, which weak directions raise too; or how many equally strong directions."
+        ),
     ] = "effective_rank",
     layers: Layers = "*",
     max_steps: MaxSteps = 8,
@@ -49,7 +52,7 @@ def gradient_rank(
     n_boot: BootstrapDraws = 40,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Follow the rank of the gradients of single samples, layer by layer, over the steps.
 
     One row a sample of the probe, one column an entry of the layer's weights, not centred. The null flips the sign of
@@ -100,20 +103,31 @@ def gradient_rank(
         draws.append(null_draws(draw, n_null, random_state, f"gradient_rank: null at step {step}"))
     whole = np.array(grams)
     measured = over_samples(
-        lambda at: gram_rank(whole[:, :, at[:, None], at], measure), len(probe), n_boot, random_state,
-        np.array(draws).reshape(len(steps), n_null, whole.shape[1]).transpose(1, 0, 2), least=0,
-    )  # fmt: skip
+        lambda at: gram_rank(whole[:, :, at[:, None], at], measure),
+        len(probe),
+        n_boot,
+        random_state,
+        np.array(draws).reshape(len(steps), n_null, whole.shape[1]).transpose(1, 0, 2),
+        least=0,
+    )
     if slow:
         said = f"Samples were taken one by one, since vmap can't follow the network ({slow}). {said}".strip()
     words = measure.replace("_", " ")
     return curve(
-        descent, steps, [*(["all layers"] if len(names) > 1 else []), *names], measured, len(probe),
+        descent,
+        steps,
+        [*(["all layers"] if len(names) > 1 else []), *names],
+        measured,
+        len(probe),
         Wording(
-            f"{words} of gradients", "Do the gradients of samples have fewer directions in {name} than their sizes alone would?",
-            "signs of all entries flipped at random", "less",
+            f"{words} of gradients",
+            "Do the gradients of samples have fewer directions in {name} than their sizes alone would?",
+            "signs of all entries flipped at random",
+            "less",
         ),
-        y_title=f"{words} of {len(probe)} samples' gradients", caveat=said,
-    )  # fmt: skip
+        y_title=f"{words} of {len(probe)} samples' gradients",
+        caveat=said,
+    )
 
 
 def _grams(by_layer: list[list[Tensor]]) -> Float[np.ndarray, "m n n"]:

@@ -32,18 +32,27 @@ FAINTEST = (
 
 @analysis
 def hessian_density(
-    descent: Descent, *,
+    descent: Descent,
+    *,
     step: Annotated[int | None, Interval(ge=0), Doc("A step with weights; None is the last.")] = None,
     flat: Annotated[
-        float, Interval(gt=0, lt=1), Doc("A direction is flat where its curvature is within this share of the largest, either way.")
+        float,
+        Interval(gt=0, lt=1),
+        Doc("A direction is flat where its curvature is within this share of the largest, either way."),
     ] = 0.01,
-    width: Annotated[float, Interval(ge=0.001, le=0.2), Doc("Smoothing of the drawn density, as a share of the spectrum's range.")] = 0.01,
+    width: Annotated[
+        float,
+        Interval(ge=0.001, le=0.2),
+        Doc("Smoothing of the drawn density, as a share of the spectrum's range."),
+    ] = 0.01,
     starts: Annotated[int, Interval(ge=2, le=50), Doc("Random vectors that Lanczos starts from.")] = 4,
-    lanczos_steps: Annotated[int, Interval(ge=3, le=200), Doc("Products with the Hessian from each start.")] = 40,
+    lanczos_steps: Annotated[
+        int, Interval(ge=3, le=200), Doc("Products with the Hessian from each start.")
+    ] = 40,
     n_null: NullDraws = 39,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Show the density of the Hessian's eigenvalues, and say which share of the directions is flat or curves down.
 
     By stochastic Lanczos quadrature, in float64, for the loss on the whole probe. Intervals are over the random starts, not over
@@ -110,15 +119,23 @@ def hessian_density(
     evidence = tuple(
         Evidence(
             question=f"Are another share of directions {what} than with the same weights in no order?",
-            statistic=f"share of directions that {verb} at step {at}", value=own.mean(), n=n, unit="directions",
+            statistic=f"share of directions that {verb} at step {at}",
+            value=own.mean(),
+            n=n,
+            unit="directions",
             interval=_interval(own, n),
-            interval_method="over random starts", null="weights permuted within each tensor" if n_null else "",
-            null_values=tuple(draws[:, j]), alternative="two-sided",
+            interval_method="over random starts",
+            null="weights permuted within each tensor" if n_null else "",
+            null_values=tuple(draws[:, j]),
+            alternative="two-sided",
         )
         for j, (what, verb, own) in enumerate(
-            [("flat", f"are flat (within {flat:g} of the largest curvature)", shares[0]), ("curved down", "curve down", shares[1])]
+            [
+                ("flat", f"are flat (within {flat:g} of the largest curvature)", shares[0]),
+                ("curved down", "curve down", shares[1]),
+            ]
         )
-    )  # fmt: skip
+    )
     bands = np.array([percentile_interval(d) for d in draws[:, 2:].T]).T if n_null else ()
     mean = density.mean(axis=0)
     floor = FAINTEST / (n * width * span)
@@ -127,9 +144,18 @@ def hessian_density(
     )
     null_low, null_high = null or (np.empty((0, 0)), np.empty((0, 0)))
     return Curve(
-        x=grid, y=y, names=(f"step {at}",), low=low_y, high=high_y, null_low=null_low, null_high=null_high, log=True,
-        x_title="curvature (loss / weight²)", y_title="share of directions per unit of curvature", evidence=evidence,
-    )  # fmt: skip
+        x=grid,
+        y=y,
+        names=(f"step {at}",),
+        low=low_y,
+        high=high_y,
+        null_low=null_low,
+        null_high=null_high,
+        log=True,
+        x_title="curvature (loss / weight²)",
+        y_title="share of directions per unit of curvature",
+        evidence=evidence,
+    )
 
 
 def _shares(found: Quadrature, flat: float) -> np.ndarray:

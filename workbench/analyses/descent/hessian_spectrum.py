@@ -41,15 +41,20 @@ TOLERANCE = 1e-3  # residual at which an eigenvalue counts as found, relative to
 
 @analysis
 def hessian_spectrum(
-    descent: Descent, *,
-    n_eigenvalues: Annotated[int, Interval(ge=1, le=50), Doc("Largest eigenvalues that are found; the smallest comes with them.")] = 2,
-    lanczos_steps: Annotated[int, Interval(ge=3, le=500), Doc("Products with the Hessian behind the eigenvalues of a step.")] = 40,
+    descent: Descent,
+    *,
+    n_eigenvalues: Annotated[
+        int, Interval(ge=1, le=50), Doc("Largest eigenvalues that are found; the smallest comes with them.")
+    ] = 2,
+    lanczos_steps: Annotated[
+        int, Interval(ge=3, le=500), Doc("Products with the Hessian behind the eigenvalues of a step.")
+    ] = 40,
     trace_draws: Annotated[int, Interval(ge=2, le=1000), Doc("Random vectors behind the trace.")] = 32,
     max_steps: MaxSteps = 8,
     n_null: NullDraws = 39,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Follow the largest eigenvalues, the smallest and the trace of the Hessian of the probe's loss over the steps.
 
     Eigenvalues by Lanczos (each within the residual of a true one), the trace by Hutchinson's random signs, all in
@@ -114,16 +119,24 @@ def hessian_spectrum(
     change = NORMAL * found[-1].errors(found[0]) + found[-1].residuals + found[0].residuals
     changes = [(v - h, v + h) for v, h in zip(values[-1] - values[0], change, strict=True)]
     return curve(
-        descent, steps, [*(f"eigenvalue {i + 1}" for i in range(n_eigenvalues)), "smallest eigenvalue", "trace"],
-        Measured(values, values - half, values + half, changes, draws), len(descent.probe), WORDING,
-        y_title="curvature (loss / weight²)", outcome=_outcome(found, lanczos_steps),
-    )  # fmt: skip
+        descent,
+        steps,
+        [*(f"eigenvalue {i + 1}" for i in range(n_eigenvalues)), "smallest eigenvalue", "trace"],
+        Measured(values, values - half, values + half, changes, draws),
+        len(descent.probe),
+        WORDING,
+        y_title="curvature (loss / weight²)",
+        outcome=_outcome(found, lanczos_steps),
+    )
 
 
 WORDING = Wording(
-    "Hessian", "Is the Hessian's {name} another than with the same weights in no order?",
-    "weights permuted within each tensor", "two-sided", "infinitesimal jackknife over samples",
-)  # fmt: skip
+    "Hessian",
+    "Is the Hessian's {name} another than with the same weights in no order?",
+    "weights permuted within each tensor",
+    "two-sided",
+    "infinitesimal jackknife over samples",
+)
 
 
 @dataclass(frozen=True)

@@ -35,16 +35,18 @@ State = dict[str, np.ndarray]
 
 @analysis
 def interpolation_barrier(
-    models: Models, *,
+    models: Models,
+    *,
     match: Annotated[
-        Literal["weights", "activations"], Doc("How neurons are matched: by their weights, or by what they answer to the probe.")
+        Literal["weights", "activations"],
+        Doc("How neurons are matched: by their weights, or by what they answer to the probe."),
     ] = "weights",
     points: Annotated[int, Interval(ge=3, le=201), Doc("Places on the way, both ends among them.")] = 21,
     n_null: NullDraws = 19,
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Follow the loss on the straight way between every two networks, as they are and with the neurons of one matched.
 
     The barrier is the greatest height of the loss over the line between its two ends. Two solutions may differ by no
@@ -99,11 +101,18 @@ def interpolation_barrier(
         else (np.empty((0, 0)),) * 2
     )
     return Curve(
-        x=ways.at, y=curves, names=("as they are", f"neurons matched by {match}"), low=low, high=high, null_low=band[0],
-        null_high=band[1], x_title="share of the way from one network to the other", y_title="loss, mean over pairs",
+        x=ways.at,
+        y=curves,
+        names=("as they are", f"neurons matched by {match}"),
+        low=low,
+        high=high,
+        null_low=band[0],
+        null_high=band[1],
+        x_title="share of the way from one network to the other",
+        y_title="loss, mean over pairs",
         evidence=_evidence(models, ways, pairs, plain, aligned, orders, drawn, n_null, random_state),
         caveat=_caveat(pairs, plain, aligned, ways),
-    )  # fmt: skip
+    )
 
 
 def barriers(losses: Float[np.ndarray, "... p"], at: Float[np.ndarray, " p"]) -> Float[np.ndarray, " ..."]:
@@ -165,8 +174,13 @@ class Drawn:
 
 
 def _drawn(
-    plain: np.ndarray, aligned: np.ndarray, pairs: list[tuple[int, int]], models: int, n_boot: int, random_state: int
-) -> Drawn:  # fmt: skip
+    plain: np.ndarray,
+    aligned: np.ndarray,
+    pairs: list[tuple[int, int]],
+    models: int,
+    n_boot: int,
+    random_state: int,
+) -> Drawn:
     rng = np.random.default_rng([random_state, 0x62617272])
     n = plain.shape[2]
     at = np.linspace(0, 1, plain.shape[1])
@@ -192,9 +206,16 @@ def _networks(models: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _evidence(
-    models: Models, ways: Ways, pairs: list[tuple[int, int]], plain: np.ndarray, aligned: np.ndarray, orders: np.ndarray,
-    drawn: Drawn, n_null: int, random_state: int,
-) -> tuple[Evidence, ...]:  # fmt: skip
+    models: Models,
+    ways: Ways,
+    pairs: list[tuple[int, int]],
+    plain: np.ndarray,
+    aligned: np.ndarray,
+    orders: np.ndarray,
+    drawn: Drawn,
+    n_null: int,
+    random_state: int,
+) -> tuple[Evidence, ...]:
     before, after = (float(barriers(s.mean(axis=2), ways.at).mean()) for s in (plain, aligned))
     said = "samples drawn anew" if models.n == 2 else "networks and samples drawn anew"
     boot = drawn.barriers
@@ -205,21 +226,33 @@ def _evidence(
     shared = {"n": len(pairs), "unit": "pairs of networks", "interval_method": said}
     return (
         Evidence(
-            question="Is there a barrier between the networks as they are?", statistic="barrier of the loss, as they are", value=before,
-            interval=interval(boot[:, 0]), null="two moments of one run", null_values=_same_run(models, ways, n_null, random_state),
+            question="Is there a barrier between the networks as they are?",
+            statistic="barrier of the loss, as they are",
+            value=before,
+            interval=interval(boot[:, 0]),
+            null="two moments of one run",
+            null_values=_same_run(models, ways, n_null, random_state),
             **shared,  # type: ignore[arg-type]
         ),
         Evidence(
-            question="Is the barrier lower with neurons matched than in random orders?", statistic="barrier of the loss, neurons matched",
-            value=after, interval=interval(boot[:, 1]), null="neurons in random orders", alternative="less",
-            null_values=tuple(barriers(orders, ways.at)) if len(orders) else (), **shared,  # type: ignore[arg-type]
-        ),
-        Evidence(
-            question="How much of the barrier was the order of neurons?", statistic="what matching takes from the barrier",
-            value=before - after, interval=interval(boot[:, 0] - boot[:, 1]), untested="the difference of the two above",
+            question="Is the barrier lower with neurons matched than in random orders?",
+            statistic="barrier of the loss, neurons matched",
+            value=after,
+            interval=interval(boot[:, 1]),
+            null="neurons in random orders",
+            alternative="less",
+            null_values=tuple(barriers(orders, ways.at)) if len(orders) else (),
             **shared,  # type: ignore[arg-type]
         ),
-    )  # fmt: skip
+        Evidence(
+            question="How much of the barrier was the order of neurons?",
+            statistic="what matching takes from the barrier",
+            value=before - after,
+            interval=interval(boot[:, 0] - boot[:, 1]),
+            untested="the difference of the two above",
+            **shared,  # type: ignore[arg-type]
+        ),
+    )
 
 
 def _same_run(models: Models, ways: Ways, n_null: int, random_state: int) -> tuple[float, ...]:

@@ -33,9 +33,11 @@ BORDER = 24  # points on the border of a plane at which it is compared with othe
 
 @analysis
 def loss_landscape(
-    descent: Descent, *,
+    descent: Descent,
+    *,
     directions: Annotated[
-        Literal["path", "random"], Doc("What spans the plane: the two principal axes of the descent's path, or two random directions.")
+        Literal["path", "random"],
+        Doc("What spans the plane: the two principal axes of the descent's path, or two random directions."),
     ] = "path",
     normalization: Normalization = "filter",
     points: GridPoints = 25,
@@ -44,7 +46,7 @@ def loss_landscape(
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> MatrixResult:  # fmt: skip
+) -> MatrixResult:
     """Evaluate the loss on the probe over a plane through the last weights of a descent, and draw its path in it.
 
     Many points are evaluated at once, their weights stacked, with 32 MiB at most for these and what the network makes
@@ -84,20 +86,32 @@ def loss_landscape(
             f"Ask about earlier steps: .select('step < {chart.steps[-1]}')."
         )
     caveat = (
-        outside(values) + not_mapped(plane) + f" Seen through step {chart.steps[-1]}; points of the path lie off the plane, "
+        outside(values)
+        + not_mapped(plane)
+        + f" Seen through step {chart.steps[-1]}; points of the path lie off the plane, "
         f"and are drawn where they fall on it, at the loss there."
-    )  # fmt: skip
+    )
     evidence = [
         _share(chart, directions, n_null, random_state),
         _rise(descent, plane, chart, (low, high), n_null, n_boot, random_state, device),
     ]
     finite = np.where(np.isfinite(values), values, np.nanmax(values[np.isfinite(values)]))
     return MatrixResult(
-        values=finite, row_names=tuple(f"{v:.4g}" for v in axes[1]), column_names=tuple(f"{v:.4g}" for v in axes[0]),
-        row_values=axes[1], column_values=axes[0], column_title=chart.titles[0], row_title=chart.titles[1], quantity="loss",
-        path=chart.path, path_ids=chart.steps, path_values=along, log=require_spread(finite), evidence=tuple(evidence),
+        values=finite,
+        row_names=tuple(f"{v:.4g}" for v in axes[1]),
+        column_names=tuple(f"{v:.4g}" for v in axes[0]),
+        row_values=axes[1],
+        column_values=axes[0],
+        column_title=chart.titles[0],
+        row_title=chart.titles[1],
+        quantity="loss",
+        path=chart.path,
+        path_ids=chart.steps,
+        path_values=along,
+        log=require_spread(finite),
+        evidence=tuple(evidence),
         caveat=caveat.strip(),
-    )  # fmt: skip
+    )
 
 
 def _share(chart: Chart, directions: str, n_null: int, random_state: int) -> Evidence:
@@ -111,16 +125,28 @@ def _share(chart: Chart, directions: str, n_null: int, random_state: int) -> Evi
 
     null = {"path": "random walks of equal steps", "random": "other random planes"}[directions]
     return Evidence(
-        question="Does the plane hold more of the path than chance would?", statistic="share of the path's variance in the plane",
-        value=chart.share, n=len(chart.steps), unit="steps with weights", null=null,
-        null_values=tuple(null_draws(walk if directions == "path" else plane, n_null, random_state, "loss_landscape: share")),
-    )  # fmt: skip
+        question="Does the plane hold more of the path than chance would?",
+        statistic="share of the path's variance in the plane",
+        value=chart.share,
+        n=len(chart.steps),
+        unit="steps with weights",
+        null=null,
+        null_values=tuple(
+            null_draws(walk if directions == "path" else plane, n_null, random_state, "loss_landscape: share")
+        ),
+    )
 
 
 def _rise(
-    descent: Descent, plane: Plane, chart: Chart, ranges: tuple[np.ndarray, np.ndarray], n_null: int, n_boot: int,
-    random_state: int, device: str,
-) -> Evidence:  # fmt: skip
+    descent: Descent,
+    plane: Plane,
+    chart: Chart,
+    ranges: tuple[np.ndarray, np.ndarray],
+    n_null: int,
+    n_boot: int,
+    random_state: int,
+    device: str,
+) -> Evidence:
     """Mean rise of the loss from the last weights to an ellipse about them that spans the plane, over random planes."""
     turn = 2 * np.pi * np.arange(BORDER) / BORDER
     radius = (ranges[1] - ranges[0]) / 2
@@ -136,8 +162,14 @@ def _rise(
         return float(found[1:].mean() - found[0])
 
     return Evidence(
-        question="Is the descent's plane steeper than others are?", statistic="mean rise of the loss on an ellipse that spans the plane",
-        value=float(rises.mean()), n=len(rises), unit="samples", interval=rise_interval(rises, n_boot, random_state),
-        interval_method="bootstrap over the probe's samples", null="random planes as long in every tensor", alternative="two-sided",
+        question="Is the descent's plane steeper than others are?",
+        statistic="mean rise of the loss on an ellipse that spans the plane",
+        value=float(rises.mean()),
+        n=len(rises),
+        unit="samples",
+        interval=rise_interval(rises, n_boot, random_state),
+        interval_method="bootstrap over the probe's samples",
+        null="random planes as long in every tensor",
+        alternative="two-sided",
         null_values=tuple(null_draws(elsewhere, n_null, random_state + 1, "loss_landscape: other planes")),
-    )  # fmt: skip
+    )

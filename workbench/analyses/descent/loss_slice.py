@@ -28,9 +28,11 @@ from workbench.numerics.resampling import null_draws
 
 @analysis
 def loss_slice(
-    descent: Descent, *,
+    descent: Descent,
+    *,
     directions: Annotated[
-        Literal["path", "random"], Doc("Along the first principal axis of the descent's path, or along a random direction.")
+        Literal["path", "random"],
+        Doc("Along the first principal axis of the descent's path, or along a random direction."),
     ] = "path",
     normalization: Normalization = "filter",
     points: GridPoints = 51,
@@ -39,7 +41,7 @@ def loss_slice(
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Evaluate the loss on the probe along a line through the last weights, and along random lines beside it.
 
     The random lines are as long in every tensor as the line itself. Flatness along a random line alone says
@@ -83,18 +85,32 @@ def loss_slice(
 
     drawn = null_draws(elsewhere, n_null, random_state, "loss_slice: other lines").reshape(n_null, len(at))
     evidence = Evidence(
-        question="Does the loss rise along this line as it does along others?", statistic="mean rise of the loss along the line",
-        value=float(rises.mean()), n=len(rises), unit="samples", interval=rise_interval(rises, n_boot, random_state),
-        interval_method="bootstrap over the probe's samples", null="random lines as long in every tensor", alternative="two-sided",
+        question="Does the loss rise along this line as it does along others?",
+        statistic="mean rise of the loss along the line",
+        value=float(rises.mean()),
+        n=len(rises),
+        unit="samples",
+        interval=rise_interval(rises, n_boot, random_state),
+        interval_method="bootstrap over the probe's samples",
+        null="random lines as long in every tensor",
+        alternative="two-sided",
         null_values=tuple((drawn[:, :-1].mean(axis=1) - drawn[:, -1]) if n_null else ()),
-    )  # fmt: skip
+    )
     band = _band(samples[:-1], n_boot, random_state)
     nulls = np.quantile(drawn[:, :-1], [0.025, 0.975], axis=0)[..., None] if n_null else np.empty((2, 0, 0))
     return Curve(
-        x=x, y=samples[:-1].mean(axis=1)[:, None], names=("loss",), low=band[0], high=band[1], null_low=nulls[0], null_high=nulls[1],
-        x_title=chart.titles[0], y_title="loss", evidence=(evidence,),
+        x=x,
+        y=samples[:-1].mean(axis=1)[:, None],
+        names=("loss",),
+        low=band[0],
+        high=band[1],
+        null_low=nulls[0],
+        null_high=nulls[1],
+        x_title=chart.titles[0],
+        y_title="loss",
+        evidence=(evidence,),
         caveat=(not_mapped(line) + f"0 is step {chart.steps[-1]}."),
-    )  # fmt: skip
+    )
 
 
 def _band(samples: np.ndarray, n_boot: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:

@@ -41,14 +41,15 @@ NAMES = (
 
 @analysis
 def neural_collapse(
-    descent: Descent, *,
+    descent: Descent,
+    *,
     max_steps: MaxSteps = 8,
     max_samples: MaxSamples = 1000,
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 100,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Follow the four signs of neural collapse on the probe; all are 0 where it is complete.
 
     Of the features that the last linear layer is given: NC1, the covariance within classes over that between them, tr(Σ_W
@@ -94,17 +95,30 @@ def neural_collapse(
         return np.array([_signs(h, y[order], slice(None)) for h in held])
 
     measured = over_samples(
-        lambda at: np.array([_signs(h, y[at], at) for h in held]), len(probe), n_boot, random_state,
-        null_draws(draw, n_null, random_state, "neural_collapse: null").reshape(n_null, len(steps), len(NAMES)), least=0,
-    )  # fmt: skip
-    return curve(
-        descent, steps, NAMES, measured, len(probe),
-        Wording(
-            "neural collapse", "Is {name} nearer to collapse than with classes given at random?",
-            "classes permuted between samples", "less",
+        lambda at: np.array([_signs(h, y[at], at) for h in held]),
+        len(probe),
+        n_boot,
+        random_state,
+        null_draws(draw, n_null, random_state, "neural_collapse: null").reshape(
+            n_null, len(steps), len(NAMES)
         ),
-        y_title="distance from collapse", log=True,
-    )  # fmt: skip
+        least=0,
+    )
+    return curve(
+        descent,
+        steps,
+        NAMES,
+        measured,
+        len(probe),
+        Wording(
+            "neural collapse",
+            "Is {name} nearer to collapse than with classes given at random?",
+            "classes permuted between samples",
+            "less",
+        ),
+        y_title="distance from collapse",
+        log=True,
+    )
 
 
 def _with_classes(probe: Probe) -> Probe:
@@ -151,9 +165,10 @@ def _last_layer(network: torch.nn.Module, probe: Probe) -> _LastLayer:
         )
     classes = np.unique(probe.y)
     return _LastLayer(
-        last[1].double().cpu().numpy(), last[0].weight.detach().double().cpu().numpy()[classes],
+        last[1].double().cpu().numpy(),
+        last[0].weight.detach().double().cpu().numpy()[classes],
         _places(classes, z.argmax(dim=1).cpu().numpy()),
-    )  # fmt: skip
+    )
 
 
 def _places(classes: Int[np.ndarray, " c"], answered: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
@@ -181,10 +196,15 @@ def _signs(layer: _LastLayer, y: Int[np.ndarray, " s"], at: Any) -> Float[np.nda
     weights = layer.weights[here]
     apart = _scaled(weights) - _scaled(between)
     nearest = (np.square(means).sum(axis=1) - 2 * x @ means.T).argmin(axis=1)
-    return np.array([
-        (spread / s[kept] ** 2).sum(), norms.std() / max(norms.mean(), np.finfo(float).tiny),
-        np.abs(cosines + 1 / (c - 1)).mean(), np.square(apart).sum(), (here[nearest] != layer.answered[at]).mean(),
-    ])  # fmt: skip
+    return np.array(
+        [
+            (spread / s[kept] ** 2).sum(),
+            norms.std() / max(norms.mean(), np.finfo(float).tiny),
+            np.abs(cosines + 1 / (c - 1)).mean(),
+            np.square(apart).sum(),
+            (here[nearest] != layer.answered[at]).mean(),
+        ]
+    )
 
 
 def _scaled(a: np.ndarray) -> np.ndarray:

@@ -37,14 +37,15 @@ NAMES = ("of one answer", "of the mean answer")
 
 @analysis
 def output_entropy(
-    descent: Descent, *,
+    descent: Descent,
+    *,
     max_steps: MaxSteps = 8,
     max_samples: MaxSamples = 256,
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Follow the entropy of what the network answers: of a single answer, and of the mean of all answers.
 
     The first falls as answers become decided; the second falls only where all samples get the same answers. What lies
@@ -84,17 +85,27 @@ def output_entropy(
 
         draws.append(null_draws(draw, n_null, random_state, f"output_entropy: null at step {step}"))
     measured = over_samples(
-        lambda at: np.array([_entropies(own[at], mean[at]) for own, mean in held]), len(probe), n_boot, random_state,
-        np.array(draws).reshape(len(steps), n_null, len(NAMES)).transpose(1, 0, 2), least=0,
-    )  # fmt: skip
+        lambda at: np.array([_entropies(own[at], mean[at]) for own, mean in held]),
+        len(probe),
+        n_boot,
+        random_state,
+        np.array(draws).reshape(len(steps), n_null, len(NAMES)).transpose(1, 0, 2),
+        least=0,
+    )
     return curve(
-        descent, steps, NAMES, measured, len(probe),
+        descent,
+        steps,
+        NAMES,
+        measured,
+        len(probe),
         Wording(
-            "entropy", "Is the entropy {name} another than with the same weights in no order?",
-            "weights permuted within each tensor", "two-sided",
+            "entropy",
+            "Is the entropy {name} another than with the same weights in no order?",
+            "weights permuted within each tensor",
+            "two-sided",
         ),
         y_title="entropy (nats)",
-    )  # fmt: skip
+    )
 
 
 def _answers(

@@ -26,25 +26,37 @@ FEWEST = 5  # points of a stretch
 
 @analysis
 def plateaus(
-    descent: Descent, *,
+    descent: Descent,
+    *,
     column: Annotated[str, Doc("Which recorded curve: 'loss', 'grad_norm' or whatever was logged.")] = "loss",
     scale: Annotated[
-        Literal["log", "linear"], Doc("Whether paces are those of the curve's logarithm (per cent a step) or of the curve itself.")
+        Literal["log", "linear"],
+        Doc("Whether paces are those of the curve's logarithm (per cent a step) or of the curve itself."),
     ] = "log",
     clock: Annotated[
         Literal["auto", "step", "log step"],
-        Doc("In which time a steady descent is a straight line: step (exponential), log step (power law); auto takes the likelier."),
+        Doc(
+            "In which time a steady descent is a straight line: step (exponential), log step (power law); auto takes the likelier."
+        ),
     ] = "auto",
-    level: Annotated[float, Interval(gt=0, le=0.5), Doc("False-alarm rate: how often a steady descent may be given a change.")] = 0.05,
+    level: Annotated[
+        float,
+        Interval(gt=0, le=0.5),
+        Doc("False-alarm rate: how often a steady descent may be given a change."),
+    ] = 0.05,
     flat: Annotated[
-        float, Interval(gt=0, le=1), Doc("A plateau is surely slower than this share of the whole descent's average pace.")
+        float,
+        Interval(gt=0, le=1),
+        Doc("A plateau is surely slower than this share of the whole descent's average pace."),
     ] = 0.25,
     most: Annotated[int, Interval(ge=1, le=12), Doc("Changes that are looked for at most.")] = 6,
-    shortest: Annotated[float, Interval(ge=0.01, le=0.4), Doc("Shortest stretch, as a share of the curve.")] = 0.06,
+    shortest: Annotated[
+        float, Interval(ge=0.01, le=0.4), Doc("Shortest stretch, as a share of the curve.")
+    ] = 0.06,
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 100,
     random_state: Seed = 0,
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Cut a descent into stretches of steady pace, at changes that noise would seldom feign, and name the plateaus.
 
     Joined straight lines in noise that is correlated with itself. A change is taken where its F statistic is beyond
@@ -93,10 +105,18 @@ def plateaus(
     evidence += _paced(x, fit, paces, intervals, stalled, named, k)
     made = np.exp(fit.curve) if log else fit.curve
     return Curve(
-        x=x, y=np.column_stack([averages, made]), names=(column, "steady stretches"), x_title="step", y_title=column, log=log,
-        spans=np.array(spans).reshape(-1, 2), span_names=("plateau",) * len(spans), evidence=tuple(evidence),
-        outcome=_outcome(tests, fit, most, level, n_null), caveat=_caveat(named, fit, flat, k),
-    )  # fmt: skip
+        x=x,
+        y=np.column_stack([averages, made]),
+        names=(column, "steady stretches"),
+        x_title="step",
+        y_title=column,
+        log=log,
+        spans=np.array(spans).reshape(-1, 2),
+        span_names=("plateau",) * len(spans),
+        evidence=tuple(evidence),
+        outcome=_outcome(tests, fit, most, level, n_null),
+        caveat=_caveat(named, fit, flat, k),
+    )
 
 
 def _clock(x: np.ndarray, y: np.ndarray, clock: str) -> tuple[str, np.ndarray]:
@@ -154,41 +174,64 @@ def _spans(x: np.ndarray, fit: Joined, stalled: list[bool]) -> list[tuple[float,
 
 
 def _tested(
-    tests: list[tuple[float, np.ndarray]], x: np.ndarray, fit: Joined, drawn: np.ndarray, n_boot: int, level: float
-) -> list[Evidence]:  # fmt: skip
+    tests: list[tuple[float, np.ndarray]],
+    x: np.ndarray,
+    fit: Joined,
+    drawn: np.ndarray,
+    n_boot: int,
+    level: float,
+) -> list[Evidence]:
     """One question a test, and where each change is."""
     found = [
         Evidence(
-            question=f"Is there a change of pace{f' beside the {j} found' if j else ''}?", n=len(x), unit="points",
-            statistic="F of one change" if not j else f"F of change {j + 1}", value=value, null_values=tuple(draws),
+            question=f"Is there a change of pace{f' beside the {j} found' if j else ''}?",
+            n=len(x),
+            unit="points",
+            statistic="F of one change" if not j else f"F of change {j + 1}",
+            value=value,
+            null_values=tuple(draws),
             null="curves of steady pace" if not j else f"curves of {j} change{'s' if j > 1 else ''}",
         )
         for j, (value, draws) in enumerate(tests)
-    ]  # fmt: skip
+    ]
     for j, knot in enumerate(fit.knots):
-        found.append(Evidence(
-            question=f"At which step does the pace change ({j + 1} of {len(fit.knots)})?", statistic=f"step of change {j + 1}",
-            value=x[knot], n=len(x), unit="points", interval=percentile_interval(x[drawn[:, j]]) if len(drawn) > 1 else None,
-            interval_method="curves redrawn along the lines with correlated noise, changes found again",
-        ))  # fmt: skip
+        found.append(
+            Evidence(
+                question=f"At which step does the pace change ({j + 1} of {len(fit.knots)})?",
+                statistic=f"step of change {j + 1}",
+                value=x[knot],
+                n=len(x),
+                unit="points",
+                interval=percentile_interval(x[drawn[:, j]]) if len(drawn) > 1 else None,
+                interval_method="curves redrawn along the lines with correlated noise, changes found again",
+            )
+        )
     return found
 
 
 def _paced(
-    x: np.ndarray, fit: Joined, paces: np.ndarray, intervals: list[tuple[float, float] | None], stalled: list[bool],
-    named: str, averaged_over: int,
-) -> list[Evidence]:  # fmt: skip
+    x: np.ndarray,
+    fit: Joined,
+    paces: np.ndarray,
+    intervals: list[tuple[float, float] | None],
+    stalled: list[bool],
+    named: str,
+    averaged_over: int,
+) -> list[Evidence]:
     ends = x[fit.bounds]
     share = ", as a share of the average" if len(paces) > 1 else f" (fall over the whole {named})"
     return [
         Evidence(
             question=f"Is the descent at rest from step {a:.0f} to {b:.0f}?",
-            statistic=f"pace from step {a:.0f} to {b:.0f}{share}{', a plateau' if rest else ''}", value=pace,
-            n=int((b - a) / max(x[1] - x[0], 1)) or 1, unit="points", interval=interval,
+            statistic=f"pace from step {a:.0f} to {b:.0f}{share}{', a plateau' if rest else ''}",
+            value=pace,
+            n=int((b - a) / max(x[1] - x[0], 1)) or 1,
+            unit="points",
+            interval=interval,
             interval_method="curves redrawn along the lines with correlated noise",
         )
         for a, b, pace, interval, rest in zip(ends[:-1], ends[1:], paces, intervals, stalled, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def _outcome(

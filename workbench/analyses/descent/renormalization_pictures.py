@@ -23,24 +23,33 @@ MOST_POINTS = 200  # a slider carries the curves of each of its places
 
 @analysis
 def renormalization_pictures(
-    descent: Descent, *,
+    descent: Descent,
+    *,
     column: Annotated[str, Doc("Which recorded curve: 'loss', 'grad_norm' or whatever was logged.")] = "loss",
     at: Annotated[
-        float, Interval(gt=0, lt=10), Doc("Where to renormalize, in tenths of the descent; the slider begins there.")
+        float,
+        Interval(gt=0, lt=10),
+        Doc("Where to renormalize, in tenths of the descent; the slider begins there."),
     ] = 5.0,
     positions: Annotated[int, Interval(ge=1, le=61), Doc("Places of the slider.")] = 17,
     law: Annotated[
         Literal[
-            "exponential", "exponential with floor", "power law", "power law with floor", "stretched exponential",
+            "exponential",
+            "exponential with floor",
+            "power law",
+            "power law with floor",
+            "stretched exponential",
             "stretched exponential with floor",
         ],
         Doc("The law that the descent is taken to follow on either side, and as a whole."),
     ] = "exponential with floor",
-    scale: Annotated[Literal["log", "linear"], Doc("Where the noise is even: on the curve's logarithm or on the curve.")] = "log",
+    scale: Annotated[
+        Literal["log", "linear"], Doc("Where the noise is even: on the curve's logarithm or on the curve.")
+    ] = "log",
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 100,
     random_state: Seed = 0,
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Draw the room left between two quadratics and between two lines, both renormalized at x, and a real descent beside them.
 
     Four panels and one slider that moves x. The first two close at x = 10; the third starts each anew at x, so that
@@ -90,14 +99,25 @@ def renormalization_pictures(
         part = t[begin : begin + len(fit.curve)]
         evidence += constants(fit, part - part[0], n_boot, random_state, f" {words} x = {x[chosen]:.3g}")[0]
     return Curve(
-        x=x, y=frames[start], names=(*NAMES, column, "one law, untouched", "two laws joined at x"), x_title="x, tenths of the descent",
-        y_title=column, log=log, panels=(*PANELS, *(f"a real descent: {descent.name}",) * 3), frames=frames, frame_marks=x[cuts],
-        frame_names=tuple(f"x = {x[c]:.2g} (step {t[c]:.0f})" for c in cuts), evidence=tuple(evidence),
-    )  # fmt: skip
+        x=x,
+        y=frames[start],
+        names=(*NAMES, column, "one law, untouched", "two laws joined at x"),
+        x_title="x, tenths of the descent",
+        y_title=column,
+        log=log,
+        panels=(*PANELS, *(f"a real descent: {descent.name}",) * 3),
+        frames=frames,
+        frame_marks=x[cuts],
+        frame_names=tuple(f"x = {x[c]:.2g} (step {t[c]:.0f})" for c in cuts),
+        evidence=tuple(evidence),
+    )
 
 
-_EXACT = (("two quadratics", ("quadratics",), False), ("two lines", ("lines",), False),
-          ("both, renormalized at x", ("quadratics", "lines"), True))  # fmt: skip
+_EXACT = (
+    ("two quadratics", ("quadratics",), False),
+    ("two lines", ("lines",), False),
+    ("both, renormalized at x", ("quadratics", "lines"), True),
+)
 PANELS = tuple(panel for panel, shapes, _ in _EXACT for _ in (*shapes, *shapes))
 NAMES = tuple(
     f"{shape}, {side}{', renormalized' if again else ''}"

@@ -41,47 +41,77 @@ ArmName = Literal[
 
 @analysis
 def renormalize(
-    descent: Descent, *,
-    arm: Annotated[ArmName, Doc("Which renormalizations; a control and mere restarts are run beside them in any case.")] = "all",
+    descent: Descent,
+    *,
+    arm: Annotated[
+        ArmName, Doc("Which renormalizations; a control and mere restarts are run beside them in any case.")
+    ] = "all",
     step: Annotated[
         int | None, Interval(ge=0), Doc("Where the descent is forked; None is where fork says.")
     ] = None,
     fork: Annotated[
         Literal["end", "plateau"],
-        Doc("Without a step: at the last step with weights before the end, or at the first in the last plateau that plateaus finds."),
+        Doc(
+            "Without a step: at the last step with weights before the end, or at the first in the last plateau that plateaus finds."
+        ),
     ] = "end",
     budget: Annotated[int, Interval(ge=1, le=2000), Doc("Updates of every arm.")] = 100,
-    repeats: Annotated[int, Interval(ge=3, le=64), Doc("Seeds: batches (the same for every arm) and what an arm draws.")] = 12,
-    batch_size: Annotated[int, Interval(ge=1, le=4096), Doc("Samples of an update, drawn with replacement.")] = 64,
-    layers: Annotated[str, Doc("Which layers are acted on, a pattern of their names (encoder.*); * is all.")] = "*",
-    strength: Annotated[float, Interval(ge=0, le=1), Doc("How far whitening, flattening and tethering go; 1 is all the way.")] = 1.0,
-    shrink: Annotated[float, Interval(gt=0, le=1), Doc("What shrink-and-perturb multiplies weights by.")] = 0.5,
+    repeats: Annotated[
+        int, Interval(ge=3, le=64), Doc("Seeds: batches (the same for every arm) and what an arm draws.")
+    ] = 12,
+    batch_size: Annotated[
+        int, Interval(ge=1, le=4096), Doc("Samples of an update, drawn with replacement.")
+    ] = 64,
+    layers: Annotated[
+        str, Doc("Which layers are acted on, a pattern of their names (encoder.*); * is all.")
+    ] = "*",
+    strength: Annotated[
+        float, Interval(ge=0, le=1), Doc("How far whitening, flattening and tethering go; 1 is all the way.")
+    ] = 1.0,
+    shrink: Annotated[
+        float, Interval(gt=0, le=1), Doc("What shrink-and-perturb multiplies weights by.")
+    ] = 0.5,
     noise: Annotated[
-        float, Interval(ge=0, le=0.9),
-        Doc("Noise of shrink-and-perturb, of a tensor's own deviation; in widening, by how much the shares of copies differ."),
+        float,
+        Interval(ge=0, le=0.9),
+        Doc(
+            "Noise of shrink-and-perturb, of a tensor's own deviation; in widening, by how much the shares of copies differ."
+        ),
     ] = 0.1,
-    widening: Annotated[float, Interval(gt=1, le=4), Doc("Hidden units after widening, over those before.")] = 1.5,
-    tethered: Annotated[float, Interval(ge=0, le=1), Doc("Share of each layer's edges that is tethered and stays.")] = 0.1,
+    widening: Annotated[
+        float, Interval(gt=1, le=4), Doc("Hidden units after widening, over those before.")
+    ] = 1.5,
+    tethered: Annotated[
+        float, Interval(ge=0, le=1), Doc("Share of each layer's edges that is tethered and stays.")
+    ] = 0.1,
     tether_source: Annotated[
-        Literal["gradient_weight", "fisher", "magnitude", "random"], Doc("What edges are tethered by; random is the control.")
+        Literal["gradient_weight", "fisher", "magnitude", "random"],
+        Doc("What edges are tethered by; random is the control."),
     ] = "gradient_weight",
     rate_factors: Annotated[
         tuple[Annotated[float, Interval(ge=1, le=100)], ...],
-        Doc("Learning rates at the start of learning-rate restarts, over the usual one; each is an arm, the best is compared with."),
+        Doc(
+            "Learning rates at the start of learning-rate restarts, over the usual one; each is an arm, the best is compared with."
+        ),
     ] = (2.0, 8.0, 32.0),
     arm_rate: Annotated[
-        float, Interval(ge=1, le=100), Doc("Learning rate at the start of a renormalization, over the usual one, as in a restart.")
+        float,
+        Interval(ge=1, le=100),
+        Doc("Learning rate at the start of a renormalization, over the usual one, as in a restart."),
     ] = 1.0,
     learning_rate: Annotated[
-        float | None, Interval(gt=0, le=100), Doc("Learning rate of all arms; None is the descent's own at that step.")
+        float | None,
+        Interval(gt=0, le=100),
+        Doc("Learning rate of all arms; None is the descent's own at that step."),
     ] = None,
     optimizer: Annotated[
-        Literal["recorded", OptimizerName], Doc("What makes the updates; recorded is the descent's own, with its settings and state.")
+        Literal["recorded", OptimizerName],
+        Doc("What makes the updates; recorded is the descent's own, with its settings and state."),
     ] = "recorded",
     n_null: NullDraws = 999,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Ranking:  # fmt: skip
+) -> Ranking:
     """Fork a descent at a step, renormalize the network in several ways, train on for the same budget, and compare.
 
     Every arm and the untouched control see the same batches within a seed, so that differences of held-out loss at the
@@ -131,11 +161,19 @@ def renormalize(
     make, state = optimizer_for(descent, optimizer, step)
     training, held, said = data_of(descent, random_state)
     plan = Plan(
-        operators=tuple(OPERATORS) if arm == "all" else (arm,), budget=budget, repeats=repeats, batch_size=batch_size,
+        operators=tuple(OPERATORS) if arm == "all" else (arm,),
+        budget=budget,
+        repeats=repeats,
+        batch_size=batch_size,
         settings=Settings(layers, strength, shrink, noise, widening, tethered, tether_source),
-        rate=learning_rate_at(descent, step) if learning_rate is None else learning_rate, factors=rate_factors,
-        arm_factor=arm_rate, make=make, state=state, random_state=random_state, device=resolve(device),
-    )  # fmt: skip
+        rate=learning_rate_at(descent, step) if learning_rate is None else learning_rate,
+        factors=rate_factors,
+        arm_factor=arm_rate,
+        make=make,
+        state=state,
+        random_state=random_state,
+        device=resolve(device),
+    )
     found = run(network, training, held, plan)
     return _ranking(found, step, plan, n_null, said)
 
@@ -191,11 +229,16 @@ def _ranking(found: Experiment, step: int, plan: Plan, n_null: int, said: str) -
         for i in renewing
     ]
     columns = {
-        f"lower than {best}": beyond.mean(1), "its low": beyond_low, "its high": beyond_high, "at equal operations": equal,
-        "operations": np.array([a.operations for a in arms]), "parameters": np.array([float(a.parameters) for a in arms]),
-        "outputs moved by": np.array([a.moved for a in arms]), "rank at fork": np.array([a.rank[0] for a in arms]),
+        f"lower than {best}": beyond.mean(1),
+        "its low": beyond_low,
+        "its high": beyond_high,
+        "at equal operations": equal,
+        "operations": np.array([a.operations for a in arms]),
+        "parameters": np.array([float(a.parameters) for a in arms]),
+        "outputs moved by": np.array([a.moved for a in arms]),
+        "rank at fork": np.array([a.rank[0] for a in arms]),
         "rank at end": np.array([a.rank[1] for a in arms]),
-    }  # fmt: skip
+    }
     if n_null:
         ours = holm(np.array([e.p_value for e in evidence]))
         theirs = np.ones(len(arms))
@@ -208,13 +251,22 @@ def _ranking(found: Experiment, step: int, plan: Plan, n_null: int, said: str) -
     ordered = _foremost(renewing, paths[:, -1].mean(1), evidence, more)
     few = out_of_reach(plan.repeats, n_null, len(arms))
     return Ranking(
-        names=tuple(a.name for a in arms), scores=paths[:, -1].mean(1), low=low[:, -1], high=high[:, -1],
-        quantity="held-out loss below the control's", columns=np.stack(list(columns.values()), 1),
-        column_names=tuple(columns), paths=paths.mean(2), path_low=low, path_high=high,
-        path_x=found.points.astype(np.float64) + step, path_title="step", evidence=tuple(ordered),
+        names=tuple(a.name for a in arms),
+        scores=paths[:, -1].mean(1),
+        low=low[:, -1],
+        high=high[:, -1],
+        quantity="held-out loss below the control's",
+        columns=np.stack(list(columns.values()), 1),
+        column_names=tuple(columns),
+        paths=paths.mean(2),
+        path_low=low,
+        path_high=high,
+        path_x=found.points.astype(np.float64) + step,
+        path_title="step",
+        evidence=tuple(ordered),
         outcome=Outcome("stopped", few) if few else Outcome(),
         caveat=" ".join([said.strip(), *_refusals(found)]),
-    )  # fmt: skip
+    )
 
 
 def _foremost(
@@ -241,15 +293,25 @@ def _at_equal_operations(arm: Arm, found: Experiment, plan: Plan) -> np.ndarray:
 
 
 def _evidence(
-    name: str, other: str, differences: np.ndarray, interval: tuple[float, float], n_null: int, random_state: int
-) -> Evidence:  # fmt: skip
+    name: str,
+    other: str,
+    differences: np.ndarray,
+    interval: tuple[float, float],
+    n_null: int,
+    random_state: int,
+) -> Evidence:
     return Evidence(
         question=f"Does {name} end at another held-out loss than {other}?",
-        statistic=f"{name}: held-out loss below that of {other}", value=float(differences.mean()), n=len(differences),
-        unit="seeds", interval=interval, interval_method="Student's t of paired differences over seeds",
+        statistic=f"{name}: held-out loss below that of {other}",
+        value=float(differences.mean()),
+        n=len(differences),
+        unit="seeds",
+        interval=interval,
+        interval_method="Student's t of paired differences over seeds",
         null="signs of the differences drawn anew" if n_null else "",
-        null_values=tuple(sign_flips(differences, n_null, random_state)), alternative="two-sided",
-    )  # fmt: skip
+        null_values=tuple(sign_flips(differences, n_null, random_state)),
+        alternative="two-sided",
+    )
 
 
 def _verdict(arms: list[Arm], means: np.ndarray, p: np.ndarray, other: str) -> str:

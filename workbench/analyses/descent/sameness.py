@@ -38,9 +38,11 @@ if TYPE_CHECKING:
 
 @analysis
 def sameness(
-    descent: Descent, *,
+    descent: Descent,
+    *,
     of: Annotated[
-        Literal["representations", "answers"], Doc("What the layers before the last give, averaged over layers; or the answers.")
+        Literal["representations", "answers"],
+        Doc("What the layers before the last give, averaged over layers; or the answers."),
     ] = "representations",
     max_steps: MaxSteps = 8,
     max_samples: MaxSamples = 256,
@@ -48,7 +50,7 @@ def sameness(
     n_boot: BootstrapDraws = 40,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Follow as one curve how alike samples are: the cosine between two different samples, averaged over all pairs.
 
     1 where all samples have become one, 0 where they have nothing in common. Answers are probabilities where the loss
@@ -93,17 +95,27 @@ def sameness(
 
         draws.append(null_draws(draw, n_null, random_state, f"sameness: null at step {step}"))
     measured = over_samples(
-        lambda at: np.array([[_alike([a[at] for a in rows])] for rows in held]), len(probe), n_boot, random_state,
-        np.array(draws).reshape(len(steps), n_null, 1).transpose(1, 0, 2), least=-1,
-    )  # fmt: skip
+        lambda at: np.array([[_alike([a[at] for a in rows])] for rows in held]),
+        len(probe),
+        n_boot,
+        random_state,
+        np.array(draws).reshape(len(steps), n_null, 1).transpose(1, 0, 2),
+        least=-1,
+    )
     return curve(
-        descent, steps, [""], measured, len(probe),
+        descent,
+        steps,
+        [""],
+        measured,
+        len(probe),
         Wording(
-            f"sameness of {of}", "Are samples more alike than the same weights in no order would make them?",
-            "weights permuted within each tensor", "greater",
+            f"sameness of {of}",
+            "Are samples more alike than the same weights in no order would make them?",
+            "weights permuted within each tensor",
+            "greater",
         ),
         y_title="mean cosine between two samples",
-    )  # fmt: skip
+    )
 
 
 def _alike(layers: list[Float[np.ndarray, "n d"]]) -> float:

@@ -32,18 +32,22 @@ BLOCK = 2  # neighbouring cosines share an update, and are drawn together
 
 @analysis
 def update_alignment(
-    descent: Descent, *,
+    descent: Descent,
+    *,
     beside: Annotated[
-        Literal["previous", "path"], Doc("What an update is compared with: the one before it, or the whole way from first to last.")
+        Literal["previous", "path"],
+        Doc("What an update is compared with: the one before it, or the whole way from first to last."),
     ] = "previous",
     layers: Layers = "*",
     max_steps: Annotated[
-        int, Interval(ge=3, le=1000), Doc("Steps with weights between which updates are taken, evenly chosen among those kept.")
+        int,
+        Interval(ge=3, le=1000),
+        Doc("Steps with weights between which updates are taken, evenly chosen among those kept."),
     ] = 50,
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Follow the cosine between successive updates of the weights, layer by layer.
 
     An update leads from one step with weights to the next one chosen, so it may be the sum of many of the optimizer's.
@@ -90,18 +94,30 @@ def update_alignment(
     evidence = tuple(
         Evidence(
             question=f"Do updates of {name} keep to the direction of {_WORDS[beside]} more than by chance?",
-            statistic=f"mean cosine of an update with {_WORDS[beside]}, {name}", value=values[:, j].mean(), n=len(values),
-            unit="updates", interval=intervals[j], interval_method=f"blocks of {BLOCK} updates" if n_boot else "",
+            statistic=f"mean cosine of an update with {_WORDS[beside]}, {name}",
+            value=values[:, j].mean(),
+            n=len(values),
+            unit="updates",
+            interval=intervals[j],
+            interval_method=f"blocks of {BLOCK} updates" if n_boot else "",
             null="signs of all entries flipped at random" if n_null else "",
-            null_values=tuple(draws[:, :, j].mean(axis=1)) if n_null else (), alternative="two-sided",
+            null_values=tuple(draws[:, :, j].mean(axis=1)) if n_null else (),
+            alternative="two-sided",
         )
         for j, name in enumerate(columns)
-    )  # fmt: skip
+    )
     bands = np.quantile(draws, [0.025, 0.975], axis=0) if n_null else np.empty((2, 0, 0))
     return Curve(
-        x=at.astype(np.float64), y=values, names=tuple(columns), null_low=bands[0], null_high=bands[1], x_title="step",
-        y_title=f"cosine of the update with {_WORDS[beside]}", evidence=evidence, caveat=said,
-    )  # fmt: skip
+        x=at.astype(np.float64),
+        y=values,
+        names=tuple(columns),
+        null_low=bands[0],
+        null_high=bands[1],
+        x_title="step",
+        y_title=f"cosine of the update with {_WORDS[beside]}",
+        evidence=evidence,
+        caveat=said,
+    )
 
 
 _WORDS = {"previous": "the one before", "path": "the whole way"}

@@ -24,11 +24,22 @@ class AlignedUMAP(BaseEstimator):
     """
 
     def __init__(
-        self, n_neighbors: int = 15, n_components: int = 2, metric: str = "euclidean", n_epochs: int | None = None,
-        learning_rate: float = 1.0, init: Any = "spectral", alignment_regularisation: float = 1e-2,
-        alignment_window_size: int = 3, min_dist: float = 0.1, spread: float = 1.0, repulsion_strength: float = 1.0,
-        negative_sample_rate: int = 5, random_state: int | None = None, device: str = "auto",
-    ):  # fmt: skip
+        self,
+        n_neighbors: int = 15,
+        n_components: int = 2,
+        metric: str = "euclidean",
+        n_epochs: int | None = None,
+        learning_rate: float = 1.0,
+        init: Any = "spectral",
+        alignment_regularisation: float = 1e-2,
+        alignment_window_size: int = 3,
+        min_dist: float = 0.1,
+        spread: float = 1.0,
+        repulsion_strength: float = 1.0,
+        negative_sample_rate: int = 5,
+        random_state: int | None = None,
+        device: str = "auto",
+    ):
         self.n_neighbors = n_neighbors
         self.n_components = n_components
         self.metric = metric

@@ -30,44 +30,74 @@ CAVEAT = (
 
 
 def estimator(
-    n_neighbors: int, n_components: int, metric: str, min_dist: float, spread: float, n_epochs: int | None,
-    init: str, negative_sample_rate: int, alignment_regularisation: float, alignment_window_size: int,
-    random_state: int, device: str,
-) -> AlignedUMAP:  # fmt: skip
+    n_neighbors: int,
+    n_components: int,
+    metric: str,
+    min_dist: float,
+    spread: float,
+    n_epochs: int | None,
+    init: str,
+    negative_sample_rate: int,
+    alignment_regularisation: float,
+    alignment_window_size: int,
+    random_state: int,
+    device: str,
+) -> AlignedUMAP:
     """Return the estimator, whose ``fit`` takes several arrays and their relations."""
     from workbench.analyses.embedding._aligned_estimator import AlignedUMAP
 
     return AlignedUMAP(
-        n_neighbors=n_neighbors, n_components=n_components, metric=metric, min_dist=min_dist, spread=spread,
-        n_epochs=n_epochs, init=init, negative_sample_rate=negative_sample_rate,
-        alignment_regularisation=alignment_regularisation, alignment_window_size=alignment_window_size,
-        random_state=random_state, device=device,
-    )  # fmt: skip
+        n_neighbors=n_neighbors,
+        n_components=n_components,
+        metric=metric,
+        min_dist=min_dist,
+        spread=spread,
+        n_epochs=n_epochs,
+        init=init,
+        negative_sample_rate=negative_sample_rate,
+        alignment_regularisation=alignment_regularisation,
+        alignment_window_size=alignment_window_size,
+        random_state=random_state,
+        device=device,
+    )
 
 
 @analysis(estimator=estimator)
 def aligned_umap(
-    layers: Aligned, *,
-    n_neighbors: Annotated[int, Interval(ge=2, le=1000), Doc("Neighbours of a row: few show detail, many the whole.")] = 15,
+    layers: Aligned,
+    *,
+    n_neighbors: Annotated[
+        int, Interval(ge=2, le=1000), Doc("Neighbours of a row: few show detail, many the whole.")
+    ] = 15,
     n_components: Annotated[int, Interval(ge=1, le=64), Doc("Dimensions of the layouts.")] = 2,
-    metric: Annotated[Literal["euclidean", "cosine", "correlation"], Doc("Distance between rows.")] = "euclidean",
-    min_dist: Annotated[float, Interval(ge=0, le=5), Doc("Least distance of rows in a layout; at most spread.")] = 0.1,
+    metric: Annotated[
+        Literal["euclidean", "cosine", "correlation"], Doc("Distance between rows.")
+    ] = "euclidean",
+    min_dist: Annotated[
+        float, Interval(ge=0, le=5), Doc("Least distance of rows in a layout; at most spread.")
+    ] = 0.1,
     spread: Annotated[float, Interval(ge=0.3, le=5), Doc("Scale of the layouts' clumps.")] = 1.0,
     n_epochs: Annotated[
         Annotated[int, Interval(ge=1, le=2000)] | None, Doc("Passes over the graphs' edges; None: 200.")
     ] = None,
     init: Annotated[Literal["spectral", "pca", "random"], Doc("Where rows start.")] = "spectral",
-    negative_sample_rate: Annotated[int, Interval(ge=1, le=50), Doc("Rows pushed away for each one that is drawn near.")] = 5,
+    negative_sample_rate: Annotated[
+        int, Interval(ge=1, le=50), Doc("Rows pushed away for each one that is drawn near.")
+    ] = 5,
     alignment_regularisation: Annotated[
-        float, Interval(ge=0, le=10), Doc("How strongly a row is pulled to where it is in other layers; 0 only turns layouts alike.")
+        float,
+        Interval(ge=0, le=10),
+        Doc("How strongly a row is pulled to where it is in other layers; 0 only turns layouts alike."),
     ] = 0.01,
     alignment_window_size: Annotated[
-        int, Interval(ge=0, le=16), Doc("How many layers before and after pull at one, each less than the nearer one.")
+        int,
+        Interval(ge=0, le=16),
+        Doc("How many layers before and after pull at one, each less than the nearer one."),
     ] = 3,
     n_null: NullDraws = 99,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Embedding:  # fmt: skip
+) -> Embedding:
     """Lay out every layer so that a row can be followed from one to the next (aligned UMAP).
 
     Each layer gets the layout that UMAP would give it, and every row is also pulled towards where it is in
@@ -97,10 +127,18 @@ def aligned_umap(
     """
     _require(layers, n_neighbors, n_components, metric, min_dist, spread, init)
     chosen = {
-        "n_neighbors": n_neighbors, "n_components": n_components, "metric": metric, "min_dist": min_dist,
-        "spread": spread, "n_epochs": n_epochs, "init": init, "negative_sample_rate": negative_sample_rate,
-        "alignment_window_size": alignment_window_size, "random_state": random_state, "device": device,
-    }  # fmt: skip
+        "n_neighbors": n_neighbors,
+        "n_components": n_components,
+        "metric": metric,
+        "min_dist": min_dist,
+        "spread": spread,
+        "n_epochs": n_epochs,
+        "init": init,
+        "negative_sample_rate": negative_sample_rate,
+        "alignment_window_size": alignment_window_size,
+        "random_state": random_state,
+        "device": device,
+    }
     names, xs = list(layers.arrays), list(layers.arrays.values())
     frames = _fit(xs, {**chosen, "alignment_regularisation": alignment_regularisation}, layers.name)
     n = len(layers.ids)
@@ -117,11 +155,19 @@ def aligned_umap(
         alone = [trustworthiness(x, y, **asked) for x, y in zip(xs, apart, strict=True)]
         evidence.append(_cost(scores, alone, k))
     return Embedding(
-        values=frames[-1], frames=frames, frame_names=tuple(names), ids=layers.ids,
-        quality=np.mean([s.rows for s in scores], axis=0).astype(np.float32) if queries is None else np.empty(0, np.float32),
+        values=frames[-1],
+        frames=frames,
+        frame_names=tuple(names),
+        ids=layers.ids,
+        quality=np.mean([s.rows for s in scores], axis=0).astype(np.float32)
+        if queries is None
+        else np.empty(0, np.float32),
         quality_name="trustworthiness" if queries is None else "",
-        axes=tuple(f"UMAP {i + 1}" for i in range(n_components)), evidence=tuple(evidence), outcome=Outcome(), caveat=CAVEAT,
-    )  # fmt: skip
+        axes=tuple(f"UMAP {i + 1}" for i in range(n_components)),
+        evidence=tuple(evidence),
+        outcome=Outcome(),
+        caveat=CAVEAT,
+    )
 
 
 def _require(

@@ -33,13 +33,14 @@ def estimator(n_neighbors: int, n_components: int, metric: str) -> Isomap:
 
 @analysis(estimator=estimator)
 def isomap(
-    points: Points, *,
+    points: Points,
+    *,
     n_neighbors: Annotated[int, Interval(ge=1, le=1000), Doc("Neighbours of a row in the graph.")] = 10,
     n_components: Annotated[int, Interval(ge=1, le=100), Doc("Dimensions of the layout.")] = 2,
     metric: Annotated[Metric, Doc("Distance between rows.")] = "euclidean",
     n_null: NullDraws = 99,
     random_state: Seed = 0,
-) -> Embedding:  # fmt: skip
+) -> Embedding:
     """Lay rows out so that distances are those of shortest paths through the neighbour graph.
 
     It unrolls a bent sheet without a hole. One wrong edge between sheets (``n_neighbors`` too large)
@@ -73,9 +74,14 @@ def isomap(
             f"{MAX_ROWS:,}: ask it of subject.sample({MAX_ROWS})."
         )
     return lay_out(
-        points, lambda x: _fit(x, n_neighbors, n_components, metric), axis="Isomap", metric=metric, n_null=n_null,
-        control_rows=2 * max(n_neighbors, n_components), random_state=random_state,
-    )  # fmt: skip
+        points,
+        lambda x: _fit(x, n_neighbors, n_components, metric),
+        axis="Isomap",
+        metric=metric,
+        n_null=n_null,
+        control_rows=2 * max(n_neighbors, n_components),
+        random_state=random_state,
+    )
 
 
 def _fit(x: np.ndarray, n_neighbors: int, n_components: int, metric: str) -> tuple[np.ndarray, Outcome]:

@@ -34,14 +34,17 @@ def estimator(n_components: int, whiten: bool, svd_solver: str, random_state: in
 
 @analysis(estimator=estimator)
 def pca(
-    points: Points, *,
+    points: Points,
+    *,
     n_components: Annotated[int, Interval(ge=1, le=1000), Doc("Components to keep.")] = 2,
     whiten: Annotated[bool, Doc("Scale every component to unit variance.")] = False,
-    svd_solver: Annotated[Literal["auto", "full", "randomized"], Doc("How the decomposition is computed.")] = "auto",
+    svd_solver: Annotated[
+        Literal["auto", "full", "randomized"], Doc("How the decomposition is computed.")
+    ] = "auto",
     n_null: NullDraws = 99,
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
-) -> Embedding:  # fmt: skip
+) -> Embedding:
     """Project rows on their directions of largest variance.
 
     The statistic is the share of variance that the kept components explain. Its null shuffles every
@@ -86,9 +89,15 @@ def pca(
     values *= signs / (np.maximum(spread, np.finfo(spread.dtype).eps) if whiten else 1)
     value = round(min(1.0, float(shares.sum(dtype=np.float64))), DECIMALS)
     null = control(
-        x, lambda rows: np.array([explained(rows, n_components)]), np.array([value]), shuffled_columns,
-        rows=CONTROL_ROWS, n_null=n_null, random_state=random_state, what="pca: null",
-    )  # fmt: skip
+        x,
+        lambda rows: np.array([explained(rows, n_components)]),
+        np.array([value]),
+        shuffled_columns,
+        rows=CONTROL_ROWS,
+        n_null=n_null,
+        random_state=random_state,
+        what="pca: null",
+    )
     evidence = Evidence(
         question=f"Do {n_components} components explain more variance than columns that share nothing?",
         statistic=f"variance explained by {n_components} components",

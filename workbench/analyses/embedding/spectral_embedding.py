@@ -34,13 +34,16 @@ def estimator(n_components: int, n_neighbors: int, random_state: int) -> Spectra
 
 @analysis(estimator=estimator)
 def spectral_embedding(
-    points: Points, *,
+    points: Points,
+    *,
     n_components: Annotated[int, Interval(ge=1, le=100), Doc("Dimensions of the layout.")] = 2,
-    n_neighbors: Annotated[int, Interval(ge=2, le=1000), Doc("Neighbours of a row in the graph, itself included.")] = 15,
+    n_neighbors: Annotated[
+        int, Interval(ge=2, le=1000), Doc("Neighbours of a row in the graph, itself included.")
+    ] = 15,
     n_null: NullDraws = 99,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Embedding:  # fmt: skip
+) -> Embedding:
     """Lay rows out by the leading eigenvectors of their graph's normalized Laplacian.
 
     Of a graph in pieces the first eigenvectors say which piece a row is in.
@@ -69,9 +72,14 @@ def spectral_embedding(
         ("n_components", n_components, n_components + 2),
     )
     return lay_out(
-        points, lambda x: _fit(x, n_components, n_neighbors, random_state, device), axis="eigenvector", metric="euclidean", n_null=n_null,
-        control_rows=2 * max(n_neighbors, n_components), random_state=random_state,
-    )  # fmt: skip
+        points,
+        lambda x: _fit(x, n_components, n_neighbors, random_state, device),
+        axis="eigenvector",
+        metric="euclidean",
+        n_null=n_null,
+        control_rows=2 * max(n_neighbors, n_components),
+        random_state=random_state,
+    )
 
 
 def _fit(

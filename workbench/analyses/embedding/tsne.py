@@ -22,25 +22,39 @@ if TYPE_CHECKING:
 
 
 def estimator(
-    n_components: int, perplexity: float, early_exaggeration: float, learning_rate: float | None, max_iter: int,
-    metric: str, init: str, random_state: int,
-) -> TSNE:  # fmt: skip
+    n_components: int,
+    perplexity: float,
+    early_exaggeration: float,
+    learning_rate: float | None,
+    max_iter: int,
+    metric: str,
+    init: str,
+    random_state: int,
+) -> TSNE:
     """Return scikit-learn's estimator."""
     from sklearn.manifold import TSNE
 
     rate: Any = "auto" if learning_rate is None else learning_rate
     return TSNE(
-        n_components=n_components, perplexity=perplexity, early_exaggeration=early_exaggeration,
-        learning_rate=rate, max_iter=max_iter, metric=metric, init=init,
+        n_components=n_components,
+        perplexity=perplexity,
+        early_exaggeration=early_exaggeration,
+        learning_rate=rate,
+        max_iter=max_iter,
+        metric=metric,
+        init=init,
         random_state=random_state,
-    )  # fmt: skip
+    )
 
 
 @analysis(estimator=estimator)
 def tsne(
-    points: Points, *,
+    points: Points,
+    *,
     n_components: Annotated[int, Interval(ge=1, le=3), Doc("Dimensions of the layout.")] = 2,
-    perplexity: Annotated[float, Interval(ge=1, le=1000), Doc("Effective number of neighbours of a row.")] = 30.0,
+    perplexity: Annotated[
+        float, Interval(ge=1, le=1000), Doc("Effective number of neighbours of a row.")
+    ] = 30.0,
     early_exaggeration: Annotated[
         float, Interval(ge=1, le=100), Doc("How much stronger rows attract in the first 250 steps.")
     ] = 12.0,
@@ -53,7 +67,7 @@ def tsne(
     init: Annotated[Literal["pca", "random"], Doc("Where rows start.")] = "pca",
     n_null: NullDraws = 99,
     random_state: Seed = 0,
-) -> Embedding:  # fmt: skip
+) -> Embedding:
     """Lay rows out so that each keeps its neighbours (t-distributed stochastic neighbour embedding).
 
     Sizes of clumps and distances between them mean little. The control is trustworthiness, against the
@@ -83,9 +97,14 @@ def tsne(
         n_components, perplexity, early_exaggeration, learning_rate, max_iter, metric, init, random_state
     )
     return lay_out(
-        points, lambda x: _fit(model, x), axis="t-SNE", metric=metric, n_null=n_null,
-        control_rows=4 * int(perplexity), random_state=random_state,
-    )  # fmt: skip
+        points,
+        lambda x: _fit(model, x),
+        axis="t-SNE",
+        metric=metric,
+        n_null=n_null,
+        control_rows=4 * int(perplexity),
+        random_state=random_state,
+    )
 
 
 def _fit(model: Any, x: np.ndarray) -> tuple[np.ndarray, Outcome]:

@@ -31,9 +31,19 @@ EXPECTED = (  # of umap-learn, where it answers
 
 
 def estimator(
-    n_neighbors: int, n_components: int, metric: str, min_dist: float, spread: float, n_epochs: int | None,
-    init: str, negative_sample_rate: int, densmap: bool, target_weight: float, random_state: int, device: str,
-) -> UMAP:  # fmt: skip
+    n_neighbors: int,
+    n_components: int,
+    metric: str,
+    min_dist: float,
+    spread: float,
+    n_epochs: int | None,
+    init: str,
+    negative_sample_rate: int,
+    densmap: bool,
+    target_weight: float,
+    random_state: int,
+    device: str,
+) -> UMAP:
     """Return our estimator, which has umap-learn's parameters."""
     from workbench.numerics.umap_estimator import UMAP
 
@@ -43,35 +53,53 @@ def estimator(
             f"of the layout. Lower min_dist or raise spread."
         )
     return UMAP(
-        n_neighbors=n_neighbors, n_components=n_components, metric=metric, min_dist=min_dist, spread=spread,
-        n_epochs=n_epochs, init=init, negative_sample_rate=negative_sample_rate, densmap=densmap,
-        target_weight=target_weight, random_state=random_state, device=device,
-    )  # fmt: skip
+        n_neighbors=n_neighbors,
+        n_components=n_components,
+        metric=metric,
+        min_dist=min_dist,
+        spread=spread,
+        n_epochs=n_epochs,
+        init=init,
+        negative_sample_rate=negative_sample_rate,
+        densmap=densmap,
+        target_weight=target_weight,
+        random_state=random_state,
+        device=device,
+    )
 
 
 @analysis(estimator=estimator)
 def umap(
-    points: Points, *,
-    n_neighbors: Annotated[int, Interval(ge=2, le=1000), Doc("Neighbours of a row: few show detail, many the whole.")] = 15,
+    points: Points,
+    *,
+    n_neighbors: Annotated[
+        int, Interval(ge=2, le=1000), Doc("Neighbours of a row: few show detail, many the whole.")
+    ] = 15,
     n_components: Annotated[int, Interval(ge=1, le=64), Doc("Dimensions of the layout.")] = 2,
     metric: Annotated[Metric, Doc("Distance between rows.")] = "euclidean",
-    min_dist: Annotated[float, Interval(ge=0, le=5), Doc("Least distance of rows in the layout; at most spread.")] = 0.1,
+    min_dist: Annotated[
+        float, Interval(ge=0, le=5), Doc("Least distance of rows in the layout; at most spread.")
+    ] = 0.1,
     spread: Annotated[float, Interval(ge=0.3, le=5), Doc("Scale of the layout's clumps.")] = 1.0,
     n_epochs: Annotated[
         Annotated[int, Interval(ge=1, le=5000)] | None,
         Doc("Passes over the graph's edges; None: 500, or 200 above 10,000 rows."),
     ] = None,
     init: Annotated[Literal["spectral", "pca", "random"], Doc("Where rows start.")] = "spectral",
-    negative_sample_rate: Annotated[int, Interval(ge=1, le=50), Doc("Rows pushed away for each one that is drawn near.")] = 5,
+    negative_sample_rate: Annotated[
+        int, Interval(ge=1, le=50), Doc("Rows pushed away for each one that is drawn near.")
+    ] = 5,
     densmap: Annotated[bool, Doc("Keep how dense rows lie, too (densMAP).")] = False,
     target: Annotated[
         str, Doc("Column of the row table that the layout follows too: labels, or numbers. Empty: none.")
     ] = "",
-    target_weight: Annotated[float, Interval(ge=0, le=1), Doc("How much the target counts beside the rows.")] = 0.5,
+    target_weight: Annotated[
+        float, Interval(ge=0, le=1), Doc("How much the target counts beside the rows.")
+    ] = 0.5,
     n_null: NullDraws = 99,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Embedding:  # fmt: skip
+) -> Embedding:
     """Lay rows out so that near neighbours stay near (uniform manifold approximation and projection).
 
     Distances between clumps and their sizes mean little; who is next to whom is what the layout is about,
@@ -112,15 +140,30 @@ def umap(
             f"{points.name} has {d:,} columns: init='pca' can start at most {d} components. Use init='spectral'."
         )
     model = estimator(
-        n_neighbors, n_components, metric, min_dist, spread, n_epochs, init, negative_sample_rate, densmap,
-        target_weight, random_state, device,
-    )  # fmt: skip
+        n_neighbors,
+        n_components,
+        metric,
+        min_dist,
+        spread,
+        n_epochs,
+        init,
+        negative_sample_rate,
+        densmap,
+        target_weight,
+        random_state,
+        device,
+    )
     steering = _steering(points, target) if target else None
     found = lay_out(
         # the controls' rows are laid out without a target
-        points, lambda x: _fit(model, x, steering if x is points.values else None), axis="UMAP", metric=metric, n_null=n_null,
-        control_rows=2 * max(n_neighbors, n_components), random_state=random_state,
-    )  # fmt: skip
+        points,
+        lambda x: _fit(model, x, steering if x is points.values else None),
+        axis="UMAP",
+        metric=metric,
+        n_null=n_null,
+        control_rows=2 * max(n_neighbors, n_components),
+        random_state=random_state,
+    )
     if not target:
         return found
     said = f"The layout was made to follow {target!r}: that its groups stand apart here is no finding."

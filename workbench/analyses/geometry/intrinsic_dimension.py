@@ -28,18 +28,23 @@ CONTROL_ROWS = 750
 
 @analysis
 def intrinsic_dimension(
-    points: Points, *,
+    points: Points,
+    *,
     n_neighbors: Annotated[
-        int, Interval(ge=3, le=1000), Doc("Neighbours behind the maximum-likelihood estimate; more rows, coarser scale.")
+        int,
+        Interval(ge=3, le=1000),
+        Doc("Neighbours behind the maximum-likelihood estimate; more rows, coarser scale."),
     ] = 20,
     discard_fraction: Annotated[
-        float, Interval(ge=0.01, le=0.9), Doc("Share of the rows, those of the largest distance ratios, that TwoNN leaves out.")
+        float,
+        Interval(ge=0.01, le=0.9),
+        Doc("Share of the rows, those of the largest distance ratios, that TwoNN leaves out."),
     ] = 0.1,
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Estimate:  # fmt: skip
+) -> Estimate:
     """Estimate the dimension of the surface that rows lie on, by two estimators that see two scales.
 
     TwoNN looks at the two nearest neighbours (the finest scale there is); the maximum-likelihood estimate
@@ -86,9 +91,15 @@ def intrinsic_dimension(
             f"Its dimension can't be told from distances; use rows that weren't rounded."
         )
     null = control(
-        x, both, values, row_rotations, rows=CONTROL_ROWS, n_null=n_null, random_state=random_state,
+        x,
+        both,
+        values,
+        row_rotations,
+        rows=CONTROL_ROWS,
+        n_null=n_null,
+        random_state=random_state,
         what="intrinsic_dimension: null",
-    )  # fmt: skip
+    )
 
     def subsampled(rows: np.ndarray) -> np.ndarray:
         near = [nearest_within(indices, distances, rows, k) for k in (2, n_neighbors)]

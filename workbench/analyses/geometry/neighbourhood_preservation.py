@@ -28,13 +28,16 @@ QUESTIONS = {
 
 @analysis
 def neighbourhood_preservation(
-    aligned: Aligned, *,
-    n_neighbors: Annotated[int, Interval(ge=1, le=1000), Doc("Neighbours that make a row's neighbourhood.")] = 10,
+    aligned: Aligned,
+    *,
+    n_neighbors: Annotated[
+        int, Interval(ge=1, le=1000), Doc("Neighbours that make a row's neighbourhood.")
+    ] = 10,
     metric: Annotated[Metric, Doc("Distance between rows, in both arrays.")] = "euclidean",
     n_null: NullDraws = 99,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Estimate:  # fmt: skip
+) -> Estimate:
     """Measure how well the neighbourhoods of the first array survive in the last.
 
     Trustworthiness falls where strangers came near, continuity where neighbours were torn apart; both are 1
@@ -68,9 +71,16 @@ def neighbourhood_preservation(
     if n > ROW_BY_ROW:
         asked = np.sort(np.random.default_rng([random_state, 0x61736B]).choice(n, ASKED, replace=False))
     found = preservation(
-        aligned.arrays[first], aligned.arrays[last], n_neighbors, metric=metric, metric_after=metric, queries=asked,
-        n_null=n_null, random_state=random_state, device=device,
-    )._asdict()  # fmt: skip
+        aligned.arrays[first],
+        aligned.arrays[last],
+        n_neighbors,
+        metric=metric,
+        metric_after=metric,
+        queries=asked,
+        n_null=n_null,
+        random_state=random_state,
+        device=device,
+    )._asdict()
 
     def asked_of(name: str, scores: Scores) -> Evidence:
         return Evidence(

@@ -21,14 +21,19 @@ from workbench.numerics.rewiring import rewired, simple_edges
 
 @analysis
 def pagerank(
-    graph: Graph, *,
-    alpha: Annotated[float, Interval(ge=0, lt=1), Doc("Chance that the walk follows an edge and doesn't start anew anywhere.")] = 0.85,
+    graph: Graph,
+    *,
+    alpha: Annotated[
+        float,
+        Interval(ge=0, lt=1),
+        Doc("Chance that the walk follows an edge and doesn't start anew anywhere."),
+    ] = 0.85,
     max_iter: Annotated[int, Interval(ge=1, le=100_000), Doc("Most steps of the power iteration.")] = 200,
     tol: Annotated[float, Interval(gt=0, le=0.01), Doc("Change a node at which the iteration ends.")] = 1e-6,
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 30,
     random_state: Seed = 0,
-) -> Ranking:  # fmt: skip
+) -> Ranking:
     """Rank nodes by how often a random walk that starts anew with chance 1 - alpha visits them.
 
     The statistic is the largest score. Its null exchanges the ends of edges at random, which keeps every
@@ -74,22 +79,34 @@ def pagerank(
         lambda at: score(edges[at], weights[at])[0], scores, len(edges), n_boot, random_state
     )
     return Ranking(
-        names=tuple(_names(graph)), scores=scores, low=low, high=high, ids=graph.ids, quantity="visits",
+        names=tuple(_names(graph)),
+        scores=scores,
+        low=low,
+        high=high,
+        ids=graph.ids,
+        quantity="visits",
         evidence=(
             Evidence(
                 question="Is the most central node more so than its number of edges makes it?",
-                statistic="largest score", value=scores[top], n=graph.n, unit="nodes",
+                statistic="largest score",
+                value=scores[top],
+                n=graph.n,
+                unit="nodes",
                 interval=(float(low[top]), float(high[top])) if n_boot else None,
-                interval_method="edges drawn with replacement", null="edges rewired, degrees kept" if n_null else "",
+                interval_method="edges drawn with replacement",
+                null="edges rewired, degrees kept" if n_null else "",
                 null_values=tuple(null_draws(draw, n_null, random_state, "pagerank: null")),
             ),
         ),
-        outcome=Outcome() if reached <= tol else Outcome(
-            "stopped", f"Stopped at max_iter={max_iter}, where scores still changed by up to {reached:.0e} a node "
+        outcome=Outcome()
+        if reached <= tol
+        else Outcome(
+            "stopped",
+            f"Stopped at max_iter={max_iter}, where scores still changed by up to {reached:.0e} a node "
             f"(tol={tol:g}): raise max_iter, or lower alpha.",
         ),
         caveat=f"The most central node is {graph.ids[top]}.",
-    )  # fmt: skip
+    )
 
 
 def _scores(

@@ -21,16 +21,22 @@ from workbench.numerics.similarity import Kernel, alignment, centred, gram
 
 @analysis
 def cka(
-    aligned: Aligned, *,
-    kernel: Annotated[Kernel, Doc("What makes two rows similar: their inner product, or a Gaussian of their distance.")] = "linear",
+    aligned: Aligned,
+    *,
+    kernel: Annotated[
+        Kernel, Doc("What makes two rows similar: their inner product, or a Gaussian of their distance.")
+    ] = "linear",
     debiased: Annotated[
-        bool, Doc("Leave each row's similarity to itself out; without it, few rows in many dimensions look alike.")
+        bool,
+        Doc("Leave each row's similarity to itself out; without it, few rows in many dimensions look alike."),
     ] = True,
-    max_rows: Annotated[int, Interval(ge=8, le=5000), Doc("Rows drawn where there are more; memory grows with the square.")] = 1000,
+    max_rows: Annotated[
+        int, Interval(ge=8, le=5000), Doc("Rows drawn where there are more; memory grows with the square.")
+    ] = 1000,
     n_null: NullDraws = 99,
     n_boot: BootstrapDraws = 50,
     random_state: Seed = 0,
-) -> MatrixResult:  # fmt: skip
+) -> MatrixResult:
     """Compare every two layers by which rows each holds to be similar.
 
     1 is the same up to rotation and scale, 0 is nothing in common. The evidence asks it of each layer and the
@@ -71,18 +77,26 @@ def cka(
     low, high = _intervals(kernels, values, debiased, n_boot, rng)
     asked = dict.fromkeys([*pairwise(range(len(names))), (0, len(names) - 1)])
     return MatrixResult(
-        values=values, low=low, high=high, row_names=tuple(names), column_names=tuple(names), quantity="CKA",
+        values=values,
+        low=low,
+        high=high,
+        row_names=tuple(names),
+        column_names=tuple(names),
+        quantity="CKA",
         evidence=tuple(
             Evidence(
                 question=f"Do {names[i]} and {names[j]} hold the same rows to be similar?",
-                statistic=f"CKA of {names[i]} and {names[j]}", value=values[i, j], n=len(at),
+                statistic=f"CKA of {names[i]} and {names[j]}",
+                value=values[i, j],
+                n=len(at),
                 interval=(float(low[i, j]), float(high[i, j])) if n_boot > 1 else None,
-                interval_method="subsamples of half the rows", null="rows permuted" if n_null else "",
+                interval_method="subsamples of half the rows",
+                null="rows permuted" if n_null else "",
                 null_values=tuple(_permuted(grams[i], grams[j], n_null, random_state)),
             )
             for i, j in asked
         ),
-    )  # fmt: skip
+    )
 
 
 def _permuted(a: np.ndarray, b: np.ndarray, n_null: int, random_state: int) -> np.ndarray:

@@ -28,20 +28,29 @@ DEAD = 1e-6  # columns that vary less than this share of the most varying one ca
 
 @analysis
 def linear_probe(
-    points: Points, *,
-    label: Annotated[str | None, Doc("Column of the row table to predict; None: the first that isn't text.")] = None,
+    points: Points,
+    *,
+    label: Annotated[
+        str | None, Doc("Column of the row table to predict; None: the first that isn't text.")
+    ] = None,
     group: Annotated[
-        str | None, Doc("Rows that share a value are held out together; None: text_id if there is one, else each row alone.")
+        str | None,
+        Doc(
+            "Rows that share a value are held out together; None: text_id if there is one, else each row alone."
+        ),
     ] = None,
     control: Annotated[
-        str | None, Doc("Column whose values get labels at random for a control task (token, say). None: no such task.")
+        str | None,
+        Doc("Column whose values get labels at random for a control task (token, say). None: no such task."),
     ] = None,
-    alpha: Annotated[float, Interval(gt=0, le=1e9), Doc("Strength of the penalty, for columns of unit variance.")] = 100.0,
+    alpha: Annotated[
+        float, Interval(gt=0, le=1e9), Doc("Strength of the penalty, for columns of unit variance.")
+    ] = 100.0,
     cv: Annotated[int, Interval(ge=2, le=50), Doc("Parts that are held out in turn.")] = 5,
     n_null: NullDraws = 99,
     n_boot: BootstrapDraws = 500,
     random_state: Seed = 0,
-) -> Estimate:  # fmt: skip
+) -> Estimate:
     """Predict a label from the columns by ridge regression, on groups of rows that it hasn't seen.
 
     Classes are predicted by regression on their indicators (scikit-learn's RidgeClassifier); being linear in
@@ -84,10 +93,15 @@ def linear_probe(
         drawn = null_draws(permuted, n_null, random_state, "linear probe: null").astype(np.int64)
         scores = zip(drawn, _ask(task, fit, drawn), strict=True)
         return Evidence(
-            question=question, statistic=statistic, value=value, n=len(task.rows), interval=interval,
-            interval_method="bootstrap over groups", null=null if n_null else "",
+            question=question,
+            statistic=statistic,
+            value=value,
+            n=len(task.rows),
+            interval=interval,
+            interval_method="bootstrap over groups",
+            null=null if n_null else "",
             null_values=tuple(task.statistic(task.truth[p], r) for p, r in scores),
-        )  # fmt: skip
+        )
 
     asked = [
         evidence(
@@ -101,14 +115,19 @@ def linear_probe(
         own = _groups(points.column(control)[task.rows])
         asked.append(
             evidence(
-                f"Is {task.name} read off rather than remembered by {control}?", f"{task.measure} for {task.name}, control task",
-                f"labels drawn for each {control}", lambda rng: rng.integers(0, len(own), own.max() + 1)[own],
+                f"Is {task.name} read off rather than remembered by {control}?",
+                f"{task.measure} for {task.name}, control task",
+                f"labels drawn for each {control}",
+                lambda rng: rng.integers(0, len(own), own.max() + 1)[own],
             )
-        )  # fmt: skip
+        )
     return Estimate(
-        per_row=right[:, None], ids=points.ids[task.rows], names=("right" if task.classes else "squared error",),
-        evidence=tuple(asked), caveat=task.caveat,
-    )  # fmt: skip
+        per_row=right[:, None],
+        ids=points.ids[task.rows],
+        names=("right" if task.classes else "squared error",),
+        evidence=tuple(asked),
+        caveat=task.caveat,
+    )
 
 
 @dataclass(frozen=True)
@@ -160,8 +179,15 @@ class _Task:
         said += [f"{int((~known).sum()):,} rows have no {name}."] if not known.all() else []
         own = _groups(groups[rows])
         return cls(
-            name, rows, truth, np.eye(int(enough.sum()))[truth], own, int(enough.sum()), _constant(truth, own), " ".join(said)
-        )  # fmt: skip
+            name,
+            rows,
+            truth,
+            np.eye(int(enough.sum()))[truth],
+            own,
+            int(enough.sum()),
+            _constant(truth, own),
+            " ".join(said),
+        )
 
     @classmethod
     def _numeric(cls, name: str, values: np.ndarray, groups: np.ndarray, cv: int) -> _Task:

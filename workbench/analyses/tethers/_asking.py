@@ -20,8 +20,9 @@ Sources = Annotated[
 ]
 Fraction = Annotated[float, Interval(gt=0, lt=1), Doc("Share of the edges that counts as tethered.")]
 Within = Annotated[
-    Scope, Doc("Edges are ranked in each layer by itself, or in the whole network, tethers compared as they are.")
-]  # fmt: skip
+    Scope,
+    Doc("Edges are ranked in each layer by itself, or in the whole network, tethers compared as they are."),
+]
 
 
 def chosen(method: str, place: Place, sources: tuple[str, ...]) -> tuple[list[str], str]:

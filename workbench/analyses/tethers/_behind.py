@@ -20,9 +20,14 @@ NAMED = 3  # edges that are named
 
 
 def behind(
-    members: list[Member], arrays: list[Tensors], what: str, a: tuple[int, int], b: tuple[int, int], fraction: float,
+    members: list[Member],
+    arrays: list[Tensors],
+    what: str,
+    a: tuple[int, int],
+    b: tuple[int, int],
+    fraction: float,
     ids: np.ndarray,
-) -> tuple[np.ndarray, str]:  # fmt: skip
+) -> tuple[np.ndarray, str]:
     """The samples and, in words, the edges behind a line."""
     (i, k), (j, _) = a, b
     chain = members[i].chain

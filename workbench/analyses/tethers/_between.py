@@ -48,8 +48,16 @@ class Member:
     def of(cls, models: Models, chain: tuple[Layer, ...], i: int, step: int, device: str) -> Member:
         """The i-th network at a step, its samples those that are selected."""
         descent = models.trajectories[i]
-        view = Descent(f"{models.name}, model {i}", descent.digest, descent.space, descent.steps, descent.ids,
-                       descent.table, descent.weight_steps, descent)  # fmt: skip
+        view = Descent(
+            f"{models.name}, model {i}",
+            descent.digest,
+            descent.space,
+            descent.steps,
+            descent.ids,
+            descent.table,
+            descent.weight_steps,
+            descent,
+        )
         place = at_step(view, step)
         place = Place(place.weights, place.network, models.probe, view, step, view.name)
         return cls(chain, dict(descent.state(step)), place, _inputs(chain, place), device)

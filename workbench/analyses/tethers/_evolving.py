@@ -82,9 +82,12 @@ def evolve(models: Models, start: int, rules: Rules, arms: Sequence[str]) -> His
     data = _data(models, rules)
     networks = [t.network(start) for t in models.trajectories]
     stack = Stack(
-        [Group([n for _ in range(rules.repeats) for n in networks]) for _ in arms], models.probe.loss,
-        lambda p, rate: optimizer_of(rules.optimizer, p, rate), rules.learning_rate, device=rules.device,
-    )  # fmt: skip
+        [Group([n for _ in range(rules.repeats) for n in networks]) for _ in arms],
+        models.probe.loss,
+        lambda p, rate: optimizer_of(rules.optimizer, p, rate),
+        rules.learning_rate,
+        device=rules.device,
+    )
     history = History(tuple(arms), list(itertools.combinations(range(models.n), 2)), data.said)
     crowd = _Crowd(stack, chain, models.n, rules, data, models.probe.loss)
     crowd.score(history)
@@ -213,8 +216,9 @@ class _Crowd:
         found = {n: v.detach().cpu().double().numpy() for n, v in self.stack.leaves[a].items()}
         found |= {
             n: v[a * per : (a + 1) * per].detach().cpu().numpy()
-            for n, v in self.stack.rest.items() if n in self.names
-        }  # fmt: skip
+            for n, v in self.stack.rest.items()
+            if n in self.names
+        }
         return [
             [{n: found[n][s * self.m + m].copy() for n in found} for m in range(self.m)]
             for s in range(self.rules.repeats)
@@ -299,8 +303,14 @@ def _data(models: Models, rules: Rules) -> Data:
         everyone = [[np.arange(len(g[1])) for g in given]] * rules.repeats
         if n < 2:
             raise DataError(f"{models.name}: {n} samples are too few to tell networks apart on; select more.")
-        return Data([g[0] for g in given], [g[1] for g in given], everyone, (x, y), [np.arange(n)] * rules.repeats,
-                    "Trained on what the descents were trained on; scored on their probe.")  # fmt: skip
+        return Data(
+            [g[0] for g in given],
+            [g[1] for g in given],
+            everyone,
+            (x, y),
+            [np.arange(n)] * rules.repeats,
+            "Trained on what the descents were trained on; scored on their probe.",
+        )
     if n < 20:
         raise DataError(
             f"{models.name}: {n} samples can't be split into some to train on and some to score on; it takes 20 or more "
@@ -310,9 +320,14 @@ def _data(models: Models, rules: Rules) -> Data:
         np.random.default_rng([rules.random_state, s, 0x73706C74]).permutation(n)
         for s in range(rules.repeats)
     ]
-    return Data([x] * models.n, [y] * models.n, [[o[: n // 2]] * models.n for o in orders], (x, y),
-                [np.sort(o[n // 2 :]) for o in orders],
-                "Trained on a random half of the probe, scored on the other.")  # fmt: skip
+    return Data(
+        [x] * models.n,
+        [y] * models.n,
+        [[o[: n // 2]] * models.n for o in orders],
+        (x, y),
+        [np.sort(o[n // 2 :]) for o in orders],
+        "Trained on a random half of the probe, scored on the other.",
+    )
 
 
 def _batch(data: Data, rules: Rules, step: int) -> tuple[torch.Tensor, torch.Tensor]:

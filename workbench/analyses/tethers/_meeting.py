@@ -21,8 +21,10 @@ Source = Annotated[
 ]
 By = Annotated[Measure, Doc("How tethers of two networks are compared.")]
 Subspace = Annotated[
-    float, Interval(gt=0, le=1), Doc("Share of each layer's edges that is tethered; a merge averages those that either tethers.")
-]  # fmt: skip
+    float,
+    Interval(gt=0, le=1),
+    Doc("Share of each layer's edges that is tethered; a merge averages those that either tethers."),
+]
 FalsePositives = Annotated[
     float, Interval(gt=0, lt=1), Doc("How often layers without a relation would count as compatible.")
 ]

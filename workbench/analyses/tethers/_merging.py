@@ -20,8 +20,12 @@ Kept = Literal["magnitude", "movement", "fisher", "gradient_weight", "random"]
 Drift = Literal["keep", "push"]
 Weights = dict[str, np.ndarray]
 ALONE, PLAIN, ALIGNED, MERGED, RANDOM = (
-    "no interaction", "plain averaging", "averaging after alignment", "merge and drift", "merging at random",
-)  # fmt: skip
+    "no interaction",
+    "plain averaging",
+    "averaging after alignment",
+    "merge and drift",
+    "merging at random",
+)
 PUSHED = 0.05  # of the difference, in a round
 
 
@@ -85,9 +89,13 @@ def scores(p: Float[np.ndarray, "m n c"], y: Int[np.ndarray, " n"]) -> dict[str,
 
 
 def merged(
-    chain: Sequence[Layer], family: Sequence[Weights], held: Sequence[Weights], close: np.ndarray,
-    pairs: Sequence[tuple[int, int]], rules: Rules,
-) -> list[Weights]:  # fmt: skip
+    chain: Sequence[Layer],
+    family: Sequence[Weights],
+    held: Sequence[Weights],
+    close: np.ndarray,
+    pairs: Sequence[tuple[int, int]],
+    rules: Rules,
+) -> list[Weights]:
     """Each layer of every pair that is compatible averaged over the edges that either tethers, and its biases with them.
 
     A network that is compatible with several meets them all at once. Of a pair that is not, the edges are kept, or

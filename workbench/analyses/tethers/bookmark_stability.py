@@ -28,14 +28,22 @@ if TYPE_CHECKING:
 
 @analysis
 def bookmark_stability(
-    descent: Descent, *,
-    source: Annotated[Source, Doc("Source of the tethers, computed from the weights of kept steps; see `tethers`.")] = "magnitude",
+    descent: Descent,
+    *,
+    source: Annotated[
+        Source, Doc("Source of the tethers, computed from the weights of kept steps; see `tethers`.")
+    ] = "magnitude",
     recorded: Annotated[
-        str | None, Doc("Name of bookmarks that were advertised while training (`workbench.bookmark`), instead of a source.")
+        str | None,
+        Doc(
+            "Name of bookmarks that were advertised while training (`workbench.bookmark`), instead of a source."
+        ),
     ] = None,
     fraction: Fraction = 0.1,
     scope: Within = "layer",
-    max_steps: Annotated[int, Interval(ge=3, le=10_000), Doc("Kept steps that are looked at, at most, spread over all.")] = 40,
+    max_steps: Annotated[
+        int, Interval(ge=3, le=10_000), Doc("Kept steps that are looked at, at most, spread over all.")
+    ] = 40,
     false_alarms: Annotated[
         float, Interval(gt=0, lt=1), Doc("Share of the bookmarks that may count as changed by chance.")
     ] = 0.05,
@@ -43,7 +51,7 @@ def bookmark_stability(
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Follow the most tethered edges from step to step.
 
     Three similarities (Jaccard index: edges in both over edges in either) are drawn, of each bookmark with the one
@@ -92,22 +100,31 @@ def bookmark_stability(
     evidence = [
         _keeps(one, marks, tethers, random, n_null, random_state),
         Evidence(
-            question="Does the last bookmark remember the first?", statistic="Jaccard index of the last with the first",
-            value=values[-1, 1], n=len(marks.edges[0]), unit="edges", null="random edges" if n_null else "",
+            question="Does the last bookmark remember the first?",
+            statistic="Jaccard index of the last with the first",
+            value=values[-1, 1],
+            n=len(marks.edges[0]),
+            unit="edges",
+            null="random edges" if n_null else "",
             null_values=tuple(random),
         ),
         *_halves(marks, members, groups, n_boot, random_state),
-    ]  # fmt: skip
+    ]
     evidence.append(_changes(one, np.diff(marks.steps), false_alarms, n_null, random_state))
     band = np.full((2, *values.shape), np.nan) if n_null else np.empty((2, 0, 0))
     if n_null:  # the same for all three, and drawn once
         band[:, :, 0] = np.quantile(random, [0.025, 0.975])[:, None]
     return Curve(
-        x=marks.steps[1:].astype(np.float64), y=values, names=("with the one before", "with the first", "with the last"),
-        null_low=band[0], null_high=band[1], x_title="step",
-        y_title="Jaccard index of the bookmarks", evidence=tuple(evidence),
+        x=marks.steps[1:].astype(np.float64),
+        y=values,
+        names=("with the one before", "with the first", "with the last"),
+        null_low=band[0],
+        null_high=band[1],
+        x_title="step",
+        y_title="Jaccard index of the bookmarks",
+        evidence=tuple(evidence),
         title=f"Bookmarks by {marks.name} of {descent.name}",
-    )  # fmt: skip
+    )
 
 
 def _recorded(descent: Descent, name: str, max_steps: int) -> Bookmarks:
@@ -176,16 +193,26 @@ def _by_chance(groups: list[tuple[int, int]], rng: np.random.Generator) -> float
 
 
 def _keeps(
-    values: np.ndarray, marks: Bookmarks, tethers: list[Tensors] | None, random: np.ndarray, n_null: int, random_state: int
-) -> Evidence:  # fmt: skip
+    values: np.ndarray,
+    marks: Bookmarks,
+    tethers: list[Tensors] | None,
+    random: np.ndarray,
+    n_null: int,
+    random_state: int,
+) -> Evidence:
     draws, null = random, "random edges"
     if tethers is not None:
         null = "the same changes of tethers dealt to edges at random"
         draws = null_draws(lambda rng: _drifted(marks, tethers, rng), n_null, random_state, "drift: null")
     return Evidence(
-        question="Do bookmarks keep their edges from step to step?", statistic="mean Jaccard index with the bookmark before",
-        value=values.mean(), n=len(values), unit="pairs of steps", null=null if n_null else "", null_values=tuple(draws),
-    )  # fmt: skip
+        question="Do bookmarks keep their edges from step to step?",
+        statistic="mean Jaccard index with the bookmark before",
+        value=values.mean(),
+        n=len(values),
+        unit="pairs of steps",
+        null=null if n_null else "",
+        null_values=tuple(draws),
+    )
 
 
 def _drifted(marks: Bookmarks, tethers: list[Tensors], rng: np.random.Generator) -> float:
@@ -232,10 +259,17 @@ def _halves(
         limit = "" if reached else " (not until then: a bound)"
         first = which == 0
         positions = at[:, 0] - steps[0] if first else at[:, 0]
-        out.append(Evidence(
-            question=question, statistic=name + limit, value=value - steps[0] if first else value, n=k, unit="edges",
-            interval=percentile_interval(positions[1:]) if n_boot else None, interval_method="edges drawn with replacement",
-        ))  # fmt: skip
+        out.append(
+            Evidence(
+                question=question,
+                statistic=name + limit,
+                value=value - steps[0] if first else value,
+                n=k,
+                unit="edges",
+                interval=percentile_interval(positions[1:]) if n_boot else None,
+                interval_method="edges drawn with replacement",
+            )
+        )
     return out
 
 
@@ -262,7 +296,10 @@ def _changes(
     )
     return Evidence(
         question="Are there steps at which bookmarks changed faster than before?",
-        statistic=f"changes told at a share of {false_alarms:g} false alarms", value=float(alarms(kept, false_alarms).sum()),
-        n=len(values), unit="pairs of steps", null="the same rates of change in random order" if n_null else "",
+        statistic=f"changes told at a share of {false_alarms:g} false alarms",
+        value=float(alarms(kept, false_alarms).sum()),
+        n=len(values),
+        unit="pairs of steps",
+        null="the same rates of change in random order" if n_null else "",
         null_values=tuple(null),
-    )  # fmt: skip
+    )

@@ -49,7 +49,8 @@ LEVEL = 0.05
 
 @analysis
 def ensemble(
-    models: Models, *,
+    models: Models,
+    *,
     rounds: Rounds = 6,
     steps: Updates = 15,
     repeats: Repeats = 12,
@@ -62,7 +63,9 @@ def ensemble(
     start: Start = "first",
     scored: Annotated[
         Literal["met", "trained"],
-        Doc("When networks are scored: just after they met, or when they have trained on, just before they meet again."),
+        Doc(
+            "When networks are scored: just after they met, or when they have trained on, just before they meet again."
+        ),
     ] = "met",
     batch_size: BatchSize = 32,
     learning_rate: Rate = 5e-3,
@@ -70,7 +73,7 @@ def ensemble(
     n_null: NullDraws = 999,
     device: OnDevice = "auto",
     random_state: Seed = 0,
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Train several networks in rounds, let them merge or drift by their tethers, and compare with other ways to meet.
 
     After each round every two networks' tethers are compared layer by layer, neurons matched. Above a threshold that
@@ -106,9 +109,22 @@ def ensemble(
     alignment); Krogh and Vedelsby 1995, NeurIPS (ensembles and their disagreement); Holm 1979, Scand. J. Statist. 6.
     """
     rules = Rules(
-        rounds, steps, repeats, source, measure, fraction, false_positive_rate, draws, drift, batch_size, learning_rate,
-        optimizer, random_state, resolve(device), scored,
-    )  # fmt: skip
+        rounds,
+        steps,
+        repeats,
+        source,
+        measure,
+        fraction,
+        false_positive_rate,
+        draws,
+        drift,
+        batch_size,
+        learning_rate,
+        optimizer,
+        random_state,
+        resolve(device),
+        scored,
+    )
     few = out_of_reach(repeats, n_null, len(ASKED))
     history = evolve(models, first_step(models, start), rules, ARMS)
     evidence = [_asked(history, score, arm, n_null, random_state) for score, arm in ASKED]
@@ -116,12 +132,17 @@ def ensemble(
     columns = [history.scores[score][history.arms.index(arm)] for score, arm in shown]
     low, high = zip(*(paired_interval(c.T) for c in columns), strict=True)
     return Curve(
-        x=np.arange(rounds + 1) * float(steps), y=np.stack([c.mean(axis=1) for c in columns], axis=1),
-        names=tuple(arm for _, arm in shown), panels=tuple(score for score, _ in shown),
-        low=np.stack(low, axis=1), high=np.stack(high, axis=1), x_title="updates of each network", evidence=tuple(evidence),
+        x=np.arange(rounds + 1) * float(steps),
+        y=np.stack([c.mean(axis=1) for c in columns], axis=1),
+        names=tuple(arm for _, arm in shown),
+        panels=tuple(score for score, _ in shown),
+        low=np.stack(low, axis=1),
+        high=np.stack(high, axis=1),
+        x_title="updates of each network",
+        evidence=tuple(evidence),
         outcome=Outcome("stopped", few) if few else Outcome(),
         caveat=" ".join([history.said, _merges(history), _corrected(evidence)]).strip(),
-    )  # fmt: skip
+    )
 
 
 def _asked(history: History, score: str, arm: str, n_null: int, random_state: int) -> Evidence:
@@ -132,11 +153,16 @@ def _asked(history: History, score: str, arm: str, n_null: int, random_state: in
     against = "output ensembling" if (score, arm) == (ALL, ALONE) else arm
     return Evidence(
         question=f"Does merging by tethers change the {score}, against {against}?",
-        statistic=f"{score}, merge and drift minus {against}", value=float(difference.mean()), n=len(difference), unit="seeds",
-        interval=(float(low[0]), float(high[0])), interval_method="Student's t over seeds",
+        statistic=f"{score}, merge and drift minus {against}",
+        value=float(difference.mean()),
+        n=len(difference),
+        unit="seeds",
+        interval=(float(low[0]), float(high[0])),
+        interval_method="Student's t over seeds",
         null="signs of the differences drawn anew" if n_null else "",
-        null_values=tuple(sign_flips(difference, n_null, random_state)) if n_null else (), alternative="two-sided",
-    )  # fmt: skip
+        null_values=tuple(sign_flips(difference, n_null, random_state)) if n_null else (),
+        alternative="two-sided",
+    )
 
 
 def _merges(history: History) -> str:
@@ -155,4 +181,4 @@ def _corrected(evidence: list[Evidence]) -> str:
     return (
         f"After correction for these {len(evidence)} comparisons, with which even one false alarm is rare (Holm), "
         + (f"these differ: {'; '.join(kept)}." if kept else "none differs.")
-    )  # fmt: skip
+    )

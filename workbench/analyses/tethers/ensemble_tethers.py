@@ -34,7 +34,8 @@ from workbench.numerics.paired import paired_interval
 
 @analysis
 def ensemble_tethers(
-    models: Models, *,
+    models: Models,
+    *,
     rounds: Rounds = 6,
     steps: Updates = 15,
     repeats: Repeats = 12,
@@ -50,7 +51,7 @@ def ensemble_tethers(
     optimizer: Optimizer = "adam",
     device: OnDevice = "auto",
     random_state: Seed = 0,
-) -> GraphResult:  # fmt: skip
+) -> GraphResult:
     """Draw which layers of which networks are compatible in each round of `ensemble`, and so are merged.
 
     A line's width is the compatibility, its mean over seeds, when networks meet; it is above its threshold where the
@@ -76,9 +77,21 @@ def ensemble_tethers(
     Hayase, Srinivasa 2023, Git Re-Basin, ICLR.
     """
     rules = Rules(
-        rounds, steps, repeats, source, measure, fraction, false_positive_rate, draws, drift, batch_size, learning_rate,
-        optimizer, random_state, resolve(device),
-    )  # fmt: skip
+        rounds,
+        steps,
+        repeats,
+        source,
+        measure,
+        fraction,
+        false_positive_rate,
+        draws,
+        drift,
+        batch_size,
+        learning_rate,
+        optimizer,
+        random_state,
+        resolve(device),
+    )
     history = evolve(models, first_step(models, start), rules, (MERGED,))
     layers = [layer.name for layer in chain_of(models.trajectories[0].model, models.name)]  # type: ignore[arg-type]
     depth = len(layers)
@@ -89,15 +102,24 @@ def ensemble_tethers(
     nodes = np.array([(k, i) for i in range(models.n) for k in range(depth)], np.float64)
     edges = [(i * depth + k, j * depth + k) for i, j in history.pairs for k in range(depth)]
     return GraphResult(
-        positions=nodes, edges=np.array(edges, np.int64), member_ids=np.empty(0, np.int64),
-        member_starts=np.zeros(len(nodes) + 1, np.int64), lines=values.mean(axis=1).reshape(rounds, -1),
-        strong=share > 0.5, thresholds=limits.mean(axis=1).reshape(rounds, -1), lines_name="compatibility",
-        frame_names=tuple(f"round {t + 1}" for t in range(rounds)), groups=np.zeros(len(edges), np.int64),
-        group_names=(source,), line_notes=tuple(f"merged in {v:.0%} of {repeats} seeds" for v in share.ravel()),
+        positions=nodes,
+        edges=np.array(edges, np.int64),
+        member_ids=np.empty(0, np.int64),
+        member_starts=np.zeros(len(nodes) + 1, np.int64),
+        lines=values.mean(axis=1).reshape(rounds, -1),
+        strong=share > 0.5,
+        thresholds=limits.mean(axis=1).reshape(rounds, -1),
+        lines_name="compatibility",
+        frame_names=tuple(f"round {t + 1}" for t in range(rounds)),
+        groups=np.zeros(len(edges), np.int64),
+        group_names=(source,),
+        line_notes=tuple(f"merged in {v:.0%} of {repeats} seeds" for v in share.ravel()),
         node_names=tuple(f"{name} of model {i}" for i in range(models.n) for name in layers),
-        column_names=tuple(f"layer {name}" for name in layers), row_names=tuple(f"model {i}" for i in range(models.n)),
-        evidence=tuple(_share(close, t, false_positive_rate) for t in sorted({0, rounds - 1})), caveat=history.said,
-    )  # fmt: skip
+        column_names=tuple(f"layer {name}" for name in layers),
+        row_names=tuple(f"model {i}" for i in range(models.n)),
+        evidence=tuple(_share(close, t, false_positive_rate) for t in sorted({0, rounds - 1})),
+        caveat=history.said,
+    )
 
 
 def _share(close: np.ndarray, t: int, rate: float) -> Evidence:
@@ -105,7 +127,11 @@ def _share(close: np.ndarray, t: int, rate: float) -> Evidence:
     low, high = paired_interval(by_seed[:, None])
     return Evidence(
         question=f"How many layers of two networks are tethered alike in round {t + 1}?",
-        statistic=f"share of layers above their thresholds, round {t + 1}", value=float(by_seed.mean()), n=len(by_seed),
-        unit="seeds", interval=(max(0.0, float(low[0])), min(1.0, float(high[0]))), interval_method="Student's t over seeds",
+        statistic=f"share of layers above their thresholds, round {t + 1}",
+        value=float(by_seed.mean()),
+        n=len(by_seed),
+        unit="seeds",
+        interval=(max(0.0, float(low[0])), min(1.0, float(high[0]))),
+        interval_method="Student's t over seeds",
         untested=f"each threshold has a null of its own, by which it is {rate:g} for networks without a relation",
-    )  # fmt: skip
+    )

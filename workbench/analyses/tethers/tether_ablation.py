@@ -29,25 +29,32 @@ AT_ONCE = 16  # random choices that are held at once
 
 @analysis
 def tether_ablation(
-    descent: Descent, *,
+    descent: Descent,
+    *,
     step: Step = None,
     sources: Sources = (),
     fractions: Annotated[
-        tuple[Annotated[float, Interval(gt=0, lt=1)], ...], Doc("Shares of the edges that are removed, or kept, in turn.")
+        tuple[Annotated[float, Interval(gt=0, lt=1)], ...],
+        Doc("Shares of the edges that are removed, or kept, in turn."),
     ] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
     mode: Annotated[
         Literal["remove", "keep"], Doc("Remove the edges with the largest tethers, or keep only those.")
     ] = "remove",
     rest: Annotated[
-        Rest, Doc("What becomes of a removed edge: zero, the others' mean size with its own sign, or a place among them at random.")
+        Rest,
+        Doc(
+            "What becomes of a removed edge: zero, the others' mean size with its own sign, or a place among them at random."
+        ),
     ] = "zero",
     scope: Within = "layer",
-    measure: Annotated[Measure, Doc("The probe's loss, or the share of samples put into a wrong class.")] = "loss",
+    measure: Annotated[
+        Measure, Doc("The probe's loss, or the share of samples put into a wrong class.")
+    ] = "loss",
     n_null: NullDraws = 99,
     n_boot: BootstrapDraws = 500,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Take away the edges that each source holds on to, and measure the loss on samples that the source hasn't seen.
 
     The probe is split in two at random; tethers of one half choose the edges, the other half is evaluated, then the
@@ -142,9 +149,17 @@ def _noise(place: Place, random_state: int, draw: int) -> Tensors:
 
 
 def _answer(
-    names: list[str], asked: list[str], fractions: tuple[float, ...], rises: np.ndarray, null: np.ndarray, mode: str,
-    measure: str, n_boot: int, random_state: int, lacking: str,
-) -> Curve:  # fmt: skip
+    names: list[str],
+    asked: list[str],
+    fractions: tuple[float, ...],
+    rises: np.ndarray,
+    null: np.ndarray,
+    mode: str,
+    measure: str,
+    n_boot: int,
+    random_state: int,
+    lacking: str,
+) -> Curve:
     n = rises.shape[2]
     better = 1.0 if mode == "remove" else -1.0
     draws = _bootstrap(n, n_boot, random_state)
@@ -155,25 +170,39 @@ def _answer(
     evidence = []
     for s in names:
         value = own[asked.index(s)]
-        evidence.append(Evidence(
-            question=f"Are edges tethered by {s} missed {'more' if better > 0 else 'less'} than random ones?",
-            statistic=f"rise of the {what}, {s} {deed}", value=value.mean(), n=n, unit="samples",
-            interval=_interval(value, draws), interval_method="samples drawn with replacement",
-            null="equally many random edges" if len(null) else "", null_values=tuple(random),
-            alternative="greater" if better > 0 else "less",
-        ))  # fmt: skip
+        evidence.append(
+            Evidence(
+                question=f"Are edges tethered by {s} missed {'more' if better > 0 else 'less'} than random ones?",
+                statistic=f"rise of the {what}, {s} {deed}",
+                value=value.mean(),
+                n=n,
+                unit="samples",
+                interval=_interval(value, draws),
+                interval_method="samples drawn with replacement",
+                null="equally many random edges" if len(null) else "",
+                null_values=tuple(random),
+                alternative="greater" if better > 0 else "less",
+            )
+        )
     base = own[asked.index("magnitude")]
     for s in names:
         if s == "magnitude":
             continue
         gain = better * (own[asked.index(s)] - base)
-        evidence.append(Evidence(
-            question=f"Do edges tethered by {s} matter otherwise than the largest weights do?",
-            statistic=f"advantage of {s} over magnitude in the rise of the {what}", value=gain.mean(), n=n, unit="samples",
-            interval=_interval(gain, draws), interval_method="samples drawn with replacement",
-            null="signs of the samples' differences drawn anew" if len(null) else "",
-            null_values=tuple(sign_flips(gain, len(null), random_state)), alternative="two-sided",
-        ))  # fmt: skip
+        evidence.append(
+            Evidence(
+                question=f"Do edges tethered by {s} matter otherwise than the largest weights do?",
+                statistic=f"advantage of {s} over magnitude in the rise of the {what}",
+                value=gain.mean(),
+                n=n,
+                unit="samples",
+                interval=_interval(gain, draws),
+                interval_method="samples drawn with replacement",
+                null="signs of the samples' differences drawn anew" if len(null) else "",
+                null_values=tuple(sign_flips(gain, len(null), random_state)),
+                alternative="two-sided",
+            )
+        )
     at = [asked.index(s) for s in names]
     y = rises[at].mean(2).T
     bounds = [[_interval(rises[j, f], draws) or (np.nan, np.nan) for j in at] for f in range(len(fractions))]
@@ -182,10 +211,18 @@ def _answer(
     if len(null):  # the same for every source, and drawn once
         band[:, :, 0] = np.quantile(null.mean(2), [0.025, 0.975], axis=0)
     return Curve(
-        x=np.array(fractions), y=y, names=tuple(names), low=low, high=high, null_low=band[0], null_high=band[1],
-        x_title=f"share of the edges {deed}", y_title=f"rise of the {what} on held-out samples",
-        evidence=tuple(evidence), caveat=" ".join(filter(None, [_corrected(evidence), lacking])),
-    )  # fmt: skip
+        x=np.array(fractions),
+        y=y,
+        names=tuple(names),
+        low=low,
+        high=high,
+        null_low=band[0],
+        null_high=band[1],
+        x_title=f"share of the edges {deed}",
+        y_title=f"rise of the {what} on held-out samples",
+        evidence=tuple(evidence),
+        caveat=" ".join(filter(None, [_corrected(evidence), lacking])),
+    )
 
 
 def _corrected(evidence: list[Evidence]) -> str:
@@ -198,8 +235,9 @@ def _corrected(evidence: list[Evidence]) -> str:
     q = false_discovery_control([monte_carlo_p(e.value, e.null_values, e.alternative) for e in asked])
     found = [
         f"{e.statistic.split()[2]} {'better' if e.value > 0 else 'worse'}"
-        for e, v in zip(asked, q, strict=True) if v <= 0.05
-    ]  # fmt: skip
+        for e, v in zip(asked, q, strict=True)
+        if v <= 0.05
+    ]
     return f"Corrected for {len(asked)} comparisons with magnitude (Benjamini and Hochberg, 5 %): {', '.join(found) or 'none differs'}."
 
 

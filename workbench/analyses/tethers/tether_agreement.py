@@ -25,11 +25,15 @@ Agreement = Literal["spearman", "overlap"]
 
 @analysis
 def tether_agreement(
-    descent: Descent, *,
+    descent: Descent,
+    *,
     step: Step = None,
     sources: Sources = (),
     measure: Annotated[
-        Agreement, Doc("Rank correlation of all edges, or the share of the tethered edges of one that the other has too.")
+        Agreement,
+        Doc(
+            "Rank correlation of all edges, or the share of the tethered edges of one that the other has too."
+        ),
     ] = "spearman",
     fraction: Fraction = 0.1,
     scope: Within = "layer",
@@ -37,7 +41,7 @@ def tether_agreement(
     n_boot: BootstrapDraws = 20,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> MatrixResult:  # fmt: skip
+) -> MatrixResult:
     """Compare every two sources' tethers of the same weights.
 
     With ``scope="layer"`` edges are ranked in each layer and layers count by their edges; with ``"network"`` all edges are
@@ -105,16 +109,31 @@ def tether_agreement(
         if halved and depends.any():
             half = widen * float(again.std(ddof=1))
             interval = (float(value) - half, float(value) + half)
-        evidence.append(Evidence(
-            question=f"Do {name} agree beyond chance?" if i == 0 else f"Does {name} agree with the others beyond chance?",
-            statistic=f"{_NAMES[measure]}, {name if i == 0 else name + ' with the others'}", value=float(value),
-            n=int(ends[-1]), unit="edges", interval=interval, interval_method="random halves of the probe's samples",
-            null="tethers permuted within layers" if n_null else "", null_values=tuple(draws),
-        ))  # fmt: skip
+        evidence.append(
+            Evidence(
+                question=f"Do {name} agree beyond chance?"
+                if i == 0
+                else f"Does {name} agree with the others beyond chance?",
+                statistic=f"{_NAMES[measure]}, {name if i == 0 else name + ' with the others'}",
+                value=float(value),
+                n=int(ends[-1]),
+                unit="edges",
+                interval=interval,
+                interval_method="random halves of the probe's samples",
+                null="tethers permuted within layers" if n_null else "",
+                null_values=tuple(draws),
+            )
+        )
     return MatrixResult(
-        values=values, row_names=tuple(names), column_names=tuple(names), low=values - width, high=values + width,
-        quantity=_NAMES[measure], evidence=tuple(evidence), caveat=lacking,
-    )  # fmt: skip
+        values=values,
+        row_names=tuple(names),
+        column_names=tuple(names),
+        low=values - width,
+        high=values + width,
+        quantity=_NAMES[measure],
+        evidence=tuple(evidence),
+        caveat=lacking,
+    )
 
 
 _NAMES = {"spearman": "rank correlation", "overlap": "share of tethered edges in common"}

@@ -38,8 +38,10 @@ DESTROYED = {
 }
 COMPARED = tuple(s for s in SOURCES if s != "attention")
 Rate = Annotated[
-    float, Interval(gt=0, lt=1), Doc("False-positive rate of each line: how often unrelated layers would be above the threshold.")
-]  # fmt: skip
+    float,
+    Interval(gt=0, lt=1),
+    Doc("False-positive rate of each line: how often unrelated layers would be above the threshold."),
+]
 Chance = Annotated[
     Literal["auto", "order", "networks"],
     Doc(
@@ -53,25 +55,32 @@ Chance = Annotated[
 
 @analysis
 def tether_compatibility(
-    models: Models, *,
+    models: Models,
+    *,
     sources: Annotated[
         tuple[str, ...],
-        Doc(f"What is compared, a colour each: tethers by source ({', '.join(COMPARED)}), weights, activations."),
+        Doc(
+            f"What is compared, a colour each: tethers by source ({', '.join(COMPARED)}), weights, activations."
+        ),
     ] = ("magnitude", "fisher"),
     measure: Annotated[
         Measure,
-        Doc("Linear CKA; the cosine after the best rotation (Procrustes); or the cosine after neurons are matched one to one."),
+        Doc(
+            "Linear CKA; the cosine after the best rotation (Procrustes); or the cosine after neurons are matched one to one."
+        ),
     ] = "cka",
     false_positive_rate: Rate = 0.05,
     null: Chance = "auto",
     steps: Annotated[
-        int, Interval(ge=1, le=20), Doc("Moments that are looked at, evenly among the steps with weights, the last always.")
+        int,
+        Interval(ge=1, le=20),
+        Doc("Moments that are looked at, evenly among the steps with weights, the last always."),
     ] = 3,
     fraction: Fraction = 0.1,
     n_null: NullDraws = 99,
     device: OnDevice = "auto",
     random_state: Seed = 0,
-) -> GraphResult:  # fmt: skip
+) -> GraphResult:
     """Compare the tethers of the same layer in every two networks, and of every two layers in a row of one network.
 
     Two tethers are compared by rows that are the same things: a layer's inputs (pixels, or neurons that were matched
@@ -151,9 +160,16 @@ class _Line:
 
 
 def _lines(
-    members: list[Member], what: str, group: int, measure: Measure, null: str, n_null: int, fraction: float,
-    ids: np.ndarray, rng: np.random.Generator,
-) -> list[_Line]:  # fmt: skip
+    members: list[Member],
+    what: str,
+    group: int,
+    measure: Measure,
+    null: str,
+    n_null: int,
+    fraction: float,
+    ids: np.ndarray,
+    rng: np.random.Generator,
+) -> list[_Line]:
     """All lines of one source at one step."""
     arrays: list[Tensors] = [
         {} if what == "activations" else m.arrays(what, i) for i, m in enumerate(members)
@@ -191,9 +207,16 @@ def _lines(
 
 
 def _result(
-    models: Models, chain: tuple[Layer, ...], frames: list[list[_Line]], names: list[str], sources: tuple[str, ...],
-    measure: str, rate: float, n_null: int, null: str,
-) -> GraphResult:  # fmt: skip
+    models: Models,
+    chain: tuple[Layer, ...],
+    frames: list[list[_Line]],
+    names: list[str],
+    sources: tuple[str, ...],
+    measure: str,
+    rate: float,
+    n_null: int,
+    null: str,
+) -> GraphResult:
     depth = len(chain)
     last = frames[-1]
     limits = np.array([[threshold(line.null, rate) for line in f] for f in frames])
@@ -203,24 +226,41 @@ def _result(
     node = np.array([(k, i) for i in range(models.n) for k in range(depth)], np.float64)
     few = n_null and not np.isfinite(limits).all()
     caveat = (
-        f"{n_null} draws can't hold a rate of {rate:g}: give n_null of at least {int(np.ceil(1 / rate)) - 1}." if few
-        else "" if n_null else "Without a null no line has a threshold: give n_null."
-    )  # fmt: skip
+        f"{n_null} draws can't hold a rate of {rate:g}: give n_null of at least {int(np.ceil(1 / rate)) - 1}."
+        if few
+        else ""
+        if n_null
+        else "Without a null no line has a threshold: give n_null."
+    )
     above = [int(strong[-1][[line.group == g for line in last]].sum()) for g in range(len(sources))]
     total = [sum(line.group == g for line in last) for g in range(len(sources))]
     said = "; ".join(f"{s}: {a} of {t} lines" for s, a, t in zip(sources, above, total, strict=True))
     return GraphResult(
-        positions=node, edges=np.array([[_node(line.a, depth), _node(line.b, depth)] for line in last], np.int64),
-        member_ids=np.empty(0, np.int64), member_starts=np.zeros(len(node) + 1, np.int64),
-        lines=values, strong=strong, thresholds=np.where(np.isfinite(limits), limits, 0.0), lines_name="compatibility",
-        frame_names=tuple(names), groups=np.array([line.group for line in last], np.int64), group_names=tuple(sources),
-        line_ids=np.concatenate(rows).astype(np.int64), line_starts=np.concatenate([[0], np.cumsum([len(r) for r in rows])]),
+        positions=node,
+        edges=np.array([[_node(line.a, depth), _node(line.b, depth)] for line in last], np.int64),
+        member_ids=np.empty(0, np.int64),
+        member_starts=np.zeros(len(node) + 1, np.int64),
+        lines=values,
+        strong=strong,
+        thresholds=np.where(np.isfinite(limits), limits, 0.0),
+        lines_name="compatibility",
+        frame_names=tuple(names),
+        groups=np.array([line.group for line in last], np.int64),
+        group_names=tuple(sources),
+        line_ids=np.concatenate(rows).astype(np.int64),
+        line_starts=np.concatenate([[0], np.cumsum([len(r) for r in rows])]),
         line_notes=tuple(line.note for f in frames for line in f),
         node_names=tuple(f"{layer.name} of model {i}" for i in range(models.n) for layer in chain),
-        column_names=tuple(f"layer {layer.name}" for layer in chain), row_names=tuple(f"model {i}" for i in range(models.n)),
+        column_names=tuple(f"layer {layer.name}" for layer in chain),
+        row_names=tuple(f"model {i}" for i in range(models.n)),
         evidence=tuple(_evidence(last, sources, measure, models.n, null)),
-        caveat=(f"Above their thresholds at the last step (false-positive rate {rate:g} each): {said}. " if n_null else "") + caveat,
-    )  # fmt: skip
+        caveat=(
+            f"Above their thresholds at the last step (false-positive rate {rate:g} each): {said}. "
+            if n_null
+            else ""
+        )
+        + caveat,
+    )
 
 
 def _node(at: tuple[int, int], depth: int) -> int:
@@ -243,12 +283,19 @@ def _evidence(
             draws = np.mean([x.null for x in asked], axis=0) if len(asked[0].null) else np.empty(0)
             destroyed = DESTROYED[_null_for(what, null)]
             which = "between networks" if between_them else "between layers"
-            out.append(Evidence(
-                question=f"Are {where} tethered alike by {what}?", statistic=f"mean {measure} of {what}, {which}",
-                value=value, n=len(asked), unit="pairs of layers", interval=_jackknife(asked, models),
-                interval_method="jackknife over networks", null=destroyed if len(draws) else "",
-                null_values=tuple(draws),
-            ))  # fmt: skip
+            out.append(
+                Evidence(
+                    question=f"Are {where} tethered alike by {what}?",
+                    statistic=f"mean {measure} of {what}, {which}",
+                    value=value,
+                    n=len(asked),
+                    unit="pairs of layers",
+                    interval=_jackknife(asked, models),
+                    interval_method="jackknife over networks",
+                    null=destroyed if len(draws) else "",
+                    null_values=tuple(draws),
+                )
+            )
     return out
 
 

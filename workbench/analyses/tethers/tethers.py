@@ -26,8 +26,11 @@ assert set(get_args(Source)) == set(SOURCES)
 
 @analysis
 def tethers(
-    descent: Descent, *,
-    source: Annotated[Source, Doc("Where tethers come from: " + "; ".join(f"{k}: {v}" for k, v in SOURCES.items()))] = "fisher",
+    descent: Descent,
+    *,
+    source: Annotated[
+        Source, Doc("Where tethers come from: " + "; ".join(f"{k}: {v}" for k, v in SOURCES.items()))
+    ] = "fisher",
     step: Step = None,
     layer: Annotated[str | None, Doc("Weight whose tethers are shown; None: the first that has any.")] = None,
     fraction: Fraction = 0.1,
@@ -35,7 +38,7 @@ def tethers(
     n_boot: BootstrapDraws = 10,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> MatrixResult:  # fmt: skip
+) -> MatrixResult:
     """Show one source's tethers of one layer, T with the shape of W, and ask three things of them.
 
     Do the most tethered edges of the whole network lie in this layer more often than its size would have it (null: so
@@ -70,8 +73,12 @@ def tethers(
     n = len(place.probe) if place.probe is not None and source in SAMPLED else 0
     first = halves(n, n_boot if n >= 4 else 0, random_state)
     whole, *parts = drawn(
-        place, source, np.concatenate([np.ones((1, n)), first, 1 - first]), random_state=random_state, device=device
-    )  # fmt: skip
+        place,
+        source,
+        np.concatenate([np.ones((1, n)), first, 1 - first]),
+        random_state=random_state,
+        device=device,
+    )
     name = _layer(layer, whole, descent.name)
     t = whole[name].reshape(*whole[name].shape[:2], -1).sum(2)
     evidence = [
@@ -79,13 +86,20 @@ def tethers(
         _gathered(t, n_null, random_state),
     ]
     if len(first):
-        pairs = [(a[name].ravel(), b[name].ravel()) for a, b in zip(parts[: len(first)], parts[len(first) :], strict=True)]  # fmt: skip
+        pairs = [
+            (a[name].ravel(), b[name].ravel())
+            for a, b in zip(parts[: len(first)], parts[len(first) :], strict=True)
+        ]
         evidence.append(_repeats(pairs, n_null, random_state))
     return MatrixResult(
-        values=t, row_names=tuple(f"out {i}" for i in range(len(t))), column_names=tuple(f"in {j}" for j in range(t.shape[1])),
-        quantity=source.replace("_", " "), title=f"Tethers of {name} by {source} of {descent.name} at step {place.step}",
-        evidence=tuple(evidence), caveat=f"{source}: {SOURCES[source]}.",
-    )  # fmt: skip
+        values=t,
+        row_names=tuple(f"out {i}" for i in range(len(t))),
+        column_names=tuple(f"in {j}" for j in range(t.shape[1])),
+        quantity=source.replace("_", " "),
+        title=f"Tethers of {name} by {source} of {descent.name} at step {place.step}",
+        evidence=tuple(evidence),
+        caveat=f"{source}: {SOURCES[source]}.",
+    )
 
 
 def _layer(name: str | None, held: Tensors, owner: str) -> str:
@@ -109,9 +123,13 @@ def _share(tethers: Tensors, name: str, fraction: float, n_null: int, random_sta
     return Evidence(
         question=f"Do the most tethered edges lie in {name} more or less often than its size would have it?",
         statistic=f"share of the most tethered {100 * fraction:.3g} % of edges that lies in {name}",
-        value=chosen[name].sum() / max(k, 1), n=k,
-        unit="edges", null="edges anywhere" if n_null else "", null_values=tuple(null), alternative="two-sided",
-    )  # fmt: skip
+        value=chosen[name].sum() / max(k, 1),
+        n=k,
+        unit="edges",
+        null="edges anywhere" if n_null else "",
+        null_values=tuple(null),
+        alternative="two-sided",
+    )
 
 
 def _gathered(t: Float[np.ndarray, "o i"], n_null: int, random_state: int) -> Evidence:
@@ -120,10 +138,14 @@ def _gathered(t: Float[np.ndarray, "o i"], n_null: int, random_state: int) -> Ev
         lambda rng: _by_units(rng.permuted(ranks.ravel()).reshape(t.shape)), n_null, random_state
     )
     return Evidence(
-        question="Do tethers gather at some units?", statistic="share of the ranks' variance that units explain",
-        value=_by_units(ranks), n=t.size, unit="edges", null="tethers permuted within the layer" if n_null else "",
+        question="Do tethers gather at some units?",
+        statistic="share of the ranks' variance that units explain",
+        value=_by_units(ranks),
+        n=t.size,
+        unit="edges",
+        null="tethers permuted within the layer" if n_null else "",
         null_values=tuple(null),
-    )  # fmt: skip
+    )
 
 
 def _by_units(ranks: Float[np.ndarray, "o i"]) -> float:
@@ -145,10 +167,16 @@ def _repeats(pairs: list[tuple[np.ndarray, np.ndarray]], n_null: int, random_sta
         random_state,
     )
     return Evidence(
-        question="Would other samples tether the same edges?", statistic="rank correlation between two halves of the samples",
-        value=values.mean(), n=len(pairs[0][0]), unit="edges", interval=percentile_interval(values),
-        interval_method="random halves", null="one half's tethers permuted" if n_null else "", null_values=tuple(null),
-    )  # fmt: skip
+        question="Would other samples tether the same edges?",
+        statistic="rank correlation between two halves of the samples",
+        value=values.mean(),
+        n=len(pairs[0][0]),
+        unit="edges",
+        interval=percentile_interval(values),
+        interval_method="random halves",
+        null="one half's tethers permuted" if n_null else "",
+        null_values=tuple(null),
+    )
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

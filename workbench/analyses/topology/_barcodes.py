@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 Metric = Literal["euclidean", "manhattan", "chebyshev", "cosine"]
 # cosine distance breaks the triangle inequality; the chord between unit vectors orders rows in the same way
 SPACES: dict[str, MetricSpace] = {
-    "euclidean": "euclidean", "manhattan": "cityblock", "chebyshev": "chebyshev", "cosine": "euclidean"
-}  # fmt: skip
+    "euclidean": "euclidean",
+    "manhattan": "cityblock",
+    "chebyshev": "chebyshev",
+    "cosine": "euclidean",
+}
 # rows, from dimension 2 on: what takes ten seconds or a gigabyte on a sphere of that dimension (2 cores)
 MAX_POINTS = {2: 400, 3: 200, 4: 100, 5: 64}
 MAX_POINTS_GIOTTO = {2: 300, 3: 150, 4: 80, 5: 50}  # modulo other primes, by giotto-ph
@@ -146,9 +149,13 @@ def _own(
 
     limit = np.inf if engine.limit is None else engine.limit
     code = barcode(
-        distances, max_dimension=dimensions[-1], threshold=limit, metric="precomputed", device=engine.device,
+        distances,
+        max_dimension=dimensions[-1],
+        threshold=limit,
+        metric="precomputed",
+        device=engine.device,
         n_threads=1 if cycles is None else None,
-    )  # fmt: skip
+    )
     made = Representatives(code)
     bars = []
     for k in range(dimensions[-1] + 1):
@@ -224,9 +231,14 @@ class Shape(NamedTuple):
 
 
 def measured(
-    points: Points, shape: Shape, measure: Callable[[np.ndarray], np.ndarray], n_null: int, n_boot: int, random_state: int,
+    points: Points,
+    shape: Shape,
+    measure: Callable[[np.ndarray], np.ndarray],
+    n_null: int,
+    n_boot: int,
+    random_state: int,
     what: str,
-) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "n k"], list[tuple[float, float] | None], int]:  # fmt: skip
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "n k"], list[tuple[float, float] | None], int]:
     """Numbers made of a cloud's bars, the same under rotation of the rows, intervals, and the number of rows.
 
     See `persistence` for why the null rotates rows.

@@ -29,19 +29,30 @@ LEAST = 8  # rows
 
 @analysis
 def barcode_distance(
-    aligned: Aligned, *,
-    metric: Annotated[Kind, Doc("Between barcodes: the largest shift of a bar's end, or all shifts together.")] = "bottleneck",
-    p: Annotated[float, Interval(ge=1, le=10), Doc("Power that shifts are summed with (Wasserstein only).")] = 2.0,
+    aligned: Aligned,
+    *,
+    metric: Annotated[
+        Kind, Doc("Between barcodes: the largest shift of a bar's end, or all shifts together.")
+    ] = "bottleneck",
+    p: Annotated[
+        float, Interval(ge=1, le=10), Doc("Power that shifts are summed with (Wasserstein only).")
+    ] = 2.0,
     homology_dimension: Annotated[
-        int, Interval(ge=0, le=5), Doc("0 components, 1 loops, 2 voids, 3 to 5 hollows of so many dimensions.")
+        int,
+        Interval(ge=0, le=5),
+        Doc("0 components, 1 loops, 2 voids, 3 to 5 hollows of so many dimensions."),
     ] = 1,
     row_metric: Annotated[Metric, Doc("Between rows.")] = "euclidean",
-    normalize: Annotated[bool, Doc("Divide layers by their rows' mean distance from the centre: shape counts, not size.")] = True,
-    max_points: Annotated[int, Interval(ge=LEAST, le=1000), Doc("Rows drawn where there are more, the same in every layer.")] = 128,
+    normalize: Annotated[
+        bool, Doc("Divide layers by their rows' mean distance from the centre: shape counts, not size.")
+    ] = True,
+    max_points: Annotated[
+        int, Interval(ge=LEAST, le=1000), Doc("Rows drawn where there are more, the same in every layer.")
+    ] = 128,
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 20,
     random_state: Seed = 0,
-) -> MatrixResult:  # fmt: skip
+) -> MatrixResult:
     """Compare every two layers by the distance between their barcodes.
 
     Barcodes match bar with bar, or with no bar at all; bars without end (one component) are left out. Two
@@ -98,18 +109,26 @@ def barcode_distance(
 
     null = null_draws(draw, n_null, random_state, "barcode_distance: null").reshape(n_null, len(asked))
     return MatrixResult(
-        values=values, low=low, high=high, row_names=tuple(names), column_names=tuple(names), quantity=f"{metric} distance",
+        values=values,
+        low=low,
+        high=high,
+        row_names=tuple(names),
+        column_names=tuple(names),
+        quantity=f"{metric} distance",
         evidence=tuple(
             Evidence(
                 question=f"Do the {noun(homology_dimension)}s of {names[i]} and {names[j]} differ by more than two halves of a layer's?",
                 statistic=f"H{homology_dimension}, {metric} distance of {names[i]} and {names[j]}, half the rows each",
-                value=observed[0, k], n=len(at),
-                interval=percentile_interval(observed[:, k]) if n_boot > 1 else None, interval_method="other random halves",
-                null="two halves of one layer" if n_null else "", null_values=tuple(null[:, k]),
+                value=observed[0, k],
+                n=len(at),
+                interval=percentile_interval(observed[:, k]) if n_boot > 1 else None,
+                interval_method="other random halves",
+                null="two halves of one layer" if n_null else "",
+                null_values=tuple(null[:, k]),
             )
             for k, (i, j) in enumerate(asked)
         ),
-    )  # fmt: skip
+    )
 
 
 def _layer(aligned: Aligned, name: str, at: np.ndarray, metric: Metric, normalize: bool) -> np.ndarray:

@@ -19,12 +19,17 @@ from workbench.core.views import Points
 
 @analysis
 def landscape(
-    points: Points, *,
+    points: Points,
+    *,
     metric: Annotated[Metric, Doc("Distance between rows.")] = "euclidean",
     homology_dimension: Annotated[
-        int, Interval(ge=0, le=5), Doc("0 components, 1 loops, 2 voids, 3 to 5 hollows of so many dimensions.")
+        int,
+        Interval(ge=0, le=5),
+        Doc("0 components, 1 loops, 2 voids, 3 to 5 hollows of so many dimensions."),
     ] = 1,
-    n_layers: Annotated[int, Interval(ge=1, le=20), Doc("Layers: the highest function, the second highest and so on.")] = 3,
+    n_layers: Annotated[
+        int, Interval(ge=1, le=20), Doc("Layers: the highest function, the second highest and so on.")
+    ] = 3,
     n_bins: Annotated[int, Interval(ge=2, le=1000), Doc("Distances at which the functions are read.")] = 100,
     max_points: Annotated[
         int, Interval(ge=3, le=1000), Doc("More rows than this are represented by so many landmarks.")
@@ -32,7 +37,7 @@ def landscape(
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 30,
     random_state: Seed = 0,
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Turn the bars of one dimension into a landscape: at each distance, how far inside its longest bars it lies.
 
     Each bar is a tent over its own range, half as high as it is long; layer k is the k-th highest tent at each
@@ -79,17 +84,25 @@ def landscape(
     band = np.quantile(null[:, :-1], [0.025, 0.975], axis=0) if n_null else None
     what = noun(homology_dimension)
     return Curve(
-        x=grid[0], y=y, names=tuple(f"layer {k + 1}" for k in range(n_layers)),
-        low=low if intervals[0] else empty, high=high if intervals[0] else empty,
+        x=grid[0],
+        y=y,
+        names=tuple(f"layer {k + 1}" for k in range(n_layers)),
+        low=low if intervals[0] else empty,
+        high=high if intervals[0] else empty,
         null_low=empty if band is None else band[0].reshape(y.shape),
         null_high=empty if band is None else band[1].reshape(y.shape),
-        x_title="distance", y_title=f"landscape of H{homology_dimension}",
+        x_title="distance",
+        y_title=f"landscape of H{homology_dimension}",
         evidence=(
             Evidence(
                 question=f"Does a {what} last longer than any of a Gaussian cloud of the same covariance?",
-                statistic=f"H{homology_dimension}, peak of the landscape", value=values[-1], n=n,
-                interval=intervals[-1], interval_method="subsamples of half the rows",
-                null="rows rotated at random" if n_null else "", null_values=tuple(null[:, -1]),
+                statistic=f"H{homology_dimension}, peak of the landscape",
+                value=values[-1],
+                n=n,
+                interval=intervals[-1],
+                interval_method="subsamples of half the rows",
+                null="rows rotated at random" if n_null else "",
+                null_values=tuple(null[:, -1]),
             ),
         ),
-    )  # fmt: skip
+    )

@@ -48,27 +48,37 @@ class Recipe(NamedTuple):
 
 @analysis
 def mapper(
-    points: Points, *,
+    points: Points,
+    *,
     n_components: Annotated[
         int, Interval(ge=1, le=2), Doc("Principal components that the cover slices (the filter function).")
     ] = 2,
-    kind: Annotated[Literal["uniform", "balanced"], Doc("Slices of equal length, or of equally many rows.")] = "uniform",
+    kind: Annotated[
+        Literal["uniform", "balanced"], Doc("Slices of equal length, or of equally many rows.")
+    ] = "uniform",
     n_intervals: Annotated[int, Interval(ge=1, le=50), Doc("Slices along each component.")] = 10,
     overlap_frac: Annotated[
         float, Interval(gt=0, le=0.75), Doc("Share of a slice that it has in common with the next.")
     ] = 0.3,
     eps: Annotated[
-        float | None, Interval(gt=0),
-        Doc("Greatest distance of neighbours in a cluster (DBSCAN). None: where 99 % of rows have min_samples in reach."),
+        float | None,
+        Interval(gt=0),
+        Doc(
+            "Greatest distance of neighbours in a cluster (DBSCAN). None: where 99 % of rows have min_samples in reach."
+        ),
     ] = None,
     min_samples: Annotated[
-        int, Interval(ge=1, le=1000), Doc("Rows, itself included, within eps of a row in the midst of a cluster (DBSCAN).")
+        int,
+        Interval(ge=1, le=1000),
+        Doc("Rows, itself included, within eps of a row in the midst of a cluster (DBSCAN)."),
     ] = 3,
-    min_intersection: Annotated[int, Interval(ge=1, le=1000), Doc("Rows that two clusters share where an edge joins them.")] = 1,
+    min_intersection: Annotated[
+        int, Interval(ge=1, le=1000), Doc("Rows that two clusters share where an edge joins them.")
+    ] = 1,
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 12,
     random_state: Seed = 0,
-) -> GraphResult:  # fmt: skip
+) -> GraphResult:
     """Slice the cloud along principal components, cluster every slice, join clusters that share rows.
 
     Rows that DBSCAN calls noise belong to no node. The questions are whether more rows lie outside the

@@ -51,31 +51,44 @@ CONTROL_LANDMARKS = (
 
 @analysis
 def persistence(
-    points: Points, *,
+    points: Points,
+    *,
     metric: Annotated[Metric, Doc("Distance between rows.")] = "euclidean",
     homology_dimensions: Annotated[
-        tuple[Annotated[int, Interval(ge=0, le=5)], ...], MinLen(1),
-        Doc("0 components, 1 loops, 2 voids, 3 to 5 hollows of so many dimensions (for ever fewer rows: 64 for 5)."),
+        tuple[Annotated[int, Interval(ge=0, le=5)], ...],
+        MinLen(1),
+        Doc(
+            "0 components, 1 loops, 2 voids, 3 to 5 hollows of so many dimensions (for ever fewer rows: 64 for 5)."
+        ),
     ] = (0, 1),
     max_edge_length: Annotated[
-        float | None, Interval(gt=0), Doc("Longest distance looked at; bars that live on have no end. None: all.")
+        float | None,
+        Interval(gt=0),
+        Doc("Longest distance looked at; bars that live on have no end. None: all."),
     ] = None,
-    coeff: Annotated[Literal[2, 3, 5, 7, 11], Doc("Homology has coefficients in the integers modulo this prime.")] = 2,
+    coeff: Annotated[
+        Literal[2, 3, 5, 7, 11], Doc("Homology has coefficients in the integers modulo this prime.")
+    ] = 2,
     max_points: Annotated[
         int, Interval(ge=3, le=1000), Doc("More rows than this are represented by so many landmarks.")
     ] = 256,
     sparse: Annotated[
-        float, Interval(ge=0, le=10), Doc("Epsilon of a sparse filtration of all rows, in place of landmarks; 0 is exact.")
+        float,
+        Interval(ge=0, le=10),
+        Doc("Epsilon of a sparse filtration of all rows, in place of landmarks; 0 is exact."),
     ] = 0.0,
     cycles: Annotated[
-        int, Interval(ge=0, le=10_000),
-        Doc("Bars of each dimension, longest first, whose rows are found, as many as a figure shows; 0: of no bar."),
+        int,
+        Interval(ge=0, le=10_000),
+        Doc(
+            "Bars of each dimension, longest first, whose rows are found, as many as a figure shows; 0: of no bar."
+        ),
     ] = 60,
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 30,
     device: OnDevice = "auto",
     random_state: Seed = 0,
-) -> Diagram:  # fmt: skip
+) -> Diagram:
     """Compute the Vietoris-Rips barcode: at which distances components, loops, voids ... appear and vanish.
 
     More than ``max_points`` rows are represented by landmarks, each the row farthest from those before
@@ -144,9 +157,18 @@ def persistence(
         listed = _representatives(distances, dimensions, bars, cycles)
     pairs = [np.insert(bars[k].values, 2, k, axis=1) for k in dimensions]
     evidence, noise = _control(
-        points, rows, metric, dimensions, max_edge_length, coeff, n_null, n_boot, random_state,
-        summary(bars, dimensions, max_edge_length), len(at),
-    )  # fmt: skip
+        points,
+        rows,
+        metric,
+        dimensions,
+        max_edge_length,
+        coeff,
+        n_null,
+        n_boot,
+        random_state,
+        summary(bars, dimensions, max_edge_length),
+        len(at),
+    )
     return Diagram(
         pairs=np.concatenate(pairs).astype(np.float32),
         cycle_ids=points.ids[at][np.concatenate([np.empty(0, np.int64), *listed])],
@@ -154,7 +176,7 @@ def persistence(
         noise=noise,
         evidence=evidence,
         caveat=_caveat(len(at), points.n, radius, metric, coeff, bars, sparse),
-    )  # fmt: skip
+    )
 
 
 def _question(dimension: int) -> str:
@@ -164,8 +186,14 @@ def _question(dimension: int) -> str:
 
 
 def _sparse(
-    points: Points, rows: np.ndarray, metric: Metric, highest: int, limit: float | None, coeff: int, sparse: float
-) -> list[Bars]:  # fmt: skip
+    points: Points,
+    rows: np.ndarray,
+    metric: Metric,
+    highest: int,
+    limit: float | None,
+    coeff: int,
+    sparse: float,
+) -> list[Bars]:
     """Bars of all rows by a sparse filtration; which simplices set them isn't kept."""
     from workbench.numerics.sparse_rips import sparse_rips
 
@@ -259,9 +287,18 @@ def relative(
 
 
 def _control(
-    points: Points, rows: np.ndarray, metric: Metric, dimensions: tuple[int, ...], limit: float | None, coeff: int,
-    n_null: int, n_boot: int, random_state: int, own: Float[np.ndarray, "k 2"], n: int,
-) -> tuple[tuple[Evidence, ...], np.ndarray]:  # fmt: skip
+    points: Points,
+    rows: np.ndarray,
+    metric: Metric,
+    dimensions: tuple[int, ...],
+    limit: float | None,
+    coeff: int,
+    n_null: int,
+    n_boot: int,
+    random_state: int,
+    own: Float[np.ndarray, "k 2"],
+    n: int,
+) -> tuple[tuple[Evidence, ...], np.ndarray]:
     """One entry of evidence a dimension, and how long the null's bars get beside the longest of ``n`` rows.
 
     The test is made on fewer landmarks than are drawn: the null's bars are scaled as the longest one is. Without
@@ -310,9 +347,12 @@ def _control(
 
 
 def _evidence(
-    dimensions: tuple[int, ...], values: np.ndarray, n: int, intervals: Sequence[tuple[float, float] | None],
+    dimensions: tuple[int, ...],
+    values: np.ndarray,
+    n: int,
+    intervals: Sequence[tuple[float, float] | None],
     null_values: Float[np.ndarray, "m k"],
-) -> tuple[Evidence, ...]:  # fmt: skip
+) -> tuple[Evidence, ...]:
     return tuple(
         Evidence(
             question=f"{_question(k)} than in a Gaussian cloud of the same covariance?",

@@ -19,13 +19,18 @@ from workbench.core.views import Points
 
 @analysis
 def persistence_image(
-    points: Points, *,
+    points: Points,
+    *,
     metric: Annotated[Metric, Doc("Distance between rows.")] = "euclidean",
     homology_dimension: Annotated[
-        int, Interval(ge=0, le=5), Doc("0 components, 1 loops, 2 voids, 3 to 5 hollows of so many dimensions.")
+        int,
+        Interval(ge=0, le=5),
+        Doc("0 components, 1 loops, 2 voids, 3 to 5 hollows of so many dimensions."),
     ] = 1,
     sigma: Annotated[
-        float | None, Interval(gt=0), Doc("Width of the Gaussian that a bar becomes, a distance. None: a twentieth of the range.")
+        float | None,
+        Interval(gt=0),
+        Doc("Width of the Gaussian that a bar becomes, a distance. None: a twentieth of the range."),
     ] = None,
     n_bins: Annotated[int, Interval(ge=2, le=200), Doc("Pixels along birth and along persistence.")] = 20,
     max_points: Annotated[
@@ -34,7 +39,7 @@ def persistence_image(
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 30,
     random_state: Seed = 0,
-) -> MatrixResult:  # fmt: skip
+) -> MatrixResult:
     """Draw the bars of one dimension as a picture: a Gaussian each, at its birth and persistence.
 
     Persistence is death minus birth. A bar counts in proportion to it, so that bars of no length, which come
@@ -76,9 +81,12 @@ def persistence_image(
         axis, step = np.linspace(0, ends[0], n_bins, retstep=True)
         some = bars if len(bars) else np.zeros((1, 2))
         image = gtda.persistence_images(
-            some[None].copy(), np.column_stack([axis, axis]), np.array([step, step]),
-            ends[0] / 20 if sigma is None else sigma, axis / ends[0],
-        )  # fmt: skip
+            some[None].copy(),
+            np.column_stack([axis, axis]),
+            np.array([step, step]),
+            ends[0] / 20 if sigma is None else sigma,
+            axis / ends[0],
+        )
         return np.append(image[0].ravel(), height)
 
     values, null, intervals, n = measured(
@@ -88,15 +96,22 @@ def persistence_image(
     empty = np.empty((0, 0))
     names = tuple(f"{v:.3g}" for v in np.linspace(0, ends[0], n_bins))
     return MatrixResult(
-        values=values[:-1].reshape(n_bins, n_bins), low=low if intervals[0] else empty, high=high if intervals[0] else empty,
-        row_names=tuple(f"persistence {v}" for v in names[::-1]), column_names=tuple(f"birth {v}" for v in names),
+        values=values[:-1].reshape(n_bins, n_bins),
+        low=low if intervals[0] else empty,
+        high=high if intervals[0] else empty,
+        row_names=tuple(f"persistence {v}" for v in names[::-1]),
+        column_names=tuple(f"birth {v}" for v in names),
         quantity=f"density of H{homology_dimension}",
         evidence=(
             Evidence(
                 question=f"Are {noun(homology_dimension)}s longer than in a Gaussian cloud of the same covariance?",
-                statistic=f"H{homology_dimension}, height of the picture", value=values[-1], n=n,
-                interval=intervals[-1], interval_method="subsamples of half the rows",
-                null="rows rotated at random" if n_null else "", null_values=tuple(null[:, -1]),
+                statistic=f"H{homology_dimension}, height of the picture",
+                value=values[-1],
+                n=n,
+                interval=intervals[-1],
+                interval_method="subsamples of half the rows",
+                null="rows rotated at random" if n_null else "",
+                null_values=tuple(null[:, -1]),
             ),
         ),
-    )  # fmt: skip
+    )

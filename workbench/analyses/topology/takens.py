@@ -28,20 +28,29 @@ NEIGHBOURS = 5  # whose futures are averaged into a prediction
 
 @analysis
 def takens(
-    series: Series, *,
+    series: Series,
+    *,
     time_delay: Annotated[
-        int | None, Interval(ge=1, le=1000), Doc("Steps between coordinates. None: where mutual information is least.")
+        int | None,
+        Interval(ge=1, le=1000),
+        Doc("Steps between coordinates. None: where mutual information is least."),
     ] = None,
     dimension: Annotated[
-        int | None, Interval(ge=1, le=100), Doc("Coordinates a channel. None: where false nearest neighbours stop vanishing.")
+        int | None,
+        Interval(ge=1, le=100),
+        Doc("Coordinates a channel. None: where false nearest neighbours stop vanishing."),
     ] = None,
     stride: Annotated[int, Interval(ge=1, le=1000), Doc("Steps between points of the cloud.")] = 1,
-    max_time_delay: Annotated[int, Interval(ge=1, le=1000), Doc("Longest delay tried where time_delay is None.")] = 10,
-    max_dimension: Annotated[int, Interval(ge=2, le=100), Doc("Highest dimension tried where dimension is None.")] = 5,
+    max_time_delay: Annotated[
+        int, Interval(ge=1, le=1000), Doc("Longest delay tried where time_delay is None.")
+    ] = 10,
+    max_dimension: Annotated[
+        int, Interval(ge=2, le=100), Doc("Highest dimension tried where dimension is None.")
+    ] = 5,
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
-) -> Embedding:  # fmt: skip
+) -> Embedding:
     """Unfold a series in delayed copies of itself, and ask whether its next step is more than linear.
 
     Delay and dimension are found by giotto-tda's heuristics in each channel, and the median is taken; where the

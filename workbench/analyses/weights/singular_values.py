@@ -20,21 +20,26 @@ from workbench.numerics.spectra import edge_of_noise, effective_rank, noise_leve
 WORK = 5e9  # rows x columns x the smaller of them, up to which all singular values are computed, and drawn
 BLOCK = (4096, 1024)  # the longer and the shorter side of what stands for a larger matrix in the control
 _QUESTIONS: tuple[tuple[str, str, Alternative], ...] = (
-    ("Is one direction stronger than scattered entries give?", "largest singular value / edge of noise", "greater"),
+    (
+        "Is one direction stronger than scattered entries give?",
+        "largest singular value / edge of noise",
+        "greater",
+    ),
     ("Are there directions above the edge of noise?", "singular values above the edge of noise", "greater"),
     ("Does the strongest direction hold more of the whole?", "stable rank", "less"),
     ("Do fewer directions hold the matrix?", "effective rank", "less"),
-)  # fmt: skip
+)
 
 
 @analysis
 def singular_values(
-    matrix: Matrix, *,
+    matrix: Matrix,
+    *,
     n_components: Annotated[int, Interval(ge=1, le=100_000), Doc("How many of the largest to keep.")] = 200,
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 30,
     random_state: Seed = 0,
-) -> Spectrum:  # fmt: skip
+) -> Spectrum:
     """Decompose a weight matrix and compare it with the same entries in random places.
 
     Permuting the entries keeps their distribution and destroys every direction that they share. What remains
@@ -99,17 +104,27 @@ def singular_values(
         np.quantile(drawn, [0.025, 0.975], axis=0) * scale if n_null and whole else (np.empty(0), np.empty(0))
     )
     return Spectrum(
-        values=found[:k] * scale, null_low=low[:k], null_high=high[:k], quantity="singular value", index="rank",
+        values=found[:k] * scale,
+        null_low=low[:k],
+        null_high=high[:k],
+        quantity="singular value",
+        index="rank",
         evidence=tuple(
             Evidence(
-                question=question, statistic=name, value=statistics[i], n=len(block), interval=intervals[i],
-                interval_method="subsamples of half the rows", null="entries permuted" if n_null else "",
-                null_values=tuple(null[:, i]), alternative=alternative,
+                question=question,
+                statistic=name,
+                value=statistics[i],
+                n=len(block),
+                interval=intervals[i],
+                interval_method="subsamples of half the rows",
+                null="entries permuted" if n_null else "",
+                null_values=tuple(null[:, i]),
+                alternative=alternative,
             )
             for i, (question, name, alternative) in enumerate(_QUESTIONS)
         ),
         caveat=_caveat(found, noise_level(s, block.shape), w.shape, block.shape, matrix.noise),
-    )  # fmt: skip
+    )
 
 
 def _statistics(s: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -60,14 +60,16 @@ def stack(pieces: Sequence[layout.Chunks]) -> Stack:
         return Stack(tuple(pieces), starts, None, span)
     blocks = (0, *accumulate(len(p.heads) for p in pieces))
     whole = layout.Chunks(
-        torch.cat([
-            pieces[0].first[:1],
-            *(p.first[1:] + b for p, b in zip(pieces, blocks, strict=False)),
-        ]),
+        torch.cat(
+            [
+                pieces[0].first[:1],
+                *(p.first[1:] + b for p, b in zip(pieces, blocks, strict=False)),
+            ]
+        ),
         torch.cat([p.heads + s for p, s in zip(pieces, starts, strict=False)]),
         torch.cat([p.tails + s for p, s in zip(pieces, starts, strict=False)]),
         torch.cat([p.weights for p in pieces]),
-    )  # fmt: skip
+    )
     return Stack(tuple(pieces), starts, whole, span)
 
 
@@ -144,13 +146,40 @@ def step(
     out = torch.empty_like(y)
     c, r = 32, 16
     attract_kernel[((chunks + c - 1) // c,)](
-        y, y, graph.heads, graph.tails, graph.weights, parts, chunks, a, b,
-        C=c, W=layout.WIDTH, DIM=d, num_warps=4,
-    )  # fmt: skip
+        y,
+        y,
+        graph.heads,
+        graph.tails,
+        graph.weights,
+        parts,
+        chunks,
+        a,
+        b,
+        C=c,
+        W=layout.WIDTH,
+        DIM=d,
+        num_warps=4,
+    )
     key = random.key(step, seed)
     move_kernel[((n + r - 1) // r,)](
-        y, anchors, parts, graph.first, graphs.span, repel, ties.rows, ties.weights, out, n,
-        key - (1 << 32) if key >> 31 else key, a, b, alpha,
-        R=r, NEG=negatives, DIM=d, TIES=ties.rows.shape[1], num_warps=4,
-    )  # fmt: skip
+        y,
+        anchors,
+        parts,
+        graph.first,
+        graphs.span,
+        repel,
+        ties.rows,
+        ties.weights,
+        out,
+        n,
+        key - (1 << 32) if key >> 31 else key,
+        a,
+        b,
+        alpha,
+        R=r,
+        NEG=negatives,
+        DIM=d,
+        TIES=ties.rows.shape[1],
+        num_warps=4,
+    )
     return out

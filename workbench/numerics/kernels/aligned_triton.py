@@ -10,9 +10,25 @@ from workbench.numerics.kernels.layout_triton import _clip, _mix, _power
 
 @triton.jit(do_not_specialize=["key", "n"])
 def move_kernel(
-    y, anchors, forces, first, span, repel, tie_rows, tie_weights, out, n, key, a, b, alpha,
-    R: tl.constexpr, NEG: tl.constexpr, DIM: tl.constexpr, TIES: tl.constexpr,
-):  # fmt: skip
+    y,
+    anchors,
+    forces,
+    first,
+    span,
+    repel,
+    tie_rows,
+    tie_weights,
+    out,
+    n,
+    key,
+    a,
+    b,
+    alpha,
+    R: tl.constexpr,
+    NEG: tl.constexpr,
+    DIM: tl.constexpr,
+    TIES: tl.constexpr,
+):
     """Add to each row the chunks' pulls, NEG pushes from its own layout and the pull of what it is related to."""
     row = tl.program_id(0) * R + tl.arange(0, R)
     inside = row < n

@@ -133,13 +133,31 @@ def _launch(a, b, norm_a, norm_b, out_a, out_b, pairs, slot_a, slot_b, tiles, se
         left = TensorDescriptor.from_tensor(a, [tiles.rows, tiles.depth])
         right = TensorDescriptor.from_tensor(b, [tiles.cols, tiles.depth])
     bin_maxima_kernel[(len(pairs) * each,)](
-        left, right, a if norm_a is None else norm_a, a if norm_b is None else norm_b, out_a, out_b,
-        first, second, slot_a.int().contiguous(), (slot_a if slot_b is None else slot_b).int().contiguous(),
-        len(a), len(b), D=a.shape[1],
-        BM=tiles.rows, BN=tiles.cols, BK=tiles.depth, SPAN=SPAN, BIN=tiles.bin,
-        BOTH=slot_b is not None, SELF=self_too, NORMS=norm_b is not None, BULK=tiles.bulk,
-        num_warps=tiles.warps, num_stages=tiles.stages,
-    )  # fmt: skip
+        left,
+        right,
+        a if norm_a is None else norm_a,
+        a if norm_b is None else norm_b,
+        out_a,
+        out_b,
+        first,
+        second,
+        slot_a.int().contiguous(),
+        (slot_a if slot_b is None else slot_b).int().contiguous(),
+        len(a),
+        len(b),
+        D=a.shape[1],
+        BM=tiles.rows,
+        BN=tiles.cols,
+        BK=tiles.depth,
+        SPAN=SPAN,
+        BIN=tiles.bin,
+        BOTH=slot_b is not None,
+        SELF=self_too,
+        NORMS=norm_b is not None,
+        BULK=tiles.bulk,
+        num_warps=tiles.warps,
+        num_stages=tiles.stages,
+    )
 
 
 def _groups(n_bins: int) -> tuple[int, int]:
@@ -193,9 +211,21 @@ def select_bins(
     groups, each = _groups(n_bins)
     r = 8
     select_bins_kernel[((n + r - 1) // r,)](
-        keys, table.int().contiguous(), out, n_bins, n, table.shape[1], each,
-        GROUPS_KEPT=min(kept, groups), M=m, GROUPS=groups, R=r, BIN=size, SPAN=SPAN, num_warps=4,
-    )  # fmt: skip
+        keys,
+        table.int().contiguous(),
+        out,
+        n_bins,
+        n,
+        table.shape[1],
+        each,
+        GROUPS_KEPT=min(kept, groups),
+        M=m,
+        GROUPS=groups,
+        R=r,
+        BIN=size,
+        SPAN=SPAN,
+        num_warps=4,
+    )
     return out
 
 
@@ -274,10 +304,24 @@ def rerank(
     measured = torch.empty((lines, width), device=x.device)
     mapped = ids is not None
     rerank_kernel[(lines,)](
-        x, q, ids if mapped else candidates, candidates, measured, out_d, out_i, len(x) if ids is None else len(ids), d, k,
+        x,
+        q,
+        ids if mapped else candidates,
+        candidates,
+        measured,
+        out_d,
+        out_i,
+        len(x) if ids is None else len(ids),
+        d,
+        k,
         rows if mapped else candidates,
-        M=width, BD=wide, DOT=dot, DEDUPE=dedupe, MAPPED=mapped, num_warps=1,
-    )  # fmt: skip
+        M=width,
+        BD=wide,
+        DOT=dot,
+        DEDUPE=dedupe,
+        MAPPED=mapped,
+        num_warps=1,
+    )
     return out_d, out_i
 
 
@@ -319,8 +363,21 @@ def collect(
     for both, (first, second) in ((False, (diagonal, diagonal)), (True, upper)):
         if len(first):
             collect_kernel[(len(first) * (SPAN // tile) ** 2,)](
-                rows, norm, edge, lists, counts, first.int().contiguous(), second.int().contiguous(),
-                D=a.shape[1], BM=tile, BN=tile, BK=depth, SPAN=SPAN, CAP=room, BOTH=both,
-                num_warps=4, num_stages=3,
-            )  # fmt: skip
+                rows,
+                norm,
+                edge,
+                lists,
+                counts,
+                first.int().contiguous(),
+                second.int().contiguous(),
+                D=a.shape[1],
+                BM=tile,
+                BN=tile,
+                BK=depth,
+                SPAN=SPAN,
+                CAP=room,
+                BOTH=both,
+                num_warps=4,
+                num_stages=3,
+            )
     return lists, counts

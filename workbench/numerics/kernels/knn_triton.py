@@ -22,12 +22,29 @@ def _tagged(score, tag, TAG_MASK: tl.constexpr):
 
 @triton.jit
 def bin_maxima_kernel(
-    a, b, norm_a, norm_b, out_a, out_b, first, second, slot_a, slot_b, rows_a, rows_b,
+    a,
+    b,
+    norm_a,
+    norm_b,
+    out_a,
+    out_b,
+    first,
+    second,
+    slot_a,
+    slot_b,
+    rows_a,
+    rows_b,
     D: tl.constexpr,
-    BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, SPAN: tl.constexpr, BIN: tl.constexpr,
-    BOTH: tl.constexpr, SELF: tl.constexpr, NORMS: tl.constexpr,
+    BM: tl.constexpr,
+    BN: tl.constexpr,
+    BK: tl.constexpr,
+    SPAN: tl.constexpr,
+    BIN: tl.constexpr,
+    BOTH: tl.constexpr,
+    SELF: tl.constexpr,
+    NORMS: tl.constexpr,
     BULK: tl.constexpr,
-):  # fmt: skip
+):
     """One tile of scores ``a bᵀ - norm_b``: the best column of every bin, for each row, and the reverse."""
     TILES: tl.constexpr = (SPAN // BM) * (SPAN // BN)
     pid = tl.program_id(0)
@@ -79,10 +96,20 @@ def bin_maxima_kernel(
 
 @triton.jit(do_not_specialize=["n_bins", "table_stride", "each"])
 def select_bins_kernel(
-    keys, table, out, n_bins, n_rows, table_stride, each,
-    GROUPS_KEPT: tl.constexpr, M: tl.constexpr, GROUPS: tl.constexpr,
-    R: tl.constexpr, BIN: tl.constexpr, SPAN: tl.constexpr,
-):  # fmt: skip
+    keys,
+    table,
+    out,
+    n_bins,
+    n_rows,
+    table_stride,
+    each,
+    GROUPS_KEPT: tl.constexpr,
+    M: tl.constexpr,
+    GROUPS: tl.constexpr,
+    R: tl.constexpr,
+    BIN: tl.constexpr,
+    SPAN: tl.constexpr,
+):
     """The columns in R rows' best bins: those no worse than the maximum of the last group of bins kept.
 
     The best bins lie in the groups with the best maxima, so bisection need look at one value a group.
@@ -125,9 +152,23 @@ def select_bins_kernel(
 
 @triton.jit(do_not_specialize=["n", "k"])
 def rerank_kernel(
-    x, q, ids, candidates, measured, out_d, out_i, n, d, k, row_ids,
-    M: tl.constexpr, BD: tl.constexpr, DOT: tl.constexpr, DEDUPE: tl.constexpr, MAPPED: tl.constexpr,
-):  # fmt: skip
+    x,
+    q,
+    ids,
+    candidates,
+    measured,
+    out_d,
+    out_i,
+    n,
+    d,
+    k,
+    row_ids,
+    M: tl.constexpr,
+    BD: tl.constexpr,
+    DOT: tl.constexpr,
+    DEDUPE: tl.constexpr,
+    MAPPED: tl.constexpr,
+):
     """Exact float32 distances of one row's M candidates, and the k nearest in order."""
     r = tl.program_id(0).to(tl.int64)
     lanes = tl.arange(0, M)
@@ -178,10 +219,21 @@ def _append(lists, counts, owner, other, hit, CAP: tl.constexpr):
 
 @triton.jit
 def collect_kernel(
-    a, norm, edge, lists, counts, first, second,
-    D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, SPAN: tl.constexpr,
-    CAP: tl.constexpr, BOTH: tl.constexpr,
-):  # fmt: skip
+    a,
+    norm,
+    edge,
+    lists,
+    counts,
+    first,
+    second,
+    D: tl.constexpr,
+    BM: tl.constexpr,
+    BN: tl.constexpr,
+    BK: tl.constexpr,
+    SPAN: tl.constexpr,
+    CAP: tl.constexpr,
+    BOTH: tl.constexpr,
+):
     """Add to each row's list the columns whose score reaches the row's edge, and the reverse."""
     TILES: tl.constexpr = (SPAN // BM) * (SPAN // BN)
     pid = tl.program_id(0)

@@ -193,14 +193,41 @@ def step(
     out = torch.empty_like(here)
     c, r = 32, 16
     attract_kernel[((chunks + c - 1) // c,)](
-        here, there, graph.heads, graph.tails, graph.weights, parts, chunks, a, b,
-        C=c, W=WIDTH, DIM=d, num_warps=4,
-    )  # fmt: skip
+        here,
+        there,
+        graph.heads,
+        graph.tails,
+        graph.weights,
+        parts,
+        chunks,
+        a,
+        b,
+        C=c,
+        W=WIDTH,
+        DIM=d,
+        num_warps=4,
+    )
     key = random.key(step, seed)
     move_kernel[((n + r - 1) // r,)](
-        here, there, len(there), parts, graph.first, repel, out, n, key - (1 << 32) if key >> 31 else key,
-        a, b, alpha, 2.0 if same else 1.0, R=r, NEG=negatives, DIM=d, SAME=same, num_warps=4,
-    )  # fmt: skip
+        here,
+        there,
+        len(there),
+        parts,
+        graph.first,
+        repel,
+        out,
+        n,
+        key - (1 << 32) if key >> 31 else key,
+        a,
+        b,
+        alpha,
+        2.0 if same else 1.0,
+        R=r,
+        NEG=negatives,
+        DIM=d,
+        SAME=same,
+        num_warps=4,
+    )
     return out
 
 

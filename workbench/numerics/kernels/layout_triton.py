@@ -27,9 +27,19 @@ def _clip(x):
 
 @triton.jit(do_not_specialize=["chunks"])
 def attract_kernel(
-    here, there, heads, tails, weights, out, chunks, a, b,
-    C: tl.constexpr, W: tl.constexpr, DIM: tl.constexpr,
-):  # fmt: skip
+    here,
+    there,
+    heads,
+    tails,
+    weights,
+    out,
+    chunks,
+    a,
+    b,
+    C: tl.constexpr,
+    W: tl.constexpr,
+    DIM: tl.constexpr,
+):
     """The summed pull of up to W neighbours on each chunk's head."""
     chunk = tl.program_id(0) * C + tl.arange(0, C)
     inside = chunk < chunks
@@ -49,9 +59,24 @@ def attract_kernel(
 
 @triton.jit(do_not_specialize=["key", "there_n", "n"])
 def move_kernel(
-    here, there, there_n, forces, first, repel, out, n, key, a, b, alpha, attract_scale,
-    R: tl.constexpr, NEG: tl.constexpr, DIM: tl.constexpr, SAME: tl.constexpr,
-):  # fmt: skip
+    here,
+    there,
+    there_n,
+    forces,
+    first,
+    repel,
+    out,
+    n,
+    key,
+    a,
+    b,
+    alpha,
+    attract_scale,
+    R: tl.constexpr,
+    NEG: tl.constexpr,
+    DIM: tl.constexpr,
+    SAME: tl.constexpr,
+):
     """Add the chunks' pulls and NEG random rows' pushes to each row's position."""
     row = tl.program_id(0) * R + tl.arange(0, R)
     inside = row < n
@@ -82,9 +107,15 @@ def move_kernel(
 
 @triton.jit(do_not_specialize=["chunks"])
 def gather_sum_kernel(
-    x, tails, weights, out, chunks,
-    C: tl.constexpr, W: tl.constexpr, DIM: tl.constexpr,
-):  # fmt: skip
+    x,
+    tails,
+    weights,
+    out,
+    chunks,
+    C: tl.constexpr,
+    W: tl.constexpr,
+    DIM: tl.constexpr,
+):
     """The weighted sum of the rows that each chunk names."""
     chunk = tl.program_id(0) * C + tl.arange(0, C)
     inside = chunk < chunks

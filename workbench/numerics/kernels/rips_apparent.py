@@ -90,9 +90,20 @@ def columns(
         if len(parents):
             grid = (len(parents), -(-len(ranks) // SPAN))
             columns_kernel[grid](
-                ranks, parents, out, found, room, len(ranks), limit, bits,
-                K=k - 1, V=SPAN, U=SPAN, ROWS=rows, num_warps=1,
-            )  # fmt: skip
+                ranks,
+                parents,
+                out,
+                found,
+                room,
+                len(ranks),
+                limit,
+                bits,
+                K=k - 1,
+                V=SPAN,
+                U=SPAN,
+                ROWS=rows,
+                num_warps=1,
+            )
         count = int(found)
         if count <= room:
             return out[:count]

@@ -328,9 +328,23 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
                     break
                 if shelving and by_bits:
                     chain, length, high, listed, count = next_left(
-                        ranks, limit, bits, k, members, first, edges, high, near, mask, vertices, room, block,
-                        chain, length, listed,
-                    )  # fmt: skip
+                        ranks,
+                        limit,
+                        bits,
+                        k,
+                        members,
+                        first,
+                        edges,
+                        high,
+                        near,
+                        mask,
+                        vertices,
+                        room,
+                        block,
+                        chain,
+                        length,
+                        listed,
+                    )
                     done = length
                     if count > len(heap):
                         heap = grown(heap, count)

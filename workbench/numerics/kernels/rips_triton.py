@@ -38,9 +38,20 @@ def _reach(ranks, parent, to, side, bits, SKIP: tl.constexpr, K: tl.constexpr):
 
 @triton.jit
 def _largest_within(
-    ranks, parent, v, radius, asked, above, side, bits,
-    SKIP: tl.constexpr, OWN: tl.constexpr, K: tl.constexpr, U: tl.constexpr, V: tl.constexpr,
-):  # fmt: skip
+    ranks,
+    parent,
+    v,
+    radius,
+    asked,
+    above,
+    side,
+    bits,
+    SKIP: tl.constexpr,
+    OWN: tl.constexpr,
+    K: tl.constexpr,
+    U: tl.constexpr,
+    V: tl.constexpr,
+):
     """For the lanes asked: the largest vertex no further than ``radius`` from the parent's (and, OWN, from v), or -1.
 
     Only vertices beyond ``above`` are looked at.
@@ -62,9 +73,19 @@ def _largest_within(
 
 @triton.jit
 def columns_kernel(
-    ranks, parents, out, found, room, side, limit, bits,
-    K: tl.constexpr, V: tl.constexpr, U: tl.constexpr, ROWS: tl.constexpr,
-):  # fmt: skip
+    ranks,
+    parents,
+    out,
+    found,
+    room,
+    side,
+    limit,
+    bits,
+    K: tl.constexpr,
+    V: tl.constexpr,
+    U: tl.constexpr,
+    ROWS: tl.constexpr,
+):
     """Those extensions of a parent (K vertices) by one of V smaller vertices that are in no apparent pair."""
     first = tl.program_id(1) * V
     parent = tl.load(parents + tl.program_id(0))

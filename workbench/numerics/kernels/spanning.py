@@ -23,9 +23,12 @@ ROUNDING = (
 
 
 def nearest_other_reference(
-    q: Float16[Tensor, "q d"], group_q: Int[Tensor, " q"], a: Float16[Tensor, "n d"], norm: Float[Tensor, " n"],
+    q: Float16[Tensor, "q d"],
+    group_q: Int[Tensor, " q"],
+    a: Float16[Tensor, "n d"],
+    norm: Float[Tensor, " n"],
     group: Int[Tensor, " n"],
-) -> Int[Tensor, " q"]:  # fmt: skip
+) -> Int[Tensor, " q"]:
     """For every row of ``q`` the position in ``a`` of the nearest row of another group."""
     out = []
     for part, own in zip(q.split(1024), group_q.split(1024), strict=True):
@@ -35,9 +38,12 @@ def nearest_other_reference(
 
 
 def nearest_other(
-    q: Float16[Tensor, "q d"], group_q: Int[Tensor, " q"], a: Float16[Tensor, "n d"], norm: Float[Tensor, " n"],
+    q: Float16[Tensor, "q d"],
+    group_q: Int[Tensor, " q"],
+    a: Float16[Tensor, "n d"],
+    norm: Float[Tensor, " n"],
     group: Int[Tensor, " n"],
-) -> Int[Tensor, " q"]:  # fmt: skip
+) -> Int[Tensor, " q"]:
     """`nearest_other_reference` by the Triton kernel on a GPU."""
     if not a.is_cuda:
         return nearest_other_reference(q, group_q, a, norm, group)
@@ -48,9 +54,22 @@ def nearest_other(
     rows = -(-len(q) // TILE)
     each = max(1, rows * tiles // 4096)
     nearest_other_kernel[(rows, -(-tiles // each))](
-        q, group_q.int(), a, norm, group.int(), best, len(q), len(a), tiles, each, D=a.shape[1],
-        B=TILE, BK=32 if a.shape[1] % 64 else 64, num_warps=8, num_stages=3,
-    )  # fmt: skip
+        q,
+        group_q.int(),
+        a,
+        norm,
+        group.int(),
+        best,
+        len(q),
+        len(a),
+        tiles,
+        each,
+        D=a.shape[1],
+        B=TILE,
+        BK=32 if a.shape[1] % 64 else 64,
+        num_warps=8,
+        num_stages=3,
+    )
     return best & 0xFFFFFFFF
 
 
@@ -83,8 +102,11 @@ def reach_between(runs: Float[Tensor, "l t"], first: int, second: int) -> float:
 
 
 def shortcuts_reference(
-    a: Float16[Tensor, "n d"], norm: Float[Tensor, " n"], moved: Float[Tensor, " n"], gap: Float[Tensor, " n"],
-) -> Int[Tensor, "s 2"]:  # fmt: skip
+    a: Float16[Tensor, "n d"],
+    norm: Float[Tensor, " n"],
+    moved: Float[Tensor, " n"],
+    gap: Float[Tensor, " n"],
+) -> Int[Tensor, "s 2"]:
     """Pairs of rows in different tiles that may be nearer than the largest gap between them.
 
     Parameters
@@ -112,9 +134,13 @@ def shortcuts_reference(
 
 
 def shortcuts(
-    a: Float16[Tensor, "n d"], norm: Float[Tensor, " n"], moved: Float[Tensor, " n"], gap: Float[Tensor, " n"],
-    n: int, room: int,
-) -> tuple[Int[Tensor, "s 2"], int]:  # fmt: skip
+    a: Float16[Tensor, "n d"],
+    norm: Float[Tensor, " n"],
+    moved: Float[Tensor, " n"],
+    gap: Float[Tensor, " n"],
+    n: int,
+    room: int,
+) -> tuple[Int[Tensor, "s 2"], int]:
     """`shortcuts_reference` of the first ``n`` rows by the Triton kernel on a GPU, in no order.
 
     At most ``room`` pairs are returned, and how many there are.
@@ -139,10 +165,27 @@ def shortcuts(
     depth = 32 if a.shape[1] % 64 else 64
     rows = TensorDescriptor.from_tensor(a, [TILE, depth])
     shortcuts_kernel[(len(first) * (SPAN // TILE) ** 2,)](
-        rows, norm, ahead, behind, runs.contiguous(), slack, longest, first.contiguous(), second.contiguous(),
-        out, count, room, tiles, D=a.shape[1], B=TILE, BK=depth, SPAN=SPAN, ROUNDING=ROUNDING,
-        num_warps=4, num_stages=3,
-    )  # fmt: skip
+        rows,
+        norm,
+        ahead,
+        behind,
+        runs.contiguous(),
+        slack,
+        longest,
+        first.contiguous(),
+        second.contiguous(),
+        out,
+        count,
+        room,
+        tiles,
+        D=a.shape[1],
+        B=TILE,
+        BK=depth,
+        SPAN=SPAN,
+        ROUNDING=ROUNDING,
+        num_warps=4,
+        num_stages=3,
+    )
     total = int(count)
     key = out[: min(room, total)]
     return torch.stack([key >> 32, key & 0xFFFFFFFF], 1), total

@@ -8,9 +8,20 @@ import triton.language as tl
 
 @triton.jit
 def nearest_other_kernel(
-    q, group_q, a, norm, group, best, rows_q, rows_a, tiles, each,
-    D: tl.constexpr, B: tl.constexpr, BK: tl.constexpr,
-):  # fmt: skip
+    q,
+    group_q,
+    a,
+    norm,
+    group,
+    best,
+    rows_q,
+    rows_a,
+    tiles,
+    each,
+    D: tl.constexpr,
+    B: tl.constexpr,
+    BK: tl.constexpr,
+):
     """For B rows the best of ``each`` tiles of ``a``: the score's ordered bits, then the position."""
     i = tl.program_id(0) * B + tl.arange(0, B)
     depth = tl.arange(0, BK)
@@ -38,9 +49,25 @@ def nearest_other_kernel(
 
 @triton.jit
 def shortcuts_kernel(
-    a, norm, ahead, behind, runs, slack, longest, first, second, out, count, room, tiles,
-    D: tl.constexpr, B: tl.constexpr, BK: tl.constexpr, SPAN: tl.constexpr, ROUNDING: tl.constexpr,
-):  # fmt: skip
+    a,
+    norm,
+    ahead,
+    behind,
+    runs,
+    slack,
+    longest,
+    first,
+    second,
+    out,
+    count,
+    room,
+    tiles,
+    D: tl.constexpr,
+    B: tl.constexpr,
+    BK: tl.constexpr,
+    SPAN: tl.constexpr,
+    ROUNDING: tl.constexpr,
+):
     """One tile of pairs: those that may be nearer than the largest gap between them in the leaves' order."""
     PER: tl.constexpr = SPAN // B
     pair = tl.program_id(0) // (PER * PER)

@@ -78,25 +78,37 @@ class Operator:
 
 OPERATORS: dict[str, Operator] = {
     "whitening": Operator(
-        True, False, "each layer's inputs are whitened: W = V·M with M the inverse square root of their second moments, which stays "
+        True,
+        False,
+        "each layer's inputs are whitened: W = V·M with M the inverse square root of their second moments, which stays "
         "as it is while V is trained",
     ),
     "flattening": Operator(
-        True, False, "each weight is split into M·V with V's singular values made equal and M compensating; both are trained",
+        True,
+        False,
+        "each weight is split into M·V with V's singular values made equal and M compensating; both are trained",
     ),
-    "weight_norm": Operator(True, False, "each row of a weight is a length times a direction, which are trained apart"),
+    "weight_norm": Operator(
+        True, False, "each row of a weight is a length times a direction, which are trained apart"
+    ),
     "batch_norm": Operator(
-        True, False, "batch normalization follows each hidden layer, set to undo itself: the function stays in evaluation mode, and in "
+        True,
+        False,
+        "batch normalization follows each hidden layer, set to undo itself: the function stays in evaluation mode, and in "
         "training follows each batch's own moments",
     ),
     "widening": Operator(
-        True, True, "hidden units are copied and what they send on is shared among the copies, unevenly so that they part",
+        True,
+        True,
+        "hidden units are copied and what they send on is shared among the copies, unevenly so that they part",
     ),
     "shrink_perturb": Operator(False, True, "all weights are shrunk and noise is added"),
     "tethering": Operator(
-        False, True, "all edges but the tethered ones get the same size, keeping their signs and their layer's norm",
+        False,
+        True,
+        "all edges but the tethered ones get the same size, keeping their signs and their layer's norm",
     ),
-}  # fmt: skip
+}
 """Names of the operators; each is the function of its name in the module of its name."""
 
 Act = Callable[["torch.nn.Module", Probe, Settings, int], Renormalized]

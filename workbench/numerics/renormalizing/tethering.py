@@ -29,9 +29,12 @@ def tethering(network: nn.Module, data: Probe, settings: Settings, random_state:
             f"layers={settings.layers!r} matches no layer with edges. {suggest(settings.layers, found)}"
         )
     refused = {
-        n.removesuffix(".weight"): f"has the same weight tensor as {same[n]} (tied): what is done here would be done there"
-        for n in found if n in same
-    }  # fmt: skip
+        n.removesuffix(
+            ".weight"
+        ): f"has the same weight tensor as {same[n]} (tied): what is done here would be done there"
+        for n in found
+        if n in same
+    }
     chosen = {n: t for n, t in found.items() if n not in same and n.removesuffix(".weight") in wanted}
     kept = tethers.top(chosen, settings.tethered, random_state=random_state)
     held = tethers.hold({n: place.weights[n] for n in chosen}, kept, "flatten", random_state=random_state)

@@ -61,25 +61,41 @@ class Book:
         script, plotly = _own("index.js"), plotly_script()
         template = Environment(autoescape=select_autoescape(default=True)).from_string(_own("index.html.j2"))
         return template.render(
-            title=f"Sweep of {self.notebook.stem}", notebook=self.notebook.name, varied=varied, fixed=fixed,
-            columns=columns, left=left, rows=rows, counts=_counts(rows), versions=self.jobs[0].versions,
-            counted=any(c.counted for c in columns), digest=self.jobs[0].notebook_digest, when=when(now()), others=self._others(),
-            failures=_failures(rows), data=inert_json(_data(varied, self.jobs, columns, rows)), plotly=plotly, script=script,
+            title=f"Sweep of {self.notebook.stem}",
+            notebook=self.notebook.name,
+            varied=varied,
+            fixed=fixed,
+            columns=columns,
+            left=left,
+            rows=rows,
+            counts=_counts(rows),
+            versions=self.jobs[0].versions,
+            counted=any(c.counted for c in columns),
+            digest=self.jobs[0].notebook_digest,
+            when=when(now()),
+            others=self._others(),
+            failures=_failures(rows),
+            data=inert_json(_data(varied, self.jobs, columns, rows)),
+            plotly=plotly,
+            script=script,
             style=asset("page.css") + _own("index.css"),
             policy=f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
             f"script-src {script_hash(plotly)} {script_hash(script)} 'unsafe-eval'",
-        )  # fmt: skip
+        )
 
     def _row(
         self, i: int, job: Job, varied: Sequence[str], columns: Sequence[values.Column]
     ) -> dict[str, Any]:
         said = {n: job.varied[n] for n in varied}
         row = {
-            "state": "not run yet", "error": "", "href": "",
+            "state": "not run yet",
+            "error": "",
+            "href": "",
             "label": " ".join(f"{n}={_text(v)}" for n, v in said.items()) or job.label,
             "parameters": [(_text(v), _sortable(v)) for v in said.values()],
-            "cells": [c.cells[i] for c in columns], "seconds": self._seconds.get(job.name),
-        }  # fmt: skip
+            "cells": [c.cells[i] for c in columns],
+            "seconds": self._seconds.get(job.name),
+        }
         place = f"{RUNS}/{quote(job.name)}"
         if job.name in self._done:
             return {**row, "state": "done", "href": f"{place}/{PAGE}"}
@@ -126,15 +142,21 @@ def _data(
     """What the small multiples are drawn from."""
     return {
         "parameters": varied,
-        "runs": [[job.varied[n] if _number(job.varied[n]) else _text(job.varied[n]) for n in varied] for job in jobs],
+        "runs": [
+            [job.varied[n] if _number(job.varied[n]) else _text(job.varied[n]) for n in varied]
+            for job in jobs
+        ],
         "columns": [
-            {"label": c.label, "cells": [None if v is None else [v.value, v.interval, v.null] for v in c.cells]}
+            {
+                "label": c.label,
+                "cells": [None if v is None else [v.value, v.interval, v.null] for v in c.cells],
+            }
             for c in columns
         ],
         "labels": [r["label"] for r in rows],
         "colours": theme.CATEGORICAL,
         "symbols": theme.SYMBOLS,
-    }  # fmt: skip
+    }
 
 
 def _number(value: Any) -> bool:

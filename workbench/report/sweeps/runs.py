@@ -176,8 +176,12 @@ def this_versions() -> dict[str, str]:
 
 def _write_failure(folder: Path, job: Job, outcome: Outcome, seconds: float, **more: str) -> None:
     said = {
-        "error": outcome.error[:100_000], "notebook_digest": job.notebook_digest, "parameters": job.parameters,
-        "versions": job.versions, "seconds": round(seconds, 2), **more,
-    }  # fmt: skip
+        "error": outcome.error[:100_000],
+        "notebook_digest": job.notebook_digest,
+        "parameters": job.parameters,
+        "versions": job.versions,
+        "seconds": round(seconds, 2),
+        **more,
+    }
     text = json.dumps(said, indent=1, ensure_ascii=False)
     (folder / FAILURE).write_text(text, encoding="utf-8", errors="backslashreplace")

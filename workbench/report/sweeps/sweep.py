@@ -65,10 +65,17 @@ Listener = Callable[[Sweep, Job, Outcome | None], None]
 
 
 def sweep(
-    notebook: str | Path, grid: Mapping[str, Sequence[Any]], output: str | Path | None = None, *,
-    jobs: int | None = None, threads: int | None = None, ray: str | None = None, values: Sequence[str] = (),
-    again: bool = False, listener: Listener | None = None,
-) -> Sweep:  # fmt: skip
+    notebook: str | Path,
+    grid: Mapping[str, Sequence[Any]],
+    output: str | Path | None = None,
+    *,
+    jobs: int | None = None,
+    threads: int | None = None,
+    ray: str | None = None,
+    values: Sequence[str] = (),
+    again: bool = False,
+    listener: Listener | None = None,
+) -> Sweep:
     """Run a notebook with every combination of some parameters' values and compare the runs on one page.
 
     A run whose folder holds the report of the same notebook, parameters and versions is skipped; one that failed

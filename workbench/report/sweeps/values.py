@@ -84,9 +84,16 @@ def of(said: ReportFacts) -> dict[Key, Value]:
 
 def _value(title: str, asked: Question | Asked, evidence: Asked | None) -> Value:
     return Value(
-        title, asked.question, asked.value, _pair(asked.interval), _null(evidence), asked.null, asked.n, asked.unit,
+        title,
+        asked.question,
+        asked.value,
+        _pair(asked.interval),
+        _null(evidence),
+        asked.null,
+        asked.n,
+        asked.unit,
         asked.q if isinstance(asked, Question) else None,
-    )  # fmt: skip
+    )
 
 
 def _pair(interval: tuple[float | None, float | None] | None) -> tuple[float, float] | None:

@@ -23,8 +23,14 @@ Event = tuple[Job, Outcome | None]
 
 TRIES = 2  # a worker may be killed for what its neighbours took; the second time it is the run's own doing
 PATIENCE = 5  # seconds that a worker has to end when it is told to
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
-           "RAYON_NUM_THREADS")  # fmt: skip
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
 
 
 def limits(threads: int) -> dict[str, str]:
@@ -141,9 +147,12 @@ class _Worker:
             # In a session of its own: Ctrl-C is for the sweep, which then ends its workers in order.
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "workbench.report.sweeps.worker", str(folder), str(scratch)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
                 env={**os.environ, **limits(threads)},
-            )  # fmt: skip
+            )
 
     def perform(self, job: Job) -> Outcome:
         """Perform a job; an outcome that says ``lost`` where the process ended before it answered."""
