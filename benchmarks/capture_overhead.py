@@ -24,10 +24,10 @@ import numpy as np
 import torch
 
 from workbench.capturing import capture
-from workbench.core.network import Network
-from workbench.core.subjects import Corpus
 from workbench.io import corpus as open_corpus
 from workbench.io.bundled import open_bundled
+from workbench.subjects.corpus import Corpus
+from workbench.subjects.network import Network
 
 TURN = 4  # batches; more than one, since the store is written while the next batch runs
 

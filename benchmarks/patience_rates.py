@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 import workbench as wb
-from workbench.core.trajectories import Trajectory
-from workbench.core.views import Descent
 from workbench.numerics.descent_laws import LAWS, correlated, fit_law, fit_laws, redrawn
+from workbench.subjects.descents.trajectory import Descent, Trajectory
 
 OWN = {"time scale": 60.0, "exponent": 0.5, "stretch": 0.6}
 TRUTH = {"start": 2.0, "floor": 0.1, **OWN}

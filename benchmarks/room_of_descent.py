@@ -18,8 +18,7 @@ import numpy as np
 from scipy.stats import t
 
 import workbench as wb
-from workbench.core.trajectories import Trajectory
-from workbench.core.views import Descent
+from workbench.subjects.descents.trajectory import Descent, Trajectory
 
 ASKED: list[tuple[str, dict[str, Any]]] = [
     ("hessian_spectrum", {"n_null": 0}),

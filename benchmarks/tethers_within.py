@@ -22,9 +22,9 @@ from scipy.stats import t as student
 
 import workbench as wb
 from workbench.analyses.tethers.tether_ablation import _Asking
-from workbench.core.views import Descent
 from workbench.numerics.tether_sources import contributions
 from workbench.numerics.tethers import Place, at_step, tether
+from workbench.subjects.descents.trajectory import Descent
 
 os.environ.setdefault("WORKBENCH_NO_CACHE", "1")
 REMOVED = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)

@@ -34,9 +34,10 @@ def hand_made_descent(network: Any, x: Any, y: Any, loss: str = "cross_entropy",
     """A descent of a network's own weights at step 0, or of the state dicts that ``steps`` has by step."""
     import pandas as pd
 
-    from workbench.core.objectives import Probe
-    from workbench.core.step_weights import ArrayWeights
-    from workbench.core.trajectories import Record, Trajectory
+    from workbench.numerics.objectives import Probe
+    from workbench.subjects.descents.record import Record
+    from workbench.subjects.descents.step_weights import ArrayWeights
+    from workbench.subjects.descents.trajectory import Trajectory
 
     parameters = [n for n, _ in network.named_parameters()]  # of tied weights the first name
     kept = {*parameters, *(n for n, _ in network.named_buffers())}

@@ -17,13 +17,18 @@ import pandas as pd
 import pytest
 
 import workbench as wb
-from workbench.core import views
-from workbench.core.checkpoints import TensorInfo
 from workbench.core.errors import MissingError, ParameterError, WorkbenchError
 from workbench.core.parameters import Parameter
 from workbench.core.registry import Method, methods
-from workbench.core.results import KINDS, Result, load
-from workbench.core.subjects import Subject
+from workbench.core.result import KINDS, Result, load
+from workbench.core.subject import Subject
+from workbench.subjects.activations import Aligned
+from workbench.subjects.checkpoint import Matrix, TensorInfo
+from workbench.subjects.descents.siblings import Models
+from workbench.subjects.descents.trajectory import Descent
+from workbench.subjects.graph import Graph
+from workbench.subjects.points import Points
+from workbench.subjects.series import Series
 
 METHODS = methods()
 ANALYSES = [m for m in METHODS if m.verb == "analysis"]
@@ -56,24 +61,24 @@ def subject(needs: type) -> Subject:
             "size": rng.permuted(group),
         }
     )
-    if needs is views.Points:
+    if needs is Points:
         return wb.PointCloud(rows.astype(np.float32), name="groups", table=table)
-    if needs is views.Series:
+    if needs is Series:
         t = np.arange(240) * 0.13
         return wb.TimeSeries(
             (np.sin(t) + 0.3 * np.sin(2.7 * t) + 0.05 * rng.standard_normal(240)), name="wave"
         )
-    if needs is views.Aligned:
+    if needs is Aligned:
         sites = {
             f"layer.{i}": (rows + i * rng.standard_normal(rows.shape)).astype(np.float32) for i in range(3)
         }
         return wb.Activations(sites, table, name="layers")
-    if needs is views.Graph:
+    if needs is Graph:
         edges = np.array([(i, j) for i in range(24) for j in range(i + 1, 24) if rng.random() < 0.2])
         return wb.GraphSubject(edges, 24, weights=rng.uniform(0.1, 1, len(edges)), name="random graph")
-    if needs is views.Descent:
+    if needs is Descent:
         return wb.digits_descent(width=8, depth=1, steps=60)
-    if needs is views.Models:
+    if needs is Models:
         return wb.digits_siblings(models=3, width=8, depth=1, steps=30)
     weights = rng.standard_normal((40, 24)).astype(np.float32)
     weights += 2 * np.outer(rng.standard_normal(40), rng.standard_normal(24)).astype(np.float32)
@@ -81,7 +86,7 @@ def subject(needs: type) -> Subject:
     whole = wb.Checkpoint(
         tensors, {"w": weights, "b": np.ones(24, np.float32)}.__getitem__, name="toy", content=lambda: "toy"
     )
-    return whole.at("w") if needs is views.Matrix else whole
+    return whole.at("w") if needs is Matrix else whole
 
 
 def ask(method: Method, **parameters: Any) -> Any:

@@ -12,12 +12,14 @@ FAMILIES = {"io", "capturing", "models", "sources", "analyses", "evidence", "edi
 RANK = {
     "core": 0,
     "numerics": 1,
-    "recording": 2,  # beneath the families: what trains, records, and what opens files opens recordings
-    **dict.fromkeys(FAMILIES, FAMILY := 3),
-    "report": 4,
-    "benchmarks": 4,
-    "commands": 5,
-    "cli": 6,
+    "subjects": 2,
+    "results": 2,
+    "recording": 3,  # beneath the families: what trains, records, and what opens files opens recordings
+    **dict.fromkeys(FAMILIES, FAMILY := 4),
+    "report": 5,
+    "benchmarks": 5,
+    "commands": 6,
+    "cli": 7,
 }
 FILES = sorted((ROOT / "workbench").rglob("*.py"))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from widgets import _html
 from workbench.core.evidence import Evidence
-from workbench.core.results import Result
+from workbench.core.result import Result
 
 SAME = "The settings are the same."
 

@@ -11,7 +11,7 @@ import ipywidgets
 from workbench.report.points import STILL_MIME
 
 if TYPE_CHECKING:
-    from workbench.core.results import Result
+    from workbench.core.result import Result
 
 CELL_CHARACTERS = 120
 # plotly writes its colours into its figures; in a dark JupyterLab they would be dark on dark

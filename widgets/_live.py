@@ -5,21 +5,25 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+import ipywidgets
 import numpy as np
 
 from widgets._selection import shared
+from workbench.results.plotted import Plotted
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from workbench.core.results import Result
+    from workbench.core.result import Result
 
 WIDTH = 820  # fits a laptop, with the column of files open
 CHARACTER = 11  # pixels of a title
 
 
-def figure(result: Result, *, width: int = WIDTH, **options: Any) -> go.FigureWidget:
-    """Return a result's figure as a widget whose selection is that of every other view of the same rows."""
+def figure(result: Result, *, width: int = WIDTH, **options: Any) -> ipywidgets.Widget:
+    """Return a result as a widget: a figure whose selection is that of every other view of the same rows, or HTML."""
+    if not isinstance(result, Plotted):
+        return ipywidgets.HTMLMath(result.drawn(**options)["text/html"], layout={"max_width": f"{width}px"})
     import plotly.graph_objects as go
 
     widget = go.FigureWidget(_fitted(result, width, options))
@@ -27,16 +31,19 @@ def figure(result: Result, *, width: int = WIDTH, **options: Any) -> go.FigureWi
     return widget
 
 
-def redraw(widget: go.FigureWidget, result: Result, **options: Any) -> None:
-    """Draw another result in a widget that is there: a new one sends all of plotly to the page again."""
+def redraw(widget: Any, result: Result, **options: Any) -> ipywidgets.Widget:
+    """Draw another result in a widget that is there, where it can be: a new one sends all of plotly to the page again."""
+    if not isinstance(result, Plotted) or not hasattr(widget, "_linked"):
+        return figure(result, **options)
     new = _fitted(result, widget.layout.width or WIDTH, options)
     widget.data = ()
     widget.add_traces(list(new.data))
     widget.update_layout(new.layout.to_plotly_json(), overwrite=True)
     widget._linked = Linked(widget, result.space)
+    return widget
 
 
-def _fitted(result: Result, width: int, options: dict[str, Any]) -> go.Figure:
+def _fitted(result: Plotted, width: int, options: dict[str, Any]) -> go.Figure:
     """The figure without the evidence under its title, which is shown below it, and of a fixed width.
 
     A subtitle that is drawn before its figure is on the page lands on the title; a width that follows the

@@ -8,10 +8,10 @@ import ipywidgets
 
 from widgets import _html
 from widgets.panel import Panel
-from workbench.core.checkpoints import Checkpoint
 from workbench.core.errors import WorkbenchError
 from workbench.core.registry import Method, methods
-from workbench.core.subjects import as_subject
+from workbench.core.subject import as_subject
+from workbench.subjects.checkpoint import Checkpoint
 
 ALL = "(all families)"
 

@@ -17,10 +17,14 @@ from widgets._work import Work, explained
 from widgets.points import PointView
 from workbench.core.errors import DataError, MissingError, ParameterError, suggest
 from workbench.core.registry import Method, methods
-from workbench.core.results import RESULT_MIME, Embedding, Partition, Ranking, Result
-from workbench.core.subjects import as_subject
-from workbench.core.views import Aligned, Points
+from workbench.core.result import RESULT_MIME, Result
+from workbench.core.subject import as_subject
 from workbench.report.points import POINTS_MIME
+from workbench.results.embedding import Embedding
+from workbench.results.partition import Partition
+from workbench.results.ranking import Ranking
+from workbench.subjects.activations import Aligned
+from workbench.subjects.points import Points
 
 PLAIN = ""
 DIMENSIONS = (2, 3)
@@ -303,7 +307,7 @@ class Explorer(_html.Static):
 def embeddings(*, several: bool = False) -> dict[str, Method]:
     """The registered methods that place rows in few dimensions; with ``several`` those of several layers too."""
     needed = (Points, Aligned) if several else (Points,)
-    return {m.name: m for m in methods() if m.gives is Embedding and m.needs in needed}
+    return {m.name: m for m in methods() if issubclass(m.gives, Embedding) and m.needs in needed}
 
 
 def _space(subject: Any, given: Embedding | None) -> str:

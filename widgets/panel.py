@@ -12,14 +12,15 @@ from widgets._live import WIDTH as FIGURE_WIDTH
 from widgets._live import figure, redraw
 from widgets._work import Work, explained
 from widgets.controls import NAME_WIDTH, WIDTH, Control
-from workbench.core.checkpoints import Checkpoint
 from workbench.core.errors import Cancelled, ParameterError
 from workbench.core.registry import Method, method
-from workbench.core.results import Result
-from workbench.core.subjects import Activations, Subject, as_subject
+from workbench.core.result import Result
+from workbench.core.subject import Subject, as_subject
+from workbench.subjects.activations import Activations
+from workbench.subjects.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
-    from workbench.core.views import View
+    from workbench.core.view import View
 
 EXPORTED = "Open the notebook in JupyterLab to change the settings and run it."
 
@@ -216,8 +217,9 @@ class Panel(_html.Static):
             self.shown.children = [ipywidgets.HTML(said)]
         elif self.shown.children:
             drawn, told = self.shown.children
-            redraw(drawn, outcome)
             told.value = _html.answer(outcome)
+            if (new := redraw(drawn, outcome)) is not drawn:
+                self.shown.children = [new, told]
         else:
             self.shown.children = [figure(outcome), ipywidgets.HTML(_html.answer(outcome))]
 

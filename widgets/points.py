@@ -11,8 +11,9 @@ import anywidget
 import numpy as np
 import traitlets
 
-from workbench.core.results import Embedding
 from workbench.report import points
+from workbench.results.embedding import Embedding
+from workbench.results.layouts import Layouts
 
 # Sent once, not back again: what the browser has just said needn't be told to it.
 _UP = {"sync": True, "echo_update": False}
@@ -83,6 +84,6 @@ def _columns(result: Embedding, extra: dict[str, Any] | None) -> list[dict[str, 
 
     table = result.rows if result.rows is not None else pd.DataFrame(index=pd.Index(result.ids))
     added = {result.quality_name or "quality": result.quality} if len(result.quality) else {}
-    if len(result.frames):
+    if isinstance(result, Layouts):
         added["displacement"] = result.displacement().sum(axis=0)
     return points.columns(result.ids, table, {**added, **(extra or {})})

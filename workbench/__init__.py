@@ -25,42 +25,33 @@ _PLACES = {
     "record": "workbench.recording",
     "bookmark": "workbench.recording",
     "fine_tune": "workbench.models._fine_tuning",
-    "siblings": "workbench.core.siblings",
-    "load": "workbench.core.results",
+    "siblings": "workbench.subjects.descents.siblings",
+    "load": "workbench.core.result",
     "methods": "workbench.core.registry",
     "method": "workbench.core.registry",
     "along": "workbench.evidence",
     "side_by_side": "workbench.evidence",
     "correct": "workbench.evidence",
     "Findings": "workbench.evidence",
-    "Activations": "workbench.core.subjects",
-    "Checkpoint": "workbench.core.checkpoints",
-    "Corpus": "workbench.core.subjects",
-    "GraphSubject": "workbench.core.subjects",
-    "PointCloud": "workbench.core.subjects",
-    "TimeSeries": "workbench.core.subjects",
-    "Siblings": "workbench.core.siblings",
-    "Trajectory": "workbench.core.trajectories",
-    "Result": "workbench.core.results",
+    "Activations": "workbench.subjects.activations",
+    "Checkpoint": "workbench.subjects.checkpoint",
+    "Corpus": "workbench.subjects.corpus",
+    "GraphSubject": "workbench.subjects.graph",
+    "PointCloud": "workbench.subjects.points",
+    "TimeSeries": "workbench.subjects.series",
+    "Siblings": "workbench.subjects.descents.siblings",
+    "Trajectory": "workbench.subjects.descents.trajectory",
+    "Result": "workbench.core.result",
     "WorkbenchError": "workbench.core.errors",
 }
 
 if TYPE_CHECKING:
     from workbench.capturing.capture import capture as capture
-    from workbench.core.checkpoints import Checkpoint as Checkpoint
     from workbench.core.errors import WorkbenchError as WorkbenchError
     from workbench.core.registry import method as method
     from workbench.core.registry import methods as methods
-    from workbench.core.results import Result as Result
-    from workbench.core.results import load as load
-    from workbench.core.siblings import Siblings as Siblings
-    from workbench.core.siblings import siblings as siblings
-    from workbench.core.subjects import Activations as Activations
-    from workbench.core.subjects import Corpus as Corpus
-    from workbench.core.subjects import GraphSubject as GraphSubject
-    from workbench.core.subjects import PointCloud as PointCloud
-    from workbench.core.subjects import TimeSeries as TimeSeries
-    from workbench.core.trajectories import Trajectory as Trajectory
+    from workbench.core.result import Result as Result
+    from workbench.core.result import load as load
     from workbench.evidence import Findings as Findings
     from workbench.evidence import correct as correct
     from workbench.evidence.along import along as along
@@ -68,6 +59,15 @@ if TYPE_CHECKING:
     from workbench.io import corpus as corpus
     from workbench.io import open as open
     from workbench.models._fine_tuning import fine_tune as fine_tune
+    from workbench.subjects.activations import Activations as Activations
+    from workbench.subjects.checkpoint import Checkpoint as Checkpoint
+    from workbench.subjects.corpus import Corpus as Corpus
+    from workbench.subjects.descents.siblings import Siblings as Siblings
+    from workbench.subjects.descents.siblings import siblings as siblings
+    from workbench.subjects.descents.trajectory import Trajectory as Trajectory
+    from workbench.subjects.graph import GraphSubject as GraphSubject
+    from workbench.subjects.points import PointCloud as PointCloud
+    from workbench.subjects.series import TimeSeries as TimeSeries
 
 
 def __getattr__(name: str) -> Any:

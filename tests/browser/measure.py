@@ -21,8 +21,8 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import widgets
 import workbench as wb
-from workbench.core.results import Embedding
 from workbench.report.page import render
+from workbench.results.embedding import Embedding
 
 FACTS = {
     "notebook": "points.ipynb",

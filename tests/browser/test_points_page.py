@@ -252,8 +252,8 @@ def crowd(folder: Path, views: int, figures: int) -> Path:
 
     import widgets
     import workbench as wb
-    from workbench.core.results import Embedding
     from workbench.report.page import render
+    from workbench.results.embedding import Embedding
 
     at = np.random.default_rng(0).standard_normal((6000, 2)).astype(np.float32)
     cloud = wb.PointCloud(at, name="crowd", table=pd.DataFrame({"kind": np.arange(6000) % 3}))

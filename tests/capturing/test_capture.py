@@ -10,10 +10,11 @@ import torch
 import workbench as wb
 from workbench.capturing import capture
 from workbench.core.errors import DataError, MethodError, MissingError, ParameterError, ViewError
-from workbench.core.network import Network
 from workbench.core.progress import listening
-from workbench.core.subjects import Corpus, PointCloud
-from workbench.core.views import Aligned, Points
+from workbench.subjects.activations import Aligned
+from workbench.subjects.corpus import Corpus
+from workbench.subjects.network import Network
+from workbench.subjects.points import PointCloud, Points
 
 
 def batches_run(work) -> list[str]:
@@ -426,7 +427,7 @@ def test_no_cache_runs_again(decoder, texts, monkeypatch) -> None:
 
 
 def test_any_network_that_encodes_can_be_captured(encoder) -> None:
-    from workbench.core.network import Batch
+    from workbench.subjects.network import Batch
 
     def encode(lines: pd.DataFrame, max_length: int) -> Batch:
         """A token a letter."""

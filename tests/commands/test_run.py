@@ -17,10 +17,10 @@ from typing_extensions import Doc
 
 import workbench as wb
 from workbench.commands.run import command
-from workbench.core.checkpoints import Checkpoint
 from workbench.core.registry import analysis, edit
-from workbench.core.results import Estimate
-from workbench.core.views import Points
+from workbench.results.estimate import Estimate
+from workbench.subjects.checkpoint import Checkpoint
+from workbench.subjects.points import Points
 
 Run = Callable[..., tuple[int, str, str]]
 FEW = ("--n-null", "9", "--n-boot", "9")

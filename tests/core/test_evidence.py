@@ -9,7 +9,6 @@ from helpers import assert_calibrated
 import workbench as wb
 from workbench.core import history
 from workbench.core.evidence import Evidence, monte_carlo_p
-from workbench.core.results import Estimate
 from workbench.numerics.resampling import (
     bootstrap_interval,
     null_draws,
@@ -17,6 +16,7 @@ from workbench.numerics.resampling import (
     shuffle_columns,
     subsample_interval,
 )
+from workbench.results.estimate import Estimate
 
 
 @pytest.mark.parametrize("alternative", ["greater", "less", "two-sided"])

@@ -6,8 +6,11 @@ import numpy as np
 from plotly.colors import sample_colorscale
 
 import workbench as wb
-from workbench.core import theme
-from workbench.core.results import Curve, Embedding, MatrixResult, Partition
+from workbench.results import theme
+from workbench.results.curve import Curve
+from workbench.results.embedding import Embedding
+from workbench.results.matrix import MatrixResult
+from workbench.results.partition import Partition
 
 
 def partition() -> Partition:

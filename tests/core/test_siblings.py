@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from workbench.core import views
 from workbench.core.errors import DataError, FormatError, MissingError, ParameterError, ViewError
+from workbench.subjects.descents.siblings import Models
 
 SMALL = {"width": 6, "depth": 1, "steps": 20}
 
@@ -24,7 +24,7 @@ def test_networks_differ_and_share_the_probe(three: wb.Siblings) -> None:
     w = [t.weights(20)["0.weight"] for t in three]
     assert not np.allclose(w[0], w[1]) and not np.allclose(w[1], w[2])
     assert len({t.probe.digest for t in three}) == 1
-    view = three.view(views.Models)
+    view = three.view(Models)
     assert view.n == 3 and list(view.weight_steps) == list(three[0].weight_steps)
     assert "3 descents" in three.holds
 
@@ -48,8 +48,8 @@ def test_kept_in_a_folder_and_opened_again(three: wb.Siblings, tmp_path: Path) -
     assert isinstance(again, wb.Siblings) and again.models == 3
     assert np.array_equal(again[2].weights(20)["0.weight"], three[2].weights(20)["0.weight"])
     with pytest.raises(ViewError, match="with_model"):
-        again.view(views.Models).require_network()
-    again.with_model(three[0].model).view(views.Models).require_network()
+        again.view(Models).require_network()
+    again.with_model(three[0].model).view(Models).require_network()
 
 
 def test_refusals_name_what_differs(three: wb.Siblings, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_refusals_name_what_differs(three: wb.Siblings, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="selection of steps"):
         wb.siblings([three[0], three[1].select("step < 10")])
     with pytest.raises(ViewError, match="several descents"):
-        three[0].view(views.Models)
+        three[0].view(Models)
     (tmp_path / "empty").mkdir()
     with pytest.raises(FormatError, match="0 recordings"):
         wb.open(tmp_path / "empty", kind="siblings")

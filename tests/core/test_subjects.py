@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 import workbench as wb
-from workbench.core.checkpoints import Checkpoint, TensorInfo
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError
 from workbench.core.patterns import matches
-from workbench.core.views import Aligned, Matrix, Points
+from workbench.subjects.activations import Aligned
+from workbench.subjects.checkpoint import Checkpoint, Matrix, TensorInfo
+from workbench.subjects.points import Points
 
 
 def acts() -> wb.Activations:

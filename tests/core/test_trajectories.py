@@ -10,9 +10,12 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.core import views
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError
-from workbench.core.objectives import LOSSES, Probe, loss_function
+from workbench.numerics.objectives import LOSSES, Probe, loss_function
+from workbench.subjects.checkpoint import Matrix
+from workbench.subjects.descents.trajectory import Descent
+from workbench.subjects.points import Points
+from workbench.subjects.series import Series
 
 
 def weights(step: int) -> dict[str, np.ndarray]:
@@ -40,7 +43,7 @@ def test_rows_are_steps_and_selections_keep_their_weights(descent: wb.Trajectory
 
 
 def test_points_have_the_distances_of_the_weights(descent: wb.Trajectory) -> None:
-    points = descent.view(views.Points)
+    points = descent.view(Points)
     flat = np.stack([descent.weights(s).vector() for s in descent.weight_steps]).astype(float)
     assert points.ids.tolist() == [0, 10, 20] and points.values.shape == (3, 2)
     for i in range(3):
@@ -48,7 +51,7 @@ def test_points_have_the_distances_of_the_weights(descent: wb.Trajectory) -> Non
             np.linalg.norm(points.values - points.values[i], axis=1), np.linalg.norm(flat - flat[i], axis=1)
         )
     with pytest.raises(ViewError, match="weights at two steps or more"):
-        descent.select([0]).view(views.Points)
+        descent.select([0]).view(Points)
 
 
 def test_digest_is_of_the_content(descent: wb.Trajectory) -> None:
@@ -90,7 +93,7 @@ def test_networks_are_attached_by_names_and_shapes(descent: wb.Trajectory) -> No
 def test_a_step_is_a_checkpoint(descent: wb.Trajectory) -> None:
     checkpoint = descent.with_model(torch.nn.Linear(3, 2)).at(10)
     assert set(checkpoint) == {"weight", "bias"} and checkpoint.name == "toy at step 10"
-    assert checkpoint.at("weight").view(views.Matrix).values.shape == (2, 3)
+    assert checkpoint.at("weight").view(Matrix).values.shape == (2, 3)
     again = wb.digits_descent(width=4, depth=1, steps=5)
     acts = wb.capture(again.at(5), again.probe.x[:3], at="0")
     w = again.weights(5)
@@ -99,7 +102,7 @@ def test_a_step_is_a_checkpoint(descent: wb.Trajectory) -> None:
 
 
 def test_what_is_lacking_is_said_with_what_there_is(descent: wb.Trajectory) -> None:
-    view = descent.view(views.Descent)
+    view = descent.view(Descent)
     with pytest.raises(
         ViewError,
         match=r"toy is a descent of 4 steps .*needs weights at 5 steps.*its network.*a batch",
@@ -115,7 +118,7 @@ def test_what_is_lacking_is_said_with_what_there_is(descent: wb.Trajectory) -> N
     with pytest.raises(MissingError, match="no gradient norms"):
         _ = descent.gradient_norms
     with pytest.raises(ViewError, match="a recorded descent"):
-        wb.circle().view(views.Descent)
+        wb.circle().view(Descent)
 
 
 def test_tables_and_weights_that_are_no_trajectory_are_refused() -> None:
@@ -136,9 +139,9 @@ def test_drop_nonfinite_leaves_out_steps() -> None:
     table = pd.DataFrame({"loss": [1.0, np.nan, 2.0], "grad_norm": [1.0, 1.0, np.inf], "extra": np.nan})
     trajectory = wb.Trajectory(table)
     with pytest.raises(DataError, match="drop_nonfinite"):
-        trajectory.view(views.Series)
+        trajectory.view(Series)
     assert trajectory.drop_nonfinite().steps.tolist() == [0]
-    assert trajectory.drop_nonfinite().view(views.Series).values.tolist() == [[1.0, 1.0]]
+    assert trajectory.drop_nonfinite().view(Series).values.tolist() == [[1.0, 1.0]]
 
 
 def test_losses_are_torchs_own() -> None:
@@ -196,6 +199,6 @@ def test_a_recording_is_saved_by_copying_it(tmp_path: Path) -> None:
 
 def test_a_learning_rate_that_never_changes_is_no_curve() -> None:
     table = pd.DataFrame({"loss": [3.0, 2.0], "lr": [0.1, 0.1]})
-    assert wb.Trajectory(table).view(views.Series).values.shape == (2, 1)
+    assert wb.Trajectory(table).view(Series).values.shape == (2, 1)
     table["lr"] = [0.1, 0.05]
-    assert wb.Trajectory(table).view(views.Series).values.shape == (2, 2)
+    assert wb.Trajectory(table).view(Series).values.shape == (2, 2)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from workbench.core.checkpoints import Checkpoint, TensorInfo
 from workbench.core.errors import MissingError, ParameterError, ViewError
-from workbench.core.subjects import PointCloud
+from workbench.subjects.checkpoint import Checkpoint, TensorInfo
+from workbench.subjects.points import PointCloud
 
 PROMPT = "Alice was beginning to get very tired of"
 

@@ -9,8 +9,8 @@ import torch
 pytest.importorskip("annotated_types", reason="needs what the package requires, not what its primitives do")
 
 import workbench as wb
-from workbench.core.trajectories import Trajectory
 from workbench.numerics.hessian import Hessian, extreme_eigenpairs, hutchinson, lanczos_quadrature, signs
+from workbench.subjects.descents.trajectory import Trajectory
 
 pytestmark = pytest.mark.gpu
 if not torch.cuda.is_available():

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from workbench.analyses.descent import _arms
-from workbench.core.objectives import Probe
+from workbench.numerics.objectives import Probe
 from workbench.numerics.optimizers import optimizer_of
 from workbench.numerics.renormalizing import OPERATORS, Settings
 

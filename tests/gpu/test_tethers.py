@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from workbench.core.objectives import Probe
 from workbench.numerics.ablation import sample_losses
+from workbench.numerics.objectives import Probe
 from workbench.numerics.tether_sources import resampled
 from workbench.numerics.tethers import SAMPLED, Place, at_network, tether
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from workbench.core.checkpoints import Checkpoint
 from workbench.core.errors import DataError, FormatError, MissingError, ParameterError, ViewError
 from workbench.io.bundled import BUNDLED, open_bundled
+from workbench.subjects.checkpoint import Checkpoint
 
 ALICE = "Alice was beginning to get very tired of"
 

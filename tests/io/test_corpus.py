@@ -11,7 +11,7 @@ import pytest
 
 import workbench as wb
 from workbench.core.errors import DataError, FormatError, MissingError, ParameterError
-from workbench.core.subjects import Corpus
+from workbench.subjects.corpus import Corpus
 
 
 def test_the_default_is_real_text_with_labels() -> None:

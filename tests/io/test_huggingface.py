@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from workbench.core.checkpoints import Checkpoint
 from workbench.core.errors import FormatError, MissingError
 from workbench.io.opening import open as open_subject
+from workbench.subjects.checkpoint import Checkpoint
 
 STATE = {
     "a.weight": torch.arange(12.0).reshape(3, 4),

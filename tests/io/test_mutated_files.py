@@ -24,10 +24,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from workbench.core.checkpoints import Checkpoint
 from workbench.core.errors import WorkbenchError
-from workbench.core.subjects import Rowed
+from workbench.core.subject import Rowed
 from workbench.io import open as open_subject
+from workbench.subjects.checkpoint import Checkpoint
 
 SEED, MUTANTS, SECONDS, GROWTH = 20, 150, 30, 300 << 10  # growth of the peak memory in KiB
 EDGES = (0, 1, 255, 2**31 - 1, 2**32 - 1, 2**40, 2**63 - 1, 2**64 - 1)

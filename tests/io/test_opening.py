@@ -18,10 +18,13 @@ import torch
 from safetensors.torch import save_file
 
 import workbench
-from workbench.core.checkpoints import Checkpoint
 from workbench.core.errors import DataError, FormatError, MissingError, ParameterError, WorkbenchError
-from workbench.core.subjects import Corpus, PointCloud, Subject, TimeSeries
+from workbench.core.subject import Subject
 from workbench.io import open as open_subject
+from workbench.subjects.checkpoint import Checkpoint
+from workbench.subjects.corpus import Corpus
+from workbench.subjects.points import PointCloud
+from workbench.subjects.series import TimeSeries
 
 VALUES = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
 

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from workbench.core.errors import DataError, FormatError
-from workbench.core.subjects import PointCloud, TimeSeries
-from workbench.core.views import Points, Series
 from workbench.io import tables
 from workbench.io.opening import open as open_subject
+from workbench.subjects.points import PointCloud, Points
+from workbench.subjects.series import Series, TimeSeries
 
 TABLE = pd.DataFrame(
     {"x": [0.5, 1.5, 2.5], "y": [1, 2, 3], "word": ["a", "b", "é"], "sure": [True, False, True]}

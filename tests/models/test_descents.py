@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.core import views
 from workbench.core.errors import ParameterError
 from workbench.models.linear_descent import strength
 from workbench.models.quadratic_descent import curvatures
+from workbench.subjects.descents.trajectory import Descent
 
 
 @pytest.mark.parametrize("spectrum", ["geometric", "linear", "outlier"])
@@ -81,7 +81,7 @@ def test_digits_are_learned() -> None:
     network = descent.network(descent.weight_steps[-1])
     x, y = descent.probe.tensors(network)
     assert (network(x).argmax(1) == y).float().mean() > 0.9
-    assert descent.view(views.Descent).probe.evaluate(network) < 0.4
+    assert descent.view(Descent).probe.evaluate(network) < 0.4
 
 
 def test_more_modes_than_room_are_refused() -> None:

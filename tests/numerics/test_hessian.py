@@ -9,7 +9,6 @@ from torch import nn
 
 import workbench as wb
 from workbench.core.errors import DataError, ParameterError
-from workbench.core.objectives import Probe
 from workbench.models.quadratic_descent import curvatures
 from workbench.numerics.hessian import (
     Hessian,
@@ -18,6 +17,7 @@ from workbench.numerics.hessian import (
     lanczos_quadrature,
     signs,
 )
+from workbench.numerics.objectives import Probe
 from workbench.numerics.per_sample import sample_losses
 
 

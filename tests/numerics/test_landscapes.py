@@ -7,8 +7,7 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.core.gram import coordinates
-from workbench.core.objectives import Probe
+from workbench.numerics.gram import coordinates
 from workbench.numerics.landscapes import (
     Plane,
     plane_shares,
@@ -17,6 +16,7 @@ from workbench.numerics.landscapes import (
     scaled_like,
     walk_shares,
 )
+from workbench.numerics.objectives import Probe
 from workbench.numerics.resampling import random_frame
 
 LINE = np.linspace(-1, 1, 7)

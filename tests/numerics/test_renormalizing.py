@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from workbench.core.errors import DataError, ParameterError
-from workbench.core.objectives import Probe
 from workbench.numerics import tethers
+from workbench.numerics.objectives import Probe
 from workbench.numerics.renormalizing import OPERATORS, PRESERVED, Settings, act, moved
 from workbench.numerics.renormalizing.layers import folded
 from workbench.numerics.renormalizing.whitening import FLOOR

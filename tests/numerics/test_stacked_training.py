@@ -14,7 +14,7 @@ from torch import nn
 
 import workbench as wb
 from workbench.core.errors import ParameterError
-from workbench.core.objectives import Probe, loss_function
+from workbench.numerics.objectives import Probe, loss_function
 from workbench.numerics.optimizers import ELEMENTWISE, optimizer_like, optimizer_of
 from workbench.numerics.renormalizing import act
 from workbench.numerics.stacked_training import Group, Stack, batches, gathered, operations, structure

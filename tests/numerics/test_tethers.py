@@ -11,11 +11,10 @@ import torch
 from torch import nn
 
 import workbench as wb
-from workbench.core import views
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError
-from workbench.core.objectives import Probe
 from workbench.numerics import tether_samples
 from workbench.numerics.ablation import sample_losses
+from workbench.numerics.objectives import Probe
 from workbench.numerics.tether_sources import flows, resampled
 from workbench.numerics.tethers import (
     SAMPLED,
@@ -30,15 +29,16 @@ from workbench.numerics.tethers import (
     top,
     unflat,
 )
+from workbench.subjects.descents.trajectory import Descent
 
 
 @pytest.fixture(scope="module")
-def descent() -> views.Descent:
-    return wb.digits_descent(width=6, depth=1, steps=30).view(views.Descent)
+def descent() -> Descent:
+    return wb.digits_descent(width=6, depth=1, steps=30).view(Descent)
 
 
 @pytest.fixture(scope="module")
-def place(descent: views.Descent) -> Place:
+def place(descent: Descent) -> Place:
     return at_step(descent)
 
 
@@ -128,7 +128,7 @@ def test_dropout_of_units_where_edges_are_too_many(place: Place, monkeypatch: py
             np.testing.assert_allclose(t[:, j] / t[:, j].sum(), share / share.sum(), rtol=1e-3)
 
 
-def test_movement_and_its_score_follow_the_kept_steps(descent: views.Descent, place: Place) -> None:
+def test_movement_and_its_score_follow_the_kept_steps(descent: Descent, place: Place) -> None:
     steps = descent.weight_steps
     assert place.step == steps[-1]
     first = descent.weights(steps[0])
@@ -144,7 +144,7 @@ def test_movement_and_its_score_follow_the_kept_steps(descent: views.Descent, pl
         )
 
 
-def test_adam_is_the_recorded_moment(descent: views.Descent, place: Place) -> None:
+def test_adam_is_the_recorded_moment(descent: Descent, place: Place) -> None:
     held = descent.trajectory.optimizer_state(place.step)
     for n, t in tether(place, "adam").items():
         np.testing.assert_array_equal(t, held[n]["exp_avg_sq"])
@@ -245,7 +245,7 @@ def test_transformers_answer_every_sampled_source_or_refuse(source: str) -> None
 
 @pytest.mark.parametrize("source", [s for s in SAMPLED if s != "attention"])
 def test_several_choices_of_samples_at_once_are_each_alone(
-    descent: views.Descent, place: Place, source: str
+    descent: Descent, place: Place, source: str
 ) -> None:
     rng = np.random.default_rng(0)
     chosen = [rng.choice(len(place.probe), 20, replace=False) for _ in range(2)]
@@ -311,7 +311,7 @@ def test_flat_and_back() -> None:
 # -- refusals -----------------------------------------------------------------------------------------
 
 
-def test_what_is_lacking_is_said(descent: views.Descent, place: Place) -> None:
+def test_what_is_lacking_is_said(descent: Descent, place: Place) -> None:
     with pytest.raises(ParameterError, match="fisher"):
         tether(place, "fischer")
     with pytest.raises(ViewError, match="Sequential without attention"):
@@ -359,7 +359,7 @@ def test_weights_alone_have_what_weights_give() -> None:
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"loss": [1.0, 0.5]}, index=[0, 1])
     bare = wb.Trajectory(table, weights={s: {"w": rng.standard_normal((3, 4))} for s in (0, 1)})
-    place = at_step(bare.view(views.Descent))
+    place = at_step(bare.view(Descent))
     assert set(SOURCES) - set(available(place)) == {"movement", "centrality", "magnitude", "random"}
     assert tether(place, "movement")["w"].shape == (3, 4)
 

@@ -13,12 +13,12 @@ from scipy.stats import binom
 from torch import nn
 
 import workbench as wb
-from workbench.core import views
-from workbench.core.bookmarks import jaccard
 from workbench.core.errors import FormatError, ParameterError, ViewError
 from workbench.numerics.changes import alarms
 from workbench.numerics.tethers import at_step, flat, tether, top
 from workbench.recording.bookmarks import Change
+from workbench.subjects.descents.bookmarks import jaccard
+from workbench.subjects.descents.trajectory import Descent
 
 
 class Loop:
@@ -56,7 +56,7 @@ def test_bookmarks_are_the_top_of_the_tethers_at_their_step(source: str, scope: 
         loop.go(run, 20)
     marks = run.trajectory.bookmarks[source]
     assert list(marks.steps) == [0, 5, 10, 15, 20]
-    descent = run.trajectory.view(views.Descent)
+    descent = run.trajectory.view(Descent)
     for step, edges in zip(
         marks.steps[1:], marks.edges[1:], strict=True
     ):  # at 0 nothing has moved yet: all ties

@@ -14,9 +14,10 @@ import torch
 from torch.nn import functional as F
 
 import workbench as wb
-from workbench.core import views
 from workbench.core.errors import DataError, MissingError, ParameterError, StorageError, ViewError
 from workbench.recording.measuring import FusedMeter, TorchMeter
+from workbench.subjects.descents.trajectory import Descent
+from workbench.subjects.series import Series
 
 Make = Callable[..., Any]
 
@@ -163,8 +164,8 @@ def test_a_loss_that_isnt_given_is_not_guessed(problem: Make) -> None:
     assert trajectory.table["loss"].isna().all()
     assert "loss" not in trajectory.holds
     with pytest.raises(ViewError, match=r"needs its loss \(run.log\(loss=...\)"):
-        trajectory.view(views.Descent).curve("loss")
-    assert trajectory.view(views.Series).values.shape == (4, 2)
+        trajectory.view(Descent).curve("loss")
+    assert trajectory.view(Series).values.shape == (4, 2)
 
 
 def test_accumulated_losses_are_averaged(problem: Make) -> None:
@@ -280,8 +281,8 @@ def test_a_diverging_loop_runs_on_and_where_is_said(problem: Make, tmp_path: Pat
     assert np.isfinite(trajectory.table["loss"][:6]).all() and np.isnan(trajectory.table["loss"][6:]).all()
     assert trajectory.weight_steps.tolist() == [0, 1, 2, 3, 4, 5]  # what isn't finite is no longer kept
     with pytest.raises(DataError, match=r"diverged at step 5.*select\('step < 5'\)"):
-        trajectory.view(views.Descent).curve("loss")
-    steps, losses = trajectory.select("step < 5").view(views.Descent).curve("loss")
+        trajectory.view(Descent).curve("loss")
+    steps, losses = trajectory.select("step < 5").view(Descent).curve("loss")
     assert steps.tolist() == [0, 1, 2, 3, 4] and np.isfinite(losses).all()
 
 

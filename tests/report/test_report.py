@@ -15,7 +15,7 @@ import pytest
 from notebooks_for_tests import HOSTILE, notebook
 
 from workbench.core.errors import FormatError, MissingError, ParameterError, StorageError
-from workbench.core.results import RESULT_MIME
+from workbench.core.result import RESULT_MIME
 from workbench.report import report
 from workbench.report.running import NotebookError, declared_parameters
 

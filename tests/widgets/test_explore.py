@@ -17,8 +17,9 @@ from ipywidgets.widgets.widget import _remove_buffers as widget_buffers
 import widgets
 import workbench as wb
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError
-from workbench.core.results import Diagram, Partition
 from workbench.report import points
+from workbench.results.diagram import Diagram
+from workbench.results.partition import Partition
 
 HOSTILE = "<script>window.hacked=1</script>"
 

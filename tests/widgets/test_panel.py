@@ -17,13 +17,17 @@ from typing_extensions import Doc
 
 import widgets
 import workbench as wb
-from workbench.core import views
-from workbench.core.checkpoints import TensorInfo
 from workbench.core.errors import Cancelled, MissingError, ParameterError, ViewError
 from workbench.core.registry import Method, analysis, methods
-from workbench.core.results import Curve
-from workbench.core.subjects import Subject
-from workbench.core.views import Points
+from workbench.core.subject import Subject
+from workbench.results.curve import Curve
+from workbench.subjects.activations import Aligned
+from workbench.subjects.checkpoint import TensorInfo
+from workbench.subjects.descents.siblings import Models
+from workbench.subjects.descents.trajectory import Descent
+from workbench.subjects.graph import Graph
+from workbench.subjects.points import Points
+from workbench.subjects.series import Series
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 HOSTILE = "<script>window.hacked=1</script>"
@@ -68,15 +72,15 @@ def siblings() -> wb.Siblings:
 def subject(method: Method) -> Subject | None:
     if method.needs is None:
         return None
-    if method.needs is views.Descent:
+    if method.needs is Descent:
         return descent()
-    if method.needs is views.Models:
+    if method.needs is Models:
         return siblings()
-    if method.needs is views.Series:
+    if method.needs is Series:
         return wb.TimeSeries(np.sin(np.arange(80.0)), name="wave")
-    if method.needs is views.Graph:
+    if method.needs is Graph:
         return wb.GraphSubject(np.array([[0, 1], [1, 2], [2, 0], [2, 3]]), 4, name="graph")
-    if method.needs in (views.Points, views.Aligned):
+    if method.needs in (Points, Aligned):
         return layers()
     return weights()
 

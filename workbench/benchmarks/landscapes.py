@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.benchmarks.contests import Contender, Contest
 from workbench.benchmarks.rows import Setting
-from workbench.core.objectives import Probe
+from workbench.numerics.objectives import Probe
 
 WIDTH = 960  # of two hidden layers: 994,570 parameters
 SAMPLES = 256

@@ -12,8 +12,8 @@ from workbench.capturing.feeds import Fed, Feed, free_columns
 from workbench.capturing.hooks import as_array
 from workbench.core.digest import digest
 from workbench.core.errors import DataError
-from workbench.core.network import Batch
 from workbench.core.progress import track
+from workbench.subjects.network import Batch
 
 if TYPE_CHECKING:
     import torch

@@ -14,13 +14,16 @@ from workbench.capturing.identity import module_digest
 from workbench.capturing.running import Work
 from workbench.capturing.store import DTYPES, FORMAT, key_of, open_store
 from workbench.core.cache import cache_dir
-from workbench.core.checkpoints import Checkpoint
 from workbench.core.digest import digest
 from workbench.core.errors import FormatError, MissingError, ParameterError, StorageError, ViewError
-from workbench.core.network import Network
 from workbench.core.progress import tell
 from workbench.core.run import versions
-from workbench.core.subjects import Activations, Corpus, PointCloud, Subject
+from workbench.core.subject import Subject
+from workbench.subjects.activations import Activations
+from workbench.subjects.checkpoint import Checkpoint
+from workbench.subjects.corpus import Corpus
+from workbench.subjects.network import Network
+from workbench.subjects.points import PointCloud
 
 if TYPE_CHECKING:
     import torch

@@ -10,9 +10,10 @@ import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, ViewError
-from workbench.core.network import Batch
 from workbench.core.progress import track
-from workbench.core.subjects import Corpus, PointCloud
+from workbench.subjects.corpus import Corpus
+from workbench.subjects.network import Batch
+from workbench.subjects.points import PointCloud
 
 if TYPE_CHECKING:
     import pandas as pd

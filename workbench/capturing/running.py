@@ -18,9 +18,10 @@ from workbench.capturing.store import Layout
 from workbench.capturing.writing import Run, Unfinished
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MethodError, ViewError, WorkbenchError
-from workbench.core.network import Network
 from workbench.core.progress import track
-from workbench.core.subjects import Corpus, PointCloud
+from workbench.subjects.corpus import Corpus
+from workbench.subjects.network import Network
+from workbench.subjects.points import PointCloud
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +57,7 @@ class Work:
             if encode is None:
                 raise ViewError(
                     f"{name} doesn't read text: pass arrays or batches. For a module that does, give a "
-                    f"workbench.core.network.Network with encode=."
+                    f"workbench.subjects.network.Network with encode=."
                 )
             feed = text_feed(source, encode, max_length, batch_size)
         elif isinstance(source, PointCloud | np.ndarray):

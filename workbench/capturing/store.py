@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.core.errors import FormatError, MissingError
-from workbench.core.subjects import Activations
+from workbench.subjects.activations import Activations
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from workbench.commands._console import bytes_words, say, say_json, say_table, t
 
 if TYPE_CHECKING:
     from workbench.core.registry import Method
-    from workbench.core.results import Result
+    from workbench.core.result import Result
 
 CLOUD_SUFFIXES = (".npz", ".npy")
 KEPT = ("result.json", "arrays.safetensors", "table.csv", "figure.html")
@@ -94,12 +94,20 @@ def save(result: Result, out: Path) -> None:
     with writing(out) as temporary:
         result.save(temporary)
         result.table().to_csv(temporary / "table.csv")
-        figure = result.figure()
-        figure.write_html(
-            temporary / "figure.html",
-            include_plotlyjs=True,
-            config={"responsive": True, "displaylogo": False},
-        )
+        (temporary / "figure.html").write_text(_page(result), encoding="utf-8", errors="backslashreplace")
+
+
+def _page(result: Result) -> str:
+    """The answer alone as one HTML file that loads nothing."""
+    import html
+
+    from workbench.results.plotted import Plotted
+
+    if isinstance(result, Plotted):
+        config = {"responsive": True, "displaylogo": False}
+        return result.figure().to_html(include_plotlyjs=True, config=config)
+    title, shown = html.escape(result.title), result.drawn()["text/html"]
+    return f'<!doctype html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>{shown}'
 
 
 def show(result: Result, out: Path | None, *, as_json: bool) -> None:
@@ -157,8 +165,8 @@ def _facts(result: Result, out: Path | None) -> dict[str, Any]:
 
 def require_place(out: Path, gives: type) -> None:
     """Refuse a place for what a source gives before it is made: a folder for descents, a file for rows."""
-    from workbench.core.siblings import Siblings
-    from workbench.core.trajectories import Trajectory
+    from workbench.subjects.descents.siblings import Siblings
+    from workbench.subjects.descents.trajectory import Trajectory
 
     if issubclass(gives, Trajectory | Siblings):
         require_folder(out)
@@ -168,8 +176,8 @@ def require_place(out: Path, gives: type) -> None:
 
 def show_subject(made: Any, out: Path | None, *, as_json: bool) -> None:
     """Say what a source or an edit made."""
-    from workbench.core.siblings import Siblings
-    from workbench.core.trajectories import Trajectory
+    from workbench.subjects.descents.siblings import Siblings
+    from workbench.subjects.descents.trajectory import Trajectory
 
     columns = list(map(str, made.table.columns)) if hasattr(made, "table") else []
     if as_json:
@@ -202,9 +210,9 @@ def save_subject(made: Any, out: Path) -> None:
     import numpy as np
 
     from workbench.core.errors import ViewError
-    from workbench.core.siblings import Siblings
     from workbench.core.storage import writing
-    from workbench.core.trajectories import Trajectory
+    from workbench.subjects.descents.siblings import Siblings
+    from workbench.subjects.descents.trajectory import Trajectory
 
     if isinstance(made, Trajectory | Siblings):
         made.save(out)

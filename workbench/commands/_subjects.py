@@ -12,8 +12,8 @@ from workbench.commands._console import clean
 
 if TYPE_CHECKING:
     from workbench.core.registry import Method
-    from workbench.core.subjects import Subject
-    from workbench.core.trajectories import Trajectory
+    from workbench.core.subject import Subject
+    from workbench.subjects.descents.trajectory import Trajectory
 
 # As in the atlas, so that its captures are found again.
 MAX_TEXTS, SAMPLE = 400, 1500
@@ -129,7 +129,7 @@ def prepare(
     ParameterError
         An option that this subject has no use for.
     """
-    from workbench.core.checkpoints import Checkpoint
+    from workbench.subjects.checkpoint import Checkpoint
 
     needs = method.needs.__name__ if method.needs else ""
     subject = open_named(what, _kind(what, needs))
@@ -180,7 +180,7 @@ def _captured(subject: Any, at: str | None, given: dict[str, Any]) -> Subject:
 def _at(subject: Any, at: str | None) -> Subject:
     if at is None:
         return subject
-    from workbench.core.trajectories import Trajectory
+    from workbench.subjects.descents.trajectory import Trajectory
 
     _refuse(subject, f"has no sites ({subject.holds})", {} if hasattr(subject, "at") else {"at": at})
     return _at_step(subject, at) if isinstance(subject, Trajectory) else subject.at(at)

@@ -13,7 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from workbench.core.errors import FormatError
-from workbench.core.results import Result, load
+from workbench.core.result import Result, load
 
 
 def cache_dir() -> Path:

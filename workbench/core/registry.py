@@ -23,15 +23,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workbench.core import cache, history
-from workbench.core.checkpoints import Checkpoint
 from workbench.core.device import describe, refusing_what_does_not_fit, resolve
-from workbench.core.errors import MethodError, MissingError, WorkbenchError, suggest
+from workbench.core.errors import MethodError, MissingError, ViewError, WorkbenchError, suggest
 from workbench.core.parameters import Parameter, parameters_of, validate_all
 from workbench.core.progress import tell
-from workbench.core.results import Result
+from workbench.core.result import Result
 from workbench.core.run import Run, now, versions
-from workbench.core.subjects import Subject, as_subject
-from workbench.core.views import View
+from workbench.core.subject import Subject, as_subject
+from workbench.core.view import View
 
 Verb = Literal["source", "analysis", "edit"]
 HOMES: dict[str, Verb] = {
@@ -68,7 +67,7 @@ class Method:
         first = next(
             (p for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY), None
         )
-        self.needs: type[View] | type[Checkpoint] | None = hints[first.name] if first else None
+        self.needs: type[View] | type[Subject] | None = hints[first.name] if first else None
         functools.update_wrapper(self, function)
         self.__doc__ = _document(function, self.parameters)
 
@@ -131,14 +130,15 @@ class Method:
             )
         subject = as_subject(args[0])
         if self.verb == "edit":
-            return self.function(self._checkpoint(subject), **values)
+            return self.function(self._edited(subject), **values)
         return self._answer(subject, values)
 
-    def _checkpoint(self, subject: Subject) -> Checkpoint:
-        from workbench.core.errors import ViewError
-
-        if not isinstance(subject, Checkpoint):
-            raise ViewError(f"{self.name} edits a checkpoint; {subject.name} is {subject.holds}.")
+    def _edited(self, subject: Subject) -> Subject:
+        wanted = typing.cast("type[Subject]", self.needs)
+        if not isinstance(subject, wanted):
+            raise ViewError(
+                f"{self.name} edits a {wanted.__name__.lower()}; {subject.name} is {subject.holds}."
+            )
         return subject
 
     def _answer(self, subject: Subject, values: dict[str, Any]) -> Result:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from workbench.core.checkpoints import Checkpoint
 from workbench.core.errors import MissingError, suggest
 from workbench.core.patterns import matching
 from workbench.core.progress import track
+from workbench.subjects.checkpoint import Checkpoint
 
 
 def matrices(checkpoint: Checkpoint, at: str, what: str) -> Iterator[tuple[str, np.ndarray]]:

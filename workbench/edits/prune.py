@@ -8,9 +8,9 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.core.checkpoints import Checkpoint
 from workbench.core.registry import edit
 from workbench.edits._matrices import matrices
+from workbench.subjects.checkpoint import Checkpoint
 
 
 @edit

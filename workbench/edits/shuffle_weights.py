@@ -7,10 +7,10 @@ from typing import Annotated
 import numpy as np
 from typing_extensions import Doc
 
-from workbench.core.checkpoints import Checkpoint
 from workbench.core.parameters import Seed
 from workbench.core.registry import edit
 from workbench.edits._matrices import matrices
+from workbench.subjects.checkpoint import Checkpoint
 
 
 @edit

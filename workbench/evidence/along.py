@@ -10,7 +10,8 @@ import numpy as np
 
 from workbench.core.errors import DataError, MissingError, suggest
 from workbench.core.evidence import Evidence
-from workbench.core.results import Curve, Result
+from workbench.core.result import Result
+from workbench.results.curve import Curve
 
 
 def along(

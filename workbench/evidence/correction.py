@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.core.evidence import Evidence
 from workbench.core.history import Asked, asked
-from workbench.core.results import Result
+from workbench.core.result import Result
 
 
 @dataclass(frozen=True)

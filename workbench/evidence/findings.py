@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.core.errors import MissingError
 from workbench.core.evidence import Evidence, finite
-from workbench.core.results import Result
+from workbench.core.result import Result
 from workbench.evidence.along import evidence_of
 from workbench.evidence.correction import Finding, correct
 

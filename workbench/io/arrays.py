@@ -12,7 +12,6 @@ from typing import IO, Any
 
 import numpy as np
 
-from workbench.core.checkpoints import TensorInfo
 from workbench.core.errors import DataError, FormatError
 from workbench.io.files import (
     Weights,
@@ -27,6 +26,7 @@ from workbench.io.files import (
     widened,
 )
 from workbench.io.zips import DAMAGE, members
+from workbench.subjects.checkpoint import TensorInfo
 
 EXPANDS_TO = 1 << 30  # bytes that a compressed archive may always unpack to
 EXPANDS_BY = 20  # times its own size that a larger one may

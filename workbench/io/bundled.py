@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 
-from workbench.core.checkpoints import Checkpoint
 from workbench.core.errors import MissingError, suggest
+from workbench.subjects.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)

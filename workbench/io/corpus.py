@@ -12,10 +12,10 @@ import numpy as np
 
 from workbench.core.errors import DataError, FormatError, MissingError, ParameterError, suggest
 from workbench.core.parameters import require_integer
-from workbench.core.subjects import Corpus
 from workbench.io.files import broken, listed, missing, size_of, status, unreadable
 from workbench.io.sniffing import format_of
 from workbench.io.tables import MAX_TABLE, read_table
+from workbench.subjects.corpus import Corpus
 
 if TYPE_CHECKING:
     import pandas as pd

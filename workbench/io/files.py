@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from workbench.core.checkpoints import Checkpoint, TensorInfo
 from workbench.core.digest import digest, digest_file
 from workbench.core.errors import DataError, FormatError, MissingError, suggest
+from workbench.subjects.checkpoint import Checkpoint, TensorInfo
 
 _TEXTS = (".txt", ".csv", ".tsv", ".jsonl")
 MAX_JSON = 100 << 20  # bytes; the largest index of a released checkpoint is a tenth of it

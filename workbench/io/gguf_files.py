@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from workbench.core.checkpoints import TensorInfo
 from workbench.core.errors import FormatError
 from workbench.io.files import (
     Weights,
@@ -33,6 +32,7 @@ from workbench.io.files import (
     widened,
 )
 from workbench.io.floats import CODED, decode
+from workbench.subjects.checkpoint import TensorInfo
 
 _VERSIONS = (2, 3)
 # Type of a metadata value to its struct format.

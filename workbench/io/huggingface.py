@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from workbench.core.checkpoints import Checkpoint, TensorInfo
 from workbench.core.errors import FormatError, MissingError
 from workbench.io.files import (
     Weights,
@@ -23,6 +22,7 @@ from workbench.io.gguf_files import read_gguf
 from workbench.io.safetensors_files import read_safetensors
 from workbench.io.sniffing import INDEX_ENDINGS
 from workbench.io.torch_files import read_torch
+from workbench.subjects.checkpoint import Checkpoint, TensorInfo
 
 _FIRST = (
     "model.safetensors",

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.core.checkpoints import Checkpoint
 from workbench.core.errors import DataError
-from workbench.core.network import Network
 from workbench.io.files import checkpoint, need
 from workbench.io.torch_files import read_torch
+from workbench.subjects.checkpoint import Checkpoint
+from workbench.subjects.network import Network
 
 if TYPE_CHECKING:
     import torch

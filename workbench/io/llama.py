@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from workbench.core.checkpoints import Checkpoint
-from workbench.core.network import Network
 from workbench.io.arrays import read_npz
 from workbench.io.files import Weights, checkpoint, read_json
 from workbench.io.gguf_files import read_gguf
 from workbench.io.gguf_vocabulary import read_lists
 from workbench.io.quiet import quiet
 from workbench.io.texts import text_network
+from workbench.subjects.checkpoint import Checkpoint
+from workbench.subjects.network import Network
 
 _GLASS_PARTS = {
     "input_layernorm": "norm1.gamma",

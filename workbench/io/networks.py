@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core.errors import FormatError, ViewError
-from workbench.core.network import Network
 from workbench.io.quiet import quiet
 from workbench.io.texts import text_network
+from workbench.subjects.network import Network
 
 _TOKENIZERS = (
     "tokenizer.json",

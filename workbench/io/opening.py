@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 import numpy as np
 
 from workbench.core.errors import FormatError, MissingError, ParameterError, suggest
-from workbench.core.subjects import PointCloud, Subject, TimeSeries
+from workbench.core.subject import Subject
 from workbench.io.arrays import as_rows, has_texts, named_weights, read_npy, read_npz
 from workbench.io.files import Weights, checkpoint, missing, real_numbers, shown, status
 from workbench.io.gguf_files import read_gguf
@@ -27,6 +27,8 @@ from workbench.io.tables import points, read_table, series, time_column
 from workbench.io.torch_files import read_torch
 from workbench.recording.layout import is_recording
 from workbench.recording.reading import open_recording
+from workbench.subjects.points import PointCloud
+from workbench.subjects.series import TimeSeries
 
 if TYPE_CHECKING:
     import pandas as pd

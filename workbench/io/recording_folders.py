@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.core.errors import FormatError
-from workbench.core.siblings import Siblings
 from workbench.io.files import unreadable
 from workbench.recording.layout import is_recording
 from workbench.recording.reading import open_recording
+from workbench.subjects.descents.siblings import Siblings
 
 
 def recordings_in(folder: Path) -> list[Path]:

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from workbench.core.checkpoints import TensorInfo
 from workbench.core.errors import FormatError
 from workbench.io.files import (
     Weights,
@@ -29,6 +28,7 @@ from workbench.io.files import (
     widened,
 )
 from workbench.io.floats import CODED, decode, rounding
+from workbench.subjects.checkpoint import TensorInfo
 
 MAX_HEADER = 100_000_000  # bytes; the library's own limit
 _PLAIN = {

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.core.checkpoints import Checkpoint, TensorInfo
 from workbench.core.errors import DataError, FormatError, MissingError
-from workbench.core.step_weights import require_alike
-from workbench.core.trajectories import Record, Trajectory
 from workbench.io.files import checkpoint, listed, read_json, unreadable
 from workbench.io.huggingface import find_weights, open_directory
 from workbench.io.safetensors_files import read_safetensors
 from workbench.io.torch_files import read_torch
+from workbench.subjects.checkpoint import Checkpoint, TensorInfo
+from workbench.subjects.descents.record import Record
+from workbench.subjects.descents.step_weights import require_alike
+from workbench.subjects.descents.trajectory import Trajectory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ def open_steps(folder: Path, name: str) -> Trajectory:
 
 
 class CheckpointWeights:
-    """Checkpoints as the weights of a trajectory; see `workbench.core.step_weights.WeightSource`."""
+    """Checkpoints as the weights of a trajectory; see `workbench.subjects.descents.step_weights.WeightSource`."""
 
     def __init__(self, steps: Mapping[int, Checkpoint], owner: str):
         self._steps = dict(steps)

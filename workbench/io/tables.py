@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.core.errors import FormatError
-from workbench.core.subjects import PointCloud, TimeSeries
 from workbench.io.files import broken, head, listed, shown, size_of, unreadable
+from workbench.subjects.points import PointCloud
+from workbench.subjects.series import TimeSeries
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.core.errors import DataError, ParameterError
-from workbench.core.network import Batch, Network
+from workbench.subjects.network import Batch, Network
 
 if TYPE_CHECKING:
     import pandas as pd

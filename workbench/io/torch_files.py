@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.core.checkpoints import TensorInfo
 from workbench.core.errors import FormatError
 from workbench.io.files import Weights, broken, head, need, plain, shown, size_of
 from workbench.io.floats import rounding
 from workbench.io.zips import members
+from workbench.subjects.checkpoint import TensorInfo
 
 if TYPE_CHECKING:
     import torch

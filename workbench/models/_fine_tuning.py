@@ -9,15 +9,15 @@ import numpy as np
 
 from workbench.core.errors import DataError, ViewError
 from workbench.core.parameters import require_integer
-from workbench.core.subjects import Corpus
-from workbench.core.trajectories import Trajectory
+from workbench.subjects.corpus import Corpus
+from workbench.subjects.descents.trajectory import Trajectory
 
 if TYPE_CHECKING:
     import torch
     from jaxtyping import Int
 
-    from workbench.core.checkpoints import Checkpoint
-    from workbench.core.network import Network
+    from workbench.subjects.checkpoint import Checkpoint
+    from workbench.subjects.network import Network
 
 HELD_OUT = 0.1  # of the texts
 PROBED = 64  # chunks of the probe at most

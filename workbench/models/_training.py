@@ -10,9 +10,9 @@ from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.core.progress import track
-from workbench.core.trajectories import Trajectory
 from workbench.numerics import optimizers
 from workbench.numerics.optimizers import OptimizerName as OptimizerName
+from workbench.subjects.descents.trajectory import Trajectory
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +59,7 @@ def descend(
     ----------
     batch : gives inputs and targets of a step. loss : a name from `objectives.LOSSES`. how : for `record`.
     """
-    from workbench.core.objectives import loss_function
+    from workbench.numerics.objectives import loss_function
     from workbench.recording import record
 
     compare = loss_function(loss)

@@ -9,9 +9,9 @@ from typing_extensions import Doc
 
 from workbench.core.parameters import Seed
 from workbench.core.registry import source
-from workbench.core.siblings import Siblings
-from workbench.core.trajectories import Trajectory
 from workbench.models._training import LearningRate, OptimizerName
+from workbench.subjects.descents.siblings import Siblings
+from workbench.subjects.descents.trajectory import Trajectory
 
 if TYPE_CHECKING:
     import torch

@@ -10,8 +10,8 @@ from typing_extensions import Doc
 
 from workbench.core.parameters import Seed
 from workbench.core.registry import source
-from workbench.core.trajectories import Trajectory
 from workbench.models._training import LearningRate, OptimizerName
+from workbench.subjects.descents.trajectory import Trajectory
 
 if TYPE_CHECKING:
     import torch

@@ -77,7 +77,7 @@ def sample_losses(
 def _compare(place: Place, measure: Measure) -> Callable[[Any, torch.Tensor], torch.Tensor]:
     import torch
 
-    from workbench.core.objectives import loss_function, output_of
+    from workbench.numerics.objectives import loss_function, output_of
 
     assert place.probe is not None
     loss = place.probe.loss

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from workbench.core.errors import DataError, ParameterError
-from workbench.core.objectives import Probe
 from workbench.numerics.device import memory_budget
 from workbench.numerics.linalg_torch import lanczos
+from workbench.numerics.objectives import Probe
 from workbench.numerics.per_sample import sample_losses
 
 if TYPE_CHECKING:

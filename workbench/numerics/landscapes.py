@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.core.errors import DataError
-from workbench.core.objectives import Probe, loss_function, output_of
 from workbench.core.progress import track
+from workbench.numerics.objectives import Probe, loss_function, output_of
 
 if TYPE_CHECKING:
     import torch

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from workbench.core.errors import DataError
-from workbench.core.objectives import Probe, loss_function, output_of
 from workbench.numerics.device import memory_budget
+from workbench.numerics.objectives import Probe, loss_function, output_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

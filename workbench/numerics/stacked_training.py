@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from workbench.core.objectives import Probe, loss_function, output_of
+from workbench.numerics.objectives import Probe, loss_function, output_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

@@ -70,7 +70,7 @@ def _gradients(
     place: Place, network: torch.nn.Module, x: Any, y: torch.Tensor, weights: Found | None = None
 ) -> Found:
     """Gradient of each sample's own loss, name to (m, ...)."""
-    from workbench.core.objectives import loss_function
+    from workbench.numerics.objectives import loss_function
 
     return _each(network, list(place.weights), x, y, loss_function(_probe(place)), weights)
 
@@ -79,7 +79,7 @@ def _true_fisher(place: Place, network: torch.nn.Module, x: Any, y: torch.Tensor
     """Squared gradients of the log-likelihood, in expectation over the answers that the network itself gives."""
     import torch
 
-    from workbench.core.objectives import output_of
+    from workbench.numerics.objectives import output_of
 
     names = list(place.weights)
     with torch.no_grad():
@@ -205,7 +205,7 @@ def _losses(
     """A function of changed weights to each sample's loss, (m,)."""
     import torch
 
-    from workbench.core.objectives import loss_function, output_of
+    from workbench.numerics.objectives import loss_function, output_of
 
     compare = loss_function(_probe(place))
 

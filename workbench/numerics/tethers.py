@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from workbench.core.errors import DataError, ParameterError, ViewError, suggest
-from workbench.core.objectives import Probe
+from workbench.numerics.objectives import Probe
 
 if TYPE_CHECKING:
     import torch
     from jaxtyping import Bool, Float
 
-    from workbench.core.views import Descent
+    from workbench.subjects.descents.trajectory import Descent
 
 Tensors = dict[str, np.ndarray]
 Rest = Literal["zero", "flatten", "shuffle"]

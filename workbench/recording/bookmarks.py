@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.core.bookmarks import Bookmarks, jaccard
 from workbench.core.errors import DataError, ParameterError
-from workbench.core.objectives import Probe
 from workbench.core.parameters import require_integer
+from workbench.numerics.objectives import Probe
 from workbench.recording import codecs
 from workbench.recording.layout import damaged
 from workbench.recording.writing import SECONDS
+from workbench.subjects.descents.bookmarks import Bookmarks, jaccard
 
 if TYPE_CHECKING:
     import torch

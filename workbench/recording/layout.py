@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from workbench.core.errors import FormatError, MissingError
-from workbench.core.objectives import LOSSES
+from workbench.numerics.objectives import LOSSES
 
 FORMAT = "workbench recording 1"
 MANIFEST, OUTCOME, PROBE, TRAINING = (

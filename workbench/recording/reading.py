@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.core.checkpoints import TensorInfo
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, FormatError, MissingError
-from workbench.core.objectives import Probe
-from workbench.core.trajectories import Record, Trajectory
+from workbench.numerics.objectives import Probe
 from workbench.recording import codecs
 from workbench.recording.bookmarks import read_bookmarks
 from workbench.recording.layout import (
@@ -32,6 +30,9 @@ from workbench.recording.layout import (
     read_json,
     read_layout,
 )
+from workbench.subjects.checkpoint import TensorInfo
+from workbench.subjects.descents.record import Record
+from workbench.subjects.descents.trajectory import Trajectory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -246,7 +247,7 @@ class _Step:
 
 
 class StoredWeights:
-    """The weights of a recording; see `workbench.core.step_weights.WeightSource`.
+    """The weights of a recording; see `workbench.subjects.descents.step_weights.WeightSource`.
 
     Those after ``until`` aren't counted: a kill came between them and the rows that lead there.
     """

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from workbench.core.errors import DataError, ParameterError, ViewError
-from workbench.core.objectives import LOSSES, Probe
 from workbench.core.parameters import require_integer
+from workbench.numerics.objectives import LOSSES, Probe
 from workbench.recording.codecs import Compress
 from workbench.recording.layout import DTYPES, Layout, Tensor
 from workbench.recording.recorder import Recording

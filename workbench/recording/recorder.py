@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import DataError, ParameterError
-from workbench.core.trajectories import Trajectory
 from workbench.recording.reading import open_recording
 from workbench.recording.rows import Chunk, as_number
 from workbench.recording.writing import SECONDS, TOGETHER, Snapshot, Writer
+from workbench.subjects.descents.trajectory import Trajectory
 
 if TYPE_CHECKING:
     import torch

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from workbench.core.errors import DataError, StorageError
-from workbench.core.objectives import Probe
+from workbench.numerics.objectives import Probe
 from workbench.recording import codecs
 from workbench.recording.layout import (
     ATTEMPT_FILE,

@@ -20,7 +20,7 @@ from workbench.report import manifest
 if TYPE_CHECKING:
     import pandas as pd
 
-    from workbench.core.results import Result
+    from workbench.core.result import Result
     from workbench.report.facts import ReportFacts, ResultFacts
 
 FOLDER = ".results"  # of a page, its suffix replaced by this

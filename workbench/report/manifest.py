@@ -11,7 +11,7 @@ import numpy as np
 from workbench.core import cache
 from workbench.core.digest import digest
 from workbench.core.evidence import finite
-from workbench.core.results import RESULT_MIME
+from workbench.core.result import RESULT_MIME
 from workbench.evidence import FINDINGS_MIME
 from workbench.report.inline import inert_json
 

@@ -14,7 +14,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from workbench.core.results import RESULT_MIME
+from workbench.core.result import RESULT_MIME
 from workbench.evidence import FINDINGS_MIME
 from workbench.report.inline import inert_json, plotly_script, script_hash
 from workbench.report.points import POINTS_MIME, STILL_MIME, asset
@@ -174,7 +174,8 @@ class _Body:
                 "alt": _text(data.get("text/plain", "")),
             }
         if "text/html" in data:
-            return {"kind": "html", "html": clean(_text(data["text/html"]))}
+            found = self._result(data.get(RESULT_MIME))
+            return {"kind": "html", "html": clean(_text(data["text/html"])), "result": found}
         if "text/markdown" in data:
             self._outputs += 1
             text = markdown(_text(data["text/markdown"]), start=10_000 * self._outputs)[0]

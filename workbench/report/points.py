@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.core import theme
 from workbench.core.run import now
+from workbench.results import theme
+from workbench.results.layouts import Layouts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from workbench.core.results import Embedding
+    from workbench.results.embedding import Embedding
 
 POINTS_MIME = "application/vnd.workbench.points+json"
 STILL_MIME = "application/vnd.workbench.still+json"
@@ -42,14 +43,16 @@ def state(result: Embedding, note: str = "") -> dict[str, Any]:
     """Return what the view shows of an embedding: ``spec``, ``positions`` and ``frame``; ``note`` stands below it."""
     n, k = result.values.shape
     k = min(k, MAX_AXES)
-    frames = result.frames if len(result.frames) else result.values[None]
-    shown = next((t for t, y in enumerate(result.frames) if np.array_equal(y, result.values)), 0)
+    frames, names = (
+        (result.frames, result.frame_names) if isinstance(result, Layouts) else (result.values[None], ())
+    )
+    shown = next((t for t, y in enumerate(frames) if np.array_equal(y, result.values)), 0)
     spec = {
         "title": result.title,
         "space": result.space,
         "n": n,
         "k": k,
-        "frames": list(result.frame_names),
+        "frames": list(names),
         "note": note,
         "axes": list(result.axes[:k]) or [f"axis {j + 1}" for j in range(k)],
         "palette": list(theme.CATEGORICAL),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.core.subjects import PointCloud
+from workbench.subjects.points import PointCloud
 
 
 def cloud(

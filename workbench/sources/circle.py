@@ -10,8 +10,8 @@ from typing_extensions import Doc
 
 from workbench.core.parameters import Seed
 from workbench.core.registry import source
-from workbench.core.subjects import PointCloud
 from workbench.sources._cloud import cloud
+from workbench.subjects.points import PointCloud
 
 
 @source

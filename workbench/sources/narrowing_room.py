@@ -9,7 +9,7 @@ from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.core.registry import source
-from workbench.core.subjects import TimeSeries
+from workbench.subjects.series import TimeSeries
 
 
 @source

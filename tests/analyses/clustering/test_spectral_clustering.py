@@ -17,9 +17,9 @@ from workbench.analyses.clustering.spectral_clustering import (
     least_cut,
 )
 from workbench.core.errors import DataError
-from workbench.core.views import Points
 from workbench.numerics import walks
 from workbench.numerics.laplacian import eigengap
+from workbench.subjects.points import Points
 
 FEW = {"n_null": 19, "n_boot": 30}
 

@@ -11,9 +11,8 @@ from helpers import assert_calibrated
 
 import workbench as wb
 from workbench.core.errors import DataError, MissingError
-from workbench.core.trajectories import Trajectory
-from workbench.core.views import Descent
 from workbench.numerics.descent_laws import LAWS, averaged, correlated, fit_law, fit_laws, whitened
+from workbench.subjects.descents.trajectory import Descent, Trajectory
 
 OWN = {"time scale": 60.0, "exponent": 0.5, "stretch": 0.6}
 

@@ -10,7 +10,7 @@ from torch import nn
 
 import workbench as wb
 from workbench.core.errors import DataError, ParameterError
-from workbench.core.objectives import Probe
+from workbench.numerics.objectives import Probe
 from workbench.numerics.per_sample import sample_gradients, subset
 from workbench.numerics.spectra import effective_rank, gram_rank
 

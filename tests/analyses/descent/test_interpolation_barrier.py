@@ -11,11 +11,11 @@ import torch
 import workbench as wb
 from workbench.analyses.descent.interpolation_barrier import barriers
 from workbench.core.errors import DataError
-from workbench.core.siblings import Siblings
-from workbench.core.step_weights import ArrayWeights
-from workbench.core.trajectories import Trajectory
 from workbench.numerics.neuron_alignment import permuted
 from workbench.numerics.neuron_chain import chain_of
+from workbench.subjects.descents.siblings import Siblings
+from workbench.subjects.descents.step_weights import ArrayWeights
+from workbench.subjects.descents.trajectory import Trajectory
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_random_orders_are_no_better_than_each_other(siblings: Siblings) -> None
 
     from workbench.analyses.descent.interpolation_barrier import Ways
     from workbench.core.evidence import monte_carlo_p
-    from workbench.core.views import Models
+    from workbench.subjects.descents.siblings import Models
 
     view = siblings.view(Models)
     ways = Ways(view, chain_of(siblings[0].model), int(view.weight_steps[-1]), np.linspace(0, 1, 3), "cpu")

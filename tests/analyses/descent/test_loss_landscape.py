@@ -11,8 +11,8 @@ import torch
 
 import workbench as wb
 from workbench.core.errors import DataError, ViewError
-from workbench.core.trajectories import Trajectory
 from workbench.numerics.landscapes import random_direction
+from workbench.subjects.descents.trajectory import Trajectory
 
 QUICK = {"n_null": 3, "n_boot": 3}
 

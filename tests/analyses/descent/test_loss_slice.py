@@ -8,7 +8,7 @@ import torch
 
 import workbench as wb
 from workbench.core.errors import DataError
-from workbench.core.trajectories import Trajectory
+from workbench.subjects.descents.trajectory import Trajectory
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,9 @@ from helpers import assert_calibrated
 
 import workbench as wb
 from workbench.core.errors import DataError
-from workbench.core.trajectories import Trajectory
-from workbench.core.views import Descent
 from workbench.numerics.descent_laws import correlated
 from workbench.numerics.joinpoints import best_knot, design, fit_joined, noise_size
+from workbench.subjects.descents.trajectory import Descent, Trajectory
 
 START, STOP = 120, 200
 

@@ -10,8 +10,8 @@ import pytest
 
 import workbench as wb
 from workbench.core.errors import ParameterError
-from workbench.core.trajectories import Trajectory
 from workbench.numerics.descent_laws import fit_law
+from workbench.subjects.descents.trajectory import Trajectory
 
 
 def restarted(at: int = 100, n: int = 200) -> Trajectory:

@@ -17,13 +17,13 @@ from tests.helpers import assert_calibrated
 from workbench.analyses.descent import _arms
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError
 from workbench.core.evidence import monte_carlo_p
-from workbench.core.objectives import Probe
-from workbench.core.results import Ranking
-from workbench.core.trajectories import Trajectory
+from workbench.numerics.objectives import Probe
 from workbench.numerics.optimizers import optimizer_of
 from workbench.numerics.paired import sign_flips
 from workbench.numerics.renormalizing import OPERATORS, PRESERVED, Settings
 from workbench.numerics.stacked_training import batches
+from workbench.results.ranking import Ranking
+from workbench.subjects.descents.trajectory import Trajectory
 
 QUICK = {"budget": 20, "repeats": 4, "n_null": 19, "device": "cpu"}
 

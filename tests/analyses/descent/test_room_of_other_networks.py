@@ -11,7 +11,7 @@ from helpers import hand_made_descent
 from torch import nn
 
 import workbench as wb
-from workbench.core.objectives import Probe
+from workbench.numerics.objectives import Probe
 from workbench.numerics.per_sample import sample_gradients, subset
 
 

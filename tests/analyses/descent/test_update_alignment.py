@@ -11,8 +11,8 @@ from scipy.stats import binom
 
 import workbench as wb
 from workbench.core.errors import DataError, ViewError
-from workbench.core.trajectories import Trajectory
 from workbench.models.quadratic_descent import curvatures
+from workbench.subjects.descents.trajectory import Trajectory
 
 
 def walk(updates: np.ndarray) -> Trajectory:

@@ -11,7 +11,7 @@ from sklearn.manifold import trustworthiness
 
 import workbench as wb
 from workbench.core.errors import DataError, ParameterError
-from workbench.core.results import load
+from workbench.core.result import load
 from workbench.numerics.compiling import import_umap
 
 FAST = {"n_epochs": 60, "n_null": 19}
@@ -27,7 +27,7 @@ def layers(n: int = 120, count: int = 3, noise: float = 0.3, seed: int = 0) -> w
 
 
 def test_known_answer_of_rows_that_change_groups() -> None:
-    from workbench.core.views import Aligned
+    from workbench.subjects.activations import Aligned
 
     view = layers(noise=0.05).view(Aligned)
     sites = {name: x.copy() for name, x in view.arrays.items()}

@@ -14,7 +14,7 @@ from workbench.analyses.embedding import _layouts
 from workbench.analyses.embedding._layouts import heard, lay_out, require_rows
 from workbench.core.errors import DataError
 from workbench.core.evidence import Outcome
-from workbench.core.views import Points
+from workbench.subjects.points import Points
 
 
 def points(rows: np.ndarray) -> Points:

@@ -54,7 +54,7 @@ def test_more_rows_than_a_block_and_a_direction_without_variance_are_as_in_sciki
 def test_calibrated_where_columns_share_nothing() -> None:
     def p(seed: int) -> float:
         rows = np.random.default_rng(seed).standard_normal((40, 6)) * [3, 2, 1, 1, 1, 0.5]
-        return wb.pca.function(wb.PointCloud(rows)._as_points(), n_null=19, n_boot=0).evidence[0].p_value
+        return wb.pca.function(wb.PointCloud(rows).as_points(), n_null=19, n_boot=0).evidence[0].p_value
 
     assert_calibrated(p)
 
@@ -64,7 +64,7 @@ def test_interval_covers_the_share_in_the_population() -> None:
     hits = 0
     for seed in range(100):
         rows = np.random.default_rng(seed).standard_normal((400, 12)) * scale
-        low, high = wb.pca.function(wb.PointCloud(rows)._as_points(), n_null=0).evidence[0].interval
+        low, high = wb.pca.function(wb.PointCloud(rows).as_points(), n_null=0).evidence[0].interval
         hits += low <= 0.5 <= high
     assert hits >= 87  # 95 expected; below this with probability 0.001
 

@@ -8,8 +8,8 @@ from helpers import procrustes_distance
 
 import workbench as wb
 from workbench.core.errors import DataError
-from workbench.core.views import Points
 from workbench.numerics import walks
+from workbench.subjects.points import Points
 
 
 def test_known_answer_of_a_circle() -> None:

@@ -14,8 +14,8 @@ from workbench.analyses.geometry.intrinsic_dimension import (
     two_nn,
 )
 from workbench.core.errors import DataError
-from workbench.core.views import Points
 from workbench.numerics.neighbours import k_nearest
+from workbench.subjects.points import Points
 
 
 def flat_torus(n: int, d: int, seed: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from helpers import assert_calibrated
 import workbench as wb
 from workbench.analyses.geometry import neighbourhood_preservation as module
 from workbench.core.errors import DataError
-from workbench.core.views import Aligned
+from workbench.subjects.activations import Aligned
 
 
 def layers(*arrays: np.ndarray, first_id: int = 0) -> wb.Activations:

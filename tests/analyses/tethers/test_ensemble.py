@@ -125,9 +125,9 @@ def test_peer_trains_and_averages_as_torch_does() -> None:
 
     from workbench.analyses.tethers._evolving import _batch, _data, evolve
     from workbench.analyses.tethers._merging import PLAIN
-    from workbench.core import views
+    from workbench.subjects.descents.siblings import Models
 
-    view = siblings().view(views.Models)
+    view = siblings().view(Models)
     asked = rules(rounds=1, steps=4, optimizer="momentum", learning_rate=0.05)
     history = evolve(view, 0, asked, (PLAIN,))
     data = _data(view, asked)

@@ -17,12 +17,12 @@ from planted_for_tests import (
 from torch import nn
 
 import workbench as wb
-from workbench.core import views
 from workbench.core.errors import DataError, ParameterError, ViewError
 from workbench.core.evidence import Evidence
-from workbench.core.results import Curve
 from workbench.numerics.ablation import sample_losses, sign_flips
 from workbench.numerics.tethers import at_step, tether, top
+from workbench.results.curve import Curve
+from workbench.subjects.descents.trajectory import Descent
 
 FOUR = (MATTER / (INPUTS * HIDDEN),)  # of the first layer; rounds to none of the second
 SEEING = ("fisher_weight", "gradient_weight", "dropout")
@@ -34,7 +34,7 @@ def evidence(result: Curve, words: str) -> Evidence:
 
 def test_known_answer_planted_edges_are_found_where_magnitude_fails() -> None:
     descent, matters = where_magnitude_fails()
-    place = at_step(descent.view(views.Descent))
+    place = at_step(descent.view(Descent))
     for source in SEEING:
         np.testing.assert_array_equal(
             top(tether(place, source), FOUR[0])["0.weight"], matters, err_msg=source
@@ -134,7 +134,7 @@ def test_edges_are_chosen_on_other_samples_than_they_are_judged_on() -> None:
         rng.standard_normal((40, 1)).astype(np.float32),
         "mse",
     )
-    place = at_step(descent.view(views.Descent))
+    place = at_step(descent.view(Descent))
     result = wb.tether_ablation(descent, sources=("dropout",), fractions=(0.2,), n_null=0)
     seen = top(tether(place, "dropout"), 0.2)
     without = {n: np.where(m, 0, place.weights[n]) for n, m in seen.items()}

@@ -9,9 +9,9 @@ from planted_for_tests import where_magnitude_fails, where_magnitude_is_right
 from scipy.stats import spearmanr
 
 import workbench as wb
-from workbench.core import views
 from workbench.core.errors import DataError, MissingError, ParameterError
 from workbench.numerics.tethers import at_step, tether
+from workbench.subjects.descents.trajectory import Descent
 
 
 def test_known_answer_what_began_at_zero_has_moved_by_its_magnitude() -> None:
@@ -36,7 +36,7 @@ def test_known_answer_sources_that_see_the_planted_edges_agree_and_magnitude_doe
 def test_peer_scipy_has_the_same_rank_correlations() -> None:
     descent = wb.digits_descent(width=6, depth=1, steps=30)
     names = ("fisher", "magnitude", "dropout")
-    place = at_step(descent.view(views.Descent))
+    place = at_step(descent.view(Descent))
     found = {s: tether(place, s) for s in names}
     sizes = {n: w.size for n, w in place.weights.items()}
     layered = wb.tether_agreement(descent, sources=names, n_null=3, n_boot=3).values

@@ -15,7 +15,7 @@ from sklearn.decomposition import PCA
 import workbench as wb
 from workbench.analyses.topology.mapper import components
 from workbench.core.errors import DataError, MissingError
-from workbench.core.results import GraphResult
+from workbench.results.graph import GraphResult
 
 NO_CONTROL = {"n_null": 0, "n_boot": 0}
 

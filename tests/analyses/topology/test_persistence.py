@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist
 import workbench as wb
 from workbench.analyses.topology._barcodes import Engine, bars_of, distances_of
 from workbench.core.errors import DataError, ParameterError
-from workbench.core.results import Diagram
+from workbench.results.diagram import Diagram
 
 NO_CONTROL = {"n_null": 0, "n_boot": 0}
 

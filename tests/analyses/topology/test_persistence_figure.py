@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from workbench.core.results import Diagram
+from workbench.results.diagram import Diagram
 
 FEW = {"n_null": 19, "n_boot": 0}
 

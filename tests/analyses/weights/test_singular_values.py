@@ -9,8 +9,8 @@ from helpers import assert_calibrated
 import workbench as wb
 from workbench.analyses.weights import singular_values as module
 from workbench.core.errors import DataError
-from workbench.core.views import Matrix
 from workbench.numerics.spectra import edge_of_noise, effective_rank, noise_level, spectrum, stable_rank
+from workbench.subjects.checkpoint import Matrix
 
 
 def matrix(values: np.ndarray) -> Matrix:

@@ -14,13 +14,13 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Partition
-from workbench.core.views import Points
 from workbench.numerics.controls import control
 from workbench.numerics.laplacian import eigengap
 from workbench.numerics.resampling import subsample_interval, subsample_intervals
 from workbench.numerics.surrogates import row_rotations
 from workbench.numerics.walks import Walk, walk
+from workbench.results.partition import Partition
+from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.core.errors import ViewError
-from workbench.core.objectives import Probe
+from workbench.numerics.objectives import Probe
 
 if TYPE_CHECKING:
     import torch

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.core.errors import DataError, MissingError, ParameterError, WorkbenchError
-from workbench.core.objectives import Probe
 from workbench.core.progress import track
-from workbench.core.views import Descent
+from workbench.numerics.objectives import Probe
 from workbench.numerics.renormalizing import OPERATORS, Renormalized, Settings, act
+from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
     import torch

@@ -12,11 +12,11 @@ from typing_extensions import Doc
 
 from workbench.core.errors import DataError, ParameterError, ViewError, suggest
 from workbench.core.evidence import Alternative, Evidence
-from workbench.core.objectives import Probe
 from workbench.core.patterns import layer_said, matching
-from workbench.core.results import Curve
-from workbench.core.views import Descent
+from workbench.numerics.objectives import Probe
 from workbench.numerics.resampling import percentile_interval, subsample_intervals
+from workbench.results.curve import Curve
+from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.core.errors import DataError
-from workbench.core.gram import coordinates
+from workbench.numerics.gram import coordinates
 from workbench.numerics.landscapes import Plane, principal_directions, random_direction, scaled_like
 from workbench.numerics.resampling import bootstrap_interval
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from jaxtyping import Float, Int
 
-    from workbench.core.views import Descent
+    from workbench.subjects.descents.trajectory import Descent
 
 Normalization = Annotated[
     Literal["filter", "layer", "none"],

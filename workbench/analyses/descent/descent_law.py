@@ -12,11 +12,11 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Curve
-from workbench.core.views import Descent
 from workbench.numerics.descent_laws import Fit, averaged, fit_law, fit_laws, redrawn
 from workbench.numerics.resampling import null_draws
 from workbench.numerics.threads import one_thread
+from workbench.results.curve import Curve
+from workbench.subjects.descents.trajectory import Descent
 
 MOST_POINTS = 1000  # longer curves are averaged over neighbouring steps
 FEWEST = 16  # points; the largest law has four parameters and its noise two

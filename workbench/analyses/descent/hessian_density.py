@@ -14,10 +14,10 @@ from workbench.core.errors import ParameterError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Curve
-from workbench.core.views import Descent
 from workbench.numerics.resampling import NORMAL, null_draws, percentile_interval
 from workbench.numerics.threads import one_thread
+from workbench.results.curve import Curve
+from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
     import torch

@@ -15,8 +15,6 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Curve
-from workbench.core.views import Models
 from workbench.numerics.landscapes import Plane
 from workbench.numerics.neuron_alignment import (
     hidden_activations,
@@ -26,6 +24,8 @@ from workbench.numerics.neuron_alignment import (
 )
 from workbench.numerics.neuron_chain import Layer, chain_of
 from workbench.numerics.resampling import null_draws, percentile_interval
+from workbench.results.curve import Curve
+from workbench.subjects.descents.siblings import Models
 
 if TYPE_CHECKING:
     from jaxtyping import Float

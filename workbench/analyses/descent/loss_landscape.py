@@ -23,10 +23,10 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import MatrixResult
-from workbench.core.views import Descent
 from workbench.numerics.landscapes import Plane, plane_shares, walk_shares
 from workbench.numerics.resampling import null_draws
+from workbench.results.landscape import Landscape
+from workbench.subjects.descents.trajectory import Descent
 
 BORDER = 24  # points on the border of a plane at which it is compared with others
 
@@ -46,7 +46,7 @@ def loss_landscape(
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> MatrixResult:
+) -> Landscape:
     """Evaluate the loss on the probe over a plane through the last weights of a descent, and draw its path in it.
 
     Many points are evaluated at once, their weights stacked, with 32 MiB at most for these and what the network makes
@@ -57,7 +57,7 @@ def loss_landscape(
 
     Returns
     -------
-    MatrixResult
+    Landscape
         Losses (points, points), rows along the second direction; ``path`` in the plane's coordinates.
         ``figure(surface=True)`` draws it in three dimensions.
 
@@ -96,10 +96,8 @@ def loss_landscape(
         _rise(descent, plane, chart, (low, high), n_null, n_boot, random_state, device),
     ]
     finite = np.where(np.isfinite(values), values, np.nanmax(values[np.isfinite(values)]))
-    return MatrixResult(
+    return Landscape(
         values=finite,
-        row_names=tuple(f"{v:.4g}" for v in axes[1]),
-        column_names=tuple(f"{v:.4g}" for v in axes[0]),
         row_values=axes[1],
         column_values=axes[0],
         column_title=chart.titles[0],

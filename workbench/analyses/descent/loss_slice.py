@@ -20,10 +20,10 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Curve
-from workbench.core.views import Descent
 from workbench.numerics.landscapes import Plane
 from workbench.numerics.resampling import null_draws
+from workbench.results.curve import Curve
+from workbench.subjects.descents.trajectory import Descent
 
 
 @analysis

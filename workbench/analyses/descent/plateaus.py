@@ -13,12 +13,12 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Curve
-from workbench.core.views import Descent
 from workbench.numerics.descent_laws import LARGEST_CORRELATION, averaged
 from workbench.numerics.joinpoints import Joined, fit_joined, noise_size, redrawn_lines, search, sequence
 from workbench.numerics.resampling import percentile_interval
 from workbench.numerics.threads import one_thread
+from workbench.results.curve import Curve
+from workbench.subjects.descents.trajectory import Descent
 
 MOST_POINTS = 400  # longer curves are averaged over neighbouring steps
 FEWEST = 5  # points of a stretch

@@ -12,11 +12,11 @@ from workbench.analyses.descent.descent_law import FEWEST, constants, joined_evi
 from workbench.core.errors import ParameterError
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Curve
-from workbench.core.views import Descent
 from workbench.numerics.descent_laws import Fit, averaged, fit_law
 from workbench.numerics.narrowing import LENGTH, room
 from workbench.numerics.threads import one_thread
+from workbench.results.panels import Panels
+from workbench.subjects.descents.trajectory import Descent
 
 MOST_POINTS = 200  # a slider carries the curves of each of its places
 
@@ -49,7 +49,7 @@ def renormalization_pictures(
     n_null: NullDraws = 39,
     n_boot: BootstrapDraws = 100,
     random_state: Seed = 0,
-) -> Curve:
+) -> Panels:
     """Draw the room left between two quadratics and between two lines, both renormalized at x, and a real descent beside them.
 
     Four panels and one slider that moves x. The first two close at x = 10; the third starts each anew at x, so that
@@ -59,7 +59,7 @@ def renormalization_pictures(
 
     Returns
     -------
-    Curve
+    Panels
         ``frames`` has all curves at each place of the slider.
 
     Raises
@@ -98,10 +98,12 @@ def renormalization_pictures(
     for words, fit, begin in zip(("before", "after"), sides[start], (0, chosen), strict=True):
         part = t[begin : begin + len(fit.curve)]
         evidence += constants(fit, part - part[0], n_boot, random_state, f" {words} x = {x[chosen]:.3g}")[0]
-    return Curve(
+    return Panels(
         x=x,
         y=frames[start],
         names=(*NAMES, column, "one law, untouched", "two laws joined at x"),
+        alike=(*ALIKE, column, "one law", "two laws joined at x"),
+        dashed=np.array([False] * (len(NAMES) + 1) + [True, False]),
         x_title="x, tenths of the descent",
         y_title=column,
         log=log,
@@ -125,6 +127,7 @@ NAMES = tuple(
     for shape in shapes
     for side in ("upper", "lower")
 )
+ALIKE = tuple(shape for _, shapes, _ in _EXACT for shape in shapes for _ in ("upper", "lower"))
 
 
 def _curves(x: np.ndarray, at: float, y: np.ndarray, whole: Fit, sides: tuple[Fit, Fit]) -> np.ndarray:

@@ -27,11 +27,11 @@ from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.parameters import NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Ranking
-from workbench.core.views import Descent
 from workbench.numerics.optimizers import OptimizerName
 from workbench.numerics.paired import holm, out_of_reach, paired_interval, sign_flips
 from workbench.numerics.renormalizing import OPERATORS, Settings, told
+from workbench.results.paths import Paths
+from workbench.subjects.descents.trajectory import Descent
 
 LEVEL = 0.05
 ArmName = Literal[
@@ -111,7 +111,7 @@ def renormalize(
     n_null: NullDraws = 999,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Ranking:
+) -> Paths:
     """Fork a descent at a step, renormalize the network in several ways, train on for the same budget, and compare.
 
     Every arm and the untouched control see the same batches within a seed, so that differences of held-out loss at the
@@ -131,7 +131,7 @@ def renormalize(
 
     Returns
     -------
-    Ranking
+    Paths
         By how much each arm ended below the control; its table says the same of the better restart and at equal operations,
         by how much outputs moved, and the effective rank of the last layer's inputs at fork and end (the room that is left).
         ``figure(paths=True)`` draws the differences over steps.
@@ -204,7 +204,7 @@ def _on_plateau(descent: Descent, random_state: int) -> int:
     return int(kept[0])
 
 
-def _ranking(found: Experiment, step: int, plan: Plan, n_null: int, said: str) -> Ranking:
+def _ranking(found: Experiment, step: int, plan: Plan, n_null: int, said: str) -> Paths:
     """Differences of every arm from the control, and from the better of the restarts."""
     arms = found.arms
     if not arms:
@@ -250,7 +250,7 @@ def _ranking(found: Experiment, step: int, plan: Plan, n_null: int, said: str) -
         said = f"{_verdict(arms, paths[:, -1].mean(1), ours, CONTROL)} {against} {said}"
     ordered = _foremost(renewing, paths[:, -1].mean(1), evidence, more)
     few = out_of_reach(plan.repeats, n_null, len(arms))
-    return Ranking(
+    return Paths(
         names=tuple(a.name for a in arms),
         scores=paths[:, -1].mean(1),
         low=low[:, -1],

@@ -22,14 +22,14 @@ from workbench.analyses.descent._over_steps import (
     trained_parameters,
 )
 from workbench.core.device import resolve
-from workbench.core.objectives import Probe
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.progress import track
 from workbench.core.registry import analysis
-from workbench.core.results import Curve
-from workbench.core.views import Descent
+from workbench.numerics.objectives import Probe
 from workbench.numerics.resampling import null_draws
 from workbench.numerics.spectra import fewer_columns
+from workbench.results.curve import Curve
+from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
     import torch

@@ -19,10 +19,10 @@ from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.patterns import layer_said
 from workbench.core.registry import analysis
-from workbench.core.results import Curve
-from workbench.core.subjects import floats
-from workbench.core.views import Descent
+from workbench.core.rows import floats
 from workbench.numerics.resampling import null_draws, percentile_interval
+from workbench.results.curve import Curve
+from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
     from jaxtyping import Float

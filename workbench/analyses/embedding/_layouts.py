@@ -13,11 +13,11 @@ import numpy as np
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.progress import tell
-from workbench.core.results import Embedding
-from workbench.core.views import Points
 from workbench.numerics.distinct import count_distinct
 from workbench.numerics.preservation import Scores, trustworthiness
 from workbench.numerics.resampling import NORMAL, jackknife_error, shuffle_columns
+from workbench.results.embedding import Embedding
+from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
     from workbench.numerics.neighbours import Metric

@@ -14,11 +14,12 @@ from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.parameters import NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Embedding
-from workbench.core.views import Aligned, Points
 from workbench.numerics.layout_alignment import Alignment, measure_alignment
 from workbench.numerics.preservation import Scores, trustworthiness
 from workbench.numerics.resampling import NORMAL, jackknife_error
+from workbench.results.layouts import Layouts
+from workbench.subjects.activations import Aligned
+from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
     from workbench.analyses.embedding._aligned_estimator import AlignedUMAP
@@ -97,7 +98,7 @@ def aligned_umap(
     n_null: NullDraws = 99,
     random_state: Seed = 0,
     device: OnDevice = "auto",
-) -> Embedding:
+) -> Layouts:
     """Lay out every layer so that a row can be followed from one to the next (aligned UMAP).
 
     Each layer gets the layout that UMAP would give it, and every row is also pulled towards where it is in
@@ -108,7 +109,7 @@ def aligned_umap(
 
     Returns
     -------
-    Embedding
+    Layouts
         ``frames`` (layers, n, n_components) float32, ``values`` the last of them; ``quality`` is each row's
         trustworthiness, the mean over layers (empty above 5,000 rows); ``displacement()`` says who moves.
 
@@ -154,7 +155,7 @@ def aligned_umap(
         apart = _fit(xs, {**chosen, "alignment_regularisation": 0.0}, layers.name)
         alone = [trustworthiness(x, y, **asked) for x, y in zip(xs, apart, strict=True)]
         evidence.append(_cost(scores, alone, k))
-    return Embedding(
+    return Layouts(
         values=frames[-1],
         frames=frames,
         frame_names=tuple(names),

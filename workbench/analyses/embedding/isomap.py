@@ -13,9 +13,9 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Outcome
 from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Embedding
-from workbench.core.views import Points
 from workbench.numerics.neighbours import Metric
+from workbench.results.embedding import Embedding
+from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
     from sklearn.manifold import Isomap

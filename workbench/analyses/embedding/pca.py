@@ -13,10 +13,10 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Embedding
-from workbench.core.views import Points
 from workbench.numerics.controls import control, shuffled_columns
 from workbench.numerics.resampling import bootstrap_interval
+from workbench.results.embedding import Embedding
+from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA

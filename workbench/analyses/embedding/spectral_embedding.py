@@ -12,9 +12,9 @@ from workbench.analyses.embedding._layouts import lay_out, require_rows
 from workbench.core.evidence import Outcome
 from workbench.core.parameters import NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Embedding
-from workbench.core.views import Points
 from workbench.numerics.walks import walk
+from workbench.results.embedding import Embedding
+from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
     from sklearn.manifold import SpectralEmbedding

@@ -13,12 +13,12 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Estimate
-from workbench.core.views import Points
 from workbench.numerics.controls import control
 from workbench.numerics.neighbours import k_nearest
 from workbench.numerics.resampling import subsample_intervals
 from workbench.numerics.surrogates import row_rotations
+from workbench.results.estimate import Estimate
+from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -12,10 +12,10 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Estimate
-from workbench.core.views import Aligned
 from workbench.numerics.neighbours import Metric
 from workbench.numerics.preservation import Scores, preservation
+from workbench.results.estimate import Estimate
+from workbench.subjects.activations import Aligned
 
 ROW_BY_ROW = 5000  # rows; up to here all are asked
 ASKED = 2000  # rows asked beyond that, each against all

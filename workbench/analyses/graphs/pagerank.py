@@ -13,10 +13,10 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Ranking
-from workbench.core.views import Graph
 from workbench.numerics.resampling import null_draws
 from workbench.numerics.rewiring import rewired, simple_edges
+from workbench.results.ranking import Ranking
+from workbench.subjects.graph import Graph
 
 
 @analysis

@@ -13,10 +13,10 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import MatrixResult
-from workbench.core.views import Aligned
 from workbench.numerics.resampling import NORMAL, null_draws
 from workbench.numerics.similarity import Kernel, alignment, centred, gram
+from workbench.results.matrix import MatrixResult
+from workbench.subjects.activations import Aligned
 
 
 @analysis

@@ -14,9 +14,9 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Estimate
-from workbench.core.views import Points
 from workbench.numerics.resampling import null_draws, percentile_interval
+from workbench.results.estimate import Estimate
+from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

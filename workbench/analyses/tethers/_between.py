@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.core.errors import ParameterError, ViewError
-from workbench.core.views import Descent, Models
 from workbench.numerics.compatibility import Measure, Pair, in_another_order, same_layers, successive_layers
 from workbench.numerics.neuron_alignment import inputs_of
 from workbench.numerics.neuron_chain import Layer, chain_of
 from workbench.numerics.tethers import SAMPLED, SOURCES, Place, Tensors, at_network, at_step, tether
+from workbench.subjects.descents.siblings import Models
+from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
     import torch

@@ -23,13 +23,13 @@ from workbench.analyses.tethers._merging import (
     scores,
 )
 from workbench.core.errors import DataError, ViewError
-from workbench.core.objectives import Probe
 from workbench.core.progress import track
-from workbench.core.views import Models
 from workbench.numerics.compatibility import in_another_order, same_layers, threshold
 from workbench.numerics.neuron_alignment import match_weights, permuted
 from workbench.numerics.neuron_chain import Layer, chain_of
+from workbench.numerics.objectives import Probe
 from workbench.numerics.tethers import at_network, tether
+from workbench.subjects.descents.siblings import Models
 
 if TYPE_CHECKING:
     import torch
@@ -259,7 +259,7 @@ class _Crowd:
     def _outputs(self, x: torch.Tensor) -> torch.Tensor:
         import torch
 
-        from workbench.core.objectives import output_of
+        from workbench.numerics.objectives import output_of
 
         stack = self.stack
         stack.template.eval()

@@ -8,8 +8,8 @@ from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.analyses.tethers._merging import Drift, Kept
-from workbench.core.views import Models
 from workbench.numerics.compatibility import Measure
+from workbench.subjects.descents.siblings import Models
 
 Rounds = Annotated[int, Interval(ge=1, le=20), Doc("How often networks meet.")]
 Updates = Annotated[int, Interval(ge=1, le=100), Doc("Updates of each network between two meetings.")]

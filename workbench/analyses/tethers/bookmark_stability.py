@@ -10,17 +10,17 @@ from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.analyses.tethers._asking import Fraction, Within
-from workbench.core.bookmarks import Bookmarks, jaccard
 from workbench.core.errors import MissingError, ParameterError, WorkbenchError, suggest
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.progress import track
 from workbench.core.registry import analysis
-from workbench.core.results import Curve
-from workbench.core.views import Descent
 from workbench.numerics.changes import alarms
 from workbench.numerics.resampling import null_draws, percentile_interval
 from workbench.numerics.tethers import Scope, Source, Tensors, at_step, flat, tether, top
+from workbench.results.curve import Curve
+from workbench.subjects.descents.bookmarks import Bookmarks, jaccard
+from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

@@ -29,9 +29,9 @@ from workbench.core.device import resolve
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.parameters import NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Curve
-from workbench.core.views import Models
 from workbench.numerics.paired import holm, out_of_reach, paired_interval, sign_flips
+from workbench.results.panels import Panels
+from workbench.subjects.descents.siblings import Models
 
 ARMS = (ALONE, PLAIN, ALIGNED, MERGED, RANDOM)
 ONE, ALL, DIFFER = SCORES[:3]
@@ -73,7 +73,7 @@ def ensemble(
     n_null: NullDraws = 999,
     device: OnDevice = "auto",
     random_state: Seed = 0,
-) -> Curve:
+) -> Panels:
     """Train several networks in rounds, let them merge or drift by their tethers, and compare with other ways to meet.
 
     After each round every two networks' tethers are compared layer by layer, neurons matched. Above a threshold that
@@ -89,7 +89,7 @@ def ensemble(
 
     Returns
     -------
-    Curve
+    Panels
         ``y`` (rounds + 1, 4 scores x 5 arms), means over seeds: accuracy of one network (mean over networks) and of their
         averaged answers, the share of samples on which two of them disagree, and how far their answers lie from the mean
         (ambiguity). The evidence is what merging by tethers has over each other arm at the end: paired by seed, its null
@@ -131,7 +131,7 @@ def ensemble(
     shown = [(score, arm) for score in SCORES for arm in ARMS]
     columns = [history.scores[score][history.arms.index(arm)] for score, arm in shown]
     low, high = zip(*(paired_interval(c.T) for c in columns), strict=True)
-    return Curve(
+    return Panels(
         x=np.arange(rounds + 1) * float(steps),
         y=np.stack([c.mean(axis=1) for c in columns], axis=1),
         names=tuple(arm for _, arm in shown),

@@ -26,10 +26,10 @@ from workbench.core.device import resolve
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import GraphResult
-from workbench.core.views import Models
 from workbench.numerics.neuron_chain import chain_of
 from workbench.numerics.paired import paired_interval
+from workbench.results.ties import Ties
+from workbench.subjects.descents.siblings import Models
 
 
 @analysis
@@ -51,7 +51,7 @@ def ensemble_tethers(
     optimizer: Optimizer = "adam",
     device: OnDevice = "auto",
     random_state: Seed = 0,
-) -> GraphResult:
+) -> Ties:
     """Draw which layers of which networks are compatible in each round of `ensemble`, and so are merged.
 
     A line's width is the compatibility, its mean over seeds, when networks meet; it is above its threshold where the
@@ -60,7 +60,7 @@ def ensemble_tethers(
 
     Returns
     -------
-    GraphResult
+    Ties
         Columns are layers, rows are networks; ``lines``, ``thresholds`` (means over seeds) and ``strong`` are (rounds, edges).
         The evidence is the share of comparisons above their thresholds in the first and in the last round.
 
@@ -101,11 +101,9 @@ def ensemble_tethers(
     share = close.mean(axis=1).reshape(rounds, -1)
     nodes = np.array([(k, i) for i in range(models.n) for k in range(depth)], np.float64)
     edges = [(i * depth + k, j * depth + k) for i, j in history.pairs for k in range(depth)]
-    return GraphResult(
+    return Ties(
         positions=nodes,
         edges=np.array(edges, np.int64),
-        member_ids=np.empty(0, np.int64),
-        member_starts=np.zeros(len(nodes) + 1, np.int64),
         lines=values.mean(axis=1).reshape(rounds, -1),
         strong=share > 0.5,
         thresholds=limits.mean(axis=1).reshape(rounds, -1),

@@ -14,11 +14,11 @@ from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Evidence, monte_carlo_p
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Curve
-from workbench.core.views import Descent
 from workbench.numerics.ablation import Measure, sample_losses, sign_flips
 from workbench.numerics.resampling import percentile_interval
 from workbench.numerics.tethers import Place, Rest, Scope, Tensors, at_step, hold, tether, top
+from workbench.results.curve import Curve
+from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
     from jaxtyping import Float

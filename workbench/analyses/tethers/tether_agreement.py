@@ -12,10 +12,10 @@ from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import MatrixResult
-from workbench.core.views import Descent
 from workbench.numerics.resampling import NORMAL, null_draws
 from workbench.numerics.tethers import SAMPLED, Scope, Tensors, at_step, flat, top
+from workbench.results.matrix import MatrixResult
+from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -24,10 +24,10 @@ from workbench.core.evidence import Evidence
 from workbench.core.parameters import NullDraws, OnDevice, Seed
 from workbench.core.progress import track
 from workbench.core.registry import analysis
-from workbench.core.results import GraphResult
-from workbench.core.views import Models
 from workbench.numerics.compatibility import Measure, Pair, threshold
 from workbench.numerics.tethers import SAMPLED, SOURCES, Tensors
+from workbench.results.ties import Ties
+from workbench.subjects.descents.siblings import Models
 
 if TYPE_CHECKING:
     from workbench.numerics.neuron_chain import Layer
@@ -80,7 +80,7 @@ def tether_compatibility(
     n_null: NullDraws = 99,
     device: OnDevice = "auto",
     random_state: Seed = 0,
-) -> GraphResult:
+) -> Ties:
     """Compare the tethers of the same layer in every two networks, and of every two layers in a row of one network.
 
     Two tethers are compared by rows that are the same things: a layer's inputs (pixels, or neurons that were matched
@@ -98,7 +98,7 @@ def tether_compatibility(
 
     Returns
     -------
-    GraphResult
+    Ties
         Columns are layers, rows are networks; ``lines`` (steps, edges), ``thresholds``, ``strong``. The evidence is the
         mean over lines at the last step, between networks and between layers, with a jackknife over networks (three or
         more) for its interval.
@@ -216,7 +216,7 @@ def _result(
     rate: float,
     n_null: int,
     null: str,
-) -> GraphResult:
+) -> Ties:
     depth = len(chain)
     last = frames[-1]
     limits = np.array([[threshold(line.null, rate) for line in f] for f in frames])
@@ -235,11 +235,9 @@ def _result(
     above = [int(strong[-1][[line.group == g for line in last]].sum()) for g in range(len(sources))]
     total = [sum(line.group == g for line in last) for g in range(len(sources))]
     said = "; ".join(f"{s}: {a} of {t} lines" for s, a, t in zip(sources, above, total, strict=True))
-    return GraphResult(
+    return Ties(
         positions=node,
         edges=np.array([[_node(line.a, depth), _node(line.b, depth)] for line in last], np.int64),
-        member_ids=np.empty(0, np.int64),
-        member_starts=np.zeros(len(node) + 1, np.int64),
         lines=values,
         strong=strong,
         thresholds=np.where(np.isfinite(limits), limits, 0.0),

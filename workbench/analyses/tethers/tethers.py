@@ -12,11 +12,11 @@ from workbench.core.errors import MissingError, suggest
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import MatrixResult
-from workbench.core.views import Descent
 from workbench.numerics.resampling import null_draws, percentile_interval
 from workbench.numerics.tether_sources import require
 from workbench.numerics.tethers import SAMPLED, SOURCES, Source, Tensors, at_step, top
+from workbench.results.matrix import MatrixResult
+from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -11,12 +11,12 @@ import numpy as np
 
 from workbench.core.device import Device
 from workbench.core.errors import DataError, ParameterError
-from workbench.core.views import Points
 from workbench.numerics.landmarks import MetricSpace, farthest_first
 from workbench.numerics.pairwise import pairwise
 from workbench.numerics.resampling import null_draws, subsample_intervals
 from workbench.numerics.surrogates import row_rotations
 from workbench.numerics.threads import one_thread
+from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int

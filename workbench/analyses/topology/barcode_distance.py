@@ -17,10 +17,10 @@ from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.progress import track
 from workbench.core.registry import analysis
-from workbench.core.results import MatrixResult
-from workbench.core.views import Aligned
 from workbench.numerics.resampling import NORMAL, null_draws, percentile_interval
 from workbench.numerics.threads import one_thread
+from workbench.results.matrix import MatrixResult
+from workbench.subjects.activations import Aligned
 
 Kind = Literal["bottleneck", "wasserstein"]
 Distance = Callable[[np.ndarray, np.ndarray], float]

@@ -13,8 +13,8 @@ from workbench.analyses.topology._giotto import giotto
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Curve
-from workbench.core.views import Points
+from workbench.results.curve import Curve
+from workbench.subjects.points import Points
 
 
 @analysis

@@ -14,11 +14,11 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import GraphResult
-from workbench.core.views import Points
 from workbench.numerics.resampling import null_draws, subsample_intervals
 from workbench.numerics.surrogates import row_rotations
 from workbench.numerics.threads import one_thread
+from workbench.results.graph import GraphResult
+from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -27,13 +27,13 @@ from workbench.core.errors import ParameterError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Diagram
-from workbench.core.views import Points
 from workbench.numerics.cycles import dying_components, loop_through
 from workbench.numerics.landmarks import farthest_first
 from workbench.numerics.resampling import null_draws, subsample_intervals
 from workbench.numerics.surrogates import row_rotations
 from workbench.numerics.threads import one_thread
+from workbench.results.diagram import Diagram
+from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -13,10 +13,10 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Embedding
-from workbench.core.views import Series
 from workbench.numerics.resampling import null_draws, percentile_interval
 from workbench.numerics.surrogates import meeting_ends, phase_randomised
+from workbench.results.embedding import Embedding
+from workbench.subjects.series import Series
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -12,10 +12,10 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Alternative, Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.core.results import Spectrum
-from workbench.core.views import Matrix
 from workbench.numerics.resampling import null_draws, subsample_intervals
 from workbench.numerics.spectra import edge_of_noise, effective_rank, noise_level, spectrum, stable_rank
+from workbench.results.spectrum import Spectrum
+from workbench.subjects.checkpoint import Matrix
 
 WORK = 5e9  # rows x columns x the smaller of them, up to which all singular values are computed, and drawn
 BLOCK = (4096, 1024)  # the longer and the shorter side of what stands for a larger matrix in the control

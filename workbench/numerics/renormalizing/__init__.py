@@ -13,8 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from workbench.core.errors import DataError
-from workbench.core.objectives import Probe
 from workbench.core.patterns import layer_said
+from workbench.numerics.objectives import Probe
 
 if TYPE_CHECKING:
     import torch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from workbench.core.objectives import Probe
+from workbench.numerics.objectives import Probe
 from workbench.numerics.renormalizing import Renormalized, Settings
 from workbench.numerics.renormalizing.layers import Layer, copied, layers_of, replace
 

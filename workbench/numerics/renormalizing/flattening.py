@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from workbench.core.objectives import Probe
+from workbench.numerics.objectives import Probe
 from workbench.numerics.renormalizing import Renormalized, Settings
 from workbench.numerics.renormalizing.layers import copied, layers_of, rows_of
 

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from workbench.core.errors import ParameterError, suggest
-from workbench.core.objectives import Probe
 from workbench.core.patterns import matching
+from workbench.numerics.objectives import Probe
 from workbench.numerics.per_sample import answers
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

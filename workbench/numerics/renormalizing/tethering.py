@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from workbench.core.errors import ParameterError, suggest
-from workbench.core.objectives import Probe
 from workbench.core.patterns import matching
 from workbench.numerics import tethers
+from workbench.numerics.objectives import Probe
 from workbench.numerics.renormalizing import Renormalized, Settings
 from workbench.numerics.renormalizing.layers import copied, tied
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from workbench.core.objectives import Probe
+from workbench.numerics.objectives import Probe
 from workbench.numerics.renormalizing import Renormalized, Settings
 from workbench.numerics.renormalizing.layers import Layer, copied, layers_of
 

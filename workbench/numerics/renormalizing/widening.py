@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from workbench.core.errors import DataError, ParameterError, suggest
-from workbench.core.objectives import Probe
 from workbench.core.patterns import matching
 from workbench.numerics.neuron_chain import Layer, chain_of
+from workbench.numerics.objectives import Probe
 from workbench.numerics.renormalizing import Renormalized, Settings
 from workbench.numerics.renormalizing.layers import copied
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from workbench.core import theme
 from workbench.core.run import now
 from workbench.core.storage import writing
 from workbench.report.facts import ReportFacts
@@ -18,6 +17,7 @@ from workbench.report.page import when
 from workbench.report.points import asset
 from workbench.report.sweeps import runs, values
 from workbench.report.sweeps.runs import FAILED, PAGE, RUNS, Job
+from workbench.results import theme
 
 
 class Book:

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from workbench.core import theme
+from workbench.results import theme
+from workbench.results.plotted import safe
+from workbench.results.ranking import Ranking
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    from jaxtyping import Int
-
-    from workbench.core.results import Ranking
+    from jaxtyping import Float, Int
 
 COLUMNS = 3
 PANEL_HEIGHT = 190
 SETTLED = 0.25  # of the way, from where on a row's scale holds all; what is farther away before runs out of the panel
 
 
-def ranking_paths(result: Ranking, order: Int[np.ndarray, " k"]) -> go.Figure:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Paths(Ranking):
+    """A ranking that shows how each score came to be.
+
+    Attributes
+    ----------
+    paths : (n, t) the score of each thing over ``path_x``, named by ``path_title``. path_low, path_high : its interval.
+    """
+
+    kind: ClassVar[str] = "paths"
+    paths: Float[np.ndarray, "n t"]
+    path_low: Float[np.ndarray, "n t"]
+    path_high: Float[np.ndarray, "n t"]
+    path_x: Float[np.ndarray, " t"]
+    path_title: str = ""
+
+    def draw(self, *, top: int = 20, paths: bool = False) -> go.Figure:
+        """Bars, or with ``paths`` one panel a thing."""
+        return _paths(self, self.order(top)) if paths else super().draw(top=top)
+
+
+def _paths(result: Paths, order: Int[np.ndarray, " k"]) -> go.Figure:
     """One panel a thing, in the order given: the score over x with its interval, and a line at 0."""
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
-
-    from workbench.core.figures import safe
 
     columns = min(COLUMNS, len(order))
     rows = -(-len(order) // columns)
@@ -40,13 +60,10 @@ def ranking_paths(result: Ranking, order: Int[np.ndarray, " k"]) -> go.Figure:
     for place, j in enumerate(order):
         at = {"row": place // columns + 1, "col": place % columns + 1}
         colour = theme.CATEGORICAL[0 if result.scores[j] >= 0 else 5]
-        if len(result.path_low):
-            band = {"mode": "lines", "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
-            figure.add_trace(go.Scatter(x=x, y=result.path_low[j], **band), **at)
-            fill = f"rgba{(*bytes.fromhex(colour[1:]), 0.18)}"
-            figure.add_trace(
-                go.Scatter(x=x, y=result.path_high[j], fill="tonexty", fillcolor=fill, **band), **at
-            )
+        band = {"mode": "lines", "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
+        figure.add_trace(go.Scatter(x=x, y=result.path_low[j], **band), **at)
+        fill = f"rgba{(*bytes.fromhex(colour[1:]), 0.18)}"
+        figure.add_trace(go.Scatter(x=x, y=result.path_high[j], fill="tonexty", fillcolor=fill, **band), **at)
         line = {"color": colour, "width": 2}
         figure.add_trace(
             go.Scatter(
@@ -69,10 +86,10 @@ def ranking_paths(result: Ranking, order: Int[np.ndarray, " k"]) -> go.Figure:
     return figure
 
 
-def _scale(result: Ranking, order: np.ndarray) -> list[float]:
+def _scale(result: Paths, order: np.ndarray) -> list[float]:
     x = result.path_x
     settled = x >= x[0] + SETTLED * (x[-1] - x[0])
-    shown = [a[order][:, settled] for a in (result.path_low, result.path_high, result.paths) if len(a)]
+    shown = [a[order][:, settled] for a in (result.path_low, result.path_high, result.paths)]
     low, high = min(0.0, *(float(a.min()) for a in shown)), max(0.0, *(float(a.max()) for a in shown))
     room = 0.08 * (high - low or 1.0)
     return [low - room, high + room]

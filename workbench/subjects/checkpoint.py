@@ -6,15 +6,28 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from workbench.core import views
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, ViewError, suggest
 from workbench.core.patterns import matching
-from workbench.core.subjects import Subject, floats
+from workbench.core.rows import floats, require_finite
+from workbench.core.subject import Subject
+from workbench.core.view import View
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix(View):
+    """One weight matrix: ``values`` (n, m) float32, finite; ``noise`` says what quantization did to it, or is empty."""
+
+    needs: ClassVar[str] = "one weight matrix (n x m)"
+    values: Float[np.ndarray, "n m"]
+    noise: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +141,7 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
         network.name = self.name
         return network
 
-    def _as_matrix(self) -> views.Matrix:
+    def as_matrix(self) -> Matrix:
         if len(self.tensors) != 1:
             two = [n for n, t in self.tensors.items() if len(t.shape) == 2]
             example = f", for example .at({two[0]!r})" if two else ""
@@ -140,8 +153,8 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
         if values.ndim < 2:
             raise ViewError(f"{name} has the shape {values.shape}; this needs a matrix (n x m).")
         values = floats(values.reshape(len(values), -1))
-        views.require_finite(values, self.name)
-        return views.Matrix(self.name, self.digest, self.digest, values, self.tensors[name].noise)
+        require_finite(values, self.name)
+        return Matrix(self.name, self.digest, self.digest, values, self.tensors[name].noise)
 
 
 class EditedCheckpoint(Checkpoint):

@@ -9,24 +9,29 @@ from __future__ import annotations
 
 import copy
 import shutil
+import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from workbench.core import views
-from workbench.core.bookmarks import Bookmarks
-from workbench.core.checkpoints import Checkpoint, TensorInfo
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError, suggest
-from workbench.core.gram import coordinates
-from workbench.core.objectives import Probe
-from workbench.core.step_weights import ArrayWeights, StepWeights, WeightSource
+from workbench.core.rows import require_finite, table_column, table_digest
 from workbench.core.storage import writing
-from workbench.core.subjects import Rowed, table_digest
+from workbench.core.subject import Rowed
+from workbench.core.view import View
+from workbench.numerics.gram import coordinates
+from workbench.numerics.objectives import Probe
+from workbench.subjects.checkpoint import Checkpoint, TensorInfo
+from workbench.subjects.descents.bookmarks import Bookmarks
+from workbench.subjects.descents.record import Record, few, structure
+from workbench.subjects.descents.step_weights import ArrayWeights, StepWeights, WeightSource
+from workbench.subjects.points import Points
+from workbench.subjects.series import Series
 
 if TYPE_CHECKING:
     from typing import Self
@@ -39,38 +44,97 @@ CURVES = ("loss", "grad_norm", "update_norm", "lr")
 
 
 @dataclass(frozen=True, eq=False)
-class Record:
-    """What a trajectory has beside its row table; the same for any choice of its rows.
+class Descent(View):
+    """A recorded descent: curves over its steps, and weights, network and probe where there are any.
+
+    Row *t* is the loss and the gradient at the weights of step *t*, and the update that led on from there.
 
     Attributes
     ----------
-    weights : at some steps; None where none were kept.
-    gradient_norms, update_norms : one line a recorded step, one column a parameter; None where not recorded.
-    optimizer : summaries of the optimizer's state, one line a step where they were taken.
-    probe : what the loss is evaluated on.
-    training : what it was trained on, where that was kept; instruments that train on draw their batches from it.
-    model : the network that the weights belong to; whatever weights it has itself don't count.
-    outcome : how the descent ended, in words; "" for an end without incident.
-    diverged : the step at which loss or gradient were no longer finite, or None.
-    about : the optimizer, its groups and what else the recorder said.
+    steps : (n,) the recorded steps, ascending; also the row ids.
+    table : one line a step, indexed by it: ``loss``, ``lr``, ``grad_norm``, ``update_norm`` and what was logged.
+    weight_steps : (k,) steps with weights; the last may lie after the last row.
+    trajectory : the subject, for whatever else it has (``gradient_norms``, ``optimizer_state``).
     """
 
-    weights: WeightSource | None = None
-    gradient_norms: pd.DataFrame | None = None
-    update_norms: pd.DataFrame | None = None
-    optimizer: pd.DataFrame | None = None
-    probe: Probe | None = None
-    training: Probe | None = None
-    model: torch.nn.Module | None = field(default=None, repr=False)
-    outcome: str = ""
-    diverged: int | None = None
-    about: Mapping[str, Any] = field(default_factory=dict)
-    bookmarks: Mapping[str, Bookmarks] = field(default_factory=dict)
-    """The most tethered edges at some steps, by name, where they were advertised (`workbench.bookmark`)."""
-    folder: Path | None = None
-    """Where it is stored as it is, if it is."""
-    keep: Any = field(default=None, repr=False)
-    """What must live as long as the record: a temporary folder."""
+    needs: ClassVar[str] = "a recorded descent (a Trajectory: workbench.record, or a folder of checkpoints)"
+    steps: Int[np.ndarray, " n"]
+    ids: Int[np.ndarray, " n"]
+    table: pd.DataFrame
+    weight_steps: Int[np.ndarray, " k"]
+    trajectory: Trajectory
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of the trained parameters."""
+        return self.trajectory.parameter_names
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each trained parameter."""
+        return self.trajectory.shapes
+
+    def curve(self, name: str = "loss") -> tuple[np.ndarray, np.ndarray]:
+        """Steps and values of one column, at the steps where it was recorded; refused if it isn't finite there.
+
+        Raises
+        ------
+        ViewError
+            It was never recorded.
+        DataError
+            Values are infinite, or NaN at the step where the descent diverged.
+        """
+        values = np.asarray(table_column(self.table, name, self.name), dtype=np.float64)
+        there = ~np.isnan(values)
+        diverged = self.trajectory.diverged
+        if not there.any():
+            raise ViewError(
+                f"{self.name} is {self.trajectory.holds}; this needs its {name} (run.log({name}=...) while recording)."
+            )
+        if diverged is not None and (self.steps >= diverged).any():
+            raise DataError(
+                f"{self.name}: {self.trajectory.outcome}. Ask about the steps before it: .select('step < {diverged}')."
+            )
+        require_finite(values[there], f"{self.name} ({name})")
+        return self.steps[there], values[there]
+
+    def require(self, *, weights: int = 0, network: bool = False, probe: bool = False) -> None:
+        """Refuse a descent that lacks what an instrument asks for, with what it does hold.
+
+        Parameters
+        ----------
+        weights : at how many steps at least. network, probe : whether they are needed.
+
+        Raises
+        ------
+        ViewError
+            With each missing thing and how to get it.
+        """
+        lacks = []
+        if len(self.weight_steps) < max(weights, int(network)):
+            n = max(weights, int(network))
+            lacks.append(f"weights at {n} step{'s' if n > 1 else ''} or more (record with weights_at=)")
+        if network and self.trajectory.model is None:
+            lacks.append("its network (.with_model(module))")
+        if probe and self.trajectory.probe is None:
+            lacks.append("a batch and a loss (record with probe=(x, y), loss=, or .with_probe(x, y, loss))")
+        if lacks:
+            raise ViewError(f"{self.name} is {self.trajectory.holds}; this needs {' and '.join(lacks)}.")
+
+    def weights(self, step: int) -> StepWeights:
+        """The trained parameters at a step: name to array, read when asked for; ``.vector()`` for all in one."""
+        return self.trajectory.weights(step)
+
+    def network(self, step: int) -> torch.nn.Module:
+        """A copy of the network with the weights of a step, in evaluation mode."""
+        self.require(network=True)
+        return self.trajectory.network(step)
+
+    @property
+    def probe(self) -> Probe:
+        """The batch and its loss; ``probe.evaluate(network)`` is the loss as a tensor."""
+        self.require(probe=True)
+        return typing.cast("Probe", self.trajectory.probe)
 
 
 class Trajectory(Rowed):
@@ -204,7 +268,7 @@ class Trajectory(Rowed):
         said = f"a descent of {len(self):,} steps ({', '.join(map(str, columns)) or 'without curves'})"
         steps = self.weight_steps
         if len(steps):
-            said += f", weights of {len(self.tensors):,} tensors at {len(steps):,} steps ({_few(steps)})"
+            said += f", weights of {len(self.tensors):,} tensors at {len(steps):,} steps ({few(steps)})"
         else:
             said += ", no weights"
         said += f", {'a' if self.model is not None else 'no'} network"
@@ -226,7 +290,7 @@ class Trajectory(Rowed):
         ]
         batches = [p.digest if p else "" for p in (self.record.probe, self.record.training)]
         marks = [b.digest for _, b in sorted(self.record.bookmarks.items())]
-        return digest("descent", held, *norms, *batches, _structure(self.model), *marks)
+        return digest("descent", held, *norms, *batches, structure(self.model), *marks)
 
     @cached_property
     def digest(self) -> str:
@@ -386,15 +450,15 @@ class Trajectory(Rowed):
 
     # -- views --------------------------------------------------------------------------------------
 
-    def _as_series(self) -> views.Series:
+    def as_series(self) -> Series:
         columns = self._curves()
         if not columns:
             raise ViewError(f"{self.name} is {self.holds}; this needs curves (losses, norms) over its steps.")
         values = self.table[columns].to_numpy(dtype=np.float64)
-        views.require_finite(values, f"{self.name} ({', '.join(columns)})")
-        return views.Series(self.name, self.digest, self.space, values, self.ids, self.table)
+        require_finite(values, f"{self.name} ({', '.join(columns)})")
+        return Series(self.name, self.digest, self.space, values, self.ids, self.table)
 
-    def _as_points(self) -> views.Points:
+    def as_points(self) -> Points:
         """The flattened weights, by exact distances: as many coordinates as there are steps, less one."""
         steps = self.weight_steps
         if len(steps) < 2:
@@ -403,13 +467,13 @@ class Trajectory(Rowed):
                 f"(record with weights_at=)."
             )
         values = coordinates([self.weights(s) for s in steps], self.parameter_names)
-        views.require_finite(values, self.name)
+        require_finite(values, self.name)
         table = self.table.reindex(steps)
         table["step"] = steps
-        return views.Points(self.name, self.digest, self.space, values, steps, table)
+        return Points(self.name, self.digest, self.space, values, steps, table)
 
-    def _as_descent(self) -> views.Descent:
-        return views.Descent(
+    def as_descent(self) -> Descent:
+        return Descent(
             self.name, self.digest, self.space, self.steps, self.ids, self.table, self.weight_steps, self
         )
 
@@ -438,9 +502,9 @@ class Trajectory(Rowed):
         return found.loc[found.index.isin(self.ids)]
 
     def _callable(self, step: int) -> Any:
-        from workbench.core.network import Network
+        from workbench.subjects.network import Network
 
-        content = digest("network", self._source(step).digest(step), _structure(self.model))
+        content = digest("network", self._source(step).digest(step), structure(self.model))
         return Network(name=self.name, digest=content, module=self.network(step))
 
     def _with(self, **change: Any) -> Self:
@@ -450,15 +514,3 @@ class Trajectory(Rowed):
         about = {"last": int(self.ids[-1]), **self.record.about}
         record = replace(self.record, about=about)
         return type(self)(self.table.iloc[at], record, name=self.name, space=self.space)
-
-
-def _structure(module: torch.nn.Module | None) -> list[Any]:
-    """What a network is made of, without its weights."""
-    if module is None:
-        return []
-    return [[n, type(m).__module__, type(m).__qualname__, m.extra_repr()] for n, m in module.named_modules()]
-
-
-def _few(steps: np.ndarray) -> str:
-    shown = [str(s) for s in steps]
-    return ", ".join(shown if len(shown) <= 6 else [*shown[:3], "…", *shown[-2:]])

@@ -3,23 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from workbench.core import views
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, ParameterError, ViewError
-from workbench.core.objectives import Probe
+from workbench.core.rows import table_digest
 from workbench.core.storage import writing
-from workbench.core.subjects import Rowed, table_digest
-from workbench.core.trajectories import Trajectory, _few, _structure
+from workbench.core.subject import Rowed
+from workbench.core.view import View
+from workbench.numerics.objectives import Probe
+from workbench.subjects.descents.record import few, structure
+from workbench.subjects.descents.trajectory import Trajectory
 
 if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Int
+
+
+@dataclass(frozen=True, eq=False)
+class Models(View):
+    """Several descents of one task by networks of one structure.
+
+    Attributes
+    ----------
+    ids : (n,) row ids: the samples of the probe, as far as they are selected.
+    table : one line a sample.
+    weight_steps : (k,) steps at which all have weights.
+    probe : the samples and the loss that they share.
+    trajectories : the descents themselves.
+    """
+
+    needs: ClassVar[str] = (
+        "several descents of one task (wb.siblings([one, other]), or a folder of recordings)"
+    )
+    ids: Int[np.ndarray, " n"]
+    table: pd.DataFrame
+    weight_steps: Int[np.ndarray, " k"]
+    probe: Probe
+    trajectories: tuple[Trajectory, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of descents."""
+        return len(self.trajectories)
+
+    def require_network(self) -> None:
+        """Refuse descents without their network.
+
+        Raises
+        ------
+        ViewError
+            With how to attach it.
+        """
+        if self.trajectories[0].model is None:
+            raise ViewError(
+                f"{self.name} has weights and no network; this needs it to know which neurons belong together, and to run it. "
+                f"Attach it with .with_model(module)."
+            )
 
 
 class Siblings(Rowed):
@@ -87,7 +132,7 @@ class Siblings(Rowed):
         first = self.trajectories[0]
         return (
             f"{self.models} descents of one task, weights of {len(first.tensors):,} tensors at {len(self.weight_steps):,} steps "
-            f"that all have ({_few(self.weight_steps)}), {'a' if first.model is not None else 'no'} network, a probe of "
+            f"that all have ({few(self.weight_steps)}), {'a' if first.model is not None else 'no'} network, a probe of "
             f"{len(self):,} samples ({self.probe.loss})"
         )
 
@@ -127,8 +172,8 @@ class Siblings(Rowed):
     def _take(self, at: np.ndarray) -> Siblings:
         return Siblings(self.trajectories, name=self.name, table=self.table.iloc[at], space=self.space)
 
-    def _as_models(self) -> views.Models:
-        return views.Models(
+    def as_models(self) -> Models:
+        return Models(
             self.name,
             self.digest,
             self.space,
@@ -181,7 +226,7 @@ def _require_alike(members: tuple[Trajectory, ...], name: str) -> None:
             raise DataError(
                 f"{name}: {label} has another probe than {labels[0]}. Give both the same with .with_probe(x, y, loss)."
             )
-        if _structure(m.model) != _structure(first.model):
+        if structure(m.model) != structure(first.model):
             raise DataError(
                 f"{name}: the networks of {labels[0]} and {label} are not built alike (or only one is there). Attach one with "
                 f".with_model(module)."

@@ -7,10 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
-from workbench.core.checkpoints import TensorInfo
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, suggest
-from workbench.core.subjects import floats
+from workbench.core.rows import floats
+from workbench.subjects.checkpoint import TensorInfo
 
 _DTYPES = {
     "float16": "F16",

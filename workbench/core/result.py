@@ -1,0 +1,185 @@
+"""Results: frozen answers. Each kind lies in a file of `workbench.results`, with how it is drawn and tabulated."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from workbench.core.discovery import import_all, modules
+from workbench.core.errors import FormatError, MissingError, suggest
+from workbench.core.evidence import Evidence, Outcome
+from workbench.core.run import Run
+from workbench.core.storage import writing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS: dict[str, type[Result]] = {}
+"""Every kind that was imported, by name; `kind_named` finds those that weren't."""
+PACKAGE = "workbench.results"
+RESULT_MIME = "application/vnd.workbench.result+json"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Result:
+    """Base of every answer.
+
+    Attributes
+    ----------
+    title : what the figure is called; the run fills it in where a method leaves it empty.
+    evidence : one entry a question asked, each with its control; see `Evidence`.
+    outcome : how the run ended.
+    run : what was asked of what; None for a result made by hand.
+    space : the set of row ids that the result speaks of; "" when it speaks of none.
+    """
+
+    kind: ClassVar[str]
+    title: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    outcome: Outcome = field(default_factory=Outcome)
+    caveat: str = ""
+    run: Run | None = None
+    space: str = ""
+    rows: Any = field(default=None, repr=False, metadata={"stored": False})
+    """The subject's row table, for hover and colour; not stored with the result."""
+
+    def __init_subclass__(cls) -> None:
+        if "kind" in cls.__dict__:
+            KINDS[cls.kind] = cls
+
+    def drawn(self, **options: Any) -> dict[str, Any]:
+        """How the answer is shown, by MIME type: a plotly figure, HTML or LaTeX; options depend on the kind."""
+        raise NotImplementedError
+
+    def table(self) -> pd.DataFrame:
+        """Return the result as a table."""
+        raise NotImplementedError
+
+    def sentences(self) -> list[str]:
+        """The evidence in plain sentences, the outcome's advice and the caveat last."""
+        said = [e.sentence() for e in self.evidence]
+        return said + [s for s in (self.outcome.advice, self.caveat) if s]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the result to a folder (``result.json`` and ``arrays.safetensors``), whole or not at all.
+
+        Raises
+        ------
+        StorageError
+            The folder can't be written; what was there before is untouched.
+        """
+        from safetensors.numpy import save
+
+        arrays, rest = _split(self)
+        path = Path(path)
+        with writing(path) as temporary:
+            temporary.mkdir()
+            packed = save({n: np.ascontiguousarray(a) for n, a in arrays.items()})
+            (temporary / "arrays.safetensors").write_bytes(packed)
+            (temporary / "result.json").write_text(json.dumps(rest, indent=1), encoding="utf-8")
+        return path
+
+    def facts(self) -> dict[str, Any]:
+        """Everything but the arrays, as JSON."""
+        return _split(self)[1]
+
+    def __repr__(self) -> str:
+        arrays = (f"{n} {v.shape}" for n, v in vars(self).items() if isinstance(v, np.ndarray) and v.size)
+        return (
+            f"<{type(self).__name__} {self.title or 'without a title'}: {', '.join(arrays) or 'no arrays'}>"
+        )
+
+    def show(self, **options: Any) -> None:
+        """Display the result in a notebook, drawn with ``options``, its evidence with it."""
+        from IPython.display import display
+
+        display(self.mimebundle(**options), raw=True)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return self.mimebundle()
+
+    def mimebundle(self, **options: Any) -> dict[str, Any]:
+        """What a notebook stores: the answer as it is drawn, the result's own facts, and plain text for everything else."""
+        return {
+            **self.drawn(**options),
+            RESULT_MIME: self.facts(),
+            "text/plain": "\n".join([self.title, *self.sentences()]),
+        }
+
+
+def kind_named(name: str) -> type[Result]:
+    """Return a kind of result by its name: one that this process knows, a file of that name, or another package's.
+
+    Raises
+    ------
+    MissingError
+        There is none; near names are suggested.
+    """
+    if name not in KINDS and name in (files := modules(PACKAGE)):
+        importlib.import_module(files[name])
+    if name not in KINDS:
+        import_all(PACKAGE)
+    if name not in KINDS:
+        raise MissingError(f"There is no kind of result {name!r}. {suggest(name, KINDS)}")
+    return KINDS[name]
+
+
+def kinds() -> list[type[Result]]:
+    """Every kind of result there is, by name."""
+    import_all(PACKAGE)
+    return [KINDS[name] for name in sorted(KINDS)]
+
+
+def load(path: str | Path) -> Result:
+    """Read a result that `Result.save` wrote.
+
+    Raises
+    ------
+    FormatError
+        The folder isn't a result, or its parts don't fit together.
+    """
+    from safetensors.numpy import load_file
+
+    path = Path(path)
+    try:
+        rest = json.loads((path / "result.json").read_text(encoding="utf-8"))
+        arrays: dict[str, Any] = dict(load_file(path / "arrays.safetensors"))
+        kind = kind_named(rest.pop("kind"))
+        rest["evidence"] = tuple(Evidence.from_json(e) for e in rest["evidence"])
+        rest["outcome"] = Outcome(**rest["outcome"])
+        rest["run"] = Run.from_json(rest["run"]) if rest["run"] else None
+        for f in dataclasses.fields(kind):
+            if isinstance(rest.get(f.name), list):
+                rest[f.name] = tuple(rest[f.name])
+        return kind(**rest, **arrays)
+    except Exception as e:
+        raise FormatError(
+            f"{path} is not a saved result ({type(e).__name__}: {e}). Compute it again and save it."
+        ) from e
+
+
+def _split(result: Result) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays for safetensors, the rest for JSON."""
+    arrays: dict[str, np.ndarray] = {}
+    rest: dict[str, Any] = {"kind": result.kind}
+    for f in dataclasses.fields(result):
+        value = getattr(result, f.name)
+        if not f.metadata.get("stored", True):
+            continue
+        if isinstance(value, np.ndarray):
+            arrays[f.name] = value
+        elif f.name == "evidence":
+            rest["evidence"] = [e.to_json() for e in value]
+        elif f.name == "outcome":
+            rest["outcome"] = dataclasses.asdict(value)
+        elif f.name == "run":
+            rest["run"] = value.to_json() if value else None
+        else:
+            rest[f.name] = value
+    return arrays, rest

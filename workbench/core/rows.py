@@ -1,0 +1,78 @@
+"""Rows: arrays of numbers and the tables that say which row is which."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.core.digest import digest
+from workbench.core.errors import DataError, MissingError, suggest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def require_finite(values: np.ndarray, name: str) -> None:
+    """Refuse NaN and infinite values, counted, with the choice to leave their rows out.
+
+    Raises
+    ------
+    DataError
+        With the counts, the first rows that have them, and `drop_nonfinite`.
+    """
+    rows_ok = (
+        np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        if values.size
+        else np.ones(len(values), bool)
+    )
+    if rows_ok.all():
+        return
+    bad = values[~rows_ok]
+    first = ", ".join(str(i) for i in np.flatnonzero(~rows_ok)[:5])
+    raise DataError(
+        f"{name} has {int(np.isnan(bad).sum()):,} NaN and {int(np.isinf(bad).sum()):,} infinite values in "
+        f"{int((~rows_ok).sum()):,} of {len(values):,} rows (first: {first}). Leave those rows out with "
+        f"subject.drop_nonfinite(), or --drop-nonfinite at the command line."
+    )
+
+
+def table_column(table: pd.DataFrame, name: str, owner: str) -> np.ndarray:
+    """Return a column as an array, or refuse with the columns that exist."""
+    if name not in table.columns:
+        raise MissingError(f"{owner} has no column {name!r}. {suggest(name, map(str, table.columns))}")
+    return table[name].to_numpy()
+
+
+def row_table(table: pd.DataFrame | None, n: int, name: str) -> pd.DataFrame:
+    """A row table of n lines: the one given, checked, or one without columns."""
+    import pandas as pd
+
+    if table is None:
+        return pd.DataFrame(index=pd.RangeIndex(n))
+    if len(table) != n:
+        raise DataError(f"{name}: the table has {len(table):,} lines for {n:,} rows.")
+    if not table.index.is_unique or table.index.dtype.kind not in "iu":
+        raise DataError(f"{name}: the table's index must hold unique whole numbers, the row ids.")
+    return table
+
+
+def table_digest(table: pd.DataFrame) -> str:
+    """Digest of a row table: ids, column names, what kind of values they hold, and the values."""
+    import pandas as pd
+
+    kinds = [
+        [str(c), str(table[c].dtype), pd.api.types.infer_dtype(table[c], skipna=False)] for c in table.columns
+    ]
+    missing = table.isna().to_numpy(dtype=bool)
+    return digest(kinds, missing, pd.util.hash_pandas_object(table.astype(object).astype(str)).to_numpy())
+
+
+def flat(array: np.ndarray) -> np.ndarray:
+    """Rows with more than one dimension each as (n, d)."""
+    return array.reshape(len(array), -1)
+
+
+def floats(values: np.ndarray) -> np.ndarray:
+    """float32 or float64 as it is, anything else (halves, integers) as float32."""
+    return values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)

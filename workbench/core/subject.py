@@ -1,0 +1,210 @@
+"""Subjects: what is opened. Immutable, with a name, a content digest and stable row ids.
+
+A subject answers ``view(Points)`` and the like with what a method needs, or refuses and says what it
+holds instead. Rows are selected with ``select`` (ids, a boolean mask or a query on the row table); the
+selection is a subject too, with the same ids. Each class lies in a file of `workbench.subjects`.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+
+from workbench.core.discovery import import_all
+from workbench.core.errors import DataError, MissingError, ViewError
+from workbench.core.parameters import require_integer
+from workbench.core.rows import table_column
+from workbench.core.view import VIEWS, View
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import pandas as pd
+    from jaxtyping import Int
+
+V = TypeVar("V", bound=View)
+PACKAGE = "workbench.subjects"
+SUBJECTS: dict[str, type[Subject]] = {}
+"""Every class that was imported, by name; see `subjects`."""
+
+
+class Subject:
+    """Base of everything that is opened.
+
+    Attributes
+    ----------
+    name : short, for titles; a file's stem or what the user gave.
+    """
+
+    takes: ClassVar[str] = ""
+    """What `of` makes one from, in words, for messages."""
+    name: str
+
+    def __init_subclass__(cls) -> None:
+        SUBJECTS[cls.__name__] = cls
+
+    @classmethod
+    def of(cls, thing: Any) -> Subject | None:
+        """Return a subject of this class made from something else that a user passes, or None if it is none for it."""
+        return None
+
+    @property
+    def digest(self) -> str:
+        """Digest of the content: equal for equal content, wherever it was read from."""
+        raise NotImplementedError
+
+    @property
+    def holds(self) -> str:
+        """What is inside, in words, for messages."""
+        raise NotImplementedError
+
+    def view(self, kind: type[V]) -> V:
+        """Return the view of the asked ``kind``, or raise `ViewError` saying what is held instead."""
+        make = getattr(self, f"as_{kind.__name__.lower()}", None)
+        if make is None:
+            raise ViewError(
+                f"{self.name} is {self.holds}; this needs {kind.needs}. "
+                f"It can give: {', '.join(self.gives) or 'no view'}."
+            )
+        return make()
+
+    @property
+    def gives(self) -> list[str]:
+        """Names of the views that this subject can be asked for."""
+        return [v.__name__ for v in VIEWS.values() if hasattr(self, f"as_{v.__name__.lower()}")]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {self.holds}>"
+
+
+class Rowed(Subject):
+    """A subject with rows: ids, a table that says which is which, and selection by either.
+
+    Parameters
+    ----------
+    name : see `Subject`.
+    table : one line a row. Its index gives the row ids (integers, unique).
+    space : which set of ids these are; None makes a new one from the content.
+    """
+
+    def __init__(self, name: str, table: pd.DataFrame, space: str | None = None):
+        self.name = name
+        self.table = table
+        self._space = space
+
+    @property
+    def space(self) -> str:
+        """Which set of row ids this subject's rows belong to."""
+        return self._space or self.digest
+
+    @cached_property
+    def ids(self) -> Int[np.ndarray, " n"]:
+        """Row ids, (n,) int64."""
+        return self.table.index.to_numpy(dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a column of the row table.
+
+        Raises
+        ------
+        MissingError
+            There is no such column; those that there are are named.
+        """
+        return table_column(self.table, name, self.name)
+
+    def select(self, rows: Any) -> Self:
+        """Return the chosen rows as a subject with the same ids.
+
+        Parameters
+        ----------
+        rows : row ids (integers), a boolean mask (one a row), or a query on the row table in pandas'
+            language, such as ``"label == 'noun' and position > 3"``.
+
+        Raises
+        ------
+        MissingError
+            An id that isn't there, or a query on a column that isn't there.
+        DataError
+            A mask of the wrong length, or no row left.
+        """
+        if isinstance(rows, str):
+            try:
+                mask = self.table.eval(rows).to_numpy(dtype=bool)
+            except Exception as e:
+                columns = ", ".join(map(str, self.table.columns))
+                there = (
+                    f"Columns: {columns}."
+                    if columns
+                    else "Its rows have no columns to ask about: select by row ids, or open it with a row table."
+                )
+                raise MissingError(
+                    f"{self.name}: the query {rows!r} can't be answered ({e}). {there}"
+                ) from None
+            at = np.flatnonzero(mask)
+        else:
+            at = self._positions(np.asarray(rows))
+        if len(at) == 0:
+            raise DataError(f"{self.name}: the selection {rows!r} holds no row of {len(self):,}.")
+        return self._take(at)
+
+    def _positions(self, rows: np.ndarray) -> np.ndarray:
+        if rows.dtype == bool:
+            if len(rows) != len(self):
+                raise DataError(f"{self.name}: the mask has {len(rows):,} entries for {len(self):,} rows.")
+            return np.flatnonzero(rows)
+        at = self.table.index.get_indexer(rows)
+        if (at < 0).any():
+            raise MissingError(
+                f"{self.name} has no row {rows[at < 0][0].item()!r}; ids run from {self.ids.min()} to {self.ids.max()}."
+            )
+        return at
+
+    def sample(self, n: int, random_state: int = 0) -> Self:
+        """Return ``n`` rows drawn without replacement (all, if there are no more), in row order.
+
+        Raises
+        ------
+        ParameterError
+            ``n`` is not an integer of at least 1, or ``random_state`` no seed.
+        """
+        n = require_integer(n, "n", "sample", low=1)
+        random_state = require_integer(random_state, "random_state", "sample", low=0)
+        if n >= len(self):
+            return self
+        return self._take(np.sort(np.random.default_rng(random_state).choice(len(self), n, replace=False)))
+
+    def _take(self, at: np.ndarray) -> Self:
+        raise NotImplementedError
+
+
+def subjects() -> list[type[Subject]]:
+    """Every class of subject there is, by name."""
+    import_all(PACKAGE)
+    return [SUBJECTS[name] for name in sorted(SUBJECTS)]
+
+
+def as_subject(thing: Any) -> Subject:
+    """Return a subject for what a user passes: a subject, or what one of the subjects takes (an array, a table ...).
+
+    Raises
+    ------
+    ViewError
+        It is none of these.
+    """
+    if isinstance(thing, Subject):
+        return thing
+    for cls in subjects():
+        if (found := cls.of(thing)) is not None:
+            return found
+    if isinstance(thing, str):
+        raise ViewError(f"{thing!r} is a name, not a subject: open it first with workbench.open({thing!r}).")
+    taken = ", ".join(cls.takes for cls in subjects() if cls.takes)
+    raise ViewError(
+        f"A method is asked of a subject (workbench.open, workbench.capture) or of {taken}; "
+        f"{type(thing).__name__} is none of these."
+    )

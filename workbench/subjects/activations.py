@@ -1,0 +1,165 @@
+"""Captured activations: arrays with the same rows, one a site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from workbench.core.digest import digest
+from workbench.core.errors import DataError, MissingError, ViewError, suggest
+from workbench.core.patterns import matching
+from workbench.core.rows import flat, floats, require_finite, table_digest
+from workbench.core.subject import Rowed
+from workbench.core.view import View
+from workbench.subjects.points import Points
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from jaxtyping import Float, Int
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned(View):
+    """Two or more arrays with the same rows: layers of one network, or the same rows in two networks.
+
+    Attributes
+    ----------
+    arrays : name to (n, d_i) floating point, finite; at least two.
+    ids : (n,) row ids that all arrays share.
+    """
+
+    needs: ClassVar[str] = "two or more arrays with the same rows (several layers)"
+    arrays: dict[str, Float[np.ndarray, "n _"]]
+    ids: Int[np.ndarray, " n"]
+    table: pd.DataFrame
+
+
+class Activations(Rowed):
+    """Captured arrays, one row a token or sample, with a table that says which.
+
+    Parameters
+    ----------
+    sites : module name to an array (n, ...), usually memory-mapped; all with the same rows.
+    table : one line a row (text, token, position, label ...), indexed by row id.
+    content : digest of the captured content; None digests the arrays.
+    rows : positions of the rows in ``sites`` that this subject has; None for all.
+    """
+
+    def __init__(
+        self,
+        sites: Mapping[str, np.ndarray],
+        table: pd.DataFrame,
+        *,
+        name: str = "activations",
+        content: str | None = None,
+        space: str | None = None,
+        rows: np.ndarray | None = None,
+    ):
+        super().__init__(name, table, space)
+        self._arrays = dict(sites)
+        self._content = content
+        self._rows = rows
+        if not self._arrays:
+            raise DataError(f"{name}: no site was captured.")
+        for site, array in self._arrays.items():
+            if rows is None and len(array) != len(table):
+                raise DataError(f"{name}: site {site} has {len(array):,} rows, the table {len(table):,}.")
+
+    @property
+    def sites(self) -> list[str]:
+        """Names of the captured sites, in the network's order."""
+        return list(self._arrays)
+
+    @cached_property
+    def _arrays_digest(self) -> str:
+        return self._content or digest(*self._arrays.values())
+
+    @property
+    def digest(self) -> str:
+        return digest("activations", self._arrays_digest, self.sites, table_digest(self.table))
+
+    @property
+    def space(self) -> str:
+        return self._space or digest("rows of", self._arrays_digest)
+
+    @property
+    def holds(self) -> str:
+        shown = ", ".join(self.sites[:3]) + (
+            f" and {len(self.sites) - 3} more" if len(self.sites) > 3 else ""
+        )
+        return f"activations of {len(self):,} rows at {len(self.sites)} sites ({shown})"
+
+    def at(self, *patterns: str) -> Activations:
+        """Return the sites that match one of the patterns (``encoder.layer.*``); see `core.patterns`.
+
+        Raises
+        ------
+        MissingError
+            A pattern matches nothing; the sites that exist are listed.
+        """
+        for pattern in patterns:
+            if not matching(self.sites, pattern):
+                raise MissingError(f"{self.name} has no site {pattern!r}. {suggest(pattern, self.sites)}")
+        found = {s: self._arrays[s] for s in matching(self.sites, patterns)}
+        name = f"{self.name.split(' at ')[0]} at {next(iter(found))}" if len(found) == 1 else self.name
+        return Activations(
+            found, self.table, name=name, content=self._content, space=self.space, rows=self._rows
+        )
+
+    def _take(self, at: np.ndarray) -> Activations:
+        rows = at if self._rows is None else self._rows[at]
+        return Activations(
+            self._arrays,
+            self.table.iloc[at],
+            name=self.name,
+            content=self._content,
+            space=self.space,
+            rows=rows,
+        )
+
+    def array(self, site: str) -> np.ndarray:
+        """One site's rows, (n, ...); a memory-mapped array unless rows were selected."""
+        if site not in self._arrays:
+            raise MissingError(f"{self.name} has no site {site!r}. {suggest(site, self.sites)}")
+        array = self._arrays[site]
+        return array if self._rows is None else array[self._rows]
+
+    @property
+    def values(self) -> Float[np.ndarray, "n d"]:
+        """The rows at the only site, (n, d); sites with more dimensions are flattened.
+
+        Raises
+        ------
+        ViewError
+            There are several sites; choose one with ``at``.
+        """
+        if len(self._arrays) != 1:
+            raise ViewError(
+                f"{self.name} holds {len(self.sites)} sites and this needs one: choose with "
+                f".at(name), for example .at({self.sites[-1]!r})."
+            )
+        return flat(self.array(self.sites[0]))
+
+    def drop_nonfinite(self) -> Activations:
+        """Return the rows without NaN or infinite values at any site."""
+        ok = [np.isfinite(flat(self.array(s))).all(axis=1) for s in self.sites]
+        return self.select(np.logical_and.reduce(ok))
+
+    def as_points(self) -> Points:
+        values = floats(self.values)
+        require_finite(values, self.name)
+        return Points(self.name, self.digest, self.space, values, self.ids, self.table)
+
+    def as_aligned(self) -> Aligned:
+        if len(self._arrays) < 2:
+            raise ViewError(
+                f"{self.name} holds one site and this needs several: widen the pattern given to .at()."
+            )
+        arrays = {s: floats(flat(self.array(s))) for s in self.sites}
+        for site, array in arrays.items():
+            require_finite(array, f"{self.name} at {site}")
+        return Aligned(self.name, self.digest, self.space, arrays, self.ids, self.table)

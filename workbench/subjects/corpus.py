@@ -1,0 +1,51 @@
+"""Texts with their labels."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.core.digest import digest
+from workbench.core.errors import DataError, MissingError
+from workbench.core.rows import row_table, table_digest
+from workbench.core.subject import Rowed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Corpus(Rowed):
+    """Texts with their labels: the table's column ``text``, and every other column a label.
+
+    Parameters
+    ----------
+    table : one line a text. origin : where the texts come from and under which licence, in words.
+    """
+
+    def __init__(
+        self, table: pd.DataFrame, *, name: str = "corpus", origin: str = "", space: str | None = None
+    ):
+        if "text" not in table.columns:
+            raise MissingError(f"{name} has no column 'text'; columns: {', '.join(map(str, table.columns))}.")
+        if len(table) == 0:
+            raise DataError(f"{name} is empty: there is no text to read.")
+        super().__init__(name, row_table(table, len(table), name), space)
+        self.origin = origin
+
+    @cached_property
+    def digest(self) -> str:
+        return digest("corpus", self.ids, table_digest(self.table))
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the label columns."""
+        return [str(c) for c in self.table.columns if c != "text"]
+
+    @property
+    def holds(self) -> str:
+        return f"{len(self):,} texts with {', '.join(self.labels) or 'no labels'}"
+
+    def _take(self, at: np.ndarray) -> Corpus:
+        return Corpus(self.table.iloc[at], name=self.name, origin=self.origin, space=self.space)

@@ -1,0 +1,110 @@
+"""Rows of numbers: the cloud that is opened, and the view of anything as rows in a vector space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from workbench.core.digest import digest
+from workbench.core.errors import DataError
+from workbench.core.rows import floats, require_finite, row_table, table_column, table_digest
+from workbench.core.subject import Rowed
+from workbench.core.view import View
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from jaxtyping import Float, Int, Shaped
+
+
+@dataclass(frozen=True, eq=False)
+class Points(View):
+    """Rows in a vector space.
+
+    Attributes
+    ----------
+    values : (n, d) floating point, finite.
+    ids : (n,) stable row ids.
+    table : one line a row, indexed by id; may have no columns.
+    """
+
+    needs: ClassVar[str] = "rows of numbers (n x d)"
+    values: Float[np.ndarray, "n d"]
+    ids: Int[np.ndarray, " n"]
+    table: pd.DataFrame
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.values)
+
+    def column(self, name: str) -> Shaped[np.ndarray, " n"]:
+        """One column of the row table, in row order; refused with the names that exist."""
+        return table_column(self.table, name, self.name)
+
+
+class PointCloud(Rowed):
+    """Rows of numbers with an optional table.
+
+    Parameters
+    ----------
+    values : (n, d), any real dtype; kept as it is, so a memory-mapped array stays on disk.
+    table : one line a row, indexed by row id; rows are numbered from 0 without one.
+    """
+
+    def __init__(
+        self,
+        values: np.ndarray,
+        *,
+        name: str = "points",
+        table: pd.DataFrame | None = None,
+        space: str | None = None,
+    ):
+        values = values[:, None] if values.ndim == 1 else values
+        if values.ndim != 2:
+            raise DataError(
+                f"{name}: a cloud has two dimensions (rows, columns); this array has the shape {values.shape}."
+            )
+        if values.dtype.kind not in "fiub":
+            raise DataError(f"{name}: a cloud holds real numbers; this array has the dtype {values.dtype}.")
+        super().__init__(name, row_table(table, len(values), name), space)
+        self.values = values
+
+    takes: ClassVar[str] = "an array, a tensor or a table of rows"
+
+    @classmethod
+    def of(cls, thing: Any) -> PointCloud | None:
+        if isinstance(thing, np.ndarray):
+            return cls(thing)
+        if hasattr(thing, "select_dtypes"):  # a pandas table, recognised without importing pandas
+            numbers = thing.select_dtypes("number")
+            rest = thing[[c for c in thing.columns if c not in numbers.columns]].reset_index(drop=True)
+            return cls(numbers.to_numpy(), table=rest)
+        if hasattr(thing, "detach"):  # a torch tensor
+            return cls(thing.detach().cpu().numpy())
+        return None
+
+    @cached_property
+    def _content(self) -> str:
+        return digest("points", self.values)
+
+    @property
+    def digest(self) -> str:
+        return digest(self._content, table_digest(self.table))
+
+    @property
+    def holds(self) -> str:
+        return f"{self.values.shape[0]:,} rows of {self.values.shape[1]:,} numbers"
+
+    def _take(self, at: np.ndarray) -> PointCloud:
+        return PointCloud(self.values[at], name=self.name, table=self.table.iloc[at], space=self.space)
+
+    def drop_nonfinite(self) -> PointCloud:
+        """Return the rows without NaN or infinite values."""
+        return self.select(np.isfinite(self.values).all(axis=1))
+
+    def as_points(self) -> Points:
+        require_finite(self.values, self.name)
+        return Points(self.name, self.digest, self.space, floats(self.values), self.ids, self.table)
