@@ -9,7 +9,8 @@ import ipywidgets
 from widgets import _html
 from widgets.panel import Panel
 from workbench.core.errors import WorkbenchError
-from workbench.core.registry import Method, methods
+from workbench.core.method import Method
+from workbench.core.registry import methods
 from workbench.core.subject import as_subject
 from workbench.subjects.checkpoint import Checkpoint
 

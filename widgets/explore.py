@@ -16,7 +16,8 @@ from widgets._selection import shared
 from widgets._work import Work, explained
 from widgets.points import PointView
 from workbench.core.errors import DataError, MissingError, ParameterError, suggest
-from workbench.core.registry import Method, methods
+from workbench.core.method import Method
+from workbench.core.registry import methods
 from workbench.core.result import RESULT_MIME, Result
 from workbench.core.subject import as_subject
 from workbench.report.points import POINTS_MIME

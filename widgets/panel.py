@@ -13,7 +13,8 @@ from widgets._live import figure, redraw
 from widgets._work import Work, explained
 from widgets.controls import NAME_WIDTH, WIDTH, Control
 from workbench.core.errors import Cancelled, ParameterError
-from workbench.core.registry import Method, method
+from workbench.core.method import Method
+from workbench.core.registry import method
 from workbench.core.result import Result
 from workbench.core.subject import Subject, as_subject
 from workbench.subjects.activations import Activations

@@ -18,7 +18,8 @@ from typing_extensions import Doc
 import widgets
 import workbench as wb
 from workbench.core.errors import Cancelled, MissingError, ParameterError, ViewError
-from workbench.core.registry import Method, analysis, methods
+from workbench.core.method import Method
+from workbench.core.registry import analysis, methods
 from workbench.core.subject import Subject
 from workbench.results.curve import Curve
 from workbench.subjects.activations import Aligned

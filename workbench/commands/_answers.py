@@ -11,7 +11,7 @@ import click
 from workbench.commands._console import bytes_words, say, say_json, say_table, time_words
 
 if TYPE_CHECKING:
-    from workbench.core.registry import Method
+    from workbench.core.method import Method
     from workbench.core.result import Result
 
 CLOUD_SUFFIXES = (".npz", ".npy")

@@ -11,7 +11,7 @@ import click
 from workbench.commands._console import clean
 
 if TYPE_CHECKING:
-    from workbench.core.registry import Method
+    from workbench.core.method import Method
     from workbench.core.subject import Subject
     from workbench.subjects.descents.trajectory import Trajectory
 

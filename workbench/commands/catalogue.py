@@ -12,7 +12,7 @@ import click
 from workbench.commands._console import say, say_json
 
 if TYPE_CHECKING:
-    from workbench.core.registry import Method
+    from workbench.core.method import Method
 
 HEADINGS = {
     "analysis": "Analyses",

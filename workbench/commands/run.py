@@ -15,8 +15,8 @@ from workbench.commands._console import progress
 from workbench.commands.catalogue import example, find, heading, needs_words, prose
 
 if TYPE_CHECKING:
+    from workbench.core.method import Method
     from workbench.core.parameters import Parameter
-    from workbench.core.registry import Method
 
 METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT", bool: "True|False"}
 

@@ -6,16 +6,20 @@ import dataclasses
 import importlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from workbench.core.discovery import import_all, modules
+from workbench.core.digest import digest
+from workbench.core.discovery import entry_points, import_all, modules
 from workbench.core.errors import FormatError, MissingError, suggest
 from workbench.core.evidence import Evidence, Outcome
+from workbench.core.lineage import code
 from workbench.core.run import Run
 from workbench.core.storage import writing
+from workbench.core.view import Giving
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +31,7 @@ RESULT_MIME = "application/vnd.workbench.result+json"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Result:
+class Result(Giving):
     """Base of every answer.
 
     Attributes
@@ -40,6 +44,8 @@ class Result:
     """
 
     kind: ClassVar[str]
+    needs: ClassVar[str] = "a result"
+    """What it is, in words, where a method takes this kind."""
     title: str = ""
     evidence: tuple[Evidence, ...] = ()
     outcome: Outcome = field(default_factory=Outcome)
@@ -52,6 +58,38 @@ class Result:
     def __init_subclass__(cls) -> None:
         if "kind" in cls.__dict__:
             KINDS[cls.kind] = cls
+            if "needs" not in cls.__dict__:
+                cls.needs = f"a result of kind {cls.kind}"
+
+    @property
+    def called(self) -> str:
+        return self.title or f"a {self.kind}"
+
+    @property
+    def holds(self) -> str:
+        return f"a result of kind {self.kind}"
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the answer: its arrays and everything it says, but not when it was computed."""
+        arrays, rest = _split(self)
+        return digest(
+            {k: v for k, v in rest.items() if k != "run"},
+            sorted(arrays),
+            *(arrays[n] for n in sorted(arrays)),
+        )
+
+    def code(self) -> str:
+        """Return the Python that makes this answer again from the files that it began with.
+
+        Raises
+        ------
+        MissingError
+            It was made by hand, so that nothing is known of how.
+        """
+        if self.run is None:
+            raise MissingError(f"{self.called} has no run: it was made by hand, and nothing is known of how.")
+        return code(self.run)
 
     def drawn(self, **options: Any) -> dict[str, Any]:
         """How the answer is shown, by MIME type: a plotly figure, HTML or LaTeX; options depend on the kind."""
@@ -121,7 +159,7 @@ def kind_named(name: str) -> type[Result]:
     MissingError
         There is none; near names are suggested.
     """
-    if name not in KINDS and name in (files := modules(PACKAGE)):
+    if name not in KINDS and name in (files := {**entry_points(PACKAGE), **modules(PACKAGE)}):
         importlib.import_module(files[name])
     if name not in KINDS:
         import_all(PACKAGE)

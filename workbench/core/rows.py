@@ -13,6 +13,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def frozen(array: np.ndarray) -> np.ndarray:
+    """Return an array that nobody can write to: the same one where that holds already, else a copy.
+
+    An array of a file that is only read stays on disk. What a caller still holds is copied, since he may write to it.
+    """
+    base: object = array
+    while isinstance(base, np.ndarray):
+        if base.flags.writeable:
+            return owned(array.copy())
+        base = base.base
+    return array
+
+
+def owned(array: np.ndarray) -> np.ndarray:
+    """Return an array that was just made and that nobody else holds, so that it can't be written to, without a copy."""
+    array.flags.writeable = False
+    return array
+
+
 def require_finite(values: np.ndarray, name: str) -> None:
     """Refuse NaN and infinite values, counted, with the choice to leave their rows out.
 

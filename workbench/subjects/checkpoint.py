@@ -109,16 +109,21 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
             if not matching(self.tensors, pattern):
                 raise MissingError(f"{self.name} has no tensor {pattern!r}. {suggest(pattern, self.tensors)}")
         found = {n: self.tensors[n] for n in matching(self.tensors, patterns)}
-        base = self.name.split(" at ")[0]
-        name = f"{base} at {next(iter(found))}" if len(found) == 1 else base
-        return Checkpoint(
+        made = Checkpoint(
             found,
             self._read,
-            name=name,
+            name=self.name,
             content=lambda: digest("tensors", self.digest, sorted(found)),
             config=self.config,
             source=self.source,
         )
+        label = next(iter(found)) if len(found) == 1 < len(self.tensors) else ""
+        return self.derived(made, "at", label, **{"*": patterns})
+
+    def parts(self, kind: type[View] | None = None) -> tuple[str, ...]:
+        """The tensors, where there are several; as a matrix those of two dimensions or more, the one of most numbers last."""
+        names = [n for n, t in self.tensors.items() if kind is None or len(t.shape) > 1]
+        return tuple(sorted(names, key=lambda n: self.tensors[n].nbytes)) if len(self.tensors) > 1 else ()
 
     def edited(self, change: Mapping[str, np.ndarray], *, by: str) -> EditedCheckpoint:
         """Return a checkpoint with some tensors replaced; ``undo`` gives this one back."""

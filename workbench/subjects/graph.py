@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError
-from workbench.core.rows import require_finite, row_table
+from workbench.core.rows import frozen, owned, require_finite, row_table
 from workbench.core.subject import Rowed
 from workbench.core.view import View
 
@@ -69,8 +69,10 @@ class GraphSubject(Rowed):
                 f"{name}: edges name nodes from {edges.min()} to {edges.max()}; there are {n:,} (0 to {n - 1})."
             )
         super().__init__(name, row_table(table, n, name), space)
-        self.edges = edges
-        self.weights = np.ones(len(edges)) if weights is None else np.asarray(weights, dtype=np.float64)
+        self.edges = frozen(edges)
+        self.weights = (
+            owned(np.ones(len(edges))) if weights is None else frozen(np.asarray(weights, dtype=np.float64))
+        )
         self.directed = directed
         if len(self.weights) != len(edges):
             raise DataError(f"{name}: {len(self.weights):,} weights for {len(edges):,} edges.")

@@ -10,17 +10,17 @@ import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError
-from workbench.core.rows import floats, require_finite, row_table, table_column, table_digest
+from workbench.core.rows import floats, frozen, owned, require_finite, row_table, table_column, table_digest
 from workbench.core.subject import Rowed
-from workbench.core.view import View
+from workbench.core.view import Rows
 
 if TYPE_CHECKING:
     import pandas as pd
-    from jaxtyping import Float, Int, Shaped
+    from jaxtyping import Float, Shaped
 
 
 @dataclass(frozen=True, eq=False)
-class Points(View):
+class Points(Rows):
     """Rows in a vector space.
 
     Attributes
@@ -32,13 +32,6 @@ class Points(View):
 
     needs: ClassVar[str] = "rows of numbers (n x d)"
     values: Float[np.ndarray, "n d"]
-    ids: Int[np.ndarray, " n"]
-    table: pd.DataFrame
-
-    @property
-    def n(self) -> int:
-        """Number of rows."""
-        return len(self.values)
 
     def column(self, name: str) -> Shaped[np.ndarray, " n"]:
         """One column of the row table, in row order; refused with the names that exist."""
@@ -70,7 +63,7 @@ class PointCloud(Rowed):
         if values.dtype.kind not in "fiub":
             raise DataError(f"{name}: a cloud holds real numbers; this array has the dtype {values.dtype}.")
         super().__init__(name, row_table(table, len(values), name), space)
-        self.values = values
+        self.values = frozen(values)
 
     takes: ClassVar[str] = "an array, a tensor or a table of rows"
 
@@ -99,7 +92,7 @@ class PointCloud(Rowed):
         return f"{self.values.shape[0]:,} rows of {self.values.shape[1]:,} numbers"
 
     def _take(self, at: np.ndarray) -> PointCloud:
-        return PointCloud(self.values[at], name=self.name, table=self.table.iloc[at], space=self.space)
+        return PointCloud(owned(self.values[at]), name=self.name, table=self.table.iloc[at], space=self.space)
 
     def drop_nonfinite(self) -> PointCloud:
         """Return the rows without NaN or infinite values."""
@@ -107,4 +100,4 @@ class PointCloud(Rowed):
 
     def as_points(self) -> Points:
         require_finite(self.values, self.name)
-        return Points(self.name, self.digest, self.space, floats(self.values), self.ids, self.table)
+        return Points(self.name, self.digest, self.space, self.ids, self.table, floats(self.values))

@@ -10,9 +10,9 @@ import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError
-from workbench.core.rows import floats, require_finite, row_table, table_digest
+from workbench.core.rows import floats, frozen, owned, require_finite, row_table, table_digest
 from workbench.core.subject import Rowed
-from workbench.core.view import View
+from workbench.core.view import Rows
 from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Series(View):
+class Series(Rows):
     """A sequence in time: ``values`` (T, c) floating point, finite, one row a time step."""
 
     needs: ClassVar[str] = "a sequence in time (T x c)"
@@ -47,7 +47,7 @@ class TimeSeries(Rowed):
                 f"{name}: a series has the shape (steps, channels); this array has {values.shape}."
             )
         super().__init__(name, row_table(table, len(values), name), space)
-        self.values = values
+        self.values = frozen(values)
 
     @cached_property
     def _content(self) -> str:
@@ -62,7 +62,7 @@ class TimeSeries(Rowed):
         return f"a series of {self.values.shape[0]:,} steps in {self.values.shape[1]:,} channels"
 
     def _take(self, at: np.ndarray) -> TimeSeries:
-        return TimeSeries(self.values[at], name=self.name, table=self.table.iloc[at], space=self.space)
+        return TimeSeries(owned(self.values[at]), name=self.name, table=self.table.iloc[at], space=self.space)
 
     def drop_nonfinite(self) -> TimeSeries:
         """Return the steps without NaN or infinite values; those beside a gap then count as neighbours in time."""
@@ -70,8 +70,8 @@ class TimeSeries(Rowed):
 
     def as_series(self) -> Series:
         require_finite(self.values, self.name)
-        return Series(self.name, self.digest, self.space, floats(self.values), self.ids, self.table)
+        return Series(self.name, self.digest, self.space, self.ids, self.table, floats(self.values))
 
     def as_points(self) -> Points:
         require_finite(self.values, self.name)
-        return Points(self.name, self.digest, self.space, floats(self.values), self.ids, self.table)
+        return Points(self.name, self.digest, self.space, self.ids, self.table, floats(self.values))

@@ -24,7 +24,7 @@ def of_inputs(x: np.ndarray, **parameters: object):
         nn.Sequential(identity(x.shape[1])), x.astype(np.float32), np.zeros(len(x)), "output"
     )
     asked = {"n_null": 0, "n_boot": 0, "device": "cpu", **parameters}
-    return wb.activation_rank.function(d.view(wb.activation_rank.needs), **asked)
+    return wb.activation_rank.function(d.view(wb.activation_rank.inputs[0].takes), **asked)
 
 
 @pytest.mark.parametrize("measure", ["effective_rank", "participation_ratio"])

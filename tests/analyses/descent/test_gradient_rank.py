@@ -22,7 +22,7 @@ def of_inputs(x: np.ndarray, **parameters: object):
     network = nn.Linear(x.shape[1], 1, bias=False)
     d = hand_made_descent(network, x.astype(np.float32), np.zeros(len(x)), "output")
     asked = {"n_null": 0, "n_boot": 0, "device": "cpu", **parameters}
-    return wb.gradient_rank.function(d.view(wb.gradient_rank.needs), **asked)
+    return wb.gradient_rank.function(d.view(wb.gradient_rank.inputs[0].takes), **asked)
 
 
 @pytest.mark.parametrize("measure", MEASURES)

@@ -64,7 +64,11 @@ def test_false_alarms_are_as_rare_as_they_say(beside: str) -> None:
         u = np.random.default_rng(seed).standard_normal((6, 12)) * np.linspace(0.1, 2, 12)
         return (
             wb.update_alignment.function(
-                walk(u).view(wb.update_alignment.needs), beside=beside, n_null=39, n_boot=0, random_state=seed
+                walk(u).view(wb.update_alignment.inputs[0].takes),
+                beside=beside,
+                n_null=39,
+                n_boot=0,
+                random_state=seed,
             )
             .evidence[0]
             .p_value
@@ -84,7 +88,7 @@ def test_the_interval_of_the_mean_covers_nearly_as_often_as_it_says() -> None:
     for seed in range(200):
         u = np.random.default_rng(seed).standard_normal((41, 8))
         found = wb.update_alignment.function(
-            walk(u).view(wb.update_alignment.needs), n_null=0, random_state=seed
+            walk(u).view(wb.update_alignment.inputs[0].takes), n_null=0, random_state=seed
         )
         low, high = found.evidence[0].interval
         held += low <= 0 <= high

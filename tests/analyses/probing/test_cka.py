@@ -62,7 +62,7 @@ def test_peer_is_the_definition_with_sums_over_rows() -> None:
 def test_calibrated_for_independent_layers() -> None:
     def p(seed: int) -> float:
         x, y = np.random.default_rng(seed).standard_normal((2, 20, 5))
-        view = layers(x, y).view(wb.cka.needs)
+        view = layers(x, y).view(wb.cka.inputs[0].takes)
         return wb.cka.function(view, n_null=19, n_boot=0, random_state=seed).evidence[0].p_value
 
     assert_calibrated(p)

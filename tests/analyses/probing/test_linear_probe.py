@@ -69,7 +69,7 @@ def test_calibrated_where_labels_belong_to_texts(shape: tuple[int, int]) -> None
         kind = (rng.permutation(n // 4) % 2)[text].astype(str)
         return (
             wb.linear_probe.function(
-                cloud(x, kind=kind, text_id=text).view(wb.linear_probe.needs),
+                cloud(x, kind=kind, text_id=text).view(wb.linear_probe.inputs[0].takes),
                 n_null=19,
                 n_boot=0,
                 random_state=seed,
@@ -87,7 +87,9 @@ def test_calibrated_where_labels_vary_within_texts() -> None:
     def p(seed: int) -> float:
         rng = np.random.default_rng(seed)
         x = rng.standard_normal((100, 4)) + 2 * rng.standard_normal((20, 4))[text]
-        view = cloud(x, kind=rng.integers(0, 2, 100).astype(str), text_id=text).view(wb.linear_probe.needs)
+        view = cloud(x, kind=rng.integers(0, 2, 100).astype(str), text_id=text).view(
+            wb.linear_probe.inputs[0].takes
+        )
         return wb.linear_probe.function(view, n_null=19, n_boot=0, random_state=seed).evidence[0].p_value
 
     assert_calibrated(p)

@@ -28,7 +28,7 @@ UNEVEN = 2.0  # ratio of the noise in two halves from which on a reader is told
 NEARLY = 6.0  # of a criterion: 20 to 1 by the likelihood, beyond which a law is no longer drawn
 
 
-@analysis
+@analysis(title="Law")
 def descent_law(
     descent: Descent,
     *,

@@ -21,7 +21,7 @@ from workbench.subjects.descents.trajectory import Descent
 MOST_POINTS = 200  # a slider carries the curves of each of its places
 
 
-@analysis
+@analysis(title="Renormalization in pictures")
 def renormalization_pictures(
     descent: Descent,
     *,

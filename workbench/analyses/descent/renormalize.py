@@ -39,7 +39,7 @@ ArmName = Literal[
 ]
 
 
-@analysis
+@analysis(title="Renormalizations")
 def renormalize(
     descent: Descent,
     *,

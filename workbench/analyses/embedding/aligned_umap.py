@@ -63,7 +63,7 @@ def estimator(
     )
 
 
-@analysis(estimator=estimator)
+@analysis(estimator=estimator, title="Aligned UMAP")
 def aligned_umap(
     layers: Aligned,
     *,
@@ -186,7 +186,7 @@ def _require(
             f"scale of the layouts. Lower min_dist or raise spread."
         )
     for name, x in layers.arrays.items():
-        points = Points(f"{layers.name} at {name}", layers.digest, layers.space, x, layers.ids, layers.table)
+        points = Points(f"{layers.name} at {name}", layers.digest, layers.space, layers.ids, layers.table, x)
         require_rows(
             points,
             ("n_neighbors", n_neighbors, n_neighbors + 1),

@@ -32,7 +32,7 @@ def estimator(n_components: int, whiten: bool, svd_solver: str, random_state: in
     return PCA(n_components=n_components, whiten=whiten, svd_solver=svd_solver, random_state=random_state)
 
 
-@analysis(estimator=estimator)
+@analysis(estimator=estimator, title="Principal components")
 def pca(
     points: Points,
     *,

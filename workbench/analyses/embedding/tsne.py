@@ -47,7 +47,7 @@ def estimator(
     )
 
 
-@analysis(estimator=estimator)
+@analysis(estimator=estimator, title="t-SNE")
 def tsne(
     points: Points,
     *,

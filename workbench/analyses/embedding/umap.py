@@ -68,7 +68,7 @@ def estimator(
     )
 
 
-@analysis(estimator=estimator)
+@analysis(estimator=estimator, title="UMAP")
 def umap(
     points: Points,
     *,

@@ -19,7 +19,7 @@ from workbench.results.ranking import Ranking
 from workbench.subjects.graph import Graph
 
 
-@analysis
+@analysis(title="PageRank")
 def pagerank(
     graph: Graph,
     *,

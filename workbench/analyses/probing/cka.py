@@ -19,7 +19,7 @@ from workbench.results.matrix import MatrixResult
 from workbench.subjects.activations import Aligned
 
 
-@analysis
+@analysis(title="Centred kernel alignment")
 def cka(
     aligned: Aligned,
     *,

@@ -17,7 +17,7 @@ from workbench.results.curve import Curve
 from workbench.subjects.points import Points
 
 
-@analysis
+@analysis(title="Persistence landscape")
 def landscape(
     points: Points,
     *,

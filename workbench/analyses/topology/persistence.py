@@ -49,7 +49,7 @@ CONTROL_LANDMARKS = (
 )  # by the highest dimension asked for: what a draw of the null costs
 
 
-@analysis
+@analysis(title="Persistent homology")
 def persistence(
     points: Points,
     *,

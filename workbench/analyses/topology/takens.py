@@ -26,7 +26,7 @@ LONGEST = 1500  # steps that delay and dimension may need: the control holds (2 
 NEIGHBOURS = 5  # whose futures are averaged into a prediction
 
 
-@analysis
+@analysis(title="Takens embedding")
 def takens(
     series: Series,
     *,

@@ -336,8 +336,17 @@ class Trajectory(Rowed):
         source = self._source(step)
         return {n: source.error(int(step), n) for n in self.parameter_names}
 
-    def at(self, step: int) -> Checkpoint:
-        """The weights at a step as a checkpoint, with its network where one is attached.
+    def parts(self, kind: type[View] | None = None) -> tuple[str, ...]:
+        """The steps with weights; for a view of one tensor each matrix at the last of them, as ``STEP/TENSOR``."""
+        if kind is None:
+            return tuple(map(str, self.weight_steps))
+        if not len(self.weight_steps) or kind.__name__ in self.gives:
+            return ()
+        last = int(self.weight_steps[-1])
+        return tuple(f"{last}/{name}" for name in self.at(last).parts(kind))
+
+    def at(self, step: int | str) -> Checkpoint:
+        """The weights at a step as a checkpoint, with its network where one is attached; ``500/0.weight`` one tensor of it.
 
         Raises
         ------
@@ -346,10 +355,16 @@ class Trajectory(Rowed):
         ParameterError
             It is no step.
         """
+        if isinstance(step, str):
+            number, _, tensor = step.partition("/")
+            if not number.isdecimal():
+                raise ParameterError(
+                    f"{self.name}.at takes STEP or STEP/TENSOR, such as {few(self.weight_steps[-1:]) or '100'}, not {step!r}."
+                )
+            found = self.at(int(number))
+            return found.at(tensor) if tensor else found
         if not isinstance(step, int | np.integer):
-            raise ParameterError(
-                f"{self.name}.at takes a step, not {step!r}; then .at(name) on what it gives for a tensor."
-            )
+            raise ParameterError(f"{self.name}.at takes a step, or STEP/TENSOR as a text, not {step!r}.")
         source = self._source(step)
         step = int(step)
 
@@ -357,13 +372,14 @@ class Trajectory(Rowed):
             array = source.read(step, name)
             return array.astype(np.float32) if array.dtype.kind == "f" else array
 
-        return Checkpoint(
+        made = Checkpoint(
             self.tensors,
             read,
-            name=f"{self.name} at step {step}",
+            name=self.name,
             content=lambda: source.digest(step),
             load=(lambda: self._callable(step)) if self.model is not None else None,
         )
+        return self.derived(made, "at", f"step {step}", **{"*": (step,)})
 
     def network(self, step: int) -> torch.nn.Module:
         """A copy of the attached network with the weights of a step, in evaluation mode.
@@ -456,7 +472,7 @@ class Trajectory(Rowed):
             raise ViewError(f"{self.name} is {self.holds}; this needs curves (losses, norms) over its steps.")
         values = self.table[columns].to_numpy(dtype=np.float64)
         require_finite(values, f"{self.name} ({', '.join(columns)})")
-        return Series(self.name, self.digest, self.space, values, self.ids, self.table)
+        return Series(self.name, self.digest, self.space, self.ids, self.table, values)
 
     def as_points(self) -> Points:
         """The flattened weights, by exact distances: as many coordinates as there are steps, less one."""
@@ -470,7 +486,7 @@ class Trajectory(Rowed):
         require_finite(values, self.name)
         table = self.table.reindex(steps)
         table["step"] = steps
-        return Points(self.name, self.digest, self.space, values, steps, table)
+        return Points(self.name, self.digest, self.space, steps, table, values)
 
     def as_descent(self) -> Descent:
         return Descent(
