@@ -16,7 +16,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from workbench.core import release as _release
+
+__version__ = _release.VERSION
 
 _PLACES = {
     "open": "workbench.io",
@@ -33,6 +35,7 @@ _PLACES = {
     "side_by_side": "workbench.evidence",
     "correct": "workbench.evidence",
     "Findings": "workbench.evidence",
+    "Arrays": "workbench.subjects.arrays",
     "Activations": "workbench.subjects.activations",
     "Checkpoint": "workbench.subjects.checkpoint",
     "Corpus": "workbench.subjects.corpus",

@@ -16,6 +16,7 @@ from workbench.capturing.store import DTYPES, FORMAT, key_of, open_store
 from workbench.core.cache import cache_dir
 from workbench.core.digest import digest
 from workbench.core.errors import FormatError, MissingError, ParameterError, StorageError, ViewError
+from workbench.core.lineage import step
 from workbench.core.progress import tell
 from workbench.core.run import versions
 from workbench.core.subject import Subject
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 
+@step
 def capture(
     network: Checkpoint | Network | torch.nn.Module,
     source: Any,

@@ -89,12 +89,13 @@ def inputs_of(function: Callable[..., Any]) -> tuple[Input, ...]:
 
 
 def _read(name: str, annotation: Any, optional: bool, method: str) -> Input:
-    metadata: tuple[Any, ...] = ()
-    if get_origin(annotation) in (Union, types.UnionType):
-        annotation = next(a for a in get_args(annotation) if a is not type(None))
-    if get_origin(annotation) is Annotated:
-        annotation, *rest = get_args(annotation)
-        metadata = tuple(rest)
+    metadata: list[Any] = []
+    while (origin := get_origin(annotation)) in (Annotated, Union, types.UnionType):
+        if origin is Annotated:
+            annotation, *rest = get_args(annotation)
+            metadata += rest
+        else:
+            annotation = next(a for a in get_args(annotation) if a is not type(None))
     if not (isinstance(annotation, type) and issubclass(annotation, View | Subject | Result)):
         raise TypeError(
             f"{method}: the input {name} must be annotated with a view, a subject or a kind of result, not {annotation!r}"
@@ -124,7 +125,7 @@ def align(views: Sequence[Any], names: Sequence[str]) -> tuple[list[Any], str]:
     DataError
         They have no row in common, or other numbers of rows and nothing that says which belong together.
     """
-    rowed = [i for i, v in enumerate(views) if hasattr(v, "take") and len(getattr(v, "ids", ()))]
+    rowed = [i for i, v in enumerate(views) if getattr(v, "rowwise", ()) and len(getattr(v, "ids", ()))]
     if len(rowed) < 2:
         return list(views), ""
     first = views[rowed[0]]

@@ -22,6 +22,8 @@ from workbench.core.storage import writing
 from workbench.core.view import Giving
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
 
 KINDS: dict[str, type[Result]] = {}
@@ -46,6 +48,8 @@ class Result(Giving):
     kind: ClassVar[str]
     needs: ClassVar[str] = "a result"
     """What it is, in words, where a method takes this kind."""
+    rowwise: ClassVar[tuple[str, ...]] = ()
+    """Fields with one entry a row of ``ids``, where a kind speaks of rows that others can be brought to; see `take`."""
     title: str = ""
     evidence: tuple[Evidence, ...] = ()
     outcome: Outcome = field(default_factory=Outcome)
@@ -78,6 +82,11 @@ class Result(Giving):
             sorted(arrays),
             *(arrays[n] for n in sorted(arrays)),
         )
+
+    def take(self, at: np.ndarray) -> Self:
+        """Return the answer for the rows at some positions, in that order; for kinds that are ``rowwise``."""
+        fields = {n: getattr(self, n) for n in (*self.rowwise, "ids")}
+        return dataclasses.replace(self, **{n: a[at] if len(a) else a for n, a in fields.items()})  # type: ignore[arg-type]
 
     def code(self) -> str:
         """Return the Python that makes this answer again from the files that it began with.

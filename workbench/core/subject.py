@@ -7,7 +7,9 @@ selection is a subject too, with the same ids. Each class lies in a file of `wor
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -15,7 +17,7 @@ import numpy as np
 from workbench.core.digest import digest
 from workbench.core.discovery import import_all
 from workbench.core.errors import DataError, MissingError, ViewError
-from workbench.core.lineage import IDS_KEPT, Origin
+from workbench.core.lineage import IDS_KEPT, InMemory, Origin
 from workbench.core.parameters import require_integer
 from workbench.core.rows import frozen, table_column
 from workbench.core.run import Run
@@ -39,6 +41,7 @@ class Subject(Giving):
     Attributes
     ----------
     name : short, for titles; a file's stem or what the user gave.
+    truth : what is known of it because it was made so (``{"betti": (1, 1), "dimension": 1}``); empty where it was found.
     """
 
     takes: ClassVar[str] = ""
@@ -46,6 +49,7 @@ class Subject(Giving):
     needs: ClassVar[str] = "a subject"
     """What it is, in words, where a method takes this class."""
     name: str
+    truth: Mapping[str, Any] = MappingProxyType({})
     _origin: Origin | None = None
     _run: Run | None = None
 
@@ -97,10 +101,24 @@ class Subject(Giving):
         self._run, self._origin = None, origin
         return self
 
-    def derived(self, made: S, method: str, label: str, **parameters: Any) -> S:
-        """Return ``made`` as what a call of this subject gave: its name says what was done, and its lineage how."""
+    def derived(
+        self,
+        made: S,
+        method: str,
+        label: str,
+        parameters: Mapping[str, Any] = MappingProxyType({}),
+        others: Mapping[str, Any] = MappingProxyType({}),
+    ) -> S:
+        """Return ``made`` as what a call of this subject gave: its name says what was done, and its lineage how.
+
+        Parameters
+        ----------
+        parameters : keywords of the call, the positional ones under ``"*"``.
+        others : further inputs of the call, such as a module.
+        """
         made.name = f"{self.name} · {label}" if label else self.name
-        return made.made_by(Origin(method, {"subject": self}, parameters, verb="call"))
+        more = {n: v if hasattr(v, "made_by") else InMemory.of(v) for n, v in others.items()}
+        return made.made_by(Origin(method, {"subject": self, **more}, parameters, verb="call"))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self.holds}>"
@@ -185,7 +203,7 @@ class Rowed(Subject):
         if len(at) == 0:
             raise DataError(f"{self.name}: the selection {rows!r} holds no row of {len(self):,}.")
         said = f"{rows} ({len(at):,} rows)" if isinstance(rows, str) else f"{len(at):,} selected rows"
-        return self.derived(self._take(at), "select", said, rows=self._chosen(rows, at))
+        return self.derived(self._take(at), "select", said, {"rows": self._chosen(rows, at)})
 
     def _chosen(self, rows: Any, at: np.ndarray) -> Any:
         """A selection as it is written down: the query, the ids, or the digest of very many ids."""
@@ -219,7 +237,8 @@ class Rowed(Subject):
         if n >= len(self):
             return self
         at = np.sort(np.random.default_rng(random_state).choice(len(self), n, replace=False))
-        return self.derived(self._take(at), "sample", f"{n:,} sampled rows", n=n, random_state=random_state)
+        asked = {"n": n, "random_state": random_state}
+        return self.derived(self._take(at), "sample", f"{n:,} sampled rows", asked)
 
     def _take(self, at: np.ndarray) -> Self:
         raise NotImplementedError

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 import numpy as np
 
 from workbench.core.errors import FormatError, MissingError, ParameterError, suggest
+from workbench.core.lineage import step
 from workbench.core.subject import Subject
 from workbench.io.arrays import as_rows, has_texts, named_weights, read_npy, read_npz
 from workbench.io.files import Weights, checkpoint, missing, real_numbers, shown, status
@@ -27,19 +28,20 @@ from workbench.io.tables import points, read_table, series, time_column
 from workbench.io.torch_files import read_torch
 from workbench.recording.layout import is_recording
 from workbench.recording.reading import open_recording
+from workbench.subjects.arrays import Arrays
 from workbench.subjects.points import PointCloud
 from workbench.subjects.series import TimeSeries
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["points", "series", "checkpoint", "corpus", "trajectory", "siblings"]
+Kind = Literal["points", "arrays", "series", "checkpoint", "corpus", "trajectory", "siblings"]
 _FITS: dict[Format, tuple[Kind, ...]] = {
     "safetensors": ("checkpoint",),
     "index": ("checkpoint",),
     "gguf": ("checkpoint",),
     "torch": ("checkpoint",),
-    "npz": ("checkpoint", "points", "series"),
+    "npz": ("checkpoint", "arrays", "points", "series"),
     "npy": ("points", "series"),
     "parquet": ("points", "series", "corpus"),
     "csv": ("points", "series", "corpus"),
@@ -54,6 +56,7 @@ _WEIGHTS: dict[Format, Callable[[Path], Weights]] = {
 }
 
 
+@step
 def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None = None) -> Subject:
     """Open a checkpoint, cloud, series, corpus, trajectory or several trajectories of one task.
 
@@ -66,14 +69,15 @@ def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None
         is there. A file that is called as a bundled network is meant by ``./name``. What a file is is seen from its
         first bytes rather than its ending.
     name : what to call it; its file name without one.
-    kind : ``points``, ``series``, ``checkpoint``, ``corpus``, ``trajectory`` or ``siblings``, where it could be several. By
-        default an npz of one array is points and of several a checkpoint; a table is points, or a series if
+    kind : ``points``, ``arrays``, ``series``, ``checkpoint``, ``corpus``, ``trajectory`` or ``siblings``, where it could be several. By
+        default an npz of one array is points, several matrices with the same rows
+        arrays, any other a checkpoint; a table is points, or a series if
         its first column holds dates; lines of text are a corpus.
 
     Returns
     -------
     Subject
-        A `Checkpoint`, `PointCloud`, `TimeSeries`, `Corpus`, `Trajectory` or `Siblings`.
+        A `Checkpoint`, `PointCloud`, `Arrays`, `TimeSeries`, `Corpus`, `Trajectory` or `Siblings`.
 
     Raises
     ------
@@ -200,6 +204,8 @@ def _rows(values: np.ndarray, table: pd.DataFrame | None, name: str, kind: Kind 
 
 def _npz(path: Path, name: str, kind: Kind | None) -> Subject:
     archive = read_npz(path)
+    if kind == "arrays" or (kind is None and _same_rows(archive)):
+        return Arrays({n: real_numbers(archive.read(n), path) for n in archive.tensors}, name=name)
     one_array = len(archive.tensors) == 1
     if kind == "checkpoint" or (kind is None and not one_array and not has_texts(archive)):
         return checkpoint(named_weights(archive, path), name, path)
@@ -207,6 +213,12 @@ def _npz(path: Path, name: str, kind: Kind | None) -> Subject:
 
     values, labels = as_rows(archive, path)
     return _rows(real_numbers(values, path), pd.DataFrame(labels) if labels else None, name, kind)
+
+
+def _same_rows(archive: Weights) -> bool:
+    """Whether an archive holds several matrices with the same rows, as no network's weights are."""
+    shapes = [t.shape for t in archive.tensors.values()]
+    return len(shapes) > 1 and all(len(s) == 2 for s in shapes) and len({s[0] for s in shapes}) == 1
 
 
 def _table(path: Path, found: Format, name: str, kind: Kind | None) -> Subject:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import DataError, ParameterError
+from workbench.core.lineage import InMemory, Origin
 from workbench.recording.reading import open_recording
 from workbench.recording.rows import Chunk, as_number
 from workbench.recording.writing import SECONDS, TOGETHER, Snapshot, Writer
@@ -165,6 +166,7 @@ class Recording:
             self._hand_over_weights()
             self._writer.wait()
         found = open_recording(self.folder, keep=self._keep)
+        found.made_by(Origin("record", {"model": InMemory.of(self.model)}, {}, verb="loop"))
         try:
             return found.with_model(self.model)
         except DataError:  # the model has changed since, which ended the recording and is said there

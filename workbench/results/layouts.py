@@ -26,6 +26,7 @@ class Layouts(Embedding):
     """
 
     kind: ClassVar[str] = "layouts"
+    rowwise: ClassVar[tuple[str, ...]] = ()  # its frames have their rows second
     frames: Float[np.ndarray, "t n k"]
     frame_names: tuple[str, ...]
 

@@ -28,6 +28,7 @@ class Partition(Plotted):
     """
 
     kind: ClassVar[str] = "partition"
+    rowwise: ClassVar[tuple[str, ...]] = ("labels",)
     labels: Int[np.ndarray, " n"]
     ids: Int[np.ndarray, " n"]
     names: tuple[str, ...] = ()

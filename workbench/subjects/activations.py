@@ -15,7 +15,7 @@ from workbench.core.patterns import matching
 from workbench.core.rows import flat, floats, frozen, owned, require_finite, table_digest
 from workbench.core.subject import Rowed
 from workbench.core.view import Rows, View
-from workbench.subjects.points import Points
+from workbench.subjects.points import PointCloud, Points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +68,17 @@ class Activations(Rowed):
             if rows is None and len(array) != len(table):
                 raise DataError(f"{name}: site {site} has {len(array):,} rows, the table {len(table):,}.")
 
+    @classmethod
+    def example(cls) -> Activations:
+        """Three layers of 96 rows in three groups, each noisier than the last."""
+        cloud = PointCloud.example()
+        rng = np.random.default_rng(1)
+        noisy = {
+            f"layer.{i}": (cloud.values + i * rng.standard_normal(cloud.values.shape)).astype(np.float32)
+            for i in range(3)
+        }
+        return cls(noisy, cloud.table, name="layers")
+
     @property
     def sites(self) -> list[str]:
         """Names of the captured sites, in the network's order."""
@@ -110,7 +121,7 @@ class Activations(Rowed):
         found = {s: self._arrays[s] for s in matching(self.sites, patterns)}
         made = Activations(found, self.table, content=self._content, space=self.space, rows=self._rows)
         label = next(iter(found)) if len(found) == 1 < len(self._arrays) else ""
-        return self.derived(made, "at", label, **{"*": patterns})
+        return self.derived(made, "at", label, {"*": patterns})
 
     def _take(self, at: np.ndarray) -> Activations:
         rows = at if self._rows is None else self._rows[at]

@@ -13,7 +13,7 @@ import numpy as np
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, ViewError, suggest
 from workbench.core.patterns import matching
-from workbench.core.rows import floats, require_finite
+from workbench.core.rows import floats, owned, require_finite
 from workbench.core.subject import Subject
 from workbench.core.view import View
 
@@ -78,6 +78,16 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
         self._content = content
         self._load = load
 
+    @classmethod
+    def example(cls) -> Checkpoint:
+        """A matrix of 40 x 24 with one strong direction, and a vector."""
+        rng = np.random.default_rng(0)
+        weights = rng.standard_normal((40, 24)).astype(np.float32)
+        weights += 2 * np.outer(rng.standard_normal(40), rng.standard_normal(24)).astype(np.float32)
+        arrays = {"w": owned(weights), "b": owned(np.ones(24, np.float32))}
+        tensors = {n: TensorInfo(n, a.shape, "F32", a.nbytes) for n, a in arrays.items()}
+        return cls(tensors, arrays.__getitem__, name="toy", content=lambda: digest(*arrays.values()))
+
     @cached_property
     def digest(self) -> str:
         return self._content()
@@ -118,7 +128,7 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
             source=self.source,
         )
         label = next(iter(found)) if len(found) == 1 < len(self.tensors) else ""
-        return self.derived(made, "at", label, **{"*": patterns})
+        return self.derived(made, "at", label, {"*": patterns})
 
     def parts(self, kind: type[View] | None = None) -> tuple[str, ...]:
         """The tensors, where there are several; as a matrix those of two dimensions or more, the one of most numbers last."""

@@ -34,6 +34,16 @@ class Corpus(Rowed):
         super().__init__(name, row_table(table, len(table), name), space)
         self.origin = origin
 
+    @classmethod
+    def example(cls) -> Corpus:
+        """Four short texts of two topics."""
+        import pandas as pd
+
+        texts = ["a cat sat", "a dog ran far", "iron melts hot", "gold is heavy metal"]
+        return cls(
+            pd.DataFrame({"text": texts, "topic": ["animal", "animal", "metal", "metal"]}), name="four"
+        )
+
     @cached_property
     def digest(self) -> str:
         return digest("corpus", self.ids, table_digest(self.table))

@@ -77,6 +77,13 @@ class GraphSubject(Rowed):
         if len(self.weights) != len(edges):
             raise DataError(f"{name}: {len(self.weights):,} weights for {len(edges):,} edges.")
 
+    @classmethod
+    def example(cls) -> GraphSubject:
+        """A random graph of 24 nodes."""
+        rng = np.random.default_rng(0)
+        edges = np.array([(i, j) for i in range(24) for j in range(i + 1, 24) if rng.random() < 0.2])
+        return cls(edges, 24, weights=rng.uniform(0.1, 1, len(edges)), name="random graph")
+
     @cached_property
     def digest(self) -> str:
         return digest("graph", self.edges, self.weights, self.directed, self.ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -45,6 +46,7 @@ class PointCloud(Rowed):
     ----------
     values : (n, d), any real dtype; kept as it is, so a memory-mapped array stays on disk.
     table : one line a row, indexed by row id; rows are numbered from 0 without one.
+    truth : what is known of how it was made; see `Subject`.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class PointCloud(Rowed):
         name: str = "points",
         table: pd.DataFrame | None = None,
         space: str | None = None,
+        truth: Mapping[str, Any] | None = None,
     ):
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2:
@@ -64,6 +67,24 @@ class PointCloud(Rowed):
             raise DataError(f"{name}: a cloud holds real numbers; this array has the dtype {values.dtype}.")
         super().__init__(name, row_table(table, len(values), name), space)
         self.values = frozen(values)
+        self.truth = dict(truth or {})
+
+    @classmethod
+    def example(cls) -> PointCloud:
+        """Three groups of 32 rows in six dimensions, with labels, texts and tokens."""
+        import pandas as pd
+
+        rng = np.random.default_rng(0)
+        group = np.repeat([0, 1, 2], 32)
+        rows = rng.standard_normal((96, 6)) + 4 * rng.standard_normal((3, 6))[group]
+        columns = {
+            "kind": np.array(["a", "b", "c"])[group],
+            "text_id": np.arange(96) // 4,
+            "height": rows[:, 0],
+            "token": [f"t{i % 9}" for i in range(96)],
+            "size": rng.permuted(group),
+        }
+        return cls(rows.astype(np.float32), name="groups", table=pd.DataFrame(columns))
 
     takes: ClassVar[str] = "an array, a tensor or a table of rows"
 
@@ -92,7 +113,9 @@ class PointCloud(Rowed):
         return f"{self.values.shape[0]:,} rows of {self.values.shape[1]:,} numbers"
 
     def _take(self, at: np.ndarray) -> PointCloud:
-        return PointCloud(owned(self.values[at]), name=self.name, table=self.table.iloc[at], space=self.space)
+        return PointCloud(
+            owned(self.values[at]), table=self.table.iloc[at], space=self.space, truth=self.truth
+        )
 
     def drop_nonfinite(self) -> PointCloud:
         """Return the rows without NaN or infinite values."""

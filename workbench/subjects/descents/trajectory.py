@@ -20,9 +20,10 @@ import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError, suggest
+from workbench.core.registry import method
 from workbench.core.rows import require_finite, table_column, table_digest
 from workbench.core.storage import writing
-from workbench.core.subject import Rowed
+from workbench.core.subject import Rowed, Subject
 from workbench.core.view import View
 from workbench.numerics.gram import coordinates
 from workbench.numerics.objectives import Probe
@@ -174,6 +175,11 @@ class Trajectory(Rowed):
         self.record = record or Record()
         if weights is not None:
             self.record = replace(self.record, weights=ArrayWeights(weights))
+
+    @classmethod
+    def example(cls) -> Subject:
+        """A small classifier of digits, trained for 60 steps and recorded with all there is."""
+        return method("digits_descent")(width=8, depth=1, steps=60)
 
     # -- what there is ------------------------------------------------------------------------------
 
@@ -379,7 +385,7 @@ class Trajectory(Rowed):
             content=lambda: source.digest(step),
             load=(lambda: self._callable(step)) if self.model is not None else None,
         )
-        return self.derived(made, "at", f"step {step}", **{"*": (step,)})
+        return self.derived(made, "at", f"step {step}", {"*": (step,)})
 
     def network(self, step: int) -> torch.nn.Module:
         """A copy of the attached network with the weights of a step, in evaluation mode.
@@ -427,15 +433,17 @@ class Trajectory(Rowed):
         extra = [n for n, _ in module.named_parameters() if n not in self.tensors]
         if self.tensors and extra:
             raise DataError(f"The module has the parameter {extra[0]!r}, which {self.name} has not.")
-        return self._with(model=module)
+        return self.derived(self._with(model=module), "with_model", "", {}, {"module": module})
 
     def with_probe(self, x: Any, y: Any, loss: str) -> Self:
         """Return this trajectory with another batch and loss (a name from `objectives.LOSSES`)."""
-        return self._with(probe=Probe.of(x, y, loss), folder=None)
+        made = self._with(probe=Probe.of(x, y, loss), folder=None)
+        return self.derived(made, "with_probe", "", {"loss": loss}, {"x": x, "y": y})
 
     def with_training(self, x: Any, y: Any, loss: str) -> Self:
         """Return this trajectory with the data that it was trained on, for instruments that train on from a step."""
-        return self._with(training=Probe.of(x, y, loss), folder=None)
+        made = self._with(training=Probe.of(x, y, loss), folder=None)
+        return self.derived(made, "with_training", "", {"loss": loss}, {"x": x, "y": y})
 
     def save(self, path: str | Path) -> Path:
         """Copy a recording to a folder that `workbench.open` opens; the network itself is not stored.
@@ -472,7 +480,7 @@ class Trajectory(Rowed):
             raise ViewError(f"{self.name} is {self.holds}; this needs curves (losses, norms) over its steps.")
         values = self.table[columns].to_numpy(dtype=np.float64)
         require_finite(values, f"{self.name} ({', '.join(columns)})")
-        return Series(self.name, self.digest, self.space, self.ids, self.table, values)
+        return Series(self.name, self.digest, self.space, self.ids, self.table, values, tuple(columns))
 
     def as_points(self) -> Points:
         """The flattened weights, by exact distances: as many coordinates as there are steps, less one."""
