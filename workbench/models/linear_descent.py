@@ -86,6 +86,7 @@ def linear_descent(
             probe=(x, y),
             training=(x, y),
             name="linear descent",
+            truth={"modes": tuple(modes), "initial": initial, "rank": k},
         )
 
 

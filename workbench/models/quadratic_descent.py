@@ -70,6 +70,7 @@ def quadratic_descent(
             probe=(x, y),
             training=(x, y),
             name="quadratic descent",
+            truth={"hessian": tuple(curvatures(dimensions, condition, spectrum).tolist())},
             optimizer_state=True,
         )
 
