@@ -43,10 +43,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_code_makes_an_answer_again_from_its_file(files: Path) -> None:
-    cloud = (
-        wb.open("table.csv").select("kind == 'p'").sample(20, random_state=3)
+    cloud = wb.open("table.csv").select("kind == 'p'").sample(20, random_state=3)
     cloud = cloud.select(cloud.ids[:7])
-    )
     found = wb.pca(cloud, whiten=True, **FEW)
     assert steps(found.run) == ["function open", "call select", "call sample", "call select", "analysis pca"]
     assert found.title == (
