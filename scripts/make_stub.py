@@ -7,7 +7,6 @@ what it would find. ``python scripts/make_stub.py`` after a method or a public n
 from __future__ import annotations
 
 import importlib
-import subprocess
 import sys
 from pathlib import Path
 

@@ -40,6 +40,4 @@ def test_a_type_checker_sees_parameters_and_kinds(tmp_path: Path) -> None:
     assert any(
         'uses.py:3: note: Revealed type is "workbench.results.embedding.Embedding"' in x for x in lines
     )
-    assert [int(x.split(":")[1]) for x in lines if ": error:" in x and "uses.py" in x] == [4, 5], (
-        done.stdout
-    )
+    assert [int(x.split(":")[1]) for x in lines if ": error:" in x and "uses.py" in x] == [4, 5], done.stdout

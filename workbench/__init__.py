@@ -49,6 +49,7 @@ PLACES = {
     "WorkbenchError": "workbench.core.errors",
 }
 
+
 def __getattr__(name: str) -> Any:
     if name in PLACES:
         return getattr(importlib.import_module(PLACES[name]), name)
