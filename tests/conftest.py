@@ -49,6 +49,13 @@ def small_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return report(path, {"n": 90}, folder / "out" / "small.html")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Workers begin with the files that hold slow tests, so that none is left with one at the end."""
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With ``--dist loadfile`` a file's tests stay in one worker, which sets up once what they share; of
