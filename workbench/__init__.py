@@ -26,7 +26,7 @@ _PLACES = {
     "capture": "workbench.capturing",
     "record": "workbench.recording",
     "bookmark": "workbench.recording",
-    "fine_tune": "workbench.models._fine_tuning",
+    "fine_tune": "workbench.models",
     "siblings": "workbench.subjects.descents.siblings",
     "load": "workbench.core.result",
     "methods": "workbench.core.registry",
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from workbench.evidence.along import side_by_side as side_by_side
     from workbench.io import corpus as corpus
     from workbench.io import open as open
-    from workbench.models._fine_tuning import fine_tune as fine_tune
+    from workbench.models import fine_tune as fine_tune
     from workbench.subjects.activations import Activations as Activations
     from workbench.subjects.checkpoint import Checkpoint as Checkpoint
     from workbench.subjects.corpus import Corpus as Corpus
