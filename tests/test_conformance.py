@@ -23,7 +23,7 @@ import workbench as wb
 from workbench.core.errors import MissingError, ParameterError, WorkbenchError
 from workbench.core.method import Method
 from workbench.core.parameters import BootstrapDraws, NullDraws, Parameter, validate_all
-from workbench.core.registry import Method, methods
+from workbench.core.registry import methods
 from workbench.core.result import KINDS, Result, load
 from workbench.core.subject import Subject
 from workbench.subjects.activations import Aligned

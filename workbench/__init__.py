@@ -27,7 +27,7 @@ PLACES = {
     "capture": "workbench.capturing",
     "record": "workbench.recording",
     "bookmark": "workbench.recording",
-    "fine_tune": "workbench.models._fine_tuning",
+    "fine_tune": "workbench.models",
     "siblings": "workbench.subjects.descents.siblings",
     "load": "workbench.core.result",
     "methods": "workbench.core.registry",
