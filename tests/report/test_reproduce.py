@@ -28,7 +28,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = notebook(
         folder / "n.ipynb",
         ASKS,
-        "found = wb.Findings()\nfound.say('Flat', flat, flat.evidence[0].statistic)\nfound",
+        "found = wb.Findings()\nfound.say('Flat', flat, 'variance_explained')\nfound",
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_CACHE", str(folder / "cache"))
