@@ -85,7 +85,9 @@ def answer(id: str = "share", of: str = "", label: str = "the share", **more: An
     return Evidence(**{"id": id, "of": of, "question": "?", "label": label, "value": 1.0, "n": 3, **more})
 
 
-@pytest.mark.parametrize("id", ["", "Share", "share of rows", "1st", "a__b", "_a", "a_", "größe", "a-b", "x" * 61, 3])
+@pytest.mark.parametrize(
+    "id", ["", "Share", "share of rows", "1st", "a__b", "_a", "a_", "größe", "a-b", "x" * 61, 3]
+)
 def test_an_id_that_is_no_identifier_is_refused_with_what_is_legal(id) -> None:
     with pytest.raises(ParameterError, match="'explained_variance'"):
         answer(id=id)
@@ -99,7 +101,9 @@ def test_what_it_is_of_is_a_text() -> None:
 
 
 def test_an_answer_is_found_by_id_and_of_and_refused_with_what_there_is() -> None:
-    result = Estimate(title="Shares", evidence=(answer(of="a", value=2), answer(of="b"), answer("total", value=5)))
+    result = Estimate(
+        title="Shares", evidence=(answer(of="a", value=2), answer(of="b"), answer("total", value=5))
+    )
     assert result.evidence_of("share", "a").value == 2
     assert result.evidence_of("total").value == 5
     with pytest.raises(MissingError, match=r"Shares has 'share' not with of='' but with of='a', of='b'"):
@@ -110,11 +114,16 @@ def test_an_answer_is_found_by_id_and_of_and_refused_with_what_there_is() -> Non
 
 def test_a_label_is_shared_or_the_id_stands_for_it() -> None:
     assert shared_label([answer(), answer()]) == "the share"
-    assert shared_label([answer("kept_share", "a", "2 kept"), answer("kept_share", "a", "3 kept")]) == "kept share, a"
+    assert (
+        shared_label([answer("kept_share", "a", "2 kept"), answer("kept_share", "a", "3 kept")])
+        == "kept share, a"
+    )
 
 
 def test_sentences_leave_a_nulls_details_out() -> None:
-    said = answer(null="rows rotated", null_details="in 20 of the rows (shifted)", null_values=(0.0, 2.0)).sentence()
+    said = answer(
+        null="rows rotated", null_details="in 20 of the rows (shifted)", null_values=(0.0, 2.0)
+    ).sentence()
     assert said.startswith("The share: 1 (")
     assert "with rows rotated;" in said
     assert "shifted" not in said

@@ -190,6 +190,7 @@ def test_no_path_in_a_manifest_leads_out_of_the_pages_folder(page: Path, tmp_pat
         (
             json.dumps(
                 {
+                    "format": 2,
                     "notebook": "n",
                     "notebook_digest": "0",
                     "parameters": {},
