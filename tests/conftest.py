@@ -42,7 +42,7 @@ def small_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "wb.pca(cloud, n_null=19, n_boot=19, whiten=True)",
         "table.head(3)",
         "print(hostile)",
-        "found = wb.Findings()\nfound.say('The plane', flat, flat.evidence[0].statistic)\nfound",
+        "found = wb.Findings()\nfound.say('The plane', flat, 'variance_explained')\nfound",
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_CACHE", str(folder / "cache"))

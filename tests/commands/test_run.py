@@ -166,8 +166,8 @@ def test_a_weight_is_chosen_by_name(run: Run) -> None:
     weights = wb.open("minilm")[tensor]
     stable_rank = (np.linalg.norm(weights) / np.linalg.norm(weights, 2)) ** 2
     assert code == 0
-    values = {e["statistic"]: e["value"] for e in json.loads(out)["evidence"]}
-    assert values["stable rank"] == pytest.approx(stable_rank, rel=1e-4)
+    values = {e["id"]: e["value"] for e in json.loads(out)["evidence"]}
+    assert values["stable_rank"] == pytest.approx(stable_rank, rel=1e-4)
 
 
 @pytest.mark.parametrize(

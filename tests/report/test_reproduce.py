@@ -28,7 +28,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = notebook(
         folder / "n.ipynb",
         ASKS,
-        "found = wb.Findings()\nfound.say('Flat', flat, flat.evidence[0].statistic)\nfound",
+        "found = wb.Findings()\nfound.say('Flat', flat, 'variance_explained')\nfound",
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_CACHE", str(folder / "cache"))
@@ -190,6 +190,7 @@ def test_no_path_in_a_manifest_leads_out_of_the_pages_folder(page: Path, tmp_pat
         (
             json.dumps(
                 {
+                    "format": 2,
                     "notebook": "n",
                     "notebook_digest": "0",
                     "parameters": {},

@@ -163,7 +163,9 @@ def test_runs_go_on_beside_failures_are_skipped_when_done_and_compared(tmp_path:
     assert reports(path) == before
     # another notebook is another question
     notebook(path, ASKS, parameters="k = 0\ntext = ''")
-    assert finish(start(path, "-p", "k=0,1", "--value", "variance", "--value", "nothing"))["done"] == 2
+    assert (
+        finish(start(path, "-p", "k=0,1", "--value", "variance_explained", "--value", "nothing"))["done"] == 2
+    )
     assert reports(path)["k=0"] != before["k=0"]
 
 

@@ -108,6 +108,28 @@ class Result(Giving):
         """Return the result as a table."""
         raise NotImplementedError
 
+    def evidence_of(self, id: str, of: str = "") -> Evidence:
+        """Return the answer to one of the method's questions.
+
+        Parameters
+        ----------
+        of : what it is of, where it is asked of several things; "" for the whole.
+
+        Raises
+        ------
+        MissingError
+            There is no such answer; those that there are are named.
+        """
+        for e in self.evidence:
+            if (e.id, e.of) == (id, of):
+                return e
+        ofs = [e.of for e in self.evidence if e.id == id]
+        if ofs:
+            there = ", ".join(f"of={o!r}" for o in ofs[:12]) + (" ..." if len(ofs) > 12 else "")
+            raise MissingError(f"{self.title or self.kind} has {id!r} not with of={of!r} but with {there}.")
+        known = [e.id for e in self.evidence]
+        raise MissingError(f"{self.title or self.kind} has no evidence {id!r}. {suggest(id, known)}")
+
     def sentences(self) -> list[str]:
         """The evidence in plain sentences, the outcome's advice and the caveat last."""
         said = [e.sentence() for e in self.evidence]

@@ -102,7 +102,7 @@ def compare(
 
 
 def _keyed(results: Iterable[ResultFacts]) -> list[tuple[tuple[Any, ...], ResultFacts]]:
-    """Results by method, subject's name, and the how manieth of these: parameters and inputs may have changed."""
+    """Results by method, subject's name, and their place among these: parameters and inputs may have changed."""
     seen: Counter[tuple[str, str]] = Counter()
     found = []
     for result in results:
@@ -183,18 +183,18 @@ def versions_apart(old: dict[str, str], new: dict[str, str]) -> list[str]:
 
 def _evidence(old: Sequence[Asked], new: Sequence[Asked], tolerance: float | None) -> Iterable[Difference]:
     allowed = NUMBERS if tolerance is None else tolerance
-    others = {e.statistic: e for e in new}
+    others = {(e.id, e.of): e for e in new}
     for e in old:
-        other = others.get(e.statistic)
+        other = others.get((e.id, e.of))
         if other is None:
-            yield Difference(e.statistic, math.inf, allowed, f"{e.statistic} wasn't asked this time")
+            yield Difference(e.label, math.inf, allowed, f"{e.label} wasn't asked this time")
             continue
-        yield _numbers(e.statistic, [e.value], [other.value], allowed)
-        yield _numbers(f"the interval of {e.statistic}", e.interval or (), other.interval or (), allowed)
-        yield _numbers(f"the null of {e.statistic}", e.null_values, other.null_values, allowed)
+        yield _numbers(e.label, [e.value], [other.value], allowed)
+        yield _numbers(f"the interval of {e.label}", e.interval or (), other.interval or (), allowed)
+        yield _numbers(f"the null of {e.label}", e.null_values, other.null_values, allowed)
         if e.n != other.n:
-            said = f"{e.statistic} rests on {other.n:,} {other.unit}, on {e.n:,} before"
-            yield Difference(f"n of {e.statistic}", math.inf, 0.0, said)
+            said = f"{e.label} rests on {other.n:,} {other.unit}, on {e.n:,} before"
+            yield Difference(f"n of {e.label}", math.inf, 0.0, said)
 
 
 def _numbers(

@@ -102,7 +102,8 @@ class _Body:
         self._figures = self._outputs = 0
         self.has_points = False
         self._files = {r["run"]["key"]: r.get("files") for r in facts["results"]}
-        self._q = {(q["key"], q["statistic"]): q for q in (facts.get("findings") or {}).get("questions", [])}
+        questions = (facts.get("findings") or {}).get("questions", [])
+        self._q = {(q["key"], q["id"], q["of"]): q for q in questions}
         self._first_heading = True
 
     def add(self, cell: Any) -> None:
@@ -198,10 +199,8 @@ class _Body:
         if not result:
             return None
         key = (result.get("run") or {}).get("key", "")
-        asked = [
-            {"question": e["question"], **self._q.get((key, e["statistic"]), {})} for e in result["evidence"]
-        ]
-        asked = [a for a in asked if "q" in a]
+        asked = [self._q.get((key, e["id"], e["of"])) for e in result["evidence"]]
+        asked = [a for a in asked if a is not None]
         return {
             **result,
             "files": self._files.get(key),
@@ -308,12 +307,12 @@ def clean(text: str) -> str:
 def _questions(facts: dict[str, Any]) -> list[dict[str, Any]]:
     """Every question, corrected where there are findings; those of shown results that they don't count last."""
     counted = (facts.get("findings") or {}).get("questions", [])
-    known = {(q["key"], q["statistic"]) for q in counted}
+    known = {(q["key"], q["id"], q["of"]) for q in counted}
     rest = [
         {**e, "title": r["title"], "draws": len(e["null_values"]), "p": None, "q": None, "found": False}
         for r in facts.get("results", [])
         for e in r["evidence"]
-        if (r["run"]["key"], e["statistic"]) not in known
+        if (r["run"]["key"], e["id"], e["of"]) not in known
     ]
     return counted + rest
 

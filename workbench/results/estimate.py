@@ -36,7 +36,9 @@ class Estimate(Plotted):
         return pd.DataFrame(
             [
                 {
-                    "statistic": e.statistic,
+                    "id": e.id,
+                    "of": e.of,
+                    "label": e.label,
                     "value": e.value,
                     "low": (e.interval or (np.nan, np.nan))[0],
                     "high": (e.interval or (np.nan, np.nan))[1],
@@ -48,11 +50,11 @@ class Estimate(Plotted):
         )
 
     def draw(self) -> go.Figure:
-        """One line a statistic: the value with its interval, the null's draws in grey behind it."""
+        """One line a number: the value with its interval, the null's draws in grey behind it."""
         import plotly.graph_objects as go
 
         figure = go.Figure()
-        names = [safe(e.statistic) for e in self.evidence]
+        names = [safe(e.label) for e in self.evidence]
         for name, e in zip(names, self.evidence, strict=True):
             if e.null_values:
                 figure.add_trace(

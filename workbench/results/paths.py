@@ -26,6 +26,7 @@ class Paths(Ranking):
 
     Attributes
     ----------
+    reference : what ``columns`` compare with beside what the scores do.
     paths : (n, t) the score of each thing over ``path_x``, named by ``path_title``. path_low, path_high : its interval.
     """
 
@@ -35,6 +36,7 @@ class Paths(Ranking):
     path_high: Float[np.ndarray, "n t"]
     path_x: Float[np.ndarray, " t"]
     path_title: str = ""
+    reference: str = ""
 
     def draw(self, *, top: int = 20, paths: bool = False) -> go.Figure:
         """Bars, or with ``paths`` one panel a thing."""

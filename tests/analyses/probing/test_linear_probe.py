@@ -22,7 +22,7 @@ def test_known_answer_separable_labels_are_read_off() -> None:
     kind = rng.integers(0, 3, 240)
     x = rng.standard_normal((240, 10)) + 6 * np.eye(10)[kind]
     (e,) = wb.linear_probe(cloud(x, kind=np.array(list("abc"))[kind]), **FEW).evidence
-    assert e.statistic == "balanced accuracy for kind"
+    assert (e.id, e.label) == ("balanced_accuracy", "balanced accuracy for kind")
     assert e.value > 0.98
     assert e.p_value == 0.05
     assert abs(np.mean(e.null_values) - 1 / 3) < 0.05
@@ -33,7 +33,7 @@ def test_known_answer_of_a_number_is_its_share_of_variance() -> None:
     x = rng.standard_normal((2000, 4))
     height = x @ [1.0, 1.0, 1.0, 0.0] + rng.standard_normal(2000)
     (e,) = wb.linear_probe(cloud(x, height=height), alpha=1e-3, **FEW).evidence
-    assert e.statistic == "R² for height"
+    assert (e.id, e.label) == ("r_squared", "R² for height")
     assert abs(e.value - 0.75) < 0.03
     assert e.interval[0] < 0.75 < e.interval[1]
 

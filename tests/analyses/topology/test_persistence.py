@@ -292,9 +292,8 @@ def test_known_answer_spheres_of_higher_dimension_have_one_hollow() -> None:
             n_boot=2,
         )
         assert long_bars(result, d) == 1
-        hollow = result.evidence[1]
+        hollow = result.evidence_of("longest_bar", f"H{d}")
         assert hollow.question.startswith(f"Is there a {d}-dimensional hollow that lasts longer")
-        assert hollow.statistic.startswith(f"H{d}")
         assert hollow.value > max(hollow.null_values)
         assert len(result.noise) == d + 1
 

@@ -49,6 +49,7 @@ class Chart:
     origin : the last weights. directions : each name to array.
     path : (k, c) the steps with weights in its coordinates, by least squares (the last is 0).
     share : of the path's variance that it holds. lengths : (k - 1,) of the path's steps.
+    titles : of the axes. notes : what else is to be known of each.
     dimensions : how many numbers the weights are. variances : of the path along its principal axes.
     """
 
@@ -61,6 +62,7 @@ class Chart:
     lengths: Float[np.ndarray, " s"]
     dimensions: int
     titles: tuple[str, ...]
+    notes: tuple[str, ...]
     of_path: bool
     variances: Float[np.ndarray, " v"]
 
@@ -105,9 +107,8 @@ def chart_of(descent: Descent, directions: str, normalization: str, count: int, 
         share = float(variances[:count].sum() / variances.sum())
         axes = principal_directions(weights, placed, names, count)
         shares = variances / variances.sum()
-        titles = tuple(
-            f"principal axis {j + 1} of the path ({shares[j]:.1%} of its variance)" for j in range(count)
-        )
+        titles = tuple(f"principal axis {j + 1} of the path" for j in range(count))
+        notes = tuple(f"{shares[j]:.1%} of its variance" for j in range(count))
         path = placed[:, :count] - placed[-1:, :count]
         if count > placed.shape[1] or variances[count - 1] <= 1e-12 * variances[0]:
             raise DataError(
@@ -126,7 +127,8 @@ def chart_of(descent: Descent, directions: str, normalization: str, count: int, 
         share = float(np.square(along - along.mean(axis=0)).sum() / variances.sum())
         path = np.linalg.solve(stretch, (along - along[-1]).T).T
         unit = {"filter": "the filters' lengths", "layer": "the tensors' lengths", "none": "1"}[normalization]
-        titles = tuple(f"random direction {j + 1} (in units of {unit})" for j in range(count))
+        titles = tuple(f"random direction {j + 1}" for j in range(count))
+        notes = (f"in units of {unit}",) * count
     return Chart(
         network,
         origin,
@@ -137,6 +139,7 @@ def chart_of(descent: Descent, directions: str, normalization: str, count: int, 
         lengths,
         size,
         titles,
+        notes,
         directions == "path",
         variances,
     )

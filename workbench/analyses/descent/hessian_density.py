@@ -120,21 +120,23 @@ def hessian_density(
     shares = _shares(found, flat)
     evidence = tuple(
         Evidence(
+            id=id,
             question=f"Are another share of directions {what} than with the same weights in no order?",
-            statistic=f"share of directions that {verb} at step {at}",
+            label=f"share of directions that {verb} at step {at}",
             value=own.mean(),
             n=n,
             unit="directions",
             interval=_interval(own, n),
             interval_method="over random starts",
             null="weights permuted within each tensor" if n_null else "",
+            hypothesis="the order of the weights changes no curvature",
             null_values=tuple(draws[:, j]),
             alternative="two-sided",
         )
-        for j, (what, verb, own) in enumerate(
+        for j, (id, what, verb, own) in enumerate(
             [
-                ("flat", f"are flat (within {flat:g} of the largest curvature)", shares[0]),
-                ("curved down", "curve down", shares[1]),
+                ("share_flat", "flat", f"are flat (within {flat:g} of the largest curvature)", shares[0]),
+                ("share_curved_down", "curved down", "curve down", shares[1]),
             ]
         )
     )

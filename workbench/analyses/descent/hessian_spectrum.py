@@ -136,9 +136,11 @@ def hessian_spectrum(
 
 
 WORDING = Wording(
+    "curvature",
     "Hessian",
     "Is the Hessian's {name} another than with the same weights in no order?",
     "weights permuted within each tensor",
+    "the order of the weights changes no curvature",
     "two-sided",
     "infinitesimal jackknife over samples",
 )

@@ -229,26 +229,33 @@ def _evidence(
     return (
         Evidence(
             question="Is there a barrier between the networks as they are?",
-            statistic="barrier of the loss, as they are",
+            id="barrier",
+            of="as they are",
+            label="barrier of the loss, as they are",
             value=before,
             interval=interval(boot[:, 0]),
             null="two moments of one run",
+            hypothesis="the networks are as near to each other as one is to itself",
             null_values=_same_run(models, ways, n_null, random_state),
             **shared,  # type: ignore[arg-type]
         ),
         Evidence(
             question="Is the barrier lower with neurons matched than in random orders?",
-            statistic="barrier of the loss, neurons matched",
+            id="barrier",
+            of="neurons matched",
+            label="barrier of the loss, neurons matched",
             value=after,
             interval=interval(boot[:, 1]),
             null="neurons in random orders",
+            hypothesis="the matching is as good as any order",
             alternative="less",
             null_values=tuple(barriers(orders, ways.at)) if len(orders) else (),
             **shared,  # type: ignore[arg-type]
         ),
         Evidence(
             question="How much of the barrier was the order of neurons?",
-            statistic="what matching takes from the barrier",
+            id="barrier_removed",
+            label="what matching takes from the barrier",
             value=before - after,
             interval=interval(boot[:, 0] - boot[:, 1]),
             untested="the difference of the two above",

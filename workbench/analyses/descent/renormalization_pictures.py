@@ -95,9 +95,9 @@ def renormalization_pictures(
     frames = np.stack([_curves(x, x[c], y, whole, s) for c, s in zip(cuts, sides, strict=True)])
     start = int(np.flatnonzero(cuts == chosen)[0])
     evidence = joined_evidence(t, y, whole, (law, law), chosen, n_null, random_state)
-    for words, fit, begin in zip(("before", "after"), sides[start], (0, chosen), strict=True):
+    for side, fit, begin in zip(("before", "after"), sides[start], (0, chosen), strict=True):
         part = t[begin : begin + len(fit.curve)]
-        evidence += constants(fit, part - part[0], n_boot, random_state, f" {words} x = {x[chosen]:.3g}")[0]
+        evidence += constants(fit, part - part[0], n_boot, random_state, side, f"x = {x[chosen]:.3g}")[0]
     return Panels(
         x=x,
         y=frames[start],

@@ -218,12 +218,15 @@ def _moves(found: Alignment, names: list[str]) -> list[Evidence]:
     return [
         Evidence(
             question=f"Do rows stay where they are from {a} to {b}, more than rows related at random?",
-            statistic=f"displacement from {a} to {b} (1: that of rows related at random)",
+            id="displacement",
+            of=f"{a} to {b}",
+            label=f"displacement from {a} to {b} (1: that of rows related at random)",
             value=found.displacement[p],
             n=len(found.rows[p]),
             interval=found.interval(p),
             interval_method="standard error over rows, layouts kept",
             null="rows of one layout permuted",
+            hypothesis="where a row lies in one layout says nothing of where it lies in the next",
             null_values=tuple(found.null[:, p]),
             alternative="less",
         )
@@ -234,12 +237,15 @@ def _moves(found: Alignment, names: list[str]) -> list[Evidence]:
 def _trust(scores: Scores, name: str, k: int) -> Evidence:
     return Evidence(
         question=f"Do rows that lie together in the layout of {name} lie together in the data?",
-        statistic=f"trustworthiness of {name} ({k} neighbours)",
+        id="trustworthiness",
+        of=name,
+        label=f"trustworthiness of {name} ({k} neighbours)",
         value=scores.rows.mean(),
         n=len(scores.rows),
         interval=scores.interval(),
         interval_method="jackknife over rows, layout kept",
         null="the layout's rows permuted",
+        hypothesis="rows lie anywhere in the layout",
         null_values=tuple(scores.null),
     )
 
@@ -251,7 +257,8 @@ def _cost(scores: list[Scores], alone: list[Scores], k: int) -> Evidence:
     half = NORMAL * jackknife_error(left_out)
     return Evidence(
         question="What does it cost the layouts to be aligned?",
-        statistic=f"trustworthiness ({k} neighbours) above that of layouts that aren't pulled together, mean of the layers",
+        id="cost_of_alignment",
+        label=f"trustworthiness ({k} neighbours) above that of layouts that aren't pulled together, mean of the layers",
         value=value,
         n=len(scores[0].rows),
         interval=(value - half, value + half),

@@ -100,12 +100,15 @@ def pca(
     )
     evidence = Evidence(
         question=f"Do {n_components} components explain more variance than columns that share nothing?",
-        statistic=f"variance explained by {n_components} components",
+        id="variance_explained",
+        label=f"variance explained by {n_components} components",
         value=value,
         n=n,
         interval=bootstrap_interval(lambda i: kept[i].sum() / (whole[i].sum() or 1), n, n_boot, random_state),
         interval_method="bootstrap over rows, directions kept",
-        null=f"columns shuffled{null.words}",
+        null="columns shuffled",
+        null_details=null.details,
+        hypothesis="columns share nothing",
         null_values=tuple(null.beside(np.array([value]))[:, 0]),
     )
     return Embedding(

@@ -121,11 +121,13 @@ def _share(tethers: Tensors, name: str, fraction: float, n_null: int, random_sta
     )
     return Evidence(
         question=f"Do the most tethered edges lie in {name} more or less often than its size would have it?",
-        statistic=f"share of the most tethered {100 * fraction:.3g} % of edges that lies in {name}",
+        id="share_in_layer",
+        label=f"share of the most tethered {100 * fraction:.3g} % of edges that lies in {name}",
         value=chosen[name].sum() / max(k, 1),
         n=k,
         unit="edges",
         null="edges anywhere" if n_null else "",
+        hypothesis="edges are tethered without regard to their layer",
         null_values=tuple(null),
         alternative="two-sided",
     )
@@ -138,11 +140,13 @@ def _gathered(t: Float[np.ndarray, "o i"], n_null: int, random_state: int) -> Ev
     )
     return Evidence(
         question="Do tethers gather at some units?",
-        statistic="share of the ranks' variance that units explain",
+        id="explained_by_units",
+        label="share of the ranks' variance that units explain",
         value=_by_units(ranks),
         n=t.size,
         unit="edges",
         null="tethers permuted within the layer" if n_null else "",
+        hypothesis="edges are tethered without regard to their units",
         null_values=tuple(null),
     )
 
@@ -167,13 +171,15 @@ def _repeats(pairs: list[tuple[np.ndarray, np.ndarray]], n_null: int, random_sta
     )
     return Evidence(
         question="Would other samples tether the same edges?",
-        statistic="rank correlation between two halves of the samples",
+        id="repeatability",
+        label="rank correlation between two halves of the samples",
         value=values.mean(),
         n=len(pairs[0][0]),
         unit="edges",
         interval=percentile_interval(values),
         interval_method="random halves",
         null="one half's tethers permuted" if n_null else "",
+        hypothesis="which edges are tethered depends on the samples alone",
         null_values=tuple(null),
     )
 
