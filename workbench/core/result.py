@@ -65,6 +65,11 @@ class Result(Giving):
             if "needs" not in cls.__dict__:
                 cls.needs = f"a result of kind {cls.kind}"
 
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """Return a small answer of this kind, for tests and for documentation; variants have other numbers."""
+        raise NotImplementedError
+
     @property
     def called(self) -> str:
         return self.title or f"a {self.kind}"

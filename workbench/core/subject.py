@@ -79,9 +79,22 @@ class Subject(Giving):
         """
         return ()
 
+    def at(self, *patterns: Any) -> Subject:
+        """Return the part, or parts, of that name; see `parts`.
+
+        Raises
+        ------
+        MissingError
+            It is one thing, without parts, or has none of that name.
+        """
+        raise MissingError(f"{self.name} is {self.holds}: it has no parts to choose from.")
+
     @classmethod
-    def example(cls) -> Subject | None:
-        """Return a small subject of this class, for tests and for documentation; None where none can be made."""
+    def example(cls, variant: int = 0) -> Subject | None:
+        """Return a small subject of this class, for tests and for documentation; None where none can be made.
+
+        Variants have the same rows and other numbers, so that a method of two inputs can be asked about two of them.
+        """
         return None
 
     @property

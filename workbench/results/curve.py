@@ -12,6 +12,8 @@ from workbench.results import theme
 from workbench.results.plotted import MAX_CATEGORIES, Plotted, band, safe
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     from jaxtyping import Float
@@ -48,6 +50,13 @@ class Curve(Plotted):
     spans: Float[np.ndarray, "s 2"] = field(default_factory=lambda: np.empty((0, 2)))
     span_names: tuple[str, ...] = ()
     sources: tuple[Run, ...] = ()
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """Two quantities over twenty steps."""
+        x = np.arange(20.0)
+        y = np.stack([np.exp(-x / (5 + variant)), x / 20], axis=1)
+        return cls(title="two curves", x=x, y=y, names=("falls", "rises"))
 
     def table(self) -> pd.DataFrame:
         import pandas as pd

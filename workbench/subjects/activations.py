@@ -69,10 +69,10 @@ class Activations(Rowed):
                 raise DataError(f"{name}: site {site} has {len(array):,} rows, the table {len(table):,}.")
 
     @classmethod
-    def example(cls) -> Activations:
+    def example(cls, variant: int = 0) -> Activations:
         """Three layers of 96 rows in three groups, each noisier than the last."""
         cloud = PointCloud.example()
-        rng = np.random.default_rng(1)
+        rng = np.random.default_rng([1, variant])
         noisy = {
             f"layer.{i}": (cloud.values + i * rng.standard_normal(cloud.values.shape)).astype(np.float32)
             for i in range(3)

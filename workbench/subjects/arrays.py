@@ -66,9 +66,9 @@ class Arrays(Subject):
         return cls({str(k): _array(a) for k, a in thing.items()})
 
     @classmethod
-    def example(cls) -> Arrays:
+    def example(cls, variant: int = 0) -> Arrays:
         """Two clouds of the same 40 rows, the second a turned and noisy copy of the first."""
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(variant)
         x = rng.standard_normal((40, 3))
         turned = x @ np.linalg.qr(rng.standard_normal((3, 3)))[0] + 0.1 * rng.standard_normal((40, 3))
         return cls({"first": x, "second": turned}, name="pair")

@@ -79,9 +79,9 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
         self._load = load
 
     @classmethod
-    def example(cls) -> Checkpoint:
+    def example(cls, variant: int = 0) -> Checkpoint:
         """A matrix of 40 x 24 with one strong direction, and a vector."""
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(variant)
         weights = rng.standard_normal((40, 24)).astype(np.float32)
         weights += 2 * np.outer(rng.standard_normal(40), rng.standard_normal(24)).astype(np.float32)
         arrays = {"w": owned(weights), "b": owned(np.ones(24, np.float32))}

@@ -35,11 +35,12 @@ class Corpus(Rowed):
         self.origin = origin
 
     @classmethod
-    def example(cls) -> Corpus:
+    def example(cls, variant: int = 0) -> Corpus:
         """Four short texts of two topics."""
         import pandas as pd
 
         texts = ["a cat sat", "a dog ran far", "iron melts hot", "gold is heavy metal"]
+        texts = [" ".join(sorted(t.split())) for t in texts] if variant else texts
         return cls(
             pd.DataFrame({"text": texts, "topic": ["animal", "animal", "metal", "metal"]}), name="four"
         )

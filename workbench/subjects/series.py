@@ -113,11 +113,11 @@ class TimeSeries(Rowed):
         return f"a series of {len(self):,} steps{every} in {len(self.channels):,} channels ({shown})"
 
     @classmethod
-    def example(cls) -> TimeSeries:
+    def example(cls, variant: int = 0) -> TimeSeries:
         """Two sines with a little noise, 240 steps."""
         t = np.arange(240) * 0.13
-        noise = np.random.default_rng(0).standard_normal(240)
-        return cls(np.sin(t) + 0.3 * np.sin(2.7 * t) + 0.05 * noise, name="wave", interval=0.13)
+        noise = np.random.default_rng(variant).standard_normal(240)
+        return cls(np.sin(t) + 0.3 * np.sin((2.7 + variant) * t) + 0.05 * noise, name="wave", interval=0.13)
 
     def _take(self, at: np.ndarray) -> TimeSeries:
         return TimeSeries(

@@ -177,9 +177,9 @@ class Trajectory(Rowed):
             self.record = replace(self.record, weights=ArrayWeights(weights))
 
     @classmethod
-    def example(cls) -> Subject:
+    def example(cls, variant: int = 0) -> Subject:
         """A small classifier of digits, trained for 60 steps and recorded with all there is."""
-        return method("digits_descent")(width=8, depth=1, steps=60)
+        return method("digits_descent")(width=8, depth=1, steps=60, random_state=variant)
 
     # -- what there is ------------------------------------------------------------------------------
 
