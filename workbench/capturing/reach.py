@@ -100,6 +100,8 @@ def package_of(module: str) -> str | None:
     that is only linked to a source folder counts as the user's, since its code changes under one version.
     """
     top = module.partition(".")[0]
+    if top == "__main__":  # a notebook's cells, whose kernel was started by an installed module
+        return None
     if top in sys.stdlib_module_names:
         return f"python {platform.python_version()}"
     version = _installed_version(top)
@@ -111,10 +113,14 @@ def _installed_version(top: str) -> str | None:
     found = sys.modules.get(top)
     try:
         spec = getattr(found, "__spec__", None) or importlib.util.find_spec(top)
-    except (ImportError, ValueError):  # such as __main__, which comes from nowhere
+    except (ImportError, ValueError):  # a module that was made and not imported
         return None
     places = [spec.origin, *(spec.submodule_search_locations or ())] if spec else []
-    roots = {*site.getsitepackages(), site.getusersitepackages(), *map(sysconfig.get_path, ("purelib", "platlib"))}
+    roots = {
+        *site.getsitepackages(),
+        site.getusersitepackages(),
+        *map(sysconfig.get_path, ("purelib", "platlib")),
+    }
     if not any(p and Path(p).is_relative_to(root) for p in places for root in roots):
         return None
     try:

@@ -177,9 +177,7 @@ class Work:
             self.run(fed)
             return dict(caught)
 
-    def _shapes(
-        self, probed: dict[str, np.ndarray], rows: Rows
-    ) -> tuple[dict[str, tuple[int, ...]], int]:
+    def _shapes(self, probed: dict[str, np.ndarray], rows: Rows) -> tuple[dict[str, tuple[int, ...]], int]:
         """Shape of a row at each site, and rows a sample where the input doesn't say."""
         n = len(self.feed.probe.samples)
         counts = {site: len(found) for site, found in probed.items()}
@@ -222,7 +220,9 @@ class Work:
                 new = rows[start:stop].astype(np.float64)
                 old = read(site, place, place + stop - start).astype(np.float64)
                 with np.errstate(invalid="ignore"):  # infinite numbers are compared as they are
-                    scale = np.abs(old) + np.sqrt(np.mean(np.square(old[np.isfinite(old)]))) if old.size else old
+                    scale = (
+                        np.abs(old) + np.sqrt(np.mean(np.square(old[np.isfinite(old)]))) if old.size else old
+                    )
                     same = (np.abs(new - old) <= max(precision, 1e-4) * scale) | (new == old)
                 if not (same | (np.isnan(new) & np.isnan(old))).all():
                     return f"{site} gives other numbers for the first samples than those stored"

@@ -20,7 +20,13 @@ def storage_key(tensor: torch.Tensor) -> tuple[Any, ...]:
     RuntimeError
         The tensor has no memory of its own (a sparse one).
     """
-    layout = (str(tensor.dtype), tuple(tensor.shape), tuple(tensor.stride()), tensor.is_conj(), tensor.is_neg())
+    layout = (
+        str(tensor.dtype),
+        tuple(tensor.shape),
+        tuple(tensor.stride()),
+        tensor.is_conj(),
+        tensor.is_neg(),
+    )
     return (str(tensor.device), tensor.data_ptr(), *layout)
 
 
@@ -32,12 +38,11 @@ def strided_digest(tensor: torch.Tensor) -> bytes:
     import torch
 
     plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
-    return hashlib.sha256(memoryview(plain.view(torch.uint8).numpy())).digest()
+    return hashlib.sha256(plain.view(torch.uint8).numpy().data).digest()
 
 
 def strided_digests(tensors: Iterable[torch.Tensor]) -> dict[tuple[Any, ...], bytes]:
     """Digest the strided tensors among these, each memory once and several at a time."""
-    import torch
 
     found: dict[tuple[Any, ...], torch.Tensor] = {}
     for tensor in tensors:
