@@ -70,9 +70,16 @@ _OF_MODULES = {
     *("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
     *("_forward_pre_hooks", "_forward_pre_hooks_with_kwargs"),
 }
+# Of transformers' classes and objects: where a network was read from, Python's hash of it, and what was found once.
+_OF_TRANSFORMERS = {
+    *("_name_or_path", "name_or_path", "_original_object_hash"),
+    *("_can_set_attn_implementation_cached_value", "_can_set_experts_implementation_cached_value"),
+}
 _HELD = ("_parameters", "_buffers", "_modules")
+_CONTAINERS = (dict, list, tuple, set, frozenset)
 _SCALARS = (int, float, complex, str, bytes, bytearray)
 _POINTER = struct.calcsize("P")
+_OPERATORS = ("aten", "prim", "prims", "quantized")
 _ALWAYS = ("torch", "torch.nn.functional", "torch.nn.modules.module")
 
 
@@ -224,6 +231,8 @@ class _Walker:
         if isinstance(value, torch.jit.ScriptFunction):
             return _node("script", *_script_parts(value))
         if kind.__module__ == "torch._ops":
+            if str(value).partition(".")[0] not in _OPERATORS:
+                raise self._refused(f"the operator {value}, which is none of torch's own")
             return _node("operator", str(value))
         return self._object(value)
 
@@ -289,20 +298,23 @@ class _Walker:
     def _object(self, value: Any) -> bytes:
         """Any other object: its class, its attributes and slots, and what it holds as a container or in C."""
         kind = type(value)
-        parts = [self.walk(kind, "'s class")]
-        hidden = _has_hidden_state(kind)
-        if isinstance(value, dict | list | tuple | set | frozenset):
+        attributes = getattr(
+            value, "__dict__", {}
+        )  # first, since asking for it is what makes some objects have it
+        parts = [self.walk(kind, "'s class"), *self._state(attributes, _beside_the_point(kind))]
+        base = next((b for b in (*_CONTAINERS, *_SCALARS) if isinstance(value, b)), object)
+        if base in _CONTAINERS:
             parts += self._items(value)
-        elif (base := next((b for b in _SCALARS if isinstance(value, b)), None)) is not None:
+        elif base in _SCALARS:
             parts.append(_node("plain", base.__repr__(value)))
-        elif hidden:
+        if _has_hidden_state(kind, base):
             parts.append(self._reduced(value))
-        if not hidden or kind.__module__ != "builtins":
-            parts += self._state(getattr(value, "__dict__", {}), _beside_the_point(kind))
-        for base in kind.__mro__:
-            slots = {n: d for n, d in vars(base).items() if isinstance(d, types.MemberDescriptorType)}
-            for name in sorted(slots) if "__slots__" in vars(base) else ():
-                parts += [_node(name), self.walk(getattr(value, name, MISSING), f".{name}")]
+        for slot in _slots(kind):
+            try:
+                held = slot.__get__(value, kind)
+            except AttributeError:
+                held = MISSING
+            parts += [_node(slot.__name__), self.walk(held, f".{slot.__name__}")]
         return _node("object", *parts)
 
     def _reduced(self, value: Any) -> bytes:
@@ -374,8 +386,9 @@ class _Walker:
         package = str(package_of(value.__module__))
         if package.startswith("python "):
             return _node("class", name, package, *bases)
-        own = [_node(k, self._surface(v)) for k, v in sorted(vars(value).items()) if k not in _OF_CLASSES]
-        return _node("class", name, package, *bases, *own, self.foreign_parts(value.__module__))
+        skip = _OF_CLASSES | _beside_the_point(value)
+        seen = [_node(k, self._surface(v)) for k, v in sorted(vars(value).items()) if k not in skip]
+        return _node("class", name, package, *bases, *seen, self.foreign_parts(value.__module__))
 
     def _surface(self, value: Any) -> bytes:
         """Digest an attribute of a package's class: what others put there wholly, what is the package's by name."""
@@ -464,24 +477,24 @@ def _name(function: types.FunctionType) -> str:
 
 
 def _beside_the_point(kind: type) -> set[str]:
-    """Attributes of transformers' objects that differ from run to run or place to place and change no answer."""
-    theirs = any(base.__module__.startswith("transformers.") for base in kind.__mro__)
-    return {"_name_or_path", "name_or_path", "_original_object_hash"} if theirs else set()
+    """Attributes of transformers' classes and objects that differ from run to run and change no answer."""
+    return _OF_TRANSFORMERS if any(b.__module__.startswith("transformers.") for b in kind.__mro__) else set()
 
 
-def _has_hidden_state(kind: type) -> bool:
-    """Whether objects of a class hold more than attributes and slots, as those do whose class is written in C."""
-    slots = sum(
-        isinstance(d, types.MemberDescriptorType)
-        for base in kind.__mro__
-        if "__slots__" in vars(base)
-        for d in vars(base).values()
-    )
-    pointers = slots + (kind.__dictoffset__ > 0) + (kind.__weakrefoffset__ > 0)
-    return kind.__itemsize__ != 0 or kind.__basicsize__ > object.__basicsize__ + _POINTER * pointers
+def _slots(kind: type) -> list[types.MemberDescriptorType]:
+    """The slots that a class and its bases were written with."""
+    written = [base for base in kind.__mro__ if "__slots__" in vars(base)]
+    return [d for base in written for d in vars(base).values() if isinstance(d, types.MemberDescriptorType)]
 
 
-def _script_parts(value: torch.jit.ScriptModule | torch.jit.ScriptFunction) -> list[bytes]:
+def _has_hidden_state(kind: type, base: type) -> bool:
+    """Whether objects of a class hold more than their base does, attributes and slots: what was written in C may."""
+    pointers = len(_slots(kind)) + (kind.__dictoffset__ > 0) + (kind.__weakrefoffset__ > 0)
+    known = base.__basicsize__ + _POINTER * pointers
+    return kind.__itemsize__ != base.__itemsize__ or kind.__basicsize__ > known
+
+
+def _script_parts(value: Any) -> list[bytes]:
     """What TorchScript would write of itself, but for where its source stood and the file's own number."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

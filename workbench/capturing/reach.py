@@ -100,6 +100,8 @@ def package_of(module: str) -> str | None:
     that is only linked to a source folder counts as the user's, since its code changes under one version.
     """
     top = module.partition(".")[0]
+    if top == "__main__":  # a notebook's cells, whose kernel was started by an installed module
+        return None
     if top in sys.stdlib_module_names:
         return f"python {platform.python_version()}"
     version = _installed_version(top)
@@ -111,7 +113,7 @@ def _installed_version(top: str) -> str | None:
     found = sys.modules.get(top)
     try:
         spec = getattr(found, "__spec__", None) or importlib.util.find_spec(top)
-    except (ImportError, ValueError):  # such as __main__, which comes from nowhere
+    except (ImportError, ValueError):  # a module that was made and not imported
         return None
     places = [spec.origin, *(spec.submodule_search_locations or ())] if spec else []
     roots = {

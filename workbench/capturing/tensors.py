@@ -38,7 +38,7 @@ def strided_digest(tensor: torch.Tensor) -> bytes:
     import torch
 
     plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
-    return hashlib.sha256(memoryview(plain.view(torch.uint8).numpy())).digest()
+    return hashlib.sha256(plain.view(torch.uint8).numpy().data).digest()
 
 
 def strided_digests(tensors: Iterable[torch.Tensor]) -> dict[tuple[Any, ...], bytes]:
