@@ -84,6 +84,7 @@ def test_the_manifest_has_every_files_digest(copied: Path) -> None:
     assert keeping.mixed(copied, facts.of(copied)) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("renames", [0, 1, 2, 3, 4])
 def test_a_kill_between_the_renames_is_seen_and_the_next_run_mends_it(
     renames: int, copied: Path, monkeypatch: pytest.MonkeyPatch

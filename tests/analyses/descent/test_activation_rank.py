@@ -72,6 +72,7 @@ def test_fewer_columns_have_the_same_products() -> None:
     np.testing.assert_allclose(small @ small.T, x @ x.T, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_they_say() -> None:
     def p_value(seed: int) -> float:
         x = np.random.default_rng(seed).standard_normal((20, 6)) ** 3

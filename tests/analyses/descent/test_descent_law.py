@@ -83,6 +83,7 @@ def test_peer_is_scipy_curve_fit() -> None:
     np.testing.assert_allclose(ours.parameters, peer, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_curve_that_only_wavers_is_seldom_given_a_law() -> None:
     def p_value(seed: int) -> float:
         loss = planted("constant", seed, n=60, phi=0.6)

@@ -80,6 +80,7 @@ def test_a_network_that_vmap_cannot_follow_is_taken_one_by_one() -> None:
     assert "one by one" in wb.gradient_rank(d, n_null=0, n_boot=0).caveat
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_they_say() -> None:
     """Inputs of independent entries with signs at random are what the null says."""
 

@@ -67,6 +67,7 @@ def test_the_interval_over_samples_covers_as_often_as_it_says() -> None:
     assert (held >= 52).all(), held
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_they_say() -> None:
     """At initialization entries are exchangeable, so that the permuted weights are the truth."""
 

@@ -56,6 +56,7 @@ def test_interval_covers_the_loss_of_more_samples() -> None:
     assert (hits >= 20).all(), hits  # 24 expected; fewer with probability 0.001 at 95 % coverage
 
 
+@pytest.mark.slow
 def test_a_random_line_is_like_random_lines(bowl: Trajectory) -> None:
     from helpers import assert_calibrated
 

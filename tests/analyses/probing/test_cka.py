@@ -59,6 +59,7 @@ def test_peer_is_the_definition_with_sums_over_rows() -> None:
     assert np.isclose(wb.cka(layers(x, y), **FEW).values[0, 1], expected)
 
 
+@pytest.mark.slow
 def test_calibrated_for_independent_layers() -> None:
     def p(seed: int) -> float:
         x, y = np.random.default_rng(seed).standard_normal((2, 20, 5))
