@@ -1,14 +1,17 @@
 """One suite over everything that is registered; a new method passes it or isn't one.
 
-A method is asked about small subjects of every view, with its controls cut to a few draws: what is
-tested here is the contract, not the answers, which have tests of their own.
+A method is asked about a small subject of its view, with its few draws: what is tested here is the
+contract, not the answers, which have tests of their own. Each answer is computed once in a process, and
+every question is asked of that; so `conftest.py` keeps a method's questions in one worker.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from functools import cache
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ import pytest
 import workbench as wb
 from workbench.core.errors import MissingError, ParameterError, WorkbenchError
 from workbench.core.method import Method
-from workbench.core.parameters import Parameter
+from workbench.core.parameters import BootstrapDraws, NullDraws, Parameter, validate_all
 from workbench.core.registry import methods
 from workbench.core.result import KINDS, Result, load
 from workbench.core.subject import Subject
@@ -34,7 +37,7 @@ from workbench.subjects.series import Series
 METHODS = methods()
 ANALYSES = [m for m in METHODS if m.verb == "analysis"]
 PARAMETERS = [(m, p) for m in METHODS for p in m.parameters.values()]
-FEW = {"n_null": 3, "n_boot": 3, "budget": 10, "repeats": 3, "rounds": 2}
+CONTROLS = (NullDraws, BootstrapDraws)  # thousands are legal, and nothing but slow
 TESTS = Path(__file__).parent
 
 
@@ -90,15 +93,57 @@ def subject(needs: type) -> Subject:
     return whole.at("w") if needs is Matrix else whole
 
 
-def ask(method: Method, **parameters: Any) -> Any:
-    few = {k: v for k, v in FEW.items() if k in method.parameters}
-    args = [] if method.needs is None else [subject(method.needs)]
+def few(method: Method) -> dict[str, Any]:
+    """What is declared to be enough, of the parameters that take long."""
+    return {p.name: p.few for p in method.parameters.values() if p.few is not None}
+
+
+def compute(method: Method, subject: Subject | None, **parameters: Any) -> Any:
+    """Ask the method, whether it was asked before or not."""
     try:
-        return method(*args, **{**few, **parameters})
+        return method(*([] if subject is None else [subject]), **{**few(method), **parameters})
     except MissingError as e:
         if "isn't installed" in str(e) and "folder" not in parameters:  # data that nobody needs to have
             pytest.skip(str(e))
         raise
+
+
+@dataclass
+class Answer:
+    """What a method gave, or the refusal."""
+
+    given: Any = None
+    refusal: WorkbenchError | None = None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return fingerprint(self.given)
+
+
+ANSWERS: dict[str, Answer] = {}
+
+
+def answer(method: Method, **parameters: Any) -> Answer:
+    """The answer to these parameters about the example, computed where nobody has asked yet."""
+    values = validate_all(method.name, method.parameters, {**few(method), **parameters})
+    key = f"{method.name} {sorted(values.items())}"
+    if key not in ANSWERS:
+        try:
+            ANSWERS[key] = Answer(compute(method, example(method), **parameters))
+        except WorkbenchError as refusal:
+            ANSWERS[key] = Answer(refusal=refusal.with_traceback(None))  # which would hold what was computed
+    return ANSWERS[key]
+
+
+def example(method: Method) -> Subject | None:
+    return None if method.needs is None else subject(method.needs)
+
+
+def result_of(method: Method) -> Any:
+    """What the method gives with its defaults."""
+    found = answer(method)
+    assert found.refusal is None, found.refusal
+    return found.given
 
 
 def fingerprint(answer: Any) -> str:
@@ -111,6 +156,13 @@ def fingerprint(answer: Any) -> str:
         ]
         return json.dumps(facts)
     return answer.digest
+
+
+def assert_answers_or_refuses(found: Answer) -> None:
+    if found.refusal is not None:
+        assert len(str(found.refusal)) > 30
+    elif isinstance(found.given, Result):
+        assert_finite(found.given)
 
 
 def assert_finite(result: Result) -> None:
@@ -150,7 +202,7 @@ def test_has_known_answer_and_peer(method: Method) -> None:
 def test_refuses_illegal_values_by_name_and_range(method: Method, parameter: Parameter) -> None:
     for value in parameter.illegal():
         with pytest.raises(ParameterError) as refusal:
-            ask(method, **{parameter.name: value})
+            method(**{parameter.name: value})  # before it looks for a subject
         assert parameter.name in str(refusal.value)
         assert parameter.legal in str(refusal.value)
 
@@ -158,82 +210,100 @@ def test_refuses_illegal_values_by_name_and_range(method: Method, parameter: Par
 @pytest.mark.parametrize("method", METHODS, ids=name)
 def test_refuses_unknown_parameters(method: Method) -> None:
     with pytest.raises(ParameterError, match="no_such_parameter"):
-        ask(method, no_such_parameter=1)
+        method(no_such_parameter=1)
 
 
 @pytest.mark.parametrize(("method", "parameter"), PARAMETERS, ids=name)
 def test_legal_endpoints_answer_or_refuse(method: Method, parameter: Parameter) -> None:
-    if parameter.name in FEW:
-        pytest.skip("thousands of draws are legal and slow; zero and a few are tested")
-    for value in parameter.endpoints():
-        try:
-            answer = ask(method, **{parameter.name: value})
-        except WorkbenchError as refusal:
-            assert len(str(refusal)) > 30
-            continue
-        if isinstance(answer, Result):
-            assert_finite(answer)
+    for value in endpoints(parameter):
+        assert_answers_or_refuses(answer(method, **{parameter.name: value}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "parameter"),
+    [(m, p) for m, p in PARAMETERS if p.few is not None and p.annotation not in CONTROLS],
+    ids=name,
+)
+def test_the_most_of_what_takes_long_answers_or_refuses(method: Method, parameter: Parameter) -> None:
+    for value in parameter.endpoints()[1:]:
+        assert_answers_or_refuses(answer(method, **{parameter.name: value}))
+
+
+def endpoints(parameter: Parameter) -> list[Any]:
+    """The edges of the range; of what takes long the lower one, and what is enough."""
+    return parameter.endpoints() if parameter.few is None else [*parameter.endpoints()[:1], parameter.few]
 
 
 @pytest.mark.parametrize(("method", "parameter"), PARAMETERS, ids=name)
 def test_every_parameter_changes_some_result(method: Method, parameter: Parameter) -> None:
-    tried = [v for v in alternatives(method, parameter) if v != parameter.default]
-    for setting in settings(method, parameter):
-        default = fingerprint(ask(method, **setting))
-        for value in tried:
-            try:
-                if fingerprint(ask(method, **setting, **{parameter.name: value})) != default:
-                    return
-            except WorkbenchError as refusal:
-                if parameter.name in str(refusal):
-                    return  # it was read: it is what the refusal speaks of
-    pytest.fail(f"{method.name}: nothing changed with {parameter.name} in {tried}")
+    for setting, value in attempts(method, parameter):
+        usual = answer(method, **setting)
+        if usual.refusal is not None:
+            continue
+        changed = answer(method, **setting, **{parameter.name: value})
+        if changed.refusal is None:
+            if changed.fingerprint != usual.fingerprint:
+                return
+        elif parameter.name in str(changed.refusal):
+            return  # it was read: it is what the refusal speaks of
+    pytest.fail(f"{method.name}: nothing changed with {parameter.name} in {alternatives(method, parameter)}")
+
+
+def attempts(method: Method, parameter: Parameter) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Settings and values to tell the parameter by: first what the endpoints have answered, then the likeliest."""
+    tried = alternatives(method, parameter)
+    yield from (({}, v) for v in endpoints(parameter) if v in tried)
+    ranked = [
+        (i + j, i, setting, value)
+        for i, setting in enumerate(settings(method, parameter))
+        for j, value in enumerate(tried)
+    ]
+    yield from ((setting, value) for *_, setting, value in sorted(ranked, key=lambda r: r[:2]))
 
 
 def settings(method: Method, parameter: Parameter) -> list[dict[str, Any]]:
-    """The defaults, then each other choice and a column, for parameters that count only beside one."""
+    """The defaults, then each other choice and a column, for parameters that count only beside one.
+
+    What the parameter's help speaks of comes first.
+    """
     others = [p for p in method.parameters.values() if p.name not in (parameter.name, "device")]
-    found: list[dict[str, Any]] = [{}]
-    found += [{p.name: c} for p in others if p.choices for c in p.choices if c != p.default]
-    return found + [
-        {p.name: c} for p in others if p.base is str and p.choices is None for c in ("kind", "size")
-    ]
+    found = [(p, c) for p in others if p.choices for c in p.choices if c != p.default]
+    found += [(p, c) for p in others if p.base is str and p.choices is None for c in ("kind", "size")]
+    found.sort(key=lambda pair: (str(pair[1]) not in parameter.help, pair[0].name not in parameter.help))
+    return [{}, *({p.name: c} for p, c in found)]
 
 
 def alternatives(method: Method, parameter: Parameter) -> list[Any]:
-    """A few legal values, near the default first."""
-    if parameter.name in FEW:
-        return [5, 0]
-    default = parameter.default
+    """A few other legal values, near the usual one first."""
+    usual = parameter.default if parameter.few is None else parameter.few
     near: list[Any] = []
     if parameter.base in (int, float) and parameter.choices is None:
-        one = default[0] if parameter.sequence and default else default
+        one = usual[0] if parameter.sequence and usual else usual
         start = one if isinstance(one, int | float) else 1
-        near = [parameter.base(start * f) for f in (2, 0.5, 0.1, 10)] + [
-            parameter.base(start + 1),
-            parameter.base(3),
-        ]
-        near = [(v,) for v in near] if parameter.sequence else near
+        near = [parameter.base(start * f) for f in (2, 0.5, 0.1, 10)]
+        near += [parameter.base(start + 1), parameter.base(3)]
     if parameter.base is str and parameter.choices is None:
         near = ["kind", "size", "height", "text_id", "token", "w", "b"]
-        near = [(v,) for v in near] if parameter.sequence else near
+    if parameter.sequence:
+        near = [(v,) for v in near]
     legal = []
-    for value in [*near, *parameter.endpoints()]:
+    for value in [*near, *endpoints(parameter)]:
         try:
             legal.append(parameter.validate(value, method.name))
         except ParameterError:
             continue
-    return legal
+    return [v for v in dict.fromkeys(legal) if v != usual]
 
 
 @pytest.mark.parametrize("method", METHODS, ids=name)
 def test_same_seed_same_answer(method: Method) -> None:
-    assert fingerprint(ask(method)) == fingerprint(ask(method))
+    assert fingerprint(compute(method, example(method))) == answer(method).fingerprint
 
 
 @pytest.mark.parametrize("method", ANALYSES, ids=name)
 def test_has_a_control(method: Method) -> None:
-    result = ask(method)
+    result = result_of(method)
     assert result.evidence, "every answer has its control"
     assert any(e.null_values or e.interval for e in result.evidence)
     assert_finite(result)
@@ -241,7 +311,7 @@ def test_has_a_control(method: Method) -> None:
 
 @pytest.mark.parametrize("method", ANALYSES, ids=name)
 def test_survives_save_and_load(method: Method, tmp_path: Path) -> None:
-    result = ask(method)
+    result = result_of(method)
     again = load(result.save(tmp_path / "result"))
     assert fingerprint(again) == fingerprint(result)
     assert again.run == result.run
@@ -249,7 +319,7 @@ def test_survives_save_and_load(method: Method, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ANALYSES, ids=name)
 def test_draws_and_tabulates(method: Method) -> None:
-    result = ask(method)
+    result = result_of(method)
     figure = json.loads(result.figure().to_json())
     assert figure["data"]
     assert figure["layout"]["meta"]["space"] == subject(method.needs).view(method.needs).space
@@ -258,15 +328,14 @@ def test_draws_and_tabulates(method: Method) -> None:
 
 @pytest.mark.parametrize("method", ANALYSES, ids=name)
 def test_refuses_one_row_or_answers(method: Method) -> None:
-    whole = subject(method.needs)
+    whole = example(method)
     if not hasattr(whole, "select"):
         pytest.skip("a matrix has no rows to leave out")
     try:
-        assert_finite(
-            method(whole.select(whole.ids[:1]), **{k: v for k, v in FEW.items() if k in method.parameters})
-        )
+        found = Answer(compute(method, whole.select(whole.ids[:1])))
     except WorkbenchError as refusal:
-        assert len(str(refusal)) > 30
+        found = Answer(refusal=refusal)
+    assert_answers_or_refuses(found)
 
 
 @pytest.mark.parametrize("method", [m for m in ANALYSES if m.estimator], ids=name)

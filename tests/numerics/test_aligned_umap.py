@@ -11,7 +11,7 @@ from sklearn.manifold import trustworthiness
 
 from workbench.core.errors import DataError, ParameterError
 from workbench.numerics import aligned_umap as au
-from workbench.numerics.kernels import aligned, layout
+from workbench.numerics.kernels import aligned, chunked, layout
 from workbench.numerics.layout_alignment import measure_alignment
 
 QUICK = {"device": "cpu", "n_epochs": 60}
@@ -189,7 +189,7 @@ def test_shared_neighbours_are_umap_learns_weights() -> None:
 
 def test_a_step_pulls_by_its_ties_and_never_beyond() -> None:
     y = torch.tensor([[0.0, 0.0], [4.0, 0.0]])
-    empty = layout.chunk(*torch.zeros((3, 0), dtype=torch.long), 1)
+    empty = chunked.chunk(*torch.zeros((3, 0), dtype=torch.long), 1)
     graphs = aligned.stack([empty, empty])
     for weight, reach in ((0.0, 0.0), (1.0, 2.0), (1e9, 4.0)):
         ties = aligned.Ties(torch.tensor([[1], [0]], dtype=torch.int32), torch.full((2, 1), weight))
@@ -200,7 +200,7 @@ def test_a_step_pulls_by_its_ties_and_never_beyond() -> None:
 def test_layouts_of_equal_rows_are_pushed_by_the_same_draws() -> None:
     y = torch.randn((40, 2), generator=torch.Generator().manual_seed(0))
     rows = torch.arange(40)
-    graph = layout.chunk(rows, (rows + 1) % 40, torch.ones(40), 40)
+    graph = chunked.chunk(rows, (rows + 1) % 40, torch.ones(40), 40)
     none = aligned.Ties(torch.zeros((80, 0), dtype=torch.int32), torch.zeros((80, 0)))
     two, graphs = torch.cat([y, y + 7]), aligned.stack([graph, graph])
     repel = torch.ones(80) / 8

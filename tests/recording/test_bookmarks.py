@@ -15,9 +15,10 @@ from torch import nn
 import workbench as wb
 from workbench.core.errors import FormatError, ParameterError, ViewError
 from workbench.numerics.changes import alarms
-from workbench.numerics.tethers import at_step, flat, tether, top
+from workbench.numerics.tethers import flat, tether, top
 from workbench.recording.bookmarks import Change
 from workbench.subjects.descents.bookmarks import jaccard
+from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
 
 

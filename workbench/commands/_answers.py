@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.commands._console import bytes_words, say, say_json, say_table, time_words
+from workbench.commands.console import bytes_words, say, say_json, say_table, time_words
 
 if TYPE_CHECKING:
     from workbench.core.method import Method

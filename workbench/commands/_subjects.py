@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.commands._console import clean
+from workbench.commands.console import clean
 
 if TYPE_CHECKING:
     from workbench.core.method import Method

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.commands._console import say, say_json
+from workbench.commands.console import say, say_json
 
 if TYPE_CHECKING:
     from workbench.core.method import Method

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.commands import _answers, _subjects
-from workbench.commands._console import progress
 from workbench.commands.catalogue import example, find, heading, needs_words, prose
+from workbench.commands.console import progress
 
 if TYPE_CHECKING:
     from workbench.core.method import Method

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from workbench.commands._console import clean, say, say_json, time_words
+from workbench.commands.console import clean, say, say_json, time_words
 
 if TYPE_CHECKING:
     from workbench.report.sweeps.runs import Job, Outcome

@@ -41,14 +41,15 @@ class InMemory:
 
     called: str
     digest: str
+    kind: str
     run: None = None
 
     @classmethod
     def of(cls, thing: Any) -> InMemory:
         """Whatever it is; an array is known by its digest, anything else by its class alone."""
         if isinstance(thing, np.ndarray):
-            return cls(f"array {thing.shape} of {thing.dtype}", digest(thing))
-        return cls(type(thing).__name__, "")
+            return cls(f"array {thing.shape} of {thing.dtype}", digest(thing), "ndarray")
+        return cls(type(thing).__name__, "", type(thing).__name__)
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ def _written(value: Any) -> Any:
 
 def given(name: str, thing: Made, digest: str = "") -> Given:
     """One input of a run: what it is called, its digest (or that of what was seen of it) and how it came to be."""
-    return Given(name, thing.called, type(thing).__name__, digest or thing.digest, thing.run)
+    kind = thing.kind if isinstance(thing, InMemory) else type(thing).__name__
+    return Given(name, thing.called, kind, digest or thing.digest, thing.run)
 
 
 def code(run: Run) -> str:

@@ -86,7 +86,7 @@ class Result(Giving):
     def take(self, at: np.ndarray) -> Self:
         """Return the answer for the rows at some positions, in that order; for kinds that are ``rowwise``."""
         fields = {n: getattr(self, n) for n in (*self.rowwise, "ids")}
-        return dataclasses.replace(self, **{n: a[at] if len(a) else a for n, a in fields.items()})  # type: ignore[arg-type]
+        return dataclasses.replace(self, **{n: a[at] if len(a) else a for n, a in fields.items()})
 
     def code(self) -> str:
         """Return the Python that makes this answer again from the files that it began with.

@@ -117,6 +117,8 @@ class Subject(Giving):
         others : further inputs of the call, such as a module.
         """
         made.name = f"{self.name} · {label}" if label else self.name
+        if type(made) is type(self):
+            made.truth = self.truth
         more = {n: v if hasattr(v, "made_by") else InMemory.of(v) for n, v in others.items()}
         return made.made_by(Origin(method, {"subject": self, **more}, parameters, verb="call"))
 
@@ -210,7 +212,7 @@ class Rowed(Subject):
         if isinstance(rows, str):
             return rows
         ids = self.ids[at]
-        return ids.tolist() if len(ids) <= IDS_KEPT else f"{len(ids):,} ids of digest {digest(ids)}"
+        return tuple(ids.tolist()) if len(ids) <= IDS_KEPT else f"{len(ids):,} ids of digest {digest(ids)}"
 
     def _positions(self, rows: np.ndarray) -> np.ndarray:
         if rows.dtype == bool:

@@ -26,7 +26,7 @@ from workbench.core.errors import DataError, ParameterError
 from workbench.core.progress import track
 from workbench.numerics import umap_torch
 from workbench.numerics.device import choose
-from workbench.numerics.kernels import aligned, layout
+from workbench.numerics.kernels import aligned, chunked, layout
 from workbench.numerics.neighbours_torch import k_nearest
 from workbench.numerics.rows_torch import Metric
 
@@ -358,18 +358,18 @@ def _few(n: int, t: int) -> None:
 
 def _graph(
     x: Any, n_neighbors: int, metric: Metric, epochs: int, seed: int, where: torch.device
-) -> tuple[layout.Chunks, Entries, Any]:
+) -> tuple[chunked.Chunks, Entries, Any]:
     n, k = len(x), min(n_neighbors, len(x))
     near = k_nearest(x, k - 1, metric, recall_rows=0, device=where, random_state=seed)
     weights, _, _ = umap_torch.memberships(near, k)
     entries = Entries(*umap_torch.fuzzy_graph(near.indices, weights, 1.0 / max(epochs, 10)))
-    return layout.chunk(*entries, n), entries, near
+    return chunked.chunk(*entries, n), entries, near
 
 
 def _strength(graphs: aligned.Stack, like: umap_torch.Fitted, regularisation: float) -> Float[Tensor, " n"]:
     """How strongly each row is tied: umap-learn pulls at every update of it, which its edges and their pushes are."""
     updates = 2 + like.negative_sample_rate
-    return torch.cat([layout.row_sums(piece) for piece in graphs.pieces]) * (regularisation * updates)
+    return torch.cat([chunked.row_sums(piece) for piece in graphs.pieces]) * (regularisation * updates)
 
 
 def _ties(
@@ -429,7 +429,7 @@ def _count(rows: Tensor, n: int) -> Tensor:
     return torch.bincount(rows, minlength=n)
 
 
-def _carried(y: Tensor, match: Tensor, graph: layout.Chunks, seed: int) -> Tensor:
+def _carried(y: Tensor, match: Tensor, graph: chunked.Chunks, seed: int) -> Tensor:
     """Where a new set's rows start: at the related rows' places, or at the mean of the neighbours that have one."""
     n, dim = len(graph.first) - 1, y.shape[1]
     here = match >= 0
@@ -442,7 +442,7 @@ def _carried(y: Tensor, match: Tensor, graph: layout.Chunks, seed: int) -> Tenso
         if bool((known > 0).all()):
             break
         both = torch.nn.functional.pad(torch.cat([out * known, known], 1), (0, wide - dim - 1))
-        mean = layout.apply(graph, both)
+        mean = chunked.apply(graph, both)
         reached = (known == 0) & (mean[:, dim : dim + 1] > 0)
         out = torch.where(reached, mean[:, :dim] / mean[:, dim : dim + 1].clamp_min(1e-30), out)
         known = torch.where(reached, 1.0, known)
@@ -458,7 +458,7 @@ def _optimize(
     y = umap_torch._widened(start)
     fixed = None if anchors is None else umap_torch._widened(anchors)
     push = like.negative_sample_rate * like.repulsion_strength / umap_torch.NEGATIVES
-    repel = torch.cat([layout.row_sums(piece, y.shape[1]) for piece in graphs.pieces]) * push
+    repel = torch.cat([chunked.row_sums(piece, y.shape[1]) for piece in graphs.pieces]) * push
     room = (
         None if graphs.whole is None else torch.empty((len(graphs.whole.heads), y.shape[1]), device=y.device)
     )

@@ -15,7 +15,7 @@ from workbench.core.digest import digest
 from workbench.core.errors import DataError, FormatError, MissingError
 from workbench.numerics.objectives import Probe
 from workbench.recording import codecs
-from workbench.recording.bookmarks import read_bookmarks
+from workbench.recording.bookmark_files import read_bookmarks
 from workbench.recording.layout import (
     OUTCOME,
     PROBE,
@@ -96,8 +96,8 @@ def open_recording(path: str | Path, *, name: str | None = None, keep: Any = Non
         optimizer=_optimizer(rows),
         outcome=outcome,
         diverged=diverged,
-        probe=_probe(folder, layout, PROBE),
-        training=_probe(folder, layout, TRAINING),
+        probe=read_probe(folder, layout, PROBE),
+        training=read_probe(folder, layout, TRAINING),
         about=layout.about,
         folder=folder,
         keep=keep,
@@ -222,7 +222,8 @@ def _optimizer(rows: dict[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.Index(steps, name="step"))
 
 
-def _probe(folder: Path, layout: Layout, name: str) -> Probe | None:
+def read_probe(folder: Path, layout: Layout, name: str) -> Probe | None:
+    """The probe that a file of a recording holds (`PROBE` or `TRAINING`); None where there is no such file."""
     file = folder / name
     if not file.exists() or not layout.loss:
         return None

@@ -33,6 +33,7 @@ class Recording:
     Attributes
     ----------
     step : updates so far. outcome : how it ended, in words. diverged : at which step it did, or None.
+    parameters : the trained ones, which are recorded, by name.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Recording:
         self._writer, self._due, self._keep = writer, due, keep
         self._stop_on_nan, self._keep_state = stop_on_nan, optimizer_state
         self._every = writer.layout.every
-        self._parameters = {n: p for n, p in model.named_parameters() if n in set(writer.layout.parameters)}
+        self.parameters = {n: p for n, p in model.named_parameters() if n in set(writer.layout.parameters)}
         self._failure = ""
         self._began = self._over = False
         self._row = -1  # of the chunk, while a step is made that has one
@@ -77,8 +78,8 @@ class Recording:
         self._check_start(last)
         from workbench.recording.measuring import meter
 
-        self._places = [p.device for p in self._parameters.values()]
-        self._meter = meter(self._parameters, ROWS)
+        self._places = [p.device for p in self.parameters.values()]
+        self._meter = meter(self.parameters, ROWS)
 
     # -- the block ----------------------------------------------------------------------------------
 
@@ -149,7 +150,7 @@ class Recording:
             raise DataError("restore comes before the first step.")
         from workbench.recording.restoring import restore
 
-        self.step = restore(self.folder, self.model, self.optimizer, self._parameters)
+        self.step = restore(self.folder, self.model, self.optimizer, self.parameters)
         return self.step
 
     @property
@@ -260,9 +261,9 @@ class Recording:
         from workbench.recording.measuring import learning_rates, meter
 
         self._learning_rates = learning_rates
-        places = [p.device for p in self._parameters.values()]
+        places = [p.device for p in self.parameters.values()]
         if places != self._places:  # moved to another device since
-            self._meter = meter(self._parameters, ROWS)
+            self._meter = meter(self.parameters, ROWS)
         self._writer.begin(self.step)
         self._began = True
         self._handed = time.monotonic()
@@ -288,7 +289,7 @@ class Recording:
     def _summarize(self) -> None:
         from workbench.recording.measuring import summaries
 
-        found = summaries(self.optimizer, list(self._parameters.values()))
+        found = summaries(self.optimizer, list(self.parameters.values()))
         if found:
             self._chunk.sums.append((self.step, found))
 
@@ -297,7 +298,7 @@ class Recording:
         from workbench.recording.restoring import copied
 
         tensors = copied(self.model, self._writer.layout, self._frozen)
-        state = state_arrays(self.optimizer, self._parameters) if self._keep_state else {}
+        state = state_arrays(self.optimizer, self.parameters) if self._keep_state else {}
         arrays = {k: v.numpy() for k, v in state.items()}
         self._snapshots.append((self.step, tensors, arrays))
         self._nbytes += sum(a.nbytes for part in (tensors, arrays) for a in part.values())
@@ -313,7 +314,7 @@ class Recording:
             return
         columns = self._chunk.columns(*self._meter.take(self._chunk.n))
         if self.diverged is None:
-            found = self._chunk.divergence(columns, list(self._parameters))
+            found = self._chunk.divergence(columns, list(self.parameters))
             if found is not None:
                 self.diverged, self.outcome = found
                 self._writer.outcome({"diverged": self.diverged, "message": self.outcome})

@@ -113,9 +113,7 @@ class PointCloud(Rowed):
         return f"{self.values.shape[0]:,} rows of {self.values.shape[1]:,} numbers"
 
     def _take(self, at: np.ndarray) -> PointCloud:
-        return PointCloud(
-            owned(self.values[at]), table=self.table.iloc[at], space=self.space, truth=self.truth
-        )
+        return PointCloud(owned(self.values[at]), table=self.table.iloc[at], space=self.space)
 
     def drop_nonfinite(self) -> PointCloud:
         """Return the rows without NaN or infinite values."""

@@ -126,7 +126,6 @@ class TimeSeries(Rowed):
             interval=self.interval,
             table=self.table.iloc[at],
             space=self.space,
-            truth=self.truth,
         )
 
     def drop_nonfinite(self) -> TimeSeries:

@@ -10,7 +10,8 @@ from scipy.stats import spearmanr
 
 import workbench as wb
 from workbench.core.errors import DataError, MissingError, ParameterError
-from workbench.numerics.tethers import at_step, tether
+from workbench.numerics.tethers import tether
+from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
 
 

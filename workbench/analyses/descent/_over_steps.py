@@ -12,6 +12,7 @@ from typing_extensions import Doc
 
 from workbench.core.errors import DataError, ParameterError, ViewError, suggest
 from workbench.core.evidence import Alternative, Evidence
+from workbench.core.parameters import Few
 from workbench.core.patterns import layer_said, matching
 from workbench.numerics.objectives import Probe
 from workbench.numerics.resampling import percentile_interval, subsample_intervals
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 MaxSteps = Annotated[
     int,
     Interval(ge=1, le=1000),
+    Few(3),
     Doc("Steps with weights that are looked at, evenly chosen among those kept, first and last with them."),
 ]
 MaxSamples = Annotated[

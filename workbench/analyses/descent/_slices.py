@@ -12,6 +12,7 @@ from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.core.errors import DataError
+from workbench.core.parameters import Few
 from workbench.numerics.gram import coordinates
 from workbench.numerics.landscapes import Plane, principal_directions, random_direction, scaled_like
 from workbench.numerics.resampling import bootstrap_interval
@@ -28,7 +29,7 @@ Normalization = Annotated[
         "Length of random directions: each filter's, each tensor's, or 1 in all. Axes of the path have theirs."
     ),
 ]
-GridPoints = Annotated[int, Interval(ge=3, le=201), Doc("Points along each axis.")]
+GridPoints = Annotated[int, Interval(ge=3, le=201), Few(5), Doc("Points along each axis.")]
 Extent = Annotated[
     float,
     Interval(gt=0, le=100),

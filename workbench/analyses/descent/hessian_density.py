@@ -12,7 +12,7 @@ from workbench.analyses.descent._over_steps import network_at, shuffled_weights,
 from workbench.core.device import resolve
 from workbench.core.errors import ParameterError
 from workbench.core.evidence import Evidence
-from workbench.core.parameters import NullDraws, OnDevice, Seed
+from workbench.core.parameters import Few, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.resampling import NORMAL, null_draws, percentile_interval
 from workbench.numerics.threads import one_thread
@@ -45,9 +45,11 @@ def hessian_density(
         Interval(ge=0.001, le=0.2),
         Doc("Smoothing of the drawn density, as a share of the spectrum's range."),
     ] = 0.01,
-    starts: Annotated[int, Interval(ge=2, le=50), Doc("Random vectors that Lanczos starts from.")] = 4,
+    starts: Annotated[
+        int, Interval(ge=2, le=50), Few(2), Doc("Random vectors that Lanczos starts from.")
+    ] = 4,
     lanczos_steps: Annotated[
-        int, Interval(ge=3, le=200), Doc("Products with the Hessian from each start.")
+        int, Interval(ge=3, le=200), Few(8), Doc("Products with the Hessian from each start.")
     ] = 40,
     n_null: NullDraws = 39,
     random_state: Seed = 0,

@@ -13,7 +13,7 @@ from typing_extensions import Doc
 
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
-from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
+from workbench.core.parameters import BootstrapDraws, Few, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.landscapes import Plane
 from workbench.numerics.neuron_alignment import (
@@ -41,7 +41,9 @@ def interpolation_barrier(
         Literal["weights", "activations"],
         Doc("How neurons are matched: by their weights, or by what they answer to the probe."),
     ] = "weights",
-    points: Annotated[int, Interval(ge=3, le=201), Doc("Places on the way, both ends among them.")] = 21,
+    points: Annotated[
+        int, Interval(ge=3, le=201), Few(5), Doc("Places on the way, both ends among them.")
+    ] = 21,
     n_null: NullDraws = 19,
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,

@@ -10,7 +10,7 @@ from typing_extensions import Doc
 
 from workbench.analyses.descent.descent_law import FEWEST, constants, joined_evidence, require_curve
 from workbench.core.errors import ParameterError
-from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.parameters import BootstrapDraws, Few, NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.descent_laws import Fit, averaged, fit_law
 from workbench.numerics.narrowing import LENGTH, room
@@ -31,7 +31,7 @@ def renormalization_pictures(
         Interval(gt=0, lt=10),
         Doc("Where to renormalize, in tenths of the descent; the slider begins there."),
     ] = 5.0,
-    positions: Annotated[int, Interval(ge=1, le=61), Doc("Places of the slider.")] = 17,
+    positions: Annotated[int, Interval(ge=1, le=61), Few(2), Doc("Places of the slider.")] = 17,
     law: Annotated[
         Literal[
             "exponential",

@@ -24,7 +24,7 @@ from workbench.analyses.descent._over_steps import network_at
 from workbench.core.device import resolve
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Evidence, Outcome
-from workbench.core.parameters import NullDraws, OnDevice, Seed
+from workbench.core.parameters import Few, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.optimizers import OptimizerName
 from workbench.numerics.paired import holm, out_of_reach, paired_interval, sign_flips
@@ -54,9 +54,12 @@ def renormalize(
             "Without a step: at the last step with weights before the end, or at the first in the last plateau that plateaus finds."
         ),
     ] = "end",
-    budget: Annotated[int, Interval(ge=1, le=2000), Doc("Updates of every arm.")] = 100,
+    budget: Annotated[int, Interval(ge=1, le=2000), Few(5), Doc("Updates of every arm.")] = 100,
     repeats: Annotated[
-        int, Interval(ge=3, le=64), Doc("Seeds: batches (the same for every arm) and what an arm draws.")
+        int,
+        Interval(ge=3, le=64),
+        Few(3),
+        Doc("Seeds: batches (the same for every arm) and what an arm draws."),
     ] = 12,
     batch_size: Annotated[
         int, Interval(ge=1, le=4096), Doc("Samples of an update, drawn with replacement.")

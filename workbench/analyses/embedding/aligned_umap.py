@@ -12,7 +12,7 @@ from typing_extensions import Doc
 from workbench.analyses.embedding._layouts import ASKED, NEIGHBOURS, ROW_BY_ROW, require_rows
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Evidence, Outcome
-from workbench.core.parameters import NullDraws, OnDevice, Seed
+from workbench.core.parameters import Few, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.layout_alignment import Alignment, measure_alignment
 from workbench.numerics.preservation import Scores, trustworthiness
@@ -79,7 +79,9 @@ def aligned_umap(
     ] = 0.1,
     spread: Annotated[float, Interval(ge=0.3, le=5), Doc("Scale of the layouts' clumps.")] = 1.0,
     n_epochs: Annotated[
-        Annotated[int, Interval(ge=1, le=2000)] | None, Doc("Passes over the graphs' edges; None: 200.")
+        Annotated[int, Interval(ge=1, le=2000)] | None,
+        Few(20),
+        Doc("Passes over the graphs' edges; None: 200."),
     ] = None,
     init: Annotated[Literal["spectral", "pca", "random"], Doc("Where rows start.")] = "spectral",
     negative_sample_rate: Annotated[

@@ -263,7 +263,7 @@ class _Crowd:
 
         stack = self.stack
         stack.template.eval()
-        weights = stack._weights()
+        weights = stack.weights()
         place = next(iter(weights.values())).device
 
         def one(w: Any, r: Any) -> torch.Tensor:

@@ -17,9 +17,10 @@ from workbench.core.progress import track
 from workbench.core.registry import analysis
 from workbench.numerics.changes import alarms
 from workbench.numerics.resampling import null_draws, percentile_interval
-from workbench.numerics.tethers import Scope, Source, Tensors, at_step, flat, tether, top
+from workbench.numerics.tethers import Scope, SourceName, Tensors, flat, tether, top
 from workbench.results.curve import Curve
 from workbench.subjects.descents.bookmarks import Bookmarks, jaccard
+from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def bookmark_stability(
     descent: Descent,
     *,
     source: Annotated[
-        Source, Doc("Source of the tethers, computed from the weights of kept steps; see `tethers`.")
+        SourceName, Doc("Source of the tethers, computed from the weights of kept steps; see `tethers`.")
     ] = "magnitude",
     recorded: Annotated[
         str | None,
@@ -147,7 +148,7 @@ def _recorded(descent: Descent, name: str, max_steps: int) -> Bookmarks:
 
 def _computed(
     descent: Descent,
-    source: Source,
+    source: SourceName,
     fraction: float,
     scope: Scope,
     max_steps: int,

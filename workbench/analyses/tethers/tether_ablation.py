@@ -16,8 +16,9 @@ from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.ablation import Measure, sample_losses, sign_flips
 from workbench.numerics.resampling import percentile_interval
-from workbench.numerics.tethers import Place, Rest, Scope, Tensors, at_step, hold, tether, top
+from workbench.numerics.tethers import Place, Rest, Scope, Tensors, hold, tether, top
 from workbench.results.curve import Curve
+from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:

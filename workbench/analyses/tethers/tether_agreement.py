@@ -13,8 +13,9 @@ from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.resampling import NORMAL, null_draws
-from workbench.numerics.tethers import SAMPLED, Scope, Tensors, at_step, flat, top
+from workbench.numerics.tethers import SAMPLED, Scope, Tensors, flat, top
 from workbench.results.matrix import MatrixResult
+from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast
 
 import numpy as np
 from typing_extensions import Doc
@@ -13,15 +13,13 @@ from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.resampling import null_draws, percentile_interval
-from workbench.numerics.tether_sources import require
-from workbench.numerics.tethers import SAMPLED, SOURCES, Source, Tensors, at_step, top
+from workbench.numerics.tethers import SAMPLED, SOURCES, SourceName, Tensors, require, top
 from workbench.results.matrix import MatrixResult
+from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-assert set(get_args(Source)) == set(SOURCES)
 
 
 @analysis
@@ -29,7 +27,8 @@ def tethers(
     descent: Descent,
     *,
     source: Annotated[
-        Source, Doc("Where tethers come from: " + "; ".join(f"{k}: {v}" for k, v in SOURCES.items()))
+        SourceName,
+        Doc("Where tethers come from: " + "; ".join(f"{k}: {v.about}" for k, v in SOURCES.items())),
     ] = "fisher",
     step: Step = None,
     layer: Annotated[str | None, Doc("Weight whose tethers are shown; None: the first that has any.")] = None,
@@ -98,7 +97,7 @@ def tethers(
         quantity=source.replace("_", " "),
         title=f"Tethers of {name} by {source} of {descent.name} at step {place.step}",
         evidence=tuple(evidence),
-        caveat=f"{source}: {SOURCES[source]}.",
+        caveat=f"{source}: {SOURCES[source].about}.",
     )
 
 

@@ -218,7 +218,7 @@ def _require_alike(members: tuple[Trajectory, ...], name: str) -> None:
             raise ViewError(
                 f"{name}: {label} has no probe. Siblings share one: give it with .with_probe(x, y, loss)."
             )
-        if m._space is not None:
+        if m.selected:
             raise DataError(f"{name}: {label} is a selection of steps. Siblings are whole descents.")
     for label, m in zip(labels[1:], others, strict=True):
         for n in [*first.tensors, *m.tensors]:

@@ -188,13 +188,18 @@ class Trajectory(Rowed):
         """The recorded steps, which are the row ids."""
         return self.ids
 
+    @property
+    def selected(self) -> bool:
+        """Whether these are some of the steps of a longer descent."""
+        return self._space is not None
+
     @cached_property
     def weight_steps(self) -> Int[np.ndarray, " k"]:
         """The steps whose weights were kept, among the selected rows or after the last of all."""
         if self.record.weights is None:
             return np.empty(0, np.int64)
         found = np.asarray(self.record.weights.steps, np.int64)
-        if self._space is None:
+        if not self.selected:
             return found
         whole = np.asarray(self.record.about.get("last", self.ids[-1]))
         return found[np.isin(found, self.ids) | ((found > whole) & (self.ids[-1] == whole))]
@@ -456,7 +461,7 @@ class Trajectory(Rowed):
             The folder can't be written.
         """
         folder = self.record.folder
-        if folder is None or self._space is not None:
+        if folder is None or self.selected:
             raise DataError(
                 f"{self.name} isn't stored as it is (rows were selected, its probe was changed, or it was made by hand). Save the "
                 f"whole recording, and do the same to what opens."
