@@ -20,7 +20,7 @@ import workbench as wb
 from workbench.core.errors import DataError, ParameterError, ViewError
 from workbench.core.evidence import Evidence
 from workbench.numerics.ablation import sample_losses, sign_flips
-from workbench.numerics.tethers import at_step, tether, top
+from workbench.numerics.tethers import tether, top
 from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
 
