@@ -87,7 +87,7 @@ def open_named(what: str, kind: str | None = None) -> Subject:
         It is none of these.
     """
     from workbench.capturing.store import MANIFEST, TABLE, open_store
-    from workbench.core.errors import MissingError, suggest
+    from workbench.core.errors import MissingError, nearest
     from workbench.core.registry import method as registered
     from workbench.core.registry import methods, names
 
@@ -104,8 +104,8 @@ def open_named(what: str, kind: str | None = None) -> Subject:
         if Path(what).suffix or "/" in what:
             raise
         sources = [m.name for m in methods() if m.verb == "source"]
-        near = suggest(what, sources)
-        raise MissingError(f"{e} Among the sources: {near}" if near.startswith("Did") else str(e)) from None
+        near = nearest(what, sources)
+        raise MissingError(f"{e} Among the sources: {near}" if near else str(e)) from None
 
 
 def prepare(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
 
-from workbench.core.errors import FormatError, MissingError, ParameterError, suggest
+from workbench.core.errors import FormatError, MissingError, ParameterError, nearest
 from workbench.core.lineage import step
 from workbench.core.subject import Subject
 from workbench.io.arrays import as_rows, has_texts, named_weights, read_npy, read_npz
@@ -167,9 +167,8 @@ def _absent(what: str, path: Path, name: str | None, kind: Kind | None) -> Subje
         return open_directory(fetch(what), name or what)
     if path.name != what:
         raise missing(path)
-    advice = suggest(what, [*BUNDLED, *_names_here()])
-    if not advice.startswith("Did"):
-        advice = "Give a path, a bundled name, or owner/model for one from the hub."
+    near = nearest(what, [*BUNDLED, *_names_here()])
+    advice = near or "Give a path, a bundled name, or owner/model for one from the hub."
     bundled = ", ".join(sorted(BUNDLED))
     raise MissingError(
         f"{shown(what)} is neither a file or folder here nor a bundled network ({bundled}). {advice}"
