@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from workbench.commands.console import clean
 from workbench.commands._options import option
+from workbench.commands.console import clean
 
 if TYPE_CHECKING:
     from workbench.core.inputs import Input

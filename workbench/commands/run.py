@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.commands import _answers, _subjects
-from workbench.commands.console import progress
 from workbench.commands._options import given, option
 from workbench.commands.catalogue import example, find, heading, prose
+from workbench.commands.console import progress
 
 if TYPE_CHECKING:
     from workbench.core.method import Method
