@@ -48,6 +48,10 @@ class Subject(Giving):
     """What `of` makes one from, in words, for messages."""
     needs: ClassVar[str] = "a subject"
     """What it is, in words, where a method takes this class."""
+    narrows: ClassVar[Mapping[type[View], str]] = MappingProxyType({})
+    """The views for which ``at`` narrows it, to one part or to several of a pattern; each with an example of what it takes."""
+    typed: ClassVar[str] = ""
+    """How one is named at a command line, for examples; "" where nothing there can be one."""
     name: str
     truth: Mapping[str, Any] = MappingProxyType({})
     _origin: Origin | None = None
@@ -88,6 +92,10 @@ class Subject(Giving):
             It is one thing, without parts, or has none of that name.
         """
         raise MissingError(f"{self.name} is {self.holds}: it has no parts to choose from.")
+
+    def default_part(self, kind: type[View] | None = None) -> str | None:
+        """Return which of `parts` is meant where none was named, or None where that would be a guess."""
+        return None
 
     @classmethod
     def example(cls, variant: int = 0) -> Subject | None:

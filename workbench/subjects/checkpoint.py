@@ -78,6 +78,9 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
         self._content = content
         self._load = load
 
+    narrows: ClassVar[Mapping[type[View], str]] = {Matrix: "embeddings.word_embeddings.weight"}
+    typed: ClassVar[str] = "minilm"
+
     @classmethod
     def example(cls, variant: int = 0) -> Checkpoint:
         """A matrix of 40 x 24 with one strong direction, and a vector."""
@@ -132,12 +135,19 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
 
     def parts(self, kind: type[View] | None = None) -> tuple[str, ...]:
         """The tensors, where there are several; as a matrix those of two dimensions or more, the one of most numbers last."""
+        if kind not in (None, Matrix) or len(self.tensors) < 2:
+            return ()
         names = [n for n, t in self.tensors.items() if kind is None or len(t.shape) > 1]
-        return tuple(sorted(names, key=lambda n: self.tensors[n].nbytes)) if len(self.tensors) > 1 else ()
+        return tuple(sorted(names, key=lambda n: self.tensors[n].nbytes))
 
     def edited(self, change: Mapping[str, np.ndarray], *, by: str) -> EditedCheckpoint:
         """Return a checkpoint with some tensors replaced; ``undo`` gives this one back."""
         return EditedCheckpoint(self, change, by)
+
+    @property
+    def has_network(self) -> bool:
+        """Whether `network` can build one."""
+        return self._load is not None
 
     def network(self) -> Any:
         """Build the network that these weights belong to, ready to be called and captured.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ class Corpus(Rowed):
     ----------
     table : one line a text. origin : where the texts come from and under which licence, in words.
     """
+
+    typed: ClassVar[str] = "texts.csv"
 
     def __init__(
         self, table: pd.DataFrame, *, name: str = "corpus", origin: str = "", space: str | None = None

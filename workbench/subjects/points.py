@@ -91,6 +91,7 @@ class PointCloud(Rowed):
         return cls(rows.astype(np.float32), name="groups", table=pd.DataFrame(columns))
 
     takes: ClassVar[str] = "an array, a tensor or a table of rows"
+    typed: ClassVar[str] = "cloud.npy"
 
     @classmethod
     def of(cls, thing: Any) -> PointCloud | None:

@@ -98,6 +98,8 @@ class TimeSeries(Rowed):
         self.interval = float(interval)
         self.truth = dict(truth or {})
 
+    typed: ClassVar[str] = "series.csv"
+
     @cached_property
     def _content(self) -> str:
         return digest("series", self.values, self.channels, self.interval)

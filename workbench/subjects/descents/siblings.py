@@ -102,6 +102,8 @@ class Siblings(Rowed):
         self.trajectories = members
         super().__init__(name, _table_of(members[0].probe) if table is None else table, space)
 
+    typed: ClassVar[str] = "digits-siblings"
+
     @classmethod
     def example(cls, variant: int = 0) -> Subject:
         """Three small classifiers of digits, trained for 30 steps."""

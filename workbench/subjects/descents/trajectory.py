@@ -27,7 +27,7 @@ from workbench.core.subject import Rowed, Subject
 from workbench.core.view import View
 from workbench.numerics.gram import coordinates
 from workbench.numerics.objectives import Probe
-from workbench.subjects.checkpoint import Checkpoint, TensorInfo
+from workbench.subjects.checkpoint import Checkpoint, Matrix, TensorInfo
 from workbench.subjects.descents.bookmarks import Bookmarks
 from workbench.subjects.descents.record import Record, few, structure
 from workbench.subjects.descents.step_weights import ArrayWeights, StepWeights, WeightSource
@@ -175,6 +175,9 @@ class Trajectory(Rowed):
         self.record = record or Record()
         if weights is not None:
             self.record = replace(self.record, weights=ArrayWeights(weights))
+
+    narrows: ClassVar[Mapping[type[View], str]] = {Matrix: "500/0.weight"}
+    typed: ClassVar[str] = "digits-descent"
 
     @classmethod
     def example(cls, variant: int = 0) -> Subject:
