@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from workbench.core.run import Run
 from workbench.results import theme
 from workbench.results.plotted import MAX_CATEGORIES, Plotted, band, safe
 
@@ -32,7 +31,6 @@ class Curve(Plotted):
     null_low, null_high : (n, m) band of the null, or empty.
     log : whether y is drawn on a logarithmic scale.
     spans : (s, 2) stretches of x that are shaded, named by ``span_names``.
-    sources : the runs whose statistics are drawn, where they are those of other results; such a curve has no ``run``.
     """
 
     kind: ClassVar[str] = "curve"
@@ -49,7 +47,6 @@ class Curve(Plotted):
     log: bool = False
     spans: Float[np.ndarray, "s 2"] = field(default_factory=lambda: np.empty((0, 2)))
     span_names: tuple[str, ...] = ()
-    sources: tuple[Run, ...] = ()
 
     @classmethod
     def example(cls, variant: int = 0) -> Self:
