@@ -26,13 +26,20 @@ _PLACES = {
     "bookmark": "workbench.recording",
     "fine_tune": "workbench.models._fine_tuning",
     "siblings": "workbench.subjects.descents.siblings",
-    "load": "workbench.core.result",
+    "load": "workbench.core.loading",
     "methods": "workbench.core.registry",
     "method": "workbench.core.registry",
     "along": "workbench.evidence",
     "side_by_side": "workbench.evidence",
     "correct": "workbench.evidence",
     "Findings": "workbench.evidence",
+    "Edit": "workbench.core.edit",
+    "Affine": "workbench.edits.affine",
+    "Dense": "workbench.edits.dense",
+    "LowRank": "workbench.edits.low_rank",
+    "Mask": "workbench.edits.mask",
+    "Replacement": "workbench.edits.replacement",
+    "SiteFunction": "workbench.edits.site_function",
     "Activations": "workbench.subjects.activations",
     "Checkpoint": "workbench.subjects.checkpoint",
     "Corpus": "workbench.subjects.corpus",
@@ -47,17 +54,24 @@ _PLACES = {
 
 if TYPE_CHECKING:
     from workbench.capturing.capture import capture as capture
+    from workbench.core.edit import Edit as Edit
     from workbench.core.errors import WorkbenchError as WorkbenchError
+    from workbench.core.loading import load as load
     from workbench.core.registry import method as method
     from workbench.core.registry import methods as methods
     from workbench.core.result import Result as Result
-    from workbench.core.result import load as load
+    from workbench.edits.affine import Affine as Affine
+    from workbench.edits.dense import Dense as Dense
+    from workbench.edits.low_rank import LowRank as LowRank
+    from workbench.edits.mask import Mask as Mask
+    from workbench.edits.replacement import Replacement as Replacement
+    from workbench.edits.site_function import SiteFunction as SiteFunction
     from workbench.evidence import Findings as Findings
     from workbench.evidence import correct as correct
     from workbench.evidence.along import along as along
     from workbench.evidence.along import side_by_side as side_by_side
-    from workbench.io import corpus as corpus
     from workbench.io import open as open
+    from workbench.io.corpus import corpus as corpus
     from workbench.models._fine_tuning import fine_tune as fine_tune
     from workbench.subjects.activations import Activations as Activations
     from workbench.subjects.checkpoint import Checkpoint as Checkpoint

@@ -185,9 +185,12 @@ def _make(method: Method, values: dict[str, Any], as_json: bool, out: Path | Non
     _answers.show_subject(made, out, as_json=as_json)
 
 
-def _change(method: Method, values: dict[str, Any], subject: str, as_json: bool, out: Path) -> None:
-    _answers.require_file(out, (".safetensors",))
+def _change(
+    method: Method, values: dict[str, Any], subject: str, as_json: bool, out: Path, dtype: Any
+) -> None:
+    _answers.require_weights(out)
     with progress():
-        changed = method(_subjects.open_named(subject), **values)
-        _answers.save_checkpoint(changed, out)
+        network: Any = _subjects.open_named(subject)
+        changed = network + method(network, **values)
+        changed.save(out, dtype=dtype)
     _answers.show_subject(changed, out, as_json=as_json)

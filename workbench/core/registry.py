@@ -14,6 +14,7 @@ import importlib
 import inspect
 import os
 import pkgutil
+import re
 import sys
 import time
 import typing
@@ -24,6 +25,7 @@ from typing import Any, Literal
 
 from workbench.core import cache, history
 from workbench.core.device import describe, refusing_what_does_not_fit, resolve
+from workbench.core.edit import Edit
 from workbench.core.errors import MethodError, MissingError, ViewError, WorkbenchError, suggest
 from workbench.core.parameters import Parameter, parameters_of, validate_all
 from workbench.core.progress import tell
@@ -130,16 +132,29 @@ class Method:
             )
         subject = as_subject(args[0])
         if self.verb == "edit":
-            return self.function(self._edited(subject), **values)
+            return self._edit(subject, values)
         return self._answer(subject, values)
 
-    def _edited(self, subject: Subject) -> Subject:
+    def _edit(self, subject: Subject, values: dict[str, Any]) -> Edit:
+        """The edit that the function makes of what is to be edited, with its run."""
         wanted = typing.cast("type[Subject]", self.needs)
         if not isinstance(subject, wanted):
             raise ViewError(
                 f"{self.name} edits a {wanted.__name__.lower()}; {subject.name} is {subject.holds}."
             )
-        return subject
+        run = Run(
+            method=self.name,
+            version=self.version,
+            subject=subject.name,
+            subject_digest=subject.digest,
+            parameters=values,
+            started=now(),
+            versions=versions(),
+        )
+        start = time.perf_counter()
+        made: Edit = self.function(subject, **values)
+        run = dataclasses.replace(run, seconds=round(time.perf_counter() - start, 4))
+        return dataclasses.replace(made, run=run)
 
     def _answer(self, subject: Subject, values: dict[str, Any]) -> Result:
         view = subject.view(typing.cast("type[View]", self.needs))
@@ -229,7 +244,7 @@ def source(function: Callable[..., Any]) -> Method:
 
 
 def edit(function: Callable[..., Any]) -> Method:
-    """Register a function from a Checkpoint and parameters to a Checkpoint, stored as an invertible delta."""
+    """Register a function from a Checkpoint and parameters to an Edit of it, or of another like it."""
     return Method(function, "edit")
 
 
@@ -249,9 +264,15 @@ def _modules() -> dict[str, str]:
         package = importlib.import_module(home)
         for info in pkgutil.walk_packages(package.__path__, home + "."):
             name = info.name.rsplit(".", 1)[1]
-            if not info.ispkg and not name.startswith("_"):
+            if not info.ispkg and not name.startswith("_") and _defines(info, name):
                 found[name] = info.name
     return found
+
+
+def _defines(info: pkgutil.ModuleInfo, name: str) -> bool:
+    """Whether a file defines a function of its own name: a kind of edit lies beside the methods and is none."""
+    text = (Path(info.module_finder.path) / f"{name}.py").read_text(encoding="utf-8")  # type: ignore[union-attr]
+    return re.search(rf"^def {name}\(", text, re.MULTILINE) is not None
 
 
 def names() -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from workbench.core.discovery import import_all, modules
-from workbench.core.errors import FormatError, MissingError, suggest
+from workbench.core.discovery import import_all, named
+from workbench.core.errors import FormatError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.run import Run
 from workbench.core.storage import writing
@@ -121,13 +120,7 @@ def kind_named(name: str) -> type[Result]:
     MissingError
         There is none; near names are suggested.
     """
-    if name not in KINDS and name in (files := modules(PACKAGE)):
-        importlib.import_module(files[name])
-    if name not in KINDS:
-        import_all(PACKAGE)
-    if name not in KINDS:
-        raise MissingError(f"There is no kind of result {name!r}. {suggest(name, KINDS)}")
-    return KINDS[name]
+    return named(name, KINDS, PACKAGE, "kind of result")
 
 
 def kinds() -> list[type[Result]]:
