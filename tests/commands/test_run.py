@@ -192,9 +192,9 @@ def test_an_edit_writes_a_checkpoint(run: Run) -> None:
     from safetensors.numpy import load_file, save_file
 
     @edit
-    def halve(checkpoint: Checkpoint, *, name: Annotated[str, Doc("The tensor.")] = "w") -> Checkpoint:
+    def halve(checkpoint: Checkpoint, *, name: Annotated[str, Doc("The tensor.")] = "w") -> wb.Replacement:
         """Halve a tensor."""
-        return checkpoint.edited({name: checkpoint[name] / 2}, by="halve")
+        return wb.Replacement({name: checkpoint[name] / 2})
 
     before = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(3, np.float32)}
     save_file(before, "net.safetensors")

@@ -37,7 +37,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def digest_of(module: str) -> bytes:
-    for function in (version.source_digest, version._file, version._path, version._home):
+    for function in (version.source_digest, version._file, version.source_file, version._home):
         function.cache_clear()
     return version.source_digest(module)
 

@@ -162,10 +162,16 @@ def _make(
 
 
 def _change(
-    method: Method, inputs: list[str | None], values: dict[str, Any], as_json: bool, out: Path
+    method: Method,
+    inputs: list[str | None],
+    values: dict[str, Any],
+    as_json: bool,
+    out: Path,
+    dtype: Any,
 ) -> None:
-    _answers.require_file(out, (".safetensors",))
+    _answers.require_weights(out)
     with progress():
-        changed = method(*_subjects.prepare(method, inputs), **values)
-        _answers.save_checkpoint(changed, out)
+        things = _subjects.prepare(method, inputs)
+        changed = things[0] + method(*things, **values)
+        changed.save(out, dtype=dtype)
     _answers.show_subject(changed, out, as_json=as_json)

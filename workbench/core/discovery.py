@@ -9,7 +9,13 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from importlib import metadata
+from typing import TypeVar
+
+from workbench.core.errors import MissingError, suggest
+
+T = TypeVar("T")
 
 
 def entry_points(group: str) -> dict[str, str]:
@@ -34,3 +40,24 @@ def import_all(package: str) -> None:
     """Import every file of a package and what others declare for it, so that what they define is known."""
     for name in (*modules(package).values(), *entry_points(package).values()):
         importlib.import_module(name)
+
+
+def named(name: str, known: Mapping[str, T], package: str, what: str) -> T:
+    """Return what is called ``name``: what this process knows, a file of that name, or another package's.
+
+    Parameters
+    ----------
+    known : fills itself as files of ``package`` are imported. what : is looked for, in words, for the message.
+
+    Raises
+    ------
+    MissingError
+        There is none; near names are suggested.
+    """
+    if name not in known and name in (files := modules(package)):
+        importlib.import_module(files[name])
+    if name not in known:
+        import_all(package)
+    if name not in known:
+        raise MissingError(f"There is no {what} {name!r}. {suggest(name, known)}")
+    return known[name]
