@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 import importlib
-import pkgutil
 from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import TypeVar
 
 from workbench.core.errors import MissingError, suggest
@@ -25,13 +25,14 @@ def entry_points(group: str) -> dict[str, str]:
 
 @functools.cache
 def modules(package: str) -> dict[str, str]:
-    """Names of a package's public files, folders and all, to their modules; nothing but the packages is imported."""
+    """Names of a package's public files, folders and all, to their modules; nothing but the package is imported."""
     home = importlib.import_module(package)
     found = {}
-    for info in pkgutil.walk_packages(home.__path__, f"{package}."):
-        name = info.name.rsplit(".", 1)[1]
-        if not info.ispkg and not name.startswith("_"):
-            found[name] = info.name
+    for folder in map(Path, home.__path__):
+        for file in sorted(folder.rglob("*.py")):  # a new folder needs no __init__.py
+            parts = file.relative_to(folder).with_suffix("").parts
+            if not any(part.startswith("_") for part in parts):
+                found[parts[-1]] = ".".join([package, *parts])
     return found
 
 

@@ -154,6 +154,8 @@ def _call(link: Run, arguments: list[str]) -> str:
         return (
             f"...  # a loop of your own inside wb.{link.method}({', '.join(rest)}): put its trajectory here"
         )
+    if link.verb == "sum":
+        return " + ".join(arguments)
     if link.verb == "list":
         return f"wb.{link.method}([{', '.join(arguments)}]{''.join(f', {r}' for r in rest)})"
     if link.verb == "dict":

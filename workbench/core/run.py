@@ -59,9 +59,10 @@ class Run:
 
     Attributes
     ----------
-    method, verb : what was done; the verb is ``analysis``, ``source``, ``edit``, or ``function`` for a function of the
-        package (`open`, `capture`), ``list`` or ``dict`` for one that takes its inputs so (`siblings`, `along`), ``call`` for
-        a call of its first input (``select``, ``sample``), or ``loop`` for a training loop of the user's (`record`).
+    method, verb : what was done; the verb is ``analysis``, ``source`` or ``edit``; ``function`` for a function of the
+        package (`open`, `capture`), ``list`` or ``dict`` for one that takes its inputs so (`siblings`, `along`);
+        ``sum`` for a network and its edits; ``call`` for a call of its first input (``select``, ``sample``); ``loop``
+        for a training loop of the user's (`record`).
     version : digest of the method's source and of what it imports; "" where there is none.
     inputs : what it was given, each with the run that made it.
     parameters : every value, the defaults among them; ``chosen`` names those that aren't defaults.

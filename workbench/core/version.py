@@ -21,7 +21,7 @@ from typing import Any
 _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]+)|import[ \t]+([^\n#]+))", re.MULTILINE
 )
-_FINDS_ITS_FILES = re.compile(r"\bpkgutil\b|\bimport_module\(|\bmodules\(__name__")
+_FINDS_ITS_FILES = re.compile(r"\bpkgutil\b|\bimport_module\(|\bmodules\(__name__|\brglob\(")
 
 
 @functools.cache

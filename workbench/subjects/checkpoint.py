@@ -16,6 +16,7 @@ from workbench.core.digest import digest
 from workbench.core.edit import Edit, Editable, changed, edited_digest, titles
 from workbench.core.errors import MissingError, ViewError, suggest
 from workbench.core.lazy import LazyTensor, Tensors
+from workbench.core.lineage import Origin
 from workbench.core.patterns import matching
 from workbench.core.rows import floats, owned, require_finite
 from workbench.core.subject import Subject
@@ -108,7 +109,7 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         weights += 2 * np.outer(rng.standard_normal(40), rng.standard_normal(24)).astype(np.float32)
         arrays = {"w": owned(weights), "b": owned(np.ones(24, np.float32))}
         tensors = {n: TensorInfo(n, a.shape, "F32", a.nbytes) for n, a in arrays.items()}
-        return cls(tensors, arrays.__getitem__, name="toy", content=lambda: digest(*arrays.values()))
+        return Checkpoint(tensors, arrays.__getitem__, name="toy", content=lambda: digest(*arrays.values()))
 
     @cached_property
     def digest(self) -> str:
@@ -173,7 +174,12 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         return tuple(sorted(names, key=lambda n: self.tensors[n].nbytes))
 
     def with_edits(self, edits: tuple[Edit, ...]) -> Checkpoint:
-        return EditedCheckpoint(self, edits) if edits else self
+        if not edits:
+            return self
+        parts = {f"edit {i}": edit for i, edit in enumerate(edits, 1)}
+        return EditedCheckpoint(self, edits).made_by(
+            Origin("with_edits", {"base": self, **parts}, verb="sum")
+        )
 
     @property
     def has_network(self) -> bool:
