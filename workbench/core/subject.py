@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -63,6 +64,14 @@ class Subject(Giving):
     @classmethod
     def of(cls, thing: Any) -> Subject | None:
         """Return a subject of this class made from something else that a user passes, or None if it is none for it."""
+        return None
+
+    @classmethod
+    def read(cls, path: Path) -> Subject | None:
+        """Return what was saved to a file or folder by this class, or None where that holds something else.
+
+        Only looking must be cheap, and nothing may be believed of the file: it may come from anybody.
+        """
         return None
 
     @property
