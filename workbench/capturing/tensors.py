@@ -91,6 +91,8 @@ def parts_of(tensor: torch.Tensor) -> list[Any]:
             return [str(scheme), tensor.q_scale(), tensor.q_zero_point(), tensor.int_repr()]
         scales = [tensor.q_per_channel_scales(), tensor.q_per_channel_zero_points()]
         return [str(scheme), tensor.q_per_channel_axis(), *scales, tensor.int_repr()]
+    if tensor.is_mkldnn:
+        return [tensor.to_dense()]
     if tensor.layout == torch.sparse_coo:
         tensor = tensor.coalesce()
         return [tensor.indices(), tensor.values()]
