@@ -87,6 +87,7 @@ def test_units_that_do_the_same_are_found() -> None:
     assert of_inputs(x, n_null=19).evidence[0].p_value == 0.05
 
 
+@pytest.mark.slow
 def test_the_interval_covers_as_often_as_it_says() -> None:
     scale = 1 / np.arange(1, 9)
     found = [

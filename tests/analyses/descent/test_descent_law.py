@@ -60,6 +60,7 @@ def test_known_answer_linear_network() -> None:
     assert scale == pytest.approx(1 / (4 * 0.01), rel=0.02)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_planted_constants() -> None:
     hits = np.zeros(3)
     for seed in range(40):

@@ -41,6 +41,7 @@ def test_peer_is_the_plain_loop_over_loaded_weights() -> None:
         assert loss == pytest.approx(d.probe.evaluate(network).item(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_interval_covers_the_loss_of_more_samples() -> None:
     d = wb.digits_descent(width=8, depth=1, steps=60)
     x, y = np.asarray(d.probe.x), d.probe.y

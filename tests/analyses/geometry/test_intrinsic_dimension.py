@@ -79,6 +79,7 @@ def test_calibrated_on_gaussian_rows(shape: tuple[int, int]) -> None:
         assert_calibrated(lambda seed, i=i: asked(seed)[i])
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_dimension() -> None:
     hits = np.zeros(2)
     for seed in range(60):

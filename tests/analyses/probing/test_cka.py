@@ -69,6 +69,7 @@ def test_calibrated_for_independent_layers() -> None:
     assert_calibrated(p)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_value_of_many_rows() -> None:
     covered = 0
     for seed in range(40):
