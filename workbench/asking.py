@@ -29,8 +29,9 @@ from workbench.subjects.network import Network
 AUTO = "auto"  # all blocks of a network
 SAMPLE = 1500  # rows that are drawn of a network's, where nobody says otherwise
 Thing = Subject | Result | Network
-Choose = Callable[[Input, Any, Any, str | None], str]
-"""Called as ``choose(input, thing, narrowed, place)``: which of the parts of what is left after ``place`` was named, if it was."""
+Choose = Callable[[Input, Any, Any, str | None], str | None]
+"""Called as ``choose(input, thing, narrowed, place)``: which of the parts of what is left after ``place`` was named, if it was;
+None for the one that the subject itself takes."""
 
 
 def captured(
@@ -116,6 +117,11 @@ def taken(thing: Any) -> Thing:
         It is none.
     """
     return thing if isinstance(thing, Result | Network) else as_subject(thing)
+
+
+def called(thing: Thing) -> str:
+    """What it is called, in titles and messages."""
+    return thing.name if isinstance(thing, Network) else thing.called
 
 
 def view_of(spec: Input) -> type[View] | None:
@@ -233,7 +239,8 @@ def prepare(
             narrowed = thing.at(place)
         left = parts(spec, narrowed)
         if left:
-            narrowed = narrowed.at(left[0] if len(left) == 1 else choose(spec, thing, narrowed, place))
+            part = left[0] if len(left) == 1 else choose(spec, thing, narrowed, place)
+            narrowed = narrowed.at(part or narrowed.default_part(view_of(spec)) or left[-1])
         found.append(narrowed)
     return chosen_rows(method.inputs, found, read, **(rows or {}))
 

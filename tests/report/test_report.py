@@ -227,7 +227,7 @@ def test_a_widget_is_shown_once_as_its_figure_or_what_it_says(tmp_path: Path) ->
     path = notebook(
         tmp_path / "n.ipynb",
         "import workbench as wb, widgets",
-        "widgets.browse('circle')",
+        "widgets.browse(search='circle')",
         "panel = widgets.panel('pca', wb.circle(n=40))\npanel",
         "late = widgets.panel('circle')\ndisplay(late)\nlate.run()\nlate.wait(60)",
         "widgets.explore(wb.circle(n=40))",
