@@ -68,7 +68,10 @@ def test_a_subject_is_offered_what_it_can_be_asked_and_nothing_else() -> None:
     of_weights = widgets.browse(wb.open("glassllm-en"))
     assert {"singular_values", "prune", "pca", "cka"} <= set(of_weights.names)  # its activations are captured
     assert not {"pagerank", "renormalize"} & set(of_weights.names)
-    for catalogue, opened in ((of_points, of_points.names), (of_weights, ["singular_values", "prune", "pca"])):
+    for catalogue, opened in (
+        (of_points, of_points.names),
+        (of_weights, ["singular_values", "prune", "pca"]),
+    ):
         for name in opened:
             catalogue.found.value = name
             assert catalogue.panel is not None and catalogue.panel.method.name == name

@@ -22,7 +22,11 @@ LISTED = 40  # parts that are named where one is to be chosen
 def arguments(method: Method) -> list[click.Argument]:
     """What stands behind the method's name: its inputs, in order."""
     return [
-        click.Argument([f"_input{i}"], metavar=spec.name.upper(), required=not spec.optional)
+        click.Argument(
+            [f"_input{i}"],
+            metavar=f"[{spec.name.upper()}]" if spec.optional else spec.name.upper(),
+            required=not spec.optional,
+        )
         for i, spec in enumerate(method.inputs)
     ]
 
