@@ -46,7 +46,7 @@ def run(home: Path, *command: str, cwd: Path | None = None) -> str:
         [sys.executable, *command], capture_output=True, text=True, env=env, cwd=cwd or home, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
+    return done.stdout
 
 
 def workbench(home: Path, *command: str) -> str:

@@ -12,7 +12,7 @@ from typing_extensions import Doc
 
 import workbench as wb
 from workbench.core import registry
-from workbench.core.errors import DataError, ViewError
+from workbench.core.errors import DataError, MissingError, ViewError
 from workbench.core.evidence import Evidence
 from workbench.core.inputs import Unpaired, inputs_of
 from workbench.core.registry import analysis
@@ -141,6 +141,20 @@ def test_the_order_of_inputs_counts_and_equal_inputs_are_answered_from_the_cache
     a, b = clouds()
     assert wb.apart(a, b).run.key != wb.apart(b, a).run.key
     assert wb.apart(a, b).run == wb.apart(a, b).run
+
+
+def test_an_estimator_takes_the_inputs_in_order() -> None:
+    from sklearn.base import clone
+
+    a, b = clouds()
+    made = wb.apart.make_estimator(power=1.0)
+    again = clone(made).fit(a.values, b.values)
+    assert again.get_params() == {"power": 1.0}
+    assert value(again.result_) == pytest.approx(np.abs(a.values - b.values).mean())
+    assert value(again.set_params(power=2.0).fit(a, b).result_) == value(wb.apart(a, b))
+    assert wb.further.make_estimator().fit(a.values, np.ones(3)).result_.evidence[0].value == 33
+    with pytest.raises(MissingError, match="no analysis"):
+        wb.circle.make_estimator()
 
 
 def test_a_wrong_annotation_is_said_when_the_method_is_written() -> None:

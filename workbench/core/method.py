@@ -16,6 +16,7 @@ from typing import Any, Literal
 from workbench.core import cache, history
 from workbench.core.device import describe, refusing_what_does_not_fit, resolve
 from workbench.core.errors import MethodError, MissingError, WorkbenchError
+from workbench.core.estimator import estimator_of
 from workbench.core.inputs import Input, align, bind, inputs_of, rows_of
 from workbench.core.lineage import given
 from workbench.core.parameters import Parameter, parameters_of, validate_all
@@ -87,17 +88,21 @@ class Method:
     def make_estimator(self, **parameters: Any) -> Any:
         """Return the scikit-learn style estimator for these parameters.
 
+        A method without one of its own gets one whose ``fit(X, y, ...)`` takes the inputs in order and keeps the answer
+        as ``result_``.
+
         Raises
         ------
         MissingError
-            The method has none.
+            It is no analysis.
         ParameterError
             A parameter is unknown or out of range.
         """
-        if self.estimator is None:
-            takes = ", ".join(i.name for i in self.inputs)
-            raise MissingError(f"{self.name} has no estimator; call workbench.{self.name}({takes}).")
+        if self.verb != "analysis":
+            raise MissingError(f"{self.name} is no analysis, and only those have estimators.")
         values = validate_all(self.name, self.parameters, parameters)
+        if self.estimator is None:
+            return estimator_of(self.name, self, len(self.inputs), values)
         wanted = inspect.signature(self.estimator).parameters
         return self.estimator(**{k: v for k, v in values.items() if k in wanted})
 
