@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test test-all lab lint types unit format lock clean distclean
+.PHONY: help setup report test test-all lab lint types unit format lock clean distclean stub
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +50,9 @@ unit: $(VENV)/.ready ## pytest, the slow tests left out; PYTEST_ARGS="-k name" n
 format: $(VENV)/.ready ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+stub: $(VENV)/.ready ## write workbench/__init__.pyi, what editors and type checkers see
+	$(BIN)/python scripts/make_stub.py
 
 # Two stamps, so that a change in pyproject.toml doesn't look at 150 packages again. A stamp is
 # written last: an interrupted installation goes on where it stopped.
