@@ -18,6 +18,7 @@ from workbench.core.errors import FormatError, MissingError, ParameterError, Sto
 from workbench.core.result import RESULT_MIME
 from workbench.core.run import Run
 from workbench.report import report
+from workbench.report.page import clean
 from workbench.report.running import NotebookError, declared_parameters
 
 
@@ -239,3 +240,13 @@ def test_a_widget_is_shown_once_as_its_figure_or_what_it_says(tmp_path: Path) ->
     assert body.count('class="point-view"') == 1
     assert "live where a kernel runs" not in body.partition("<script>")[0]
     assert "workbench-still" not in body
+
+
+def test_a_formula_is_shown_and_nothing_in_it_acts() -> None:
+    shown = clean(
+        "<p>y = x<sup>2</sup></p><math><mfrac><mi>x</mi><mn>2</mn></mfrac>"
+        "<mtext><img src=x onerror=alert(1)></mtext><annotation-xml encoding='text/html'><script>1</script>"
+        "</annotation-xml></math><maction actiontype='statusline' xlink:href='javascript:alert(1)'>y</maction>"
+    )
+    assert "<sup>2</sup>" in shown and "<mfrac><mi>x</mi><mn>2</mn></mfrac>" in shown
+    assert not any(word in shown for word in ("img", "script", "onerror", "href"))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import nbformat
 
 STEP_CHARACTERS = 160  # of one parameter of a step; a selection may have thousands of ids
-_TABLE_TAGS = {
+_TAGS = {
     "table",
     "thead",
     "tbody",
@@ -45,6 +45,24 @@ _TABLE_TAGS = {
     "code",
     "br",
     "span",
+    "sub",
+    "sup",
+    *(
+        "math",
+        "mrow",
+        "mi",
+        "mn",
+        "mo",
+        "mtext",
+        "msup",
+        "msub",
+        "msubsup",
+        "mfrac",
+        "msqrt",
+        "mroot",
+        "munderover",
+    ),
+    *("munder", "mover", "mtable", "mtr", "mtd"),
 }
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
@@ -314,12 +332,12 @@ def markdown(source: str, *, start: int = 0) -> tuple[str, list[tuple[int, str, 
 
 
 def clean(text: str) -> str:
-    """Return HTML with nothing but tables, lists and emphasis: no script, style, link, image or handler."""
+    """Return HTML with nothing but tables, lists, emphasis and formulas: no script, style, link, image or handler."""
     import nh3
 
     return nh3.clean(
         text,
-        tags=_TABLE_TAGS,
+        tags=_TAGS,
         attributes={"th": {"colspan", "rowspan", "scope"}, "td": {"colspan", "rowspan"}},
         link_rel=None,
     )
