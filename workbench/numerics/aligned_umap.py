@@ -417,11 +417,11 @@ def _shared(left: Entries, right: Entries, match: Tensor, n: int) -> Float[Tenso
     reached[match[match >= 0]] = True
     both = reached[right.rows] & reached[right.cols]
     known = right.rows[both] * n + right.cols[both]
-    asked = head * n + tail
-    if not len(known) or not len(asked):
+    pairs = head * n + tail
+    if not len(known) or not len(pairs):
         return torch.where(_count(head, n) + _count(right.rows[both], n) > 0, 0.0, 1.0)
-    found = known[torch.searchsorted(known, asked).clamp_max(len(known) - 1)] == asked
-    shared = _count(head[found], n)
+    in_both = known[torch.searchsorted(known, pairs).clamp_max(len(known) - 1)] == pairs
+    shared = _count(head[in_both], n)
     union = _count(head, n) + _count(right.rows[both], n) - shared
     return torch.where(union > 0, shared / union.clamp_min(1), 1.0)
 

@@ -175,8 +175,8 @@ def _tree(rows: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     near = k_nearest(rows, N_NEIGHBORS, recall_rows=0, device=rows.device, random_state=seed)
     u = torch.arange(n, device=rows.device).repeat_interleave(N_NEIGHBORS)
     v, lengths = near.indices.reshape(-1).long(), near.distances.reshape(-1)
-    found = v >= 0
-    u, v, lengths = u[found], v[found], lengths[found]
+    valid = v >= 0
+    u, v, lengths = u[valid], v[valid], lengths[valid]
     kept, label = forest(n, u, v, lengths)
     u, v, lengths = u[kept], v[kept], lengths[kept]
     half = _Half(rows)
@@ -263,10 +263,10 @@ def _joined(
     most = 1 << 12
     while most > 1 and int(counts.clamp_max(most).sum()) > SEARCHED:
         most //= 2
-    asked = outside[rank < most]
-    found = nearest_other(half.rows[asked], label[asked], half.rows, half.norm, label)
-    u, v = torch.cat([u, asked]), torch.cat([v, found])
-    lengths = torch.cat([lengths, _lengths(rows, asked, found, torch.float32)])
+    sample = outside[rank < most]
+    nearest = nearest_other(half.rows[sample], label[sample], half.rows, half.norm, label)
+    u, v = torch.cat([u, sample]), torch.cat([v, nearest])
+    lengths = torch.cat([lengths, _lengths(rows, sample, nearest, torch.float32)])
     kept, label = forest(n, u, v, lengths)
     return u[kept], v[kept], lengths[kept], label
 
