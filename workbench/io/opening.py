@@ -93,7 +93,7 @@ def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None
         raise ParameterError(f"open: kind={kind!r} is not legal. It takes one of {legal}, or None.")
     if not isinstance(what, str | PathLike) or not isinstance(os.fspath(what), str) or not os.fspath(what):
         raise ParameterError(f"open takes a path or a name, not {shown(what)} ({type(what).__name__}).")
-    asked = cast("Kind | None", kind)
+    of_kind = cast("Kind | None", kind)
     if isinstance(what, str) and _ADDRESS.match(what):
         raise MissingError(
             f"{shown(what)} is an address, and none are opened: nothing here reads from the web. Download it, and open the file."
@@ -102,24 +102,24 @@ def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None
         from workbench.io.bundled import BUNDLED, open_bundled
 
         if what in BUNDLED:
-            _require(asked, ("checkpoint",), f"The bundled network {what}")
-            found = copy.copy(open_bundled(what))
-            found.name = name or found.name
-            return found
+            _require(of_kind, ("checkpoint",), f"The bundled network {what}")
+            network = copy.copy(open_bundled(what))
+            network.name = name or network.name
+            return network
     path = _path(what)
-    there = status(path)
-    if there == "":
-        return _absent(os.fspath(what), path, name, asked)
+    on_disk = status(path)
+    if on_disk == "":
+        return _absent(os.fspath(what), path, name, of_kind)
     path = path.absolute()  # tensors are still read when the process has moved elsewhere
     for cls in subjects():
         if (opened := cls.read(path)) is not None:
-            _require(asked, (), f"The {cls.__name__} {path}")
+            _require(of_kind, (), f"The {cls.__name__} {path}")
             opened.name = name or opened.name
             return opened
-    if there == "file":
-        return _file(path, name, asked)
+    if on_disk == "file":
+        return _file(path, name, of_kind)
     _refuse_captures(path)
-    return _folder(path, name, asked)
+    return _folder(path, name, of_kind)
 
 
 def _folder(path: Path, name: str | None, kind: Kind | None) -> Subject:
@@ -156,10 +156,10 @@ def _path(what: str | PathLike[str]) -> Path:
         raise MissingError(f"{shown(what)} can't be resolved: {e}") from None
 
 
-def _require(kind: Kind | None, legal: tuple[Kind, ...], said: str) -> None:
+def _require(kind: Kind | None, legal: tuple[Kind, ...], owner: str) -> None:
     if kind is not None and kind not in legal:
         choices = ", ".join(map(repr, legal)) or "what it is, without kind="
-        raise ParameterError(f"{said} can't be opened with kind={kind!r}. It can be: {choices}.")
+        raise ParameterError(f"{owner} can't be opened with kind={kind!r}. It can be: {choices}.")
 
 
 def _absent(what: str, path: Path, name: str | None, kind: Kind | None) -> Subject:

@@ -123,10 +123,10 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        said = file.metadata
-        stored = sum(said.row_group(i).total_byte_size for i in range(said.num_row_groups))
-        if max(8 * said.num_rows * said.num_columns, stored) > MAX_TABLE:
-            cause = f"its {said.num_rows:,} rows of {said.num_columns:,} columns exceed {MAX_TABLE:,} bytes"
+        metadata = file.metadata
+        stored = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+        if max(8 * metadata.num_rows * metadata.num_columns, stored) > MAX_TABLE:
+            cause = f"its {metadata.num_rows:,} rows of {metadata.num_columns:,} columns exceed {MAX_TABLE:,} bytes"
             raise broken(path, "parquet", cause, "Save fewer columns, or the numbers as npy.")
         table = file.read()
     if len(set(table.column_names)) < table.num_columns:

@@ -392,6 +392,7 @@ def _ties(
     weights = torch.zeros((starts[-1], wide), device=strength.device)
     for t in range(count - 1):
         match = torch.arange(starts[t + 1] - starts[t], device=strength.device)
+        # match[i] is the row of set t + offset - 1 that row i of set t has come to by the relations between (-1: none)
         for offset in range(1, min(window, count - 1 - t) + 1):
             step = matches[t + offset - 1]
             match = torch.where(match >= 0, step[match.clamp_min(0)], -1)
@@ -416,11 +417,11 @@ def _shared(left: Entries, right: Entries, match: Tensor, n: int) -> Float[Tenso
     reached[match[match >= 0]] = True
     both = reached[right.rows] & reached[right.cols]
     known = right.rows[both] * n + right.cols[both]
-    asked = head * n + tail
-    if not len(known) or not len(asked):
+    pairs = head * n + tail
+    if not len(known) or not len(pairs):
         return torch.where(_count(head, n) + _count(right.rows[both], n) > 0, 0.0, 1.0)
-    found = known[torch.searchsorted(known, asked).clamp_max(len(known) - 1)] == asked
-    shared = _count(head[found], n)
+    in_both = known[torch.searchsorted(known, pairs).clamp_max(len(known) - 1)] == pairs
+    shared = _count(head[in_both], n)
     union = _count(head, n) + _count(right.rows[both], n) - shared
     return torch.where(union > 0, shared / union.clamp_min(1), 1.0)
 
@@ -438,6 +439,8 @@ def _carried(y: Tensor, match: Tensor, graph: chunked.Chunks, seed: int) -> Tens
     out[match[here]] = y[here]
     known[match[here]] = 1
     wide = 1 << dim.bit_length()
+    # ``known`` is 1 where a row has its place in ``out``: those with a related row, and those that are reached from them
+    # by at most as many edges as there were rounds. A round places all neighbours of these at once and moves none again.
     for _ in range(SPREADING):
         if bool((known > 0).all()):
             break
@@ -462,6 +465,8 @@ def _optimize(
     room = (
         None if graphs.whole is None else torch.empty((len(graphs.whole.heads), y.shape[1]), device=y.device)
     )
+    # ``y`` holds all layouts after ``epoch`` steps, each padded to the kernels' width by coordinates of 0, which stay so.
+    # Every step reads the positions before it alone, so that the order of rows and layouts doesn't count.
     for epoch in track(range(like.n_epochs), "layouts"):
         alpha = umap_torch.STEP * like.learning_rate * (1 - epoch / like.n_epochs)
         y = aligned.step(

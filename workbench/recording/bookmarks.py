@@ -246,12 +246,12 @@ class Bookmarking:
         if self._edges:
             now = jaccard(self._edges[-1], edges)
             p = change_p(self._similar, now)
-            said = {
+            values = {
                 f"bookmark.{self.name}": now,
                 f"bookmark.{self.name}.changed": float(p <= self._false_alarms and now < 1),
             }
             if log:
-                self.run.log(**said)
+                self.run.log(**values)
             if p <= self._false_alarms and now < 1:
                 self._tell(step, now, p, edges)
             self._similar.append(now)

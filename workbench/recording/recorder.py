@@ -166,12 +166,12 @@ class Recording:
             self._hand_over()
             self._hand_over_weights()
             self._writer.wait()
-        found = open_recording(self.folder, keep=self._keep)
-        found.made_by(Origin("record", {"model": InMemory.of(self.model)}, {}, verb="loop"))
+        recorded = open_recording(self.folder, keep=self._keep)
+        recorded.made_by(Origin("record", {"model": InMemory.of(self.model)}, {}, verb="loop"))
         try:
-            return found.with_model(self.model)
+            return recorded.with_model(self.model)
         except DataError:  # the model has changed since, which ended the recording and is said there
-            return found
+            return recorded
 
     # -- a step -------------------------------------------------------------------------------------
 
@@ -272,10 +272,10 @@ class Recording:
         """An optimizer that evaluates the loss itself tells it on its first evaluation."""
 
         def evaluate() -> Any:
-            found = closure()
-            if found is not None and "loss" not in self._seen and not self._chunk.logged(row, "loss"):
-                self._chunk.log(row, "loss", as_number("loss", found))
-            return found
+            loss = closure()
+            if loss is not None and "loss" not in self._seen and not self._chunk.logged(row, "loss"):
+                self._chunk.log(row, "loss", as_number("loss", loss))
+            return loss
 
         if len(args) > 1:
             return (args[0], evaluate, *args[2:]), kwargs
@@ -289,9 +289,9 @@ class Recording:
     def _summarize(self) -> None:
         from workbench.recording.measuring import summaries
 
-        found = summaries(self.optimizer, list(self.parameters.values()))
-        if found:
-            self._chunk.sums.append((self.step, found))
+        summary = summaries(self.optimizer, list(self.parameters.values()))
+        if summary:
+            self._chunk.sums.append((self.step, summary))
 
     def _keep_weights(self) -> None:
         from workbench.recording.measuring import state_arrays
@@ -314,9 +314,9 @@ class Recording:
             return
         columns = self._chunk.columns(*self._meter.take(self._chunk.n))
         if self.diverged is None:
-            found = self._chunk.divergence(columns, list(self.parameters))
-            if found is not None:
-                self.diverged, self.outcome = found
+            divergence = self._chunk.divergence(columns, list(self.parameters))
+            if divergence is not None:
+                self.diverged, self.outcome = divergence
                 self._writer.outcome({"diverged": self.diverged, "message": self.outcome})
         self._writer.rows(columns)
         self._chunk, self._row_is_open, self._busy_at = Chunk(self._every), False, self.step
@@ -332,20 +332,20 @@ class Recording:
     def _say(self, error: BaseException | None, stopped: bool) -> None:
         if not self._began:
             return
-        said = [self.outcome] if self.outcome else []
+        remarks = [self.outcome] if self.outcome else []
         bad = self._writer.nonfinite_at
         if bad is not None and self.diverged is None:
             self.diverged = bad[0]
-            said.append(f"diverged at step {bad[0]}: {bad[1]} was not finite")
+            remarks.append(f"diverged at step {bad[0]}: {bad[1]} was not finite")
         if stopped:
-            said.append("stopped there, before the update (stop_on_nan)")
+            remarks.append("stopped there, before the update (stop_on_nan)")
         elif error is not None:
-            said.append(f"ended at step {self.step} by {type(error).__name__}")
+            remarks.append(f"ended at step {self.step} by {type(error).__name__}")
         if self._writer.full_at is not None:
-            said.append(f"weights from step {self._writer.full_at} on weren't kept (max_bytes)")
+            remarks.append(f"weights from step {self._writer.full_at} on weren't kept (max_bytes)")
         if self._failure:
-            said.append(self._failure)
-        self.outcome = "; ".join(said)
+            remarks.append(self._failure)
+        self.outcome = "; ".join(remarks)
         self._writer.outcome({"ended": True, "diverged": self.diverged, "message": self.outcome})
 
     def _fail(self, error: Exception) -> None:

@@ -28,7 +28,7 @@ from workbench.core.parameters import Few, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.optimizers import OptimizerName
 from workbench.numerics.paired import holm, out_of_reach, paired_interval, sign_flips
-from workbench.numerics.renormalizing import OPERATORS, Settings, told
+from workbench.numerics.renormalizing import OPERATORS, Settings, in_words
 from workbench.results.paths import Paths
 from workbench.subjects.descents.trajectory import Descent
 
@@ -342,7 +342,7 @@ def _refusals(found: Experiment) -> list[str]:
     out = [f"Not run, {name}: {why}." for name, why in found.refused.items()]
     for arm in found.arms:
         if arm.refused:
-            out.append(f"{arm.name[0].upper()}{arm.name[1:]} left out: {told(arm.refused)}.")
+            out.append(f"{arm.name[0].upper()}{arm.name[1:]} left out: {in_words(arm.refused)}.")
     if found.one_by_one:
         out.append(f"Networks were trained one by one ({found.one_by_one}).")
     return out

@@ -109,6 +109,7 @@ def _parted(y: Tensor, graphs: Stack, repel: Tensor) -> Iterator[tuple[Tensor, c
 def _pulled(moved: Tensor, anchors: Tensor, ties: Ties, alpha: float) -> Tensor:
     if not ties.rows.shape[1]:
         return moved
+    # the x of x = moved + alpha * sum(weight * (anchor - x)): a weighted mean of ``moved`` and the anchors, whatever alpha
     toward = (anchors[ties.rows.long()] * ties.weights[:, :, None]).sum(1)
     return (moved + alpha * toward) / (1 + alpha * ties.weights.sum(1, keepdim=True))
 
