@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,17 @@ def cache(tmp_path, monkeypatch) -> Path:
     """A result cache for one test."""
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture(autouse=True)
+def methods_of_its_own() -> Iterator[None]:
+    """What a test defines with ``@analysis`` is known only while it runs."""
+    from workbench.core.registry import DEFINED
+
+    before = dict(DEFINED)
+    yield
+    DEFINED.clear()
+    DEFINED.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -16,25 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
-import workbench as wb
+from workbench.core import inputs
 from workbench.core.errors import MissingError, ParameterError, WorkbenchError
 from workbench.core.method import Method
 from workbench.core.parameters import BootstrapDraws, NullDraws, Parameter, validate_all
-from workbench.core.registry import methods
-from workbench.core.result import KINDS, Result, load
-from workbench.core.subject import Subject
-from workbench.subjects.activations import Aligned
-from workbench.subjects.checkpoint import Matrix, TensorInfo
-from workbench.subjects.descents.siblings import Models
-from workbench.subjects.descents.trajectory import Descent
-from workbench.subjects.graph import Graph
-from workbench.subjects.points import Points
-from workbench.subjects.series import Series
+from workbench.core.registry import DEFINED, methods
+from workbench.core.result import RESULT_MIME, Result, kinds, load
+from workbench.core.subject import Subject, as_subject, subjects
+from workbench.core.view import VIEWS
+from workbench.results.plotted import PLOTLY_MIME
 
-METHODS = methods()
+METHODS = [m for m in methods() if m.name not in DEFINED]  # those of other tests' cells are their own affair
 ANALYSES = [m for m in METHODS if m.verb == "analysis"]
 PARAMETERS = [(m, p) for m in METHODS for p in m.parameters.values()]
 CONTROLS = (NullDraws, BootstrapDraws)  # thousands are legal, and nothing but slow
@@ -51,46 +47,9 @@ def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @cache
-def subject(needs: type) -> Subject:
-    """A small real thing of each view: three groups in six dimensions, with labels, texts and tokens."""
-    rng = np.random.default_rng(0)
-    group = np.repeat([0, 1, 2], 32)
-    rows = rng.standard_normal((96, 6)) + 4 * rng.standard_normal((3, 6))[group]
-    table = pd.DataFrame(
-        {
-            "kind": np.array(["a", "b", "c"])[group],
-            "text_id": np.arange(96) // 4,
-            "height": rows[:, 0],
-            "token": [f"t{i % 9}" for i in range(96)],
-            "size": rng.permuted(group),
-        }
-    )
-    if needs is Points:
-        return wb.PointCloud(rows.astype(np.float32), name="groups", table=table)
-    if needs is Series:
-        t = np.arange(240) * 0.13
-        return wb.TimeSeries(
-            (np.sin(t) + 0.3 * np.sin(2.7 * t) + 0.05 * rng.standard_normal(240)), name="wave"
-        )
-    if needs is Aligned:
-        sites = {
-            f"layer.{i}": (rows + i * rng.standard_normal(rows.shape)).astype(np.float32) for i in range(3)
-        }
-        return wb.Activations(sites, table, name="layers")
-    if needs is Graph:
-        edges = np.array([(i, j) for i in range(24) for j in range(i + 1, 24) if rng.random() < 0.2])
-        return wb.GraphSubject(edges, 24, weights=rng.uniform(0.1, 1, len(edges)), name="random graph")
-    if needs is Descent:
-        return wb.digits_descent(width=8, depth=1, steps=60)
-    if needs is Models:
-        return wb.digits_siblings(models=3, width=8, depth=1, steps=30)
-    weights = rng.standard_normal((40, 24)).astype(np.float32)
-    weights += 2 * np.outer(rng.standard_normal(40), rng.standard_normal(24)).astype(np.float32)
-    tensors = {"w": TensorInfo("w", (40, 24), "F32", weights.nbytes), "b": TensorInfo("b", (24,), "F32", 96)}
-    whole = wb.Checkpoint(
-        tensors, {"w": weights, "b": np.ones(24, np.float32)}.__getitem__, name="toy", content=lambda: "toy"
-    )
-    return whole.at("w") if needs is Matrix else whole
+def examples(method: Method) -> tuple[Any, ...]:
+    """What the method is asked about: a small thing for each input, as subjects and kinds give them of themselves."""
+    return tuple(inputs.example(spec, variant) for variant, spec in enumerate(method.inputs))
 
 
 def few(method: Method) -> dict[str, Any]:
@@ -98,10 +57,10 @@ def few(method: Method) -> dict[str, Any]:
     return {p.name: p.few for p in method.parameters.values() if p.few is not None}
 
 
-def compute(method: Method, subject: Subject | None, **parameters: Any) -> Any:
+def compute(method: Method, asked: tuple[Any, ...], **parameters: Any) -> Any:
     """Ask the method, whether it was asked before or not."""
     try:
-        return method(*([] if subject is None else [subject]), **{**few(method), **parameters})
+        return method(*asked, **{**few(method), **parameters})
     except MissingError as e:
         if "isn't installed" in str(e) and "folder" not in parameters:  # data that nobody needs to have
             pytest.skip(str(e))
@@ -129,14 +88,10 @@ def answer(method: Method, **parameters: Any) -> Answer:
     key = f"{method.name} {sorted(values.items())}"
     if key not in ANSWERS:
         try:
-            ANSWERS[key] = Answer(compute(method, example(method), **parameters))
+            ANSWERS[key] = Answer(compute(method, examples(method), **parameters))
         except WorkbenchError as refusal:
             ANSWERS[key] = Answer(refusal=refusal.with_traceback(None))  # which would hold what was computed
     return ANSWERS[key]
-
-
-def example(method: Method) -> Subject | None:
-    return None if method.needs is None else subject(method.needs)
 
 
 def result_of(method: Method) -> Any:
@@ -152,7 +107,7 @@ def fingerprint(answer: Any) -> str:
         facts = [
             (f, np.asarray(v).tolist() if isinstance(v, np.ndarray) else str(v))
             for f, v in vars(answer).items()
-            if f not in ("run", "rows")
+            if f not in ("run", "rows", "digest")
         ]
         return json.dumps(facts)
     return answer.digest
@@ -179,6 +134,18 @@ def assert_finite(result: Result) -> None:
         assert e.interval is None or e.interval[0] <= e.interval[1]
 
 
+def assert_drawn(result: Result) -> None:
+    """It is shown live and static: a figure that carries its rows, or HTML, and a table and text beside."""
+    bundle = result.mimebundle()
+    figure = bundle.get(PLOTLY_MIME)
+    assert figure is not None or bundle["text/html"]
+    if figure is not None:
+        assert figure["data"]
+        assert figure["layout"]["meta"]["space"] == result.space
+    assert json.dumps(bundle, allow_nan=False) and bundle["text/plain"] and bundle[RESULT_MIME]["kind"]
+    assert len(result.table()) > 0
+
+
 @pytest.mark.parametrize("method", METHODS, ids=name)
 def test_is_documented(method: Method) -> None:
     assert len(method.summary) > 20 and method.summary.endswith(".")
@@ -186,7 +153,7 @@ def test_is_documented(method: Method) -> None:
     for parameter in method.parameters.values():
         assert f"{parameter.name} : {parameter.legal}" in (method.__doc__ or "")
     if method.verb == "analysis":
-        assert method.gives in KINDS.values()
+        assert method.gives in kinds()
         assert method.reference, "an analysis names its reference"
 
 
@@ -298,7 +265,7 @@ def alternatives(method: Method, parameter: Parameter) -> list[Any]:
 
 @pytest.mark.parametrize("method", METHODS, ids=name)
 def test_same_seed_same_answer(method: Method) -> None:
-    assert fingerprint(compute(method, example(method))) == answer(method).fingerprint
+    assert fingerprint(compute(method, examples(method))) == answer(method).fingerprint
 
 
 @pytest.mark.parametrize("method", ANALYSES, ids=name)
@@ -320,19 +287,17 @@ def test_survives_save_and_load(method: Method, tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ANALYSES, ids=name)
 def test_draws_and_tabulates(method: Method) -> None:
     result = result_of(method)
-    figure = json.loads(result.figure().to_json())
-    assert figure["data"]
-    assert figure["layout"]["meta"]["space"] == subject(method.needs).view(method.needs).space
-    assert len(result.table()) > 0
+    assert_drawn(result)
+    first = method.inputs[0].of(examples(method)[0])
+    assert result.space == getattr(first, "space", "")
 
 
 @pytest.mark.parametrize("method", ANALYSES, ids=name)
 def test_refuses_one_row_or_answers(method: Method) -> None:
-    whole = example(method)
-    if not hasattr(whole, "select"):
-        pytest.skip("a matrix has no rows to leave out")
+    if not all(hasattr(whole, "select") for whole in examples(method)):
+        pytest.skip("something it is asked about has no rows to leave out")
     try:
-        found = Answer(compute(method, whole.select(whole.ids[:1])))
+        found = Answer(compute(method, tuple(whole.select(whole.ids[:1]) for whole in examples(method))))
     except WorkbenchError as refusal:
         found = Answer(refusal=refusal)
     assert_answers_or_refuses(found)
@@ -344,3 +309,51 @@ def test_estimator_has_its_parameters(method: Method) -> None:
     assert hasattr(estimator, "fit")
     shared = set(estimator.get_params()) & set(method.parameters)
     assert shared, "an estimator takes the method's parameters under their own names"
+
+
+@pytest.mark.parametrize("kind", kinds(), ids=lambda k: k.kind)
+def test_a_kind_shows_itself_and_survives(kind: type[Result], tmp_path: Path) -> None:
+    one, other = kind.example(), kind.example(1)
+    assert one.digest == kind.example().digest != other.digest
+    assert_drawn(one)
+    again = load(one.save(tmp_path / "one"))
+    assert fingerprint(again) == fingerprint(one) and again.digest == one.digest
+    if kind.rowwise:
+        some = np.array([3, 1])
+        assert one.take(some).ids.tolist() == one.ids[some].tolist()
+
+
+def test_kinds_are_found_by_name_in_a_fresh_process(tmp_path: Path) -> None:
+    for kind in kinds():
+        kind.example().save(tmp_path / kind.kind)
+    code = (
+        "import sys, pathlib, workbench as wb\n"
+        "for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):\n"
+        "    print(path.name, wb.load(path).digest)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert dict(line.split() for line in done.stdout.splitlines()) == {
+        k.kind: k.example().digest for k in kinds()
+    }
+
+
+@pytest.mark.parametrize("cls", subjects(), ids=lambda c: c.__name__)
+def test_a_subject_keeps_the_contract(cls: type[Subject]) -> None:
+    one = cls.example()
+    if type(one) is not cls:
+        pytest.skip("it makes no example of itself")
+    assert one.digest == cls.example().digest and one.holds and one.name in repr(one)
+    assert as_subject(one) is one
+    for view in one.gives:
+        names = one.parts(VIEWS[view])
+        part = one.at(names[-1]) if names else one
+        assert part.view(VIEWS[view]).digest
+    if names := one.parts():
+        assert one.at(names[0]).run is not None and names[0] in one.at(names[0]).name
+    if hasattr(one, "select"):
+        some = one.select(one.ids[:3])
+        assert some.ids.tolist() == one.ids[:3].tolist() and some.space == one.space
+        assert "3 selected rows" in some.name and some.run is not None
+        assert some.digest != one.digest or len(one) <= 3

@@ -20,6 +20,7 @@ RANK = {
     "results": 2,
     "recording": 3,  # beneath the families: what trains, records, and what opens files opens recordings
     **dict.fromkeys(FAMILIES, FAMILY := 4),
+    "asking": 5,  # opens, captures and narrows what commands and widgets ask a method of
     "report": 5,
     "benchmarks": 5,
     "commands": 6,

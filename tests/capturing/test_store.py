@@ -71,6 +71,7 @@ def kill_after(store: Path, batches: int) -> int:
     return int((store.with_name(f"{store.name}.partial") / "journal").read_text().split()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("here", [1, 2])
 def test_killed_in_the_middle_the_result_is_that_of_an_uninterrupted_run(tmp_path, here) -> None:
     # By another number of threads sums come in another order, which is other bits. Other code in a process changes that
@@ -192,6 +193,7 @@ def test_killed_before_its_plan_was_written_it_starts_anew(encoder, ids, tmp_pat
     assert len(capture(encoder, ids, store=tmp_path / "store")) == 100
 
 
+@pytest.mark.slow
 def test_two_processes_that_capture_the_same_do_it_once(tmp_path) -> None:
     code = """
     import sys

@@ -26,7 +26,7 @@ Power = Annotated[float, Interval(gt=0, le=4), Doc("What differences are raised 
 
 
 def _number(value: float, n: int) -> Estimate:
-    return Estimate(evidence=(Evidence(question="How much?", statistic="amount", value=value, n=n),))
+    return Estimate(evidence=(Evidence(id="amount", question="How much?", label="amount", value=value, n=n),))
 
 
 @pytest.fixture(autouse=True)

@@ -133,16 +133,6 @@ def toy_checkpoint() -> wb.Checkpoint:
     return wb.Checkpoint(infos, weights.__getitem__, name="toy", content=lambda: "toy")
 
 
-def test_an_edit_is_a_difference_and_comes_undone() -> None:
-    base = toy_checkpoint()
-    edited = base.edited({"a.weight": np.ones((2, 3), np.float32)}, by="ones")
-    assert (edited["a.weight"] == 1).all() and (edited["a.bias"] == 0).all()
-    assert edited.digest != base.digest
-    assert edited.undo() is base and (base["a.weight"] == np.arange(6).reshape(2, 3)).all()
-    with pytest.raises(DataError, match=r"keeps the shape \(2, 3\)"):
-        base.edited({"a.weight": np.ones((3, 2), np.float32)}, by="wrong")
-
-
 def test_a_matrix_needs_one_tensor() -> None:
     assert toy_checkpoint().at("a.weight").view(Matrix).values.shape == (2, 3)
     with pytest.raises(ViewError, match=r"at\('a.weight'\)"):

@@ -37,7 +37,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def digest_of(module: str) -> bytes:
-    for function in (version.source_digest, version._file, version._path, version._home):
+    for function in (version.source_digest, version._file, version.source_file, version._home):
         function.cache_clear()
     return version.source_digest(module)
 
@@ -104,7 +104,7 @@ def scaled(x):
 @analysis
 def mean_of_cell(x: Points) -> Estimate:
     "Say what the mean of all numbers is, times a factor of this notebook."
-    return Estimate(evidence=(Evidence(question="How much?", statistic="mean", value=scaled(x.values), n=x.n),))
+    return Estimate(evidence=(Evidence(id="mean", question="How much?", label="mean", value=scaled(x.values), n=x.n),))
 
 found = wb.mean_of_cell(wb.circle(n=20))
 print(found.evidence[0].value, wb.mean_of_cell.version, wb.mean_of_cell.family, found.title)

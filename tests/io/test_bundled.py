@@ -26,11 +26,9 @@ def installed(name: str):
     return pytest.mark.skipif(missing, reason=f"needs: {BUNDLED[name].install}")
 
 
-def reordered(network, tensor: str, net: Checkpoint):
-    """Reverse one matrix's columns in place and return what restores it."""
-    before = net[tensor].copy()
-    network.replace({tensor: before[:, ::-1]})
-    return {tensor: before}
+def reordered(tensor: str, net: Checkpoint) -> wb.Edit:
+    """One matrix's columns in the opposite order."""
+    return wb.Replacement({tensor: net[tensor][:, ::-1]})
 
 
 @pytest.fixture(scope="module")
@@ -74,16 +72,15 @@ def test_minilm_computes_with_the_weights_that_it_shows(minilm) -> None:
     network = minilm.network()
     texts = ["A cat sat on the mat.", "A kitten lies on a rug.", "Shares fell sharply."]
     before = network.answer(texts)
-    restore = reordered(network, "encoder.layer.2.output.dense.weight", minilm)
-    assert network.answer(texts) != before
-    assert network.digest != minilm.digest
-    network.replace(restore)
+    other = network + reordered("encoder.layer.2.output.dense.weight", minilm)
+    assert other.answer(texts) != before
+    assert other.digest != minilm.digest
     assert network.answer(texts) == before
 
 
 def test_an_edited_checkpoint_gives_an_edited_network(minilm, encoder) -> None:
     name = "encoder.layer.0.attention.self.query.weight"
-    edited = minilm.edited({name: np.zeros_like(minilm[name])}, by="zeros")
+    edited = minilm + wb.Replacement({name: np.zeros_like(minilm[name])})
     texts = ["A cat sat on the mat.", "A kitten lies on a rug."]
     network = edited.network()
     assert network.digest == edited.digest != minilm.digest
@@ -134,9 +131,7 @@ def test_glassllm_computes_with_the_weights_that_it_shows() -> None:
     network = net.network()
     before = network.answer(ALICE)
     for tensor in ("model.layers.1.self_attn.q_proj.weight", "model.layers.3.mlp.down_proj.weight"):
-        restore = reordered(network, tensor, net)
-        assert network.answer(ALICE) != before
-        network.replace(restore)
+        assert (network + reordered(tensor, net)).answer(ALICE) != before
         assert network.answer(ALICE) == before
     for name in net.tensors:
         np.testing.assert_array_equal(net[name], network.module.state_dict()[name].numpy())
@@ -161,9 +156,7 @@ def test_smollm2_knows_a_capital_and_says_that_its_weights_are_rounded(smollm2) 
     token, chance = before[0]
     assert token == " Paris"
     assert chance > 0.5
-    restore = reordered(network, "model.layers.0.self_attn.k_proj.weight", net)
-    assert network.answer(prompt) != before
-    network.replace(restore)
+    assert (network + reordered("model.layers.0.self_attn.k_proj.weight", net)).answer(prompt) != before
     assert network.answer(prompt) == before
 
 
@@ -199,9 +192,7 @@ def test_efficientnet_computes_with_the_weights_that_it_shows() -> None:
     net = wb.open("efficientnet-lite0")
     network, image = net.network(), load_sample_image("flower.jpg")
     before = network.answer(image)
-    restore = reordered(network, "_fc.weight", net)
-    assert network.answer(image)[0] != before[0]
-    network.replace(restore)
+    assert (network + reordered("_fc.weight", net)).answer(image)[0] != before[0]
     assert network.answer(image) == before
 
 
@@ -322,8 +313,8 @@ def test_an_encoder_with_a_head_keeps_it_and_answers_from_below_it(tmp_path) -> 
     assert set(net.tensors) <= set(network.module.state_dict())
     near = network.answer(["the cat sleeps", "the dog sleeps", "dog"])
     assert len(near) == 2
-    network.replace({head: np.zeros_like(net[head])})
-    assert network.answer(["the cat sleeps", "the dog sleeps", "dog"]) == near
+    beheaded = network + wb.Replacement({head: np.zeros_like(net[head])})
+    assert beheaded.answer(["the cat sleeps", "the dog sleeps", "dog"]) == near
     with pytest.raises(ParameterError, match="at most 12 tokens"):
         wb.capture(net, ["the cat"], max_length=13)
     assert wb.capture(net, ["the cat"], max_length=12).table["token"].tolist() == [

@@ -21,6 +21,7 @@ def digits() -> np.ndarray:
     return load_digits().data[:300].astype(np.float32)
 
 
+@pytest.mark.slow
 def test_peer_umap_learn_has_the_same_graph(digits) -> None:
     from umap.umap_ import fuzzy_simplicial_set
 

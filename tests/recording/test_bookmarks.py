@@ -147,6 +147,7 @@ def test_known_answer_a_planted_change_is_told_with_its_edges_and_nothing_else(
     ]
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_few_as_asked_for() -> None:
     """Weights that drift at random: the rate of alarms over many descents is at most what was chosen."""
     rng = np.random.default_rng(0)

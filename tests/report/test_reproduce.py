@@ -117,7 +117,7 @@ CHANGES: list[tuple[str, Change, str, str]] = [
     ),
     (
         "input",
-        lambda s: (one(s)["run"].update(subject_digest="0"), one(s)["evidence"][0].update(value=0.1)),
+        lambda s: (one(s)["run"]["inputs"][0].update(digest="0"), one(s)["evidence"][0].update(value=0.1)),
         "different",
         "the input differs",
     ),

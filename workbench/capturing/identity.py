@@ -14,14 +14,11 @@ from __future__ import annotations
 import copyreg
 import functools
 import hashlib
-import io
 import logging
-import struct
 import sys
 import types
 import warnings
 import weakref
-import zipfile
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -29,7 +26,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.capturing import tensors
-from workbench.capturing.reach import MISSING, is_installed, package_of, reached
+from workbench.capturing.parts import has_hidden_state, script_parts, slots_of
+from workbench.capturing.reach import (
+    MISSING,
+    cells_of,
+    full_name,
+    is_installed,
+    is_others,
+    package_of,
+    reached,
+    registered,
+)
 from workbench.core.digest import digest
 
 if TYPE_CHECKING:
@@ -70,9 +77,15 @@ _OF_MODULES = {
     *("_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
     *("_forward_pre_hooks", "_forward_pre_hooks_with_kwargs"),
 }
+# Of transformers' classes and objects: where a network was read from, Python's hash of it, and what was found once.
+_OF_TRANSFORMERS = {
+    *("_name_or_path", "name_or_path", "_original_object_hash"),
+    *("_can_set_attn_implementation_cached_value", "_can_set_experts_implementation_cached_value"),
+}
 _HELD = ("_parameters", "_buffers", "_modules")
+_CONTAINERS = (dict, list, tuple, set, frozenset)
 _SCALARS = (int, float, complex, str, bytes, bytearray)
-_POINTER = struct.calcsize("P")
+_OPERATORS = ("aten", "prim", "prims", "quantized")
 _ALWAYS = ("torch", "torch.nn.functional", "torch.nn.modules.module")
 
 
@@ -103,8 +116,10 @@ def network_digest(module: torch.nn.Module) -> str:
     walker = _Walker(tensors.strided_digests([*module.parameters(), *module.buffers()]))
     try:
         parts = [walker.walk(module, "network"), walker.settings(), *map(walker.foreign_parts, _ALWAYS)]
-    except RecursionError:
-        raise Undigestable("network", "nested too deeply to be followed") from None
+    except Undigestable:
+        raise
+    except Exception as e:  # an object of somebody's may do anything when it is looked at
+        raise walker.refused(f"it can't be looked at ({type(e).__name__}: {e})") from e
     return _node("network", *parts).hex()
 
 
@@ -145,9 +160,9 @@ class _Walker:
             return _node("above", str(self._open[key]))
         self._path.append(step)
         if len(self._open) == _MOST_DEEP:
-            raise self._refused(f"nested more than {_MOST_DEEP} deep")
+            raise self.refused(f"nested more than {_MOST_DEEP} deep")
         if len(self._done) == _MOST_PARTS:
-            raise self._refused(f"the network has more than {_MOST_PARTS:,} parts")
+            raise self.refused(f"the network has more than {_MOST_PARTS:,} parts")
         self._open[key] = len(self._open)
         self._kept.append(value)
         made = self._digest(value)
@@ -166,8 +181,9 @@ class _Walker:
             [casts, precise, torch.get_default_dtype(), torch.get_default_device()], "torch's settings"
         )
 
-    def _refused(self, why: str) -> Undigestable:
-        return Undigestable("".join(self._path), why)
+    def refused(self, why: str) -> Undigestable:
+        """The error that says where the walk has come to."""
+        return Undigestable("".join(self._path).lstrip(", "), why)
 
     # -- by kind ------------------------------------------------------------------------------------
 
@@ -205,7 +221,7 @@ class _Walker:
             return _node(
                 "method", self.walk(value.__func__, ".__func__"), self.walk(value.__self__, ".__self__")
             )
-        if isinstance(value, _BUILTIN):
+        if isinstance(value, _BUILTIN) or kind.__module__.startswith("_cython"):
             return self._builtin(value)
         if isinstance(value, property):
             return _node("property", *[self.walk(f, "") for f in (value.fget, value.fset, value.fdel)])
@@ -222,15 +238,18 @@ class _Walker:
         if isinstance(value, torch.Generator):
             return _node("generator", str(value.device), self.walk(value.get_state(), ".get_state()"))
         if isinstance(value, torch.jit.ScriptFunction):
-            return _node("script", *_script_parts(value))
+            return _node("script", *[_node(*part) for part in script_parts(value)])
         if kind.__module__ == "torch._ops":
+            if str(value).partition(".")[0] not in _OPERATORS:
+                raise self.refused(f"the operator {value}, which is none of torch's own")
             return _node("operator", str(value))
         return self._object(value)
 
     def _tensor(self, value: torch.Tensor) -> bytes:
         if (why := tensors.missing_values(value)) is not None:
-            raise self._refused(why)
-        head = f"{value.dtype} {tuple(value.shape)} {value.device} {value.requires_grad}"
+            raise self.refused(why)
+        shape = None if value.is_nested else tuple(value.shape)
+        head = f"{value.dtype} {shape} {value.device} {value.requires_grad}"
         state = self._state(vars(value))
         if tensors.is_strided(value):
             key = tensors.storage_key(value)
@@ -240,7 +259,7 @@ class _Walker:
         try:
             parts = tensors.parts_of(value)
         except (TypeError, RuntimeError) as e:
-            raise self._refused(f"a tensor that can't be read ({e})") from e
+            raise self.refused(f"a tensor that can't be read ({e})") from e
         return _node("tensor", head, self.walk(type(value), ""), self.walk(parts, ""), *state)
 
     def _array(self, value: np.ndarray | np.generic) -> bytes:
@@ -274,7 +293,7 @@ class _Walker:
                 how = (number in with_keywords, number in value._forward_hooks_always_called)
                 hooks += [_node(f"{when} {how}"), self.walk(hook, f".{when}")]
         if isinstance(value, torch.jit.ScriptModule):
-            return _node("script", *_script_parts(value), *hooks)
+            return _node("script", *[_node(*part) for part in script_parts(value)], *hooks)
         skip = _OF_MODULES | {*_HELD}
         if isinstance(value, torch.fx.GraphModule):
             skip |= {"_graph"}  # of which the class's own forward was made
@@ -289,20 +308,23 @@ class _Walker:
     def _object(self, value: Any) -> bytes:
         """Any other object: its class, its attributes and slots, and what it holds as a container or in C."""
         kind = type(value)
-        parts = [self.walk(kind, "'s class")]
-        hidden = _has_hidden_state(kind)
-        if isinstance(value, dict | list | tuple | set | frozenset):
+        attributes = getattr(
+            value, "__dict__", {}
+        )  # first, since asking for it is what makes some objects have it
+        parts = [self.walk(kind, "'s class"), *self._state(attributes, _beside_the_point(kind))]
+        base = next((b for b in (*_CONTAINERS, *_SCALARS) if isinstance(value, b)), object)
+        if base in _CONTAINERS:
             parts += self._items(value)
-        elif (base := next((b for b in _SCALARS if isinstance(value, b)), None)) is not None:
+        elif base in _SCALARS:
             parts.append(_node("plain", base.__repr__(value)))
-        elif hidden:
+        if has_hidden_state(kind, base):
             parts.append(self._reduced(value))
-        if not hidden or kind.__module__ != "builtins":
-            parts += self._state(getattr(value, "__dict__", {}), _beside_the_point(kind))
-        for base in kind.__mro__:
-            slots = {n: d for n, d in vars(base).items() if isinstance(d, types.MemberDescriptorType)}
-            for name in sorted(slots) if "__slots__" in vars(base) else ():
-                parts += [_node(name), self.walk(getattr(value, name, MISSING), f".{name}")]
+        for slot in slots_of(kind):
+            try:
+                held = slot.__get__(value, kind)
+            except AttributeError:
+                held = MISSING
+            parts += [_node(slot.__name__), self.walk(held, f".{slot.__name__}")]
         return _node("object", *parts)
 
     def _reduced(self, value: Any) -> bytes:
@@ -313,21 +335,27 @@ class _Walker:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 made = reduce(value) if reduce else value.__reduce_ex__(4)
-                parts = (
-                    [made]
-                    if isinstance(made, str)
-                    else [list(p) if isinstance(p, Iterator) else p for p in made]
-                )
         except Exception as e:
-            raise self._refused(
+            raise self.refused(
                 f"a {kind.__module__}.{kind.__qualname__}, which can't be taken apart ({e})"
             ) from e
-        return _node("reduced", *[self.walk(p, "") for p in parts])
+        if not isinstance(made, str):
+            parts = [list(p) if isinstance(p, Iterator) else p for p in made]
+            return _node("reduced", *[self.walk(p, "") for p in parts])
+        for module in (getattr(value, "__module__", None), kind.__module__):  # its name must lead to it
+            package = package_of(str(module))
+            if package is not None and getattr(sys.modules.get(str(module)), made, None) is value:
+                return _node("named", package, str(module), made)
+        if hasattr(value, "__wrapped__"):  # a cached function, which is seen by its attributes
+            return _node("wrapped")
+        raise self.refused(
+            f"a {kind.__module__}.{kind.__qualname__}, which is known by its name only ({made})"
+        )
 
     # -- code ---------------------------------------------------------------------------------------
 
     def _function(self, value: types.FunctionType) -> bytes:
-        cells = [x for n, cell in _cells(value) for x in (_node(n), self.walk(cell, f", its {n}"))]
+        cells = [x for n, cell in cells_of(value) for x in (_node(n), self.walk(cell, f", its {n}"))]
         given = [
             *(
                 self.walk(value.__defaults__, ", its defaults"),
@@ -336,11 +364,11 @@ class _Walker:
             *self._state(vars(value)),
         ]
         if is_installed(value):
-            return _node("function", _name(value), *cells, *given)
+            return _node("function", full_name(value), *cells, *given)
         try:
             names = list(reached(value))
         except ValueError as e:
-            raise self._refused(str(e)) from e
+            raise self.refused(str(e)) from e
         used = [x for n, found in names for x in (_node(n), self.walk(found, f", its {n}"))]
         return _node("function", self.walk(value.__code__, ""), *cells, *given, *used)
 
@@ -374,8 +402,9 @@ class _Walker:
         package = str(package_of(value.__module__))
         if package.startswith("python "):
             return _node("class", name, package, *bases)
-        own = [_node(k, self._surface(v)) for k, v in sorted(vars(value).items()) if k not in _OF_CLASSES]
-        return _node("class", name, package, *bases, *own, self.foreign_parts(value.__module__))
+        skip = _OF_CLASSES | _beside_the_point(value)
+        seen = [_node(k, self._surface(v)) for k, v in sorted(vars(value).items()) if k not in skip]
+        return _node("class", name, package, *bases, *seen, self.foreign_parts(value.__module__))
 
     def _surface(self, value: Any) -> bytes:
         """Digest an attribute of a package's class: what others put there wholly, what is the package's by name."""
@@ -394,14 +423,16 @@ class _Walker:
         if isinstance(value, functools.partial):
             return _node("partial", *map(self._surface, (value.func, value.args, value.keywords)))
         if isinstance(value, types.FunctionType) and is_installed(value):
-            return _node("function", _name(value), *[_node(n, self._surface(c)) for n, c in _cells(value)])
+            return _node(
+                "function", full_name(value), *[_node(n, self._surface(c)) for n, c in cells_of(value)]
+            )
         if isinstance(value, type) and is_installed(value):
             return _node("class", f"{value.__module__}.{value.__qualname__}")
         if type(value) in (list, tuple):
             return _node("items", *map(self._surface, value))
         if type(value) is dict:
             return _node("items", *[self._surface(x) for item in value.items() for x in item])
-        if _is_others(value) or type(value) in _PLAIN:
+        if is_others(value) or type(value) in _PLAIN:
             return self.walk(value, "")
         return _node("package's", f"{type(value).__module__}.{type(value).__qualname__}")
 
@@ -411,82 +442,15 @@ class _Walker:
             self._foreign[name] = b""  # whoever asks again on the way finds it open
             found = []
             for key, value in sorted(vars(sys.modules[name]).items()):
-                for label, part in _registered(value):
+                for label, part in registered(value):
                     if isinstance(part, types.FunctionType) and is_installed(part):
-                        found.append(_node(f"{key}{label}", _name(part)))
-                    elif _is_others(part):
-                        found.append(_node(f"{key}{label}", self.walk(part, f"{name}.{key}{label}")))
+                        found.append(_node(f"{key}{label}", full_name(part)))
+                    elif is_others(part):
+                        found.append(_node(f"{key}{label}", self.walk(part, f", {name}.{key}{label}")))
             self._foreign[name] = _node("foreign", *found)
         return self._foreign[name]
 
 
-def _registered(value: Any) -> list[tuple[str, Any]]:
-    """A module's value and, where it is a registry, what is registered in it under which name."""
-    held = [value] if type(value) in (dict, OrderedDict) else []
-    if isinstance(value, Mapping) and not held:
-        held = [
-            d
-            for d in (*vars(type(value)).values(), *getattr(value, "__dict__", {}).values())
-            if type(d) is dict
-        ]
-    entries = [(f"[{k!r}]" if isinstance(k, str) else "[]", v) for d in held for k, v in list(d.items())]
-    return [("", value), *entries]
-
-
-def _is_others(value: Any) -> bool:
-    """Whether a value was made by code of the user's."""
-    if isinstance(value, types.FunctionType):
-        return not is_installed(value)
-    if isinstance(value, type):
-        return package_of(value.__module__) is None
-    if isinstance(value, functools.partial):
-        return _is_others(value.func)
-    if isinstance(value, types.MethodType):
-        return _is_others(value.__func__)
-    return package_of(type(value).__module__) is None
-
-
-def _cells(function: types.FunctionType) -> list[tuple[str, Any]]:
-    found = []
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            found.append((name, cell.cell_contents))
-        except ValueError:
-            found.append((name, MISSING))
-    return found
-
-
-def _name(function: types.FunctionType) -> str:
-    """What tells a package's function from its others."""
-    module = str(function.__globals__.get("__name__"))
-    code = function.__code__
-    return f"{package_of(module)} {module}.{code.co_qualname} {code.co_firstlineno}"
-
-
 def _beside_the_point(kind: type) -> set[str]:
-    """Attributes of transformers' objects that differ from run to run or place to place and change no answer."""
-    theirs = any(base.__module__.startswith("transformers.") for base in kind.__mro__)
-    return {"_name_or_path", "name_or_path", "_original_object_hash"} if theirs else set()
-
-
-def _has_hidden_state(kind: type) -> bool:
-    """Whether objects of a class hold more than attributes and slots, as those do whose class is written in C."""
-    slots = sum(
-        isinstance(d, types.MemberDescriptorType)
-        for base in kind.__mro__
-        if "__slots__" in vars(base)
-        for d in vars(base).values()
-    )
-    pointers = slots + (kind.__dictoffset__ > 0) + (kind.__weakrefoffset__ > 0)
-    return kind.__itemsize__ != 0 or kind.__basicsize__ > object.__basicsize__ + _POINTER * pointers
-
-
-def _script_parts(value: torch.jit.ScriptModule | torch.jit.ScriptFunction) -> list[bytes]:
-    """What TorchScript would write of itself, but for where its source stood and the file's own number."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        raw = io.BytesIO(value.save_to_buffer())
-    with zipfile.ZipFile(raw) as held:
-        named = [n.partition("/") for n in sorted(held.namelist())]
-        kept = [f"{a}/{b}" for a, _, b in named if not b.endswith((".debug_pkl", "serialization_id"))]
-        return [_node(name.partition("/")[2], held.read(name)) for name in kept]
+    """Attributes of transformers' classes and objects that differ from run to run and change no answer."""
+    return _OF_TRANSFORMERS if any(b.__module__.startswith("transformers.") for b in kind.__mro__) else set()

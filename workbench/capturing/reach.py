@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import dis
+import functools
 import hashlib
 import importlib.util
 import platform
@@ -11,8 +12,8 @@ import site
 import sys
 import sysconfig
 import types
-from collections.abc import Iterator
-from functools import cache
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def _look(
             _look(constant, loads, imports)
 
 
-@cache
+@functools.cache
 def package_of(module: str) -> str | None:
     """The installed package that a module belongs to, with its version; None for the user's own code.
 
@@ -100,18 +101,20 @@ def package_of(module: str) -> str | None:
     that is only linked to a source folder counts as the user's, since its code changes under one version.
     """
     top = module.partition(".")[0]
+    if top == "__main__":  # a notebook's cells, whose kernel was started by an installed module
+        return None
     if top in sys.stdlib_module_names:
         return f"python {platform.python_version()}"
     version = _installed_version(top)
     return None if version is None else f"{top} {version} {_source_digest(module)}"
 
 
-@cache
+@functools.cache
 def _installed_version(top: str) -> str | None:
     found = sys.modules.get(top)
     try:
         spec = getattr(found, "__spec__", None) or importlib.util.find_spec(top)
-    except (ImportError, ValueError):  # such as __main__, which comes from nowhere
+    except (ImportError, ValueError):  # a module that was made and not imported
         return None
     places = [spec.origin, *(spec.submodule_search_locations or ())] if spec else []
     roots = {
@@ -145,9 +148,54 @@ def is_installed(found: types.FunctionType | type) -> bool:
     """
     if isinstance(found, types.FunctionType):
         return package_of(str(found.__globals__.get("__name__", ""))) is not None
-    if package_of(found.__module__) is None:
+    if not isinstance(found.__module__, str) or package_of(found.__module__) is None:
         return False
     value: Any = sys.modules.get(found.__module__)
     for part in found.__qualname__.split("."):
         value = getattr(value, part, None)
     return value is found
+
+
+def is_others(value: Any) -> bool:
+    """Whether a value was made by code of the user's."""
+    if isinstance(value, types.FunctionType):
+        return not is_installed(value)
+    if isinstance(value, type):
+        return package_of(value.__module__) is None
+    if isinstance(value, functools.partial):
+        return is_others(value.func)
+    if isinstance(value, types.MethodType):
+        return is_others(value.__func__)
+    kind = type(value)
+    return package_of(kind.__module__) is None and not kind.__module__.startswith("_cython")
+
+
+def registered(value: Any) -> list[tuple[str, Any]]:
+    """A module's value and, where it is a registry, what is registered in it under which name."""
+    held = [value] if type(value) in (dict, OrderedDict) else []
+    if isinstance(value, Mapping) and not held:
+        held = [
+            d
+            for d in (*vars(type(value)).values(), *getattr(value, "__dict__", {}).values())
+            if type(d) is dict
+        ]
+    entries = [(f"[{k!r}]" if isinstance(k, str) else "[]", v) for d in held for k, v in list(d.items())]
+    return [("", value), *entries]
+
+
+def cells_of(function: types.FunctionType) -> list[tuple[str, Any]]:
+    """What a function closes over, by name."""
+    found = []
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            found.append((name, cell.cell_contents))
+        except ValueError:
+            found.append((name, MISSING))
+    return found
+
+
+def full_name(function: types.FunctionType) -> str:
+    """What tells a package's function from its others."""
+    module = str(function.__globals__.get("__name__"))
+    code = function.__code__
+    return f"{package_of(module)} {module}.{code.co_qualname} {code.co_firstlineno}"

@@ -38,7 +38,7 @@ def strided_digest(tensor: torch.Tensor) -> bytes:
     import torch
 
     plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
-    return hashlib.sha256(memoryview(plain.view(torch.uint8).numpy())).digest()
+    return hashlib.sha256(plain.view(torch.uint8).numpy().data).digest()
 
 
 def strided_digests(tensors: Iterable[torch.Tensor]) -> dict[tuple[Any, ...], bytes]:
@@ -91,6 +91,8 @@ def parts_of(tensor: torch.Tensor) -> list[Any]:
             return [str(scheme), tensor.q_scale(), tensor.q_zero_point(), tensor.int_repr()]
         scales = [tensor.q_per_channel_scales(), tensor.q_per_channel_zero_points()]
         return [str(scheme), tensor.q_per_channel_axis(), *scales, tensor.int_repr()]
+    if tensor.is_mkldnn:
+        return [tensor.to_dense()]
     if tensor.layout == torch.sparse_coo:
         tensor = tensor.coalesce()
         return [tensor.indices(), tensor.values()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -26,13 +26,29 @@ def options(method: Method) -> list[click.Option]:
     said = {
         "analysis": ("DIR", f"Keep the answer in this folder: {', '.join(KEPT)}."),
         "source": ("FILE", "Keep what is made: .npz with its table, .npy without."),
-        "edit": ("FILE", "The edited checkpoint, .safetensors; its numbers are float32."),
+        "edit": (
+            "FILE|DIR",
+            "The edited weights: one .safetensors file, or a folder that opens as the network it was.",
+        ),
     }
     metavar, words = said[method.verb]
     path = click.Path(path_type=Path)
-    return [
-        click.Option(["-o", "--out"], type=path, metavar=metavar, required=method.verb == "edit", help=words)
-    ]
+    out = click.Option(
+        ["-o", "--out"], type=path, metavar=metavar, required=method.verb == "edit", help=words
+    )
+    return [out, _written_as()] if method.verb == "edit" else [out]
+
+
+def _written_as() -> click.Option:
+    from workbench.subjects.saving import Saved
+
+    return click.Option(
+        ["--dtype"],
+        type=click.Choice(get_args(Saved)),
+        default="stored",
+        help="As what floating point is written. 'stored' keeps each tensor's own: what wasn't edited is copied byte by byte, "
+        "what was is rounded to the nearest number; quantized tensors become float32.  [default stored]",
+    )
 
 
 def require_folder(out: Path) -> None:
@@ -55,6 +71,17 @@ def require_folder(out: Path) -> None:
         raise StorageError(
             f"{out} is a file, and the answer is a folder of several: give another name with --out."
         )
+
+
+def require_weights(out: Path) -> None:
+    """Refuse a place for weights before anything is computed: a .safetensors file, or a folder that isn't there yet."""
+    from workbench.core.errors import StorageError
+
+    if out.suffix or out.is_file():
+        require_file(out, (".safetensors",))
+    elif out.is_dir() and any(out.iterdir()):
+        raise StorageError(f"{out} is there already and isn't empty: give a new folder with --out.")
+    _require_writable(out)
 
 
 def require_file(out: Path, suffixes: tuple[str, ...]) -> None:
@@ -117,6 +144,8 @@ def show(result: Result, out: Path | None, *, as_json: bool) -> None:
         return
     seconds = f", {time_words(result.run.seconds)}" if result.run else ""
     say(f"{result.title} ({result.kind}{seconds})")
+    if result.run is not None and result.run.aligned:
+        say(f"Rows were brought together {result.run.aligned}.")
     if result.evidence:
         say_table(["question", "answer"], ([e.question, e.sentence()] for e in result.evidence))
     for sentence in filter(None, (result.outcome.advice, result.caveat)):
@@ -152,6 +181,7 @@ def _facts(result: Result, out: Path | None) -> dict[str, Any]:
         "kind": result.kind,
         "method": run.method if run else None,
         "subject": run.subject if run else None,
+        "aligned": run.aligned if run else "",
         "parameters": run.parameters if run else None,
         "outcome": {"status": result.outcome.status, "advice": result.outcome.advice},
         "caveat": result.caveat,
@@ -226,15 +256,3 @@ def save_subject(made: Any, out: Path) -> None:
             columns = {str(c): made.table[c].to_numpy() for c in made.table.columns}
             columns = {c: v.astype(str) if v.dtype.hasobject else v for c, v in columns.items()}
             np.savez(temporary, **{"values": made.values, **columns})
-
-
-def save_checkpoint(changed: Any, out: Path) -> None:
-    """Write all tensors of a checkpoint, as float32 where they were floating point."""
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    from workbench.core.storage import writing
-
-    with writing(out) as temporary:
-        tensors = {name: np.ascontiguousarray(changed[name]) for name in changed}
-        save_file(tensors, temporary, metadata={"format": "pt"})

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import numpy as np
 from typing_extensions import Doc
 
-from workbench.core.errors import DataError, ViewError
+from workbench.core.errors import DataError, MissingError, ViewError
 from workbench.core.result import Result
-from workbench.core.subject import Subject, as_subject
+from workbench.core.subject import Subject, as_subject, subjects
 from workbench.core.view import Rows, View
 
 
@@ -65,6 +65,37 @@ class Input:
     def of(self, found: Subject | Result) -> Any:
         """Return what the method's function is called with: the view, or the thing itself."""
         return found.view(self.takes) if issubclass(self.takes, View) else found
+
+
+def example(spec: Input, variant: int = 0) -> Subject | Result:
+    """Return a small thing that an input can be asked of, as the subjects and kinds give them of themselves.
+
+    Raises
+    ------
+    MissingError
+        No subject that is known gives such a view.
+    """
+    if not issubclass(spec.takes, View):
+        found = spec.takes.example(variant)
+        if found is not None:
+            return found
+    else:
+        for cls in sorted(
+            subjects(), key=lambda c: c.__module__ != spec.takes.__module__
+        ):  # beside the view first
+            if not hasattr(cls, f"as_{spec.takes.__name__.lower()}") and cls.parts is Subject.parts:
+                continue
+            made = cls.example(variant)
+            if made is not None and (part := _giving(made, spec.takes)) is not None:
+                return part
+    raise MissingError(f"No subject gives an example of {spec.needs}: its class has to define example().")
+
+
+def _giving(made: Subject, kind: type[View]) -> Subject | None:
+    """The subject, or its likeliest part, that gives a view."""
+    names = made.parts(kind)
+    found = made.at(names[-1]) if names else made
+    return found if kind.__name__ in found.gives else None
 
 
 def inputs_of(function: Callable[..., Any]) -> tuple[Input, ...]:

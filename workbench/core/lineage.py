@@ -154,8 +154,13 @@ def _call(link: Run, arguments: list[str]) -> str:
         return (
             f"...  # a loop of your own inside wb.{link.method}({', '.join(rest)}): put its trajectory here"
         )
+    if link.verb == "sum":
+        return " + ".join(arguments)
     if link.verb == "list":
         return f"wb.{link.method}([{', '.join(arguments)}]{''.join(f', {r}' for r in rest)})"
+    if link.verb == "dict":
+        pairs = ", ".join(f"{i.name!r}: {a}" for i, a in zip(link.inputs, arguments, strict=True))
+        return f"wb.{link.method}({{{pairs}}}{''.join(f', {r}' for r in rest)})"
     if link.verb == "call":
         owner, *others = arguments
         return f"{owner}.{link.method}({', '.join([*others, *rest])})"

@@ -181,7 +181,7 @@ class Method:
     def _call(self, views: list[Any], values: dict[str, Any]) -> Any:
         there = [v for v in views if v is not None]
         names = " and ".join(getattr(v, "name", None) or v.called for v in there) or "nothing"
-        rows = max((getattr(v, "n", 0) or len(getattr(v, "values", ())) for v in there), default=0)
+        rows = max((getattr(v, "n", 0) for v in there), default=0)
         try:
             with refusing_what_does_not_fit(values.get("device", "cpu"), rows, f"{self.name} of {names}"):
                 return self.function(*views, **values)

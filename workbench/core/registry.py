@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import functools
 import importlib
+import re
 from collections.abc import Callable
 from typing import Any
 
 from workbench.core.discovery import entry_points, modules
 from workbench.core.errors import MissingError, suggest
 from workbench.core.method import Method, Verb
+from workbench.core.version import source_file
 
 HOMES = ("workbench.sources", "workbench.models", "workbench.analyses", "workbench.edits")
 ENTRY_POINTS = "workbench.methods"
@@ -70,8 +72,17 @@ def _modules() -> dict[str, str]:
     """Method name to module name, from the file names and the entry points alone."""
     found = entry_points(ENTRY_POINTS)
     for home in HOMES:
-        found |= modules(home)
+        found |= {n: m for n, m in modules(home).items() if _defines(m, n)}
     return found
+
+
+def _defines(module: str, name: str) -> bool:
+    """Whether a file defines a function of its own name: a kind of edit lies beside the methods and is none."""
+    path = source_file(module)
+    return (
+        path is not None
+        and re.search(rf"^def {name}\(", path.read_text(encoding="utf-8"), re.MULTILINE) is not None
+    )
 
 
 def names() -> list[str]:

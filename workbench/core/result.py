@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from workbench.core.digest import digest
-from workbench.core.discovery import entry_points, import_all, modules
+from workbench.core.discovery import import_all, named
 from workbench.core.errors import FormatError, MissingError, suggest
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.lineage import code
@@ -64,6 +63,11 @@ class Result(Giving):
             KINDS[cls.kind] = cls
             if "needs" not in cls.__dict__:
                 cls.needs = f"a result of kind {cls.kind}"
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """Return a small answer of this kind, for tests and for documentation; variants have other numbers."""
+        raise NotImplementedError
 
     @property
     def called(self) -> str:
@@ -190,13 +194,7 @@ def kind_named(name: str) -> type[Result]:
     MissingError
         There is none; near names are suggested.
     """
-    if name not in KINDS and name in (files := {**entry_points(PACKAGE), **modules(PACKAGE)}):
-        importlib.import_module(files[name])
-    if name not in KINDS:
-        import_all(PACKAGE)
-    if name not in KINDS:
-        raise MissingError(f"There is no kind of result {name!r}. {suggest(name, KINDS)}")
-    return KINDS[name]
+    return named(name, KINDS, PACKAGE, "kind of result")
 
 
 def kinds() -> list[type[Result]]:

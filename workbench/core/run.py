@@ -59,8 +59,10 @@ class Run:
 
     Attributes
     ----------
-    method, verb : what was done; the verb is ``analysis``, ``source``, ``edit``, or ``function`` for a function of the
-        package (`open`, `capture`), or ``call`` for a call of its first input (``select``, ``sample``).
+    method, verb : what was done; the verb is ``analysis``, ``source`` or ``edit``; ``function`` for a function of the
+        package (`open`, `capture`), ``list`` or ``dict`` for one that takes its inputs so (`siblings`, `along`);
+        ``sum`` for a network and its edits; ``call`` for a call of its first input (``select``, ``sample``); ``loop``
+        for a training loop of the user's (`record`).
     version : digest of the method's source and of what it imports; "" where there is none.
     inputs : what it was given, each with the run that made it.
     parameters : every value, the defaults among them; ``chosen`` names those that aren't defaults.
@@ -119,6 +121,15 @@ class Run:
                 yield run
 
         yield from walk(self)
+
+    def asked(self) -> Iterator[Run]:
+        """Yield the analyses that it shows: itself, or those of the results that it puts together."""
+        if self.verb == "analysis":
+            yield self
+        elif self.verb == "dict":
+            for given in self.inputs:
+                if given.run is not None:
+                    yield from given.run.asked()
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary, with the key."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -48,6 +49,10 @@ class Subject(Giving):
     """What `of` makes one from, in words, for messages."""
     needs: ClassVar[str] = "a subject"
     """What it is, in words, where a method takes this class."""
+    narrows: ClassVar[Mapping[type[View], str]] = MappingProxyType({})
+    """The views for which ``at`` narrows it, to one part or to several of a pattern; each with an example of what it takes."""
+    typed: ClassVar[str] = ""
+    """How one is named at a command line, for examples; "" where nothing there can be one."""
     name: str
     truth: Mapping[str, Any] = MappingProxyType({})
     _origin: Origin | None = None
@@ -59,6 +64,14 @@ class Subject(Giving):
     @classmethod
     def of(cls, thing: Any) -> Subject | None:
         """Return a subject of this class made from something else that a user passes, or None if it is none for it."""
+        return None
+
+    @classmethod
+    def read(cls, path: Path) -> Subject | None:
+        """Return what was saved to a file or folder by this class, or None where that holds something else.
+
+        Only looking must be cheap, and nothing may be believed of the file: it may come from anybody.
+        """
         return None
 
     @property
@@ -79,9 +92,26 @@ class Subject(Giving):
         """
         return ()
 
+    def at(self, *patterns: Any) -> Subject:
+        """Return the part, or parts, of that name; see `parts`.
+
+        Raises
+        ------
+        MissingError
+            It is one thing, without parts, or has none of that name.
+        """
+        raise MissingError(f"{self.name} is {self.holds}: it has no parts to choose from.")
+
+    def default_part(self, kind: type[View] | None = None) -> str | None:
+        """Return which of `parts` is meant where none was named, or None where that would be a guess."""
+        return None
+
     @classmethod
-    def example(cls) -> Subject | None:
-        """Return a small subject of this class, for tests and for documentation; None where none can be made."""
+    def example(cls, variant: int = 0) -> Subject | None:
+        """Return a small subject of this class, for tests and for documentation; None where none can be made.
+
+        Variants have the same rows and other numbers, so that a method of two inputs can be asked about two of them.
+        """
         return None
 
     @property

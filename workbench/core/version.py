@@ -21,7 +21,7 @@ from typing import Any
 _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]+)|import[ \t]+([^\n#]+))", re.MULTILINE
 )
-_FINDS_ITS_FILES = re.compile(r"\bpkgutil\b|\bimport_module\(|\bmodules\(__name__")
+_FINDS_ITS_FILES = re.compile(r"\bpkgutil\b|\bimport_module\(|\bmodules\(__name__|\brglob\(")
 
 
 @functools.cache
@@ -48,7 +48,7 @@ def source_digest(module: str) -> bytes:
 @functools.cache
 def _file(module: str, packages: frozenset[str]) -> tuple[bytes, tuple[str, ...]]:
     """Digest of one file, and the modules of some packages that it imports."""
-    path = _path(module)
+    path = source_file(module)
     if path is None:
         return b"", ()
     raw = path.read_bytes()
@@ -66,7 +66,7 @@ def _file(module: str, packages: frozenset[str]) -> tuple[bytes, tuple[str, ...]
             ".".join([inside, *p.relative_to(home).with_suffix("").parts]).removesuffix(".__init__")
             for p in home.rglob("*.py")
         }
-    ours = {n for n in found if n.split(".")[0] in packages and _path(n) is not None}
+    ours = {n for n in found if n.split(".")[0] in packages and source_file(n) is not None}
     # importing a.b.c runs a/b/__init__.py too; the top one only names what is where
     parents = {n.rsplit(".", k)[0] for n in ours for k in range(1, n.count("."))}
     return hashlib.blake2b(raw, digest_size=16).digest(), tuple(sorted(ours | parents))
@@ -74,12 +74,12 @@ def _file(module: str, packages: frozenset[str]) -> tuple[bytes, tuple[str, ...]
 
 def _imported(source: str, names: list[str]) -> set[str]:
     """``from a import b`` means the module a.b if there is one, else a name in a."""
-    found = {f"{source}.{n}" for n in names if _path(f"{source}.{n}") is not None}
+    found = {f"{source}.{n}" for n in names if source_file(f"{source}.{n}") is not None}
     return found if len(found) == len(names) else found | {source}
 
 
 @functools.cache
-def _path(module: str) -> Path | None:
+def source_file(module: str) -> Path | None:
     """The file of a module, found without importing it; its topmost package alone is looked up by Python."""
     top, *rest = module.split(".")
     home = _home(top)
@@ -109,7 +109,7 @@ def function_digest(function: Callable[..., Any]) -> str:
     A function of a notebook's cell is digested with every function and value of the notebook that it reaches.
     """
     module = function.__module__
-    if _path(module) is not None:
+    if source_file(module) is not None:
         return hashlib.blake2b(source_digest(module), digest_size=8).hexdigest()
     h = hashlib.blake2b(digest_size=8)
     for part in sorted(set(_reached(function, set()))):
@@ -127,7 +127,7 @@ def _reached(thing: Any, seen: set[int]) -> Iterator[bytes]:
         return
     function = inspect.unwrap(thing) if callable(thing) else thing
     module = getattr(function, "__module__", None)
-    if isinstance(module, str) and _path(module) is not None:
+    if isinstance(module, str) and source_file(module) is not None:
         yield module.encode() + source_digest(module)
         return
     if isinstance(function, types.FunctionType):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.core.registry import edit
 from workbench.edits._matrices import matrices
+from workbench.edits.magnitude_mask import MagnitudeMask
 from workbench.subjects.checkpoint import Checkpoint
 
 
@@ -23,10 +23,11 @@ def prune(
     at: Annotated[
         str, Doc("Pattern of tensor names, in which * stays within one dotted part; ** is any.")
     ] = "**",
-) -> Checkpoint:
+) -> MagnitudeMask:
     """Zero the entries of smallest magnitude of every weight matrix.
 
-    Tensors of one dimension (biases, norms) stay as they are. Among entries of equal magnitude the first go.
+    Tensors of one dimension (biases, norms) stay as they are. Among entries of equal magnitude the first go. Nothing is
+    read before the pruned network is.
 
     Raises
     ------
@@ -37,10 +38,4 @@ def prune(
     ----------
     Han, Pool, Tran and Dally 2015, Learning both weights and connections for efficient neural networks, NeurIPS 28.
     """
-    change = {}
-    for name, weights in matrices(checkpoint, at, "pruning weights"):
-        pruned = weights.flatten()
-        smallest = np.argsort(np.abs(pruned), kind="stable")[: round(fraction * pruned.size)]
-        pruned[smallest] = 0
-        change[name] = pruned.reshape(weights.shape)
-    return checkpoint.edited(change, by=f"{fraction:g} of the weights pruned")
+    return MagnitudeMask(matrices(checkpoint, at), fraction)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import numpy as np
 from typing_extensions import Doc
 
 from workbench.core.parameters import Seed
 from workbench.core.registry import edit
 from workbench.edits._matrices import matrices
+from workbench.edits.permutation import Permutation
 from workbench.subjects.checkpoint import Checkpoint
 
 
@@ -21,7 +21,7 @@ def shuffle_weights(
         str, Doc("Pattern of tensor names, in which * stays within one dotted part; ** is any.")
     ] = "**",
     random_state: Seed = 0,
-) -> Checkpoint:
+) -> Permutation:
     """Permute the entries of every weight matrix within itself.
 
     The architecture, the tokenizer and the distribution of every matrix's entries stay, and what training put
@@ -33,9 +33,4 @@ def shuffle_weights(
     MissingError
         The pattern matches no weight matrix.
     """
-    change = {}
-    for name, weights in matrices(checkpoint, at, "shuffling weights"):
-        # a generator for each tensor, so that a pattern doesn't change what others get
-        rng = np.random.default_rng([random_state, *name.encode()])
-        change[name] = rng.permuted(weights.ravel()).reshape(weights.shape)
-    return checkpoint.edited(change, by=f"weights shuffled, seed {random_state}")
+    return Permutation(matrices(checkpoint, at), random_state)

@@ -10,6 +10,7 @@ import numpy as np
 
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence, shared_label, words
+from workbench.core.lineage import Origin
 from workbench.core.result import Result
 from workbench.results.curve import Curve
 
@@ -54,6 +55,11 @@ def along(
     grid = [[r.evidence_of(i, o) for i, o in wanted] for r in results.values()]
     interval = np.array([[e.interval or (np.nan, np.nan) for e in row] for row in grid])
     null = np.array([[_band(e) for e in row] for row in grid])
+    chosen = {
+        "ids": ids if ids is None or isinstance(ids, str) else tuple(ids),
+        "of": of if isinstance(of, str) else tuple(of),
+    }
+    chosen |= {"x_title": x_title, "title": title}
     names = [shared_label(column) for column in zip(*grid, strict=True)]
     asked = ", ".join(dict.fromkeys(words(i) for i, _ in wanted))
     return Curve(
@@ -69,7 +75,7 @@ def along(
         y_title=names[0] if len(names) == 1 else asked,
         title=title or f"{', '.join(names)} along {x_title or 'the axis'}",
         space=first.space,
-        sources=tuple(r.run for r in results.values() if r.run),
+        run=Origin("along", dict(results), chosen, verb="dict").run(),
     )
 
 
@@ -81,7 +87,7 @@ def _band(e: Evidence) -> tuple[float, float]:
 
 
 def side_by_side(
-    groups: Mapping[str, Mapping[str, Result]],
+    groups: Mapping[str, Mapping[str, Result] | Curve],
     id: str,
     of: str = "",
     *,
@@ -92,7 +98,7 @@ def side_by_side(
 
     Parameters
     ----------
-    groups : name of a curve to its results, as `along` takes them; all with the same names on the axis.
+    groups : name of a curve to its results, as `along` takes them or draws them; all with the same names on the axis.
     id, of : which question, and what of.
 
     Raises
@@ -102,7 +108,7 @@ def side_by_side(
     MissingError
         A result has no such answer.
     """
-    curves = [along(g, id, of, x_title=x_title) for g in groups.values()]
+    curves = [g if isinstance(g, Curve) else along(g, id, of, x_title=x_title) for g in groups.values()]
     if len({c.x_names for c in curves}) != 1:
         raise DataError(
             f"side_by_side draws sets with the same names on the axis; {', '.join(groups)} have other ones."
@@ -110,12 +116,14 @@ def side_by_side(
     joined: dict[str, Any] = {
         n: np.hstack([getattr(c, n) for c in curves]) for n in ("y", "low", "high", "null_low", "null_high")
     }
-    asked = shared_label([r.evidence_of(id, of) for g in groups.values() for r in g.values()])
+    titles = list(dict.fromkeys(c.y_title for c in curves))
+    asked = titles[0] if len(titles) == 1 else words(id)
+    chosen = {"id": id, "of": of, "x_title": x_title, "title": title}
     return dataclasses.replace(
         curves[0],
         names=tuple(groups),
         y_title=asked,
-        sources=tuple(r for c in curves for r in c.sources),
+        run=Origin("side_by_side", dict(zip(groups, curves, strict=True)), chosen, verb="dict").run(),
         title=title or f"{asked} of {' and '.join(groups)}",
         **joined,
     )

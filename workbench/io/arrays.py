@@ -13,6 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from workbench.core.errors import DataError, FormatError
+from workbench.core.lazy import LazyTensor
 from workbench.io.files import (
     Weights,
     broken,
@@ -99,7 +100,11 @@ def read_npz(path: Path) -> Weights:
         n: TensorInfo(n, h.shape, _dtype_name(h.dtype), math.prod(h.shape) * h.dtype.itemsize, path.name)
         for n, (_, h) in found.items()
     }
-    return Weights(tensors, lambda name: _member(path, *found[name]), (path,))
+    return Weights(tensors, lambda name: _lazy(path, *found[name]), (path,))
+
+
+def _lazy(path: Path, info: zipfile.ZipInfo, header: _Header) -> LazyTensor:
+    return LazyTensor.later(header.shape, lambda: _member(path, info, header))
 
 
 def _member_header(path: Path, info: zipfile.ZipInfo) -> _Header:
@@ -186,7 +191,7 @@ def named_weights(weights: Weights, path: Path) -> Weights:
                 f"{path}: {shown(name)} holds {info.dtype}, which is no weight. Leave it out, or open the "
                 f"archive with kind='points'."
             )
-    return replace(weights, read=lambda name: widened(weights.read(name)))
+    return replace(weights, lazy=lambda name: weights.lazy(name).map(widened), stored=weights.lazy)
 
 
 def as_rows(weights: Weights, path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:

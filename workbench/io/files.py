@@ -17,6 +17,7 @@ import numpy as np
 
 from workbench.core.digest import digest, digest_file
 from workbench.core.errors import DataError, FormatError, MissingError, suggest
+from workbench.core.lazy import LazyTensor
 from workbench.subjects.checkpoint import Checkpoint, TensorInfo
 
 _TEXTS = (".txt", ".csv", ".tsv", ".jsonl")
@@ -30,14 +31,20 @@ class Weights:
     Attributes
     ----------
     tensors : from the headers alone.
-    read : reads one of them by name.
+    lazy : opens one of them by name, to be read a few rows at a time where the format allows it.
     files : all that the tensors come from, for the digest.
+    stored : a tensor's numbers as they lie in the file (of bfloat16 the codes); None where there are none such.
     """
 
     tensors: dict[str, TensorInfo]
-    read: Callable[[str], np.ndarray]
+    lazy: Callable[[str], LazyTensor]
     files: tuple[Path, ...]
     config: Mapping[str, Any] = field(default_factory=dict)
+    stored: Callable[[str], LazyTensor | None] = lambda name: None
+
+    def read(self, name: str) -> np.ndarray:
+        """Read one of the tensors."""
+        return self.lazy(name).whole()
 
 
 def checkpoint(
@@ -59,12 +66,14 @@ def checkpoint(
     content = cache(lambda: _content(weights, beside))
     return Checkpoint(
         weights.tensors,
-        weights.read,
+        weights.lazy,
         name=name,
         content=content,
         config=weights.config,
         source=str(source),
         load=None if load is None else lambda: load(content()),
+        stored=weights.stored,
+        beside=beside,
     )
 
 
@@ -204,6 +213,16 @@ def mapped(path: Path, dtype: Any, offset: int, shape: tuple[int, ...], order: A
     if array.flags.aligned:
         return array
     return np.array(array, order="K")  # what torch and compiled code are handed must be aligned
+
+
+def mapped_rows(path: Path, dtype: Any, offset: int, shape: tuple[int, ...]) -> LazyTensor:
+    """A tensor of which only those rows are mapped that are read: pages that were looked at don't add up."""
+    width = math.prod(shape[1:]) * np.dtype(dtype).itemsize
+
+    def read(start: int, stop: int) -> np.ndarray:
+        return mapped(path, dtype, offset + start * width, (stop - start, *shape[1:]) if shape else ())
+
+    return LazyTensor(shape, read)
 
 
 def native(array: np.ndarray) -> np.ndarray:

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 
 from workbench.core.errors import FormatError
+from workbench.core.lazy import LazyTensor
 from workbench.io.files import (
     Weights,
     broken,
     is_shape,
-    mapped,
+    mapped_rows,
     need,
     plain,
     shown,
@@ -31,7 +32,7 @@ from workbench.io.files import (
     unreadable,
     widened,
 )
-from workbench.io.floats import CODED, decode
+from workbench.numerics.floats import CODED, decode
 from workbench.subjects.checkpoint import TensorInfo
 
 _VERSIONS = (2, 3)
@@ -79,26 +80,52 @@ def read_gguf(path: Path) -> Weights:
     tensors = {
         n: TensorInfo(n, e.shape, e.dtype, e.nbytes, path.name, _noise(e.dtype)) for n, e in entries.items()
     }
-    return Weights(tensors, lambda name: _tensor(path, name, entries[name], gguf), (path,), config)
+    return Weights(
+        tensors,
+        lambda name: _tensor(path, name, entries[name], gguf),
+        (path,),
+        config,
+        stored=lambda name: _stored(path, entries[name]),
+    )
 
 
-def _tensor(path: Path, name: str, entry: _Entry, gguf: ModuleType) -> np.ndarray:
-    if entry.dtype in _PLAIN:
-        return widened(mapped(path, _PLAIN[entry.dtype], entry.offset, entry.shape))
-    if entry.dtype in CODED:
-        return decode(mapped(path, CODED[entry.dtype], entry.offset, entry.shape), entry.dtype)
+def _stored(path: Path, entry: _Entry) -> LazyTensor | None:
+    """A tensor's numbers as they lie there; None where they are quantized in blocks."""
+    code = _PLAIN.get(entry.dtype) or CODED.get(entry.dtype)
+    return None if code is None else mapped_rows(path, code, entry.offset, entry.shape)
+
+
+def _tensor(path: Path, name: str, entry: _Entry, gguf: ModuleType) -> LazyTensor:
+    if (stored := _stored(path, entry)) is not None:
+        return LazyTensor(
+            entry.shape, lambda start, stop: _plain_numbers(stored.read(start, stop), entry.dtype)
+        )
     if 0 in entry.shape:
-        return np.empty(entry.shape, np.float32)
+        return LazyTensor.of(np.empty(entry.shape, np.float32))
     kind = gguf.GGMLQuantizationType[entry.dtype]
     per_block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
     rows = (*entry.shape[:-1], entry.shape[-1] // per_block * block_bytes)
-    blocks = mapped(path, "u1", entry.offset, rows)
+    blocks = mapped_rows(path, "u1", entry.offset, rows)
+
+    def read(start: int, stop: int) -> np.ndarray:
+        if len(rows) == 1:  # a vector's blocks are not its numbers
+            return _dequantized(path, name, blocks.whole(), kind, gguf)[start:stop]
+        return _dequantized(path, name, blocks.read(start, stop), kind, gguf)
+
+    return LazyTensor(entry.shape, read)
+
+
+def _plain_numbers(raw: np.ndarray, dtype: str) -> np.ndarray:
+    return decode(raw, dtype) if dtype in CODED else widened(raw)
+
+
+def _dequantized(path: Path, name: str, blocks: np.ndarray, kind: Any, gguf: ModuleType) -> np.ndarray:
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # a scale may be infinite; the methods tell
-            return gguf.quants.dequantize(blocks, kind).reshape(entry.shape)
+            return gguf.quants.dequantize(blocks, kind)
     except NotImplementedError:
         raise FormatError(
-            f"{path}: {name} is stored as {entry.dtype}, which the gguf package can't turn into numbers. "
+            f"{path}: {name} is stored as {kind.name}, which the gguf package can't turn into numbers. "
             f"Requantize the file to Q8_0 or F16 with llama.cpp's llama-quantize."
         ) from None
 

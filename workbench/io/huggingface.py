@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def open_directory(folder: Path, name: str, *, weights: Path | None = None) -> C
     found = _read(weights)
     beside = [folder / n for n in _BESIDE if (folder / n).is_file()]
     config = next((read_json(f, "a configuration") for f in beside if f.name.endswith("config.json")), {})
-    found = Weights(found.tensors, found.read, found.files, {**found.config, **config})
+    found = replace(found, config={**found.config, **config})
     return checkpoint(
         found,
         name,
@@ -150,7 +151,12 @@ def read_index(index: Path) -> Weights:
             raise broken(index, "a shard index", cause, advice)
         tensors[tensor] = shards[shard].tensors[tensor]
     files = tuple(f for s in shards.values() for f in s.files)
-    return Weights(tensors, lambda name: shards[where[name]].read(name), files)
+    return Weights(
+        tensors,
+        lambda name: shards[where[name]].lazy(name),
+        files,
+        stored=lambda name: shards[where[name]].stored(name),
+    )
 
 
 def _read_shard(path: Path) -> Weights:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +37,7 @@ def open_efficientnet(weights: Path, name: str) -> Checkpoint:
             name=name,
             digest=digest,
             module=module.eval(),
-            answer=_classifier(module),
+            ask=_classify,
             answers=f"the {TOP} likeliest classes, with their probabilities, of an image (height, width, 3) uint8",
         )
 
@@ -70,16 +69,13 @@ def prepare(images: UInt8[np.ndarray, "n h w 3"]) -> torch.Tensor:
     return (pixels[:, :, top : top + SIDE, left : left + SIDE] - _MEAN) / _SCALE
 
 
-def _classifier(module: torch.nn.Module) -> Callable[[np.ndarray], list[tuple[str, float]]]:
-    def answer(image: np.ndarray) -> list[tuple[str, float]]:
-        import torch
+def _classify(module: torch.nn.Module, image: np.ndarray) -> list[tuple[str, float]]:
+    import torch
 
-        with torch.inference_mode():
-            chance = module(prepare(np.asarray(image)[None]))[0].softmax(-1)
-        top = chance.topk(TOP)
-        return [(class_names()[i], p) for i, p in zip(top.indices.tolist(), top.values.tolist(), strict=True)]
-
-    return answer
+    with torch.inference_mode():
+        chance = module(prepare(np.asarray(image)[None]))[0].softmax(-1)
+    top = chance.topk(TOP)
+    return [(class_names()[i], p) for i, p in zip(top.indices.tolist(), top.values.tolist(), strict=True)]
 
 
 def class_names() -> list[str]:

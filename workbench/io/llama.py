@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from workbench.core.lazy import LazyTensor
 from workbench.io.arrays import read_npz
 from workbench.io.files import Weights, checkpoint, read_json
 from workbench.io.gguf_files import read_gguf
@@ -162,6 +163,9 @@ def _relaid(raw: Weights, names: Mapping[str, str], shape: _Shape, *, transposed
     """The tensors under transformers' names and in its layout, still read one by one."""
     heads = {"q_proj": shape.heads, "k_proj": shape.key_heads}
 
+    def lazy(name: str) -> LazyTensor:
+        return LazyTensor.later(tensors[name].shape, lambda: read(name))
+
     def read(name: str) -> np.ndarray:
         x = raw.read(names[name]).astype(np.float32, copy=False)
         x = x.T if turned(name) else x
@@ -175,7 +179,7 @@ def _relaid(raw: Weights, names: Mapping[str, str], shape: _Shape, *, transposed
     for name, old in names.items():
         info = raw.tensors[old]
         tensors[name] = replace(info, name=name, shape=info.shape[::-1] if turned(name) else info.shape)
-    return Weights(tensors, read, raw.files)
+    return Weights(tensors, lazy, raw.files)
 
 
 def _halves(x: np.ndarray, heads: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from workbench.core.errors import FormatError, MissingError, ParameterError, nearest
 from workbench.core.lineage import step
-from workbench.core.subject import Subject
+from workbench.core.subject import Subject, subjects
 from workbench.io.arrays import as_rows, has_texts, named_weights, read_npy, read_npz
 from workbench.io.files import Weights, checkpoint, missing, real_numbers, shown, status
 from workbench.io.gguf_files import read_gguf
@@ -111,6 +111,11 @@ def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None
     if there == "":
         return _absent(os.fspath(what), path, name, asked)
     path = path.absolute()  # tensors are still read when the process has moved elsewhere
+    for cls in subjects():
+        if (opened := cls.read(path)) is not None:
+            _require(asked, (), f"The {cls.__name__} {path}")
+            opened.name = name or opened.name
+            return opened
     if there == "file":
         return _file(path, name, asked)
     _refuse_captures(path)
@@ -153,7 +158,7 @@ def _path(what: str | PathLike[str]) -> Path:
 
 def _require(kind: Kind | None, legal: tuple[Kind, ...], said: str) -> None:
     if kind is not None and kind not in legal:
-        choices = ", ".join(map(repr, legal))
+        choices = ", ".join(map(repr, legal)) or "what it is, without kind="
         raise ParameterError(f"{said} can't be opened with kind={kind!r}. It can be: {choices}.")
 
 

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from workbench.core.errors import FormatError
+from workbench.core.lazy import LazyTensor
+from workbench.core.tensor_files import PLAIN
 from workbench.io.files import (
     Weights,
     broken,
     is_shape,
-    mapped,
+    mapped_rows,
     parse_json,
     plain,
     shown,
@@ -27,26 +29,11 @@ from workbench.io.files import (
     unreadable,
     widened,
 )
-from workbench.io.floats import CODED, decode, rounding
+from workbench.numerics.floats import CODED, decode, rounding
 from workbench.subjects.checkpoint import TensorInfo
 
 MAX_HEADER = 100_000_000  # bytes; the library's own limit
-_PLAIN = {
-    "BOOL": "u1",
-    "U8": "u1",
-    "I8": "i1",
-    "U16": "<u2",
-    "I16": "<i2",
-    "U32": "<u4",
-    "I32": "<i4",
-    "U64": "<u8",
-    "I64": "<i8",
-    "F16": "<f2",
-    "F32": "<f4",
-    "F64": "<f8",
-    "C64": "<c8",
-}
-_STORED = {**_PLAIN, **CODED}
+_STORED = {**PLAIN, **CODED}
 _BITS = {**{k: 8 * np.dtype(v).itemsize for k, v in _STORED.items()}, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6}
 
 
@@ -71,18 +58,29 @@ def read_safetensors(path: Path) -> Weights:
         n: TensorInfo(n, e.shape, e.dtype, e.end - e.start, path.name, rounding(e.dtype))
         for n, e in entries.items()
     }
-    return Weights(tensors, lambda name: _tensor(path, name, entries[name], data_at), (path,))
+
+    def stored(name: str) -> LazyTensor:
+        return _stored(path, name, entries[name], data_at)
+
+    return Weights(tensors, lambda name: _numbers(stored(name), entries[name].dtype), (path,), stored=stored)
 
 
-def _tensor(path: Path, name: str, entry: _Entry, data_at: int) -> np.ndarray:
+def _stored(path: Path, name: str, entry: _Entry, data_at: int) -> LazyTensor:
     if entry.dtype not in _STORED:
         raise FormatError(
             f"{path}: {name} is stored as {entry.dtype}, which is listed but not read. Convert it to BF16."
         )
-    raw = mapped(path, _STORED[entry.dtype], data_at + entry.start, entry.shape)
-    if entry.dtype in CODED:
-        return decode(raw, entry.dtype)
-    return raw != 0 if entry.dtype == "BOOL" else widened(raw)
+    return mapped_rows(path, _STORED[entry.dtype], data_at + entry.start, entry.shape)
+
+
+def _numbers(stored: LazyTensor, dtype: str) -> LazyTensor:
+    def read(start: int, stop: int) -> np.ndarray:
+        raw = stored.read(start, stop)
+        if dtype in CODED:
+            return decode(raw, dtype)
+        return raw != 0 if dtype == "BOOL" else widened(raw)
+
+    return LazyTensor(stored.shape, read)
 
 
 def _header(path: Path) -> tuple[dict[str, _Entry], int]:

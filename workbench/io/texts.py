@@ -50,7 +50,7 @@ def text_network(
         digest=digest,
         module=module.eval(),
         encode=_encoder(tokenizer, limit),
-        answer=partial(ask, module, tokenizer, limit),
+        ask=partial(ask, tokenizer, limit),
         answers=answers,
     )
 
@@ -89,7 +89,7 @@ def _encoder(tokenizer: Any, limit: int) -> Callable[[pd.DataFrame, int], Batch]
 
 
 def neighbours(
-    module: torch.nn.Module, tokenizer: Any, limit: int, texts: Sequence[str]
+    tokenizer: Any, limit: int, module: torch.nn.Module, texts: Sequence[str]
 ) -> list[tuple[str, float]]:
     """The texts after the first, nearest to it first, each with the cosine of the mean last hidden states."""
     import torch
@@ -107,7 +107,7 @@ def neighbours(
     return sorted(zip(texts[1:], cosine, strict=True), key=lambda pair: -pair[1])
 
 
-def next_tokens(module: torch.nn.Module, tokenizer: Any, limit: int, prompt: str) -> list[tuple[str, float]]:
+def next_tokens(tokenizer: Any, limit: int, module: torch.nn.Module, prompt: str) -> list[tuple[str, float]]:
     """The likeliest next tokens after a prompt, as text, each with its probability."""
     import torch
 

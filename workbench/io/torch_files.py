@@ -6,15 +6,17 @@ import pickle
 import re
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.core.errors import FormatError
+from workbench.core.lazy import LazyTensor
 from workbench.io.files import Weights, broken, head, need, plain, shown, size_of
-from workbench.io.floats import rounding
 from workbench.io.zips import members
+from workbench.numerics.floats import CODED, rounding
 from workbench.subjects.checkpoint import TensorInfo
 
 if TYPE_CHECKING:
@@ -73,9 +75,27 @@ def read_torch(path: Path) -> Weights:
         _check(path, name, tensor, held, size)
     return Weights(
         {n: _describe(n, t, path) for n, t in found.items()},
-        lambda name: _array(path, name, found[name]),
+        lambda name: _lazy(found[name], lambda part: _array(path, name, part)),
         (path,),
+        stored=lambda name: None if found[name].is_quantized else _lazy(found[name], _codes),
     )
+
+
+def _lazy(tensor: torch.Tensor, read: Callable[[torch.Tensor], np.ndarray]) -> LazyTensor:
+    shape = tuple(tensor.shape)
+    return LazyTensor(shape, lambda start, stop: read(tensor[start:stop] if shape else tensor))
+
+
+def _codes(tensor: torch.Tensor) -> np.ndarray:
+    """Numbers as they are stored; of those that numpy doesn't have, the codes."""
+    import torch
+
+    values = tensor.detach().resolve_conj().resolve_neg()
+    if _NAMES.get(str(tensor.dtype).removeprefix("torch."), "") in CODED:
+        wide = torch.uint8 if values.element_size() == 1 else torch.int16
+        values = values.contiguous().view(wide)
+    array = values.numpy()
+    return array.view(np.uint16) if array.dtype == np.int16 and tensor.dtype != torch.int16 else array
 
 
 def _storages(path: Path) -> set[int]:

@@ -145,14 +145,8 @@ def _looked(old: ResultFacts, new: ResultFacts) -> str:
 def why(old: RunFacts, new: RunFacts, before: ReportFacts, after: ReportFacts) -> tuple[str, ...]:
     """What changed between two runs that may explain another answer; never empty."""
     found = []
-    if old.subject_digest != new.subject_digest:
-        found.append(f"the input differs (digest {new.subject_digest[:12]}, was {old.subject_digest[:12]})")
-    changed = [
-        f"{n}={new.parameters.get(n)!r}, was {old.parameters.get(n)!r}"
-        for n in sorted(old.parameters.keys() | new.parameters.keys())
-        if old.parameters.get(n) != new.parameters.get(n)
-    ]
-    if changed:
+    found += _inputs(old, new)
+    if changed := _changed(old, new):
         found.append(f"parameters differ ({', '.join(changed[:5])})")
     if old.version != new.version:
         found.append(f"the method's version differs ({new.version}, was {old.version})")
@@ -170,6 +164,34 @@ def why(old: RunFacts, new: RunFacts, before: ReportFacts, after: ReportFacts) -
         "method, version, input, parameters, seed, device and libraries are the same, so the method itself varies, or "
         "the processor is of another kind",
     )
+
+
+def _inputs(old: RunFacts, new: RunFacts) -> list[str]:
+    """Which inputs differ, each traced back to the first step that gave something else."""
+    if len(old.inputs) != len(new.inputs):
+        return [f"{new.method} was given {len(new.inputs)} inputs, and {len(old.inputs)} before"]
+    found = []
+    for a, b in zip(old.inputs, new.inputs, strict=True):
+        if a.digest == b.digest:
+            continue
+        before = _inputs(a.run, b.run) if a.run and b.run else []
+        changed = _changed(a.run, b.run) if a.run and b.run and a.run.method == b.run.method else []
+        if before:
+            found += before
+        elif changed:
+            found.append(f"the input {b.title} comes from another {b.run.method} ({', '.join(changed[:5])})")  # type: ignore[union-attr]
+        else:
+            found.append(f"the input {b.title} differs (digest {b.digest[:12]}, was {a.digest[:12]})")
+    return found
+
+
+def _changed(old: RunFacts, new: RunFacts) -> list[str]:
+    """Parameters with another value, each in words."""
+    return [
+        f"{n}={new.parameters.get(n)!r}, was {old.parameters.get(n)!r}"
+        for n in sorted(old.parameters.keys() | new.parameters.keys())
+        if old.parameters.get(n) != new.parameters.get(n)
+    ]
 
 
 def versions_apart(old: dict[str, str], new: dict[str, str]) -> list[str]:

@@ -52,15 +52,31 @@ class RunFacts(_Facts):
     """What was asked of what: `workbench.core.run.Run`."""
 
     method: Name
-    version: Name
-    subject: Text
-    subject_digest: Name
+    verb: Name = "analysis"
+    version: Name = ""
+    inputs: Annotated[tuple[GivenFacts, ...], Field(max_length=10_000)] = ()
     parameters: Annotated[dict[Name, JsonValue], Field(max_length=1000)]
+    aligned: Text = ""
     device: Name = "cpu"
     started: Name = ""
     seconds: float = 0.0
     versions: Names = {}
-    key: Name
+    key: Name = ""
+
+    @property
+    def subject(self) -> str:
+        """What was asked about, in words."""
+        return " and ".join(given.title for given in self.inputs)
+
+
+class GivenFacts(_Facts):
+    """One input of a run and how it came to be: `workbench.core.run.Given`."""
+
+    name: Name
+    title: Text
+    kind: Name
+    digest: Name
+    run: RunFacts | None = None
 
 
 class OutcomeFacts(_Facts):

@@ -26,7 +26,11 @@ SAMPLED = 256  # numbers of an array that stand in the manifest: by how much doe
 
 def describe(executed: nbformat.NotebookNode, **facts: Any) -> dict[str, Any]:
     """Facts of a report: the given ones, the results that it shows and the findings that it states."""
-    results = {d["run"]["key"]: d for d in outputs(executed, RESULT_MIME) if d.get("run")}
+    results = {
+        d["run"]["key"]: d
+        for d in outputs(executed, RESULT_MIME)
+        if (d.get("run") or {}).get("verb") == "analysis"
+    }
     findings = outputs(executed, FINDINGS_MIME)
     return {
         "format": FORMAT,

@@ -14,15 +14,18 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from workbench.core.lineage import code
 from workbench.core.result import RESULT_MIME
+from workbench.core.run import Run
 from workbench.evidence import FINDINGS_MIME
 from workbench.report.inline import inert_json, plotly_script, script_hash
 from workbench.report.points import POINTS_MIME, STILL_MIME, asset
+from workbench.results.plotted import PLOTLY_MIME
 
 if TYPE_CHECKING:
     import nbformat
 
-PLOTLY_MIME = "application/vnd.plotly.v1+json"
+STEP_CHARACTERS = 160  # of one parameter of a step; a selection may have thousands of ids
 _TABLE_TAGS = {
     "table",
     "thead",
@@ -205,7 +208,7 @@ class _Body:
             **result,
             "files": self._files.get(key),
             "asked": asked,
-            "together": _together(result.get("sources")),
+            **_computed_how(result.get("run")),
         }
 
 
@@ -224,10 +227,28 @@ def _settled(outputs: list[Any]) -> list[Any]:
     return kept
 
 
-def _together(runs: list[dict[str, Any]] | None) -> dict[str, Any] | None:
+def _computed_how(said: dict[str, Any] | None) -> dict[str, Any]:
+    """How an answer came to be: the steps that led to it, the Python that makes it again, or what several runs share."""
+    if not said:
+        return {}
+    run = Run.from_json(said)
+    how = {"steps": [_step(link) for link in run.chain()][:-1], "code": code(run)}
+    if run.verb == "analysis":
+        return how
+    asked = [{**r.to_json(), "subject": r.subject} for r in run.asked()]
+    return {**how, "run": None, "together": _together(asked)}
+
+
+def _step(link: Run) -> dict[str, Any]:
+    """One step of a lineage for the page: what was done, with what."""
+    values = {n: link.parameters[n] for n in link.chosen if n in link.parameters}
+    shown = [repr(v) for v in values.pop("*", ())] + [f"{k}={v!r}" for k, v in values.items()]
+    cut = [s if len(s) <= STEP_CHARACTERS else f"{s[:STEP_CHARACTERS]}…" for s in shown]
+    return {"method": link.method, "of": link.subject, "parameters": cut, "version": link.version}
+
+
+def _together(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """What the runs behind one figure have in common, and which parameters differ."""
-    if not runs:
-        return None
     parameters = [r["parameters"] for r in runs]
     names = dict.fromkeys(n for each in parameters for n in each)
     differing = [n for n in names if any(each.get(n) != parameters[0].get(n) for each in parameters)]

@@ -15,6 +15,8 @@ from workbench.results.plotted import MAX_CATEGORIES, Plotted, hover, safe
 from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     from jaxtyping import Float, Int
@@ -45,6 +47,12 @@ class Embedding(Plotted):
     quality: Float[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0, np.float32))
     quality_name: str = ""
     axes: tuple[str, ...] = ()
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """96 rows in a plane."""
+        values = np.random.default_rng(variant).standard_normal((96, 2)).astype(np.float32)
+        return cls(title="a plane", values=values, ids=np.arange(96))
 
     def as_points(self) -> Points:
         """The rows as they are placed, to ask the next question of."""

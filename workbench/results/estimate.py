@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from workbench.core.evidence import Evidence
 from workbench.results import theme
 from workbench.results.plotted import Plotted, safe
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     from jaxtyping import Float, Int
@@ -29,6 +32,23 @@ class Estimate(Plotted):
     per_row: Float[np.ndarray, "n m"] = field(default_factory=lambda: np.empty((0, 0)))
     ids: Int[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0, np.int64))
     names: tuple[str, ...] = ()
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """One number with its interval and null."""
+        null = tuple(np.linspace(0, 0.3, 9))
+        asked = Evidence(
+            id="share",
+            question="Is there anything?",
+            label="share",
+            value=0.5 + 0.1 * variant,
+            n=20,
+            interval=(0.4, 0.7),
+            interval_method="of an example",
+            null="rows shuffled",
+            null_values=null,
+        )
+        return cls(title="a share", evidence=(asked,))
 
     def table(self) -> pd.DataFrame:
         import pandas as pd

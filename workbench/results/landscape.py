@@ -11,6 +11,8 @@ from workbench.results import theme
 from workbench.results.plotted import Plotted, safe
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     from jaxtyping import Float, Int
@@ -44,6 +46,21 @@ class Landscape(Plotted):
     path_ids: Int[np.ndarray, " p"] = field(default_factory=lambda: np.empty(0, np.int64))
     path_values: Float[np.ndarray, " p"] = field(default_factory=lambda: np.empty(0))
     log: bool = False
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """A bowl, and a way down into it."""
+        axis = np.linspace(-1, 1, 9)
+        values = np.add.outer(axis**2, (1 + variant) * axis**2)
+        path = np.stack([np.linspace(1, 0, 5)] * 2, axis=1)
+        return cls(
+            title="a bowl",
+            values=values,
+            row_values=axis,
+            column_values=axis,
+            path=path,
+            path_ids=np.arange(5),
+        )
 
     def table(self) -> pd.DataFrame:
         import pandas as pd

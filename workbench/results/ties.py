@@ -16,6 +16,8 @@ from workbench.results import theme
 from workbench.results.plotted import SLIDER, Plotted, safe
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     from jaxtyping import Bool, Float, Int
@@ -59,6 +61,24 @@ class Ties(Plotted):
     line_ids: Int[np.ndarray, " r"] = field(default_factory=lambda: np.empty(0, np.int64))
     line_starts: Int[np.ndarray, " q"] = field(default_factory=lambda: np.empty(0, np.int64))
     line_notes: tuple[str, ...] = ()
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """Two networks of two layers, tied at their first."""
+        return cls(
+            title="two networks",
+            positions=np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]),
+            edges=np.array([[0, 2], [1, 3]]),
+            lines=np.array([[0.9, 0.1 + 0.1 * variant]]),
+            strong=np.array([[True, False]]),
+            thresholds=np.array([[0.5, 0.5]]),
+            groups=np.zeros(2, np.int64),
+            group_names=("alike",),
+            frame_names=("the end",),
+            node_names=("0 of a", "1 of a", "0 of b", "1 of b"),
+            column_names=("layer 0", "layer 1"),
+            row_names=("a", "b"),
+        )
 
     def behind(self, frame: int, edge: int) -> Int[np.ndarray, " r"]:
         """Row ids behind a tie at a position of the slider."""

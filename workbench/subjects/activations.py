@@ -69,15 +69,21 @@ class Activations(Rowed):
                 raise DataError(f"{name}: site {site} has {len(array):,} rows, the table {len(table):,}.")
 
     @classmethod
-    def example(cls) -> Activations:
+    def example(cls, variant: int = 0) -> Activations:
         """Three layers of 96 rows in three groups, each noisier than the last."""
         cloud = PointCloud.example()
-        rng = np.random.default_rng(1)
+        rng = np.random.default_rng([1, variant])
         noisy = {
             f"layer.{i}": (cloud.values + i * rng.standard_normal(cloud.values.shape)).astype(np.float32)
             for i in range(3)
         }
         return cls(noisy, cloud.table, name="layers")
+
+    narrows: ClassVar[Mapping[type[View], str]] = {
+        Points: "encoder.layer.5",
+        Aligned: "encoder.layer.*",
+    }
+    typed: ClassVar[str] = "minilm"
 
     @property
     def sites(self) -> list[str]:
@@ -105,7 +111,11 @@ class Activations(Rowed):
 
     def parts(self, kind: type[View] | None = None) -> tuple[str, ...]:
         """The sites, where there are several and the view is of one."""
-        return () if kind is Aligned or len(self._arrays) < 2 else tuple(self._arrays)
+        return tuple(self._arrays) if kind in (None, Points) and len(self._arrays) > 1 else ()
+
+    def default_part(self, kind: type[View] | None = None) -> str | None:
+        """The last site: what the network made of its input in the end."""
+        return next(reversed(self.parts(kind)), None)
 
     def at(self, *patterns: str) -> Activations:
         """Return the sites that match one of the patterns (``encoder.layer.*``); see `core.patterns`.

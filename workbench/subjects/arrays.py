@@ -14,7 +14,7 @@ from workbench.core.rows import flat, floats, frozen, require_finite, row_table
 from workbench.core.subject import Subject
 from workbench.core.view import View
 from workbench.subjects.activations import Aligned
-from workbench.subjects.points import PointCloud
+from workbench.subjects.points import PointCloud, Points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +35,7 @@ class Arrays(Subject):
     """
 
     takes: ClassVar[str] = "a dictionary or tuple of arrays"
+    narrows: ClassVar[Mapping[type[View], str]] = {Points: "first"}
 
     def __init__(
         self,
@@ -66,9 +67,9 @@ class Arrays(Subject):
         return cls({str(k): _array(a) for k, a in thing.items()})
 
     @classmethod
-    def example(cls) -> Arrays:
+    def example(cls, variant: int = 0) -> Arrays:
         """Two clouds of the same 40 rows, the second a turned and noisy copy of the first."""
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(variant)
         x = rng.standard_normal((40, 3))
         turned = x @ np.linalg.qr(rng.standard_normal((3, 3)))[0] + 0.1 * rng.standard_normal((40, 3))
         return cls({"first": x, "second": turned}, name="pair")
@@ -84,7 +85,7 @@ class Arrays(Subject):
 
     def parts(self, kind: type[View] | None = None) -> tuple[str, ...]:
         """The names, where a view is of one array."""
-        return () if kind is Aligned else tuple(self.arrays)
+        return tuple(self.arrays) if kind in (None, Points) else ()
 
     def at(self, name: str) -> PointCloud:
         """Return one array as a cloud.

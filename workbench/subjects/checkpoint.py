@@ -1,21 +1,27 @@
-"""Checkpoints: named weights, read when asked for, and edits of them kept as differences."""
+"""Checkpoints: named weights, read when asked for, under edits that are computed as they are read."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from workbench.core.digest import digest
-from workbench.core.errors import DataError, MissingError, ViewError, suggest
+from workbench.core.edit import Edit, Editable, changed, edited_digest, titles
+from workbench.core.errors import MissingError, ViewError, suggest
+from workbench.core.lazy import LazyTensor, Tensors
+from workbench.core.lineage import Origin
 from workbench.core.patterns import matching
 from workbench.core.rows import floats, owned, require_finite
 from workbench.core.subject import Subject
 from workbench.core.view import View
+from workbench.subjects.saving import Saved, as_written, refuse_own_files, save_file, save_folder
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -46,29 +52,41 @@ class TensorInfo:
     file: str = ""
     noise: str = ""
 
+    @property
+    def floating(self) -> bool:
+        """Whether it holds floating point, quantized or not, rather than integers, booleans or complex numbers."""
+        return re.fullmatch(r"[IU]\d+|BOOL|C\d+|COMPLEX\d+", self.dtype) is None
 
-class Checkpoint(Subject, Mapping[str, np.ndarray]):
+
+class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
     """Named weights, read one by one as float32 when asked for.
+
+    ``checkpoint + edit`` is another one, in which a tensor is changed when it is read; ``- edit`` and `undo` take
+    edits away again.
 
     Parameters
     ----------
     tensors : what is there, from the headers alone.
-    read : reads one tensor by name; float tensors come as float32, integer ones as they are.
+    read : reads one tensor by name, whole or lazily; float tensors come as float32, integer ones as they are.
     content : gives the digest when it is first asked for.
     config : the network's own configuration, if it has one.
     load : builds the callable network, for those that have an architecture; see `network`.
+    stored : gives a tensor's numbers as they lie in the file (of bfloat16 the codes), where that is known of it.
+    beside : files that belong to the network too (configuration, tokenizer); `save` copies them.
     """
 
     def __init__(
         self,
         tensors: Mapping[str, TensorInfo],
-        read: Callable[[str], np.ndarray],
+        read: Callable[[str], np.ndarray | LazyTensor],
         *,
         name: str,
         content: Callable[[], str],
         config: Mapping[str, Any] | None = None,
         load: Callable[[], Any] | None = None,
         source: str = "",
+        stored: Callable[[str], LazyTensor | None] = lambda name: None,
+        beside: Sequence[Path] = (),
     ):
         self.name = name
         self.tensors = dict(tensors)
@@ -77,16 +95,21 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
         self._read = read
         self._content = content
         self._load = load
+        self._stored = stored
+        self.beside = tuple(beside)
+
+    narrows: ClassVar[Mapping[type[View], str]] = {Matrix: "embeddings.word_embeddings.weight"}
+    typed: ClassVar[str] = "minilm"
 
     @classmethod
-    def example(cls) -> Checkpoint:
+    def example(cls, variant: int = 0) -> Checkpoint:
         """A matrix of 40 x 24 with one strong direction, and a vector."""
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(variant)
         weights = rng.standard_normal((40, 24)).astype(np.float32)
         weights += 2 * np.outer(rng.standard_normal(40), rng.standard_normal(24)).astype(np.float32)
         arrays = {"w": owned(weights), "b": owned(np.ones(24, np.float32))}
         tensors = {n: TensorInfo(n, a.shape, "F32", a.nbytes) for n, a in arrays.items()}
-        return cls(tensors, arrays.__getitem__, name="toy", content=lambda: digest(*arrays.values()))
+        return Checkpoint(tensors, arrays.__getitem__, name="toy", content=lambda: digest(*arrays.values()))
 
     @cached_property
     def digest(self) -> str:
@@ -99,10 +122,22 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
         stored = "".join(f"; {n:,} of the tensors in {noise}" for noise, n in noisy.items())
         return f"a checkpoint of {len(self.tensors):,} tensors, {count:,} numbers{stored}"
 
-    def __getitem__(self, name: str) -> np.ndarray:
+    def lazy(self, name: str) -> LazyTensor:
+        """Return one tensor, to be read a few rows at a time where the file's format allows it.
+
+        Raises
+        ------
+        MissingError
+            There is no such tensor.
+        """
         if name not in self.tensors:
             raise MissingError(f"{self.name} has no tensor {name!r}. {suggest(name, self.tensors)}")
-        return self._read(name)
+        found = self._read(name)
+        return found if isinstance(found, LazyTensor) else LazyTensor.of(found)
+
+    def stored(self, name: str) -> LazyTensor | None:
+        """Return a tensor's numbers as they lie in the file, or None where there are none that may be copied."""
+        return self._stored(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.tensors)
@@ -121,23 +156,35 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
         found = {n: self.tensors[n] for n in matching(self.tensors, patterns)}
         made = Checkpoint(
             found,
-            self._read,
+            self.lazy,
             name=self.name,
             content=lambda: digest("tensors", self.digest, sorted(found)),
             config=self.config,
             source=self.source,
+            stored=self.stored,
         )
         label = next(iter(found)) if len(found) == 1 < len(self.tensors) else ""
         return self.derived(made, "at", label, {"*": patterns})
 
     def parts(self, kind: type[View] | None = None) -> tuple[str, ...]:
         """The tensors, where there are several; as a matrix those of two dimensions or more, the one of most numbers last."""
+        if kind not in (None, Matrix) or len(self.tensors) < 2:
+            return ()
         names = [n for n, t in self.tensors.items() if kind is None or len(t.shape) > 1]
-        return tuple(sorted(names, key=lambda n: self.tensors[n].nbytes)) if len(self.tensors) > 1 else ()
+        return tuple(sorted(names, key=lambda n: self.tensors[n].nbytes))
 
-    def edited(self, change: Mapping[str, np.ndarray], *, by: str) -> EditedCheckpoint:
-        """Return a checkpoint with some tensors replaced; ``undo`` gives this one back."""
-        return EditedCheckpoint(self, change, by)
+    def with_edits(self, edits: tuple[Edit, ...]) -> Checkpoint:
+        if not edits:
+            return self
+        parts = {f"edit {i}": edit for i, edit in enumerate(edits, 1)}
+        return EditedCheckpoint(self, edits).made_by(
+            Origin("with_edits", {"base": self, **parts}, verb="sum")
+        )
+
+    @property
+    def has_network(self) -> bool:
+        """Whether `network` can build one."""
+        return self._load is not None
 
     def network(self) -> Any:
         """Build the network that these weights belong to, ready to be called and captured.
@@ -171,43 +218,94 @@ class Checkpoint(Subject, Mapping[str, np.ndarray]):
         require_finite(values, self.name)
         return Matrix(self.name, self.digest, self.digest, values, self.tensors[name].noise)
 
+    def save(self, path: str | Path, *, dtype: Saved = "stored") -> Path:
+        """Write the weights as safetensors, a block of rows at a time: no tensor need fit in memory twice.
+
+        Parameters
+        ----------
+        path : ``*.safetensors`` for one file; anything else is a folder in Hugging Face's layout (shards of up to
+            5 GB with an index, and what belongs to the network beside them), which opens as the network that it was.
+        dtype : ``stored`` keeps the dtype that each tensor is stored in: what wasn't edited is copied byte by byte,
+            what was is rounded to the nearest number (ties to even). What was quantized in blocks is written as float32,
+            and so is what was edited in 8-bit floats. Otherwise all floating point is written as ``float32``,
+            ``bfloat16`` or ``float16``, rounded likewise.
+
+        Raises
+        ------
+        StorageError
+            It can't be written there: what was there before is untouched.
+        DataError
+            A number is beyond the range of the dtype.
+        ViewError
+            An edit is a function at a site, which isn't in the weights.
+        ParameterError
+            ``dtype`` is none of these.
+        """
+        path = Path(path)
+        refuse_own_files(path, self.source)
+        for edit in self.edits:
+            if edit.sites:
+                raise ViewError(
+                    f"{edit.label} acts at a site and isn't in the weights: save the edit itself with edit.save(folder), and "
+                    f"add it to the network when that is opened again."
+                )
+        tensors = [
+            as_written(
+                name,
+                info.dtype,
+                info.shape,
+                floating=info.floating,
+                value=partial(self.lazy, name),
+                stored=partial(self.stored, name),
+                asked=dtype,
+            )
+            for name, info in self.tensors.items()
+        ]
+        if path.suffix == ".safetensors":
+            return save_file(path, tensors)
+        return save_folder(path, tensors, self.beside)
+
 
 class EditedCheckpoint(Checkpoint):
-    """A checkpoint under an edit, kept as the difference; the base is untouched and comes back with `undo`.
+    """A checkpoint under edits. Nothing is copied: a tensor is computed when it is read, the base's untouched ones are the base's.
 
     Attributes
     ----------
-    base : what was edited. change : the tensors that differ, as they are now. by : what changed them.
+    base : what was edited, without an edit. edits : in the order in which they are applied.
     """
 
-    def __init__(self, base: Checkpoint, change: Mapping[str, np.ndarray], by: str):
-        for name, value in change.items():
-            if name not in base.tensors:
-                raise MissingError(f"{base.name} has no tensor {name!r}. {suggest(name, base.tensors)}")
-            if tuple(value.shape) != base.tensors[name].shape:
-                raise DataError(
-                    f"{name}: an edit keeps the shape {base.tensors[name].shape}; this gave {value.shape}."
-                )
-        self.base, self.change, self.by = base, dict(change), by
+    def __init__(self, base: Checkpoint, edits: tuple[Edit, ...]):
+        self._base, self.edits = base, edits
+        for edit in edits:
+            for name in edit.tensors:
+                if name not in base.tensors:
+                    raise MissingError(
+                        f"{edit.label}: {base.name} has no tensor {name!r}. {suggest(name, base.tensors)}"
+                    )
+                edit.fits(name, base.tensors[name].shape)
         super().__init__(
             base.tensors,
-            self._look_up,
-            name=f"{base.name} ({by})",
+            self._changed,
+            name=f"{base.name} ({titles(edits)})",
+            content=lambda: edited_digest(base.digest, edits),
             config=base.config,
+            load=None if base._load is None else lambda: base.network().with_edits(edits),
             source=base.source,
-            content=lambda: digest("edit", base.digest, {n: digest(v) for n, v in change.items()}),
-            load=None if base._load is None else self._load_edited,
+            stored=lambda name: None if self.touches(name) else base.stored(name),
+            beside=base.beside,
         )
 
-    def _look_up(self, name: str) -> np.ndarray:
-        return self.change[name] if name in self.change else self.base[name]
+    @property
+    def base(self) -> Checkpoint:
+        """What was edited."""
+        return self._base
 
-    def _load_edited(self) -> Any:
-        network = self.base.network()
-        network.replace(self.change)
-        network.digest = self.digest
-        return network
+    def with_edits(self, edits: tuple[Edit, ...]) -> Checkpoint:
+        return self._base.with_edits(edits)
 
-    def undo(self) -> Checkpoint:
-        """Return the checkpoint as it was before this edit."""
-        return self.base
+    def touches(self, name: str) -> bool:
+        """Whether an edit touches a tensor."""
+        return any(name in edit.tensors for edit in self.edits)
+
+    def _changed(self, name: str) -> LazyTensor:
+        return changed(name, self._base.lazy(name), self.edits)

@@ -78,9 +78,9 @@ class GraphSubject(Rowed):
             raise DataError(f"{name}: {len(self.weights):,} weights for {len(edges):,} edges.")
 
     @classmethod
-    def example(cls) -> GraphSubject:
+    def example(cls, variant: int = 0) -> GraphSubject:
         """A random graph of 24 nodes."""
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(variant)
         edges = np.array([(i, j) for i in range(24) for j in range(i + 1, 24) if rng.random() < 0.2])
         return cls(edges, 24, weights=rng.uniform(0.1, 1, len(edges)), name="random graph")
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.core.digest import digest
-from workbench.core.errors import MissingError, suggest
+from workbench.core.edit import Edit, Editable, changed, edited_digest, titles
+from workbench.core.errors import DataError, MissingError, ViewError, suggest
+from workbench.core.lazy import LazyTensor
+from workbench.core.patterns import matching
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,45 +37,158 @@ class Batch:
 
 
 @dataclass(eq=False)
-class Network:
+class Network(Editable["Network"]):
     """A callable network in evaluation mode.
+
+    ``network + edit`` is another one, whose module shares with this one's every parameter that the edit doesn't touch:
+    neither is to be trained while both are used.
 
     Attributes
     ----------
-    digest : of the weights.
+    digest : of the weights, and of the edits.
     module : the torch module; its ``named_modules`` are the sites that can be captured.
     encode : turns some lines of a corpus (a table with ``text``) and a greatest length into a `Batch`;
         None for a network that doesn't read text.
-    answer : a short human answer, for seeing that the network works: what it takes and gives is said in
-        ``answers``.
+    ask : gives the module's short human answer to a question; see `answer`.
+    answers : what `answer` takes and gives, in words.
+    tensor_names : a checkpoint's tensor name to the parameter's name in ``module``, where they differ.
     """
 
     name: str
     digest: str
     module: torch.nn.Module
     encode: Callable[[pd.DataFrame, int], Batch] | None = None
-    answer: Callable[[Any], Any] | None = None
+    ask: Callable[[torch.nn.Module, Any], Any] | None = None
     answers: str = ""
     tensor_names: Mapping[str, str] = field(default_factory=dict)
-    """Checkpoint tensor name to parameter name of ``module``, where they differ."""
 
-    def replace(self, change: Mapping[str, np.ndarray]) -> None:
-        """Overwrite weights in place: ``change`` maps a checkpoint's tensor names to new values.
-
-        The digest becomes another one, so that nothing kept for the old weights answers for the new.
+    def answer(self, question: Any) -> Any:
+        """Answer in short, so that one sees that the network works.
 
         Raises
         ------
-        MissingError
-            A name has no parameter in the module.
+        ViewError
+            Nobody said how this network is asked.
         """
+        if self.ask is None:
+            raise ViewError(
+                f"{self.name} has no short answer: call its module, or capture what its sites give."
+            )
+        return self.ask(self.module, question)
+
+    def with_edits(self, edits: tuple[Edit, ...]) -> Network:
+        return EditedNetwork(self, edits) if edits else self
+
+
+class EditedNetwork(Network):
+    """A network under edits: another module, which holds the changed parameters and shares the others.
+
+    Attributes
+    ----------
+    base : what was edited, without an edit. edits : in the order in which they are applied.
+    """
+
+    def __init__(self, base: Network, edits: tuple[Edit, ...]):
+        super().__init__(
+            f"{base.name} ({titles(edits)})",
+            edited_digest(base.digest, edits),
+            _sharing_parameters(base.module),
+            base.encode,
+            base.ask,
+            base.answers,
+            base.tensor_names,
+        )
+        self._base, self.edits = base, edits
+        state = base.module.state_dict()
+        for name in dict.fromkeys(name for edit in edits for name in edit.tensors):
+            self._change_tensor(name, state)
+        for edit in edits:
+            self._change_sites(edit)
+
+    @property
+    def base(self) -> Network:
+        """What was edited."""
+        return self._base
+
+    def with_edits(self, edits: tuple[Edit, ...]) -> Network:
+        return self._base.with_edits(edits)
+
+    def _change_tensor(self, name: str, state: Mapping[str, torch.Tensor]) -> None:
         import torch
 
-        state = self.module.state_dict()
-        for name, value in change.items():
-            target = self.tensor_names.get(name, name)
-            if target not in state:
-                raise MissingError(f"{self.name} has no parameter {target!r}. {suggest(target, state)}")
-            with torch.no_grad():
-                state[target].copy_(torch.tensor(np.ascontiguousarray(value)).reshape(state[target].shape))
-        self.digest = digest("replaced", self.digest, {name: digest(value) for name, value in change.items()})
+        target = self.tensor_names.get(name, name)
+        if target not in state:
+            raise MissingError(f"{self._base.name} has no parameter {target!r}. {suggest(target, state)}")
+        before = state[target]
+        for edit in self.edits:
+            if name in edit.tensors:
+                edit.fits(name, tuple(before.shape))
+        values = (before.float() if before.is_floating_point() else before).cpu().numpy()
+        after = np.ascontiguousarray(changed(name, LazyTensor.of(values), self.edits).whole())
+        _put(self.module, target, torch.tensor(after).reshape(before.shape).to(before.device, before.dtype))
+
+    def _change_sites(self, edit: Edit) -> None:
+        """Hooks stay for as long as this network's module: it is no one else's."""
+        known = dict(self.module.named_modules())
+        for pattern in edit.sites:
+            if not (found := matching(known, pattern)):
+                raise MissingError(f"{self._base.name} has no module {pattern!r}. {suggest(pattern, known)}")
+            for site in found:
+                known[site].register_forward_hook(_hook(site, edit.at_site(site)))
+
+
+def _sharing_parameters(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy of a module that has the same parameters and buffers of its own."""
+    shared = {id(parameter): parameter for parameter in module.parameters()}
+    return copy.deepcopy(module, shared)
+
+
+def _put(module: torch.nn.Module, name: str, value: torch.Tensor) -> None:
+    """Put a new tensor wherever the module has the one of this name: tied weights stay tied."""
+    import torch
+
+    path, _, own = name.rpartition(".")
+    old = getattr(module.get_submodule(path), own)
+    new = torch.nn.Parameter(value, old.requires_grad) if isinstance(old, torch.nn.Parameter) else value
+    for part in module.modules():
+        held = (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False))
+        for key in [key for key, tensor in held if tensor is old]:
+            setattr(part, key, new)
+
+
+def _hook(site: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., Any]:
+    def hook(module: torch.nn.Module, args: Any, output: Any) -> Any:
+        return _first_changed(output, lambda x: _same_shape(site, x, change(x)))[0]
+
+    return hook
+
+
+def _same_shape(site: str, before: torch.Tensor, after: Any) -> torch.Tensor:
+    if getattr(after, "shape", None) != before.shape:
+        given = f"the shape {tuple(after.shape)}" if hasattr(after, "shape") else type(after).__name__
+        raise DataError(f"{site}: an edit keeps the shape {tuple(before.shape)}; this gave {given}.")
+    return after
+
+
+def _first_changed(output: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> tuple[Any, bool]:
+    """An output with its first tensor changed, looking into tuples, lists and mappings; and whether there was one."""
+    import torch
+
+    if isinstance(output, torch.Tensor):
+        return change(output), True
+    if isinstance(output, tuple | list):
+        parts = list(output)
+        for i, part in enumerate(parts):
+            parts[i], done = _first_changed(part, change)
+            if done:
+                if isinstance(output, list):
+                    return parts, True
+                return (type(output)(*parts) if hasattr(output, "_fields") else tuple(parts)), True
+    elif isinstance(output, MutableMapping):
+        for key in list(output):
+            value, done = _first_changed(output[key], change)
+            if done:
+                again = copy.copy(output)  # a module may keep what it put out
+                again[key] = value
+                return again, True
+    return output, False

@@ -70,13 +70,17 @@ class PointCloud(Rowed):
         self.truth = dict(truth or {})
 
     @classmethod
-    def example(cls) -> PointCloud:
+    def example(cls, variant: int = 0) -> PointCloud:
         """Three groups of 32 rows in six dimensions, with labels, texts and tokens."""
         import pandas as pd
 
         rng = np.random.default_rng(0)
         group = np.repeat([0, 1, 2], 32)
         rows = rng.standard_normal((96, 6)) + 4 * rng.standard_normal((3, 6))[group]
+        if variant:  # the same rows seen otherwise: turned, and noisy
+            other = np.random.default_rng([0, variant])
+            turned = rows @ np.linalg.qr(other.standard_normal((6, 6)))[0]
+            rows = turned + 0.5 * other.standard_normal((96, 6))
         columns = {
             "kind": np.array(["a", "b", "c"])[group],
             "text_id": np.arange(96) // 4,
@@ -87,6 +91,7 @@ class PointCloud(Rowed):
         return cls(rows.astype(np.float32), name="groups", table=pd.DataFrame(columns))
 
     takes: ClassVar[str] = "an array, a tensor or a table of rows"
+    typed: ClassVar[str] = "cloud.npy"
 
     @classmethod
     def of(cls, thing: Any) -> PointCloud | None:

@@ -98,6 +98,8 @@ class TimeSeries(Rowed):
         self.interval = float(interval)
         self.truth = dict(truth or {})
 
+    typed: ClassVar[str] = "series.csv"
+
     @cached_property
     def _content(self) -> str:
         return digest("series", self.values, self.channels, self.interval)
@@ -113,11 +115,14 @@ class TimeSeries(Rowed):
         return f"a series of {len(self):,} steps{every} in {len(self.channels):,} channels ({shown})"
 
     @classmethod
-    def example(cls) -> TimeSeries:
-        """Two sines with a little noise, 240 steps."""
+    def example(cls, variant: int = 0) -> TimeSeries:
+        """Two channels of two sines with a little noise, 240 steps."""
         t = np.arange(240) * 0.13
-        noise = np.random.default_rng(0).standard_normal(240)
-        return cls(np.sin(t) + 0.3 * np.sin(2.7 * t) + 0.05 * noise, name="wave", interval=0.13)
+        noise = 0.05 * np.random.default_rng(variant).standard_normal((240, 2))
+        left = np.sin(t) + 0.3 * np.sin((2.7 + variant) * t)
+        right = np.sin(t - 0.5) + 0.3 * np.sin(1.9 * t)
+        waves = np.stack([left, right], axis=1) + noise
+        return cls(waves, name="waves", channels=("left", "right"), interval=0.13)
 
     def _take(self, at: np.ndarray) -> TimeSeries:
         return TimeSeries(

@@ -60,6 +60,7 @@ def test_known_answer_linear_network() -> None:
     assert scale == pytest.approx(1 / (4 * 0.01), rel=0.02)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_planted_constants() -> None:
     hits = np.zeros(3)
     for seed in range(40):
@@ -83,6 +84,7 @@ def test_peer_is_scipy_curve_fit() -> None:
     np.testing.assert_allclose(ours.parameters, peer, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_curve_that_only_wavers_is_seldom_given_a_law() -> None:
     def p_value(seed: int) -> float:
         loss = planted("constant", seed, n=60, phi=0.6)

@@ -49,6 +49,7 @@ def test_peer_the_whole_matrix_of_a_trained_network() -> None:
     assert found.low[0, 4] < np.trace(whole) < found.high[0, 4]
 
 
+@pytest.mark.slow
 def test_the_interval_over_samples_covers_as_often_as_it_says() -> None:
     """Linear regression on x of known covariance: the curvature of all there are is the covariance itself."""
     covariance = np.array([4.0, 1.0, 1.0, 0.25])
@@ -67,6 +68,7 @@ def test_the_interval_over_samples_covers_as_often_as_it_says() -> None:
     assert (held >= 52).all(), held
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_they_say() -> None:
     """At initialization entries are exchangeable, so that the permuted weights are the truth."""
 

@@ -75,6 +75,7 @@ def test_peer_the_plain_formulas_and_scikit_learns_nearest_neighbour() -> None:
     )
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_they_say() -> None:
     """Classes that were drawn without a look at the inputs."""
     p = {}
@@ -87,6 +88,7 @@ def test_false_alarms_are_as_rare_as_they_say() -> None:
     assert sum(found[4] <= 0.05 for found in p.values()) <= 14
 
 
+@pytest.mark.slow
 def test_the_interval_covers_as_often_as_it_says() -> None:
     found = []
     for seed in range(120):

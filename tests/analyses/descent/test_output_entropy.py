@@ -52,6 +52,7 @@ def test_peer_scipys_entropy() -> None:
     np.testing.assert_allclose(found, [entropy(p, axis=1).mean(), entropy(p.mean(axis=0))], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_they_say() -> None:
     def p_value(seed: int) -> float:
         view = untrained_descent(seed).view(wb.output_entropy.inputs[0].takes)
@@ -64,6 +65,7 @@ def test_false_alarms_are_as_rare_as_they_say() -> None:
     assert_calibrated(p_value, runs=100)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_as_often_as_it_says() -> None:
     """Logits that are drawn anew for each sample; the mean entropy of all of them is that of many."""
     layer = nn.Linear(3, 3, bias=False)

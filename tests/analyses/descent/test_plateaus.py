@@ -56,6 +56,7 @@ def test_known_answer_a_planted_plateau_is_found_at_its_steps(phi: float) -> Non
     assert (covered >= 4).all(), covered
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("clock", "phi"), [("step", 0.0), ("auto", 0.6)])
 def test_a_steady_descent_gives_an_alarm_at_the_stated_level(clock: str, phi: float) -> None:
     def p_value(seed: int) -> float:

@@ -118,6 +118,7 @@ def test_peer_a_plain_loop_ends_at_the_same_losses(digits: Trajectory) -> None:
         assert found.control.losses[0, seed] == pytest.approx(held.evaluate(network).item(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_null_a_control_with_other_batches_is_rejected_at_the_level(digits: Trajectory) -> None:
     runs, seeds = 200, 6
     small = wb.digits_descent(width=4, depth=1, steps=30)

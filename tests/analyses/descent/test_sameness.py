@@ -49,6 +49,7 @@ def test_peer_scikit_learns_cosines(of: str) -> None:
     assert wb.sameness(d, of=of, max_steps=1, n_null=0, n_boot=0).y[0, 0] == pytest.approx(exact, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_they_say() -> None:
     def p_value(seed: int) -> float:
         view = untrained_descent(seed).view(wb.sameness.inputs[0].takes)
@@ -73,6 +74,7 @@ def test_planted_sameness_is_found() -> None:
     assert wb.sameness(hand_made_descent(network, x, d.probe.y), n_null=39).evidence[0].p_value <= 0.05
 
 
+@pytest.mark.slow
 def test_the_interval_covers_as_often_as_it_says() -> None:
     """Unit vectors around a common direction: the cosine of two is the squared length of their mean."""
 

@@ -58,6 +58,7 @@ def test_peer_torchs_cosine_similarity() -> None:
     assert found.names == ("all layers", "layer 0", "layer 2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beside", ["previous", "path"])
 def test_false_alarms_are_as_rare_as_they_say(beside: str) -> None:
     def p_value(seed: int) -> float:
@@ -82,6 +83,7 @@ def test_a_walk_that_keeps_its_direction_a_little_is_found() -> None:
     assert wb.update_alignment(walk(u)).evidence[0].p_value == 0.05
 
 
+@pytest.mark.slow
 def test_the_interval_of_the_mean_covers_nearly_as_often_as_it_says() -> None:
     """Blocks of two of forty are a little short: 88 to 99 in 100."""
     held = 0

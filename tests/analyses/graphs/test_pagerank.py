@@ -43,6 +43,7 @@ def test_peer_is_networkx() -> None:
     assert np.allclose(result.scores, [expected[i] for i in range(30)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("directed", [True, False])
 def test_calibrated_on_graphs_that_are_wired_at_random(directed: bool) -> None:
     pairs = np.array([(i, j) for i in range(7) for j in range(7) if (i != j if directed else i < j)])

@@ -56,6 +56,7 @@ def test_peer_is_scikit_learns_ridge_classifier_on_the_same_folds() -> None:
     assert (result.per_row[:, 0] == (peer == kind)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(120, 5), (60, 90)], ids=["more rows", "more columns"])
 def test_calibrated_where_labels_belong_to_texts(shape: tuple[int, int]) -> None:
     n, d = shape
@@ -81,6 +82,7 @@ def test_calibrated_where_labels_belong_to_texts(shape: tuple[int, int]) -> None
     assert_calibrated(p)
 
 
+@pytest.mark.slow
 def test_calibrated_where_labels_vary_within_texts() -> None:
     text = np.repeat(np.arange(20), 5)
 

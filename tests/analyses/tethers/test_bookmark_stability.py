@@ -118,6 +118,7 @@ def test_advertised_bookmarks_are_those_of_the_weights(scope: str) -> None:
     assert advertised.evidence[0].null == "random edges"
 
 
+@pytest.mark.slow
 def test_drift_keeps_no_edges_beyond_drift_at_the_level() -> None:
     """Tethers that walk at random, every edge alike: the null of dealt changes holds."""
 
@@ -133,6 +134,7 @@ def test_drift_keeps_no_edges_beyond_drift_at_the_level() -> None:
     assert_calibrated(p_value)
 
 
+@pytest.mark.slow
 def test_what_is_drawn_anew_remembers_nothing_at_the_level() -> None:
     rejected = 0
     for seed in range(200):

@@ -93,6 +93,7 @@ def test_peer_torch_prunes_the_same_by_magnitude(amount: float) -> None:
     assert found.y[0, 0] == pytest.approx(descent.probe.evaluate(net).item() - base, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_random_edges_are_no_finding_at_the_level() -> None:
     def p_value(seed: int) -> float:
         descent = where_magnitude_is_right(seed, n=24)
@@ -104,6 +105,7 @@ def test_random_edges_are_no_finding_at_the_level() -> None:
     assert_calibrated(p_value)
 
 
+@pytest.mark.slow
 def test_two_edges_that_matter_alike_are_no_finding_at_the_level() -> None:
     def p_value(seed: int) -> float:
         rng = np.random.default_rng(seed)

@@ -51,6 +51,7 @@ def test_peer_scipy_has_the_same_rank_correlations() -> None:
             assert whole[i, j] == pytest.approx(spearmanr(*flat)[0], abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", ["spearman", "overlap"])
 def test_noise_agrees_with_nothing_at_the_level(measure: str) -> None:
     descent, _ = where_magnitude_fails(n=16)

@@ -102,10 +102,12 @@ class Siblings(Rowed):
         self.trajectories = members
         super().__init__(name, _table_of(members[0].probe) if table is None else table, space)
 
+    typed: ClassVar[str] = "digits-siblings"
+
     @classmethod
-    def example(cls) -> Subject:
+    def example(cls, variant: int = 0) -> Subject:
         """Three small classifiers of digits, trained for 30 steps."""
-        return method("digits_siblings")(models=3, width=8, depth=1, steps=30)
+        return method("digits_siblings")(models=3, width=8, depth=1, steps=30, random_state=variant)
 
     def __iter__(self) -> Iterator[Trajectory]:
         return iter(self.trajectories)

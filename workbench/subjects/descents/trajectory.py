@@ -27,7 +27,7 @@ from workbench.core.subject import Rowed, Subject
 from workbench.core.view import View
 from workbench.numerics.gram import coordinates
 from workbench.numerics.objectives import Probe
-from workbench.subjects.checkpoint import Checkpoint, TensorInfo
+from workbench.subjects.checkpoint import Checkpoint, Matrix, TensorInfo
 from workbench.subjects.descents.bookmarks import Bookmarks
 from workbench.subjects.descents.record import Record, few, structure
 from workbench.subjects.descents.step_weights import ArrayWeights, StepWeights, WeightSource
@@ -176,10 +176,13 @@ class Trajectory(Rowed):
         if weights is not None:
             self.record = replace(self.record, weights=ArrayWeights(weights))
 
+    narrows: ClassVar[Mapping[type[View], str]] = {Matrix: "500/0.weight"}
+    typed: ClassVar[str] = "digits-descent"
+
     @classmethod
-    def example(cls) -> Subject:
+    def example(cls, variant: int = 0) -> Subject:
         """A small classifier of digits, trained for 60 steps and recorded with all there is."""
-        return method("digits_descent")(width=8, depth=1, steps=60)
+        return method("digits_descent")(width=8, depth=1, steps=60, random_state=variant)
 
     # -- what there is ------------------------------------------------------------------------------
 

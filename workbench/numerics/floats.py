@@ -1,4 +1,4 @@
-"""Small floating-point formats, read exactly as float32: bfloat16 and those of 8 bits."""
+"""Small floating-point formats: bfloat16 and those of 8 bits read exactly as float32, and float32 rounded to bfloat16."""
 
 from __future__ import annotations
 
@@ -31,6 +31,27 @@ def decode(codes: np.ndarray, dtype: str) -> np.ndarray:
     if dtype == "BF16":
         return (codes.astype(np.uint32) << 16).view(np.float32)
     return _table(dtype)[codes]
+
+
+def encode(values: np.ndarray, dtype: str) -> np.ndarray:
+    """Return the codes of the numbers of the format ``dtype`` (only ``BF16``) nearest to float32 values, ties to even.
+
+    Beyond the largest it is infinite, as by numpy's own conversions; NaN stays NaN.
+    """
+    assert dtype == "BF16", dtype
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    nearest = (bits + (np.uint32(0x7FFF) + ((bits >> 16) & 1))) >> 16  # a carry into the exponent is right
+    quiet = (bits >> 16) | 0x40  # a NaN must not round to infinity
+    return np.where(np.isnan(values), quiet, nearest).astype("<u2")
+
+
+def largest(dtype: str) -> float:
+    """The largest magnitude that rounds to a finite number of ``BF16``, ``F16``, ``F32`` or ``F64``."""
+    mantissa, exponent = {"BF16": (8, 128), "F16": (11, 16), "F32": (24, 128), "F64": (53, 1024)}[dtype]
+    greatest = float(np.ldexp(1 - 2.0**-mantissa, exponent))
+    if dtype == "F64":
+        return greatest
+    return float(np.nextafter(np.ldexp(1 - 2.0 ** -(mantissa + 1), exponent), 0.0))
 
 
 def rounding(dtype: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.io.floats import CODED, decode, rounding
+from workbench.numerics.floats import CODED, decode, rounding
 
 TORCH = {
     "F8_E4M3": torch.float8_e4m3fn,
