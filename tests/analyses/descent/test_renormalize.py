@@ -23,7 +23,7 @@ from workbench.numerics.paired import sign_flips
 from workbench.numerics.renormalizing import OPERATORS, PRESERVED, Settings
 from workbench.numerics.stacked_training import batches
 from workbench.results.ranking import Ranking
-from workbench.subjects.descents.trajectory import Trajectory
+from workbench.subjects.descents.trajectory import Descent, Trajectory
 
 QUICK = {"budget": 20, "repeats": 4, "n_null": 19, "device": "cpu"}
 
@@ -224,7 +224,7 @@ def test_without_training_data_the_probe_is_split(digits: Trajectory) -> None:
     object.__setattr__(bare.record, "training", None)
     found = wb.renormalize(bare, **QUICK, arm="weight_norm")
     assert "one half of the probe, 128 samples" in found.caveat
-    training, held, _ = _arms.data_of(bare.view(wb.core.views.Descent), 0)
+    training, held, _ = _arms.data_of(bare.view(Descent), 0)
     rows = {tuple(r) for r in training.x}
     assert not rows & {tuple(r) for r in held.x} and len(training) == len(held) == 128
 
