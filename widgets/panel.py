@@ -12,6 +12,7 @@ from widgets._live import WIDTH as FIGURE_WIDTH
 from widgets._live import figure, redraw
 from widgets._work import Work, explained
 from widgets.controls import NAME_WIDTH, WIDTH, Control
+from workbench.core.edit import Edit
 from workbench.core.errors import Cancelled, ParameterError
 from workbench.core.registry import Method, method
 from workbench.core.result import Result
@@ -213,8 +214,7 @@ class Panel(_html.Static):
     def _show(self, outcome: Any) -> None:
         self._set_side_by_side()
         if not isinstance(outcome, Result):
-            said = f"<p>{_html.text(outcome.name)}: {_html.text(outcome.holds)}</p>"
-            self.shown.children = [ipywidgets.HTML(said)]
+            self.shown.children = [ipywidgets.HTML(f"<p>{_html.text(_words(outcome))}</p>")]
         elif self.shown.children:
             drawn, told = self.shown.children
             told.value = _html.answer(outcome)
@@ -272,6 +272,13 @@ def _about(asked: Method) -> str:
         f"<b>{asked.name}</b>: {_html.text(asked.summary)}"
         f"<details><summary>What the settings mean</summary>{settings}{reference}</details>"
     )
+
+
+def _words(made: Subject | Edit) -> str:
+    """What a source or an edit made, in a line."""
+    if isinstance(made, Edit):
+        return f"An edit: {made.label}. Add it to a network: network + panel.result."
+    return f"{made.name}: {made.holds}"
 
 
 def _difference(asked: Method, outcome: Any) -> str:

@@ -346,3 +346,19 @@ def test_another_kind_is_one_class(tmp_path: Path, monkeypatch) -> None:
     again = wb.load((edit + low_rank(1)).save(tmp_path / "edit"))
     assert contents(net + again) == contents(net + edit + low_rank(1))
     assert isinstance(again, Stack)
+
+
+def test_a_tensor_of_an_edited_checkpoint_is_a_matrix_and_can_be_edited_again() -> None:
+    from workbench.subjects.checkpoint import Matrix
+
+    edited = checkpoint(**values(1)) + Dense(values(2), title="moved at a site")
+    part = edited.at("*.weight").at("a.weight")
+    assert part.name == "small (moved at a site) at a.weight"
+    assert part.view(Matrix).values.tobytes() == edited["a.weight"].tobytes()
+    assert part.digest == edited.at("*.weight").at("a.weight").digest
+    assert part.digest != checkpoint(**values(1)).at("*.weight").at("a.weight").digest
+    again = part + MagnitudeMask(("a.weight",), 1.0)
+    assert not again["a.weight"].any()
+    assert again.undo() is part
+    with pytest.raises(MissingError, match=r"no tensor 'b\.bias'"):
+        part + Dense(values(2))

@@ -96,6 +96,7 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         self._load = load
         self._stored = stored
         self.beside = tuple(beside)
+        self._whole = ""  # name of what this is a part of
 
     @cached_property
     def digest(self) -> str:
@@ -143,17 +144,18 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
             if not matching(self.tensors, pattern):
                 raise MissingError(f"{self.name} has no tensor {pattern!r}. {suggest(pattern, self.tensors)}")
         found = {n: self.tensors[n] for n in matching(self.tensors, patterns)}
-        base = self.name.split(" at ")[0]
-        name = f"{base} at {next(iter(found))}" if len(found) == 1 else base
-        return Checkpoint(
+        whole = self._whole or self.name
+        chosen = Checkpoint(
             found,
             self.lazy,
-            name=name,
+            name=f"{whole} at {next(iter(found))}" if len(found) == 1 else whole,
             content=lambda: digest("tensors", self.digest, sorted(found)),
             config=self.config,
             source=self.source,
             stored=self.stored,
         )
+        chosen._whole = whole
+        return chosen
 
     def with_edits(self, edits: tuple[Edit, ...]) -> Checkpoint:
         return EditedCheckpoint(self, edits) if edits else self
