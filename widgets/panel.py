@@ -15,6 +15,7 @@ from widgets._live import figure, redraw
 from widgets._work import Work, explained
 from widgets.controls import Control
 from workbench import asking
+from workbench.core.edit import Edit
 from workbench.core.errors import Cancelled, ParameterError
 from workbench.core.method import Method
 from workbench.core.registry import method
@@ -238,8 +239,7 @@ class Panel(_html.Static):
     def _show(self, outcome: Any) -> None:
         self._set_side_by_side()
         if not isinstance(outcome, Result):
-            said = f"{outcome.called}: {outcome.holds}" if isinstance(outcome, Subject) else repr(outcome)
-            self.shown.children = [ipywidgets.HTML(f"<p>{_html.text(said)}</p>")]
+            self.shown.children = [ipywidgets.HTML(f"<p>{_html.text(_words(outcome))}</p>")]
         elif self.shown.children:
             drawn, told = self.shown.children
             told.value = _html.answer(outcome)
@@ -261,6 +261,13 @@ def _about(asked: Method) -> str:
         f"<b>{asked.name}</b>: {_html.text(asked.summary)}"
         f"<details><summary>What the settings mean</summary>{settings}{reference}</details>"
     )
+
+
+def _words(made: Subject | Edit) -> str:
+    """What a source or an edit made, in a line."""
+    if isinstance(made, Edit):
+        return f"An edit: {made.label}. Add it to a network: network + panel.result."
+    return f"{made.name}: {made.holds}"
 
 
 def _difference(asked: Method, outcome: Any) -> str:

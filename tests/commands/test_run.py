@@ -205,3 +205,21 @@ def test_an_edit_writes_a_checkpoint(run: Run) -> None:
     np.testing.assert_array_equal(wb.open("half.safetensors")["w"], after["w"])
     with pytest.raises(click.MissingParameter):
         command(halve).main(["net.safetensors"], standalone_mode=False)
+
+
+def test_edited_weights_are_written_to_a_file_or_to_a_folder_that_opens_as_the_network(run: Run) -> None:
+    assert run("run", "prune", "glassllm-en", "--fraction", "0.5", "--out", "a.safetensors")[0] == 0
+    assert run("run", "prune", "glassllm-en", "--out", "b.safetensors", "--dtype", "bfloat16")[0] == 0
+    net = wb.open("glassllm-en")
+    pruned = net + wb.prune(net)
+    for n in net:
+        np.testing.assert_array_equal(wb.open("a.safetensors")[n], pruned[n])
+    assert {t.dtype for t in wb.open("b.safetensors").tensors.values()} == {"BF16"}
+    assert run("run", "shuffle-weights", "minilm", "--out", "shuffled")[0] == 0
+    minilm = wb.open("minilm")
+    texts = ["A cat sat on the mat.", "A kitten lies on a rug."]
+    expected = (minilm + wb.shuffle_weights(minilm)).network().answer(texts)
+    assert wb.open("shuffled").network().answer(texts) == expected
+    assert run("run", "shuffle-weights", "minilm", "--out", "shuffled")[0] == 5  # it is there
+    assert run("run", "prune", "glassllm-en", "--out", "x.pth")[0] == 2
+    assert "rounded to the nearest" in " ".join(run("run", "prune", "--help")[1].split())

@@ -314,3 +314,13 @@ def test_a_pinned_answer_is_compared_with_the_one_that_is_shown() -> None:
     assert panel.pin.value
     panel.pin.value = False
     assert panel.pinned == {} and panel.compared.value == ""
+
+
+def test_an_edit_is_said_in_words_and_can_be_added() -> None:
+    net = weights()
+    panel = widgets.panel("prune", net)
+    panel.run()
+    assert panel.wait(60)
+    (shown,) = panel.shown.children
+    assert "0.5 of the weights pruned" in shown.value and "network + panel.result" in shown.value
+    assert ((net + panel.result)["w"] == 0).mean() == 0.5

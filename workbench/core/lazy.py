@@ -110,6 +110,10 @@ class Tensors(Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> np.ndarray:
         return self.lazy(name).whole()
 
+    @abstractmethod
+    def __contains__(self, name: object) -> bool:
+        """Whether there is one of this name; `Mapping` would read it to find out."""
+
 
 class HeldTensors(Tensors):
     """Arrays in memory (or mapped), each frozen: see `frozen`."""
@@ -120,6 +124,9 @@ class HeldTensors(Tensors):
     def lazy(self, name: str) -> LazyTensor:
         """One of them."""
         return LazyTensor.of(self._arrays[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)

@@ -138,9 +138,12 @@ class StoredTensors(Tensors):
     def lazy(self, name: str) -> LazyTensor:
         """One of them."""
         shape, full = self._shapes[name], self._prefix + name
-        if not shape:
+        if not shape or 0 in shape:  # of which the library gives no slice
             return LazyTensor.later(shape, lambda: self._file.get_tensor(full))
         return LazyTensor(shape, lambda start, stop: self._file.get_slice(full)[start:stop])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._shapes
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._shapes)

@@ -86,7 +86,9 @@ class Differences(Tensors):
                 raise DataError(
                     f"{name} has the shapes {one.shape} and {other.shape}: they have no difference."
                 )
-        self._names = [n for n, (one, other) in shared.items() if one.dtype.kind == other.dtype.kind == "f"]
+        self._names = {
+            n: one for n, (one, other) in shared.items() if one.dtype.kind == other.dtype.kind == "f"
+        }
         if not self._names:
             raise DataError("The two networks have no weight of one name, so that they have no difference.")
 
@@ -99,6 +101,9 @@ class Differences(Tensors):
             return rows.astype(np.float64) - before.read(start, stop).astype(np.float64)
 
         return self._after.lazy(name).map_rows(subtract)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

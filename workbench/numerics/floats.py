@@ -40,18 +40,15 @@ def encode(values: np.ndarray, dtype: str) -> np.ndarray:
     """
     assert dtype == "BF16", dtype
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
-    nearest = (bits + (np.uint32(0x7FFF) + ((bits >> 16) & 1))) >> 16  # a carry into the exponent is right
-    quiet = (bits >> 16) | 0x40  # a NaN must not round to infinity
-    return np.where(np.isnan(values), quiet, nearest).astype("<u2")
-
-
-def largest(dtype: str) -> float:
-    """The largest magnitude that rounds to a finite number of ``BF16``, ``F16``, ``F32`` or ``F64``."""
-    mantissa, exponent = {"BF16": (8, 128), "F16": (11, 16), "F32": (24, 128), "F64": (53, 1024)}[dtype]
-    greatest = float(np.ldexp(1 - 2.0**-mantissa, exponent))
-    if dtype == "F64":
-        return greatest
-    return float(np.nextafter(np.ldexp(1 - 2.0 ** -(mantissa + 1), exponent), 0.0))
+    nearest = bits >> 16
+    nearest &= 1
+    nearest += 0x7FFF
+    nearest += bits  # a carry into the exponent is right
+    nearest >>= 16
+    codes = nearest.astype("<u2")
+    if (lost := np.isnan(values)).any():
+        codes[lost] = (bits[lost] >> 16) | 0x40  # a NaN must not round to infinity
+    return codes
 
 
 def rounding(dtype: str) -> str:

@@ -139,6 +139,9 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         """Return a tensor's numbers as they lie in the file, or None where there are none that may be copied."""
         return self._stored(name)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.tensors
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.tensors)
 

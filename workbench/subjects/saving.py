@@ -14,7 +14,7 @@ from workbench.core.errors import DataError, ParameterError, StorageError
 from workbench.core.lazy import LazyTensor
 from workbench.core.storage import writing
 from workbench.core.tensor_files import PLAIN, Entry, write_safetensors
-from workbench.numerics.floats import CODED, encode, largest
+from workbench.numerics.floats import CODED, encode
 
 Saved = Literal["stored", "float32", "bfloat16", "float16"]
 SHARD = 5_000_000_000  # bytes of a file, as Hugging Face cuts them
@@ -63,12 +63,19 @@ def _blocks(tensor: LazyTensor) -> Iterator[np.ndarray]:
 
 
 def _rounded(name: str, values: np.ndarray, dtype: str) -> np.ndarray:
-    if dtype in _KEPT and ((np.abs(values) > largest(dtype)) & np.isfinite(values)).any():
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # the one is refused below, the other is a NaN that stays one
+        out = encode(values, dtype) if dtype in CODED else values.astype(PLAIN[dtype], copy=False)
+        infinite = (
+            (out & 0x7FFF) == 0x7F80 if dtype == "BF16" else np.isinf(out) if out.dtype.kind == "f" else None
+        )
+    if infinite is not None and infinite.any() and np.isfinite(values[infinite]).any():
         raise DataError(
             f"{name} has numbers beyond the range of {dtype}, in which it would be written. Save with dtype='float32' "
             f"(--dtype float32)."
         )
-    return encode(values, dtype) if dtype in CODED else values.astype(PLAIN[dtype], copy=False)
+    return out
 
 
 def save_file(path: Path, tensors: Sequence[Entry]) -> Path:
