@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from workbench.core.device import resolve
+from workbench.numerics.device import borrowed
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Int32, Real
@@ -109,8 +110,8 @@ def ranks_in_torch(
     """Yield what `rank_blocks` does, computed in torch, whatever the device."""
     import torch
 
-    held = torch.from_numpy(space.rows).to(device)
-    squares = torch.from_numpy(space.squares).to(device)
+    held = borrowed(space.rows).to(device)
+    squares = borrowed(space.squares).to(device)
     number = torch.arange(1, len(held) + 1, dtype=torch.int32, device=device)
     for part in _parts(len(query_rows), len(held)):
         at = torch.from_numpy(query_rows[part]).to(device)

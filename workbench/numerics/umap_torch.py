@@ -23,7 +23,7 @@ from workbench.core.errors import DataError, ParameterError
 from workbench.core.progress import track
 from workbench.numerics import densmap as dens
 from workbench.numerics import umap_targets
-from workbench.numerics.device import choose
+from workbench.numerics.device import borrowed, choose
 from workbench.numerics.kernels import chunked, layout, prepare
 from workbench.numerics.neighbours_torch import (
     FEW,
@@ -385,7 +385,8 @@ def _start(
     n = len(x)
     g = torch.Generator().manual_seed(seed)
     if not isinstance(init, str):
-        y = torch.as_tensor(init).to(where, torch.float32)
+        given = borrowed(init) if isinstance(init, np.ndarray) else torch.as_tensor(init)
+        y = given.to(where, torch.float32)
         if y.shape != (n, dim) or not torch.isfinite(y).all():
             raise ParameterError(f"init must be finite and of shape ({n}, {dim}), not {tuple(y.shape)}")
         return y

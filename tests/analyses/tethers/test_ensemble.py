@@ -143,7 +143,7 @@ def test_peer_trains_and_averages_as_torch_does() -> None:
         average = average or AveragedModel(network)
         average.update_parameters(network)
     with torch.no_grad():
-        right = (average(torch.from_numpy(view.probe.x)).argmax(1).numpy() == view.probe.y).mean()
+        right = (average(torch.tensor(view.probe.x)).argmax(1).numpy() == view.probe.y).mean()
     assert history.scores["accuracy of one network"][0, 1, 0] == pytest.approx(right, abs=2e-3)
 
 
