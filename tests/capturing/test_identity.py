@@ -22,10 +22,10 @@ import torch
 
 import workbench as wb
 from workbench.capturing import capture, tensors
-from workbench.capturing.identity import Undigestable, network_digest
 from workbench.capturing.running import Work
 from workbench.core.errors import Cancelled, StorageError, ViewError
 from workbench.core.progress import listening
+from workbench.numerics.identity.walking import Undigestable, network_digest
 
 ROOT = Path(__file__).parents[2]
 X = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from workbench.capturing.identity import Undigestable
 from workbench.capturing.running import Changed, Work
 from workbench.capturing.store import DTYPES, FORMAT, PARTIAL, key_of, open_store
 from workbench.core.cache import cache_dir
@@ -21,6 +20,7 @@ from workbench.core.lineage import step
 from workbench.core.progress import tell
 from workbench.core.run import versions
 from workbench.core.subject import Subject
+from workbench.numerics.identity.walking import Undigestable
 from workbench.subjects.activations import Activations
 from workbench.subjects.checkpoint import Checkpoint
 from workbench.subjects.corpus import Corpus

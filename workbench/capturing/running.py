@@ -13,14 +13,14 @@ import numpy as np
 from workbench.capturing.batches import batch_feed
 from workbench.capturing.feeds import Fed, Feed, array_feed, text_feed
 from workbench.capturing.hooks import ATTENTION, hooked
-from workbench.capturing.identity import network_digest
 from workbench.capturing.sites import Reader, Rows, Site, choose_rows, eager_attention, probe, wanted
 from workbench.capturing.store import Layout
-from workbench.capturing.tensors import missing_values
 from workbench.capturing.writing import Run, Unfinished
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MethodError, ViewError, WorkbenchError
 from workbench.core.progress import track
+from workbench.numerics.identity.tensors import missing_values
+from workbench.numerics.identity.walking import network_digest
 from workbench.subjects.activations import Activations
 from workbench.subjects.corpus import Corpus
 from workbench.subjects.network import Network

@@ -55,16 +55,22 @@ class Input:
             It can't give what is needed; what it does hold is said.
         """
         found = thing if isinstance(thing, Result) else as_subject(thing)
+        if isinstance(found, self.takes) or hasattr(type(found), f"as_{self.takes.__name__.lower()}"):
+            return found
         if issubclass(self.takes, View):
-            if f"as_{self.takes.__name__.lower()}" not in dir(type(found)):
-                found.view(self.takes)  # which refuses
-        elif not isinstance(found, self.takes):
+            found.view(self.takes)  # which refuses
+        else:
             raise ViewError(f"{method} takes {self.needs} as {self.name}; {found.called} is {found.holds}.")
         return found
 
     def of(self, found: Subject | Result) -> Any:
-        """Return what the method's function is called with: the view, or the thing itself."""
-        return found.view(self.takes) if issubclass(self.takes, View) else found
+        """Return what the method's function is called with: the thing itself where it is what is taken, or the view."""
+        return found if isinstance(found, self.takes) else found.view(self.takes)
+
+
+def seen_digest(value: Any) -> str:
+    """Digest of what a method sees: of a network what it is now, since a module can be changed by anybody."""
+    return getattr(value, "identity", "") or value.digest
 
 
 def example(spec: Input, variant: int = 0) -> Subject | Result:

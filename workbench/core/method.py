@@ -17,7 +17,7 @@ from workbench.core import cache, history
 from workbench.core.device import describe, refusing_what_does_not_fit, resolve
 from workbench.core.errors import MethodError, MissingError, WorkbenchError
 from workbench.core.estimator import estimator_of
-from workbench.core.inputs import Input, align, bind, inputs_of, rows_of
+from workbench.core.inputs import Input, align, bind, inputs_of, rows_of, seen_digest
 from workbench.core.lineage import given
 from workbench.core.parameters import Parameter, parameters_of, validate_all
 from workbench.core.progress import tell
@@ -145,7 +145,7 @@ class Method:
         aligned, how = align([views[k] for k in paired], [asked[k][1].called for k in paired])
         for k, view in zip(paired, aligned, strict=True):
             views[k] = view
-        inputs = [given(i.name, f, v.digest) for (i, f), v in zip(asked, views, strict=True)]
+        inputs = [given(i.name, f, seen_digest(v)) for (i, f), v in zip(asked, views, strict=True)]
         run = self._run(inputs, values, chosen, how)
         title = f"{self.title} of {run.subject}"
         space, table = rows_of(views)

@@ -79,7 +79,7 @@ class Rows(View):
         )
 
 
-V = TypeVar("V", bound=View)
+V = TypeVar("V")
 
 
 class Giving:
@@ -89,11 +89,11 @@ class Giving:
     """
 
     def view(self, kind: type[V]) -> V:
-        """Return the view of the asked ``kind``, or raise `ViewError` saying what is held instead."""
+        """Return the view (or the network) of the asked ``kind``, or raise `ViewError` saying what is held instead."""
         make = getattr(self, f"as_{kind.__name__.lower()}", None)
         if make is None:
             raise ViewError(
-                f"{self.called} is {self.holds}; this needs {kind.needs}. "
+                f"{self.called} is {self.holds}; this needs {getattr(kind, 'needs', kind.__name__)}. "
                 f"It can give: {', '.join(self.gives) or 'no view'}."
             )
         return make()

@@ -21,6 +21,7 @@ from workbench.core.patterns import matching
 from workbench.core.rows import floats, owned, require_finite
 from workbench.core.subject import Subject
 from workbench.core.view import View
+from workbench.subjects.network import Network
 from workbench.subjects.saving import Saved, as_written, refuse_own_files, save_file, save_folder
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         """Whether `network` can build one."""
         return self._load is not None
 
-    def network(self) -> Any:
+    def network(self) -> Network:
         """Build the network that these weights belong to, ready to be called and captured.
 
         Raises
@@ -205,6 +206,10 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         network = self._load()
         network.name = self.name
         return network
+
+    def as_network(self) -> Network:
+        """The network, to be called."""
+        return self.network()
 
     def as_matrix(self) -> Matrix:
         if len(self.tensors) != 1:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import uuid4
 
 import numpy as np
 
 from workbench.core.edit import Edit, Editable, changed, edited_digest, titles
 from workbench.core.errors import DataError, MissingError, ViewError, suggest
 from workbench.core.lazy import LazyTensor
+from workbench.core.lineage import Origin
 from workbench.core.patterns import matching
+from workbench.core.subject import Subject
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,16 +40,15 @@ class Batch:
     rows: pd.DataFrame
 
 
-@dataclass(eq=False)
-class Network(Editable["Network"]):
+class Network(Subject, Editable["Network"]):
     """A callable network in evaluation mode.
 
     ``network + edit`` is another one, whose module shares with this one's every parameter that the edit doesn't touch:
     neither is to be trained while both are used.
 
-    Attributes
+    Parameters
     ----------
-    digest : of the weights, and of the edits.
+    digest : of the weights, and of the edits, as they were opened; see `identity`.
     module : the torch module; its ``named_modules`` are the sites that can be captured.
     encode : turns some lines of a corpus (a table with ``text``) and a greatest length into a `Batch`;
         None for a network that doesn't read text.
@@ -54,13 +57,65 @@ class Network(Editable["Network"]):
     tensor_names : a checkpoint's tensor name to the parameter's name in ``module``, where they differ.
     """
 
-    name: str
-    digest: str
-    module: torch.nn.Module
-    encode: Callable[[pd.DataFrame, int], Batch] | None = None
-    ask: Callable[[torch.nn.Module, Any], Any] | None = None
-    answers: str = ""
-    tensor_names: Mapping[str, str] = field(default_factory=dict)
+    needs: ClassVar[str] = "a network that can be called"
+    takes: ClassVar[str] = "a torch module"
+
+    def __init__(
+        self,
+        name: str,
+        digest: str,
+        module: torch.nn.Module,
+        encode: Callable[[pd.DataFrame, int], Batch] | None = None,
+        ask: Callable[[torch.nn.Module, Any], Any] | None = None,
+        answers: str = "",
+        tensor_names: Mapping[str, str] = MappingProxyType({}),
+    ):
+        self.name, self._digest, self.module = name, digest, module
+        self.encode, self.ask, self.answers = encode, ask, answers
+        self.tensor_names = dict(tensor_names)
+
+    @classmethod
+    def of(cls, thing: Any) -> Network | None:
+        if not hasattr(thing, "named_modules"):  # a torch module, recognised without importing torch
+            return None
+        made = cls(type(thing).__name__, "", thing.eval())
+        made._digest = made.identity
+        return made
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Network:
+        """Two linear layers of 6, 8 and 3 units."""
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(variant)
+            module = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+        found = cls.of(module)
+        assert found is not None
+        found.name = "small network"
+        return found
+
+    @property
+    def digest(self) -> str:
+        return self._digest
+
+    @property
+    def identity(self) -> str:
+        """Digest of everything that decides what the module answers now, whatever was done to it since it was opened.
+
+        What can't be digested is a new one each time, so that nothing that was kept answers for it.
+        """
+        from workbench.numerics.identity import Undigestable, network_digest
+
+        try:
+            return network_digest(self.module)
+        except Undigestable as e:
+            return f"unknown ({e}) {uuid4().hex}"
+
+    @property
+    def holds(self) -> str:
+        count = sum(p.numel() for p in self.module.parameters())
+        return f"a network of {count:,} parameters that {'reads texts' if self.encode else 'takes arrays'}"
 
     def answer(self, question: Any) -> Any:
         """Answer in short, so that one sees that the network works.
@@ -77,7 +132,10 @@ class Network(Editable["Network"]):
         return self.ask(self.module, question)
 
     def with_edits(self, edits: tuple[Edit, ...]) -> Network:
-        return EditedNetwork(self, edits) if edits else self
+        if not edits:
+            return self
+        parts = {f"edit {i}": edit for i, edit in enumerate(edits, 1)}
+        return EditedNetwork(self, edits).made_by(Origin("with_edits", {"base": self, **parts}, verb="sum"))
 
 
 class EditedNetwork(Network):

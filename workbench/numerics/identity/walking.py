@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.capturing import tensors
-from workbench.capturing.parts import has_hidden_state, script_parts, slots_of
-from workbench.capturing.reach import (
+from workbench.core.digest import digest
+from workbench.numerics.identity import tensors
+from workbench.numerics.identity.parts import has_hidden_state, script_parts, slots_of
+from workbench.numerics.identity.reach import (
     MISSING,
     cells_of,
     full_name,
@@ -37,7 +38,6 @@ from workbench.capturing.reach import (
     reached,
     registered,
 )
-from workbench.core.digest import digest
 
 if TYPE_CHECKING:
     import torch
