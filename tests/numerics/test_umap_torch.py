@@ -183,6 +183,7 @@ def test_labels_part_what_the_rows_leave_together_and_minus_one_is_no_label(digi
         um.fit(x, y=label[:5], device="cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["categorical", "euclidean"])
 def test_peer_umap_learn_has_the_same_steered_graph(digits, metric) -> None:
     import umap
