@@ -208,6 +208,7 @@ def test_peer_umap_learn_has_the_same_steered_graph(digits, metric) -> None:
     assert difference.mean() < 0.02 * theirs.graph_.mean()
 
 
+@pytest.mark.slow
 def test_densmap_keeps_densities_as_umap_learn_does() -> None:
     import umap
 
