@@ -169,6 +169,7 @@ sys.exit(main({arguments!r}))
 """
 
 
+@pytest.mark.slow
 def test_little_needs_to_be_installed(data: Path) -> None:
     ask = ["spectral", "cpu", "--scale", "0.02", "--repeats", "1", "--device", "cpu", "--rows", str(data)]
     program = LACKS.format(lacking=LACKING, arguments=ask)

@@ -370,6 +370,7 @@ def test_the_same_capture_again_runs_two_texts_only(decoder, texts, monkeypatch)
     assert ran == [2, 2, 4, 1, 2, 2]  # each time: to learn the sites, and their rows
 
 
+@pytest.mark.slow
 def test_whatever_matters_makes_another_capture(decoder, texts, cache) -> None:
     network = decoder.network()
     capture(network, texts)

@@ -111,6 +111,7 @@ def test_equal_content_under_another_name_is_answered_under_its_own() -> None:
     assert (other.title, other.space, other.run.subject) == ("Principal components of other", "two", "other")
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_the_cache_not_the_answer(tmp_path: Path) -> None:
     code = (
         "import resource, signal, numpy as np, workbench as wb\n"

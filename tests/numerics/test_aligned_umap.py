@@ -17,7 +17,7 @@ from workbench.numerics.layout_alignment import measure_alignment
 QUICK = {"device": "cpu", "n_epochs": 60}
 
 
-def blobs(n: int = 150, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def blobs(n: int = 90, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     x, label = make_blobs(n, 8, centers=3, random_state=seed)
     return x.astype(np.float32), label
 
@@ -70,7 +70,7 @@ def test_known_answer_rows_that_change_groups_are_those_that_move() -> None:
 
 
 def test_known_answer_a_group_that_moves_slowly_moves_slowly_in_the_layouts() -> None:
-    x, label = blobs(150)
+    x, label = blobs(90)
     way = x[label == 1].mean(0) - x[label == 0].mean(0)
     xs = []
     for share in np.linspace(0, 0.4, 5):

@@ -29,6 +29,7 @@ def run(code: str, folder: Path) -> str:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.mark.slow
 def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
     (tmp_path / "compiled_here.py").write_text(TWICE)
     assert run(CALL, tmp_path) == "0 1"
@@ -45,6 +46,7 @@ def test_numba_is_put_back() -> None:
     assert numba.njit is plain
 
 
+@pytest.mark.slow
 def test_umap_is_imported_with_its_code_kept_and_without_a_warning() -> None:
     from workbench.numerics.compiling import import_umap
 

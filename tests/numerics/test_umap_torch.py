@@ -183,6 +183,7 @@ def test_labels_part_what_the_rows_leave_together_and_minus_one_is_no_label(digi
         um.fit(x, y=label[:5], device="cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["categorical", "euclidean"])
 def test_peer_umap_learn_has_the_same_steered_graph(digits, metric) -> None:
     import umap
@@ -207,6 +208,7 @@ def test_peer_umap_learn_has_the_same_steered_graph(digits, metric) -> None:
     assert difference.mean() < 0.02 * theirs.graph_.mean()
 
 
+@pytest.mark.slow
 def test_densmap_keeps_densities_as_umap_learn_does() -> None:
     import umap
 

@@ -47,6 +47,7 @@ def changed(page: Path, to: Path, change: Change) -> Path:
     return to
 
 
+@pytest.mark.slow
 def test_a_report_is_reproduced_without_the_cache(
     page: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -62,6 +63,7 @@ def test_a_report_is_reproduced_without_the_cache(
     assert json.loads((tmp_path / "again" / "flat.reproduction.json").read_text())["same"] is True
 
 
+@pytest.mark.slow
 def test_a_page_alone_says_that_its_notebook_is_missing_and_runs_the_one_named(
     page: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -168,7 +168,7 @@ def test_a_sample_says_so(acts: wb.Activations) -> None:
 
 
 def test_a_sequence_of_layouts_gets_one_frame_each(acts: wb.Activations) -> None:
-    made = wb.aligned_umap(acts, n_neighbors=5)
+    made = wb.aligned_umap(acts, n_neighbors=5, n_epochs=10, n_null=9)
     view = widgets.explore(acts, method=made)
     assert view.view.spec["frames"] == ["layer.0", "layer.1", "layer.2"]
     np.testing.assert_array_equal(shown(view), made.frames.astype(np.float32))
