@@ -34,7 +34,7 @@ EDITS = ("shuffle_weights", "prune")
 @pytest.mark.parametrize("name", EDITS)
 def test_edits_are_in_the_registry(name) -> None:
     method = wb.method(name)
-    assert (method.verb, method.needs) == ("edit", Checkpoint)
+    assert (method.verb, method.inputs[0].takes) == ("edit", Checkpoint)
     assert method.summary
     with pytest.raises(ViewError, match="edits a checkpoint"):
         method(PointCloud(np.ones((3, 2))))
