@@ -121,7 +121,7 @@ CHANGES: list[tuple[str, Change, str, str]] = [
         "input",
         lambda s: (one(s)["run"]["inputs"][0].update(digest="0"), one(s)["evidence"][0].update(value=0.1)),
         "different",
-        "the input differs",
+        "the input circle differs",
     ),
     (
         "method",
