@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+TESTS := -m 'not slow'
 JOBS ?= 2
 # 3.11 and 3.12 first: giotto-ph and giotto-tda have no wheel for a later Python.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3 python python3.13 python3.14; do \
@@ -16,17 +17,20 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test lab lint types unit format lock clean distclean
+.PHONY: help setup report test test-all lab lint types unit format lock clean distclean stub
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(VENV)/.ready ## make .venv as the lock files say (the other targets do it too)
 
 report: $(VENV)/.ready ## write reports/atlas.html, the executed notebook and manifest.json
 	$(BIN)/workbench report notebooks/atlas.ipynb -o reports/atlas.html
 
-test: lint types unit ## everything that is checked: lint, types, tests and notebooks
+test: lint types unit ## lint, types and all tests but the slow ones: minutes
+
+test-all: TESTS :=
+test-all: lint types unit ## everything that is checked, the slow tests and all notebooks with it
 
 lab: $(VENV)/.ready ## open JupyterLab on notebooks/
 	$(BIN)/workbench lab
@@ -38,14 +42,17 @@ lint: $(VENV)/.ready ## ruff: rules and format
 types: $(VENV)/.ready ## mypy on workbench and widgets
 	$(BIN)/mypy
 
-# The workers share the cores, so each computes in one thread; a file's tests stay in one worker
-# because they share what is slow to set up.
-unit: $(VENV)/.ready ## pytest; PYTEST_ARGS="-k name" narrows it, JOBS=N sets the workers
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+# The workers share the cores, so each computes in one thread; a file's tests stay in one worker because
+# they share what is slow to set up, in the order that tests/conftest.py gives them.
+unit: $(VENV)/.ready ## pytest, the slow tests left out; PYTEST_ARGS="-k name" narrows it, JOBS=N sets the workers
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS) $(PYTEST_ARGS)
 
 format: $(VENV)/.ready ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+stub: $(VENV)/.ready ## write workbench/__init__.pyi, what editors and type checkers see
+	$(BIN)/python scripts/make_stub.py
 
 # Two stamps, so that a change in pyproject.toml doesn't look at 150 packages again. A stamp is
 # written last: an interrupted installation goes on where it stopped.

@@ -53,7 +53,7 @@ def resting(runs: int) -> Iterator[str]:
             found = wb.plateaus.function(view, clock="step", n_null=19, n_boot=40, random_state=s)
             if len(found.spans) == 1:
                 off.append(np.abs(found.spans[0] - [120, 200]).max())
-            changes = [e for e in found.evidence if e.statistic.startswith("step of")]
+            changes = [e for e in found.evidence if e.id == "step_of_change"]
             if len(changes) == 2:
                 asked += 2
                 inside += sum(

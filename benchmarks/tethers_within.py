@@ -22,8 +22,8 @@ from scipy.stats import t as student
 
 import workbench as wb
 from workbench.analyses.tethers.tether_ablation import _Asking
-from workbench.numerics.tether_sources import contributions
-from workbench.numerics.tethers import Place, at_step, tether
+from workbench.numerics.tethers import Place, contributions, tether
+from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
 
 os.environ.setdefault("WORKBENCH_NO_CACHE", "1")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +20,17 @@ def cache(tmp_path, monkeypatch) -> Path:
     """A result cache for one test."""
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture(autouse=True)
+def methods_of_its_own() -> Iterator[None]:
+    """What a test defines with ``@analysis`` is known only while it runs."""
+    from workbench.core.registry import DEFINED
+
+    before = dict(DEFINED)
+    yield
+    DEFINED.clear()
+    DEFINED.update(before)
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +54,32 @@ def small_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "wb.pca(cloud, n_null=19, n_boot=19, whiten=True)",
         "table.head(3)",
         "print(hostile)",
-        "found = wb.Findings()\nfound.say('The plane', flat, flat.evidence[0].statistic)\nfound",
+        "found = wb.Findings()\nfound.say('The plane', flat, 'variance_explained')\nfound",
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_CACHE", str(folder / "cache"))
         return report(path, {"n": 90}, folder / "out" / "small.html")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Workers begin with the files that hold slow tests, so that none is left with one at the end."""
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``--dist loadfile`` a file's tests stay in one worker, which sets up once what they share; of
+    conformance, where every method's answers are shared, a method's do."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFileOrMethod(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            method = re.search(r"\[(\w+)", test) if file.endswith("test_conformance.py") else None
+            return f"{file}::{method[1]}" if method else file
+
+    return ByFileOrMethod(config, log)

@@ -56,7 +56,9 @@ def answer(result: Result) -> str:
     """Return a result's title and its evidence, question by question."""
     asked = [f"<li><b>{text(e.question)}</b><br>{text(e.sentence())}</li>" for e in result.evidence]
     told = [f"<p>{text(s)}</p>" for s in (result.outcome.advice, result.caveat) if s]
-    return f"<p><b>{text(result.title)}</b></p><ul>{''.join(asked)}</ul>{''.join(told)}"
+    aligned = result.run.aligned if result.run else ""
+    rows = f"<p>Rows were brought together {text(aligned)}.</p>" if aligned else ""
+    return f"<p><b>{text(result.title)}</b></p>{rows}<ul>{''.join(asked)}</ul>{''.join(told)}"
 
 
 def status(said: str, *, wrong: bool = False) -> str:

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets
 
 from widgets import _html
 from widgets.panel import Panel
+from workbench import asking
 from workbench.core.errors import WorkbenchError
-from workbench.core.registry import Method, methods
-from workbench.core.subject import as_subject
-from workbench.subjects.checkpoint import Checkpoint
+from workbench.core.method import Method
+from workbench.core.registry import methods
 
 ALL = "(all families)"
 
 
-def browse(search: str = "", subject: Any = None) -> Browser:
+def browse(*subjects: Any, search: str = "") -> Browser:
     """Return the catalogue of methods.
 
     Parameters
     ----------
+    subjects : what the panels that a click opens are asked of, and only methods that can be asked of these, as their
+        first inputs or their only ones, are listed. What else a method takes is chosen in its panel among the notebook's
+        variables.
     search : words that all must occur in what is listed at first.
-    subject : what the panels that a click opens are asked of, and only methods that can be asked of it are listed;
-        without one, sources can be run and the others say what they need.
 
     Raises
     ------
     WorkbenchError
-        The subject is nothing that methods can be asked of.
+        A subject is nothing that methods can be asked of.
     """
-    return Browser(search, subject)
+    return Browser(subjects, search)
 
 
 class Browser(_html.Static):
@@ -44,15 +46,14 @@ class Browser(_html.Static):
     panel : the panel that is open, or None.
     """
 
-    def __init__(self, search: str = "", subject: Any = None):
-        self.subject = None if subject is None else as_subject(subject)
+    def __init__(self, subjects: Sequence[Any] = (), search: str = ""):
+        self.subjects = [asking.taken(thing) for thing in subjects]
         self.panel: Panel | None = None
         self._panels: dict[str, Panel] = {}
-        self._methods = {m.name: m for m in methods() if self._answers(m)}
-        self._texts = {n: _searched(m) for n, m in self._methods.items()}
+        self._methods: dict[str, Method] = {}
+        self._texts: dict[str, str] = {}
         self.search = ipywidgets.Text(search, placeholder="words", description="search")
-        families = sorted({m.family for m in self._methods.values()})
-        self.family = ipywidgets.Dropdown(options=[ALL, *families], value=ALL, description="family")
+        self.family = ipywidgets.Dropdown(options=[ALL], value=ALL, description="family")
         self.found = ipywidgets.Select(rows=14, layout={"width": "auto"})
         self.documentation = ipywidgets.HTML(layout={"width": "100%"})
         self.opened = ipywidgets.VBox()
@@ -86,16 +87,25 @@ class Browser(_html.Static):
         return _html.table(["method", "family", "what it does"], rows)
 
     def _answers(self, m: Method) -> bool:
-        """Whether the subject gives what the method needs; sources need nothing."""
-        if self.subject is None or m.needs is None:
+        """Whether the subjects can be the method's first inputs; sources take none."""
+        if not m.inputs:
             return True
-        return (
-            isinstance(self.subject, Checkpoint)
-            if m.needs is Checkpoint
-            else m.needs.__name__ in self.subject.gives
-        )
+        return len(self.subjects) <= len(m.inputs) and all(map(asking.suits, m.inputs, self.subjects))
+
+    def _look(self) -> None:
+        """Take in what was defined since: a method of a cell is listed at the next search."""
+        found = {m.name: m for m in methods() if self._answers(m)}
+        if found == self._methods:
+            return
+        self._methods = found
+        self._texts = {n: _searched(m) for n, m in found.items()}
+        chosen = self.family.value
+        with self.family.hold_trait_notifications():
+            self.family.options = [ALL, *sorted({m.family for m in found.values()})]
+            self.family.value = chosen if chosen in self.family.options else ALL
 
     def _narrow(self, _: object = None) -> None:
+        self._look()
         words, family = self.search.value.lower().split(), self.family.value
         names = [
             n
@@ -109,7 +119,8 @@ class Browser(_html.Static):
         self.found.options = [(f"{family}: {n}. {summary}", n) for family, n, summary in listed]
         self.found.value = chosen if chosen in names else None
         self.found.observe(self._open, "value")
-        asked = f" that {_html.text(self.subject.name)} can be asked" if self.subject is not None else ""
+        names_of = " and ".join(map(asking.called, self.subjects))
+        asked = f" that {_html.text(names_of)} can be asked" if names_of else ""
         self._count.value = _html.status(f"{len(names)} of {len(self._texts)} methods{asked}")
 
     def _open(self, _: object) -> None:
@@ -127,18 +138,15 @@ class Browser(_html.Static):
 
     def _panel(self, chosen: Method) -> Panel:
         """The method's panel, the same one on coming back: its answers are kept, and what runs goes on."""
-        if chosen.name not in self._panels:
-            self._panels[chosen.name] = Panel(chosen, None if chosen.needs is None else self.subject)
+        if chosen.name not in self._panels or self._panels[chosen.name].method is not chosen:
+            self._panels[chosen.name] = Panel(chosen, *(self.subjects if chosen.inputs else ()))
         return self._panels[chosen.name]
 
     def _told(self, chosen: Method, error: WorkbenchError) -> str:
         """What the method is, and why it has no panel here."""
-        why = str(error)
-        if self.subject is None:
-            why = f"It is asked of something: browse(subject=...) opens its panel, or panel({chosen.name!r}, subject)."
         reference = f"<p>{_html.text(chosen.reference)}</p>" if chosen.reference else ""
         said = f"<p><b>{_html.text(chosen.name)}</b>: {_html.text(chosen.summary)}</p>{reference}"
-        return said + _html.status(_html.text(why))
+        return said + _html.status(_html.text(error))
 
 
 def _searched(m: Method) -> str:

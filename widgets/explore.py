@@ -11,14 +11,16 @@ import numpy as np
 import traitlets
 
 from widgets import _html
+from widgets._inputs import part_dropdown
 from widgets._live import figure
 from widgets._selection import shared
 from widgets._work import Work, explained
 from widgets.points import PointView
-from workbench.core.errors import DataError, MissingError, ParameterError, suggest
-from workbench.core.registry import Method, methods
+from workbench.core.errors import DataError, MissingError, ParameterError, ViewError, suggest
+from workbench.core.method import Method
+from workbench.core.registry import methods
 from workbench.core.result import RESULT_MIME, Result
-from workbench.core.subject import as_subject
+from workbench.core.subject import Rowed, as_subject
 from workbench.report.points import POINTS_MIME
 from workbench.results.embedding import Embedding
 from workbench.results.partition import Partition
@@ -92,18 +94,24 @@ class Explorer(_html.Static):
     ):
         if Points.__name__ not in subject.gives:
             subject.view(Points)  # refused here, with what it holds instead
+        parts = subject.parts(Points)
+        if not isinstance(subject, Rowed):
+            raise ViewError(
+                f"{subject.name} is {subject.holds}, and not one set of rows: choose with .at(name)"
+                + (f", for example .at({parts[-1]!r})." if parts else ".")
+            )
         self.subject: Any = subject
         self._most = sample
         self.random_state = random_state
         self._embedded: dict[Place, Embedding] = {}
         self._added: dict[str, Result] = {}
-        sites = getattr(subject, "sites", [""])
-        self._methods = embeddings(several=len(sites) > 1)
+        self._methods = embeddings(several=bool(parts) and Aligned.__name__ in subject.gives)
         given = method if isinstance(method, Embedding) else None
         if isinstance(method, str):
             _require("embedding", method, self._methods)
         names = [*([OWN] if given else []), *self._methods]
-        self.site = ipywidgets.Dropdown(options=sites, value=sites[-1], description="at")
+        likely = subject.default_part(Points) or next(reversed(parts), "")
+        self.site = part_dropdown(parts or [""], parts.index(likely) if parts else 0, "at")
         self.method = ipywidgets.Dropdown(options=names, value=OWN if given else method, description="method")
         self.dimensions = ipywidgets.Dropdown(
             options=DIMENSIONS, value=dimensions, description="dimensions", layout={"width": "13em"}
@@ -230,7 +238,7 @@ class Explorer(_html.Static):
     def _place(self) -> Place:
         name = str(self.method.value)
         method = self._methods.get(name)
-        site = str(self.site.value) if method is not None and method.needs is Points else ""
+        site = str(self.site.value) if method is not None and method.inputs[0].takes is Points else ""
         flat = method is None or "n_components" not in method.parameters
         return site, name, 0 if flat else int(self.dimensions.value)
 
@@ -307,7 +315,14 @@ class Explorer(_html.Static):
 def embeddings(*, several: bool = False) -> dict[str, Method]:
     """The registered methods that place rows in few dimensions; with ``several`` those of several layers too."""
     needed = (Points, Aligned) if several else (Points,)
-    return {m.name: m for m in methods() if issubclass(m.gives, Embedding) and m.needs in needed}
+    return {
+        m.name: m
+        for m in methods()
+        if issubclass(m.gives, Embedding)
+        and m.inputs
+        and m.inputs[0].takes in needed
+        and all(i.optional for i in m.inputs[1:])
+    }
 
 
 def _space(subject: Any, given: Embedding | None) -> str:

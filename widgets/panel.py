@@ -2,47 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from typing import Any
 
 import ipywidgets
 
 from widgets import _html
 from widgets._compare import comparison
+from widgets._inputs import choosers
 from widgets._live import WIDTH as FIGURE_WIDTH
 from widgets._live import figure, redraw
 from widgets._work import Work, explained
-from widgets.controls import NAME_WIDTH, WIDTH, Control
+from widgets.controls import Control
+from workbench import asking
 from workbench.core.edit import Edit
 from workbench.core.errors import Cancelled, ParameterError
-from workbench.core.registry import Method, method
+from workbench.core.method import Method
+from workbench.core.registry import method
 from workbench.core.result import Result
-from workbench.core.subject import Subject, as_subject
-from workbench.subjects.activations import Activations
-from workbench.subjects.checkpoint import Checkpoint
-
-if TYPE_CHECKING:
-    from workbench.core.view import View
+from workbench.core.subject import Subject
 
 EXPORTED = "Open the notebook in JupyterLab to change the settings and run it."
 
 
-def panel(name: str | Method, subject: Any = None) -> Panel:
-    """Return a control panel for one method, asked of one subject.
+def panel(name: str | Method, *subjects: Any) -> Panel:
+    """Return a control panel for one method, asked of one subject or several.
 
     Parameters
     ----------
     name : the method, or its name.
-    subject : what it is asked of: a subject, an array or a table; nothing for a source. Of activations at
-        several sites, or a checkpoint's weights, the panel lets one be chosen.
+    subjects : what it is asked of, in the order of its inputs: a subject, an array, a table or a result; nothing for a
+        source. Of one that has several parts (sites, tensors) the panel lets one be chosen. A network is asked of what
+        it computes on texts: its activations are captured when the method is run. What is left out is chosen among the
+        notebook's variables.
 
     Raises
     ------
     MissingError
         There is no such method.
     ViewError
-        The subject can't give what the method needs.
+        A subject can't give what the method needs.
+    ParameterError
+        One is missing and no variable of the notebook can stand for it, or there are too many.
     """
-    return Panel(name if isinstance(name, Method) else method(name), subject)
+    return Panel(name if isinstance(name, Method) else method(name), *subjects)
 
 
 class Panel(_html.Static):
@@ -50,21 +53,27 @@ class Panel(_html.Static):
 
     Attributes
     ----------
-    method, subject : what is asked of what.
+    method : what is asked.
+    inputs : input name to what it is asked of; its ``dropdown`` chooses a part, or among the notebook's variables.
     controls : parameter name to `Control`.
-    site : the dropdown of sites or tensors, where there are several to choose from.
+    reading : how a network is read, name to `Control`; empty where none is.
     results : every answer so far, the latest last; ``history`` chooses which of them is shown.
     pinned : numbers of the answers (from 1) that stay in sight, to be compared with the one that is shown.
     error : the last run's exception, or None.
     """
 
-    def __init__(self, asked: Method, subject: Any):
+    def __init__(self, asked: Method, *subjects: Any):
         self.method = asked
-        self.subject = _checked(asked, subject)
+        self.inputs = choosers(asked, subjects)
         self.results: list[Any] = []
         self.error: BaseException | None = None
         self.controls = {p.name: Control(p, asked.name) for p in asked.parameters.values()}
-        self.site = _sites(asked, self.subject)
+        captured = any(asking.reads(c.spec, c.chosen.thing) for c in self.inputs.values())
+        self.reading = (
+            {p.name: Control(p, asked.name) for p in (*asking.READING.values(), asking.ROWS["sample"])}
+            if captured
+            else {}
+        )
         self.work = Work()
         self.run_button = ipywidgets.Button(description="Run", button_style="primary", tooltip=asked.summary)
         self.run_button.on_click(lambda _: self.run())
@@ -82,19 +91,22 @@ class Panel(_html.Static):
         self.kept = ipywidgets.HBox(layout={"flex_flow": "row wrap"})
         self.message = ipywidgets.HTML()
         self.shown = ipywidgets.VBox()
-        for control in self.controls.values():
+        for control in (*self.controls.values(), *self.reading.values()):
             control.on_change(self._check)
         about = ipywidgets.HTML(_about(asked))
-        chosen = [self.site] if self.site is not None else []
+        chosen = [c.dropdown for c in self.inputs.values() if c.dropdown is not None]
         # beside each other where the notebook is wide enough, so that Run and the answer are in sight
         settings = ipywidgets.HBox(
             [*chosen, *self.controls.values()], layout={"flex_flow": "row wrap", "width": "100%"}
         )
+        read = ipywidgets.HBox(list(self.reading.values()), layout={"flex_flow": "row wrap"})
+        folded = ipywidgets.Accordion([read], titles=["What the network reads"]) if captured else None
         super().__init__(
             [
                 _html.style(),
                 about,
                 settings,
+                *([folded] if folded is not None else []),
                 ipywidgets.HBox([self.run_button, self.work]),
                 self.message,
                 self.looking,
@@ -126,15 +138,14 @@ class Panel(_html.Static):
             return
         try:
             values = self.values
+            arguments = self._arguments()
         except ParameterError as e:
             self._say(e)
             return
         self.error = None
         self.message.value = ""
         self.run_button.disabled = True
-        subject = self._chosen()
-        arguments = [] if subject is None else [subject]
-        self.work.start(lambda: self.method(*arguments, **values), self._finished)
+        self.work.start(lambda: self.method(*arguments(), **values), self._finished)
 
     def cancel(self) -> None:
         """Stop the running method at its next step."""
@@ -151,7 +162,8 @@ class Panel(_html.Static):
         rows = [
             (n, c.field.value if c.error else c.value, c.parameter.help) for n, c in self.controls.items()
         ]
-        of = f" of {_html.text(self.subject.name)}" if self.subject is not None else ""
+        named = [c.chosen.said for c in self.inputs.values() if c.chosen.thing is not None]
+        of = f" of {_html.text(' and '.join(named))}" if named else ""
         said = f"<p><b>{self.method.name}{of}</b>: {_html.text(self.method.summary)} {EXPORTED}</p>"
         return said + _html.table(["parameter", "value", "what it does"], rows)
 
@@ -159,11 +171,24 @@ class Panel(_html.Static):
         """The latest answer."""
         return self.result if isinstance(self.result, Result) else None
 
-    def _chosen(self) -> Subject | None:
-        return self.subject if self.site is None else self.subject.at(self.site.value)
+    def _arguments(self) -> Callable[[], list[Any]]:
+        """What makes the method's inputs, as they are chosen now, in the thread that may take its time over it."""
+        chosen = {name: c.chosen for name, c in self.inputs.items()}
+        read = {name: control.value for name, control in self.reading.items()}
+        rows = {name: read.pop(name) for name in asking.ROWS if name in read}
+        return lambda: asking.prepare(
+            self.method,
+            [c.thing for c in chosen.values()],
+            lambda spec, *_: chosen[spec.name].part,
+            reading=read,
+            rows=rows,
+        )
+
+    def _wrong(self) -> bool:
+        return any(c.error for c in (*self.controls.values(), *self.reading.values()))
 
     def _check(self) -> None:
-        self.run_button.disabled = self.work.running or any(c.error for c in self.controls.values())
+        self.run_button.disabled = self.work.running or self._wrong()
 
     def _finished(self, outcome: Any) -> None:
         if isinstance(outcome, BaseException):
@@ -180,7 +205,7 @@ class Panel(_html.Static):
             self.looking.layout.display = ""
             self._show(outcome)
             self.restate()
-        self.run_button.disabled = any(c.error for c in self.controls.values())
+        self.run_button.disabled = self._wrong()
 
     def _look_back(self, change: Any) -> None:
         if change["new"] is not None:
@@ -227,47 +252,11 @@ class Panel(_html.Static):
         self.message.value = _html.status(explained(error), wrong=not isinstance(error, Cancelled))
 
 
-def _checked(asked: Method, subject: Any) -> Any:
-    """The subject, or a refusal now rather than when the method is run."""
-    if asked.needs is None:
-        if subject is not None:
-            raise ParameterError(f"{asked.name} is a source: it makes a subject and is asked of none.")
-        return None
-    if subject is None:
-        raise ParameterError(
-            f"{asked.name} is asked of something: widgets.panel({asked.name!r}, subject), with a subject from workbench.open "
-            "or workbench.capture, an array or a table."
-        )
-    subject = as_subject(subject)
-    if asked.needs is not Checkpoint and asked.needs.__name__ not in subject.gives:
-        subject.view(cast("type[View]", asked.needs))
-    return subject
-
-
-def _sites(asked: Method, subject: Any) -> ipywidgets.Dropdown | None:
-    """What to choose from, where the method is asked of one part of a subject that has several."""
-    needs = getattr(asked.needs, "__name__", "")
-    if needs == "Points" and isinstance(subject, Activations) and len(subject.sites) > 1:
-        names = subject.sites
-    elif needs == "Matrix" and isinstance(subject, Checkpoint):
-        names = [n for n, t in subject.tensors.items() if len(t.shape) == 2]
-    else:
-        names = []
-    if not names:
-        return None
-    return ipywidgets.Dropdown(
-        options=names,
-        value=names[-1],
-        description="at",
-        style={"description_width": NAME_WIDTH},
-        layout=WIDTH,
-    )
-
-
 def _about(asked: Method) -> str:
-    rows = [(p.name, p.legal, p.help) for p in asked.parameters.values()]
+    rows = [(i.name, i.needs, i.help) for i in asked.inputs]
+    rows += [(p.name, p.legal, p.help) for p in asked.parameters.values()]
     reference = f"<p>{_html.text(asked.reference)}</p>" if asked.reference else ""
-    settings = _html.table(["parameter", "it takes", "what it does"], rows)
+    settings = _html.table(["input or parameter", "it takes", "what it does"], rows)
     return (
         f"<b>{asked.name}</b>: {_html.text(asked.summary)}"
         f"<details><summary>What the settings mean</summary>{settings}{reference}</details>"
@@ -286,5 +275,5 @@ def _difference(asked: Method, outcome: Any) -> str:
     run = getattr(outcome, "run", None)
     given = run.parameters if run is not None else {}
     told = [f"{n}={v!r}" for n, v in given.items() if v != asked.parameters[n].default]
-    where = [run.subject] if run is not None else []
+    where = [run.subject] if run is not None and run.inputs else []
     return ", ".join(where + told) or "as declared"

@@ -14,17 +14,20 @@ light: libraries load where they are used.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-__version__ = "0.1.0"
+from workbench.core import release as _release
 
-_PLACES = {
+__version__ = _release.VERSION
+
+# What a type checker and an editor see of all this is written down in __init__.pyi (scripts/make_stub.py).
+PLACES = {
     "open": "workbench.io",
     "corpus": "workbench.io",
     "capture": "workbench.capturing",
     "record": "workbench.recording",
     "bookmark": "workbench.recording",
-    "fine_tune": "workbench.models._fine_tuning",
+    "fine_tune": "workbench.models",
     "siblings": "workbench.subjects.descents.siblings",
     "load": "workbench.core.loading",
     "methods": "workbench.core.registry",
@@ -40,6 +43,7 @@ _PLACES = {
     "Mask": "workbench.edits.mask",
     "Replacement": "workbench.edits.replacement",
     "SiteFunction": "workbench.edits.site_function",
+    "Arrays": "workbench.subjects.arrays",
     "Activations": "workbench.subjects.activations",
     "Checkpoint": "workbench.subjects.checkpoint",
     "Corpus": "workbench.subjects.corpus",
@@ -52,41 +56,10 @@ _PLACES = {
     "WorkbenchError": "workbench.core.errors",
 }
 
-if TYPE_CHECKING:
-    from workbench.capturing.capture import capture as capture
-    from workbench.core.edit import Edit as Edit
-    from workbench.core.errors import WorkbenchError as WorkbenchError
-    from workbench.core.loading import load as load
-    from workbench.core.registry import method as method
-    from workbench.core.registry import methods as methods
-    from workbench.core.result import Result as Result
-    from workbench.edits.affine import Affine as Affine
-    from workbench.edits.dense import Dense as Dense
-    from workbench.edits.low_rank import LowRank as LowRank
-    from workbench.edits.mask import Mask as Mask
-    from workbench.edits.replacement import Replacement as Replacement
-    from workbench.edits.site_function import SiteFunction as SiteFunction
-    from workbench.evidence import Findings as Findings
-    from workbench.evidence import correct as correct
-    from workbench.evidence.along import along as along
-    from workbench.evidence.along import side_by_side as side_by_side
-    from workbench.io import open as open
-    from workbench.io.corpus import corpus as corpus
-    from workbench.models._fine_tuning import fine_tune as fine_tune
-    from workbench.subjects.activations import Activations as Activations
-    from workbench.subjects.checkpoint import Checkpoint as Checkpoint
-    from workbench.subjects.corpus import Corpus as Corpus
-    from workbench.subjects.descents.siblings import Siblings as Siblings
-    from workbench.subjects.descents.siblings import siblings as siblings
-    from workbench.subjects.descents.trajectory import Trajectory as Trajectory
-    from workbench.subjects.graph import GraphSubject as GraphSubject
-    from workbench.subjects.points import PointCloud as PointCloud
-    from workbench.subjects.series import TimeSeries as TimeSeries
-
 
 def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(importlib.import_module(_PLACES[name]), name)
+    if name in PLACES:
+        return getattr(importlib.import_module(PLACES[name]), name)
     if name.startswith("_"):
         raise AttributeError(name)
     from workbench.core.errors import MissingError
@@ -101,4 +74,4 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     from workbench.core.registry import names
 
-    return sorted({*globals(), *_PLACES, *names()})
+    return sorted({*globals(), *PLACES, *names()})

@@ -19,10 +19,10 @@ from pathlib import Path
 import click
 
 from workbench import __version__
-from workbench.commands._console import clean
 from workbench.commands.bench import bench
 from workbench.commands.cache import cache
 from workbench.commands.catalogue import info, list_methods
+from workbench.commands.console import clean
 from workbench.commands.doctor import doctor
 from workbench.commands.notebooks import lab, report
 from workbench.commands.reproduce import reproduce

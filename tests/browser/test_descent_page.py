@@ -11,7 +11,7 @@ from notebooks_for_tests import notebook
 
 from workbench.report import report
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 CODE = """
 import workbench as wb
 descent = wb.digits_descent(width=8, depth=1, steps=120)

@@ -11,7 +11,7 @@ from notebooks_for_tests import notebook
 
 from workbench.report import report
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 CODE = """
 import workbench as wb
 both = wb.digits_siblings(models=2, width=8, depth=2, steps=30)

@@ -9,6 +9,7 @@ import torch
 
 import workbench as wb
 from workbench.capturing import capture
+from workbench.capturing.running import Work
 from workbench.core.errors import DataError, MethodError, MissingError, ParameterError, ViewError
 from workbench.core.progress import listening
 from workbench.subjects.activations import Aligned
@@ -357,11 +358,16 @@ def test_dtypes_are_kept_and_what_does_not_fit_is_refused() -> None:
 # -- the cache ----------------------------------------------------------------------------------------
 
 
-def test_the_same_capture_again_runs_nothing(decoder, texts) -> None:
-    first = batches_run(lambda: capture(decoder, texts))
-    again = batches_run(lambda: capture(decoder, texts))
+def test_the_same_capture_again_runs_two_texts_only(decoder, texts, monkeypatch) -> None:
+    ran: list[int] = []
+    run = Work.run
+    monkeypatch.setattr(Work, "run", lambda work, fed: (ran.append(len(fed.samples)), run(work, fed))[1])
+    first = batches_run(lambda: capture(decoder, texts, batch_size=4))
+    again = batches_run(lambda: capture(decoder, texts, batch_size=4))
     assert "capture: glassllm-en on texts" in first
-    assert again == ["capture: glassllm-en on texts (from the cache)"]
+    assert again[-1] == "capture: glassllm-en on texts (from the cache)"
+    assert "capture: glassllm-en on texts" not in again
+    assert ran == [2, 2, 4, 1, 2, 2]  # each time: to learn the sites, and their rows
 
 
 def test_whatever_matters_makes_another_capture(decoder, texts, cache) -> None:

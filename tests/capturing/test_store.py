@@ -21,7 +21,7 @@ import torch
 
 import workbench as wb
 from workbench.capturing import capture, open_store
-from workbench.capturing.running import threads
+from workbench.capturing.running import Work, threads
 from workbench.core import cache as results
 from workbench.core.errors import Cancelled, FormatError, MissingError, StorageError
 from workbench.core.progress import listening
@@ -71,6 +71,7 @@ def kill_after(store: Path, batches: int) -> int:
     return int((store.with_name(f"{store.name}.partial") / "journal").read_text().split()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("here", [1, 2])
 def test_killed_in_the_middle_the_result_is_that_of_an_uninterrupted_run(tmp_path, here) -> None:
     # By another number of threads sums come in another order, which is other bits. Other code in a process changes that
@@ -98,33 +99,27 @@ def test_killed_in_the_middle_the_result_is_that_of_an_uninterrupted_run(tmp_pat
 
 @contextmanager
 def counted_passes(found: list[int]) -> Iterator[None]:
-    """Add how often a decoder's forward pass ran in the block."""
-    from transformers import LlamaForCausalLM
+    """Add how often a network was called in the block."""
+    run, calls = Work.run, []
 
-    forward, calls = LlamaForCausalLM.forward, []
-
-    def counting(*args, **keywords):
+    def counting(*args):
         calls.append(1)
-        return forward(*args, **keywords)
+        return run(*args)
 
-    LlamaForCausalLM.forward = counting
+    Work.run = counting  # of the network nothing may be touched: that would make it another
     try:
         yield
     finally:
-        LlamaForCausalLM.forward = forward
+        Work.run = run
         found.append(len(calls))
 
 
 def runs(encoder, ids: np.ndarray, **keywords) -> int:
-    """How often the network's head runs in a capture."""
-    calls = []
-    forward = encoder.head.forward
-    encoder.head.forward = lambda x: (calls.append(1), forward(x))[1]
-    try:
+    """How often the network is called in a capture."""
+    calls: list[int] = []
+    with counted_passes(calls):
         capture(encoder, ids, batch_size=2, **keywords)
-    finally:
-        del encoder.head.forward
-    return len(calls)
+    return calls[0]
 
 
 def stop_at(step: int):
@@ -198,6 +193,7 @@ def test_killed_before_its_plan_was_written_it_starts_anew(encoder, ids, tmp_pat
     assert len(capture(encoder, ids, store=tmp_path / "store")) == 100
 
 
+@pytest.mark.slow
 def test_two_processes_that_capture_the_same_do_it_once(tmp_path) -> None:
     code = """
     import sys

@@ -117,12 +117,12 @@ def test_values_of_notebooks_are_literals_or_text(text: str, value: object) -> N
 def test_a_log_gets_a_line_of_progress_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from workbench.commands import _console
+    from workbench.commands import console
     from workbench.core.progress import track
 
     clock = iter(range(0, 1000, 4))
-    monkeypatch.setattr(_console.time, "monotonic", lambda: next(clock))
-    with _console.progress():
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    with console.progress():
         list(track(range(9), "a null"))
     assert capsys.readouterr().err.splitlines() == [
         "   12 s  a null, 2 of 9",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers import assert_calibrated
 
-import workbench as wb
-from workbench.core import history
-from workbench.core.evidence import Evidence, monte_carlo_p
+from workbench.core.errors import MissingError, ParameterError
+from workbench.core.evidence import Evidence, monte_carlo_p, named, shared_label
 from workbench.numerics.resampling import (
     bootstrap_interval,
     null_draws,
@@ -40,7 +41,7 @@ def test_no_number_is_no_finding_and_survives_json() -> None:
     assert monte_carlo_p(np.nan, [1.0] * 99, "greater") == 1
     assert monte_carlo_p(5.0, [1.0] * 98 + [np.nan], "greater") == 2 / 100
     odd = Evidence(
-        question="?", statistic="s", value=np.nan, n=1, interval=(-np.inf, 1.0), null_values=(1.0, np.nan)
+        question="?", id="s", label="s", value=np.nan, n=1, interval=(-np.inf, 1.0), null_values=(1.0, np.nan)
     )
     again = Evidence.from_json(json.loads(json.dumps(odd.to_json(), allow_nan=False)))
     assert np.isnan(again.value)
@@ -80,101 +81,49 @@ def test_frames_are_orthonormal_and_uniform() -> None:
     assert np.allclose((frames**2).mean(axis=0), 1 / 3, atol=0.03)
 
 
-def questions(values: list[float]) -> Estimate:
-    draws = tuple(np.linspace(-2, 2, 99))
-    return Estimate(
-        title="many",
-        evidence=tuple(
-            Evidence(question="?", statistic=f"s{i}", value=v, n=10, null="noise", null_values=draws)
-            for i, v in enumerate(values)
-        ),
+def answer(id: str = "share", of: str = "", label: str = "the share", **more: Any) -> Evidence:
+    return Evidence(**{"id": id, "of": of, "question": "?", "label": label, "value": 1.0, "n": 3, **more})
+
+
+@pytest.mark.parametrize(
+    "id", ["", "Share", "share of rows", "1st", "a__b", "_a", "a_", "größe", "a-b", "x" * 61, 3]
+)
+def test_an_id_that_is_no_identifier_is_refused_with_what_is_legal(id) -> None:
+    with pytest.raises(ParameterError, match="'explained_variance'"):
+        answer(id=id)
+
+
+def test_what_it_is_of_is_a_text() -> None:
+    with pytest.raises(ParameterError, match="of is a text, such as '3'"):
+        answer(of=3)
+    assert answer(of="encoder.layer.3, «x@y»").name == "share@encoder.layer.3, «x@y»"
+    assert named("share", "") == answer().name == "share"
+
+
+def test_an_answer_is_found_by_id_and_of_and_refused_with_what_there_is() -> None:
+    result = Estimate(
+        title="Shares", evidence=(answer(of="a", value=2), answer(of="b"), answer("total", value=5))
+    )
+    assert result.evidence_of("share", "a").value == 2
+    assert result.evidence_of("total").value == 5
+    with pytest.raises(MissingError, match=r"Shares has 'share' not with of='' but with of='a', of='b'"):
+        result.evidence_of("share")
+    with pytest.raises(MissingError, match="Did you mean 'total'"):
+        result.evidence_of("totals")
+
+
+def test_a_label_is_shared_or_the_id_stands_for_it() -> None:
+    assert shared_label([answer(), answer()]) == "the share"
+    assert (
+        shared_label([answer("kept_share", "a", "2 kept"), answer("kept_share", "a", "3 kept")])
+        == "kept share, a"
     )
 
 
-def test_correction_is_benjamini_hochberg_by_its_definition() -> None:
-    result = questions([3.0, 2.5, 1.9, 0.1, -1.0])
-    p = np.array([e.p_value for e in result.evidence])
-    expected = [min(1.0, *(pj * len(p) / (p <= pj).sum() for pj in p[p >= pi])) for pi in p]
-    assert np.allclose([f.q_value for f in wb.correct([result])], expected)
-
-
-def test_correction_keeps_the_false_discovery_rate() -> None:
-    rng = np.random.default_rng(0)
-    shares = []
-    for _ in range(100):
-        values = np.r_[np.full(5, 9.0), rng.standard_normal(20)]
-        null = [tuple(rng.standard_normal(199)) for _ in values]
-        evidence = tuple(
-            Evidence(question="?", statistic=str(i), value=v, n=1, null="noise", null_values=d)
-            for i, (v, d) in enumerate(zip(values, null, strict=True))
-        )
-        found = [f.found for f in wb.correct([Estimate(evidence=evidence)], false_discovery_rate=0.1)]
-        shares.append(sum(found[5:]) / max(1, sum(found)))
-    assert np.mean(shares) < 0.1 + 3 * np.std(shares) / 10
-
-
-def test_what_has_no_null_is_never_found() -> None:
-    lone = Estimate(evidence=(Evidence(question="?", statistic="s", value=3.0, n=4),))
-    (finding,) = wb.correct([lone])
-    assert finding.q_value is None and not finding.found
-
-
-def test_findings_count_every_question_asked_and_no_question_twice() -> None:
-    history.forget()
-    cloud = wb.circle(n=60, dimensions=6)
-    kept = wb.pca(cloud, n_null=19, n_boot=19)
-    wb.pca(cloud, n_components=3, n_null=19, n_boot=19)  # asked, and never looked at
-    wb.pca(cloud, n_null=19, n_boot=19)
-    findings = wb.Findings()
-    assert len(findings.all) == 2
-    findings.say("The plane", kept, kept.evidence[0].statistic)
-    assert "q = 0.05" in findings.sentences[0]
-
-
-def test_findings_say_when_nothing_is_there() -> None:
-    history.forget()
-    rng = np.random.default_rng(1)
-    noise = {f"layer {i}": wb.pca(rng.standard_normal((80, 6)), n_null=19, n_boot=19) for i in range(3)}
-    findings = wb.Findings()
-    findings.compare("Shared structure", noise, noise["layer 0"].evidence[0].statistic)
-    assert "nowhere distinguishable from chance" in findings.sentences[0]
-
-
-def test_findings_refuse_what_is_not_in_the_correction() -> None:
-    history.forget()
-    with pytest.raises(wb.WorkbenchError, match="correction"):
-        wb.Findings().of(questions([1.0]), "s0")
-
-
-def test_the_interval_of_a_difference_covers_it_and_is_no_wider_than_need_be() -> None:
-    from workbench.evidence.findings import difference
-
-    rng = np.random.default_rng(0)
-
-    def estimate(truth: float, error: float) -> Evidence:
-        value = truth + error * rng.standard_normal()
-        half = 1.96 * error
-        return Evidence(question="?", statistic="s", value=value, n=9, interval=(value - half, value + half))
-
-    found = [difference(estimate(2.0, 0.3), estimate(1.5, 0.4)) for _ in range(2000)]
-    covered = np.mean([e.interval is not None and e.interval[0] <= 0.5 <= e.interval[1] for e in found])
-    assert 0.935 < covered < 0.965
-
-
-def test_two_sets_of_results_are_contrasted_in_one_chart_and_one_finding() -> None:
-    history.forget()
-
-    def asked(scale: float) -> dict[str, Estimate]:
-        clouds = {f"layer {i}": wb.circle(n=80, noise=scale, dimensions=4, random_state=i) for i in (1, 2)}
-        return {n: wb.pca(c, n_null=19, n_boot=50, whiten=scale > 1) for n, c in clouds.items()}
-
-    sharp, blurred = asked(0.01), asked(5.0)
-    statistic = sharp["layer 1"].evidence[0].statistic
-    chart = wb.side_by_side({"sharp": sharp, "blurred": blurred}, statistic, x_title="layer")
-    assert chart.names == ("sharp", "blurred")
-    assert chart.y.shape == chart.low.shape == chart.null_high.shape == (2, 2)
-    found = wb.Findings()
-    found.contrast("Sharp is flatter", sharp, blurred, statistic, meaning="As it was made.")
-    assert found.sentences[0].startswith("Sharp is flatter at all 2 of them, most at layer")
-    assert "a difference of" in found.sentences[0]
-    assert found.statements[0].meaning == "As it was made."
+def test_sentences_leave_a_nulls_details_out() -> None:
+    said = answer(
+        null="rows rotated", null_details="in 20 of the rows (shifted)", null_values=(0.0, 2.0)
+    ).sentence()
+    assert said.startswith("The share: 1 (")
+    assert "with rows rotated;" in said
+    assert "shifted" not in said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from workbench.core.patterns import matches
 from workbench.subjects.activations import Aligned
 from workbench.subjects.checkpoint import Checkpoint, Matrix, TensorInfo
 from workbench.subjects.points import Points
+from workbench.subjects.series import Series
 
 
 def acts() -> wb.Activations:
@@ -163,10 +166,92 @@ def test_what_the_row_table_says_is_content() -> None:
     ):
         assert len({make(t).digest for t in tables}) == len(tables)
         assert make(tables[0]).digest == make(tables[0].copy()).digest
-    changed = wb.PointCloud(x, table=tables[0].copy())
-    before = changed.digest
-    changed.table["kind"] = kinds[::-1]
-    assert changed.digest != before
+
+
+def test_what_a_caller_does_to_what_he_gave_changes_nothing() -> None:
+    x, weights = np.random.default_rng(0).uniform(size=(6, 2)), np.ones(2)
+    table = pd.DataFrame({"kind": list("aabbcc")})
+    made = [
+        wb.PointCloud(x, table=table),
+        wb.TimeSeries(x, table=table),
+        wb.Activations({"site": x}, table),
+        wb.Arrays({"a": x}),
+        wb.GraphSubject(np.array([[0, 1], [1, 2]]), 6, weights=weights, table=table),
+        wb.Trajectory(pd.DataFrame({"loss": np.ones(6)}), weights={0: {"w": x}}),
+    ]
+    equal = wb.PointCloud(x.copy(), table=table.copy())
+    answers = wb.pca(made[0], n_null=0, n_boot=0).values
+    x *= 100
+    x[0] = 7
+    weights[:] = 5
+    table["kind"] = "other"
+    assert made[0].digest == equal.digest != wb.PointCloud(x, table=table).digest
+    assert made[0].column("kind").tolist() == list("aabbcc")
+    assert np.array_equal(wb.pca(made[0], n_null=0, n_boot=0).values, answers)
+    held = [made[1].values, made[2].array("site"), made[3].at("a").values, made[5].weights(0)["w"]]
+    assert all(array.max() < 1 for array in held) and made[4].weights.max() == 1
+
+
+def test_what_a_subject_holds_cannot_be_written_to() -> None:
+    cloud = wb.circle(n=10)
+    held = [
+        cloud.values,
+        cloud.ids,
+        cloud.select([1, 2]).values,
+        wb.TimeSeries(np.ones(5)).values,
+        wb.Activations.example().at("layer.1").values,
+        wb.GraphSubject.example().edges,
+        wb.Arrays.example().at("second").values,
+        wb.Trajectory(pd.DataFrame({"loss": [1.0]}), weights={0: {"w": np.ones(2)}}).weights(0)["w"],
+    ]
+    for array in held:
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+    before = cloud.digest
+    mine = cloud.table
+    mine.loc[0, "angle"] = 99.0
+    assert cloud.digest == before and cloud.column("angle")[0] != 99
+
+
+def test_what_nobody_can_write_to_is_not_copied(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.ones((100, 4)))
+    mapped = wb.open(tmp_path / "x.npy").values
+    assert np.shares_memory(wb.PointCloud(mapped).values, mapped)
+    frozen = np.ones((100, 4))
+    frozen.flags.writeable = False
+    assert np.shares_memory(wb.PointCloud(frozen).values, frozen)
+    writable = np.ones((100, 4))
+    view = writable[:]
+    view.flags.writeable = False  # its base can still be written to
+    assert not np.shares_memory(wb.PointCloud(view).values, writable)
+
+
+def test_channels_have_names_and_a_time_between_steps(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {
+            "when": pd.date_range("2026-01-01", periods=5, freq="2s"),
+            "left": np.arange(5.0),
+            "right": np.ones(5),
+        }
+    )
+    table.to_csv(tmp_path / "two.csv", index=False)
+    series = wb.open(tmp_path / "two.csv")
+    assert series.channels == ("left", "right") and series.interval == 2
+    view = series.select([0, 1, 2]).view(Series)
+    assert view.channels == ("left", "right") and view.channel("left").tolist() == [0, 1, 2]
+    with pytest.raises(MissingError, match="There are: left, right"):
+        view.channel("middle")
+    with pytest.raises(DataError, match="a name of its own"):
+        wb.TimeSeries(np.ones((5, 2)), channels=("a", "a"))
+    with pytest.raises(DataError, match="interval=0"):
+        wb.TimeSeries(np.ones(5), interval=0)
+
+
+def test_a_made_subject_knows_its_truth() -> None:
+    circle = wb.circle(n=30)
+    assert circle.truth["betti"] == (1, 1) and circle.truth["dimension"] == 1
+    assert circle.select([1, 2, 3]).truth == circle.truth
+    assert not wb.PointCloud(np.ones((3, 2))).truth
 
 
 def test_a_query_of_rows_without_columns_says_that_there_are_none() -> None:

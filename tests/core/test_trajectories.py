@@ -92,7 +92,7 @@ def test_networks_are_attached_by_names_and_shapes(descent: wb.Trajectory) -> No
 
 def test_a_step_is_a_checkpoint(descent: wb.Trajectory) -> None:
     checkpoint = descent.with_model(torch.nn.Linear(3, 2)).at(10)
-    assert set(checkpoint) == {"weight", "bias"} and checkpoint.name == "toy at step 10"
+    assert set(checkpoint) == {"weight", "bias"} and checkpoint.name == "toy · step 10"
     assert checkpoint.at("weight").view(Matrix).values.shape == (2, 3)
     again = wb.digits_descent(width=4, depth=1, steps=5)
     acts = wb.capture(again.at(5), again.probe.x[:3], at="0")

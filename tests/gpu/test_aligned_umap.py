@@ -14,7 +14,7 @@ from sklearn.manifold import trustworthiness  # noqa: E402
 
 from workbench.numerics import aligned_umap as au  # noqa: E402
 from workbench.numerics import umap_torch as um  # noqa: E402
-from workbench.numerics.kernels import aligned, layout  # noqa: E402
+from workbench.numerics.kernels import aligned, chunked  # noqa: E402
 from workbench.numerics.layout_alignment import measure_alignment  # noqa: E402
 from workbench.numerics.neighbours_torch import k_nearest  # noqa: E402
 
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.gpu
 DEVICE = torch.device("cuda")
 
 
-def graph(n: int, seed: int) -> layout.Chunks:
+def graph(n: int, seed: int) -> chunked.Chunks:
     x = torch.randn((n, 5), generator=torch.Generator().manual_seed(seed))
     x[: n // 10] = x[0]
     found = k_nearest(x, min(14, n - 1), device="cpu")
     weights, _, _ = um.memberships(found, 15)
-    return layout.Chunks(*(t.to(DEVICE) for t in layout.chunk(*um.fuzzy_graph(found.indices, weights), n)))
+    return chunked.Chunks(*(t.to(DEVICE) for t in chunked.chunk(*um.fuzzy_graph(found.indices, weights), n)))
 
 
 @pytest.mark.parametrize("sizes", [(3, 3), (31, 33, 32), (127, 5, 400, 129)])

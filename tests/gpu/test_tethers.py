@@ -9,8 +9,7 @@ from torch import nn
 
 from workbench.numerics.ablation import sample_losses
 from workbench.numerics.objectives import Probe
-from workbench.numerics.tether_sources import resampled
-from workbench.numerics.tethers import SAMPLED, Place, at_network, tether
+from workbench.numerics.tethers import SAMPLED, Place, at_network, resampled, tether
 
 pytestmark = pytest.mark.gpu
 if not torch.cuda.is_available():

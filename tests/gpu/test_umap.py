@@ -14,21 +14,21 @@ from sklearn.manifold import trustworthiness  # noqa: E402
 from sklearn.metrics import silhouette_score  # noqa: E402
 
 from workbench.numerics import umap_torch as um  # noqa: E402
-from workbench.numerics.kernels import layout  # noqa: E402
+from workbench.numerics.kernels import chunked, layout  # noqa: E402
 from workbench.numerics.neighbours_torch import k_nearest  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 DEVICE = torch.device("cuda")
 
 
-def graph(n: int, seed: int = 0) -> layout.Chunks:
+def graph(n: int, seed: int = 0) -> chunked.Chunks:
     g = torch.Generator().manual_seed(seed)
     x = torch.randn((n, 5), generator=g)
     x[: n // 10] = x[0]
     found = k_nearest(x, min(14, n - 1), device="cpu")
     weights, _, _ = um.memberships(found, 15)
     rows, cols, w = um.fuzzy_graph(found.indices, weights)
-    return layout.Chunks(*(t.to(DEVICE) for t in layout.chunk(rows, cols, w, n)))
+    return chunked.Chunks(*(t.to(DEVICE) for t in chunked.chunk(rows, cols, w, n)))
 
 
 @pytest.mark.parametrize("n", [3, 31, 32, 33, 127, 128, 129, 1000])
@@ -36,8 +36,8 @@ def graph(n: int, seed: int = 0) -> layout.Chunks:
 def test_steps_equal_the_reference(n, d) -> None:
     g, y = graph(n), torch.randn((n, d), generator=torch.Generator().manual_seed(1)).to(DEVICE)
     y[1] = y[0]
-    repel = layout.row_sums(g) / 8
-    assert torch.allclose(layout.apply(g, y), layout.apply_reference(g, y), atol=1e-5)
+    repel = chunked.row_sums(g) / 8
+    assert torch.allclose(chunked.apply(g, y), chunked.apply_reference(g, y), atol=1e-5)
     for there in (y, torch.randn((n, d), generator=torch.Generator().manual_seed(2)).to(DEVICE)):
         got = layout.step(y, there, g, repel, 1.58, 0.9, 0.5, 16, 3, 2**31 + 7)
         want = layout.step_reference(y, there, g, repel, 1.58, 0.9, 0.5, 16, 3, 2**31 + 7)

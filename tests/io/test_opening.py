@@ -150,7 +150,8 @@ def test_a_kind_that_a_file_cannot_be_is_refused_with_what_it_can(
 @pytest.mark.parametrize("kind", ["cloud", "", 3])
 def test_an_unknown_kind_is_refused_with_the_choices(kind: Any, tmp_path: Path) -> None:
     with pytest.raises(
-        ParameterError, match="'points', 'series', 'checkpoint', 'corpus', 'trajectory', 'siblings', or None"
+        ParameterError,
+        match="'points', 'arrays', 'series', 'checkpoint', 'corpus', 'trajectory', 'siblings', or None",
     ):
         open_subject(written(tmp_path, "npy"), kind=kind)
 

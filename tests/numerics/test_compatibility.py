@@ -84,6 +84,7 @@ def unrelated():
     return chain_of(made[0].model), [dict(t.state(80)) for t in made]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [0, 1, 2])
 @pytest.mark.parametrize("measure", MEASURES)
 def test_unrelated_networks_are_found_alike_at_the_rate(measure: Measure, layer: int) -> None:
@@ -113,6 +114,7 @@ def test_related_networks_are_found() -> None:
     assert binom.ppf(0.9995, 200, 0.05) < 25  # what the test above would let pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", MEASURES)
 def test_layers_of_an_untrained_network_are_found_alike_at_the_rate(measure: Measure) -> None:
     import torch

@@ -27,7 +27,7 @@ def ask(x: np.ndarray, rows: int, n_null: int = 19) -> Control:
 def test_all_rows_need_no_shift() -> None:
     x = np.random.default_rng(0).standard_normal((50, 2))
     found = ask(x, 50)
-    assert (found.words, found.n) == ("", 50)
+    assert (found.details, found.n) == ("", 50)
     assert np.array_equal(found.beside(correlation_and_size(x)), found.draws)
     assert (found.draws[:, 1] == 50).all()
 
@@ -35,7 +35,7 @@ def test_all_rows_need_no_shift() -> None:
 def test_fewer_rows_are_said_and_the_draws_shifted_by_what_they_change() -> None:
     x = np.random.default_rng(0).standard_normal((50, 2))
     found = ask(x, 20)
-    assert "20 of the rows" in found.words
+    assert "20 of the rows" in found.details
     assert found.values[1] == found.n == 20
     beside = found.beside(correlation_and_size(x))
     assert (found.draws[:, 1] == 20).all()

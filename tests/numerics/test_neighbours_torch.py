@@ -60,7 +60,7 @@ def test_clusters_find_neighbours_within_clusters() -> None:
 
 
 def test_the_second_pass_makes_a_poor_first_one_exact(monkeypatch) -> None:
-    x = torch.from_numpy(rows(4500, 12))
+    x = torch.from_numpy(rows(1500, 12))
 
     def poor(base, k, tiles, seed):
         d, i = nt._exact(base, None, 4 * k, 1 << 30)
@@ -76,11 +76,11 @@ def test_the_second_pass_makes_a_poor_first_one_exact(monkeypatch) -> None:
 
 
 def test_rows_stream_through_little_memory(tmp_path) -> None:
-    x = rows(9000, 20)
+    x = rows(5000, 20)
     np.save(tmp_path / "x.npy", x)
     held = np.load(tmp_path / "x.npy", mmap_mode="r")
     whole = nt.k_nearest(x, 8, search="exact", device="cpu")
-    parts = nt.k_nearest(held, 8, search="exact", device="cpu", memory=3 << 20)
+    parts = nt.k_nearest(held, 8, search="exact", device="cpu", memory=2 << 20)
     assert torch.equal(whole.indices, parts.indices)
     binned = nt.k_nearest(held, 8, search="bins", device="cpu", memory=16 << 20, recall_rows=200)
     assert binned.recall is not None

@@ -56,6 +56,16 @@ def test_peer_scipy(name: str, all_pairs: int, monkeypatch: pytest.MonkeyPatch) 
     assert len(torch.unique(label)) == 1
 
 
+def test_rows_that_half_precision_cannot_tell_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spanning_tree, "ALL_PAIRS_UP_TO", 40)
+    monkeypatch.setattr(
+        spanning_tree, "ROOM", 500
+    )  # fewer than the pairs in question, which stay so in the final tree
+    x = np.concatenate([c + 1e-5 * RNG.normal(size=(300, 3)) for c in (-1, 1)])
+    tree = minimum_spanning_tree(x, device="cpu")
+    np.testing.assert_allclose(tree.lengths, lengths_by_scipy(x), rtol=2e-6, atol=1e-9)
+
+
 def test_peer_scipy_for_cosine() -> None:
     x = CLOUDS["gaussian"]
     expected = np.sort(scipy_tree(cdist(x, x, "cosine")).data)

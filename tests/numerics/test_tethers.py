@@ -12,23 +12,24 @@ from torch import nn
 
 import workbench as wb
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError
-from workbench.numerics import tether_samples
 from workbench.numerics.ablation import sample_losses
 from workbench.numerics.objectives import Probe
-from workbench.numerics.tether_sources import flows, resampled
 from workbench.numerics.tethers import (
     SAMPLED,
     SOURCES,
     Place,
     at_network,
-    at_step,
     available,
     flat,
     hold,
+    resampled,
     tether,
     top,
     unflat,
 )
+from workbench.numerics.tethers.sources import dropout
+from workbench.numerics.tethers.sources.centrality import flows
+from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
 
 
@@ -114,7 +115,7 @@ def test_dropout_is_the_loss_without_each_edge(place: Place) -> None:
 
 
 def test_dropout_of_units_where_edges_are_too_many(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tether_samples, "ONE_BY_ONE", 10)
+    monkeypatch.setattr(dropout, "ONE_BY_ONE", 10)
     t = tether(place, "dropout")["2.weight"]
     held = np.arange(len(place.probe))
     base = sample_losses(place, [place.weights], held)[0].mean()

@@ -22,6 +22,7 @@ def test_peer_scikit_learn_checks_it(estimator, check) -> None:
     check(estimator)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan"])
 def test_both_engines_are_as_faithful_and_serve_the_same_calls(metric, monkeypatch) -> None:
     x = load_digits().data[:400]

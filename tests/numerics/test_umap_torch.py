@@ -12,7 +12,7 @@ from sklearn.manifold import trustworthiness
 from workbench.core.errors import DataError, ParameterError
 from workbench.numerics import spectral_torch
 from workbench.numerics import umap_torch as um
-from workbench.numerics.kernels import layout, random
+from workbench.numerics.kernels import chunked, layout, random
 from workbench.numerics.neighbours_torch import k_nearest
 
 
@@ -21,6 +21,7 @@ def digits() -> np.ndarray:
     return load_digits().data[:300].astype(np.float32)
 
 
+@pytest.mark.slow
 def test_peer_umap_learn_has_the_same_graph(digits) -> None:
     from umap.umap_ import fuzzy_simplicial_set
 
@@ -60,7 +61,7 @@ def test_a_hub_of_hundreds_of_neighbours_stays_in_the_layout() -> None:
     rows = torch.randn((1000, 60), generator=torch.Generator().manual_seed(0))
     rows[:4] *= 0.5  # nearer to every row than the rows are to each other
     fitted = um.fit(rows, random_state=0, device="cpu")
-    assert layout.row_sums(fitted.graph)[:4].min() > 200
+    assert chunked.row_sums(fitted.graph)[:4].min() > 200
     out = (fitted.embedding - fitted.embedding.median(0).values).norm(dim=1)
     assert out.max() < 1.5 * out.quantile(0.99)
 
@@ -77,15 +78,15 @@ def test_chunks_hold_the_matrix() -> None:
     dense[7] = 0
     dense[8] = 1
     rows, cols = dense.nonzero(as_tuple=True)
-    chunks = layout.chunk(rows, cols, dense[rows, cols], 50)
+    chunks = chunked.chunk(rows, cols, dense[rows, cols], 50)
     x = torch.from_numpy(rng.normal(size=(50, 3))).float()
-    assert torch.allclose(layout.apply_reference(chunks, x), dense @ x, atol=1e-5)
-    assert torch.allclose(layout.row_sums(chunks), dense.sum(1), atol=1e-5)
+    assert torch.allclose(chunked.apply_reference(chunks, x), dense @ x, atol=1e-5)
+    assert torch.allclose(chunked.row_sums(chunks), dense.sum(1), atol=1e-5)
 
 
 def test_a_step_pulls_neighbours_together_and_pushes_others_apart() -> None:
     y = torch.tensor([[0.0, 0.0], [3.0, 0.0]])
-    pair = layout.chunk(torch.tensor([0, 1]), torch.tensor([1, 0]), torch.ones(2), 2)
+    pair = chunked.chunk(torch.tensor([0, 1]), torch.tensor([1, 0]), torch.ones(2), 2)
     nothing, some = torch.zeros(2), torch.ones(2)
     moved = layout.step_reference(y, y, pair, nothing, 1.58, 0.9, 0.1, 8, 0, 0)
     assert (moved[1] - moved[0]).norm() < 3
@@ -110,7 +111,7 @@ def test_the_start_of_a_graph_in_pieces_keeps_the_pieces_apart() -> None:
     x, label = make_blobs(600, 5, centers=3, cluster_std=0.5, random_state=1)
     near = k_nearest(x, 14, device="cpu")
     weights, _, _ = um.memberships(near, 15)
-    graph = layout.chunk(*um.fuzzy_graph(near.indices, weights), 600)
+    graph = chunked.chunk(*um.fuzzy_graph(near.indices, weights), 600)
     y = spectral_torch.spectral_layout(graph, torch.from_numpy(x).float(), 2, 0).numpy()
     centres = np.stack([y[label == c].mean(0) for c in range(3)])
     assert (np.linalg.norm(y[:, None] - centres, axis=2).argmin(1) == label).mean() > 0.99
@@ -142,10 +143,10 @@ def test_refusals_say_what_is_legal(digits) -> None:
 def test_the_step_for_processors_equals_the_plain_one(dim) -> None:
     rng = np.random.default_rng(dim)
     head = torch.from_numpy(np.sort(rng.integers(0, 90, 700)))
-    graph = layout.chunk(head, torch.from_numpy(rng.integers(0, 90, 700)), torch.rand(700), 90)
+    graph = chunked.chunk(head, torch.from_numpy(rng.integers(0, 90, 700)), torch.rand(700), 90)
     y = torch.from_numpy(rng.normal(size=(90, dim))).float()
     y[5] = y[6]
-    repel = layout.row_sums(graph) / 16
+    repel = chunked.row_sums(graph) / 16
     for there in (y, y.clone()):
         wanted = layout.step_reference(y, there, graph, repel, 1.58, 0.9, 0.1, 16, 2, 7)
         assert torch.allclose(

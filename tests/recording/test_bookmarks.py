@@ -15,9 +15,10 @@ from torch import nn
 import workbench as wb
 from workbench.core.errors import FormatError, ParameterError, ViewError
 from workbench.numerics.changes import alarms
-from workbench.numerics.tethers import at_step, flat, tether, top
+from workbench.numerics.tethers import flat, tether, top
 from workbench.recording.bookmarks import Change
 from workbench.subjects.descents.bookmarks import jaccard
+from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
 
 
@@ -146,6 +147,7 @@ def test_known_answer_a_planted_change_is_told_with_its_edges_and_nothing_else(
     ]
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_few_as_asked_for() -> None:
     """Weights that drift at random: the rate of alarms over many descents is at most what was chosen."""
     rng = np.random.default_rng(0)

@@ -59,6 +59,7 @@ def loop(folder: Path, steps: int, slow: float) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_killed_recording_is_kept_and_gone_on_with_to_the_same_end(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     killed = loop(folder, 100_000, 0.01)

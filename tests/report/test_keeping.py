@@ -84,6 +84,7 @@ def test_the_manifest_has_every_files_digest(copied: Path) -> None:
     assert keeping.mixed(copied, facts.of(copied)) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("renames", [0, 1, 2, 3, 4])
 def test_a_kill_between_the_renames_is_seen_and_the_next_run_mends_it(
     renames: int, copied: Path, monkeypatch: pytest.MonkeyPatch
@@ -122,6 +123,7 @@ def test_a_kill_between_the_renames_is_seen_and_the_next_run_mends_it(
     assert facts.of(copied).parameters == {"n": 60}
 
 
+@pytest.mark.slow
 def test_reproduce_says_that_files_are_mixed_and_which(
     copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -199,6 +201,7 @@ def test_a_table_that_parquet_could_not_hold_is_written_all_the_same(tmp_path: P
     assert list(pd.read_parquet(tmp_path / "t.parquet").columns) == ["x", "x (2)", "3"]
 
 
+@pytest.mark.slow
 def test_without_a_cache_nothing_is_kept_and_nothing_is_promised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

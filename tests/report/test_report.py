@@ -16,7 +16,9 @@ from notebooks_for_tests import HOSTILE, notebook
 
 from workbench.core.errors import FormatError, MissingError, ParameterError, StorageError
 from workbench.core.result import RESULT_MIME
+from workbench.core.run import Run
 from workbench.report import report
+from workbench.report.page import clean
 from workbench.report.running import NotebookError, declared_parameters
 
 
@@ -217,15 +219,16 @@ def test_a_figure_of_several_runs_says_how_each_was_computed(tmp_path: Path) -> 
     fold = page.read_text().partition('<details class="how">')[2].partition("</details>")[0]
     assert "what 2 runs answered" in fold
     assert "<code>random_state=3</code>" in fold
-    assert len({r["key"] for r in shown["sources"]}) == 2
-    assert all(r["key"] in fold and r["subject_digest"] in fold for r in shown["sources"])
+    behind = [i["run"] for i in shown["run"]["inputs"]]
+    assert [i["name"] for i in shown["run"]["inputs"]] == ["0.1", "0.2"]
+    assert all(r["inputs"][0]["digest"] in fold and Run.from_json(r).key in fold for r in behind)
 
 
 def test_a_widget_is_shown_once_as_its_figure_or_what_it_says(tmp_path: Path) -> None:
     path = notebook(
         tmp_path / "n.ipynb",
         "import workbench as wb, widgets",
-        "widgets.browse('circle')",
+        "widgets.browse(search='circle')",
         "panel = widgets.panel('pca', wb.circle(n=40))\npanel",
         "late = widgets.panel('circle')\ndisplay(late)\nlate.run()\nlate.wait(60)",
         "widgets.explore(wb.circle(n=40))",
@@ -237,3 +240,13 @@ def test_a_widget_is_shown_once_as_its_figure_or_what_it_says(tmp_path: Path) ->
     assert body.count('class="point-view"') == 1
     assert "live where a kernel runs" not in body.partition("<script>")[0]
     assert "workbench-still" not in body
+
+
+def test_a_formula_is_shown_and_nothing_in_it_acts() -> None:
+    shown = clean(
+        "<p>y = x<sup>2</sup></p><math><mfrac><mi>x</mi><mn>2</mn></mfrac>"
+        "<mtext><img src=x onerror=alert(1)></mtext><annotation-xml encoding='text/html'><script>1</script>"
+        "</annotation-xml></math><maction actiontype='statusline' xlink:href='javascript:alert(1)'>y</maction>"
+    )
+    assert "<sup>2</sup>" in shown and "<mfrac><mi>x</mi><mn>2</mn></mfrac>" in shown
+    assert not any(word in shown for word in ("img", "script", "onerror", "href"))

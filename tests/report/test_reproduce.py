@@ -28,7 +28,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = notebook(
         folder / "n.ipynb",
         ASKS,
-        "found = wb.Findings()\nfound.say('Flat', flat, flat.evidence[0].statistic)\nfound",
+        "found = wb.Findings()\nfound.say('Flat', flat, 'variance_explained')\nfound",
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_CACHE", str(folder / "cache"))
@@ -117,7 +117,7 @@ CHANGES: list[tuple[str, Change, str, str]] = [
     ),
     (
         "input",
-        lambda s: (one(s)["run"].update(subject_digest="0"), one(s)["evidence"][0].update(value=0.1)),
+        lambda s: (one(s)["run"]["inputs"][0].update(digest="0"), one(s)["evidence"][0].update(value=0.1)),
         "different",
         "the input differs",
     ),
@@ -190,6 +190,7 @@ def test_no_path_in_a_manifest_leads_out_of_the_pages_folder(page: Path, tmp_pat
         (
             json.dumps(
                 {
+                    "format": 2,
                     "notebook": "n",
                     "notebook_digest": "0",
                     "parameters": {},

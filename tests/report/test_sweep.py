@@ -163,10 +163,13 @@ def test_runs_go_on_beside_failures_are_skipped_when_done_and_compared(tmp_path:
     assert reports(path) == before
     # another notebook is another question
     notebook(path, ASKS, parameters="k = 0\ntext = ''")
-    assert finish(start(path, "-p", "k=0,1", "--value", "variance", "--value", "nothing"))["done"] == 2
+    assert (
+        finish(start(path, "-p", "k=0,1", "--value", "variance_explained", "--value", "nothing"))["done"] == 2
+    )
     assert reports(path)["k=0"] != before["k=0"]
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_leaves_no_process_and_goes_on_where_it_was(tmp_path: Path) -> None:
     path = notebook(tmp_path / "n.ipynb", "import time\ntime.sleep(1)", ASKS, parameters="k = 0")
     sweeping_there = start(path, "-p", "k=0..3", "--jobs", "2")
@@ -185,6 +188,7 @@ def test_a_killed_sweep_leaves_no_process_and_goes_on_where_it_was(tmp_path: Pat
     assert [p.name for p in (tmp_path / "out" / "runs").iterdir() if p.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_workers_and_kernels_and_says_so(tmp_path: Path) -> None:
     path = notebook(tmp_path / "n.ipynb", "import time\ntime.sleep(60)", parameters="k = 0")
     # a shell that runs tests in the background has its children ignore it
@@ -209,6 +213,7 @@ def test_ctrl_c_ends_workers_and_kernels_and_says_so(tmp_path: Path) -> None:
     assert "2 not run yet" in (tmp_path / "out" / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_whose_worker_is_killed_is_tried_again_and_then_recorded(tmp_path: Path) -> None:
     kill = (
         "import os, signal\nif k == 0 or not os.path.exists(once):\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 import pytest
 
 import widgets
@@ -19,7 +21,7 @@ def test_it_holds_every_method_and_documents_the_chosen_one() -> None:
 
 
 def test_search_narrows_by_name_family_and_text() -> None:
-    catalogue = widgets.browse("directions of largest VARIANCE")
+    catalogue = widgets.browse(search="directions of largest VARIANCE")
     assert "pca" in catalogue.names
     assert "circle" not in catalogue.names
     for name in catalogue.names:
@@ -41,7 +43,7 @@ def test_a_family_narrows_and_each_line_says_what_the_method_does() -> None:
 
 
 def test_a_click_opens_the_panel_and_coming_back_finds_it_as_it_was() -> None:
-    catalogue = widgets.browse(subject=wb.circle(n=30))
+    catalogue = widgets.browse(wb.circle(n=30))
     assert catalogue.panel is None
     catalogue.found.value = "pca"
     panel = catalogue.panel
@@ -56,32 +58,38 @@ def test_a_click_opens_the_panel_and_coming_back_finds_it_as_it_was() -> None:
 
 
 def test_a_subject_is_offered_what_it_can_be_asked_and_nothing_else() -> None:
-    of_points = widgets.browse(subject=wb.circle(n=30))
+    of_points = widgets.browse(wb.circle(n=30))
     assert {"pca", "persistence", "circle"} <= set(of_points.names)
     assert not {"pagerank", "renormalize", "prune"} & set(of_points.names)
     assert (
         f"{len(of_points.names)} of {len(of_points.names)} methods that circle can be asked"
         in of_points._count.value
     )
-    of_weights = widgets.browse(subject=wb.open("glassllm-en"))
-    assert {"singular_values", "prune"} <= set(of_weights.names) and "pca" not in of_weights.names
-    for name in (*of_points.names, *of_weights.names):
-        catalogue = of_points if name in of_points.names else of_weights
-        catalogue.found.value = name
-        assert catalogue.panel is not None and catalogue.panel.method.name == name
+    of_weights = widgets.browse(wb.open("glassllm-en"))
+    assert {"singular_values", "prune", "pca", "cka"} <= set(of_weights.names)  # its activations are captured
+    assert not {"pagerank", "renormalize"} & set(of_weights.names)
+    for catalogue, opened in (
+        (of_points, of_points.names),
+        (of_weights, ["singular_values", "prune", "pca"]),
+    ):
+        for name in opened:
+            catalogue.found.value = name
+            assert catalogue.panel is not None and catalogue.panel.method.name == name
     with pytest.raises(wb.WorkbenchError, match="none of these"):
-        widgets.browse(subject=3)
+        widgets.browse(3)
 
 
 def test_without_a_subject_a_method_says_what_it_is_and_how_it_gets_one() -> None:
     catalogue = widgets.browse()
     catalogue.found.value = "pca"
-    assert "subject=" in catalogue.opened.children[0].value
+    assert "no variable here can be points: widgets.panel('pca', points)" in html.unescape(
+        catalogue.opened.children[0].value
+    )
     assert "Horn 1965" in catalogue.opened.children[0].value
 
 
 def test_without_a_kernel_it_is_a_table() -> None:
-    catalogue = widgets.browse("circle")
+    catalogue = widgets.browse(search="circle")
     said = catalogue._repr_mimebundle_()["text/html"]
     assert "<td>circle</td>" in said
     assert said.count("<tr>") == len(catalogue.names) + 1

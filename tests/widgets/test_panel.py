@@ -18,7 +18,9 @@ from typing_extensions import Doc
 import widgets
 import workbench as wb
 from workbench.core.errors import Cancelled, MissingError, ParameterError, ViewError
-from workbench.core.registry import Method, analysis, methods
+from workbench.core.inputs import Input
+from workbench.core.method import Method
+from workbench.core.registry import analysis, methods
 from workbench.core.subject import Subject
 from workbench.results.curve import Curve
 from workbench.subjects.activations import Aligned
@@ -69,25 +71,23 @@ def siblings() -> wb.Siblings:
     return wb.digits_siblings(models=2, width=8, depth=1, steps=20)
 
 
-def subject(method: Method) -> Subject | None:
-    if method.needs is None:
-        return None
-    if method.needs is Descent:
+def subject(spec: Input) -> Subject:
+    if spec.takes is Descent:
         return descent()
-    if method.needs is Models:
+    if spec.takes is Models:
         return siblings()
-    if method.needs is Series:
+    if spec.takes is Series:
         return wb.TimeSeries(np.sin(np.arange(80.0)), name="wave")
-    if method.needs is Graph:
+    if spec.takes is Graph:
         return wb.GraphSubject(np.array([[0, 1], [1, 2], [2, 0], [2, 3]]), 4, name="graph")
-    if method.needs in (Points, Aligned):
+    if spec.takes in (Points, Aligned):
         return layers()
     return weights()
 
 
 @pytest.mark.parametrize("method", methods(), ids=lambda m: m.name)
 def test_every_method_has_a_panel_whose_values_it_takes(method: Method) -> None:
-    panel = widgets.panel(method, subject(method))
+    panel = widgets.panel(method, *map(subject, method.inputs))
     assert list(panel.controls) == list(method.parameters)
     assert panel.values == {n: p.default for n, p in method.parameters.items()}
     assert not panel.run_button.disabled
@@ -194,13 +194,14 @@ def test_a_refusal_is_shown_as_text() -> None:
 def test_of_several_sites_one_is_chosen() -> None:
     acts = layers()
     panel = few(widgets.panel("pca", acts))
-    assert panel.site is not None
-    assert panel.site.value == "layer.2"
-    panel.site.value = "layer.0"
+    chooser = panel.inputs["points"].dropdown
+    assert chooser is not None and chooser.description == "at"
+    assert chooser.value == "layer.2"
+    chooser.value = "layer.0"
     panel.run()
     assert panel.wait(60)
     np.testing.assert_array_equal(panel.result.values, wb.pca(acts.at("layer.0"), n_null=9, n_boot=9).values)
-    assert widgets.panel("pca", acts.at("layer.1")).site is None
+    assert widgets.panel("pca", acts.at("layer.1")).inputs["points"].dropdown is None
 
 
 def test_a_source_makes_its_subject() -> None:
@@ -216,10 +217,14 @@ def test_a_source_makes_its_subject() -> None:
 
 def test_a_subject_that_cannot_give_the_view_is_refused_at_once() -> None:
     with pytest.raises(ViewError, match="rows of numbers"):
+        widgets.panel("pca", siblings())
+    with pytest.raises(ViewError, match="an architecture that is known here"):
         widgets.panel("pca", weights())
+    with pytest.raises(ParameterError, match=r"asked of points \(rows of numbers .*; 2 things were given"):
+        widgets.panel("pca", layers(), layers())
     with pytest.raises(MissingError, match="'pca'"):
         widgets.panel("pcaa", wb.circle())
-    with pytest.raises(ParameterError, match=r"widgets\.panel\('pca', subject\)"):
+    with pytest.raises(ParameterError, match=r"widgets\.panel\('pca', points\)"):
         widgets.panel("pca")
 
 

@@ -51,7 +51,7 @@ def overhead(setting: Setting, n: int) -> Iterator[Contest]:
         asked = wb.method(method)
 
         def ours(asked: Any = asked, subject: Any = subject, more: Any = more) -> Callable[[], Any]:
-            view = subject.view(asked.needs)
+            view = subject.view(asked.inputs[0].takes)
             extra = {"device": "cpu"} if "device" in asked.parameters else {}
             known = {k: v for k, v in {**more, **extra}.items() if k in asked.parameters}
             return lambda: asked.function(view, **known)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.capturing.feeds import Fed, Feed, free_columns
-from workbench.capturing.hooks import as_array
+from workbench.capturing.feeds import Fed, Feed, free_columns, inputs_digest, named_inputs
 from workbench.core.digest import digest
 from workbench.core.errors import DataError
 from workbench.core.progress import track
@@ -29,8 +28,7 @@ class _Item:
 
     @property
     def digest(self) -> str:
-        parts = [x for k, v in _named(self.fed.inputs) for x in (k, str(v.dtype), as_array(v))]
-        return digest(*parts, *[x for x in (self.fed.keep, self.labels) if x is not None])
+        return inputs_digest(self.fed.inputs, *[x for x in (self.fed.keep, self.labels) if x is not None])
 
 
 def batch_feed(source: Iterable[Any], labels: str | None, reads_tokens: bool) -> Feed:
@@ -110,7 +108,7 @@ def _items(source: Iterable[Any], labels: str | None, reads_tokens: bool) -> Ite
         inputs, found = (given, None) if labels is None else _apart(given, labels)
         keep = inputs.keep if isinstance(inputs, Batch) else None
         inputs = _tensors(inputs.inputs if isinstance(inputs, Batch) else inputs)
-        named = dict(_named(inputs))
+        named = dict(named_inputs(inputs))
         first = named.get("input_ids", next(iter(named.values())))
         if first.dim() == 0 or len(first) == 0:
             raise DataError("A batch of the source is empty: its first dimension counts the samples.")
@@ -166,14 +164,8 @@ def _tensors(given: Any) -> dict[str, torch.Tensor] | tuple[torch.Tensor, ...]:
     return tuple(torch.as_tensor(v) for v in parts)
 
 
-def _named(inputs: Mapping[str, torch.Tensor] | tuple[torch.Tensor, ...]) -> list[tuple[str, torch.Tensor]]:
-    return (
-        list(inputs.items()) if isinstance(inputs, Mapping) else [(str(i), v) for i, v in enumerate(inputs)]
-    )
-
-
 def _first_two(fed: Fed) -> Fed:
     n = len(fed.samples)
-    cut = [(k, v[:2] if v.dim() and len(v) == n else v) for k, v in _named(fed.inputs)]
+    cut = [(k, v[:2] if v.dim() and len(v) == n else v) for k, v in named_inputs(fed.inputs)]
     inputs = dict(cut) if isinstance(fed.inputs, Mapping) else tuple(v for _, v in cut)
     return Fed(inputs, None if fed.keep is None else fed.keep[:2], fed.samples[:2])

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from workbench.capturing.identity import module_digest
-from workbench.capturing.running import Work
-from workbench.capturing.store import DTYPES, FORMAT, key_of, open_store
+from workbench.capturing.identity import Undigestable
+from workbench.capturing.running import Changed, Work
+from workbench.capturing.store import DTYPES, FORMAT, PARTIAL, key_of, open_store
 from workbench.core.cache import cache_dir
 from workbench.core.digest import digest
 from workbench.core.errors import FormatError, MissingError, ParameterError, StorageError, ViewError
+from workbench.core.lineage import step
 from workbench.core.progress import tell
 from workbench.core.run import versions
 from workbench.core.subject import Subject
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     import torch
 
 
+@step
 def capture(
     network: Checkpoint | Network | torch.nn.Module,
     source: Any,
@@ -45,8 +48,10 @@ def capture(
 ) -> Activations:
     """Run a source through a network and keep what its modules put out, on disk and memory-mapped.
 
-    The capture is stored under a digest of everything that it depends on, so that asking for the same one
-    again opens it at once, and one that was interrupted goes on where it stopped.
+    The capture is stored under a digest of everything that it depends on: the network's tensors, state and code, and
+    what that code reaches. Asking for the same one again runs only the first two samples, whose rows must be those
+    that are stored, and one that was interrupted goes on where it stopped, checked alike. A network that can't be
+    digested, or gives other rows than those stored for it, is captured anew each time; progress says why.
 
     Parameters
     ----------
@@ -82,9 +87,9 @@ def capture(
     DataError
         The sites don't have the same rows, or give no rows; the source is empty or shuffles.
     StorageError
-        The disk is full, or the folder holds something else.
+        The disk is full, or the folder holds something else, or what can't be told to be of this network.
     ViewError
-        The network can't be called, or doesn't read what the source has.
+        The network can't be called, has parameters without numbers, or doesn't read what the source has.
     """
     patterns = [at] if isinstance(at, str) else list(at)
     _check(patterns, rows, max_length, batch_size, dtype)
@@ -105,25 +110,44 @@ def capture(
         "versions": [versions().get(n) for n in ("torch", "transformers")],
     }
     title = name or f"{_name_of(network)} on {_name_of(source)}"
-    where = None if store is None else Path(store)
-    key = ""
     if isinstance(network, Checkpoint):
-        if isinstance(source, Corpus | PointCloud):  # then what is stored opens without building the network
-            key = digest(asked, network.digest, source.digest)
-            if (found := _stored(where, key, title)) is not None:
-                return found
         network = network.network()
     work = Work.of(network, _name_of(network), source, labels, max_length, batch_size)
-    if not key:
-        key = digest(asked, module_digest(work.module), work.feed.content, str(work.device))
-        if (found := _stored(where, key, title)) is not None:
-            return found
-    where = where or _cached(key)
-    about = {"name": title, "asked": asked}
-    work.store(where, key, patterns, attention=attention, rows=rows, dtype=dtype, about=about)
-    opened = open_store(where)
-    opened.name = title
-    return opened
+    how: dict[str, Any] = {"attention": attention, "rows": rows, "dtype": dtype}
+    how["about"] = {"name": title, "asked": asked}
+    try:
+        key = digest(asked, work.identity(), work.feed.content, str(work.device))
+    except Undigestable as e:
+        return _anew(work, patterns, how, store, f"whether it is what this network gives can't be told ({e})")
+    path = _cached(key) if store is None else Path(store)
+    held = _stored(path, key, cached=store is None)
+    try:
+        work.store(path, key, patterns, **how, held=held)
+    except Changed as e:
+        return _anew(work, patterns, how, store, f"the network is the same by its digest and {e}")
+    if held is None:
+        held = open_store(path)
+    else:
+        os.utime(path)  # prune removes what was used longest ago
+        tell(f"capture: {title} (from the cache)", 1, 1)
+    held.name = title
+    return held
+
+
+def _anew(
+    work: Work, patterns: list[str], how: dict[str, Any], store: str | Path | None, why: str
+) -> Activations:
+    """Capture under a key that nothing else has: what is stored already mustn't answer."""
+    key = uuid.uuid4().hex
+    path = _cached(key) if store is None else Path(store)
+    for there in (path, path.with_name(path.name + PARTIAL)):
+        if os.path.lexists(there):
+            raise StorageError(
+                f"{there} is there and is left alone: {why}. Give store= another folder, or remove it."
+            )
+    tell(f"capture: {how['about']['name']} is computed anew, and will be again: {why}")
+    work.store(path, key, patterns, **how)
+    return open_store(path)
 
 
 def _check(patterns: list[str], rows: str, max_length: int, batch_size: int, dtype: str) -> None:
@@ -172,16 +196,14 @@ def _cached(key: str) -> Path:
     return cache_dir() / "captures" / key
 
 
-def _stored(final: Path | None, key: str, title: str) -> Activations | None:
-    """Open a capture that is already there; refuse a folder that holds something else."""
-    path = final or _cached(key)
+def _stored(path: Path, key: str, *, cached: bool) -> Activations | None:
+    """Open a capture that is already there; refuse a folder of the user's that holds something else."""
     if not os.path.lexists(path):
         return None
     try:
-        same = key_of(path) == key
-        opened = open_store(path) if same else None
+        opened = open_store(path) if key_of(path) == key else None
     except (MissingError, FormatError) as e:
-        if final is None:  # a damaged entry of the cache is as good as none
+        if cached:  # a damaged entry of the cache is as good as none
             shutil.rmtree(path, ignore_errors=True)
             return None
         raise StorageError(f"{path} is there and is left alone: {e} Or give store= another folder.") from None
@@ -190,10 +212,7 @@ def _stored(final: Path | None, key: str, title: str) -> Activations | None:
             f"{path} holds another capture (other weights, texts, sites or settings) and is left alone. Give store= another "
             f"folder, or remove it."
         )
-    if final is None and os.environ.get("WORKBENCH_NO_CACHE", "") not in ("", "0"):
+    if cached and os.environ.get("WORKBENCH_NO_CACHE", "") not in ("", "0"):
         shutil.rmtree(path)
         return None
-    os.utime(path)  # prune removes what was used longest ago
-    opened.name = title
-    tell(f"capture: {title} (from the cache)", 1, 1)
     return opened

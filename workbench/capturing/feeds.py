@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.capturing.hooks import as_array
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, ViewError
 from workbench.core.progress import track
@@ -53,6 +54,7 @@ class Feed:
     lengths : (samples,) kept positions of each sample; None where the input has no positions.
     positions : the columns that a position has beside its number (``token``), in the samples' order.
     batches : gives the same batches each time that it is called.
+    probe : the first one or two samples that are fed, which begin the first batch where that has two.
     space : of the samples' ids.
     width : positions of the longest batch that can come; 0 where the input has no positions.
     """
@@ -69,14 +71,30 @@ class Feed:
     width: int
 
 
+def named_inputs(
+    inputs: Mapping[str, torch.Tensor] | tuple[torch.Tensor, ...],
+) -> list[tuple[str, torch.Tensor]]:
+    """Inputs by name; positional ones by number."""
+    return (
+        list(inputs.items()) if isinstance(inputs, Mapping) else [(str(i), v) for i, v in enumerate(inputs)]
+    )
+
+
+def inputs_digest(inputs: Mapping[str, torch.Tensor] | tuple[torch.Tensor, ...], *beside: Any) -> str:
+    """Digest what a network is called with, and what goes beside it."""
+    parts = [x for k, v in named_inputs(inputs) for x in (k, str(v.dtype), as_array(v))]
+    return digest(*parts, *beside)
+
+
 def text_feed(corpus: Corpus, encode: Encode, max_length: int, batch_size: int) -> Feed:
     """Feed texts, longest first, so that a batch has little padding and memory runs out at once or not at all."""
     table = corpus.table
-    counted, read = [], []
+    counted, read, seen = [], [], []
     for i in track(range(0, len(table), _LOOKED_AT), "capture: reading the texts"):
         batch = encode(table.iloc[i : i + _LOOKED_AT], max_length)
         counted.append(_kept(batch).sum(axis=1))
         read.append(batch.rows["token"].to_numpy(dtype=object))
+        seen.append(inputs_digest(batch.inputs))
     lengths, token = np.concatenate(counted), np.concatenate(read)
     used = np.flatnonzero(lengths)
     if len(used) == 0:
@@ -94,13 +112,13 @@ def text_feed(corpus: Corpus, encode: Encode, max_length: int, batch_size: int) 
     samples.insert(0, "text_id", table.index.to_numpy(dtype=np.int64))
     return Feed(
         name=corpus.name,
-        content=digest("texts", corpus.digest, token.tolist(), lengths),
+        content=digest("texts", corpus.digest, token.tolist(), lengths, seen),
         samples=samples,
         lengths=lengths,
         positions={"token": token},
         batches=lambda: map(fed, groups),
         n_batches=len(groups),
-        probe=fed(order[-2:]),
+        probe=fed(order[:2]),
         space=corpus.space,
         width=max_length,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,15 @@ import numpy as np
 from workbench.capturing.batches import batch_feed
 from workbench.capturing.feeds import Fed, Feed, array_feed, text_feed
 from workbench.capturing.hooks import ATTENTION, hooked
+from workbench.capturing.identity import network_digest
 from workbench.capturing.sites import Reader, Rows, Site, choose_rows, eager_attention, probe, wanted
 from workbench.capturing.store import Layout
+from workbench.capturing.tensors import missing_values
 from workbench.capturing.writing import Run, Unfinished
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MethodError, ViewError, WorkbenchError
 from workbench.core.progress import track
+from workbench.subjects.activations import Activations
 from workbench.subjects.corpus import Corpus
 from workbench.subjects.network import Network
 from workbench.subjects.points import PointCloud
@@ -26,6 +29,13 @@ from workbench.subjects.points import PointCloud
 if TYPE_CHECKING:
     import pandas as pd
     import torch
+
+_SLACK = 8
+"""How many times the precision of the numbers two passes over the same rows may differ."""
+
+
+class Changed(Exception):
+    """Stored rows aren't those that the network gives now, though its digest is the same."""
 
 
 @dataclass
@@ -50,6 +60,12 @@ class Work:
             raise ViewError(
                 f"capture runs a checkpoint, a network or a torch module; it was given a {type(network).__name__}."
             )
+        for parameter, tensor in (*module.named_parameters(), *module.named_buffers()):
+            if (why := missing_values(tensor)) is not None:
+                raise ViewError(
+                    f"{name} can't be run: {parameter} is {why}. Give it numbers first: load its weights, or for a lazy one "
+                    f"call the module once."
+                )
         embeddings = (torch.nn.Embedding, torch.nn.EmbeddingBag)
         reads_tokens = any(isinstance(m, embeddings) for m in module.modules())
         if isinstance(source, Corpus):
@@ -66,6 +82,11 @@ class Work:
             feed = batch_feed(source, labels, reads_tokens)
         first = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
         return cls(name, module, feed, first.device, first.dtype)
+
+    def identity(self) -> str:
+        """Digest of all that decides the module's answers; raises `identity.Undigestable`."""
+        with _evaluating(self.module):
+            return network_digest(self.module)
 
     def run(self, fed: Fed) -> None:
         """Call the module; an error inside it comes with the shapes that caused it."""
@@ -96,8 +117,15 @@ class Work:
         rows: str,
         dtype: str,
         about: dict[str, Any],
+        held: Activations | None = None,
     ) -> None:
-        """Run every batch and write what it gives."""
+        """Run every batch and write what it gives; where it is ``held`` already, only two samples.
+
+        Raises
+        ------
+        Changed
+            What is held, or what an earlier run left unfinished, isn't what the module gives now.
+        """
         import torch
 
         want = wanted(self.module, patterns, attention)
@@ -108,9 +136,20 @@ class Work:
             chosen = choose_rows(sites, rows, self.feed.lengths is not None)
             keys = max((s.shape[-1] for s in sites if s.name.endswith(ATTENTION)), default=0)
             reader = Reader(sites, chosen, dtype, self.feed.width or keys)
-            shapes, per_sample = self._shapes(sites, reader, chosen)
+            probed = self._caught(self.feed.probe, sites, reader)
+            shapes, per_sample = self._shapes(probed, chosen)
             places = Places.of(self.feed, chosen, per_sample)
             layout = Layout(key, shapes, places.rows, dtype)
+
+            def check(read: Callable[[str, int, int], np.ndarray]) -> None:
+                self._check(read, probed, sites, reader, places)
+
+            if held is not None:
+                found = {site: held.array(site).shape for site in held.sites}
+                if found != {site: (places.rows, *shape) for site, shape in shapes.items()}:
+                    raise Changed("it gives other sites, or rows of other shapes")
+                check(lambda site, start, stop: held.array(site)[start:stop])
+                return
             with (
                 Unfinished(final, layout, self.feed.n_batches, torch.get_num_threads()) as writer,
                 hooked(self.module, shapes, reader) as caught,
@@ -119,36 +158,77 @@ class Work:
                 if writer.whole:
                     return
                 done = writer.done
+                if done:
+                    check(writer.read)
                 steps = track(self.feed.batches(), f"capture: {about['name']}", self.feed.n_batches)
                 for i, fed in enumerate(steps):
                     if i < done:
                         continue
                     reader.expect(fed)
                     self.run(fed)
-                    writer.put(_checked(caught, layout, places.count(fed)), places.runs(fed))
+                    writer.put(_checked(caught, layout, places.count(fed.samples)), places.runs(fed.samples))
                     caught.clear()
                 table, space = places.table(self.feed)
                 writer.finish(
                     table, {**about, "space": space, "network": self.name, "source": self.feed.name}
                 )
 
-    def _shapes(
-        self, sites: list[Site], reader: Reader, rows: Rows
-    ) -> tuple[dict[str, tuple[int, ...]], int]:
-        """Shape of a row at each site, and rows a sample where the input doesn't say."""
-        fed = self.feed.probe
+    def _caught(self, fed: Fed, sites: list[Site], reader: Reader) -> dict[str, np.ndarray]:
         with hooked(self.module, [s.name for s in sites], reader) as caught:
             reader.expect(fed)
             self.run(fed)
-            counts = {site: len(found) for site, found in caught.items()}
-            shapes = {site: found.shape[1:] for site, found in caught.items()}
+            return dict(caught)
+
+    def _shapes(self, probed: dict[str, np.ndarray], rows: Rows) -> tuple[dict[str, tuple[int, ...]], int]:
+        """Shape of a row at each site, and rows a sample where the input doesn't say."""
+        n = len(self.feed.probe.samples)
+        counts = {site: len(found) for site, found in probed.items()}
         if len(set(counts.values())) > 1:
-            said = ", ".join(f"{site} {n // len(fed.samples)}" for site, n in counts.items())
+            said = ", ".join(f"{site} {count // n}" for site, count in counts.items())
             raise DataError(
                 f"The sites have different numbers of rows a sample ({said}). Choose alike ones with at=, or "
                 f"rows='sample', which averages over positions."
             )
-        return shapes, next(iter(counts.values())) // len(fed.samples) if rows == "position" else 1
+        shapes = {site: found.shape[1:] for site, found in probed.items()}
+        return shapes, next(iter(counts.values())) // n if rows == "position" else 1
+
+    def _check(
+        self,
+        read: Callable[[str, int, int], np.ndarray],
+        probed: dict[str, np.ndarray],
+        sites: list[Site],
+        reader: Reader,
+        places: Places,
+    ) -> None:
+        """Compare the first samples' stored rows with those that the probe gave.
+
+        Other neighbours in a batch are other last bits, and for some networks (those that quantize by the batch's
+        range) more than that. So where the two differ the first batch is run again as it was.
+        """
+        first = next(iter(self.feed.batches()))
+        if self._difference(read, probed, places.runs(self.feed.probe.samples[: len(first.samples)])):
+            caught = self._caught(first, sites, reader)
+            if (said := self._difference(read, caught, places.runs(first.samples))) is not None:
+                raise Changed(said)
+
+    def _difference(
+        self, read: Callable[[str, int, int], np.ndarray], computed: dict[str, np.ndarray], runs: list[Run]
+    ) -> str | None:
+        import torch
+
+        for site, rows in computed.items():
+            precision = _SLACK * max(torch.finfo(self.dtype).eps, float(np.finfo(rows.dtype).eps))
+            for start, stop, place in runs:
+                new = rows[start:stop].astype(np.float64)
+                old = read(site, place, place + stop - start).astype(np.float64)
+                with np.errstate(invalid="ignore"):  # infinite numbers are compared as they are
+                    scale = (
+                        np.abs(old) + np.sqrt(np.mean(np.square(old[np.isfinite(old)]))) if old.size else old
+                    )
+                    same = (np.abs(new - old) <= max(precision, 1e-4) * scale) | (new == old)
+                if not (same | (np.isnan(new) & np.isnan(old))).all():
+                    return f"{site} gives other numbers for the first samples than those stored"
+        return None
 
 
 @contextmanager
@@ -206,15 +286,15 @@ class Places:
         """Rows of the whole store."""
         return int(self.starts[-1])
 
-    def count(self, fed: Fed) -> int:
-        """Rows of a batch."""
-        return int((self.starts[fed.samples + 1] - self.starts[fed.samples]).sum())
+    def count(self, samples: np.ndarray) -> int:
+        """Rows of these samples."""
+        return int((self.starts[samples + 1] - self.starts[samples]).sum())
 
-    def runs(self, fed: Fed) -> list[Run]:
-        """Where the rows of a batch go; neighbours in the store are written as one."""
+    def runs(self, samples: np.ndarray) -> list[Run]:
+        """Where the rows of a batch of samples go; neighbours in the store are written as one."""
         found: list[Run] = []
         at = 0
-        starts, stops = self.starts[fed.samples].tolist(), self.starts[fed.samples + 1].tolist()
+        starts, stops = self.starts[samples].tolist(), self.starts[samples + 1].tolist()
         for start, stop in zip(starts, stops, strict=True):
             n = stop - start
             if found and found[-1][2] + found[-1][1] - found[-1][0] == start:

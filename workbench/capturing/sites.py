@@ -11,7 +11,7 @@ import numpy as np
 
 from workbench.capturing.feeds import Fed
 from workbench.capturing.hooks import ATTENTION, as_array, attention_map, first_tensor
-from workbench.core.errors import DataError, MissingError, suggest
+from workbench.core.errors import DataError, MissingError, nearest
 from workbench.core.patterns import matching
 
 if TYPE_CHECKING:
@@ -85,9 +85,9 @@ def _what_exists(pattern: str, names: list[str]) -> str:
         )
     kinds = list(dict.fromkeys(".".join("*" if p.isdigit() else p for p in n.split(".")) for n in names))
     shown = ", ".join(kinds[:40]) + (f" and {len(kinds) - 40} more" if len(kinds) > 40 else "")
-    near = suggest(pattern, names)
-    near = f"{near} " if near.startswith("Did you mean") else ""
-    return f"{near}There are: {shown}. (* stands for one dotted part, ** for any number.)"
+    near = nearest(pattern, names)
+    there = f"There are: {shown}. (* stands for one dotted part, ** for any number.)"
+    return f"{near} {there}" if near else there
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.core.errors import FormatError, MissingError
+from workbench.core.lineage import step
 from workbench.subjects.activations import Activations
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Layout:
         return {"format": FORMAT, "key": self.key, "rows": self.rows, "dtype": self.dtype, "sites": sites}
 
 
+@step
 def open_store(path: str | Path) -> Activations:
     """Open a finished store, its arrays memory-mapped.
 

@@ -97,6 +97,12 @@ class Unfinished:
         self._raise_error()
         self._queue.put((rows, runs))
 
+    def read(self, site: str, start: int, stop: int) -> np.ndarray:
+        """Rows that an earlier run stored."""
+        size = self.layout.row_bytes(site)
+        raw = os.pread(self._files[site], (stop - start) * size, start * size)
+        return np.frombuffer(raw, self._dtype).reshape(stop - start, *self.layout.sites[site])
+
     def finish(self, table: pd.DataFrame, about: Mapping[str, Any]) -> None:
         """Write the row table and the manifest, and give the folder its name.
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from workbench.commands._console import bytes_words, say, say_json, say_table, time_words
+from workbench.commands.console import bytes_words, say, say_json, say_table, time_words
 
 if TYPE_CHECKING:
-    from workbench.core.registry import Method
+    from workbench.core.method import Method
     from workbench.core.result import Result
 
 CLOUD_SUFFIXES = (".npz", ".npy")
@@ -144,6 +144,8 @@ def show(result: Result, out: Path | None, *, as_json: bool) -> None:
         return
     seconds = f", {time_words(result.run.seconds)}" if result.run else ""
     say(f"{result.title} ({result.kind}{seconds})")
+    if result.run is not None and result.run.aligned:
+        say(f"Rows were brought together {result.run.aligned}.")
     if result.evidence:
         say_table(["question", "answer"], ([e.question, e.sentence()] for e in result.evidence))
     for sentence in filter(None, (result.outcome.advice, result.caveat)):
@@ -179,6 +181,7 @@ def _facts(result: Result, out: Path | None) -> dict[str, Any]:
         "kind": result.kind,
         "method": run.method if run else None,
         "subject": run.subject if run else None,
+        "aligned": run.aligned if run else "",
         "parameters": run.parameters if run else None,
         "outcome": {"status": result.outcome.status, "advice": result.outcome.advice},
         "caveat": result.caveat,

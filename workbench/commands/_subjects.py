@@ -1,85 +1,70 @@
-"""From what is typed as SUBJECT to the subject that a method is asked about."""
+"""From what is typed as the inputs of a method to what it is asked of."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from workbench.commands._console import clean
+from workbench.commands._options import option
+from workbench.commands.console import clean
 
 if TYPE_CHECKING:
-    from workbench.core.registry import Method
-    from workbench.core.subject import Subject
-    from workbench.subjects.descents.trajectory import Trajectory
+    from workbench.core.inputs import Input
+    from workbench.core.method import Method
 
-# As in the atlas, so that its captures are found again.
-MAX_TEXTS, SAMPLE = 400, 1500
+LISTED = 40  # parts that are named where one is to be chosen
+
+
+def arguments(method: Method) -> list[click.Argument]:
+    """What stands behind the method's name: its inputs, in order."""
+    return [
+        click.Argument(
+            [f"_input{i}"],
+            metavar=f"[{spec.name.upper()}]" if spec.optional else spec.name.upper(),
+            required=not spec.optional,
+        )
+        for i, spec in enumerate(method.inputs)
+    ]
 
 
 def options(method: Method) -> list[click.Option]:
-    """The options that say what exactly of SUBJECT is asked about; which there are depends on the view."""
-    if method.verb != "analysis" or method.needs is None:
+    """The options that say what exactly of the inputs is asked about; which there are depends on what can give them."""
+    if method.verb != "analysis":
         return []
-    needs = method.needs.__name__
-    places = {
-        "Points": "The last block without it.",
-        "Aligned": "A pattern; all blocks without it.",
-        "Matrix": "The tensor; of a descent, STEP/TENSOR.",
-    }
-    found = []
-    if needs in places:
-        found.append(
-            click.Option(
-                ["--at"],
-                metavar="SITE",
-                help=f"Which part of a network, like encoder.layer.5. {places[needs]}",
-            )
+    from workbench import asking
+    from workbench.core.subject import Rowed, subjects
+    from workbench.subjects.activations import Activations
+
+    givers = {cls for spec in method.inputs for cls in asking.givers(spec)}
+    parts = [
+        cls.narrows[view]
+        for spec in method.inputs
+        for cls in subjects()
+        if (view := asking.view_of(spec)) is not None and view in cls.narrows
+    ]
+    found = [_at(method, list(dict.fromkeys(parts)))] if parts else []
+    if Activations in givers:
+        found += [option(p, method.name) for p in asking.READING.values()]
+    rowed = [cls for cls in givers if issubclass(cls, Rowed)]
+    able = [p for n, p in asking.ROWS.items() if any(hasattr(cls, n) for cls in rowed)]
+    return found + [option(p, method.name) for p in able]
+
+
+def _at(method: Method, examples: Sequence[str]) -> click.Option:
+    said = f"Which part is asked about, such as {' or '.join(examples)}."
+    if len(method.inputs) > 1:
+        said += (
+            f" Of one input alone: --at {method.inputs[0].name}={examples[0]}; may be given several times."
         )
-    if needs in ("Points", "Aligned"):
-        found += [
-            click.Option(
-                ["--corpus"],
-                metavar="NAME|FILE",
-                help="The texts that a network reads; the bundled ones without it.",
-            ),
-            click.Option(["--column"], metavar="NAME", help="The column of the corpus that holds the text."),
-            click.Option(
-                ["--max-texts"],
-                type=click.IntRange(min=1),
-                metavar="INTEGER",
-                help=f"Texts that a network reads.  [default {MAX_TEXTS}]",
-            ),
-            click.Option(
-                ["--capture-rows"],
-                type=click.Choice(["position", "sample"]),
-                help="Whether a row is a token, or a text averaged over its tokens.  [default position]",
-            ),
-            click.Option(
-                ["--capture-max-length"],
-                type=click.IntRange(min=4),
-                metavar="INTEGER",
-                help="Tokens of a text that are read.  [default 64]",
-            ),
-        ]
-    if needs != "Matrix":
-        found += [
-            click.Option(["--select"], metavar="QUERY", help="Only rows where this holds: 'position > 3'."),
-            click.Option(
-                ["--sample"],
-                type=click.IntRange(min=1),
-                metavar="INTEGER",
-                help=f"At most so many rows, drawn at random.  [default {SAMPLE} of a network's, else all]",
-            ),
-            click.Option(["--drop-nonfinite"], is_flag=True, help="Leave out rows with NaN or infinities."),
-        ]
-    return found
+    return click.Option(["--at"], multiple=True, metavar="[NAME=]PART", help=said)
 
 
-def open_named(what: str, kind: str | None = None) -> Subject:
-    """Open a path, captured store or bundled name (as ``kind``), or make what the source of that name makes.
+def open_named(what: str, kind: str | None = None) -> Any:
+    """Open a path, captured store, kept answer or bundled name (as ``kind``), or make what the source of that name makes.
 
     Raises
     ------
@@ -87,13 +72,16 @@ def open_named(what: str, kind: str | None = None) -> Subject:
         It is none of these.
     """
     from workbench.capturing.store import MANIFEST, TABLE, open_store
-    from workbench.core.errors import MissingError, suggest
+    from workbench.core.errors import MissingError, nearest
     from workbench.core.registry import method as registered
     from workbench.core.registry import methods, names
+    from workbench.core.result import load
 
     name = what.replace("-", "_")
     if all(os.path.isfile(os.path.join(what, part)) for part in (MANIFEST, TABLE)):
         return open_store(what)
+    if os.path.isfile(os.path.join(what, "result.json")):
+        return load(what)
     if not os.path.exists(what) and name in names() and (found := registered(name)).verb == "source":
         return found()
     from workbench.io import open as open_subject
@@ -104,147 +92,117 @@ def open_named(what: str, kind: str | None = None) -> Subject:
         if Path(what).suffix or "/" in what:
             raise
         sources = [m.name for m in methods() if m.verb == "source"]
-        near = suggest(what, sources)
-        raise MissingError(f"{e} Among the sources: {near}" if near.startswith("Did") else str(e)) from None
+        near = nearest(what, sources)
+        raise MissingError(f"{e} Among the sources: {near}" if near else str(e)) from None
+
+
+def open_for(what: str, spec: Input) -> Any:
+    """Open what was typed for one input: a file that could be several things as one that suits."""
+    from workbench import asking
+    from workbench.core.errors import WorkbenchError
+    from workbench.io.opening import Kind
+
+    opened = open_named(what)
+    if asking.suits(spec, opened) or not os.path.isfile(what):
+        return opened
+    for kind in get_args(Kind):
+        try:
+            other = open_named(what, kind)
+        except WorkbenchError:  # it isn't that
+            continue
+        if asking.suits(spec, other):
+            return other
+    return opened
 
 
 def prepare(
-    what: str,
-    method: Method,
-    *,
-    at: str | None = None,
-    corpus: str | None = None,
-    column: str | None = None,
-    max_texts: int | None = None,
-    sample: int | None = None,
-    capture_rows: str | None = None,
-    capture_max_length: int | None = None,
-    select: str | None = None,
-    drop_nonfinite: bool = False,
-) -> Subject:
-    """Open what was typed and narrow it to what a method is asked about.
+    method: Method, typed: Sequence[str | None], *, at: Sequence[str] = (), **asked: Any
+) -> list[Any]:
+    """Open what was typed and narrow it to what a method is asked about, one an input.
 
     Raises
     ------
     ParameterError
-        An option that this subject has no use for.
+        An option that none of these has a use for.
     """
-    from workbench.subjects.checkpoint import Checkpoint
+    from workbench import asking
 
-    needs = method.needs.__name__ if method.needs else ""
-    subject = open_named(what, _kind(what, needs))
-    read = {
-        "corpus": corpus,
-        "column": column,
-        "max_texts": max_texts,
-        "capture_rows": capture_rows,
-        "capture_max_length": capture_max_length,
-    }
-    if isinstance(subject, Checkpoint) and needs in ("Points", "Aligned"):
-        subject = _captured(subject, at, {k: v for k, v in read.items() if v is not None})
-        sample = sample or SAMPLE
-    else:
-        _refuse(subject, f"reads no text ({subject.holds})", read)
-        subject = _at(subject, at)
-    if needs == "Points":
-        subject = _one_site(subject, at, method.name)
-    if needs == "Matrix":
-        _require_one_tensor(subject, method.name)
-    if select is not None:
-        subject = _having("select", subject)(select)
-    if drop_nonfinite:
-        subject = _having("drop_nonfinite", subject)()
-    if sample is not None:
-        subject = _having("sample", subject)(sample)
-    return subject
-
-
-def _kind(what: str, needs: str) -> str | None:
-    """As what a file is opened that could be several things: what the method asks for decides."""
-    suffix = Path(what).suffix.lower()
-    if needs == "Series" and suffix in (".npy", ".npz", ".csv", ".tsv", ".txt", ".parquet", ".jsonl"):
-        return "series"
-    return "points" if needs == "Points" and suffix == ".npz" else None
-
-
-def _captured(subject: Any, at: str | None, given: dict[str, Any]) -> Subject:
-    """What a network computes on texts, at the named sites or at all its blocks."""
-    from workbench.capturing import capture
-    from workbench.io import corpus
-
-    how = {k.removeprefix("capture_"): given.pop(k) for k in list(given) if k.startswith("capture_")}
-    texts = corpus(given.pop("corpus", "default"), **{"max_texts": MAX_TEXTS, **given})
-    return capture(subject, texts, at=at or "auto", **how)
-
-
-def _at(subject: Any, at: str | None) -> Subject:
-    if at is None:
-        return subject
-    from workbench.subjects.descents.trajectory import Trajectory
-
-    _refuse(subject, f"has no sites ({subject.holds})", {} if hasattr(subject, "at") else {"at": at})
-    return _at_step(subject, at) if isinstance(subject, Trajectory) else subject.at(at)
-
-
-def _at_step(descent: Trajectory, at: str) -> Subject:
-    """``500`` or ``500/0.weight``: the weights of a step, or one tensor of them."""
-    from workbench.core.errors import ParameterError
-
-    step, _, tensor = at.partition("/")
-    if not step.isdecimal():
-        raise ParameterError(
-            f"--at {at}: of a descent it takes STEP or STEP/TENSOR, such as {descent.weight_steps[-1]}."
-        )
-    found = descent.at(int(step))
-    return found.at(tensor) if tensor else found
-
-
-def _one_site(subject: Any, at: str | None, method: str) -> Subject:
-    """Choose the last of several sites if none was asked for, and say so."""
-    from workbench.core.errors import ParameterError
-
-    sites = getattr(subject, "sites", [])
-    if len(sites) < 2:
-        return subject
-    if at is not None:
-        raise ParameterError(
-            f"--at {at} means {len(sites)} sites and {method} is asked of one. Choose: {', '.join(sites)}."
-        )
-    click.echo(
-        clean(
-            f"Asked of {sites[-1]}, the last of {len(sites)} sites; --at chooses another: {', '.join(sites)}."
-        ),
-        err=True,
+    things = [
+        None if what is None else open_for(what, spec)
+        for what, spec in zip(typed, method.inputs, strict=True)
+    ]
+    there = [(spec, thing) for spec, thing in zip(method.inputs, things, strict=True) if thing is not None]
+    for spec, thing in there:
+        asking.require(spec, thing, method.name)
+    reading = {n: v for n, v in asked.items() if n in asking.READING}
+    if reading and not any(asking.reads(spec, thing) for spec, thing in there):
+        _refuse(there[0][1], "reads no text", reading)
+    return asking.prepare(
+        method,
+        things,
+        lambda *args: _choose(method, *args),
+        places=_places(method, there, at),
+        reading=reading,
+        rows={n: v for n, v in asked.items() if n in asking.ROWS},
     )
-    return subject.at(sites[-1])
 
 
-def _require_one_tensor(subject: Any, method: str) -> None:
+def _places(method: Method, there: list[tuple[Input, Any]], at: Sequence[str]) -> dict[str, str]:
+    """What ``--at`` says of each input: of the one that it names, else of all that have parts."""
+    from workbench import asking
     from workbench.core.errors import ParameterError
 
-    tensors = getattr(subject, "tensors", {})
-    if len(tensors) > 1:
-        widest = max(
-            (n for n, t in tensors.items() if len(t.shape) == 2),
-            key=lambda n: tensors[n].nbytes,
-            default="NAME",
-        )
+    named: dict[str, str] = {}
+    for_all = []
+    for place in at:
+        name, equals, part = place.partition("=")
+        if equals and name in (spec.name for spec in method.inputs):
+            named[name] = part
+        else:
+            for_all.append(place)
+    if len(for_all) > 1:
+        first = method.inputs[0].name
         raise ParameterError(
-            f"{subject.name} holds {len(tensors)} tensors and {method} is asked of one: choose it with --at, for "
-            f"example --at {widest}."
+            f"--at {' and --at '.join(for_all)} are said of the same inputs. Say which is meant: --at {first}={for_all[0]}."
         )
+    able = {spec.name: thing for spec, thing in there if asking.narrows(spec, thing)}
+    for spec, thing in there:
+        if spec.name in named and spec.name not in able:
+            _refuse(thing, "has no parts to choose from", {"at": named[spec.name]})
+    if absent := [name for name in named if name not in (spec.name for spec, _ in there)]:
+        raise ParameterError(f"--at {absent[0]}={named[absent[0]]}: {absent[0]} was left out.")
+    if for_all and not able:
+        _refuse(there[0][1], "has no parts to choose from", {"at": for_all[0]})
+    return {**{name: place for place in for_all for name in able}, **named}
 
 
-def _refuse(subject: Subject, why: str, given: dict[str, Any]) -> None:
+def _choose(method: Method, spec: Input, thing: Any, narrowed: Any, place: str | None) -> str:
+    """Take the part that the subject itself takes where none was named, and say so; refuse where it takes none."""
+    from workbench import asking
     from workbench.core.errors import ParameterError
 
-    wrong = [f"--{k.replace('_', '-')}" for k, v in given.items() if v is not None]
+    left = asking.parts(spec, narrowed)
+    of = f"{spec.name}=" if len(method.inputs) > 1 else ""
+    names = ", ".join(left[:LISTED]) + (" ..." if len(left) > LISTED else "")
+    example = f"for example --at {of}{(asking.parts(spec, thing) or left)[-1]}"
+    if place is not None:
+        raise ParameterError(
+            f"--at {of}{place} means {len(left)} parts ({names}) and {method.name} is asked of one: name it, {example}."
+        )
+    chosen = narrowed.default_part(spec.takes)
+    if chosen is None:
+        raise ParameterError(
+            f"{narrowed.called} holds {len(left)} parts that {method.name} can be asked of, one at a time: choose it with --at, "
+            f"{example}."
+        )
+    told = f"Asked of {chosen}, one of {len(left)} parts of {narrowed.called}; --at {of}PART chooses another: {names}."
+    click.echo(clean(told), err=True)
+    return chosen
+
+
+def _refuse(thing: Any, why: str, given: dict[str, Any]) -> None:
+    from workbench.core.errors import ParameterError
+
+    wrong = [f"--{k.replace('_', '-')}" for k in given]
     if wrong:
-        raise ParameterError(f"{subject.name} {why}: leave {' and '.join(wrong)} out.")
-
-
-def _having(verb: str, subject: Any) -> Any:
-    found = getattr(subject, verb, None)
-    if found is None:
-        _refuse(subject, f"has no rows to choose from ({subject.holds})", {verb: True})
-    return found
+        raise ParameterError(f"{thing.called} {why} ({thing.holds}): leave {' and '.join(wrong)} out.")

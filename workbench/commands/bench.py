@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from workbench.commands._answers import require_file
-from workbench.commands._console import progress, say, say_json
+from workbench.commands.console import progress, say, say_json
 
 
 @click.command("bench", short_help="Measure speed and quality beside the peers.")

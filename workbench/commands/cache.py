@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from workbench.commands._console import (
+from workbench.commands.console import (
     SIZES,
     TIMES,
     Amount,

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.commands._console import say, say_json
+from workbench.commands.console import say, say_json
 
 if TYPE_CHECKING:
-    from workbench.core.registry import Method
+    from workbench.core.inputs import Input
+    from workbench.core.method import Method
 
 HEADINGS = {
     "analysis": "Analyses",
@@ -37,7 +38,7 @@ def heading(method: Method) -> str:
     "--json",
     "as_json",
     is_flag=True,
-    help="Write JSON: name, verb, family, needs, gives, summary, parameters.",
+    help="Write JSON: name, verb, family, inputs, gives, summary, parameters.",
 )
 def list_methods(family: str | None, as_json: bool) -> None:
     """Show the methods, family by family, one a line.
@@ -70,13 +71,13 @@ def list_methods(family: str | None, as_json: bool) -> None:
 def info(method: str) -> None:
     """Say what METHOD does, what it takes, what it returns and where it comes from."""
     found = find(method)
-    asks = f"asks for {needs_words(found)}, " if found.needs is not None else ""
-    say(f"{found.name}: {found.verb} ({found.family}); {asks}gives {_gives(found)}")
+    takes = " and ".join(f"{spec.name} ({spec.needs})" for spec in found.inputs)
+    say(f"{found.name}: {found.verb} ({found.family}); takes {takes or 'nothing'}, gives {_gives(found)}")
     say()
     say(found.__doc__ or found.summary)
     say()
     say(f"At the command line:  {example(found)}")
-    say(f"In Python:            workbench.{found.name}({'subject' if found.needs else ''})")
+    say(f"In Python:            workbench.{found.name}({', '.join(spec.name for spec in found.inputs)})")
 
 
 def find(name: str) -> Method:
@@ -91,8 +92,15 @@ def find(name: str) -> Method:
 
 
 def example(method: Method) -> str:
-    """A command line that asks this method something."""
+    """A command line that asks this method something; in capitals what there is no example of."""
     name = method.name.replace("_", "-")
+    inputs, parts = "", ""
+    needed = [spec for spec in method.inputs if not spec.optional]
+    for spec in needed:
+        typed, part = _typed(spec)
+        inputs += f" {typed}"
+        if part and method.verb == "analysis":
+            parts += f" --at {f'{spec.name}=' if len(needed) > 1 else ''}{part}"
     first = next(iter(method.parameters.values()), None)
     option = (
         f" --{first.name.replace('_', '-')} {first.default}" if first and first.base in (int, float) else ""
@@ -100,9 +108,22 @@ def example(method: Method) -> str:
     if method.verb == "source":
         return f"workbench run {name}{option} --out {name}.npz"
     if method.verb == "edit":
-        return f"workbench run {name} minilm{option} --out edited.safetensors"
-    at = {"Points": " --at encoder.layer.5", "Matrix": " --at embeddings.word_embeddings.weight"}
-    return f"workbench run {name} minilm{at.get(method.needs.__name__, '') if method.needs else ''}{option}"
+        return f"workbench run {name}{inputs}{option} --out edited.safetensors"
+    return f"workbench run {name}{inputs}{parts}{option}"
+
+
+def _typed(spec: Input) -> tuple[str, str]:
+    """How something for an input is named at the command line, and the part of it that is asked about."""
+    from workbench import asking
+    from workbench.core.result import Result
+
+    if issubclass(spec.takes, Result):
+        return f"{getattr(spec.takes, 'kind', 'answer')}-kept", ""
+    typed = next((cls for cls in asking.givers(spec) if cls.typed), None)
+    if typed is None:
+        return spec.name.upper(), ""
+    view = asking.view_of(spec)
+    return typed.typed, typed.narrows.get(view, "") if view is not None else ""
 
 
 def prose(method: Method) -> str:
@@ -111,18 +132,23 @@ def prose(method: Method) -> str:
     return re.split(r"\n\n\w+\n-+\n", text, maxsplit=1)[0]
 
 
-def needs_words(method: Method) -> str:
-    """What a method asks of its subject, in words."""
-    return getattr(method.needs, "needs", "a checkpoint")
-
-
 def describe(method: Method) -> dict[str, Any]:
     """What ``list --json`` says of one method."""
     return {
         "name": method.name,
         "verb": method.verb,
         "family": method.family,
-        "needs": method.needs.__name__ if method.needs else None,
+        "inputs": [
+            {
+                "name": spec.name,
+                "takes": spec.takes.__name__,
+                "needs": spec.needs,
+                "optional": spec.optional,
+                "paired": spec.paired,
+                "help": spec.help,
+            }
+            for spec in method.inputs
+        ],
         "gives": method.gives.__name__,
         "summary": method.summary,
         "parameters": {

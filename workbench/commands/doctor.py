@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from workbench.commands._console import bytes_words, say, say_json
+from workbench.commands.console import bytes_words, say, say_json
 
 # What pyproject.toml cannot ask for by itself: name -> (what it is for, how to get it).
 PIP = "python -m pip install"

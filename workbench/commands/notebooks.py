@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from workbench.commands._console import clean, progress, say, say_json
+from workbench.commands.console import clean, progress, say, say_json
 
 
 @click.command("report", short_help="Run a notebook into one HTML page.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from workbench.commands._console import progress, say, say_json, say_table
+from workbench.commands.console import progress, say, say_json, say_table
 
 DIFFERENT = 8
 SHOWN_FINDINGS = 5

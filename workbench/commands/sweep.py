@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from workbench.commands._console import clean, say, say_json, time_words
+from workbench.commands.console import clean, say, say_json, time_words
 
 if TYPE_CHECKING:
     from workbench.report.sweeps.runs import Job, Outcome
@@ -55,7 +55,8 @@ SHOWN = 5  # failures that are told on the terminal; the page has all
     "values",
     multiple=True,
     metavar="NAME",
-    help="Compare this number: part of its name, or a pattern such as 'pca: *'; repeat for more.",
+    help="Compare this number: an evidence's id, or id@of where a method asks it of several things; METHOD:id, and * for "
+    "any, are legal too ('pca:*'); repeat for more.",
 )
 @click.option("--again", is_flag=True, help="Run also what is done.")
 @click.option(
@@ -87,7 +88,7 @@ def sweep(
 
     \b
     workbench sweep atlas -p n_neighbors=5..50:5 --jobs 2
-    workbench sweep probe.ipynb -p layer=0,1,2 -p network=minilm,glassllm-en --value accuracy
+    workbench sweep probe.ipynb -p layer=0,1,2 -p network=minilm,glassllm-en --value balanced_accuracy
     """
     from workbench.report.sweeps.grid import parse
     from workbench.report.sweeps.sweep import sweep as run_sweep
@@ -123,7 +124,7 @@ def _show(done: Sweep, as_json: bool) -> None:
     if len(done.errors) > SHOWN:
         say(f"  and {len(done.errors) - SHOWN} more, on the page.")
     if done.unknown_values:
-        known = "; ".join(done.labels[:12]) or "none"
+        known = ", ".join(done.value_names[:12]) or "none"
         say(f"No run has a number named {', '.join(map(repr, done.unknown_values))}. There are: {known}.")
     say(f"Written: {done.index}")
 

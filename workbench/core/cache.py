@@ -81,7 +81,7 @@ def _asked(path: Path) -> tuple[str, str]:
     try:
         if (path / "result.json").is_file():
             run = json.loads((path / "result.json").read_text(encoding="utf-8"))["run"]
-            return str(run["method"]), str(run["subject"])
+            return str(run["method"]), " and ".join(str(given["title"]) for given in run["inputs"])
         if path.name.endswith(".partial"):
             return "capture, unfinished", ""
         return "capture", str(json.loads((path / "manifest.json").read_text(encoding="utf-8"))["name"])

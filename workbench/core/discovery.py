@@ -1,4 +1,4 @@
-"""What is open: subjects, kinds of result and methods, found where they lie.
+"""What is open: subjects, kinds of result, edits and methods, found where they lie.
 
 The files of a package (``workbench.subjects``), the entry points of its name that other packages declare, and
 whatever this process has defined, a notebook's cell among it. Nothing here names one of them.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 import importlib
-import pkgutil
 from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import TypeVar
 
 from workbench.core.errors import MissingError, suggest
@@ -18,30 +18,28 @@ from workbench.core.errors import MissingError, suggest
 T = TypeVar("T")
 
 
+def entry_points(group: str) -> dict[str, str]:
+    """What other packages declare for a group: name to the module that defines it."""
+    return {entry.name: entry.module for entry in metadata.entry_points(group=group)}
+
+
 @functools.cache
 def modules(package: str) -> dict[str, str]:
-    """Names of a package's public files, folders and all, to their modules; nothing but the package is imported.
-
-    Parameters
-    ----------
-    package : ``workbench.results``; entry points are looked up by the same name, and those of another package win over
-        no file of ours.
-    """
-    found: dict[str, str] = {}
-    for entry in metadata.entry_points(group=package):
-        found[entry.name] = entry.module
+    """Names of a package's public files, folders and all, to their modules; nothing but the package is imported."""
     home = importlib.import_module(package)
-    for info in pkgutil.walk_packages(home.__path__, f"{package}."):
-        name = info.name.rsplit(".", 1)[1]
-        if not info.ispkg and not name.startswith("_"):
-            found[name] = info.name
+    found = {}
+    for folder in map(Path, home.__path__):
+        for file in sorted(folder.rglob("*.py")):  # a new folder needs no __init__.py
+            parts = file.relative_to(folder).with_suffix("").parts
+            if not any(part.startswith("_") for part in parts):
+                found[parts[-1]] = ".".join([package, *parts])
     return found
 
 
 @functools.cache
 def import_all(package: str) -> None:
     """Import every file of a package and what others declare for it, so that what they define is known."""
-    for name in modules(package).values():
+    for name in (*modules(package).values(), *entry_points(package).values()):
         importlib.import_module(name)
 
 

@@ -109,6 +109,15 @@ class Edit:
         """The title, or the words."""
         return self.title or self.words
 
+    @property
+    def called(self) -> str:
+        """What it is called in a lineage."""
+        return self.label
+
+    def with_run(self, run: Run) -> Edit:
+        """Say how this came to be; for whoever makes it."""
+        return dataclasses.replace(self, run=run)
+
     @cached_property
     def digest(self) -> str:
         """Digest of what it does; title and run don't count."""

@@ -65,6 +65,12 @@ class Cancelled(WorkbenchError):
     exit_code = 130
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the question whether one of the nearest names was meant; "" where none is near."""
+    near = difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.6)
+    return f"Did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
 def suggest(name: str, known: Iterable[str], *, limit: int = 12) -> str:
     """Return the sentence that helps after an unknown name: the nearest ones, or the first of all.
 
@@ -75,9 +81,8 @@ def suggest(name: str, known: Iterable[str], *, limit: int = 12) -> str:
     limit : at most so many are listed.
     """
     names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
-    if near:
-        return f"Did you mean {' or '.join(repr(n) for n in near)}?"
+    if near := nearest(name, names):
+        return near
     if not names:
         return "There are none."
     more = f" and {len(names) - limit} more" if len(names) > limit else ""

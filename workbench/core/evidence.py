@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from workbench.core.errors import ParameterError
+
 Alternative = Literal["greater", "less", "two-sided"]
+ID = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+LONGEST_ID = 60
 
 
 @dataclass(frozen=True)
@@ -26,39 +31,71 @@ class Outcome:
     advice: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """One question asked of the data, its answer, and its control.
 
+    Everything that puts answers together (findings, the page, sweeps, `reproduce`) does so by the run's key, ``id`` and
+    ``of``. ``label`` and ``question`` are for people and may be reworded at any time.
+
     Attributes
     ----------
+    id : which of the method's questions this is, in snake_case: chosen once by the method's author, the same whatever the
+        data and parameters are.
+    of : what it is of, where one result asks the same of several things (a layer, a step, an arm): as the data name it,
+        "" for the whole. No two answers of a result have both in common.
     question : in words, answerable by yes or no when there is a null.
-    statistic : name of the number; ``value`` is the number.
-    interval : 95 % interval of ``value``, or None; ``interval_method`` says how it was made.
-    null : what was destroyed to make the null draws, in words, details in brackets (which sentences leave out);
-        ``null_values`` are the draws.
+    label : name of the number for people; ``value`` is the number.
+    interval : 95 % interval of ``value``, or None; ``interval_method`` says what was drawn anew for it.
+    null : what was destroyed to make the null draws, in a few words; ``null_details`` is what else is to be known of them,
+        which sentences leave out; ``null_values`` are the draws.
+    hypothesis : what is true where the null is, in words.
     alternative : in which direction the value would contradict the null.
     untested : why there is no null, where there could be one.
     n : how many rows (or whatever ``unit`` says) the answer rests on.
+
+    Raises
+    ------
+    ParameterError
+        ``id`` isn't in snake_case or too long, or ``of`` is no text.
     """
 
+    id: str
+    of: str = ""
     question: str
-    statistic: str
+    label: str
     value: float
     n: int
     unit: str = "rows"
     interval: tuple[float, float] | None = None
     interval_method: str = ""
     null: str = ""
+    null_details: str = ""
     null_values: tuple[float, ...] = ()
+    hypothesis: str = ""
     alternative: Alternative = "greater"
     untested: str = ""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not ID.fullmatch(self.id) or len(self.id) > LONGEST_ID:
+            raise ParameterError(
+                f"Evidence(id={self.id!r}) is not legal. An id is at most {LONGEST_ID} lower-case letters, digits and single "
+                "underscores, begins with a letter and is the same for all data, such as 'explained_variance'; what varies "
+                "(a layer, a step) is given as of=, and words for people as label=."
+            )
+        if not isinstance(self.of, str):
+            raise ParameterError(
+                f"Evidence(id={self.id!r}, of={self.of!r}) is not legal: of is a text, such as {str(self.of)!r}; '' is the whole."
+            )
         object.__setattr__(self, "value", float(self.value))
         object.__setattr__(self, "null_values", tuple(float(v) for v in self.null_values))
         if self.interval is not None:
             object.__setattr__(self, "interval", (float(self.interval[0]), float(self.interval[1])))
+
+    @property
+    def name(self) -> str:
+        """``id@of``, or ``id`` where it is of the whole: what to call it by where texts are typed."""
+        return named(self.id, self.of)
 
     @property
     def p_value(self) -> float | None:
@@ -79,15 +116,13 @@ class Evidence:
         p = self.p_value
         if p is not None:
             low, high = np.quantile(self.null_values, [0.025, 0.975])
-            said.append(f"{_short(low)} to {_short(high)} with {self.null.split(' (')[0]}")
+            said.append(f"{_short(low)} to {_short(high)} with {self.null}")
             said.append(f"p = {p:.2g}" if q_value is None else f"q = {q_value:.2g}")
         return _short(self.value) + (f" ({'; '.join(said)})" if said else "")
 
     def sentence(self) -> str:
         """The answer in one plain sentence: what it is, `quote`, and n."""
-        return (
-            f"{self.statistic[:1].upper()}{self.statistic[1:]}: {self.quote()}, n = {self.n:,} {self.unit}."
-        )
+        return f"{self.label[:1].upper()}{self.label[1:]}: {self.quote()}, n = {self.n:,} {self.unit}."
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary for `from_json`; JSON has no NaN or infinity, so they are None in it."""
@@ -110,6 +145,35 @@ class Evidence:
                 "interval": None if interval is None else (number(interval[0]), number(interval[1])),
             }
         )
+
+
+class Labelled(Protocol):
+    """What `shared_label` takes: evidence, or what a manifest says of it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def of(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+
+
+def named(id: str, of: str) -> str:
+    """``id@of``, or ``id`` where it is of the whole."""
+    return f"{id}@{of}" if of else id
+
+
+def words(id: str) -> str:
+    """An id as people write it."""
+    return id.replace("_", " ")
+
+
+def shared_label(answers: Iterable[Labelled]) -> str:
+    """The label of answers to one question: theirs where all have the same, else the id in words, and what they are of."""
+    held = list(answers)
+    if len({a.label for a in held}) == 1:
+        return held[0].label
+    return ", ".join(filter(None, (words(held[0].id), held[0].of)))
 
 
 def finite(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from workbench.core.digest import digest
+from workbench.core.rows import frozen
 
 BLOCK = 1 << 22  # numbers that are computed at once: 16 MiB of float32
 
@@ -137,19 +138,3 @@ class HeldTensors(Tensors):
 def as_tensors(given: Mapping[str, Any]) -> Tensors:
     """What a user passes by name: lazy ones (a checkpoint is) as they are, arrays frozen."""
     return given if isinstance(given, Tensors) else HeldTensors(given)
-
-
-def frozen(given: Any) -> np.ndarray:
-    """An array (or tensor) that nobody can write to: as it is where that holds already, else a copy."""
-    if hasattr(given, "detach"):  # a torch tensor; bfloat16 is none of numpy's types
-        given = given.detach().cpu()
-        given = given.float() if given.is_floating_point() and given.element_size() < 4 else given
-    array = np.asarray(given)
-    owner: Any = array
-    while isinstance(owner, np.ndarray):
-        if owner.flags.writeable:
-            array = np.array(array)
-            array.flags.writeable = False
-            return array
-        owner = owner.base
-    return array

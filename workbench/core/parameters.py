@@ -23,6 +23,14 @@ from typing_extensions import Doc
 from workbench.core.device import Device
 from workbench.core.errors import ParameterError, suggest
 
+
+@dataclass(frozen=True)
+class Few:
+    """Declared beside a parameter that takes long: how much of it is enough to try the method with."""
+
+    value: Any
+
+
 Seed = Annotated[
     int,
     Interval(ge=0, le=2**32 - 1),
@@ -31,10 +39,11 @@ Seed = Annotated[
 NullDraws = Annotated[
     int,
     Interval(ge=0, le=9999),
+    Few(3),
     Doc("Draws from the null; the smallest p-value is 1 / (draws + 1). 0 leaves the null out."),
 ]
 BootstrapDraws = Annotated[
-    int, Interval(ge=0, le=9999), Doc("Resamples behind the interval. 0 leaves the interval out.")
+    int, Interval(ge=0, le=9999), Few(3), Doc("Resamples behind the interval. 0 leaves the interval out.")
 ]
 
 OnDevice = Annotated[
@@ -54,6 +63,7 @@ class Parameter:
     low, high, open_low, open_high : bounds; an open bound is itself illegal.
     optional : whether ``None`` is legal.
     sequence : whether the value is a tuple of ``base``.
+    few : what the method is tried with where the default takes long (`Few`); None elsewhere.
     """
 
     name: str
@@ -68,6 +78,7 @@ class Parameter:
     open_high: bool = False
     optional: bool = False
     sequence: bool = False
+    few: Any = None
 
     @cached_property
     def _adapter(self) -> Any:
@@ -245,6 +256,7 @@ def _read(name: str, annotation: Any, default: Any, method: str) -> Parameter:
         choices=choices,
         optional=optional,
         sequence=sequence,
+        few=next((m.value for m in metadata if isinstance(m, Few)), None),
         **_bounds(metadata),
     )
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from workbench.core.digest import digest
 from workbench.core.discovery import import_all, named
-from workbench.core.errors import FormatError
+from workbench.core.errors import FormatError, MissingError, suggest
 from workbench.core.evidence import Evidence, Outcome
+from workbench.core.lineage import code
 from workbench.core.run import Run
 from workbench.core.storage import writing
+from workbench.core.view import Giving
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
 
 KINDS: dict[str, type[Result]] = {}
@@ -26,7 +32,7 @@ RESULT_MIME = "application/vnd.workbench.result+json"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Result:
+class Result(Giving):
     """Base of every answer.
 
     Attributes
@@ -39,6 +45,10 @@ class Result:
     """
 
     kind: ClassVar[str]
+    needs: ClassVar[str] = "a result"
+    """What it is, in words, where a method takes this kind."""
+    rowwise: ClassVar[tuple[str, ...]] = ()
+    """Fields with one entry a row of ``ids``, where a kind speaks of rows that others can be brought to; see `take`."""
     title: str = ""
     evidence: tuple[Evidence, ...] = ()
     outcome: Outcome = field(default_factory=Outcome)
@@ -51,6 +61,48 @@ class Result:
     def __init_subclass__(cls) -> None:
         if "kind" in cls.__dict__:
             KINDS[cls.kind] = cls
+            if "needs" not in cls.__dict__:
+                cls.needs = f"a result of kind {cls.kind}"
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """Return a small answer of this kind, for tests and for documentation; variants have other numbers."""
+        raise NotImplementedError
+
+    @property
+    def called(self) -> str:
+        return self.title or f"a {self.kind}"
+
+    @property
+    def holds(self) -> str:
+        return f"a result of kind {self.kind}"
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the answer: its arrays and everything it says, but not when it was computed."""
+        arrays, rest = _split(self)
+        return digest(
+            {k: v for k, v in rest.items() if k != "run"},
+            sorted(arrays),
+            *(arrays[n] for n in sorted(arrays)),
+        )
+
+    def take(self, at: np.ndarray) -> Self:
+        """Return the answer for the rows at some positions, in that order; for kinds that are ``rowwise``."""
+        fields = {n: getattr(self, n) for n in (*self.rowwise, "ids")}
+        return dataclasses.replace(self, **{n: a[at] if len(a) else a for n, a in fields.items()})
+
+    def code(self) -> str:
+        """Return the Python that makes this answer again from the files that it began with.
+
+        Raises
+        ------
+        MissingError
+            It was made by hand, so that nothing is known of how.
+        """
+        if self.run is None:
+            raise MissingError(f"{self.called} has no run: it was made by hand, and nothing is known of how.")
+        return code(self.run)
 
     def drawn(self, **options: Any) -> dict[str, Any]:
         """How the answer is shown, by MIME type: a plotly figure, HTML or LaTeX; options depend on the kind."""
@@ -59,6 +111,28 @@ class Result:
     def table(self) -> pd.DataFrame:
         """Return the result as a table."""
         raise NotImplementedError
+
+    def evidence_of(self, id: str, of: str = "") -> Evidence:
+        """Return the answer to one of the method's questions.
+
+        Parameters
+        ----------
+        of : what it is of, where it is asked of several things; "" for the whole.
+
+        Raises
+        ------
+        MissingError
+            There is no such answer; those that there are are named.
+        """
+        for e in self.evidence:
+            if (e.id, e.of) == (id, of):
+                return e
+        ofs = [e.of for e in self.evidence if e.id == id]
+        if ofs:
+            there = ", ".join(f"of={o!r}" for o in ofs[:12]) + (" ..." if len(ofs) > 12 else "")
+            raise MissingError(f"{self.title or self.kind} has {id!r} not with of={of!r} but with {there}.")
+        known = [e.id for e in self.evidence]
+        raise MissingError(f"{self.title or self.kind} has no evidence {id!r}. {suggest(id, known)}")
 
     def sentences(self) -> list[str]:
         """The evidence in plain sentences, the outcome's advice and the caveat last."""

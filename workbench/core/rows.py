@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,29 @@ from workbench.core.errors import DataError, MissingError, suggest
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def frozen(given: Any) -> np.ndarray:
+    """Return an array (or tensor) that nobody can write to: the same one where that holds already, else a copy.
+
+    An array of a file that is only read stays on disk. What a caller still holds is copied, since he may write to it.
+    """
+    if hasattr(given, "detach"):  # a torch tensor; bfloat16 is none of numpy's types
+        given = given.detach().cpu()
+        given = given.float() if given.is_floating_point() and given.element_size() < 4 else given
+    array = np.asarray(given)
+    base: object = array
+    while isinstance(base, np.ndarray):
+        if base.flags.writeable:
+            return owned(array.copy())
+        base = base.base
+    return array
+
+
+def owned(array: np.ndarray) -> np.ndarray:
+    """Return an array that was just made and that nobody else holds, so that it can't be written to, without a copy."""
+    array.flags.writeable = False
+    return array
 
 
 def require_finite(values: np.ndarray, name: str) -> None:

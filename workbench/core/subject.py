@@ -7,16 +7,22 @@ selection is a subject too, with the same ids. Each class lies in a file of `wor
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
+from workbench.core.digest import digest
 from workbench.core.discovery import import_all
 from workbench.core.errors import DataError, MissingError, ViewError
+from workbench.core.lineage import IDS_KEPT, InMemory, Origin
 from workbench.core.parameters import require_integer
-from workbench.core.rows import table_column
-from workbench.core.view import VIEWS, View
+from workbench.core.rows import frozen, table_column
+from workbench.core.run import Run
+from workbench.core.view import Giving, View
 
 if TYPE_CHECKING:
     from typing import Self
@@ -24,23 +30,33 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Int
 
-V = TypeVar("V", bound=View)
+S = TypeVar("S", bound="Subject")
 PACKAGE = "workbench.subjects"
 SUBJECTS: dict[str, type[Subject]] = {}
 """Every class that was imported, by name; see `subjects`."""
 
 
-class Subject:
+class Subject(Giving):
     """Base of everything that is opened.
 
     Attributes
     ----------
     name : short, for titles; a file's stem or what the user gave.
+    truth : what is known of it because it was made so (``{"betti": (1, 1), "dimension": 1}``); empty where it was found.
     """
 
     takes: ClassVar[str] = ""
     """What `of` makes one from, in words, for messages."""
+    needs: ClassVar[str] = "a subject"
+    """What it is, in words, where a method takes this class."""
+    narrows: ClassVar[Mapping[type[View], str]] = MappingProxyType({})
+    """The views for which ``at`` narrows it, to one part or to several of a pattern; each with an example of what it takes."""
+    typed: ClassVar[str] = ""
+    """How one is named at a command line, for examples; "" where nothing there can be one."""
     name: str
+    truth: Mapping[str, Any] = MappingProxyType({})
+    _origin: Origin | None = None
+    _run: Run | None = None
 
     def __init_subclass__(cls) -> None:
         SUBJECTS[cls.__name__] = cls
@@ -50,30 +66,91 @@ class Subject:
         """Return a subject of this class made from something else that a user passes, or None if it is none for it."""
         return None
 
+    @classmethod
+    def read(cls, path: Path) -> Subject | None:
+        """Return what was saved to a file or folder by this class, or None where that holds something else.
+
+        Only looking must be cheap, and nothing may be believed of the file: it may come from anybody.
+        """
+        return None
+
     @property
     def digest(self) -> str:
         """Digest of the content: equal for equal content, wherever it was read from."""
         raise NotImplementedError
 
     @property
-    def holds(self) -> str:
-        """What is inside, in words, for messages."""
-        raise NotImplementedError
+    def called(self) -> str:
+        return self.name
 
-    def view(self, kind: type[V]) -> V:
-        """Return the view of the asked ``kind``, or raise `ViewError` saying what is held instead."""
-        make = getattr(self, f"as_{kind.__name__.lower()}", None)
-        if make is None:
-            raise ViewError(
-                f"{self.name} is {self.holds}; this needs {kind.needs}. "
-                f"It can give: {', '.join(self.gives) or 'no view'}."
-            )
-        return make()
+    def parts(self, kind: type[View] | None = None) -> tuple[str, ...]:
+        """Return the names that ``at`` can choose one part by, the likeliest choice last; none where it is one thing.
+
+        Parameters
+        ----------
+        kind : only parts that can give this view.
+        """
+        return ()
+
+    def at(self, *patterns: Any) -> Subject:
+        """Return the part, or parts, of that name; see `parts`.
+
+        Raises
+        ------
+        MissingError
+            It is one thing, without parts, or has none of that name.
+        """
+        raise MissingError(f"{self.name} is {self.holds}: it has no parts to choose from.")
+
+    def default_part(self, kind: type[View] | None = None) -> str | None:
+        """Return which of `parts` is meant where none was named, or None where that would be a guess."""
+        return None
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Subject | None:
+        """Return a small subject of this class, for tests and for documentation; None where none can be made.
+
+        Variants have the same rows and other numbers, so that a method of two inputs can be asked about two of them.
+        """
+        return None
 
     @property
-    def gives(self) -> list[str]:
-        """Names of the views that this subject can be asked for."""
-        return [v.__name__ for v in VIEWS.values() if hasattr(self, f"as_{v.__name__.lower()}")]
+    def run(self) -> Run | None:
+        """How it came to be; None for what was made in memory. Digests of what it was made from are computed now."""
+        if self._run is None and self._origin is not None:
+            self._run, self._origin = self._origin.run(), None
+        return self._run
+
+    def with_run(self, run: Run) -> Self:
+        """Say how this came to be; for whoever makes it."""
+        self._run, self._origin = run, None
+        return self
+
+    def made_by(self, origin: Origin) -> Self:
+        """Say how this came to be, before digests are known; for whoever makes it."""
+        self._run, self._origin = None, origin
+        return self
+
+    def derived(
+        self,
+        made: S,
+        method: str,
+        label: str,
+        parameters: Mapping[str, Any] = MappingProxyType({}),
+        others: Mapping[str, Any] = MappingProxyType({}),
+    ) -> S:
+        """Return ``made`` as what a call of this subject gave: its name says what was done, and its lineage how.
+
+        Parameters
+        ----------
+        parameters : keywords of the call, the positional ones under ``"*"``.
+        others : further inputs of the call, such as a module.
+        """
+        made.name = f"{self.name} · {label}" if label else self.name
+        if type(made) is type(self):
+            made.truth = self.truth
+        more = {n: v if hasattr(v, "made_by") else InMemory.of(v) for n, v in others.items()}
+        return made.made_by(Origin(method, {"subject": self, **more}, parameters, verb="call"))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self.holds}>"
@@ -91,8 +168,15 @@ class Rowed(Subject):
 
     def __init__(self, name: str, table: pd.DataFrame, space: str | None = None):
         self.name = name
-        self.table = table
+        self._table = table.copy(
+            deep=False
+        )  # what is written to either one afterwards leaves the other as it is
         self._space = space
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The row table, one line a row, indexed by row id; writing to it changes nothing here."""
+        return self._table.copy(deep=False)
 
     @property
     def space(self) -> str:
@@ -102,10 +186,10 @@ class Rowed(Subject):
     @cached_property
     def ids(self) -> Int[np.ndarray, " n"]:
         """Row ids, (n,) int64."""
-        return self.table.index.to_numpy(dtype=np.int64)
+        return frozen(self._table.index.to_numpy(dtype=np.int64))
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self._table)
 
     def column(self, name: str) -> np.ndarray:
         """Return a column of the row table.
@@ -115,7 +199,7 @@ class Rowed(Subject):
         MissingError
             There is no such column; those that there are are named.
         """
-        return table_column(self.table, name, self.name)
+        return table_column(self._table, name, self.name)
 
     def select(self, rows: Any) -> Self:
         """Return the chosen rows as a subject with the same ids.
@@ -134,9 +218,9 @@ class Rowed(Subject):
         """
         if isinstance(rows, str):
             try:
-                mask = self.table.eval(rows).to_numpy(dtype=bool)
+                mask = self._table.eval(rows).to_numpy(dtype=bool)
             except Exception as e:
-                columns = ", ".join(map(str, self.table.columns))
+                columns = ", ".join(map(str, self._table.columns))
                 there = (
                     f"Columns: {columns}."
                     if columns
@@ -150,14 +234,22 @@ class Rowed(Subject):
             at = self._positions(np.asarray(rows))
         if len(at) == 0:
             raise DataError(f"{self.name}: the selection {rows!r} holds no row of {len(self):,}.")
-        return self._take(at)
+        said = f"{rows} ({len(at):,} rows)" if isinstance(rows, str) else f"{len(at):,} selected rows"
+        return self.derived(self._take(at), "select", said, {"rows": self._chosen(rows, at)})
+
+    def _chosen(self, rows: Any, at: np.ndarray) -> Any:
+        """A selection as it is written down: the query, the ids, or the digest of very many ids."""
+        if isinstance(rows, str):
+            return rows
+        ids = self.ids[at]
+        return tuple(ids.tolist()) if len(ids) <= IDS_KEPT else f"{len(ids):,} ids of digest {digest(ids)}"
 
     def _positions(self, rows: np.ndarray) -> np.ndarray:
         if rows.dtype == bool:
             if len(rows) != len(self):
                 raise DataError(f"{self.name}: the mask has {len(rows):,} entries for {len(self):,} rows.")
             return np.flatnonzero(rows)
-        at = self.table.index.get_indexer(rows)
+        at = self._table.index.get_indexer(rows)
         if (at < 0).any():
             raise MissingError(
                 f"{self.name} has no row {rows[at < 0][0].item()!r}; ids run from {self.ids.min()} to {self.ids.max()}."
@@ -176,7 +268,9 @@ class Rowed(Subject):
         random_state = require_integer(random_state, "random_state", "sample", low=0)
         if n >= len(self):
             return self
-        return self._take(np.sort(np.random.default_rng(random_state).choice(len(self), n, replace=False)))
+        at = np.sort(np.random.default_rng(random_state).choice(len(self), n, replace=False))
+        asked = {"n": n, "random_state": random_state}
+        return self.derived(self._take(at), "sample", f"{n:,} sampled rows", asked)
 
     def _take(self, at: np.ndarray) -> Self:
         raise NotImplementedError

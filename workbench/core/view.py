@@ -1,15 +1,26 @@
-"""View: what a method needs of a subject. The annotation of an input chooses one.
+"""View: what a method needs of what it is given. The annotation of an input chooses one.
 
 A view is defined beside the subject that gives it most naturally, in `workbench.subjects`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+
+from workbench.core.digest import digest
+from workbench.core.errors import ViewError
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import pandas as pd
+    from jaxtyping import Int
 
 VIEWS: dict[str, type[View]] = {}
-"""Every view that was imported, by name; `workbench.core.discovery` imports those that there are."""
+"""Every view that was imported, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,3 +41,74 @@ class View:
 
     def __init_subclass__(cls) -> None:
         VIEWS[cls.__name__] = cls
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the arrays, for messages."""
+        return {n: v.shape for n, v in vars(self).items() if isinstance(v, np.ndarray)}
+
+
+@dataclass(frozen=True, eq=False)
+class Rows(View):
+    """Base of the views whose arrays have one entry a row, so that several can be brought to the same rows.
+
+    Attributes
+    ----------
+    ids : (n,) stable row ids. table : one line a row, indexed by id; may have no columns.
+    """
+
+    rowwise: ClassVar[tuple[str, ...]] = ("values",)
+    """Fields with one entry a row: arrays, or dictionaries of arrays."""
+    ids: Int[np.ndarray, " n"]
+    table: pd.DataFrame
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.ids)
+
+    def take(self, at: Int[np.ndarray, " m"]) -> Self:
+        """Return the view with the rows at some positions, in that order."""
+        changed: dict[str, Any] = {}
+        for field in self.rowwise:
+            value = getattr(self, field)
+            changed[field] = {k: v[at] for k, v in value.items()} if isinstance(value, dict) else value[at]
+        ids = self.ids[at]
+        return replace(
+            self, ids=ids, table=self.table.iloc[at], digest=digest("rows", self.digest, ids), **changed
+        )
+
+
+V = TypeVar("V", bound=View)
+
+
+class Giving:
+    """What can be asked for views: a subject, and a result that has rows of its own.
+
+    A class gives a view by having a method of its name: ``as_points`` gives `Points`.
+    """
+
+    def view(self, kind: type[V]) -> V:
+        """Return the view of the asked ``kind``, or raise `ViewError` saying what is held instead."""
+        make = getattr(self, f"as_{kind.__name__.lower()}", None)
+        if make is None:
+            raise ViewError(
+                f"{self.called} is {self.holds}; this needs {kind.needs}. "
+                f"It can give: {', '.join(self.gives) or 'no view'}."
+            )
+        return make()
+
+    @property
+    def gives(self) -> list[str]:
+        """Names of the views that it can be asked for."""
+        return [name for name in VIEWS if hasattr(type(self), f"as_{name.lower()}")]
+
+    @property
+    def called(self) -> str:
+        """What it is called, for messages."""
+        raise NotImplementedError
+
+    @property
+    def holds(self) -> str:
+        """What is inside, in words, for messages."""
+        raise NotImplementedError

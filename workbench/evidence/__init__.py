@@ -1,7 +1,24 @@
 """Combining answers: many results asked together, along an axis, corrected for how many they are."""
 
 from workbench.evidence.along import along, side_by_side
+from workbench.evidence.arms import answers, comparisons, helping
+from workbench.evidence.asking import ask, ask_each
 from workbench.evidence.correction import Finding, correct
+from workbench.evidence.differences import difference, since
 from workbench.evidence.findings import FINDINGS_MIME, Findings
 
-__all__ = ["FINDINGS_MIME", "Finding", "Findings", "along", "correct", "side_by_side"]
+__all__ = [
+    "FINDINGS_MIME",
+    "Finding",
+    "Findings",
+    "along",
+    "answers",
+    "ask",
+    "ask_each",
+    "comparisons",
+    "correct",
+    "difference",
+    "helping",
+    "side_by_side",
+    "since",
+]

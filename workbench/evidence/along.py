@@ -1,4 +1,4 @@
-"""One statistic along an axis: many results, one curve."""
+"""One question along an axis: many results, one curve."""
 
 from __future__ import annotations
 
@@ -8,30 +8,33 @@ from typing import Any
 
 import numpy as np
 
-from workbench.core.errors import DataError, MissingError, suggest
-from workbench.core.evidence import Evidence
+from workbench.core.errors import DataError
+from workbench.core.evidence import Evidence, shared_label, words
+from workbench.core.lineage import Origin
 from workbench.core.result import Result
 from workbench.results.curve import Curve
 
 
 def along(
     results: Mapping[str, Result],
-    statistics: str | Sequence[str] | None = None,
+    ids: str | Sequence[str] | None = None,
+    of: str | Sequence[str] = "",
     *,
     x_title: str = "",
     title: str = "",
 ) -> Curve:
-    """Draw statistics of several results as curves with their intervals and the nulls' bands.
+    """Draw answers of several results as curves with their intervals and the nulls' bands.
 
     Parameters
     ----------
     results : name on the axis (a layer, a step) to result, in order; all of one method.
-    statistics : which of the evidence's statistics; None for all that the first result has.
+    ids : which of the method's questions (see `Evidence`); None for all that the first result answers.
+    of : what they are of, where the method asks them of several things; several are a curve each.
 
     Returns
     -------
     Curve
-        ``y`` (len(results), len(statistics)); the band is the middle 95 % of each null's draws. It asks
+        ``y`` (len(results), len(ids) * len(of)); the band is the middle 95 % of each null's draws. It asks
         nothing new, so it carries no evidence of its own.
 
     Raises
@@ -39,26 +42,26 @@ def along(
     DataError
         No results.
     MissingError
-        A result has no such statistic.
+        A result has no such answer.
     """
     if not results:
         raise DataError("along needs at least one result; it was given none.")
     first = next(iter(results.values()))
-    names = (
-        [e.statistic for e in first.evidence]
-        if statistics is None
-        else [statistics]
-        if isinstance(statistics, str)
-        else list(statistics)
-    )
-    grid = [[evidence_of(r, s) for s in names] for r in results.values()]
+    ofs = [of] if isinstance(of, str) else list(of)
+    if ids is None:
+        wanted = [(e.id, e.of) for e in first.evidence]
+    else:
+        wanted = [(i, o) for i in ([ids] if isinstance(ids, str) else ids) for o in ofs]
+    grid = [[r.evidence_of(i, o) for i, o in wanted] for r in results.values()]
     interval = np.array([[e.interval or (np.nan, np.nan) for e in row] for row in grid])
-    null = np.array(
-        [
-            [np.quantile(e.null_values, [0.025, 0.975]) if e.null_values else (np.nan, np.nan) for e in row]
-            for row in grid
-        ]
-    )
+    null = np.array([[_band(e) for e in row] for row in grid])
+    chosen = {
+        "ids": ids if ids is None or isinstance(ids, str) else tuple(ids),
+        "of": of if isinstance(of, str) else tuple(of),
+    }
+    chosen |= {"x_title": x_title, "title": title}
+    names = [shared_label(column) for column in zip(*grid, strict=True)]
+    asked = ", ".join(dict.fromkeys(words(i) for i, _ in wanted))
     return Curve(
         x=np.arange(len(grid), dtype=np.float64),
         x_names=tuple(results),
@@ -69,34 +72,43 @@ def along(
         null_low=null[..., 0],
         null_high=null[..., 1],
         x_title=x_title,
-        y_title=names[0] if len(names) == 1 else _shared(names),
+        y_title=names[0] if len(names) == 1 else asked,
         title=title or f"{', '.join(names)} along {x_title or 'the axis'}",
         space=first.space,
-        sources=tuple(r.run for r in results.values() if r.run),
+        run=Origin("along", dict(results), chosen, verb="dict").run(),
     )
 
 
-def _shared(names: Sequence[str]) -> str:
-    """What several statistics have in common before their brackets, or the lot of them."""
-    heads = {n.split(" (")[0] for n in names}
-    return heads.pop() if len(heads) == 1 else ", ".join(n.split(" (")[0] for n in names)
+def _band(e: Evidence) -> tuple[float, float]:
+    if not e.null_values:
+        return np.nan, np.nan
+    low, high = np.quantile(e.null_values, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def side_by_side(
-    groups: Mapping[str, Mapping[str, Result]], statistic: str, *, x_title: str = "", title: str = ""
+    groups: Mapping[str, Mapping[str, Result] | Curve],
+    id: str,
+    of: str = "",
+    *,
+    x_title: str = "",
+    title: str = "",
 ) -> Curve:
-    """Draw one statistic of several sets of results in one chart, each set a curve.
+    """Draw the answers to one question in several sets of results in one chart, each set a curve.
 
     Parameters
     ----------
-    groups : name of a curve to its results, as `along` takes them; all with the same names on the axis.
+    groups : name of a curve to its results, as `along` takes them or draws them; all with the same names on the axis.
+    id, of : which question, and what of.
 
     Raises
     ------
     DataError
         The sets have other names on the axis.
+    MissingError
+        A result has no such answer.
     """
-    curves = [along(g, statistic, x_title=x_title) for g in groups.values()]
+    curves = [g if isinstance(g, Curve) else along(g, id, of, x_title=x_title) for g in groups.values()]
     if len({c.x_names for c in curves}) != 1:
         raise DataError(
             f"side_by_side draws sets with the same names on the axis; {', '.join(groups)} have other ones."
@@ -104,21 +116,14 @@ def side_by_side(
     joined: dict[str, Any] = {
         n: np.hstack([getattr(c, n) for c in curves]) for n in ("y", "low", "high", "null_low", "null_high")
     }
+    titles = list(dict.fromkeys(c.y_title for c in curves))
+    asked = titles[0] if len(titles) == 1 else words(id)
+    chosen = {"id": id, "of": of, "x_title": x_title, "title": title}
     return dataclasses.replace(
         curves[0],
         names=tuple(groups),
-        y_title=statistic,
-        sources=tuple(r for c in curves for r in c.sources),
-        title=title or f"{statistic} of {' and '.join(groups)}",
+        y_title=asked,
+        run=Origin("side_by_side", dict(zip(groups, curves, strict=True)), chosen, verb="dict").run(),
+        title=title or f"{asked} of {' and '.join(groups)}",
         **joined,
-    )
-
-
-def evidence_of(result: Result, statistic: str) -> Evidence:
-    """Return a result's evidence for a statistic by name."""
-    for e in result.evidence:
-        if e.statistic == statistic:
-            return e
-    raise MissingError(
-        f"{result.title} has no statistic {statistic!r}. {suggest(statistic, [e.statistic for e in result.evidence])}"
     )

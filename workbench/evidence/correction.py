@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from workbench.core.evidence import Evidence
+from workbench.core.evidence import Evidence, finite
 from workbench.core.history import Asked, asked
 from workbench.core.result import Result
 
@@ -18,16 +19,44 @@ class Finding:
 
     Attributes
     ----------
-    title, key : of the result that asked it (``key`` is its run's, or "").
+    title, key, method, subject : of the result that asked it; all but the title are its run's, or "".
     q_value : the smallest false discovery rate at which the null is rejected; None without a null.
     found : whether it is rejected at the rate that was asked for.
     """
 
     title: str
     key: str
+    method: str
+    subject: str
     evidence: Evidence
     q_value: float | None
     found: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionary, for the page and the manifest; of the null's draws it has the number."""
+        e = self.evidence
+        return {
+            "title": self.title,
+            "key": self.key,
+            "method": self.method,
+            "subject": self.subject,
+            "id": e.id,
+            "of": e.of,
+            "question": e.question,
+            "label": e.label,
+            "value": finite(e.value),
+            "interval": finite(e.interval),
+            "n": e.n,
+            "unit": e.unit,
+            "null": e.null,
+            "null_details": e.null_details,
+            "hypothesis": e.hypothesis,
+            "untested": e.untested,
+            "draws": len(e.null_values),
+            "p": e.p_value,
+            "q": self.q_value,
+            "found": self.found,
+        }
 
 
 def correct(
@@ -61,6 +90,8 @@ def correct(
         Finding(
             title=r.title,
             key=r.run.key if r.run else "",
+            method=r.run.method if r.run else "",
+            subject=r.run.subject if r.run else "",
             evidence=e,
             q_value=None if p is None else float(v),
             found=p is not None and bool(v <= false_discovery_rate),

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from workbench.core.errors import MissingError
-from workbench.core.evidence import Evidence, finite
+from workbench.core.evidence import Evidence
 from workbench.core.result import Result
-from workbench.evidence.along import evidence_of
 from workbench.evidence.correction import Finding, correct
+from workbench.evidence.differences import difference
 
 FINDINGS_MIME = "application/vnd.workbench.findings+json"
 
@@ -35,6 +35,8 @@ class Statement(NamedTuple):
 class Findings:
     """Sentences about results, corrected for everything that was asked in this process.
 
+    Each is about the answer of a result, or of several, to the question ``id``, of what ``of`` says: see `Evidence`.
+
     Parameters
     ----------
     false_discovery_rate : expected share of false findings among the findings.
@@ -45,34 +47,73 @@ class Findings:
         self.all: list[Finding] = correct(false_discovery_rate=false_discovery_rate)
         self.statements: list[Statement] = []
 
-    def of(self, result: Result, statistic: str) -> Finding:
-        """Return the corrected finding for one statistic of one result."""
-        wanted, key = evidence_of(result, statistic), result.run.key if result.run else ""
+    def of(self, result: Result, id: str, of: str = "") -> Finding:
+        """Return the corrected finding for one answer of one result.
+
+        Raises
+        ------
+        MissingError
+            The result has no such answer, or was asked after these findings were made.
+        """
+        result.evidence_of(id, of)
+        wanted = (result.run.key if result.run else "", id, of)
         for finding in self.all:
-            if finding.key == key and finding.evidence.statistic == wanted.statistic:
+            if (finding.key, finding.evidence.id, finding.evidence.of) == wanted:
                 return finding
         raise MissingError(
             f"{result.title} was not asked in this process before these findings were made, so it isn't in the "
             f"correction: run it, then make Findings()."
         )
 
-    def say(self, what: str, result: Result, statistic: str, *, meaning: str = "") -> None:
+    def say(self, what: str, result: Result, id: str, of: str = "", *, meaning: str = "") -> None:
         """State one number: what it is, how much, its interval, its null.
 
         Parameters
         ----------
         meaning : what the number means, in a sentence or two for somebody who doesn't know it.
         """
-        finding = self.of(result, statistic)
+        finding = self.of(result, id, of)
         unshown = finding.q_value is not None and not finding.found
         verdict = f", {_UNSHOWN[finding.evidence.alternative]} the null" if unshown else ""
         self._state(what, [f"{_quote(finding)}{verdict}"], meaning)
+
+    def verdict(self, result: Result, id: str, of: str = "", *, less: str, more: str, alike: str) -> str:
+        """Return which of three ways to say it holds: below the null, above it, or neither, once corrected."""
+        finding = self.of(result, id, of)
+        if not finding.found:
+            return alike
+        return less if finding.evidence.value < np.median(finding.evidence.null_values) else more
+
+    def judge(
+        self,
+        claim: str,
+        result: Result | None,
+        id: str,
+        of: str = "",
+        *,
+        less: str,
+        more: str,
+        alike: str,
+        meaning: str = "",
+    ) -> None:
+        """State one number beside its null: the claim, with the `verdict` in the place of its ``{}``.
+
+        Parameters
+        ----------
+        result : None, where it couldn't be asked (see `ask`), states nothing.
+        less, more, alike : what stands in the claim where the number is surely below the null, surely above, or neither.
+        meaning : as in `say`.
+        """
+        if result is not None:
+            way = self.verdict(result, id, of, less=less, more=more, alike=alike)
+            self.say(claim.replace("{}", way), result, id, of, meaning=meaning)
 
     def compare(
         self,
         what: str,
         results: Mapping[str, Result],
-        statistic: str,
+        id: str,
+        of: str = "",
         *,
         highest: str = "highest",
         lowest: str = "lowest",
@@ -80,7 +121,7 @@ class Findings:
         unit: str = "of them",
         meaning: str = "",
     ) -> None:
-        """State where along an axis a statistic is highest and lowest, or that there is nothing.
+        """State where along an axis a number is highest and lowest, or that there is nothing.
 
         Parameters
         ----------
@@ -88,7 +129,7 @@ class Findings:
         unit : what the names are of: layers.
         meaning : as in `say`.
         """
-        findings = {name: self.of(r, statistic) for name, r in results.items()}
+        findings = {name: self.of(r, id, of) for name, r in results.items()}
         tested = {n: f for n, f in findings.items() if f.q_value is not None}
         found = [f for f in tested.values() if f.found]
         if tested and not found:
@@ -112,18 +153,19 @@ class Findings:
         what: str,
         results: Mapping[str, Result],
         others: Mapping[str, Result],
-        statistic: str,
+        id: str,
+        of: str = "",
         *,
         at: str = "at",
         unit: str = "of them",
         meaning: str = "",
     ) -> None:
-        """State by how much a statistic of ``results`` exceeds that of ``others``, where most and where least.
+        """State by how much a number of ``results`` exceeds that of ``others``, where most and where least.
 
         The difference's interval is made from both (`difference`), without a null: it holds where it excludes 0.
         """
         gaps = {
-            n: difference(self.of(r, statistic).evidence, self.of(others[n], statistic).evidence)
+            n: difference(self.of(r, id, of).evidence, self.of(others[n], id, of).evidence)
             for n, r in results.items()
         }
         sure = [n for n, e in gaps.items() if e.interval and e.interval[0] > 0]
@@ -148,25 +190,7 @@ class Findings:
             "false_discovery_rate": self.false_discovery_rate,
             "sentences": self.sentences,
             "statements": [s._asdict() for s in self.statements],
-            "questions": [
-                {
-                    "title": f.title,
-                    "key": f.key,
-                    "question": f.evidence.question,
-                    "statistic": f.evidence.statistic,
-                    "value": finite(f.evidence.value),
-                    "interval": finite(f.evidence.interval),
-                    "n": f.evidence.n,
-                    "unit": f.evidence.unit,
-                    "null": f.evidence.null,
-                    "untested": f.evidence.untested,
-                    "draws": len(f.evidence.null_values),
-                    "p": f.evidence.p_value,
-                    "q": f.q_value,
-                    "found": f.found,
-                }
-                for f in self.all
-            ],
+            "questions": [f.to_json() for f in self.all],
         }
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
@@ -181,34 +205,6 @@ class Findings:
             "text/html": f"<ul>{items}</ul><p>{note}</p>",
             "text/plain": "\n".join([*(f"- {s}" for s in self.sentences), note]),
         }
-
-
-def difference(a: Evidence, b: Evidence) -> Evidence:
-    """By how much one estimate exceeds another, with an interval that needs no more than both of theirs.
-
-    It holds for estimates that err independently and is wider than need be where they err alike, as those of
-    the same rows do.
-
-    References
-    ----------
-    Zou and Donner 2008, Construction of confidence limits about effect measures: a general approach, Statist.
-    Med. 27.
-    """
-    interval = None
-    if a.interval is not None and b.interval is not None:
-        below = np.hypot(a.value - a.interval[0], b.interval[1] - b.value)
-        above = np.hypot(a.interval[1] - a.value, b.value - b.interval[0])
-        interval = (a.value - b.value - below, a.value - b.value + above)
-    return Evidence(
-        question=f"Is the {a.statistic} higher?",
-        statistic=f"difference in {a.statistic}",
-        value=a.value - b.value,
-        n=min(a.n, b.n),
-        unit=a.unit,
-        interval=interval,
-        interval_method="from the intervals of both",
-        untested="the interval of a difference says whether it excludes 0",
-    )
 
 
 def _quote(finding: Finding) -> str:

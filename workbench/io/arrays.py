@@ -47,7 +47,7 @@ class _Header:
         return self.length + math.prod(self.shape) * self.dtype.itemsize
 
     @property
-    def said(self) -> str:
+    def description(self) -> str:
         return f"its header announces {self.dtype} of shape {self.shape}, {self.nbytes:,} bytes in all"
 
 
@@ -66,7 +66,7 @@ def read_npy(path: Path) -> np.ndarray:
     except OSError as e:
         raise unreadable(path, e) from None
     if header.nbytes != size:
-        raise broken(path, "npy", f"{header.said}, and the file has {size:,}")
+        raise broken(path, "npy", f"{header.description}, and the file has {size:,}")
     return native(mapped(path, header.dtype, header.length, header.shape, header.order))
 
 
@@ -118,7 +118,7 @@ def _member_header(path: Path, info: zipfile.ZipInfo) -> _Header:
     except DAMAGE as e:
         raise broken(path, "npz", f"its member {shown(info.filename)} is damaged ({shown(e)})") from None
     if header.nbytes != info.file_size:
-        cause = f"in {shown(info.filename)} {header.said}, and the member has {info.file_size:,}"
+        cause = f"in {shown(info.filename)} {header.description}, and the member has {info.file_size:,}"
         raise broken(path, "npz", cause)
     return header
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.core.errors import DataError, FormatError, MissingError, ParameterError, suggest
+from workbench.core.lineage import step
 from workbench.core.parameters import require_integer
 from workbench.io.files import broken, listed, missing, size_of, status, unreadable
 from workbench.io.sniffing import format_of
@@ -28,6 +29,7 @@ _ORIGIN = (
 )
 
 
+@step
 def corpus(
     what: str | Path = DEFAULT,
     *,

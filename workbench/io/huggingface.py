@@ -93,26 +93,26 @@ def find_weights(folder: Path) -> Path:
         if name in names:
             return folder / name
     for end in _ENDS:
-        found = [n for n in names if n.endswith(end)]
-        if len(found) == 1 and not _SHARD.search(found[0]):
-            return folder / found[0]
-        if found:
-            raise _which(folder, found)
-    there = [p.name + ("/" if p.is_dir() else "") for p in entries]
+        matches = [n for n in names if n.endswith(end)]
+        if len(matches) == 1 and not _SHARD.search(matches[0]):
+            return folder / matches[0]
+        if matches:
+            raise _which(folder, matches)
+    contents = [p.name + ("/" if p.is_dir() else "") for p in entries]
     raise FormatError(
         f"{folder} holds no weights that are read (model.safetensors, model.safetensors.index.json, "
-        f"pytorch_model.bin, one .gguf or .pth). It holds {listed(there, 12) or 'nothing'}. Open what you mean "
+        f"pytorch_model.bin, one .gguf or .pth). It holds {listed(contents, 12) or 'nothing'}. Open what you mean "
         f"by its own path."
     )
 
 
-def _which(folder: Path, found: list[str]) -> FormatError:
-    if _SHARD.search(found[0]):
+def _which(folder: Path, names: list[str]) -> FormatError:
+    if _SHARD.search(names[0]):
         return FormatError(
-            f"{folder} holds shards ({listed(found)}) without the index that says which tensor is where. Download "
+            f"{folder} holds shards ({listed(names)}) without the index that says which tensor is where. Download "
             f"model.safetensors.index.json beside them, or open one shard by its path."
         )
-    return FormatError(f"{folder} holds several files of weights ({listed(found)}). Open one by its path.")
+    return FormatError(f"{folder} holds several files of weights ({listed(names)}). Open one by its path.")
 
 
 def _read(weights: Path) -> Weights:

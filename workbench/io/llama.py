@@ -71,48 +71,48 @@ class _Shape:
 def open_glass(weights: Path, tokenizer: Path, name: str) -> Checkpoint:
     """Open one of glassllm's decoders."""
     raw = read_npz(weights)
-    said = json.loads(str(raw.read("__config__")))
+    config = json.loads(str(raw.read("__config__")))
     shape = _Shape(
-        said["vocab_size"],
-        said["d_model"],
+        config["vocab_size"],
+        config["d_model"],
         raw.tensors["blocks.0.ffn.W1"].shape[1],
-        said["n_layers"],
-        said["n_heads"],
-        said["n_kv_heads"],
-        said["max_len"],
-        said["rope_base"],
-        said["eps"],
+        config["n_layers"],
+        config["n_heads"],
+        config["n_kv_heads"],
+        config["max_len"],
+        config["rope_base"],
+        config["eps"],
     )
     names = {_EMBEDDING: "E", "model.norm.weight": "norm_f.gamma"}
     for i in range(shape.layers):
         names |= {f"model.layers.{i}.{k}.weight": f"blocks.{i}.{v}" for k, v in _GLASS_PARTS.items()}
-    found = _relaid(raw, names, shape, transposed=True)
+    relaid = _relaid(raw, names, shape, transposed=True)
     return _open(
-        found, name, weights, shape, [tokenizer], lambda: _glass_tokenizer(tokenizer), tokens=(0, 2, 3)
+        relaid, name, weights, shape, [tokenizer], lambda: _glass_tokenizer(tokenizer), tokens=(0, 2, 3)
     )
 
 
 def open_gguf(path: Path, name: str) -> Checkpoint:
     """Open a GGUF file of a Llama with tied embeddings and SmolLM's tokenizer."""
     raw = read_gguf(path)
-    said = raw.config
+    config = raw.config
     shape = _Shape(
-        said["llama.vocab_size"],
-        said["llama.embedding_length"],
-        said["llama.feed_forward_length"],
-        said["llama.block_count"],
-        said["llama.attention.head_count"],
-        said["llama.attention.head_count_kv"],
-        said["llama.context_length"],
-        said["llama.rope.freq_base"],
-        said["llama.attention.layer_norm_rms_epsilon"],
+        config["llama.vocab_size"],
+        config["llama.embedding_length"],
+        config["llama.feed_forward_length"],
+        config["llama.block_count"],
+        config["llama.attention.head_count"],
+        config["llama.attention.head_count_kv"],
+        config["llama.context_length"],
+        config["llama.rope.freq_base"],
+        config["llama.attention.layer_norm_rms_epsilon"],
     )
     names = {_EMBEDDING: "token_embd.weight", "model.norm.weight": "output_norm.weight"}
     for i in range(shape.layers):
         names |= {f"model.layers.{i}.{k}.weight": f"blk.{i}.{v}.weight" for k, v in _GGUF_PARTS.items()}
-    found = _relaid(raw, names, shape, transposed=False)
-    tokens = tuple(said[f"tokenizer.ggml.{k}_token_id"] for k in ("padding", "bos", "eos"))
-    return _open(found, name, path, shape, [], lambda: _gguf_tokenizer(path, said), tokens=tokens)
+    relaid = _relaid(raw, names, shape, transposed=False)
+    tokens = tuple(config[f"tokenizer.ggml.{k}_token_id"] for k in ("padding", "bos", "eos"))
+    return _open(relaid, name, path, shape, [], lambda: _gguf_tokenizer(path, config), tokens=tokens)
 
 
 def _open(
@@ -191,10 +191,10 @@ def _glass_tokenizer(path: Path) -> Any:
     """The characters' byte-pair encoding, in which ▁ stands for a space and no special token is added."""
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-    said = read_json(path, "a tokenizer")
-    merges = [(a, b) for a, b in said["merges"]]
+    content = read_json(path, "a tokenizer")
+    merges = [(a, b) for a, b in content["merges"]]
     special = ["<pad>", "<unk>", "<bos>", "<eos>"]
-    vocabulary = {t: i for i, t in enumerate([*special, *said["alphabet"], *(a + b for a, b in merges)])}
+    vocabulary = {t: i for i, t in enumerate([*special, *content["alphabet"], *(a + b for a, b in merges)])}
     made = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, unk_token="<unk>"))
     made.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(" ", _SPACE)])
     made.pre_tokenizer = pre_tokenizers.Split(Regex(f"\n|{_SPACE}*[^{_SPACE}\n]+|{_SPACE}+"), "isolated")
@@ -202,7 +202,7 @@ def _glass_tokenizer(path: Path) -> Any:
     return _fast(made, pad_token="<pad>", unk_token="<unk>", bos_token="<bos>", eos_token="<eos>")
 
 
-def _gguf_tokenizer(path: Path, said: Mapping[str, Any]) -> Any:
+def _gguf_tokenizer(path: Path, config: Mapping[str, Any]) -> Any:
     """Byte-level byte-pair encoding with every digit a token: what ``tokenizer.ggml.pre = smollm`` stands for."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
@@ -219,7 +219,7 @@ def _gguf_tokenizer(path: Path, said: Mapping[str, Any]) -> Any:
     made.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in control])
     named = {"pad": "padding", "unk": "unknown", "bos": "bos", "eos": "eos"}
     return _fast(
-        made, **{f"{k}_token": tokens[said[f"tokenizer.ggml.{v}_token_id"]] for k, v in named.items()}
+        made, **{f"{k}_token": tokens[config[f"tokenizer.ggml.{v}_token_id"]] for k, v in named.items()}
     )
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
 
-from workbench.core.errors import FormatError, MissingError, ParameterError, suggest
-from workbench.core.subject import Subject
+from workbench.core.errors import FormatError, MissingError, ParameterError, nearest
+from workbench.core.lineage import step
+from workbench.core.subject import Subject, subjects
 from workbench.io.arrays import as_rows, has_texts, named_weights, read_npy, read_npz
 from workbench.io.files import Weights, checkpoint, missing, real_numbers, shown, status
 from workbench.io.gguf_files import read_gguf
@@ -27,19 +28,20 @@ from workbench.io.tables import points, read_table, series, time_column
 from workbench.io.torch_files import read_torch
 from workbench.recording.layout import is_recording
 from workbench.recording.reading import open_recording
+from workbench.subjects.arrays import Arrays
 from workbench.subjects.points import PointCloud
 from workbench.subjects.series import TimeSeries
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["points", "series", "checkpoint", "corpus", "trajectory", "siblings"]
+Kind = Literal["points", "arrays", "series", "checkpoint", "corpus", "trajectory", "siblings"]
 _FITS: dict[Format, tuple[Kind, ...]] = {
     "safetensors": ("checkpoint",),
     "index": ("checkpoint",),
     "gguf": ("checkpoint",),
     "torch": ("checkpoint",),
-    "npz": ("checkpoint", "points", "series"),
+    "npz": ("checkpoint", "arrays", "points", "series"),
     "npy": ("points", "series"),
     "parquet": ("points", "series", "corpus"),
     "csv": ("points", "series", "corpus"),
@@ -54,6 +56,7 @@ _WEIGHTS: dict[Format, Callable[[Path], Weights]] = {
 }
 
 
+@step
 def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None = None) -> Subject:
     """Open a checkpoint, cloud, series, corpus, trajectory or several trajectories of one task.
 
@@ -66,14 +69,15 @@ def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None
         is there. A file that is called as a bundled network is meant by ``./name``. What a file is is seen from its
         first bytes rather than its ending.
     name : what to call it; its file name without one.
-    kind : ``points``, ``series``, ``checkpoint``, ``corpus``, ``trajectory`` or ``siblings``, where it could be several. By
-        default an npz of one array is points and of several a checkpoint; a table is points, or a series if
+    kind : ``points``, ``arrays``, ``series``, ``checkpoint``, ``corpus``, ``trajectory`` or ``siblings``, where it could be several. By
+        default an npz of one array is points, several matrices with the same rows
+        arrays, any other a checkpoint; a table is points, or a series if
         its first column holds dates; lines of text are a corpus.
 
     Returns
     -------
     Subject
-        A `Checkpoint`, `PointCloud`, `TimeSeries`, `Corpus`, `Trajectory` or `Siblings`.
+        A `Checkpoint`, `PointCloud`, `Arrays`, `TimeSeries`, `Corpus`, `Trajectory` or `Siblings`.
 
     Raises
     ------
@@ -89,7 +93,7 @@ def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None
         raise ParameterError(f"open: kind={kind!r} is not legal. It takes one of {legal}, or None.")
     if not isinstance(what, str | PathLike) or not isinstance(os.fspath(what), str) or not os.fspath(what):
         raise ParameterError(f"open takes a path or a name, not {shown(what)} ({type(what).__name__}).")
-    asked = cast("Kind | None", kind)
+    of_kind = cast("Kind | None", kind)
     if isinstance(what, str) and _ADDRESS.match(what):
         raise MissingError(
             f"{shown(what)} is an address, and none are opened: nothing here reads from the web. Download it, and open the file."
@@ -98,19 +102,24 @@ def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None
         from workbench.io.bundled import BUNDLED, open_bundled
 
         if what in BUNDLED:
-            _require(asked, ("checkpoint",), f"The bundled network {what}")
-            found = copy.copy(open_bundled(what))
-            found.name = name or found.name
-            return found
+            _require(of_kind, ("checkpoint",), f"The bundled network {what}")
+            network = copy.copy(open_bundled(what))
+            network.name = name or network.name
+            return network
     path = _path(what)
-    there = status(path)
-    if there == "":
-        return _absent(os.fspath(what), path, name, asked)
+    on_disk = status(path)
+    if on_disk == "":
+        return _absent(os.fspath(what), path, name, of_kind)
     path = path.absolute()  # tensors are still read when the process has moved elsewhere
-    if there == "file":
-        return _file(path, name, asked)
+    for cls in subjects():
+        if (opened := cls.read(path)) is not None:
+            _require(of_kind, (), f"The {cls.__name__} {path}")
+            opened.name = name or opened.name
+            return opened
+    if on_disk == "file":
+        return _file(path, name, of_kind)
     _refuse_captures(path)
-    return _folder(path, name, asked)
+    return _folder(path, name, of_kind)
 
 
 def _folder(path: Path, name: str | None, kind: Kind | None) -> Subject:
@@ -147,10 +156,10 @@ def _path(what: str | PathLike[str]) -> Path:
         raise MissingError(f"{shown(what)} can't be resolved: {e}") from None
 
 
-def _require(kind: Kind | None, legal: tuple[Kind, ...], said: str) -> None:
+def _require(kind: Kind | None, legal: tuple[Kind, ...], owner: str) -> None:
     if kind is not None and kind not in legal:
-        choices = ", ".join(map(repr, legal))
-        raise ParameterError(f"{said} can't be opened with kind={kind!r}. It can be: {choices}.")
+        choices = ", ".join(map(repr, legal)) or "what it is, without kind="
+        raise ParameterError(f"{owner} can't be opened with kind={kind!r}. It can be: {choices}.")
 
 
 def _absent(what: str, path: Path, name: str | None, kind: Kind | None) -> Subject:
@@ -163,9 +172,8 @@ def _absent(what: str, path: Path, name: str | None, kind: Kind | None) -> Subje
         return open_directory(fetch(what), name or what)
     if path.name != what:
         raise missing(path)
-    advice = suggest(what, [*BUNDLED, *_names_here()])
-    if not advice.startswith("Did"):
-        advice = "Give a path, a bundled name, or owner/model for one from the hub."
+    near = nearest(what, [*BUNDLED, *_names_here()])
+    advice = near or "Give a path, a bundled name, or owner/model for one from the hub."
     bundled = ", ".join(sorted(BUNDLED))
     raise MissingError(
         f"{shown(what)} is neither a file or folder here nor a bundled network ({bundled}). {advice}"
@@ -200,6 +208,8 @@ def _rows(values: np.ndarray, table: pd.DataFrame | None, name: str, kind: Kind 
 
 def _npz(path: Path, name: str, kind: Kind | None) -> Subject:
     archive = read_npz(path)
+    if kind == "arrays" or (kind is None and _same_rows(archive)):
+        return Arrays({n: real_numbers(archive.read(n), path) for n in archive.tensors}, name=name)
     one_array = len(archive.tensors) == 1
     if kind == "checkpoint" or (kind is None and not one_array and not has_texts(archive)):
         return checkpoint(named_weights(archive, path), name, path)
@@ -207,6 +217,12 @@ def _npz(path: Path, name: str, kind: Kind | None) -> Subject:
 
     values, labels = as_rows(archive, path)
     return _rows(real_numbers(values, path), pd.DataFrame(labels) if labels else None, name, kind)
+
+
+def _same_rows(archive: Weights) -> bool:
+    """Whether an archive holds several matrices with the same rows, as no network's weights are."""
+    shapes = [t.shape for t in archive.tensors.values()]
+    return len(shapes) > 1 and all(len(s) == 2 for s in shapes) and len({s[0] for s in shapes}) == 1
 
 
 def _table(path: Path, found: Format, name: str, kind: Kind | None) -> Subject:

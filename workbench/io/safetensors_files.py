@@ -97,27 +97,27 @@ def _header(path: Path) -> tuple[dict[str, _Entry], int]:
         raise unreadable(path, e) from None
     header = parse_json(raw, path, "safetensors")
     header.pop("__metadata__", None)
-    entries = {name: _entry(path, name, said) for name, said in header.items()}
+    entries = {name: _entry(path, name, fields) for name, fields in header.items()}
     _check_layout(path, entries, size - 8 - length)
     return entries, 8 + length
 
 
-def _entry(path: Path, name: str, said: Any) -> _Entry:
+def _entry(path: Path, name: str, fields: Any) -> _Entry:
     def refuse(cause: str) -> FormatError:
         return broken(path, "safetensors", f"tensor {shown(name)} {cause}")
 
     if not plain(name):
         raise refuse("has a name that isn't plain text")
-    if not isinstance(said, dict):
+    if not isinstance(fields, dict):
         raise refuse("has no description")
-    dtype = said.get("dtype")
-    shape, offsets = _counts(said.get("shape")), _counts(said.get("data_offsets"))
+    dtype = fields.get("dtype")
+    shape, offsets = _counts(fields.get("shape")), _counts(fields.get("data_offsets"))
     if not isinstance(dtype, str) or dtype not in _BITS:
         raise refuse(f"has the dtype {shown(dtype)}; known are {', '.join(_BITS)}")
     if shape is None or not is_shape(shape):
-        raise refuse(f"has the shape {shown(said.get('shape'))}, which is no list of sizes")
+        raise refuse(f"has the shape {shown(fields.get('shape'))}, which is no list of sizes")
     if offsets is None or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise refuse(f"has the byte range {shown(said.get('data_offsets'))}, which is none")
+        raise refuse(f"has the byte range {shown(fields.get('data_offsets'))}, which is none")
     bits = math.prod(shape) * _BITS[dtype]
     if bits != 8 * (offsets[1] - offsets[0]):
         given = offsets[1] - offsets[0]

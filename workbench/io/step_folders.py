@@ -108,11 +108,11 @@ class CheckpointWeights:
 
 def _entries(folder: Path) -> list[tuple[int, Path]]:
     try:
-        there = sorted(folder.iterdir())
+        paths = sorted(folder.iterdir())
     except OSError as e:
         raise unreadable(folder, e) from None
-    found = [(s, p) for p in there if (s := _step_of(p)) is not None]
-    return sorted(found)
+    steps = [(s, p) for p in paths if (s := _step_of(p)) is not None]
+    return sorted(steps)
 
 
 def _step_of(path: Path) -> int | None:

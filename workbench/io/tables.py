@@ -123,10 +123,10 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        said = file.metadata
-        stored = sum(said.row_group(i).total_byte_size for i in range(said.num_row_groups))
-        if max(8 * said.num_rows * said.num_columns, stored) > MAX_TABLE:
-            cause = f"its {said.num_rows:,} rows of {said.num_columns:,} columns exceed {MAX_TABLE:,} bytes"
+        metadata = file.metadata
+        stored = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+        if max(8 * metadata.num_rows * metadata.num_columns, stored) > MAX_TABLE:
+            cause = f"its {metadata.num_rows:,} rows of {metadata.num_columns:,} columns exceed {MAX_TABLE:,} bytes"
             raise broken(path, "parquet", cause, "Save fewer columns, or the numbers as npy.")
         table = file.read()
     if len(set(table.column_names)) < table.num_columns:
@@ -162,7 +162,7 @@ def points(table: pd.DataFrame, path: Path, name: str) -> PointCloud:
     Columns of numbers that name a row or class (`LABEL_COLUMNS`, and an index without a name) are labels.
     """
     values, rest = _split(table, path)
-    return PointCloud(values, name=name, table=rest)
+    return PointCloud(values.to_numpy(), name=name, table=rest)
 
 
 def series(table: pd.DataFrame, path: Path, name: str) -> TimeSeries:
@@ -172,7 +172,18 @@ def series(table: pd.DataFrame, path: Path, name: str) -> TimeSeries:
         first = str(table.columns[0])
         table = table.assign(**{first: times}).sort_values(first, kind="stable")
     values, rest = _split(table, path)
-    return TimeSeries(values, name=name, table=rest)
+    return TimeSeries(
+        values.to_numpy(), name=name, channels=list(values.columns), interval=_interval(times), table=rest
+    )
+
+
+def _interval(times: pd.Series | None) -> float:
+    """Seconds from one step to the next, where times are evenly spaced (to a thousandth); else 1, which is not known."""
+    if times is None or len(times) < 2:
+        return 1.0
+    gaps = times.sort_values().diff().dropna().dt.total_seconds().to_numpy()
+    middle = float(np.median(gaps))
+    return middle if middle > 0 and np.abs(gaps - middle).max() <= 1e-3 * middle else 1.0
 
 
 def time_column(table: pd.DataFrame) -> pd.Series | None:
@@ -191,7 +202,7 @@ def time_column(table: pd.DataFrame) -> pd.Series | None:
     return times.dt.tz_localize(None)
 
 
-def _split(table: pd.DataFrame, path: Path) -> tuple[np.ndarray, pd.DataFrame]:
+def _split(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     kept = [c for c in table if c.lower() not in LABEL_COLUMNS and not c.startswith(_INDEX_COLUMNS)]
     numbers = table[kept].select_dtypes("number")
     if numbers.shape[1] == 0:
@@ -200,6 +211,6 @@ def _split(table: pd.DataFrame, path: Path) -> tuple[np.ndarray, pd.DataFrame]:
             f"texts, a network reads them: open it with kind='corpus', or name it with --corpus at the command line."
         )
     rest = table.drop(columns=numbers.columns)
-    if all(isinstance(t, np.dtype) for t in numbers.dtypes):
-        return numbers.to_numpy(), rest
-    return numbers.to_numpy(np.float64, na_value=np.nan), rest  # pandas' own integers, which know gaps
+    if not all(isinstance(t, np.dtype) for t in numbers.dtypes):  # pandas' own integers, which know gaps
+        numbers = numbers.astype(np.float64)
+    return numbers, rest

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.core.errors import DataError, ViewError
+from workbench.core.lineage import step
 from workbench.core.parameters import require_integer
 from workbench.subjects.corpus import Corpus
 from workbench.subjects.descents.trajectory import Trajectory
@@ -23,6 +24,7 @@ HELD_OUT = 0.1  # of the texts
 PROBED = 64  # chunks of the probe at most
 
 
+@step
 def fine_tune(
     checkpoint: Checkpoint,
     texts: Corpus,

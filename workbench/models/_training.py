@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Interval
@@ -51,13 +52,15 @@ def descend(
     loss: str,
     probe: tuple[torch.Tensor, torch.Tensor],
     name: str,
+    truth: Mapping[str, Any] = MappingProxyType({}),
     **how: Any,
 ) -> Trajectory:
     """Train for so many steps and return what was recorded.
 
     Parameters
     ----------
-    batch : gives inputs and targets of a step. loss : a name from `objectives.LOSSES`. how : for `record`.
+    batch : gives inputs and targets of a step. loss : a name from `objectives.LOSSES`.
+    truth : what is known of the descent because it was made so. how : for `record`.
     """
     from workbench.numerics.objectives import loss_function
     from workbench.recording import record
@@ -72,4 +75,6 @@ def descend(
             optimizer.step()
             run.log(loss=found)
     network.eval()
-    return run.trajectory
+    made = run.trajectory
+    made.truth = dict(truth)
+    return made

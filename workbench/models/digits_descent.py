@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.core.parameters import Seed
+from workbench.core.parameters import Few, Seed
 from workbench.core.registry import source
 from workbench.models._training import LearningRate, OptimizerName
 from workbench.subjects.descents.trajectory import Trajectory
@@ -24,7 +24,7 @@ def digits_descent(
     *,
     width: Annotated[int, Interval(ge=1, le=256), Doc("Units of each hidden layer.")] = 32,
     depth: Annotated[int, Interval(ge=0, le=8), Doc("Hidden layers; 0 is a linear classifier.")] = 2,
-    steps: Annotated[int, Interval(ge=1, le=2000), Doc("Updates.")] = 500,
+    steps: Annotated[int, Interval(ge=1, le=2000), Few(20), Doc("Updates.")] = 500,
     learning_rate: LearningRate = 1e-3,
     optimizer: Annotated[
         OptimizerName, Doc("What makes the updates; momentum is SGD with momentum 0.9.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.core.parameters import Seed
+from workbench.core.parameters import Few, Seed
 from workbench.core.registry import source
 from workbench.models._training import LearningRate, OptimizerName
 from workbench.subjects.descents.siblings import Siblings
@@ -25,7 +25,7 @@ def digits_siblings(
     models: Annotated[int, Interval(ge=2, le=8), Doc("How many networks are trained.")] = 3,
     width: Annotated[int, Interval(ge=1, le=128), Doc("Units of each hidden layer.")] = 24,
     depth: Annotated[int, Interval(ge=1, le=4), Doc("Hidden layers.")] = 2,
-    steps: Annotated[int, Interval(ge=1, le=400), Doc("Updates of each.")] = 100,
+    steps: Annotated[int, Interval(ge=1, le=400), Few(10), Doc("Updates of each.")] = 100,
     learning_rate: LearningRate = 5e-3,
     optimizer: Annotated[
         OptimizerName, Doc("What makes the updates; momentum is SGD with momentum 0.9.")

@@ -11,7 +11,7 @@ from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.core.errors import FormatError, MissingError
-from workbench.core.parameters import Seed
+from workbench.core.parameters import Few, Seed
 from workbench.core.registry import source
 from workbench.models._training import LearningRate, OptimizerName
 from workbench.subjects.descents.trajectory import Trajectory
@@ -44,7 +44,7 @@ def fashion_descent(
         Interval(ge=10, le=50_000),
         Doc("Images to train on, drawn by the seed; the probe is 512 others."),
     ] = 2000,
-    steps: Annotated[int, Interval(ge=1, le=1000), Doc("Updates.")] = 150,
+    steps: Annotated[int, Interval(ge=1, le=1000), Few(10), Doc("Updates.")] = 150,
     learning_rate: LearningRate = 1e-3,
     optimizer: Annotated[
         OptimizerName, Doc("What makes the updates; momentum is SGD with momentum 0.9.")

@@ -8,7 +8,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.core.parameters import Seed
+from workbench.core.parameters import Few, Seed
 from workbench.core.registry import source
 from workbench.models._training import LearningRate
 from workbench.subjects.descents.trajectory import Trajectory
@@ -32,7 +32,7 @@ def linear_descent(
     initial: Annotated[
         float, Interval(gt=0, le=10), Doc("Strength of every mode at the start; small ones wait long.")
     ] = 1e-3,
-    steps: Annotated[int, Interval(ge=1, le=5000), Doc("Updates.")] = 600,
+    steps: Annotated[int, Interval(ge=1, le=5000), Few(50), Doc("Updates.")] = 600,
     learning_rate: LearningRate = 0.01,
     random_state: Seed = 0,
 ) -> Trajectory:
@@ -86,6 +86,7 @@ def linear_descent(
             probe=(x, y),
             training=(x, y),
             name="linear descent",
+            truth={"modes": tuple(modes), "initial": initial, "rank": k},
         )
 
 

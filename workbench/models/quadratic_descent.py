@@ -8,7 +8,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.core.parameters import Seed
+from workbench.core.parameters import Few, Seed
 from workbench.core.registry import source
 from workbench.models._training import LearningRate, OptimizerName
 from workbench.subjects.descents.trajectory import Trajectory
@@ -30,7 +30,7 @@ def quadratic_descent(
             "How curvatures lie between: evenly in their logarithm, evenly, or one at 1 and all others at the smallest."
         ),
     ] = "geometric",
-    steps: Annotated[int, Interval(ge=1, le=2000), Doc("Updates.")] = 300,
+    steps: Annotated[int, Interval(ge=1, le=2000), Few(30), Doc("Updates.")] = 300,
     learning_rate: LearningRate = 0.5,
     optimizer: Annotated[
         OptimizerName, Doc("What makes the updates; momentum is SGD with momentum 0.9.")
@@ -70,6 +70,7 @@ def quadratic_descent(
             probe=(x, y),
             training=(x, y),
             name="quadratic descent",
+            truth={"hessian": tuple(curvatures(dimensions, condition, spectrum).tolist())},
             optimizer_state=True,
         )
 

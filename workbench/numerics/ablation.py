@@ -41,7 +41,7 @@ def sample_losses(
     """
     import torch
 
-    from workbench.numerics.tether_samples import call_with, plain_attention
+    from workbench.numerics.tethers.samples import call_with, plain_attention
 
     if place.network is None or place.probe is None:
         raise ViewError(

@@ -26,7 +26,7 @@ from workbench.core.errors import DataError, ParameterError
 from workbench.core.progress import track
 from workbench.numerics import umap_torch
 from workbench.numerics.device import choose
-from workbench.numerics.kernels import aligned, layout
+from workbench.numerics.kernels import aligned, chunked, layout
 from workbench.numerics.neighbours_torch import k_nearest
 from workbench.numerics.rows_torch import Metric
 
@@ -358,18 +358,18 @@ def _few(n: int, t: int) -> None:
 
 def _graph(
     x: Any, n_neighbors: int, metric: Metric, epochs: int, seed: int, where: torch.device
-) -> tuple[layout.Chunks, Entries, Any]:
+) -> tuple[chunked.Chunks, Entries, Any]:
     n, k = len(x), min(n_neighbors, len(x))
     near = k_nearest(x, k - 1, metric, recall_rows=0, device=where, random_state=seed)
     weights, _, _ = umap_torch.memberships(near, k)
     entries = Entries(*umap_torch.fuzzy_graph(near.indices, weights, 1.0 / max(epochs, 10)))
-    return layout.chunk(*entries, n), entries, near
+    return chunked.chunk(*entries, n), entries, near
 
 
 def _strength(graphs: aligned.Stack, like: umap_torch.Fitted, regularisation: float) -> Float[Tensor, " n"]:
     """How strongly each row is tied: umap-learn pulls at every update of it, which its edges and their pushes are."""
     updates = 2 + like.negative_sample_rate
-    return torch.cat([layout.row_sums(piece) for piece in graphs.pieces]) * (regularisation * updates)
+    return torch.cat([chunked.row_sums(piece) for piece in graphs.pieces]) * (regularisation * updates)
 
 
 def _ties(
@@ -392,6 +392,7 @@ def _ties(
     weights = torch.zeros((starts[-1], wide), device=strength.device)
     for t in range(count - 1):
         match = torch.arange(starts[t + 1] - starts[t], device=strength.device)
+        # match[i] is the row of set t + offset - 1 that row i of set t has come to by the relations between (-1: none)
         for offset in range(1, min(window, count - 1 - t) + 1):
             step = matches[t + offset - 1]
             match = torch.where(match >= 0, step[match.clamp_min(0)], -1)
@@ -416,11 +417,11 @@ def _shared(left: Entries, right: Entries, match: Tensor, n: int) -> Float[Tenso
     reached[match[match >= 0]] = True
     both = reached[right.rows] & reached[right.cols]
     known = right.rows[both] * n + right.cols[both]
-    asked = head * n + tail
-    if not len(known) or not len(asked):
+    pairs = head * n + tail
+    if not len(known) or not len(pairs):
         return torch.where(_count(head, n) + _count(right.rows[both], n) > 0, 0.0, 1.0)
-    found = known[torch.searchsorted(known, asked).clamp_max(len(known) - 1)] == asked
-    shared = _count(head[found], n)
+    in_both = known[torch.searchsorted(known, pairs).clamp_max(len(known) - 1)] == pairs
+    shared = _count(head[in_both], n)
     union = _count(head, n) + _count(right.rows[both], n) - shared
     return torch.where(union > 0, shared / union.clamp_min(1), 1.0)
 
@@ -429,7 +430,7 @@ def _count(rows: Tensor, n: int) -> Tensor:
     return torch.bincount(rows, minlength=n)
 
 
-def _carried(y: Tensor, match: Tensor, graph: layout.Chunks, seed: int) -> Tensor:
+def _carried(y: Tensor, match: Tensor, graph: chunked.Chunks, seed: int) -> Tensor:
     """Where a new set's rows start: at the related rows' places, or at the mean of the neighbours that have one."""
     n, dim = len(graph.first) - 1, y.shape[1]
     here = match >= 0
@@ -438,11 +439,13 @@ def _carried(y: Tensor, match: Tensor, graph: layout.Chunks, seed: int) -> Tenso
     out[match[here]] = y[here]
     known[match[here]] = 1
     wide = 1 << dim.bit_length()
+    # ``known`` is 1 where a row has its place in ``out``: those with a related row, and those that are reached from them
+    # by at most as many edges as there were rounds. A round places all neighbours of these at once and moves none again.
     for _ in range(SPREADING):
         if bool((known > 0).all()):
             break
         both = torch.nn.functional.pad(torch.cat([out * known, known], 1), (0, wide - dim - 1))
-        mean = layout.apply(graph, both)
+        mean = chunked.apply(graph, both)
         reached = (known == 0) & (mean[:, dim : dim + 1] > 0)
         out = torch.where(reached, mean[:, :dim] / mean[:, dim : dim + 1].clamp_min(1e-30), out)
         known = torch.where(reached, 1.0, known)
@@ -458,10 +461,12 @@ def _optimize(
     y = umap_torch._widened(start)
     fixed = None if anchors is None else umap_torch._widened(anchors)
     push = like.negative_sample_rate * like.repulsion_strength / umap_torch.NEGATIVES
-    repel = torch.cat([layout.row_sums(piece, y.shape[1]) for piece in graphs.pieces]) * push
+    repel = torch.cat([chunked.row_sums(piece, y.shape[1]) for piece in graphs.pieces]) * push
     room = (
         None if graphs.whole is None else torch.empty((len(graphs.whole.heads), y.shape[1]), device=y.device)
     )
+    # ``y`` holds all layouts after ``epoch`` steps, each padded to the kernels' width by coordinates of 0, which stay so.
+    # Every step reads the positions before it alone, so that the order of rows and layouts doesn't count.
     for epoch in track(range(like.n_epochs), "layouts"):
         alpha = umap_torch.STEP * like.learning_rate * (1 - epoch / like.n_epochs)
         y = aligned.step(

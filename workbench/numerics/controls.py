@@ -41,9 +41,9 @@ class Control(NamedTuple):
         return self.draws + (values - self.values)
 
     @property
-    def words(self) -> str:
-        """What to add to the null's name where draws are set `beside` values of more rows."""
-        return "" if self.all_rows else f" (in {self.n:,} of the rows, shifted by what fewer rows change)"
+    def details(self) -> str:
+        """What to say of the null where draws are set `beside` values of more rows."""
+        return "" if self.all_rows else f"in {self.n:,} of the rows, shifted by what fewer rows change"
 
 
 def control(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from workbench.numerics.kernels import layout
+from workbench.numerics.kernels import chunked
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -69,14 +69,14 @@ def local_radii(
     return torch.log(_TINY + by_row(weights * lengths.square()) / by_row(weights).clamp_min(_TINY)).float()
 
 
-def layout_radii(y: Float[Tensor, "n d"], graph: layout.Chunks, a: float, b: float) -> Float[Tensor, " n"]:
+def layout_radii(y: Float[Tensor, "n d"], graph: chunked.Chunks, a: float, b: float) -> Float[Tensor, " n"]:
     """The local radii in the layout, each neighbour weighted by its membership there."""
     phi, square = _memberships(y, graph, a, b)
     return _radii(phi, square, graph)[0]
 
 
 def force(
-    y: Float[Tensor, "n d"], graph: layout.Chunks, a: float, b: float, density: Density
+    y: Float[Tensor, "n d"], graph: chunked.Chunks, a: float, b: float, density: Density
 ) -> Float[Tensor, "n d"]:
     """The gradient of the correlation of both kinds of radii, scaled as in umap-learn."""
     n = len(y)
@@ -100,16 +100,16 @@ def force(
     scale = 2 * density.lam * mass / (n * float(spread) * float(graph.weights.max()))
     gap = y[head][:, None] - y[tail]
     step = ((own + other) * (graph.weights > 0) * scale)[:, :, None] * gap
-    return layout.fold(step.clamp(-_CLIP, _CLIP).sum(1), graph)
+    return chunked.fold(step.clamp(-_CLIP, _CLIP).sum(1), graph)
 
 
-def _memberships(y: Tensor, graph: layout.Chunks, a: float, b: float) -> tuple[Tensor, Tensor]:
+def _memberships(y: Tensor, graph: chunked.Chunks, a: float, b: float) -> tuple[Tensor, Tensor]:
     square = (y[graph.heads.long()][:, None] - y[graph.tails.long()]).square().sum(2)
     phi = 1 / (1 + a * square.clamp_min(1e-30) ** b)
     return phi * (graph.weights > 0), square
 
 
-def _radii(phi: Tensor, square: Tensor, graph: layout.Chunks) -> tuple[Tensor, Tensor]:
-    sums = layout.fold(torch.stack([phi.sum(1), (phi * square).sum(1)], 1), graph)
+def _radii(phi: Tensor, square: Tensor, graph: chunked.Chunks) -> tuple[Tensor, Tensor]:
+    sums = chunked.fold(torch.stack([phi.sum(1), (phi * square).sum(1)], 1), graph)
     total = sums[:, 0].clamp_min(_TINY)
     return torch.log(_TINY + sums[:, 1] / total), total

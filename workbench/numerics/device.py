@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from workbench.core.device import Device as Device
 from workbench.core.device import resolve
@@ -26,6 +29,18 @@ def choose(device: str | torch.device = "auto") -> torch.device:
     import torch
 
     return device if isinstance(device, torch.device) else torch.device(resolve(device))
+
+
+def borrowed(array: np.ndarray) -> torch.Tensor:
+    """Return an array's memory as a tensor on the CPU that is only to be read.
+
+    What subjects hold can't be written to, of which torch warns once, since a tensor can.
+    """
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.from_numpy(array)
 
 
 def memory_budget(device: torch.device) -> int:

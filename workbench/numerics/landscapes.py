@@ -129,11 +129,11 @@ class Plane:
 
         chunk = self._chunk(len(at))
         mapped = torch.func.vmap(lambda flat: self._of(flat, samples))
-        found = []
+        losses = []
         for start in track(range(0, len(at), chunk), "landscape"):
             weights = torch.addmm(self.origin, at[start : start + chunk], self.directions)
-            found.append(mapped(weights))
-        return torch.cat(found).double().cpu().numpy()
+            losses.append(mapped(weights))
+        return torch.cat(losses).double().cpu().numpy()
 
     def _loss(self, c: torch.Tensor, samples: bool) -> torch.Tensor:
         return self._of(self.origin + c @ self.directions, samples)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from workbench.core.device import resolve
+from workbench.numerics.device import borrowed
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Int32, Real
@@ -54,15 +55,15 @@ def k_nearest(
     if not 1 <= k < n:
         raise ValueError(f"k={k} must be at least 1 and less than the number of rows, {n}")
     space = _Space(x, metric)
-    asked = np.arange(n) if queries is None else np.asarray(queries)
-    indices = np.empty((len(asked), k), np.int64)
-    distances = np.empty((len(asked), k))
-    left = np.arange(len(asked))
+    query_rows = np.arange(n) if queries is None else np.asarray(queries)
+    indices = np.empty((len(query_rows), k), np.int64)
+    distances = np.empty((len(query_rows), k))
+    left = np.arange(len(query_rows))
     if n >= max(LIBRARY_FROM, k + _SPARE + 2) and space.plain:
-        indices, distances, settled = _by_library(space, asked, k)
+        indices, distances, settled = _by_library(space, query_rows, k)
         left = np.flatnonzero(~settled)
     done = 0
-    for rows, block in _blocks(space, asked[left]):
+    for rows, block in _blocks(space, query_rows[left]):
         part = left[done : done + len(rows)]
         indices[part], distances[part] = _smallest(space, rows, block, k)
         done += len(rows)
@@ -91,12 +92,12 @@ def rank_blocks(
 
     The parameters are those of `k_nearest`; equals rank by position. A GPU measures and sorts in float64 too.
     """
-    space, asked = _Space(x, metric), np.arange(len(x)) if queries is None else np.asarray(queries)
+    space, query_rows = _Space(x, metric), np.arange(len(x)) if queries is None else np.asarray(queries)
     device = resolve(device)
     if device != "cpu":
-        yield from ranks_in_torch(space, asked, device)
+        yield from ranks_in_torch(space, query_rows, device)
         return
-    for rows, block in _blocks(space, asked):
+    for rows, block in _blocks(space, query_rows):
         ranks = np.empty(block.shape, np.int32)
         order = block.argsort(axis=1, kind="stable")
         np.put_along_axis(ranks, order, np.arange(1, block.shape[1] + 1, dtype=np.int32)[None], axis=1)
@@ -104,16 +105,16 @@ def rank_blocks(
 
 
 def ranks_in_torch(
-    space: _Space, asked: np.ndarray, device: str
+    space: _Space, query_rows: np.ndarray, device: str
 ) -> Iterator[tuple[np.ndarray, Int32[np.ndarray, "b n"]]]:
     """Yield what `rank_blocks` does, computed in torch, whatever the device."""
     import torch
 
-    held = torch.from_numpy(space.rows).to(device)
-    squares = torch.from_numpy(space.squares).to(device)
+    held = borrowed(space.rows).to(device)
+    squares = borrowed(space.squares).to(device)
     number = torch.arange(1, len(held) + 1, dtype=torch.int32, device=device)
-    for part in _parts(len(asked), len(held)):
-        at = torch.from_numpy(asked[part]).to(device)
+    for part in _parts(len(query_rows), len(held)):
+        at = torch.from_numpy(query_rows[part]).to(device)
         if space.by_product:
             block = (held[at] @ held.T).mul_(-2).add_(squares[at][:, None]).add_(squares).clamp_min_(0)
             if space.metric != "euclidean":
@@ -123,7 +124,7 @@ def ranks_in_torch(
         block[torch.arange(len(at)), at] = torch.inf
         order = block.argsort(dim=1, stable=True)
         ranks = torch.empty(order.shape, dtype=torch.int32, device=device)
-        yield asked[part], ranks.scatter_(1, order, number.expand_as(order)).cpu().numpy()
+        yield query_rows[part], ranks.scatter_(1, order, number.expand_as(order)).cpu().numpy()
 
 
 class _Space:
@@ -192,25 +193,25 @@ def _parts(n: int, cells_each: int) -> list[slice]:
     return [slice(s, s + step) for s in range(0, n, step)]
 
 
-def _blocks(space: _Space, asked: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for part in _parts(len(asked), len(space.rows)):
-        rows = asked[part]
+def _blocks(space: _Space, query_rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for part in _parts(len(query_rows), len(space.rows)):
+        rows = query_rows[part]
         block = space.block(rows)
         block[np.arange(len(rows)), rows] = np.inf
         yield rows, block
 
 
-def _by_library(space: _Space, asked: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _by_library(space: _Space, query_rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The ``k`` nearest by scikit-learn's search, and for which rows they are settled: the rest have ties at the edge."""
     from sklearn.neighbors import NearestNeighbors
 
     search = NearestNeighbors(algorithm="brute", metric="sqeuclidean").fit(space.rows)
-    indices = np.empty((len(asked), k), np.int64)
-    distances = np.empty((len(asked), k))
-    settled = np.empty(len(asked), bool)
-    for start in range(0, len(asked), _ASKED_AT_ONCE):
+    indices = np.empty((len(query_rows), k), np.int64)
+    distances = np.empty((len(query_rows), k))
+    settled = np.empty(len(query_rows), bool)
+    for start in range(0, len(query_rows), _ASKED_AT_ONCE):
         part = slice(start, start + _ASKED_AT_ONCE)
-        rows = asked[part]
+        rows = query_rows[part]
         squared, near = search.kneighbors(space.rows[rows], k + _SPARE + 1)
         own = near == rows[:, None]
         # among many equal rows the row itself may not be listed: the last, whose place it took, goes

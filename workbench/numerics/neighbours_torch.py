@@ -99,7 +99,7 @@ def k_nearest(
     if not 1 <= k <= most:
         raise ParameterError(f"k={k} must be at least 1 and at most {most} for {n} rows")
     budget = memory_budget(where) if memory is None else memory
-    base, asked = Rows(x, metric, where), None if queries is None else Rows(queries, metric, where)
+    base, query_rows = Rows(x, metric, where), None if queries is None else Rows(queries, metric, where)
     if search == "auto":
         # halves are slow on a CPU, and bins save nothing there
         search = "exact" if n <= FEW or k > _MOST_BY_BINS or where.type == "cpu" else "bins"
@@ -108,14 +108,14 @@ def k_nearest(
     if search == "clusters" and queries is not None:
         raise ParameterError("search='clusters' has no queries; use search='bins' or 'exact'")
     if search == "exact":
-        d, i = _exact_answer(base, asked, k, budget, random_state)
+        d, i = _exact_answer(base, query_rows, k, budget, random_state)
     elif search == "bins":
-        d, i = _by_bins(base, asked, k, budget, random_state)
+        d, i = _by_bins(base, query_rows, k, budget, random_state)
     else:
-        d, i = _by_clusters(base, asked, k, budget, random_state, probes)
+        d, i = _by_clusters(base, query_rows, k, budget, random_state, probes)
     recall, rows = (1.0, 0) if search == "exact" else (None, 0)
     if search != "exact" and recall_rows > 0:
-        recall, rows = _recall(base, asked, d, k, budget, recall_rows, random_state)
+        recall, rows = _recall(base, query_rows, d, k, budget, recall_rows, random_state)
     return Neighbours(i, base.scale(d), recall, rows, search)
 
 
@@ -145,10 +145,10 @@ def _empty(total: int, k: int, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def _exact(
-    base: Rows, asked: Rows | None, k: int, budget: int, at: Tensor | None = None
+    base: Rows, query_rows: Rows | None, k: int, budget: int, at: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Exact neighbours of ``asked`` (of ``base`` itself if None), or of its rows ``at`` if given."""
-    left = base if asked is None else asked
+    """Exact neighbours of ``query_rows`` (of ``base`` itself if None), or of its rows ``at`` if given."""
+    left = base if query_rows is None else query_rows
     at = torch.arange(left.n, device=base.device) if at is None else at.to(base.device)
     if 4 * base.n * base.d <= budget // 2:
         base.hold()
@@ -156,7 +156,7 @@ def _exact(
     wide = min(base.n, 1 << 16, max(knn.SPAN, budget // 4 // (4 * base.d + 4096)))
     tall = min(len(at), 16384, max(1, budget // 4 // (16 * wide)))
     refuse_beyond(4 * wide * base.d + 16 * tall * wide, budget, base.n, "an exact search")
-    m = k + _SPARE + (asked is None)
+    m = k + _SPARE + (query_rows is None)
     for columns in slices(base.n, wide):
         right = base.rows(columns.start, columns.stop)
         shift = right[:4096].mean(0) if base.metric == "euclidean" else 0.0
@@ -165,7 +165,7 @@ def _exact(
             near = _between(base, rows - shift, right - shift).topk(min(m, len(right)), dim=1, largest=False)
             d, i = knn.rerank(right, rows, near.indices.int(), m, base.dot)
             i = torch.where(i >= 0, i + columns.start, -1)
-            if asked is None:
+            if query_rows is None:
                 d, i = _without(d, i, at[part])
             out_d[part], out_i[part] = _merge(out_d[part], out_i[part], d, i, k)
     return out_d, out_i
@@ -205,18 +205,18 @@ def shortlist(k: int) -> tuple[int, int]:
     return kept, 1 << (kept + kept // 4 - 1).bit_length()
 
 
-def _by_bins(base: Rows, asked: Rows | None, k: int, budget: int, seed: int) -> tuple[Tensor, Tensor]:
+def _by_bins(base: Rows, query_rows: Rows | None, k: int, budget: int, seed: int) -> tuple[Tensor, Tensor]:
     per_row = 4 * base.d + 2 * (base.d + 63) + 512
     if per_row * base.n < budget * 3 // 4:
         base.hold()
-        if asked is None and base.n >= SYMMETRIC_FROM and base.device.type == "cuda":
+        if query_rows is None and base.n >= SYMMETRIC_FROM and base.device.type == "cuda":
             tiles = tiles_for(base.n, budget - per_row * base.n, symmetric=True)
             if 512 <= base.n // tiles.bin <= MOST_BINS and tiles.bin <= knn.SPAN:
                 return _symmetric(base, k, tiles, seed)
     wide = min(base.n, MOST_BINS * knn.SPAN, max(knn.SPAN, budget // 3 // per_row))
-    out = _empty(base.n if asked is None else asked.n, k, base.device)
+    out = _empty(base.n if query_rows is None else query_rows.n, k, base.device)
     for columns in slices(base.n, wide):
-        _panel(base, asked, columns, k, budget, seed, *out)
+        _panel(base, query_rows, columns, k, budget, seed, *out)
     return out
 
 
@@ -233,7 +233,7 @@ def _symmetric(base: Rows, k: int, tiles: knn.Tiles, seed: int) -> tuple[Tensor,
 
 
 def _by_clusters(
-    base: Rows, asked: Rows | None, k: int, budget: int, seed: int, probes: int
+    base: Rows, query_rows: Rows | None, k: int, budget: int, seed: int, probes: int
 ) -> tuple[Tensor, Tensor]:
     refuse_beyond((6 * base.d + 512) * base.n, budget, base.n, "a search by clusters")
     rows = base.hold()
@@ -245,12 +245,14 @@ def _by_clusters(
     return clusters_torch.pruned(rows, k, base.dot, halved, shortlist(k + 1), probes, _ROUNDS, budget, seed)
 
 
-def _exact_answer(base: Rows, asked: Rows | None, k: int, budget: int, seed: int) -> tuple[Tensor, Tensor]:
+def _exact_answer(
+    base: Rows, query_rows: Rows | None, k: int, budget: int, seed: int
+) -> tuple[Tensor, Tensor]:
     per_row = 4 * base.d + 2 * (base.d + 63) + 8 * MOST_BINS
-    large = asked is None and base.n >= SYMMETRIC_FROM and k <= _ROOM // 2
+    large = query_rows is None and base.n >= SYMMETRIC_FROM and k <= _ROOM // 2
     if large and base.device.type == "cuda" and per_row * base.n < budget:
         return _certified(base, k, budget, seed)
-    return _exact(base, asked, k, budget)
+    return _exact(base, query_rows, k, budget)
 
 
 def _certified(base: Rows, k: int, budget: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -290,7 +292,7 @@ def _certified(base: Rows, k: int, budget: int, seed: int) -> tuple[Tensor, Tens
 
 def _panel(
     base: Rows,
-    asked: Rows | None,
+    query_rows: Rows | None,
     columns: slice,
     k: int,
     budget: int,
@@ -299,7 +301,7 @@ def _panel(
     out_i: Tensor,
 ) -> None:
     """Merge into the answer what the rows find among one panel of columns that the memory holds."""
-    right, left = base.rows(columns.start, columns.stop), base if asked is None else asked
+    right, left = base.rows(columns.start, columns.stop), base if query_rows is None else query_rows
     order = shuffled(len(right), seed, base.device)
     shift, factor = centre_and_factor(base, right)
     half, norm = half_rows(right, order, shift, factor, norms=not base.dot)
@@ -309,7 +311,7 @@ def _panel(
     refuse_beyond(per_row * knn.SPAN, budget // 3, base.n, "a search by bins")
     each = budget // 3 // per_row // knn.SPAN * knn.SPAN
     spans = torch.arange(len(half) // knn.SPAN, dtype=torch.int32, device=base.device)
-    wanted = k + (asked is None)
+    wanted = k + (query_rows is None)
     for part in track(slices(left.n, each), "neighbours"):
         rows = left.rows(part.start, part.stop)
         own = torch.arange(part.start, part.stop, dtype=torch.int32, device=base.device)
@@ -326,17 +328,17 @@ def _panel(
         del keys
         d, i = knn.rerank(right, rows, chosen, wanted, base.dot, ids=order, rows=own - part.start)
         i = torch.where(i >= 0, i + columns.start, -1)
-        if asked is None:
+        if query_rows is None:
             d, i = _without(d, i, own)
         out_d[part], out_i[part] = _merge(out_d[part], out_i[part], d, i, k)
 
 
 def _recall(
-    base: Rows, asked: Rows | None, d: Tensor, k: int, budget: int, rows: int, seed: int
+    base: Rows, query_rows: Rows | None, d: Tensor, k: int, budget: int, rows: int, seed: int
 ) -> tuple[float, int]:
     """The share of found neighbours no farther than the true k-th, so that ties count as found."""
     q = min(rows, len(d))
     at = torch.randperm(len(d), generator=torch.Generator().manual_seed(seed + 1))[:q]
-    edge = _exact(base, asked, k, budget, at)[0][:, -1:]
+    edge = _exact(base, query_rows, k, budget, at)[0][:, -1:]
     slack = 1e-5 * edge.abs() + 1e-12
     return float((d[at.to(d.device)] <= edge + slack).float().mean()), q

@@ -103,15 +103,15 @@ def hidden_activations(
 
     Rows are samples, or samples and places where a neuron has several (convolutions), a sample's one after another.
     """
-    found = []
+    activations = []
     handed = inputs_of(chain, network, x)[1:]
     for layer, following, value in zip(chain, chain[1:], handed, strict=False):
         if following.kind == "linear":
             value = value.reshape(-1, layer.width, following.spread)
-            found.append(np.moveaxis(value, 1, 2).reshape(-1, layer.width))
+            activations.append(np.moveaxis(value, 1, 2).reshape(-1, layer.width))
         else:
-            found.append(np.moveaxis(value, 1, -1).reshape(-1, layer.width))
-    return found
+            activations.append(np.moveaxis(value, 1, -1).reshape(-1, layer.width))
+    return activations
 
 
 def inputs_of(chain: Sequence[Layer], network: nn.Module, x: Any) -> list[Float[np.ndarray, "n ..."]]:

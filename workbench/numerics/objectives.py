@@ -14,6 +14,7 @@ import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, ParameterError, suggest
+from workbench.core.rows import frozen, owned
 
 if TYPE_CHECKING:
     import torch
@@ -100,6 +101,9 @@ class Probe:
 
     def __post_init__(self) -> None:
         require_loss(self.loss)
+        x = {k: frozen(v) for k, v in self.x.items()} if isinstance(self.x, Mapping) else frozen(self.x)
+        object.__setattr__(self, "x", x)
+        object.__setattr__(self, "y", frozen(self.y))
         inputs = self.x if isinstance(self.x, Mapping) else {"x": self.x}
         if not inputs:
             raise DataError("A probe needs inputs; x is empty.")
@@ -161,8 +165,8 @@ def _array(thing: Any) -> np.ndarray:
     if hasattr(thing, "detach"):
         thing = thing.detach().cpu()
         thing = thing.float() if str(thing.dtype) == "torch.bfloat16" else thing
-        return thing.numpy().copy()
+        return owned(thing.numpy().copy())
     array = np.array(thing)
     if array.dtype.kind not in "fiub":
         raise DataError(f"A probe holds numbers; this array has the dtype {array.dtype}.")
-    return array
+    return owned(array)

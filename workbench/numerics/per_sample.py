@@ -97,19 +97,19 @@ def sample_gradients(network: torch.nn.Module, probe: Probe, names: Sequence[str
         return compare(given, target[None])
 
     gradient = torch.func.grad(loss)
-    said = ""
+    reason = ""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings(
                 "ignore", "There is a performance drop"
             )  # it goes one by one inside, by itself
-            found = torch.func.vmap(gradient, (None, 0, 0))(chosen, x, y)
+            gradients = torch.func.vmap(gradient, (None, 0, 0))(chosen, x, y)
     except (RuntimeError, ValueError, NotImplementedError) as e:
         if isinstance(e, torch.OutOfMemoryError):
             raise
-        said = str(e).strip().split("\n")[0]
-        found = _one_by_one(gradient, chosen, x, y)
-    return SampleGradients({n: g.reshape(len(probe), -1) for n, g in found.items()}, said)
+        reason = str(e).strip().split("\n")[0]
+        gradients = _one_by_one(gradient, chosen, x, y)
+    return SampleGradients({n: g.reshape(len(probe), -1) for n, g in gradients.items()}, reason)
 
 
 def _one_by_one(gradient: Any, chosen: dict[str, Tensor], x: Any, y: Tensor) -> dict[str, Tensor]:
@@ -124,20 +124,20 @@ def _one_by_one(gradient: Any, chosen: dict[str, Tensor], x: Any, y: Tensor) -> 
 @contextmanager
 def outputs_of(network: torch.nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """Collect what modules give inside the block, name to its last output; hooks are removed at the end."""
-    found: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
 
     def keep(name: str) -> Any:
         def hook(module: Any, given: Any, out: Any) -> None:
             tensor = output_of(out)
             if isinstance(tensor, torch.Tensor):
-                found[name] = tensor.detach()
+                outputs[name] = tensor.detach()
 
         return hook
 
     modules = dict(network.named_modules())
     handles = [modules[n].register_forward_hook(keep(n)) for n in names]
     try:
-        yield found
+        yield outputs
     finally:
         for handle in handles:
             handle.remove()

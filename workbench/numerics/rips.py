@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from workbench.core.errors import DataError, ParameterError
-from workbench.numerics.device import Device, choose, memory_budget, refuse_beyond
+from workbench.numerics.device import Device, borrowed, choose, memory_budget, refuse_beyond
 
 if TYPE_CHECKING:
     import torch
@@ -128,7 +128,7 @@ def _distances(x: Any, metric: Metric, device: torch.device) -> torch.Tensor:
         dense = np.full((n, n), np.inf, np.float32)
         np.minimum.at(dense, (entries.row, entries.col), entries.data.astype(np.float32))
         x = np.minimum(dense, dense.T)
-    rows = torch.as_tensor(x).to(device)
+    rows = (borrowed(x) if isinstance(x, np.ndarray) else x).to(device)
     if metric == "precomputed":
         d = rows.to(torch.float32)
         if bool(torch.isnan(d).any()) or bool((d < 0).any()) or not torch.equal(d, d.T):

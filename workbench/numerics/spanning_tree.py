@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from workbench.core.errors import DataError, ParameterError
-from workbench.numerics.device import Device, choose, memory_budget, refuse_beyond
+from workbench.numerics.device import Device, borrowed, choose, memory_budget, refuse_beyond
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Metric = Literal["euclidean", "cosine"]
 N_NEIGHBORS = 15
 ALL_PAIRS_UP_TO = 2048  # rows whose pairs are all sorted
-ROOM = 1 << 25  # pairs that one look at all pairs may find: 256 MiB
+ROOM = 1 << 25  # pairs that one look at all pairs may leave in question at first: 256 MiB
 SEARCHED = 1 << 17  # rows of small components whose nearest row outside is looked up at a time
 _HALF_TOP = 4096.0  # half precision holds rows scaled to this maximum with the widest range below it
 
@@ -72,7 +72,9 @@ def minimum_spanning_tree(
     if len(x.shape) != 2 or not len(x):
         raise DataError(f"rows must be a table (n, d) of at least one row, not of shape {tuple(x.shape)}")
     refuse_beyond((14 * x.shape[1] + 1500) * len(x), memory_budget(where), len(x), "a spanning tree")
-    rows = torch.as_tensor(x).to(where).float() + 0.0  # a negative zero is a zero
+    rows = (borrowed(x) if isinstance(x, np.ndarray) else x).to(
+        where
+    ).float() + 0.0  # a negative zero is a zero
     if not bool(torch.isfinite(rows).all()):
         raise DataError("rows hold values that are not finite in float32: drop or replace them")
     if metric == "cosine":
@@ -136,6 +138,11 @@ def forest(
     node = torch.arange(n, device=u.device)
     label, live = node, torch.arange(len(u), device=u.device)
     chosen = [live[:0]]
+    # At the head of each pass ``label`` names every node's component in the forest of the edges chosen so far, which
+    # are all in the minimum spanning forest; ``live`` holds every edge that may still join two components, by length.
+    # Each component with such an edge chooses its first one. Edges are in a strict order, so two components may choose
+    # the same edge, but no longer circle can close. Components with edges are at least halved, so that after at most
+    # log2(n) passes no edge joins two.
     while True:
         a, b = label[u[live]], label[v[live]]
         across = a != b
@@ -151,6 +158,7 @@ def forest(
         parent = node.clone()
         parent[own] = torch.where(ends[0] == own, ends[1], ends[0])
         parent = torch.where((parent[parent] == node) & (node < parent), node, parent)
+        # every node points to one further up its tree (the roots to themselves), twice as far each time
         while not torch.equal(parent, parent[parent]):
             parent = parent[parent]
         label = parent[label]
@@ -169,21 +177,32 @@ def _tree(rows: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     near = k_nearest(rows, N_NEIGHBORS, recall_rows=0, device=rows.device, random_state=seed)
     u = torch.arange(n, device=rows.device).repeat_interleave(N_NEIGHBORS)
     v, lengths = near.indices.reshape(-1).long(), near.distances.reshape(-1)
-    found = v >= 0
-    u, v, lengths = u[found], v[found], lengths[found]
+    valid = v >= 0
+    u, v, lengths = u[valid], v[valid], lengths[valid]
     kept, label = forest(n, u, v, lengths)
     u, v, lengths = u[kept], v[kept], lengths[kept]
     half = _Half(rows)
+    # (u, v) is a forest and ``label`` its components. At least one row of each but the largest is joined to a row of
+    # another, so that there are fewer each time, until a single tree is left.
     while len(u) < n - 1:
         u, v, lengths, label = _joined(rows, half, u, v, lengths, label, seed)
+    room = ROOM
+    # (u, v) is a spanning tree. If all pairs nearer than its height between them were among those looked at, the
+    # shortest tree of it and them is the minimum spanning tree, and the loop ends. If not, any such pair makes the tree
+    # shorter, so that no tree comes back; and where there was none, the next look takes in all pairs that might be.
     while True:
-        more, shorter, complete = _shortcuts(rows, half, u, v, lengths)
-        u, v = torch.cat([u, more[:, 0]]), torch.cat([v, more[:, 1]])
+        pairs, shorter, total = _shortcuts(rows, half, u, v, lengths, room)
+        u, v = torch.cat([u, pairs[:, 0]]), torch.cat([v, pairs[:, 1]])
         lengths = torch.cat([lengths, shorter])
         kept, _ = forest(n, u, v, lengths)
         u, v, lengths = u[kept], v[kept], lengths[kept]
-        if complete:
+        if total <= room:
             return u, v
+        if not len(pairs):  # half precision can't tell these rows apart
+            room = total
+            refuse_beyond(
+                64 * room, memory_budget(rows.device), n, "a spanning tree of rows so close together"
+            )
 
 
 class _Half:
@@ -246,18 +265,22 @@ def _joined(
     most = 1 << 12
     while most > 1 and int(counts.clamp_max(most).sum()) > SEARCHED:
         most //= 2
-    asked = outside[rank < most]
-    found = nearest_other(half.rows[asked], label[asked], half.rows, half.norm, label)
-    u, v = torch.cat([u, asked]), torch.cat([v, found])
-    lengths = torch.cat([lengths, _lengths(rows, asked, found, torch.float32)])
+    sample = outside[rank < most]
+    nearest = nearest_other(half.rows[sample], label[sample], half.rows, half.norm, label)
+    u, v = torch.cat([u, sample]), torch.cat([v, nearest])
+    lengths = torch.cat([lengths, _lengths(rows, sample, nearest, torch.float32)])
     kept, label = forest(n, u, v, lengths)
     return u[kept], v[kept], lengths[kept], label
 
 
 def _shortcuts(
-    rows: Tensor, half: _Half, u: Tensor, v: Tensor, lengths: Tensor
-) -> tuple[Int[Tensor, "s 2"], Float[Tensor, " s"], bool]:
-    """Pairs nearer than the tree's height between them, their lengths, and whether these are all."""
+    rows: Tensor, half: _Half, u: Tensor, v: Tensor, lengths: Tensor, room: int
+) -> tuple[Int[Tensor, "s 2"], Float[Tensor, " s"], int]:
+    """Pairs nearer than the tree's height between them, and their lengths; and among how many they may be.
+
+    Half precision leaves so many pairs in question. At most ``room`` of them are looked at, so that where they are more
+    the pairs needn't be all.
+    """
     import torch
 
     from workbench.numerics.kernels.spanning import TILE, shortcuts
@@ -268,12 +291,12 @@ def _shortcuts(
     order, gap = leaf_order(half.n, edges, lengths[rising].cpu().numpy())
     order, gap = torch.from_numpy(order).to(rows.device), torch.from_numpy(gap).to(rows.device)
     a, norm, moved = half.ordered(order)
-    pairs, total = shortcuts(a, norm, moved, gap * (half.factor * (1 + 1e-6)), half.n, ROOM)
+    pairs, total = shortcuts(a, norm, moved, gap * (half.factor * (1 + 1e-6)), half.n, room)
     heights = _Heights(gap)
     near = [_nearer(rows, order[part], heights.between(part)) for part in pairs.split(1 << 20)]
     for tile in torch.arange(0, half.n, TILE, device=rows.device).split(1024):
         near += _within_tiles(rows, order, gap, tile)
-    return torch.cat([p for p, _ in near]), torch.cat([d for _, d in near]), total <= ROOM
+    return torch.cat([p for p, _ in near]), torch.cat([d for _, d in near]), total
 
 
 def _nearer(rows: Tensor, pairs: Tensor, height: Tensor) -> tuple[Tensor, Tensor]:

@@ -240,10 +240,10 @@ def spectral_clustering(
     clustering, Inf. Inference 8.
     """
     graph = x if isinstance(x, Graph) else _graph_of(x, n_neighbors, metric, device, random_state)
-    asked = n_clusters if n_clusters is not None else min(max_clusters + 1, graph.n)
-    if not 1 <= asked <= graph.n:
+    n_modes = n_clusters if n_clusters is not None else min(max_clusters + 1, graph.n)
+    if not 1 <= n_modes <= graph.n:
         raise ParameterError(f"n_clusters={n_clusters} must be at least 1 and at most {graph.n}")
-    modes = spectral_modes(graph, asked, random_state=random_state)
+    modes = spectral_modes(graph, n_modes, random_state=random_state)
     count = n_clusters if n_clusters is not None else widest_gap(modes.values)
     if modes.pieces >= count:
         labels = modes.piece_of.clamp_max(count - 1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from workbench.numerics.kernels import layout
+from workbench.numerics.kernels import chunked
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -26,7 +26,7 @@ def nearest_landmark(
     return torch.cat([(half - part @ landmarks.T).argmin(1) for part in x.split(rows)])
 
 
-def coarse_graph(graph: layout.Chunks, group: Int[Tensor, " n"], m: int) -> Float[Tensor, "m m"]:
+def coarse_graph(graph: chunked.Chunks, group: Int[Tensor, " n"], m: int) -> Float[Tensor, "m m"]:
     """Weights between groups of rows, summed exactly, so that they come out the same on every run."""
     head = group[graph.heads.long()][:, None].expand_as(graph.tails)
     cell = head * m + group[graph.tails.long()]
@@ -36,7 +36,7 @@ def coarse_graph(graph: layout.Chunks, group: Int[Tensor, " n"], m: int) -> Floa
 
 
 def spectral_layout(
-    graph: layout.Chunks,
+    graph: chunked.Chunks,
     x: Float[Tensor, "n d"],
     dim: int,
     random_state: int,
@@ -77,7 +77,7 @@ def spectral_layout(
     y = y / y.abs().amax().clamp_min(1e-30)
     width = 1 << (dim - 1).bit_length()
     y = torch.nn.functional.pad(y, (0, width - dim)).contiguous()
-    total = layout.apply(graph, torch.ones_like(y))
+    total = chunked.apply(graph, torch.ones_like(y))
     for _ in range(smoothing):
-        y = torch.where(total > 0, 0.5 * y + 0.5 * layout.apply(graph, y) / total.clamp_min(1e-30), y)
+        y = torch.where(total > 0, 0.5 * y + 0.5 * chunked.apply(graph, y) / total.clamp_min(1e-30), y)
     return y[:, :dim]

@@ -112,7 +112,7 @@ class Stack:
         for settings, group in zip(self.optimizer.param_groups, self.groups, strict=True):
             settings["lr"] = self.learning_rate * (group.rates(self.made) if group.rates else 1.0)
         self.optimizer.zero_grad()
-        losses = self._losses(self._weights(), x, y, shared=False)
+        losses = self._losses(self.weights(), x, y, shared=False)
         losses.sum().backward()
         self.optimizer.step()
         self.made += 1
@@ -122,7 +122,7 @@ class Stack:
     def evaluate(self, x: Any, y: Tensor) -> Float[Tensor, "a s"]:
         """Loss of every network on one batch that all share, in evaluation mode."""
         self.template.eval()
-        return self._losses(self._weights(), x, y, shared=True).reshape(len(self.groups), -1)
+        return self._losses(self.weights(), x, y, shared=True).reshape(len(self.groups), -1)
 
     def network(self, group: int, seed: int) -> torch.nn.Module:
         """A copy of one of the networks as it is now, in evaluation mode, on the CPU."""
@@ -135,7 +135,8 @@ class Stack:
                 _tensor(made, name).copy_(held[at])
         return made.cpu().eval()
 
-    def _weights(self) -> dict[str, Tensor]:
+    def weights(self) -> dict[str, Tensor]:
+        """All networks' trained weights as they are, name to (networks, ...), group by group."""
         if len(self.leaves) == 1:
             return dict(self.leaves[0])
         return {n: torch.cat([leaves[n] for leaves in self.leaves]) for n in self.names}
@@ -228,6 +229,5 @@ def _at(x: Any, i: int) -> Any:
 
 def _tensor(network: torch.nn.Module, name: str) -> Tensor:
     owner, _, own = name.rpartition(".")
-    module = network.get_submodule(owner)
-    found = module._parameters.get(own)
-    return found if found is not None else module._buffers[own]  # type: ignore[return-value]
+    tensor: Tensor = getattr(network.get_submodule(owner), own)  # a parameter or a buffer
+    return tensor

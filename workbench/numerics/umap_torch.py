@@ -23,8 +23,8 @@ from workbench.core.errors import DataError, ParameterError
 from workbench.core.progress import track
 from workbench.numerics import densmap as dens
 from workbench.numerics import umap_targets
-from workbench.numerics.device import choose
-from workbench.numerics.kernels import layout, prepare
+from workbench.numerics.device import borrowed, choose
+from workbench.numerics.kernels import chunked, layout, prepare
 from workbench.numerics.neighbours_torch import (
     FEW,
     SYMMETRIC_FROM,
@@ -61,7 +61,7 @@ class Fitted:
     """
 
     embedding: Float[Tensor, "n c"]
-    graph: layout.Chunks
+    graph: chunked.Chunks
     neighbours: Neighbours
     x: Tensor | np.ndarray
     metric: Metric
@@ -207,7 +207,7 @@ def fit(
         entries = _steered(entries, y, target_metric, target_weight, k, n, where, random_state)
         kept = entries[2] >= least * entries[2].max()
         entries = (entries[0][kept], entries[1][kept], entries[2][kept])
-    graph = layout.chunk(*entries, n)
+    graph = chunked.chunk(*entries, n)
     a, b = curve(spread, min_dist)
     density = None
     if densmap:
@@ -301,8 +301,8 @@ def transform(fitted: Fitted, x: Float[Tensor | np.ndarray, "m d"]) -> Float[Ten
     if not y.is_cuda:
         # a sum in another order must not show: the layout would amplify its last bits
         there = there.double()
-    start = layout.apply(layout.chunk(head, near.indices.flatten(), share, len(x)), there)
-    graph = layout.chunk(head, near.indices.flatten(), weights.flatten(), len(x))
+    start = chunked.apply(chunked.chunk(head, near.indices.flatten(), share, len(x)), there)
+    graph = chunked.chunk(head, near.indices.flatten(), weights.flatten(), len(x))
     placed = _optimize(
         start[:, : y.shape[1]],
         there,
@@ -370,7 +370,7 @@ def _compile(
 def _rehearse(d: int, k: int, dim: int, where: torch.device, n: int = 20_000) -> None:
     """Go through the steps between search and layout, whose parts of torch and solvers load at their first use."""
     indices = torch.arange(n * k, device=where).view(n, k) % n
-    graph = layout.chunk(*fuzzy_graph(indices, torch.ones((n, k), device=where)), n)
+    graph = chunked.chunk(*fuzzy_graph(indices, torch.ones((n, k), device=where)), n)
     spectral_layout(graph, torch.ones((n, d), device=where).cumsum(0), dim, 0)
 
 
@@ -380,12 +380,13 @@ def _widened(y: Tensor) -> Tensor:
 
 
 def _start(
-    x: Any, init: Any, graph: layout.Chunks, metric: Metric, dim: int, where: torch.device, seed: int
+    x: Any, init: Any, graph: chunked.Chunks, metric: Metric, dim: int, where: torch.device, seed: int
 ) -> Tensor:
     n = len(x)
     g = torch.Generator().manual_seed(seed)
     if not isinstance(init, str):
-        y = torch.as_tensor(init).to(where, torch.float32)
+        given = borrowed(init) if isinstance(init, np.ndarray) else torch.as_tensor(init)
+        y = given.to(where, torch.float32)
         if y.shape != (n, dim) or not torch.isfinite(y).all():
             raise ParameterError(f"init must be finite and of shape ({n}, {dim}), not {tuple(y.shape)}")
         return y
@@ -410,7 +411,7 @@ def _principal(rows: Tensor, dim: int) -> Tensor:
 def _optimize(
     start: Tensor,
     there: Tensor | None,
-    graph: layout.Chunks,
+    graph: chunked.Chunks,
     a: float,
     b: float,
     epochs: int,
@@ -425,7 +426,7 @@ def _optimize(
     if there is not None:
         there = there.to(y.dtype)
     paced, share = layout.shortened(graph, y.shape[1])
-    repel = layout.row_sums(paced, y.shape[1]) * (repulsion / NEGATIVES)
+    repel = chunked.row_sums(paced, y.shape[1]) * (repulsion / NEGATIVES)
     room = torch.empty((len(graph.heads), y.shape[1]), device=y.device)
     # hundreds of steps of operations of a tenth of a millisecond: a second thread halves that on an idle machine, and
     # where somebody else computes too, threads that wait for each other take ten times as long

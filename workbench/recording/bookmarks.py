@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
-import os
-import re
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.parameters import require_integer
-from workbench.numerics.objectives import Probe
-from workbench.recording import codecs
-from workbench.recording.layout import damaged
+from workbench.recording.bookmark_files import is_name, pack, read_bookmarks, write_bookmarks
+from workbench.recording.layout import PROBE, read_layout
+from workbench.recording.reading import read_probe
 from workbench.recording.writing import SECONDS
 from workbench.subjects.descents.bookmarks import Bookmarks, jaccard
 
@@ -30,8 +26,6 @@ if TYPE_CHECKING:
     from workbench.recording.recorder import Recording
 
 _log = logging.getLogger(__name__)
-FILE = re.compile(r"bookmarks-([\w.-]+)\.safetensors")
-_NEW = "new-bookmarks"
 LIVE = ("magnitude", "random", "centrality", "movement", "adam", "gradient_weight")
 """Sources that a training loop has at hand; the others evaluate a copy of the network on the probe."""
 
@@ -122,7 +116,7 @@ def bookmark(
     if scope not in ("layer", "network"):
         raise ParameterError(f"bookmark: scope={scope!r} is not legal. It takes one of 'layer', 'network'.")
     name = name or source
-    if not FILE.fullmatch(f"bookmarks-{name}.safetensors"):
+    if not is_name(name):
         raise ParameterError(
             f"bookmark: name={name!r} is not legal. It takes letters, digits, '_', '-' and '.'."
         )
@@ -154,13 +148,13 @@ class Bookmarking:
         self.changes: list[Change] = []
         self._fraction, self._every, self._scope = fraction, every, scope
         self._on_change, self._false_alarms = on_change, false_alarms
-        parameters = dict(run._parameters)
+        parameters = dict(run.parameters)
         names = edge_names(
             {n: tuple(p.shape) for n, p in parameters.items()}, run.model, type(run.model).__name__
         )
         self._parameters = {n: parameters[n] for n in names}
         self._shapes = {n: tuple(p.shape) for n, p in self._parameters.items()}
-        self._probe = probe_of(run.folder)
+        self._probe = read_probe(run.folder, read_layout(run.folder), PROBE)
         self._start: dict[str, np.ndarray] = {}
         self._steps: list[int] = []
         self._edges: list[np.ndarray] = []
@@ -171,7 +165,7 @@ class Bookmarking:
         self._hook: Any = None
         self._written = time.monotonic()
         if source not in LIVE:
-            from workbench.numerics.tether_sources import require
+            from workbench.numerics.tethers import require
 
             require(self._place(), source)
 
@@ -202,7 +196,7 @@ class Bookmarking:
                     f"{held.scope}). Give these a name= of their own."
                 )
             self._steps, self._edges = list(map(int, held.steps)), list(held.edges)
-            self._packed = [_pack(e) for e in self._edges]
+            self._packed = [pack(e) for e in self._edges]
             self._similar = held.turnover().tolist()
         self._hook = self.run.optimizer.register_step_pre_hook(self._before_step)
         return self
@@ -252,19 +246,19 @@ class Bookmarking:
         if self._edges:
             now = jaccard(self._edges[-1], edges)
             p = change_p(self._similar, now)
-            said = {
+            values = {
                 f"bookmark.{self.name}": now,
                 f"bookmark.{self.name}.changed": float(p <= self._false_alarms and now < 1),
             }
             if log:
-                self.run.log(**said)
+                self.run.log(**values)
             if p <= self._false_alarms and now < 1:
                 self._tell(step, now, p, edges)
             self._similar.append(now)
         self._kept = step
         self._steps.append(step)
         self._edges.append(edges)
-        self._packed.append(_pack(edges))
+        self._packed.append(pack(edges))
 
     def _tell(self, step: int, now: float, p: float, edges: np.ndarray) -> None:
         marks, before = self.bookmarks, self._edges[-1]
@@ -305,81 +299,9 @@ class Bookmarking:
     # -- files --------------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        from safetensors.numpy import save_file
-
         self._written = time.monotonic()
-        if not self._steps:
-            return
-        said = {
-            "source": self.source,
-            "fraction": self._fraction,
-            "scope": self._scope,
-            "shapes": [[n, list(s)] for n, s in self._shapes.items()],
-            "steps": self._steps,
-            "counts": [len(e) for e in self._edges],
-            "checks": [codecs.check(p) for p in self._packed],
-        }
-        arrays = {str(s): p for s, p in zip(self._steps, self._packed, strict=True)}
-        new = self.run.folder / _NEW
-        save_file(arrays, new, {"workbench": json.dumps(said)})
-        os.replace(new, self.run.folder / f"bookmarks-{self.name}.safetensors")
-
-
-def read_bookmarks(folder: Path) -> dict[str, Bookmarks]:
-    """All bookmarks of a recording, by name.
-
-    Raises
-    ------
-    FormatError
-        A file is damaged.
-    """
-    found = {}
-    for file in sorted(folder.iterdir()) if folder.is_dir() else []:
-        match = FILE.fullmatch(file.name)
-        if match:
-            found[match[1]] = _read(file, match[1])
-    return found
-
-
-def _read(file: Path, name: str) -> Bookmarks:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(file, framework="numpy") as held:
-            said = json.loads((held.metadata() or {})["workbench"])
-            shapes = {str(n): tuple(map(int, s)) for n, s in said["shapes"]}
-            size = sum(int(np.prod(s)) for s in shapes.values())
-            edges = []
-            for step, count, check in zip(said["steps"], said["counts"], said["checks"], strict=True):
-                packed = held.get_tensor(str(step))
-                if codecs.check(packed) != check:
-                    raise ValueError(f"step {step} isn't what was stored")
-                edges.append(_unpack(packed, count))
-                if len(edges[-1]) and not 0 <= edges[-1][0] <= edges[-1][-1] < size:
-                    raise ValueError(f"step {step} has edges that there aren't")
-            steps = np.array(said["steps"], np.int64)
-            return Bookmarks(
-                name, str(said["source"]), float(said["fraction"]), str(said["scope"]), shapes, steps, edges
-            )
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as e:
-        raise damaged(file.parent, f"{file.name} can't be read ({e})") from None
-
-
-def probe_of(folder: Path) -> Probe | None:
-    """The probe of a recording, if it has one."""
-    from workbench.recording.layout import PROBE, read_layout
-    from workbench.recording.reading import _probe
-
-    return _probe(folder, read_layout(folder), PROBE)
-
-
-def _pack(edges: np.ndarray) -> np.ndarray:
-    """Ascending numbers as gaps, compressed."""
-    return codecs.pack(np.diff(edges, prepend=0).astype("<u4"))
-
-
-def _unpack(packed: np.ndarray, count: int) -> np.ndarray:
-    return np.cumsum(codecs.unpack(packed, count, 4).astype(np.int64))
+        if self._steps:
+            write_bookmarks(self.run.folder, self.bookmarks, self._packed)
 
 
 def _numbers(p: torch.Tensor) -> np.ndarray:

@@ -112,8 +112,8 @@ class Layout:
         for name in [*mine, *theirs]:
             if mine.get(name) != theirs.get(name):
                 a, b = mine.get(name), theirs.get(name)
-                said = [f"{t.shape} {t.dtype} ({t.role})" if t else "absent" for t in (a, b)]
-                return f"{name} is {said[0]} there and {said[1]} here"
+                entries = [f"{t.shape} {t.dtype} ({t.role})" if t else "absent" for t in (a, b)]
+                return f"{name} is {entries[0]} there and {entries[1]} here"
         for part in ("every", "groups", "compress", "loss"):
             if getattr(self, part) != getattr(other, part):
                 return f"{part} is {getattr(self, part)!r} there and {getattr(other, part)!r} here"
@@ -137,24 +137,24 @@ def read_layout(folder: Path) -> Layout:
     """
     if not is_recording(folder):
         raise MissingError(f"{folder} is not a recording: it has no {MANIFEST}.")
-    said = read_json(folder / MANIFEST)
-    if said.get("format") != FORMAT:
+    manifest = read_json(folder / MANIFEST)
+    if manifest.get("format") != FORMAT:
         raise damaged(folder, f"its manifest is not of the format {FORMAT!r}")
-    name, compress, loss, about = (said.get(k) for k in ("name", "compress", "loss", "about"))
+    name, compress, loss, about = (manifest.get(k) for k in ("name", "compress", "loss", "about"))
     if not isinstance(name, str) or not isinstance(compress, str) or not isinstance(about, dict):
         raise damaged(folder, "its manifest lacks its name or what it is about")
     if not isinstance(loss, str) or (loss and loss not in LOSSES):
         raise damaged(folder, "its loss is none that is known")
-    every, groups = said.get("every"), said.get("groups")
+    every, groups = manifest.get("every"), manifest.get("groups")
     if not _whole(every, 1) or not _whole(groups, 1) or groups > _MAX_TENSORS:
         raise damaged(folder, "its manifest doesn't say how often it was recorded")
-    tensors = said.get("tensors")
-    if not isinstance(tensors, list) or not 0 < len(tensors) <= _MAX_TENSORS:
+    entries = manifest.get("tensors")
+    if not isinstance(entries, list) or not 0 < len(entries) <= _MAX_TENSORS:
         raise damaged(folder, "its manifest names no tensors")
-    found = tuple(_tensor(folder, t) for t in tensors)
-    if len({t.name for t in found}) < len(found):
+    tensors = tuple(_tensor(folder, entry) for entry in entries)
+    if len({t.name for t in tensors}) < len(tensors):
         raise damaged(folder, "a tensor stands in its manifest twice")
-    return Layout(name, every, found, groups, compress, loss, about)
+    return Layout(name, every, tensors, groups, compress, loss, about)
 
 
 def attempts(folder: Path) -> list[int]:
@@ -166,13 +166,13 @@ def attempts(folder: Path) -> list[int]:
         One is missing or damaged.
     """
     files = sorted(f for f in folder.iterdir() if ATTEMPT_FILE.fullmatch(f.name))
-    found = []
+    starts = []
     for i, file in enumerate(files):
         start = read_json(file).get("start")
         if file.name != attempt_file(i) or not _whole(start, 0):
             raise damaged(folder, f"{file.name} is out of place")
-        found.append(start)
-    return found
+        starts.append(start)
+    return starts
 
 
 def attempt_file(attempt: int) -> str:
@@ -195,14 +195,14 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         with file.open("rb") as f:
             raw = f.read(_MAX_JSON + 1)
-        said = json.loads(raw) if len(raw) <= _MAX_JSON else None
+        content = json.loads(raw) if len(raw) <= _MAX_JSON else None
     except OSError as e:
         raise MissingError(f"{file} can't be read ({e.strerror}).") from None
     except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
+        content = None
+    if not isinstance(content, dict):
         raise damaged(file.parent, f"{file.name} is not a JSON object of a sensible size")
-    return said
+    return content
 
 
 def damaged(folder: Path, cause: str) -> FormatError:
@@ -216,9 +216,9 @@ def _whole(value: Any, low: int) -> TypeGuard[int]:
     return type(value) is int and low <= value < 2**53
 
 
-def _tensor(folder: Path, said: Any) -> Tensor:
-    if isinstance(said, list) and len(said) == 4:
-        name, shape, dtype, role = said
+def _tensor(folder: Path, entry: Any) -> Tensor:
+    if isinstance(entry, list) and len(entry) == 4:
+        name, shape, dtype, role = entry
         sized = isinstance(shape, list) and len(shape) <= 64 and all(_whole(n, 0) for n in shape)
         known = dtype in WIDTHS and role in ("parameter", "buffer", "frozen")
         if isinstance(name, str) and sized and known and math.prod(max(n, 1) for n in shape) < 2**58:

@@ -231,8 +231,8 @@ def _norm(gradient: torch.Tensor | None, parameter: torch.Tensor) -> torch.Tenso
 
 def learning_rates(optimizer: torch.optim.Optimizer, groups: int) -> list[Any]:
     """The learning rate of each of the first groups (later ones train what isn't recorded), numbers or, for a captured graph, tensors."""
-    found = [g.get("lr", _NONE) for g in optimizer.param_groups[:groups]]
-    return [lr if type(lr) is float else _copied(lr) for lr in found]
+    rates = [g.get("lr", _NONE) for g in optimizer.param_groups[:groups]]
+    return [lr if type(lr) is float else _copied(lr) for lr in rates]
 
 
 def _copied(lr: Any) -> Any:
@@ -253,22 +253,22 @@ def summaries(
                 and p.ndim
             ):
                 parts.setdefault(key, []).append(value)
-    found = {}
+    summary = {}
     for key, values in parts.items():
         device = values[0].device
         sums = torch.stack([v.abs().sum(dtype=torch.float32).to(device) for v in values])
-        found[f"{key}_mean"] = sums.sum() / sum(v.numel() for v in values)
-        found[f"{key}_max"] = torch.stack([v.abs().max().float().to(device) for v in values]).max()
-    return found
+        summary[f"{key}_mean"] = sums.sum() / sum(v.numel() for v in values)
+        summary[f"{key}_max"] = torch.stack([v.abs().max().float().to(device) for v in values]).max()
+    return summary
 
 
 def state_arrays(
     optimizer: torch.optim.Optimizer, parameters: Mapping[str, torch.nn.Parameter]
 ) -> dict[str, Any]:
     """All tensors of the optimizer's state, copied, under ``<part>/<parameter>``."""
-    found = {}
+    arrays = {}
     for name, p in parameters.items():
         for key, value in optimizer.state.get(p, {}).items():
             if isinstance(value, torch.Tensor):
-                found[f"{key}/{name}"] = value.detach().to("cpu", copy=True)
-    return found
+                arrays[f"{key}/{name}"] = value.detach().to("cpu", copy=True)
+    return arrays

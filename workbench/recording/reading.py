@@ -15,7 +15,7 @@ from workbench.core.digest import digest
 from workbench.core.errors import DataError, FormatError, MissingError
 from workbench.numerics.objectives import Probe
 from workbench.recording import codecs
-from workbench.recording.bookmarks import read_bookmarks
+from workbench.recording.bookmark_files import read_bookmarks
 from workbench.recording.layout import (
     OUTCOME,
     PROBE,
@@ -80,11 +80,11 @@ def open_recording(path: str | Path, *, name: str | None = None, keep: Any = Non
             f"rows were stored."
         )
     weights = StoredWeights(folder, layout, starts, until=int(rows["step"][-1]) + layout.every)
-    said = read_json(folder / OUTCOME) if (folder / OUTCOME).exists() else {}
-    diverged, outcome = said.get("diverged"), said.get("message", "")
+    ending = read_json(folder / OUTCOME) if (folder / OUTCOME).exists() else {}
+    diverged, outcome = ending.get("diverged"), ending.get("message", "")
     if not (diverged is None or type(diverged) is int) or not isinstance(outcome, str):
         raise damaged(folder, f"{OUTCOME} doesn't say how it ended")
-    if not said.get("ended"):
+    if not ending.get("ended"):
         unfinished = f"unfinished: steps after {int(rows['step'][-1])} weren't stored, if there were any"
         outcome = f"{outcome}; {unfinished}" if outcome else unfinished
     table = _table(rows)
@@ -96,8 +96,8 @@ def open_recording(path: str | Path, *, name: str | None = None, keep: Any = Non
         optimizer=_optimizer(rows),
         outcome=outcome,
         diverged=diverged,
-        probe=_probe(folder, layout, PROBE),
-        training=_probe(folder, layout, TRAINING),
+        probe=read_probe(folder, layout, PROBE),
+        training=read_probe(folder, layout, TRAINING),
         about=layout.about,
         folder=folder,
         keep=keep,
@@ -149,16 +149,16 @@ def _absent(key: str, chunk: dict[str, np.ndarray]) -> np.ndarray:
 
 def _summaries(chunks: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Summaries of the optimizer's state, which have steps of their own."""
-    found: dict[int, dict[str, float]] = {}
+    by_step: dict[int, dict[str, float]] = {}
     for c in chunks:
         for i, step in enumerate(c.get("state.step", ())):
             values = {k: float(v[i]) for k, v in c.items() if k.startswith("state.") and k != "state.step"}
-            found[int(step)] = values
-    if not found:
+            by_step[int(step)] = values
+    if not by_step:
         return {}
-    keys = dict.fromkeys(k for v in found.values() for k in v)
-    steps = sorted(found)
-    columns = {k: np.array([found[s].get(k, np.nan) for s in steps]) for k in keys}
+    keys = dict.fromkeys(k for v in by_step.values() for k in v)
+    steps = sorted(by_step)
+    columns = {k: np.array([by_step[s].get(k, np.nan) for s in steps]) for k in keys}
     return {"state.step": np.array(steps), **columns}
 
 
@@ -179,20 +179,20 @@ def _require_no_gap(folder: Path, steps: np.ndarray, every: int) -> None:
 
 def _chunk(file: Path, layout: Layout) -> dict[str, np.ndarray]:
     with _opened(file) as held:
-        found = {k: held.get_tensor(k) for k in held.keys()}  # noqa: SIM118
-    n = len(found["step"]) if found.get("step", np.empty(())).ndim == 1 else -1
+        columns = {k: held.get_tensor(k) for k in held.keys()}  # noqa: SIM118
+    n = len(columns["step"]) if columns.get("step", np.empty(())).ndim == 1 else -1
     p = len(layout.parameters)
     shapes = {"loss": (n,), "lr": (n, layout.groups), "grad": (n, p), "update": (n, p)}
-    ok = n >= 0 and found["step"].dtype.kind == "i" and (np.diff(found["step"]) > 0).all()
+    ok = n >= 0 and columns["step"].dtype.kind == "i" and (np.diff(columns["step"]) > 0).all()
     ok = ok and all(
-        k in found and found[k].shape == s and found[k].dtype.kind == "f" for k, s in shapes.items()
+        k in columns and columns[k].shape == s and columns[k].dtype.kind == "f" for k, s in shapes.items()
     )
-    m = len(found["state.step"]) if found.get("state.step", np.empty(())).ndim == 1 else 0
-    logs = {k: v for k, v in found.items() if k not in shapes and k != "step"}
+    m = len(columns["state.step"]) if columns.get("state.step", np.empty(())).ndim == 1 else 0
+    logs = {k: v for k, v in columns.items() if k not in shapes and k != "step"}
     ok = ok and all(v.shape == ((m,) if k.startswith("state.") else (n,)) for k, v in logs.items())
     if not ok:
         raise damaged(file.parent, f"{file.name} doesn't hold the rows that its manifest describes")
-    return found
+    return columns
 
 
 def _table(rows: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -222,7 +222,8 @@ def _optimizer(rows: dict[str, np.ndarray]) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.Index(steps, name="step"))
 
 
-def _probe(folder: Path, layout: Layout, name: str) -> Probe | None:
+def read_probe(folder: Path, layout: Layout, name: str) -> Probe | None:
+    """The probe that a file of a recording holds (`PROBE` or `TRAINING`); None where there is no such file."""
     file = folder / name
     if not file.exists() or not layout.loss:
         return None
@@ -255,16 +256,16 @@ class StoredWeights:
     def __init__(self, folder: Path, layout: Layout, starts: list[int], until: int):
         self._folder, self._layout = folder, layout
         self._by_name = {t.name: t for t in layout.tensors}
-        self._said: dict[tuple[int, int], _Step] = {}  # by attempt and step
+        self._plans: dict[tuple[int, int], _Step] = {}  # by attempt and step
         for attempt, file in _files(folder, WEIGHTS_FILE, starts):
-            self._said.update({(attempt, step): said for step, said in self._look(file).items()})
+            self._plans.update({(attempt, step): plan for step, plan in self._look(file).items()})
         self._check_bases()
-        found = {
+        latest = {
             s: a
-            for a, s in sorted(self._said)
+            for a, s in sorted(self._plans)
             if s <= until and not any(s > start for start in starts[a + 1 :])
         }
-        self._attempt = dict(sorted(found.items()))
+        self._attempt = dict(sorted(latest.items()))
         self.steps = tuple(self._attempt)
         ordered = sorted(layout.tensors, key=lambda t: t.role != "parameter")
         self.tensors = {
@@ -279,34 +280,34 @@ class StoredWeights:
         return _numbers(self._bits(self._attempt[step], step, tensor), tensor)
 
     def digest(self, step: int) -> str:
-        said = self._said[self._attempt[step], step]
-        checks = {n: c for n, (_, c, _) in said.tensors.items()}
-        exact = all(kind != "low-rank" for kind, _, _ in said.tensors.values())
-        return digest(checks) if exact or said.base is None else digest(checks, self.digest(said.base))
+        plan = self._plans[self._attempt[step], step]
+        checks = {n: c for n, (_, c, _) in plan.tensors.items()}
+        exact = all(kind != "low-rank" for kind, _, _ in plan.tensors.values())
+        return digest(checks) if exact or plan.base is None else digest(checks, self.digest(plan.base))
 
     def error(self, step: int, name: str) -> float:
-        return self._said[self._attempt[step], step].tensors[name][2]
+        return self._plans[self._attempt[step], step].tensors[name][2]
 
     def state(self, step: int) -> Mapping[str, Mapping[str, np.ndarray]]:
-        found: dict[str, dict[str, np.ndarray]] = {}
-        with _opened(self._said[self._attempt[step], step].file) as held:
+        by_parameter: dict[str, dict[str, np.ndarray]] = {}
+        with _opened(self._plans[self._attempt[step], step].file) as held:
             for key in held.keys():  # noqa: SIM118
                 if key.startswith(f"{step}/state/"):
                     _, _, what, parameter = key.split("/", 3)
-                    found.setdefault(parameter, {})[what] = held.get_tensor(key)
-        return found
+                    by_parameter.setdefault(parameter, {})[what] = held.get_tensor(key)
+        return by_parameter
 
     def _bits(self, attempt: int, step: int, tensor: Tensor) -> np.ndarray:
         """One tensor's bits: from the nearest step on that is stored whole, or that was decoded just now."""
         chain: list[int] = []
         at: int | None = step
         while at is not None:
-            found = self._decoded.get((attempt, at, tensor.name))
-            if found is not None:
+            decoded = self._decoded.get((attempt, at, tensor.name))
+            if decoded is not None:
                 break
             chain.append(at)
-            said = self._said[attempt, at]
-            at = said.base if said.tensors[tensor.name][0] in ("delta", "same", "low-rank") else None
+            plan = self._plans[attempt, at]
+            at = plan.base if plan.tensors[tensor.name][0] in ("delta", "same", "low-rank") else None
             if len(chain) > _LONGEST_CHAIN:
                 raise damaged(self._folder, f"the differences before step {step} have no beginning")
         before = self._decoded[attempt, at, tensor.name] if at is not None else None
@@ -318,39 +319,37 @@ class StoredWeights:
         return before
 
     def _decode(self, attempt: int, step: int, tensor: Tensor, before: np.ndarray | None) -> np.ndarray:
-        said = self._said[attempt, step]
-        kind, wanted, _ = said.tensors[tensor.name]
+        plan = self._plans[attempt, step]
+        kind, wanted, _ = plan.tensors[tensor.name]
         width = WIDTHS[tensor.dtype]
-        found: np.ndarray | None
+        bits: np.ndarray | None
         try:
-            with _opened(said.file) as held:
+            with _opened(plan.file) as held:
                 if kind == "low-rank":
                     left, right = (
                         held.get_tensor(f"{step}/{side}/{tensor.name}") for side in ("left", "right")
                     )
-                    found = _added(before, left, right, tensor)
+                    bits = _added(before, left, right, tensor)
                     checked = codecs.check(left, right)
                 elif kind == "same":
-                    found = before
-                    checked = codecs.check(found) if found is not None else ""
+                    bits = before
+                    checked = codecs.check(bits) if bits is not None else ""
                 else:
                     stored = held.get_tensor(f"{step}/bits/{tensor.name}")
-                    found = (
-                        stored.reshape(-1) if kind == "raw" else codecs.unpack(stored, tensor.count, width)
-                    )
-                    found = codecs.unfold(found, before) if kind == "delta" else found  # type: ignore[arg-type]
-                    checked = codecs.check(found)
+                    bits = stored.reshape(-1) if kind == "raw" else codecs.unpack(stored, tensor.count, width)
+                    bits = codecs.unfold(bits, before) if kind == "delta" else bits  # type: ignore[arg-type]
+                    checked = codecs.check(bits)
         except (OSError, ValueError, KeyError, TypeError) as e:
             if isinstance(e, FormatError | MissingError):
                 raise
-            raise damaged(self._folder, f"{tensor.name} in {said.file.name} can't be decoded ({e})") from None
+            raise damaged(self._folder, f"{tensor.name} in {plan.file.name} can't be decoded ({e})") from None
         except Exception as e:
             if type(e).__module__.split(".")[0] not in ("safetensors", "safetensors_rust", "pyarrow"):
                 raise
-            raise damaged(self._folder, f"{tensor.name} in {said.file.name} can't be decoded ({e})") from None
-        if found is None or checked != wanted or found.size != tensor.count or found.dtype.itemsize != width:
-            raise damaged(self._folder, f"{tensor.name} in {said.file.name} isn't what was stored")
-        return found
+            raise damaged(self._folder, f"{tensor.name} in {plan.file.name} can't be decoded ({e})") from None
+        if bits is None or checked != wanted or bits.size != tensor.count or bits.dtype.itemsize != width:
+            raise damaged(self._folder, f"{tensor.name} in {plan.file.name} isn't what was stored")
+        return bits
 
     def _remember(self, key: tuple[int, int, str], array: np.ndarray) -> None:
         if key in self._decoded or array.nbytes > _CACHED:
@@ -366,31 +365,31 @@ class StoredWeights:
         """What a file says of the steps that it holds."""
         with _opened(file) as held:
             try:
-                said = json.loads((held.metadata() or {})["workbench"])
-                found = {
+                header = json.loads((held.metadata() or {})["workbench"])
+                plans = {
                     int(step): _Step(
                         file,
                         int(step),
                         plan["base"],
                         {n: (str(k), str(c), float(e)) for n, (k, c, e) in plan["tensors"].items()},
                     )
-                    for step, plan in said.items()
+                    for step, plan in header.items()
                 }
             except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
                 raise damaged(self._folder, f"{file.name} doesn't say how it is to be read") from None
-        for step in found.values():
+        for step in plans.values():
             kinds = [k for k, _, _ in step.tensors.values()]
             if set(step.tensors) != set(self._by_name) or not all(k in codecs.KINDS for k in kinds):
                 raise damaged(self._folder, f"{file.name} doesn't hold the tensors that the manifest names")
-        return found
+        return plans
 
     def _check_bases(self) -> None:
-        for attempt, step in self._said:
-            base = self._said[attempt, step].base
+        for attempt, step in self._plans:
+            base = self._plans[attempt, step].base
             if base is not None and (
-                type(base) is not int or base >= step or (attempt, base) not in self._said
+                type(base) is not int or base >= step or (attempt, base) not in self._plans
             ):
-                file = self._said[attempt, step].file.name
+                file = self._plans[attempt, step].file.name
                 raise damaged(self._folder, f"{file} builds on weights of step {base!r}, which are gone")
 
 
@@ -410,10 +409,10 @@ def _numbers(raw: np.ndarray, tensor: Tensor) -> np.ndarray:
 
 
 def _files(folder: Path, pattern: Any, starts: list[int]) -> list[tuple[int, Path]]:
-    found = [(int(m[1]), f) for f in sorted(folder.iterdir()) if (m := pattern.fullmatch(f.name))]
-    if found and max(a for a, _ in found) >= len(starts):
+    files = [(int(m[1]), f) for f in sorted(folder.iterdir()) if (m := pattern.fullmatch(f.name))]
+    if files and max(a for a, _ in files) >= len(starts):
         raise damaged(folder, "the file that says where its last attempt began is gone")
-    return found
+    return files
 
 
 def _opened(file: Path) -> Any:

@@ -152,11 +152,11 @@ def _unwrapped(model: Any) -> torch.nn.Module:
 def _torch_optimizer(optimizer: Any) -> torch.optim.Optimizer:
     import torch
 
-    found = optimizer
+    inner = optimizer
     for _ in range(4):
-        if isinstance(found, torch.optim.Optimizer) and not hasattr(found, "optimizer"):
-            return found
-        found = getattr(found, "optimizer", found)
+        if isinstance(inner, torch.optim.Optimizer) and not hasattr(inner, "optimizer"):
+            return inner
+        inner = getattr(inner, "optimizer", inner)
     raise ViewError(
         f"record hooks the step() of one torch optimizer; it was given a {type(optimizer).__name__}. For several optimizers, record "
         f"with each its part of the model."

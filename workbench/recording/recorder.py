@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import DataError, ParameterError
+from workbench.core.lineage import InMemory, Origin
 from workbench.recording.reading import open_recording
 from workbench.recording.rows import Chunk, as_number
 from workbench.recording.writing import SECONDS, TOGETHER, Snapshot, Writer
@@ -32,6 +33,7 @@ class Recording:
     Attributes
     ----------
     step : updates so far. outcome : how it ended, in words. diverged : at which step it did, or None.
+    parameters : the trained ones, which are recorded, by name.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class Recording:
         self._writer, self._due, self._keep = writer, due, keep
         self._stop_on_nan, self._keep_state = stop_on_nan, optimizer_state
         self._every = writer.layout.every
-        self._parameters = {n: p for n, p in model.named_parameters() if n in set(writer.layout.parameters)}
+        self.parameters = {n: p for n, p in model.named_parameters() if n in set(writer.layout.parameters)}
         self._failure = ""
         self._began = self._over = False
         self._row = -1  # of the chunk, while a step is made that has one
@@ -76,8 +78,8 @@ class Recording:
         self._check_start(last)
         from workbench.recording.measuring import meter
 
-        self._places = [p.device for p in self._parameters.values()]
-        self._meter = meter(self._parameters, ROWS)
+        self._places = [p.device for p in self.parameters.values()]
+        self._meter = meter(self.parameters, ROWS)
 
     # -- the block ----------------------------------------------------------------------------------
 
@@ -148,7 +150,7 @@ class Recording:
             raise DataError("restore comes before the first step.")
         from workbench.recording.restoring import restore
 
-        self.step = restore(self.folder, self.model, self.optimizer, self._parameters)
+        self.step = restore(self.folder, self.model, self.optimizer, self.parameters)
         return self.step
 
     @property
@@ -164,11 +166,12 @@ class Recording:
             self._hand_over()
             self._hand_over_weights()
             self._writer.wait()
-        found = open_recording(self.folder, keep=self._keep)
+        recorded = open_recording(self.folder, keep=self._keep)
+        recorded.made_by(Origin("record", {"model": InMemory.of(self.model)}, {}, verb="loop"))
         try:
-            return found.with_model(self.model)
+            return recorded.with_model(self.model)
         except DataError:  # the model has changed since, which ended the recording and is said there
-            return found
+            return recorded
 
     # -- a step -------------------------------------------------------------------------------------
 
@@ -258,9 +261,9 @@ class Recording:
         from workbench.recording.measuring import learning_rates, meter
 
         self._learning_rates = learning_rates
-        places = [p.device for p in self._parameters.values()]
+        places = [p.device for p in self.parameters.values()]
         if places != self._places:  # moved to another device since
-            self._meter = meter(self._parameters, ROWS)
+            self._meter = meter(self.parameters, ROWS)
         self._writer.begin(self.step)
         self._began = True
         self._handed = time.monotonic()
@@ -269,10 +272,10 @@ class Recording:
         """An optimizer that evaluates the loss itself tells it on its first evaluation."""
 
         def evaluate() -> Any:
-            found = closure()
-            if found is not None and "loss" not in self._seen and not self._chunk.logged(row, "loss"):
-                self._chunk.log(row, "loss", as_number("loss", found))
-            return found
+            loss = closure()
+            if loss is not None and "loss" not in self._seen and not self._chunk.logged(row, "loss"):
+                self._chunk.log(row, "loss", as_number("loss", loss))
+            return loss
 
         if len(args) > 1:
             return (args[0], evaluate, *args[2:]), kwargs
@@ -286,16 +289,16 @@ class Recording:
     def _summarize(self) -> None:
         from workbench.recording.measuring import summaries
 
-        found = summaries(self.optimizer, list(self._parameters.values()))
-        if found:
-            self._chunk.sums.append((self.step, found))
+        summary = summaries(self.optimizer, list(self.parameters.values()))
+        if summary:
+            self._chunk.sums.append((self.step, summary))
 
     def _keep_weights(self) -> None:
         from workbench.recording.measuring import state_arrays
         from workbench.recording.restoring import copied
 
         tensors = copied(self.model, self._writer.layout, self._frozen)
-        state = state_arrays(self.optimizer, self._parameters) if self._keep_state else {}
+        state = state_arrays(self.optimizer, self.parameters) if self._keep_state else {}
         arrays = {k: v.numpy() for k, v in state.items()}
         self._snapshots.append((self.step, tensors, arrays))
         self._nbytes += sum(a.nbytes for part in (tensors, arrays) for a in part.values())
@@ -311,9 +314,9 @@ class Recording:
             return
         columns = self._chunk.columns(*self._meter.take(self._chunk.n))
         if self.diverged is None:
-            found = self._chunk.divergence(columns, list(self._parameters))
-            if found is not None:
-                self.diverged, self.outcome = found
+            divergence = self._chunk.divergence(columns, list(self.parameters))
+            if divergence is not None:
+                self.diverged, self.outcome = divergence
                 self._writer.outcome({"diverged": self.diverged, "message": self.outcome})
         self._writer.rows(columns)
         self._chunk, self._row_is_open, self._busy_at = Chunk(self._every), False, self.step
@@ -329,20 +332,20 @@ class Recording:
     def _say(self, error: BaseException | None, stopped: bool) -> None:
         if not self._began:
             return
-        said = [self.outcome] if self.outcome else []
+        remarks = [self.outcome] if self.outcome else []
         bad = self._writer.nonfinite_at
         if bad is not None and self.diverged is None:
             self.diverged = bad[0]
-            said.append(f"diverged at step {bad[0]}: {bad[1]} was not finite")
+            remarks.append(f"diverged at step {bad[0]}: {bad[1]} was not finite")
         if stopped:
-            said.append("stopped there, before the update (stop_on_nan)")
+            remarks.append("stopped there, before the update (stop_on_nan)")
         elif error is not None:
-            said.append(f"ended at step {self.step} by {type(error).__name__}")
+            remarks.append(f"ended at step {self.step} by {type(error).__name__}")
         if self._writer.full_at is not None:
-            said.append(f"weights from step {self._writer.full_at} on weren't kept (max_bytes)")
+            remarks.append(f"weights from step {self._writer.full_at} on weren't kept (max_bytes)")
         if self._failure:
-            said.append(self._failure)
-        self.outcome = "; ".join(said)
+            remarks.append(self._failure)
+        self.outcome = "; ".join(remarks)
         self._writer.outcome({"ended": True, "diverged": self.diverged, "message": self.outcome})
 
     def _fail(self, error: Exception) -> None:

@@ -23,7 +23,7 @@ def copied(model: torch.nn.Module, layout: Layout, frozen: dict[str, np.ndarray]
         A tensor is gone, or has another shape or dtype than when the recording began.
     """
     held: dict[str, torch.Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    found = {}
+    copies = {}
     for t in layout.tensors:
         if t.name not in held:
             raise DataError(f"{t.name} is no longer in the model")
@@ -34,13 +34,13 @@ def copied(model: torch.nn.Module, layout: Layout, frozen: dict[str, np.ndarray]
         if dtype != t.dtype:
             raise DataError(f"{t.name} changed its dtype from {t.dtype} to {dtype or tensor.dtype}")
         if t.role == "frozen" and t.name in frozen:
-            found[t.name] = frozen[t.name]
+            copies[t.name] = frozen[t.name]
             continue
         copy = tensor.detach().to("cpu", copy=True).contiguous()
-        found[t.name] = copy.view(torch.uint16).numpy() if t.dtype == "BF16" else copy.numpy()
+        copies[t.name] = copy.view(torch.uint16).numpy() if t.dtype == "BF16" else copy.numpy()
         if t.role == "frozen":
-            frozen[t.name] = found[t.name]
-    return found
+            frozen[t.name] = copies[t.name]
+    return copies
 
 
 def restore(

@@ -63,23 +63,23 @@ class Chunk:
     def columns(self, gradients: np.ndarray, updates: np.ndarray) -> dict[str, np.ndarray]:
         """Everything as arrays, under the names that they are stored by."""
         n = self.n
-        logs = {key: _means(*found, n) for key, found in self._logs.items()}
+        logs = {key: _means(*logged, n) for key, logged in self._logs.items()}
         starts = [row for row, _ in self.rates] + [n]
-        rates = [np.array([float(lr) for lr in found], np.float64) for _, found in self.rates]
-        found = {
+        rates = [np.array([float(lr) for lr in of_groups], np.float64) for _, of_groups in self.rates]
+        arrays = {
             "step": self.first + self.every * np.arange(n, dtype=np.int64),
             "loss": logs.pop("loss", np.full(n, np.nan)),
             "lr": np.repeat(rates, np.diff(starts), axis=0),
             "grad": gradients,
             "update": updates,
         }
-        found.update({f"log.{k}": v for k, v in logs.items()})
+        arrays.update({f"log.{k}": v for k, v in logs.items()})
         if self.sums:
-            found["state.step"] = np.array([s for s, _ in self.sums], np.int64)
+            arrays["state.step"] = np.array([s for s, _ in self.sums], np.int64)
             for key in dict.fromkeys(k for _, held in self.sums for k in held):
                 values = [float(held[key]) if key in held else np.nan for _, held in self.sums]
-                found[f"state.{key}"] = np.array(values)
-        return found
+                arrays[f"state.{key}"] = np.array(values)
+        return arrays
 
     def divergence(self, columns: dict[str, np.ndarray], parameters: Sequence[str]) -> tuple[int, str] | None:
         """The first step that isn't finite and what of it, in words; None where all are."""
@@ -91,15 +91,15 @@ class Chunk:
         if not bad.any():
             return None
         row = int(bad.argmax())
-        said = [f"the loss was {columns['loss'][row]}"] if loss[row] else []
-        for what, found in (("gradient", gradient[row]), ("update", update[row])):
-            names = [n for n, b in zip(parameters, found, strict=True) if b]
+        causes = [f"the loss was {columns['loss'][row]}"] if loss[row] else []
+        for what, nonfinite in (("gradient", gradient[row]), ("update", update[row])):
+            names = [n for n, b in zip(parameters, nonfinite, strict=True) if b]
             if names:
                 more = f" (and of {len(names) - 1} more)" if len(names) > 1 else ""
-                said.append(f"the {what} of {names[0]}{more} was not finite")
+                causes.append(f"the {what} of {names[0]}{more} was not finite")
                 break  # the update follows from the gradient
         step = int(columns["step"][row])
-        return step, f"diverged at step {step}: {', '.join(said)}"
+        return step, f"diverged at step {step}: {', '.join(causes)}"
 
 
 def as_number(key: str, value: Any) -> Any:

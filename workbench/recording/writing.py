@@ -151,9 +151,9 @@ class Writer:
         """Hand over the weights of some steps."""
         self._put(("weights", snapshots))
 
-    def outcome(self, said: Mapping[str, Any]) -> None:
+    def outcome(self, fields: Mapping[str, Any]) -> None:
         """Say how it went, at once."""
-        self._put(("outcome", said))
+        self._put(("outcome", fields))
 
     def wait(self) -> None:
         """Return when everything that was handed over is stored, or has failed."""
@@ -201,8 +201,8 @@ class Writer:
         except Exception as e:
             self.failure = e
 
-    def _do_outcome(self, said: Mapping[str, Any]) -> None:
-        self._json(OUTCOME, dict(said))
+    def _do_outcome(self, fields: Mapping[str, Any]) -> None:
+        self._json(OUTCOME, dict(fields))
 
     def _do_rows(self, columns: Mapping[str, Any]) -> None:
         arrays = {k: _array(v) for k, v in columns.items()}
@@ -255,13 +255,13 @@ class Writer:
         key = self._key is None or self._since_key >= _KEYFRAME
         low = self.layout.compress == "low-rank"
         base = None if key else self._key if low else self._before
-        arrays, said = self._encode(tensors, now, base)
+        arrays, encodings = self._encode(tensors, now, base)
         arrays.update({f"state/{k}": a for k, a in state.items()})
         size = sum(a.nbytes for a in arrays.values())
         if self._bytes + size > self.max_bytes:
             self.full_at = step
             return
-        self._plans[step] = {"base": base[0] if base else None, "tensors": said}
+        self._plans[step] = {"base": base[0] if base else None, "tensors": encodings}
         self._waiting.update({f"{step}/{k}": a for k, a in arrays.items()})
         self._bytes += size
         self._since_key = 1 if key else self._since_key + 1
@@ -282,30 +282,30 @@ class Writer:
         base: tuple[int, dict[str, np.ndarray]] | None,
     ) -> tuple[dict[str, np.ndarray], dict[str, tuple[str, str, float]]]:
         arrays: dict[str, np.ndarray] = {}
-        said: dict[str, tuple[str, str, float]] = {}
+        encodings: dict[str, tuple[str, str, float]] = {}
         compress = self.layout.compress
         for t in self.layout.tensors:
-            found = now[t.name]
+            bits = now[t.name]
             before = base[1][t.name] if base else None
-            if before is not None and np.array_equal(found, before):
-                said[t.name] = ("same", codecs.check(found), 0.0)
+            if before is not None and np.array_equal(bits, before):
+                encodings[t.name] = ("same", codecs.check(bits), 0.0)
             elif compress == "none" or t.count < SMALL:
-                shaped = tensors[t.name] if t.dtype != "BF16" else found.reshape(t.shape)
+                shaped = tensors[t.name] if t.dtype != "BF16" else bits.reshape(t.shape)
                 arrays[f"bits/{t.name}"] = np.ascontiguousarray(shaped)
-                said[t.name] = ("raw", codecs.check(found), 0.0)
+                encodings[t.name] = ("raw", codecs.check(bits), 0.0)
             elif before is None:
-                arrays[f"bits/{t.name}"] = codecs.pack(found)
-                said[t.name] = ("zstd", codecs.check(found), 0.0)
+                arrays[f"bits/{t.name}"] = codecs.pack(bits)
+                encodings[t.name] = ("zstd", codecs.check(bits), 0.0)
             elif compress == "low-rank" and self._thin(t.shape) and t.dtype in ("F32", "F64", "F16"):
                 then = before.view(tensors[t.name].dtype).reshape(t.shape)
                 moved = tensors[t.name].astype(np.float64) - then
                 left, right, error = codecs.low_rank(moved, self.rank)
                 arrays[f"left/{t.name}"], arrays[f"right/{t.name}"] = left, np.ascontiguousarray(right)
-                said[t.name] = ("low-rank", codecs.check(left, right), error)
+                encodings[t.name] = ("low-rank", codecs.check(left, right), error)
             else:
-                arrays[f"bits/{t.name}"] = codecs.pack(codecs.fold(found, before))
-                said[t.name] = ("delta", codecs.check(found), 0.0)
-        return arrays, said
+                arrays[f"bits/{t.name}"] = codecs.pack(codecs.fold(bits, before))
+                encodings[t.name] = ("delta", codecs.check(bits), 0.0)
+        return arrays, encodings
 
     def _thin(self, shape: tuple[int, ...]) -> bool:
         """Whether two factors are smaller than what they stand for."""

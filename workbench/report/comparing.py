@@ -102,7 +102,7 @@ def compare(
 
 
 def _keyed(results: Iterable[ResultFacts]) -> list[tuple[tuple[Any, ...], ResultFacts]]:
-    """Results by method, subject's name, and the how manieth of these: parameters and inputs may have changed."""
+    """Results by method, subject's name, and their place among these: parameters and inputs may have changed."""
     seen: Counter[tuple[str, str]] = Counter()
     found = []
     for result in results:
@@ -145,14 +145,8 @@ def _looked(old: ResultFacts, new: ResultFacts) -> str:
 def why(old: RunFacts, new: RunFacts, before: ReportFacts, after: ReportFacts) -> tuple[str, ...]:
     """What changed between two runs that may explain another answer; never empty."""
     found = []
-    if old.subject_digest != new.subject_digest:
-        found.append(f"the input differs (digest {new.subject_digest[:12]}, was {old.subject_digest[:12]})")
-    changed = [
-        f"{n}={new.parameters.get(n)!r}, was {old.parameters.get(n)!r}"
-        for n in sorted(old.parameters.keys() | new.parameters.keys())
-        if old.parameters.get(n) != new.parameters.get(n)
-    ]
-    if changed:
+    found += _inputs(old, new)
+    if changed := _changed(old, new):
         found.append(f"parameters differ ({', '.join(changed[:5])})")
     if old.version != new.version:
         found.append(f"the method's version differs ({new.version}, was {old.version})")
@@ -172,6 +166,34 @@ def why(old: RunFacts, new: RunFacts, before: ReportFacts, after: ReportFacts) -
     )
 
 
+def _inputs(old: RunFacts, new: RunFacts) -> list[str]:
+    """Which inputs differ, each traced back to the first step that gave something else."""
+    if len(old.inputs) != len(new.inputs):
+        return [f"{new.method} was given {len(new.inputs)} inputs, and {len(old.inputs)} before"]
+    found = []
+    for a, b in zip(old.inputs, new.inputs, strict=True):
+        if a.digest == b.digest:
+            continue
+        before = _inputs(a.run, b.run) if a.run and b.run else []
+        changed = _changed(a.run, b.run) if a.run and b.run and a.run.method == b.run.method else []
+        if before:
+            found += before
+        elif changed:
+            found.append(f"the input {b.title} comes from another {b.run.method} ({', '.join(changed[:5])})")  # type: ignore[union-attr]
+        else:
+            found.append(f"the input {b.title} differs (digest {b.digest[:12]}, was {a.digest[:12]})")
+    return found
+
+
+def _changed(old: RunFacts, new: RunFacts) -> list[str]:
+    """Parameters with another value, each in words."""
+    return [
+        f"{n}={new.parameters.get(n)!r}, was {old.parameters.get(n)!r}"
+        for n in sorted(old.parameters.keys() | new.parameters.keys())
+        if old.parameters.get(n) != new.parameters.get(n)
+    ]
+
+
 def versions_apart(old: dict[str, str], new: dict[str, str]) -> list[str]:
     """Libraries whose versions differ, each in words."""
     return [
@@ -183,18 +205,18 @@ def versions_apart(old: dict[str, str], new: dict[str, str]) -> list[str]:
 
 def _evidence(old: Sequence[Asked], new: Sequence[Asked], tolerance: float | None) -> Iterable[Difference]:
     allowed = NUMBERS if tolerance is None else tolerance
-    others = {e.statistic: e for e in new}
+    others = {(e.id, e.of): e for e in new}
     for e in old:
-        other = others.get(e.statistic)
+        other = others.get((e.id, e.of))
         if other is None:
-            yield Difference(e.statistic, math.inf, allowed, f"{e.statistic} wasn't asked this time")
+            yield Difference(e.label, math.inf, allowed, f"{e.label} wasn't asked this time")
             continue
-        yield _numbers(e.statistic, [e.value], [other.value], allowed)
-        yield _numbers(f"the interval of {e.statistic}", e.interval or (), other.interval or (), allowed)
-        yield _numbers(f"the null of {e.statistic}", e.null_values, other.null_values, allowed)
+        yield _numbers(e.label, [e.value], [other.value], allowed)
+        yield _numbers(f"the interval of {e.label}", e.interval or (), other.interval or (), allowed)
+        yield _numbers(f"the null of {e.label}", e.null_values, other.null_values, allowed)
         if e.n != other.n:
-            said = f"{e.statistic} rests on {other.n:,} {other.unit}, on {e.n:,} before"
-            yield Difference(f"n of {e.statistic}", math.inf, 0.0, said)
+            said = f"{e.label} rests on {other.n:,} {other.unit}, on {e.n:,} before"
+            yield Difference(f"n of {e.label}", math.inf, 0.0, said)
 
 
 def _numbers(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from workbench.core.errors import FormatError, MissingError
-from workbench.report.manifest import MARK, SAMPLED
+from workbench.report.manifest import FORMAT, MARK, SAMPLED
 
 MAX_BYTES = 64_000_000  # of a manifest; one of the atlas has 200 KB
 Text = Annotated[str, Field(max_length=20_000)]
@@ -26,8 +26,10 @@ class _Facts(BaseModel):
 class Asked(_Facts):
     """One question of a result: `workbench.core.evidence.Evidence`."""
 
+    id: Name
+    of: Name = ""
     question: Text = ""
-    statistic: Name
+    label: Text
     value: Number
     n: int = 0
     unit: Name = "rows"
@@ -50,15 +52,31 @@ class RunFacts(_Facts):
     """What was asked of what: `workbench.core.run.Run`."""
 
     method: Name
-    version: Name
-    subject: Text
-    subject_digest: Name
+    verb: Name = "analysis"
+    version: Name = ""
+    inputs: Annotated[tuple[GivenFacts, ...], Field(max_length=10_000)] = ()
     parameters: Annotated[dict[Name, JsonValue], Field(max_length=1000)]
+    aligned: Text = ""
     device: Name = "cpu"
     started: Name = ""
     seconds: float = 0.0
     versions: Names = {}
-    key: Name
+    key: Name = ""
+
+    @property
+    def subject(self) -> str:
+        """What was asked about, in words."""
+        return " and ".join(given.title for given in self.inputs)
+
+
+class GivenFacts(_Facts):
+    """One input of a run and how it came to be: `workbench.core.run.Given`."""
+
+    name: Name
+    title: Text
+    kind: Name
+    digest: Name
+    run: RunFacts | None = None
 
 
 class OutcomeFacts(_Facts):
@@ -92,8 +110,12 @@ class Question(_Facts):
 
     title: Text
     key: Name
+    method: Name
+    subject: Text
+    id: Name
+    of: Name = ""
     question: Text = ""
-    statistic: Name
+    label: Text
     value: Number
     interval: tuple[Number, Number] | None = None
     n: int = 0
@@ -115,6 +137,7 @@ class FindingsFacts(_Facts):
 class ReportFacts(_Facts):
     """All that a manifest says of one report."""
 
+    format: Literal[2]
     notebook: Name
     notebook_digest: Name
     source_digest: Name = ""
@@ -176,6 +199,12 @@ def parse(text: bytes, where: str) -> ReportFacts:
         return ReportFacts.model_validate_json(text)
     except ValidationError as e:
         first = e.errors(include_url=False, include_input=False)[0]
+        if first["loc"] == ("format",):
+            raise FormatError(
+                f"{where[:1].upper()}{where[1:]} can't be read: another version of the workbench wrote it, in another format "
+                f"than this one's ({FORMAT}). Write the report again with this one (workbench report NOTEBOOK), or read it "
+                "with that version."
+            ) from None
         place = ".".join(map(str, first["loc"])) or "the whole"
         raise FormatError(
             f"{where[:1].upper()}{where[1:]} can't be read: {place}: {first['msg']}. Write the report again, or get an "

@@ -18,7 +18,7 @@ from workbench.report.inline import inert_json
 if TYPE_CHECKING:
     import nbformat
 
-FORMAT = 1
+FORMAT = 2  # of one report's facts
 NAME = "manifest.json"
 MARK = '<script type="application/json" id="manifest">'
 SAMPLED = 256  # numbers of an array that stand in the manifest: by how much does a later run differ
@@ -26,9 +26,14 @@ SAMPLED = 256  # numbers of an array that stand in the manifest: by how much doe
 
 def describe(executed: nbformat.NotebookNode, **facts: Any) -> dict[str, Any]:
     """Facts of a report: the given ones, the results that it shows and the findings that it states."""
-    results = {d["run"]["key"]: d for d in outputs(executed, RESULT_MIME) if d.get("run")}
+    results = {
+        d["run"]["key"]: d
+        for d in outputs(executed, RESULT_MIME)
+        if (d.get("run") or {}).get("verb") == "analysis"
+    }
     findings = outputs(executed, FINDINGS_MIME)
     return {
+        "format": FORMAT,
         **facts,
         "source_digest": source_digest(executed),
         "results": [
@@ -98,9 +103,7 @@ def write(page: Path, facts: dict[str, Any], to: Path) -> None:
     reports = _reports(path)
     if reports is None and path.exists():  # somebody else's file, or a damaged one: it is kept
         path.replace(path.with_name("manifest.unreadable.json"))
-    text = json.dumps(
-        {"format": FORMAT, "reports": {**(reports or {}), page.name: facts}}, indent=1, ensure_ascii=False
-    )
+    text = json.dumps({"reports": {**(reports or {}), page.name: facts}}, indent=1, ensure_ascii=False)
     to.write_text(text, encoding="utf-8")
 
 

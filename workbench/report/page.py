@@ -14,16 +14,19 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from workbench.core.lineage import code
 from workbench.core.result import RESULT_MIME
+from workbench.core.run import Run
 from workbench.evidence import FINDINGS_MIME
 from workbench.report.inline import inert_json, plotly_script, script_hash
 from workbench.report.points import POINTS_MIME, STILL_MIME, asset
+from workbench.results.plotted import PLOTLY_MIME
 
 if TYPE_CHECKING:
     import nbformat
 
-PLOTLY_MIME = "application/vnd.plotly.v1+json"
-_TABLE_TAGS = {
+STEP_CHARACTERS = 160  # of one parameter of a step; a selection may have thousands of ids
+_TAGS = {
     "table",
     "thead",
     "tbody",
@@ -42,6 +45,24 @@ _TABLE_TAGS = {
     "code",
     "br",
     "span",
+    "sub",
+    "sup",
+    *(
+        "math",
+        "mrow",
+        "mi",
+        "mn",
+        "mo",
+        "mtext",
+        "msup",
+        "msub",
+        "msubsup",
+        "mfrac",
+        "msqrt",
+        "mroot",
+        "munderover",
+    ),
+    *("munder", "mover", "mtable", "mtr", "mtd"),
 }
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
@@ -102,7 +123,8 @@ class _Body:
         self._figures = self._outputs = 0
         self.has_points = False
         self._files = {r["run"]["key"]: r.get("files") for r in facts["results"]}
-        self._q = {(q["key"], q["statistic"]): q for q in (facts.get("findings") or {}).get("questions", [])}
+        questions = (facts.get("findings") or {}).get("questions", [])
+        self._q = {(q["key"], q["id"], q["of"]): q for q in questions}
         self._first_heading = True
 
     def add(self, cell: Any) -> None:
@@ -198,15 +220,13 @@ class _Body:
         if not result:
             return None
         key = (result.get("run") or {}).get("key", "")
-        asked = [
-            {"question": e["question"], **self._q.get((key, e["statistic"]), {})} for e in result["evidence"]
-        ]
-        asked = [a for a in asked if "q" in a]
+        asked = [self._q.get((key, e["id"], e["of"])) for e in result["evidence"]]
+        asked = [a for a in asked if a is not None]
         return {
             **result,
             "files": self._files.get(key),
             "asked": asked,
-            "together": _together(result.get("sources")),
+            **_computed_how(result.get("run")),
         }
 
 
@@ -225,10 +245,28 @@ def _settled(outputs: list[Any]) -> list[Any]:
     return kept
 
 
-def _together(runs: list[dict[str, Any]] | None) -> dict[str, Any] | None:
+def _computed_how(said: dict[str, Any] | None) -> dict[str, Any]:
+    """How an answer came to be: the steps that led to it, the Python that makes it again, or what several runs share."""
+    if not said:
+        return {}
+    run = Run.from_json(said)
+    how = {"steps": [_step(link) for link in run.chain()][:-1], "code": code(run)}
+    if run.verb == "analysis":
+        return how
+    asked = [{**r.to_json(), "subject": r.subject} for r in run.asked()]
+    return {**how, "run": None, "together": _together(asked)}
+
+
+def _step(link: Run) -> dict[str, Any]:
+    """One step of a lineage for the page: what was done, with what."""
+    values = {n: link.parameters[n] for n in link.chosen if n in link.parameters}
+    shown = [repr(v) for v in values.pop("*", ())] + [f"{k}={v!r}" for k, v in values.items()]
+    cut = [s if len(s) <= STEP_CHARACTERS else f"{s[:STEP_CHARACTERS]}…" for s in shown]
+    return {"method": link.method, "of": link.subject, "parameters": cut, "version": link.version}
+
+
+def _together(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """What the runs behind one figure have in common, and which parameters differ."""
-    if not runs:
-        return None
     parameters = [r["parameters"] for r in runs]
     names = dict.fromkeys(n for each in parameters for n in each)
     differing = [n for n in names if any(each.get(n) != parameters[0].get(n) for each in parameters)]
@@ -294,12 +332,12 @@ def markdown(source: str, *, start: int = 0) -> tuple[str, list[tuple[int, str, 
 
 
 def clean(text: str) -> str:
-    """Return HTML with nothing but tables, lists and emphasis: no script, style, link, image or handler."""
+    """Return HTML with nothing but tables, lists, emphasis and formulas: no script, style, link, image or handler."""
     import nh3
 
     return nh3.clean(
         text,
-        tags=_TABLE_TAGS,
+        tags=_TAGS,
         attributes={"th": {"colspan", "rowspan", "scope"}, "td": {"colspan", "rowspan"}},
         link_rel=None,
     )
@@ -308,12 +346,12 @@ def clean(text: str) -> str:
 def _questions(facts: dict[str, Any]) -> list[dict[str, Any]]:
     """Every question, corrected where there are findings; those of shown results that they don't count last."""
     counted = (facts.get("findings") or {}).get("questions", [])
-    known = {(q["key"], q["statistic"]) for q in counted}
+    known = {(q["key"], q["id"], q["of"]) for q in counted}
     rest = [
         {**e, "title": r["title"], "draws": len(e["null_values"]), "p": None, "q": None, "found": False}
         for r in facts.get("results", [])
         for e in r["evidence"]
-        if (r["run"]["key"], e["statistic"]) not in known
+        if (r["run"]["key"], e["id"], e["of"]) not in known
     ]
     return counted + rest
 

@@ -36,6 +36,7 @@ function readColumn(block) {
 function readFrames(block, n, k) {
   const raw = array(block);
   const frames = [];
+  // frames holds the layouts that end before start; what is left of less than a layout is dropped
   for (let start = 0; start + n * k <= raw.length; start += n * k) {
     const part = raw.subarray(start, start + n * k);
     if (!block.low) { frames.push(part); continue; }
@@ -75,7 +76,7 @@ function paletteOf(column, spec) {
     const groups = order.map(([value, count], i) => ({ value, count, hex: spec.palette[i], text: labels ? labels[value] : String(value) }));
     return { groups, more: counts.size - groups.length };
   }
-  let low = Infinity, high = -Infinity;
+  let low = Infinity, high = -Infinity; // of the finite values so far
   for (let i = 0; i < values.length; i++) if (Number.isFinite(values[i])) { low = Math.min(low, values[i]); high = Math.max(high, values[i]); }
   return { low, high };
 }
@@ -174,6 +175,7 @@ function glPainter(canvas) {
 // Views that hold a context, the one that drew longest ago first. Each widget's module is another copy of this one.
 const holders = (globalThis[Symbol.for("workbench.points.holders")] ??= new Set());
 
+// A view that rests leaves the holders, so that there is one fewer with each pass.
 function makeRoom() {
   while (holders.size >= LIVE) {
     const all = [...holders];
@@ -251,7 +253,7 @@ function bounds(frames, k) {
   const low = [0, 0, 0].fill(Infinity, 0, k), high = [0, 0, 0].fill(-Infinity, 0, k), far = { low: [...low], high: [...high] };
   const n = frames[0].length / k, step = Math.max(1, Math.floor((n * frames.length) / 20000));
   for (let j = 0; j < k; j++) {
-    const seen = [];
+    const seen = []; // every step-th value of this coordinate so far, for its quantiles; far has the extremes of all
     for (const frame of frames) for (let i = 0; i < n; i++) {
       const v = frame[k * i + j];
       if (v < far.low[j]) far.low[j] = v;
@@ -367,6 +369,8 @@ function render({ model, el }) {
       busy();
       if (t < 1) moving = requestAnimationFrame(step);
     };
+    // Each frame asks for the next until t is 1, so that it ends after MOVE and leaves mixed at 1, all points at `to`;
+    // another glide takes its place.
     state.mixed = 0;
     moving = requestAnimationFrame(step);
   }
@@ -390,6 +394,9 @@ function render({ model, el }) {
     return out;
   }
 
+  // However much changes before the screen is next painted, it is drawn once: waiting is the frame that was asked for, and
+  // drawNow, which alone draws, clears it first. So what is set before draw() is seen after it; where the view rests
+  // out of sight, or has no width yet, once it is seen at all.
   function draw() { if (!waiting) waiting = requestAnimationFrame(drawNow); }
   function busy() { // something moves: thin out if frames are slow, and draw all once it rests
     if (state.slow) state.step = Math.max(1, Math.ceil(n() / WHILE_MOVING));
@@ -439,7 +446,7 @@ function render({ model, el }) {
   }
   function nearest(px, py) {
     const { x, y } = project();
-    let best = -1, least = NEAR * NEAR;
+    let best = -1, least = NEAR * NEAR; // best is the nearest row so far, within reach, the last of equally near ones
     for (let i = 0; i < n(); i++) {
       const dx = x(i) - px;
       if (dx > NEAR || dx < -NEAR) continue;
@@ -493,6 +500,7 @@ function render({ model, el }) {
     el.dataset.selected = "0";
     if (!view || !view.byteLength) return;
     chosen = new Uint8Array(n());
+    // bit i & 7 of byte i >> 3 is row i; chosen and count are of the rows before i
     for (let i = 0; i < chosen.length; i++) if (view.getUint8(i >> 3) & (1 << (i & 7))) { chosen[i] = 1; count++; }
     if (!count) chosen = null;
     el.dataset.selected = String(count);

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from workbench.core.run import Run
 from workbench.results import theme
 from workbench.results.plotted import MAX_CATEGORIES, Plotted, band, safe
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     from jaxtyping import Float
@@ -30,7 +31,6 @@ class Curve(Plotted):
     null_low, null_high : (n, m) band of the null, or empty.
     log : whether y is drawn on a logarithmic scale.
     spans : (s, 2) stretches of x that are shaded, named by ``span_names``.
-    sources : the runs whose statistics are drawn, where they are those of other results; such a curve has no ``run``.
     """
 
     kind: ClassVar[str] = "curve"
@@ -47,7 +47,13 @@ class Curve(Plotted):
     log: bool = False
     spans: Float[np.ndarray, "s 2"] = field(default_factory=lambda: np.empty((0, 2)))
     span_names: tuple[str, ...] = ()
-    sources: tuple[Run, ...] = ()
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """Two quantities over twenty steps."""
+        x = np.arange(20.0)
+        y = np.stack([np.exp(-x / (5 + variant)), x / 20], axis=1)
+        return cls(title="two curves", x=x, y=y, names=("falls", "rises"))
 
     def table(self) -> pd.DataFrame:
         import pandas as pd

@@ -11,6 +11,8 @@ from workbench.results import theme
 from workbench.results.plotted import MAX_CATEGORIES, Plotted
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     from jaxtyping import Float, Int
@@ -34,6 +36,13 @@ class Diagram(Plotted):
     cycle_ids: Int[np.ndarray, " c"] = field(default_factory=lambda: np.empty(0, np.int64))
     cycle_starts: Int[np.ndarray, " s"] = field(default_factory=lambda: np.empty(0, np.int64))
     noise: Float[np.ndarray, " k"] = field(default_factory=lambda: np.empty(0))
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """Three pieces, one of them without end, and a loop of four rows."""
+        pairs = np.array([[0, np.inf, 0], [0, 0.4, 0], [0, 0.3, 0], [0.5, 1.4 + 0.1 * variant, 1]])
+        starts = np.array([0, 0, 0, 0, 4])
+        return cls(title="a loop", pairs=pairs, cycle_ids=np.arange(4), cycle_starts=starts)
 
     def bars(self, dimension: int) -> Float[np.ndarray, "b 2"]:
         """Births and deaths in one dimension, longest first."""

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from workbench.core.errors import MissingError, ParameterError
-from workbench.core.rows import table_column
+from workbench.core.rows import floats, table_column
 from workbench.results import theme
 from workbench.results.partition import Partition
 from workbench.results.plotted import MAX_CATEGORIES, Plotted, hover, safe
+from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     from jaxtyping import Float, Int
@@ -38,11 +41,25 @@ class Embedding(Plotted):
     """
 
     kind: ClassVar[str] = "embedding"
+    rowwise: ClassVar[tuple[str, ...]] = ("values", "quality")
     values: Float[np.ndarray, "n k"]
     ids: Int[np.ndarray, " n"]
     quality: Float[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0, np.float32))
     quality_name: str = ""
     axes: tuple[str, ...] = ()
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """96 rows in a plane."""
+        values = np.random.default_rng(variant).standard_normal((96, 2)).astype(np.float32)
+        return cls(title="a plane", values=values, ids=np.arange(96))
+
+    def as_points(self) -> Points:
+        """The rows as they are placed, to ask the next question of."""
+        import pandas as pd
+
+        table = self.rows.reindex(self.ids) if self.rows is not None else pd.DataFrame(index=self.ids)
+        return Points(self.called, self.digest, self.space, self.ids, table, floats(self.values))
 
     def table(self) -> pd.DataFrame:
         import pandas as pd

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from workbench.core.evidence import Evidence
 from workbench.results import theme
 from workbench.results.plotted import Plotted, safe
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     from jaxtyping import Float, Int
@@ -30,13 +33,32 @@ class Estimate(Plotted):
     ids: Int[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0, np.int64))
     names: tuple[str, ...] = ()
 
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """One number with its interval and null."""
+        null = tuple(np.linspace(0, 0.3, 9))
+        asked = Evidence(
+            id="share",
+            question="Is there anything?",
+            label="share",
+            value=0.5 + 0.1 * variant,
+            n=20,
+            interval=(0.4, 0.7),
+            interval_method="of an example",
+            null="rows shuffled",
+            null_values=null,
+        )
+        return cls(title="a share", evidence=(asked,))
+
     def table(self) -> pd.DataFrame:
         import pandas as pd
 
         return pd.DataFrame(
             [
                 {
-                    "statistic": e.statistic,
+                    "id": e.id,
+                    "of": e.of,
+                    "label": e.label,
                     "value": e.value,
                     "low": (e.interval or (np.nan, np.nan))[0],
                     "high": (e.interval or (np.nan, np.nan))[1],
@@ -48,11 +70,11 @@ class Estimate(Plotted):
         )
 
     def draw(self) -> go.Figure:
-        """One line a statistic: the value with its interval, the null's draws in grey behind it."""
+        """One line a number: the value with its interval, the null's draws in grey behind it."""
         import plotly.graph_objects as go
 
         figure = go.Figure()
-        names = [safe(e.statistic) for e in self.evidence]
+        names = [safe(e.label) for e in self.evidence]
         for name, e in zip(names, self.evidence, strict=True):
             if e.null_values:
                 figure.add_trace(

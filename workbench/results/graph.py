@@ -11,6 +11,8 @@ from workbench.results import theme
 from workbench.results.plotted import Plotted, safe
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     from jaxtyping import Float, Int
@@ -33,6 +35,17 @@ class GraphResult(Plotted):
     member_starts: Int[np.ndarray, " s"]
     values: Float[np.ndarray, " n"] = field(default_factory=lambda: np.empty(0))
     values_name: str = ""
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """A triangle whose nodes stand for two rows each."""
+        return cls(
+            title="a triangle",
+            positions=np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 1.0 + variant]]),
+            edges=np.array([[0, 1], [1, 2], [2, 0]]),
+            member_ids=np.arange(6),
+            member_starts=np.array([0, 2, 4, 6]),
+        )
 
     def members(self, node: int) -> Int[np.ndarray, " c"]:
         """Row ids of a node."""

@@ -11,6 +11,8 @@ from workbench.results import theme
 from workbench.results.plotted import Plotted, safe
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     from jaxtyping import Float, Int
@@ -26,6 +28,7 @@ class Landscape(Plotted):
     Attributes
     ----------
     values : (r, c). row_values, column_values : where on the two axes, named by ``row_title`` and ``column_title``.
+    row_note, column_note : what else is to be known of an axis, left out where there is little room.
     path : (p, 2) a path over it (column's axis first). path_ids, path_values : its row ids and its values.
     log : whether it is coloured by its logarithm.
     """
@@ -37,10 +40,27 @@ class Landscape(Plotted):
     quantity: str = "value"
     row_title: str = ""
     column_title: str = ""
+    row_note: str = ""
+    column_note: str = ""
     path: Float[np.ndarray, "p 2"] = field(default_factory=lambda: np.empty((0, 2)))
     path_ids: Int[np.ndarray, " p"] = field(default_factory=lambda: np.empty(0, np.int64))
     path_values: Float[np.ndarray, " p"] = field(default_factory=lambda: np.empty(0))
     log: bool = False
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """A bowl, and a way down into it."""
+        axis = np.linspace(-1, 1, 9)
+        values = np.add.outer(axis**2, (1 + variant) * axis**2)
+        path = np.stack([np.linspace(1, 0, 5)] * 2, axis=1)
+        return cls(
+            title="a bowl",
+            values=values,
+            row_values=axis,
+            column_values=axis,
+            path=path,
+            path_ids=np.arange(5),
+        )
 
     def table(self) -> pd.DataFrame:
         import pandas as pd
@@ -83,17 +103,11 @@ class Landscape(Plotted):
             )
         if len(self.path):
             figure.add_trace(_path(self, surface))
-        titles: dict[str, Any] = {
-            "xaxis": {"title": safe(self.column_title)},
-            "yaxis": {"title": safe(self.row_title)},
-        }
         if surface:
-            titles = {
-                a: {"title": {"text": t["title"].split(" (")[0], "font": {"size": 12}}}
-                for a, t in titles.items()
-            }
+            small = {"size": 12}
             scene = {
-                **titles,
+                "xaxis": {"title": {"text": safe(self.column_title), "font": small}},
+                "yaxis": {"title": {"text": safe(self.row_title), "font": small}},
                 "zaxis": {"title": safe(self.quantity), **_ticks(z, self.log)},
                 "aspectmode": "cube",
                 # a little farther off and lower than plotly looks from, which cuts the titles of both lower axes
@@ -101,8 +115,13 @@ class Landscape(Plotted):
             }
             figure.update_layout(**theme.layout(height=620, scene=scene))
         else:
-            figure.update_layout(**theme.layout(height=540, **titles))
+            x, y = _noted(self.column_title, self.column_note), _noted(self.row_title, self.row_note)
+            figure.update_layout(**theme.layout(height=540, xaxis={"title": x}, yaxis={"title": y}))
         return figure
+
+
+def _noted(title: str, note: str) -> str:
+    return safe(f"{title} ({note})" if note else title)
 
 
 def _path(result: Landscape, three: bool) -> Any:

@@ -11,6 +11,8 @@ from workbench.results.embedding import Embedding
 from workbench.results.plotted import SLIDER, safe
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     from jaxtyping import Float
@@ -26,8 +28,18 @@ class Layouts(Embedding):
     """
 
     kind: ClassVar[str] = "layouts"
+    rowwise: ClassVar[tuple[str, ...]] = ()  # its frames have their rows second
     frames: Float[np.ndarray, "t n k"]
     frame_names: tuple[str, ...]
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """96 rows in three planes."""
+        frames = np.random.default_rng(variant).standard_normal((3, 96, 2)).astype(np.float32).cumsum(axis=0)
+        names = ("first", "second", "third")
+        return cls(
+            title="three planes", values=frames[-1], frames=frames, frame_names=names, ids=np.arange(96)
+        )
 
     def displacement(self) -> Float[np.ndarray, "p n"]:
         """How far each row moves from each layout of ``frames`` to the next: (t - 1, n)."""

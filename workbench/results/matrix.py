@@ -11,6 +11,8 @@ from workbench.results import theme
 from workbench.results.plotted import Plotted, safe
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     from jaxtyping import Float
@@ -27,6 +29,13 @@ class MatrixResult(Plotted):
     low: Float[np.ndarray, "r c"] = field(default_factory=lambda: np.empty((0, 0)))
     high: Float[np.ndarray, "r c"] = field(default_factory=lambda: np.empty((0, 0)))
     quantity: str = "value"
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """How alike three layers are."""
+        names = ("a", "b", "c")
+        values = np.eye(3) + (0.5 - 0.1 * variant) * (1 - np.eye(3))
+        return cls(title="three layers", values=values, row_names=names, column_names=names)
 
     def table(self) -> pd.DataFrame:
         import pandas as pd

@@ -12,6 +12,8 @@ from workbench.results.curve import Curve
 from workbench.results.plotted import SLIDER, safe
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import plotly.graph_objects as go
     from jaxtyping import Bool, Float
 
@@ -39,6 +41,12 @@ class Panels(Curve):
     frames: Float[np.ndarray, "t n m"] = field(default_factory=lambda: np.empty((0, 0, 0)))
     frame_names: tuple[str, ...] = ()
     frame_marks: Float[np.ndarray, " t"] = field(default_factory=lambda: np.empty(0))
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """Two quantities in a panel each."""
+        one = Curve.example(variant)
+        return cls(title="two panels", x=one.x, y=one.y, names=one.names, panels=("left", "right"))
 
     def draw(self) -> go.Figure:
         """One panel for each name in ``panels``, in the order in which they come, each with a y axis of its own.

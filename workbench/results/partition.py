@@ -11,6 +11,8 @@ from workbench.results import theme
 from workbench.results.plotted import MAX_CATEGORIES, Plotted, safe
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     from jaxtyping import Float, Int
@@ -28,10 +30,21 @@ class Partition(Plotted):
     """
 
     kind: ClassVar[str] = "partition"
+    rowwise: ClassVar[tuple[str, ...]] = ("labels",)
     labels: Int[np.ndarray, " n"]
     ids: Int[np.ndarray, " n"]
     names: tuple[str, ...] = ()
     spectrum: Float[np.ndarray, " k"] = field(default_factory=lambda: np.empty(0))
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """Three groups of 32 rows."""
+        labels = (
+            np.random.default_rng(variant).permutation(np.repeat([0, 1, 2], 32))
+            if variant
+            else np.repeat([0, 1, 2], 32)
+        )
+        return cls(title="three groups", labels=labels, ids=np.arange(96))
 
     @property
     def n_groups(self) -> int:

@@ -12,6 +12,8 @@ from workbench.results.plotted import safe
 from workbench.results.ranking import Ranking
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import plotly.graph_objects as go
     from jaxtyping import Float, Int
 
@@ -26,6 +28,7 @@ class Paths(Ranking):
 
     Attributes
     ----------
+    reference : what ``columns`` compare with beside what the scores do.
     paths : (n, t) the score of each thing over ``path_x``, named by ``path_title``. path_low, path_high : its interval.
     """
 
@@ -35,6 +38,22 @@ class Paths(Ranking):
     path_high: Float[np.ndarray, "n t"]
     path_x: Float[np.ndarray, " t"]
     path_title: str = ""
+    reference: str = ""
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """Three things whose scores grew."""
+        x = np.arange(6.0)
+        paths = np.outer([1.0, 0.5 + variant, -0.5], x)
+        return cls(
+            title="three paths",
+            names=("a", "b", "c"),
+            scores=paths[:, -1],
+            paths=paths,
+            path_low=paths - 0.5,
+            path_high=paths + 0.5,
+            path_x=x,
+        )
 
     def draw(self, *, top: int = 20, paths: bool = False) -> go.Figure:
         """Bars, or with ``paths`` one panel a thing."""

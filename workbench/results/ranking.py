@@ -11,6 +11,8 @@ from workbench.results import theme
 from workbench.results.plotted import Plotted, safe
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     from jaxtyping import Float, Int
@@ -36,6 +38,13 @@ class Ranking(Plotted):
     quantity: str = "score"
     columns: Float[np.ndarray, "n c"] = field(default_factory=lambda: np.empty((0, 0)))
     column_names: tuple[str, ...] = ()
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """Four things by their score."""
+        return cls(
+            title="four things", names=("a", "b", "c", "d"), scores=np.array([3.0, 1.0, 2.0 + variant, 0.5])
+        )
 
     def table(self) -> pd.DataFrame:
         import pandas as pd

@@ -11,6 +11,8 @@ from workbench.results import theme
 from workbench.results.plotted import Plotted, band, safe
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     from jaxtyping import Float
@@ -32,6 +34,11 @@ class Spectrum(Plotted):
     null_high: Float[np.ndarray, " k"] = field(default_factory=lambda: np.empty(0))
     quantity: str = "value"
     index: str = "component"
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """Twelve falling numbers."""
+        return cls(title="a spectrum", values=np.geomspace(10 + variant, 0.1, 12))
 
     def table(self) -> pd.DataFrame:
         import pandas as pd

@@ -16,6 +16,8 @@ from workbench.results import theme
 from workbench.results.plotted import SLIDER, Plotted, safe
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import pandas as pd
     import plotly.graph_objects as go
     from jaxtyping import Bool, Float, Int
@@ -60,6 +62,24 @@ class Ties(Plotted):
     line_starts: Int[np.ndarray, " q"] = field(default_factory=lambda: np.empty(0, np.int64))
     line_notes: tuple[str, ...] = ()
 
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """Two networks of two layers, tied at their first."""
+        return cls(
+            title="two networks",
+            positions=np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]),
+            edges=np.array([[0, 2], [1, 3]]),
+            lines=np.array([[0.9, 0.1 + 0.1 * variant]]),
+            strong=np.array([[True, False]]),
+            thresholds=np.array([[0.5, 0.5]]),
+            groups=np.zeros(2, np.int64),
+            group_names=("alike",),
+            frame_names=("the end",),
+            node_names=("0 of a", "1 of a", "0 of b", "1 of b"),
+            column_names=("layer 0", "layer 1"),
+            row_names=("a", "b"),
+        )
+
     def behind(self, frame: int, edge: int) -> Int[np.ndarray, " r"]:
         """Row ids behind a tie at a position of the slider."""
         at = frame * len(self.edges) + edge
@@ -70,12 +90,13 @@ class Ties(Plotted):
         import pandas as pd
 
         t, m = self.lines.shape
-        names = np.array(self.node_names, dtype=object)
+        names, rows = np.array(self.node_names, dtype=object), self.positions[:, 1]
         columns = {
             "at": np.repeat(list(self.frame_names), m),
             "of": [self.group_names[g] for g in self.groups] * t,
             "from": np.tile(names[self.edges[:, 0]], t),
             "to": np.tile(names[self.edges[:, 1]], t),
+            "between rows": np.tile(rows[self.edges[:, 0]] != rows[self.edges[:, 1]], t),
             self.lines_name: self.lines.ravel(),
             "threshold": self.thresholds.ravel(),
             "above": self.strong.ravel(),
@@ -179,7 +200,7 @@ def _of_frame(result: Ties, t: int) -> list[Any]:
         strong = bool(result.strong[t, e])
         alike[int(g), strong, _level(result.lines[t, e]) if strong else 0].append(e)
     said = [_said(result, t, e) for e in range(len(result.edges))]
-    short = [s.split("<br>")[0] for s in said]  # repeated along the line
+    short = [_tied(result, e) for e in range(len(result.edges))]  # repeated along the line
     rows = [result.behind(t, e).tolist() if len(result.line_starts) else [] for e in range(len(result.edges))]
     traces = []
     for (g, strong, level), edges in sorted(alike.items(), key=lambda kv: (kv[0][1], kv[0][2])):
@@ -239,12 +260,16 @@ def _nodes(result: Ties) -> Any:
     )
 
 
+def _tied(result: Ties, e: int) -> str:
+    a, b = (safe(result.node_names[i]) for i in result.edges[e])
+    return f"<b>{safe(result.group_names[result.groups[e]])}</b>: {a} and {b}"
+
+
 def _said(result: Ties, t: int, e: int) -> str:
-    a, b = (result.node_names[i] for i in result.edges[e])
     limit = result.thresholds[t, e]
     beyond = "above" if result.strong[t, e] else "not above"
     lines = [
-        f"<b>{safe(result.group_names[result.groups[e]])}</b>: {safe(a)} and {safe(b)}",
+        _tied(result, e),
         f"{safe(result.lines_name)} {result.lines[t, e]:.3f}"
         + (f", {beyond} {limit:.3f}" if np.isfinite(limit) else ""),
     ]

@@ -36,4 +36,4 @@ def circle(
     angle = rng.uniform(0, 2 * np.pi, n)
     plane = np.eye(2) if dimensions == 2 else random_frame(dimensions, 2, rng)
     values = np.column_stack([np.cos(angle), np.sin(angle)]) @ plane.T
-    return cloud("circle", values, noise, rng, angle=angle)
+    return cloud("circle", values, noise, rng, {"betti": (1, 1), "dimension": 1}, angle=angle)

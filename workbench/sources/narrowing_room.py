@@ -38,5 +38,10 @@ def narrowing_room(
     x = np.linspace(0, LENGTH, n)
     width = room(x, shape, renormalized_at)
     return TimeSeries(
-        np.column_stack([width, -width]), name=f"room between two {shape}", table=pd.DataFrame({"x": x})
+        np.column_stack([width, -width]),
+        name=f"room between two {shape}",
+        channels=("upper", "lower"),
+        interval=LENGTH / (n - 1),
+        table=pd.DataFrame({"x": x}),
+        truth={"renormalized_at": renormalized_at, "closes_at": LENGTH + (renormalized_at or 0)},
     )

@@ -35,4 +35,5 @@ def planted_clusters(
     rng = np.random.default_rng(random_state)
     centres = rng.standard_normal((n_clusters, dimensions)) * separation / np.sqrt(2 * dimensions)
     cluster = rng.permutation(np.arange(n) % n_clusters)
-    return cloud("planted clusters", centres[cluster], 1.0, rng, cluster=cluster)
+    truth = {"n_clusters": n_clusters if separation else 1, "labels": "cluster"}
+    return cloud("planted clusters", centres[cluster], 1.0, rng, truth, cluster=cluster)

@@ -34,4 +34,12 @@ def sphere(
     rng = np.random.default_rng(random_state)
     values = rng.standard_normal((n, dimensions))
     values /= np.linalg.norm(values, axis=1, keepdims=True)
-    return cloud("sphere", values, noise, rng, height=values[:, 0].copy())
+    betti = (1, *[0] * (dimensions - 2), 1)
+    return cloud(
+        "sphere",
+        values,
+        noise,
+        rng,
+        {"betti": betti, "dimension": dimensions - 1},
+        height=values[:, 0].copy(),
+    )

@@ -43,4 +43,13 @@ def swiss_roll(
     across = rng.uniform(0, height, n)
     frame = np.eye(3) if dimensions == 3 else random_frame(dimensions, 3, rng)
     values = np.column_stack([angle * np.cos(angle), across, angle * np.sin(angle)]) @ frame.T
-    return cloud("swiss roll", values, noise, rng, angle=angle, along=along - lengths[0], across=across)
+    return cloud(
+        "swiss roll",
+        values,
+        noise,
+        rng,
+        {"betti": (1, 0), "dimension": 2},
+        angle=angle,
+        along=along - lengths[0],
+        across=across,
+    )

@@ -40,7 +40,9 @@ def torus(
     ring = 1 + tube * np.cos(across)
     space = np.eye(3) if dimensions == 3 else random_frame(dimensions, 3, rng)
     values = np.column_stack([ring * np.cos(around), ring * np.sin(around), tube * np.sin(across)]) @ space.T
-    return cloud("torus", values, noise, rng, around=around, across=across)
+    return cloud(
+        "torus", values, noise, rng, {"betti": (1, 2, 1), "dimension": 2}, around=around, across=across
+    )
 
 
 def _by_area(n: int, tube: float, rng: np.random.Generator) -> np.ndarray:

@@ -12,18 +12,18 @@ import numpy as np
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, ViewError, suggest
 from workbench.core.patterns import matching
-from workbench.core.rows import flat, floats, require_finite, table_digest
+from workbench.core.rows import flat, floats, frozen, owned, require_finite, table_digest
 from workbench.core.subject import Rowed
-from workbench.core.view import View
-from workbench.subjects.points import Points
+from workbench.core.view import Rows, View
+from workbench.subjects.points import PointCloud, Points
 
 if TYPE_CHECKING:
     import pandas as pd
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
 
 
 @dataclass(frozen=True, eq=False)
-class Aligned(View):
+class Aligned(Rows):
     """Two or more arrays with the same rows: layers of one network, or the same rows in two networks.
 
     Attributes
@@ -33,9 +33,8 @@ class Aligned(View):
     """
 
     needs: ClassVar[str] = "two or more arrays with the same rows (several layers)"
+    rowwise: ClassVar[tuple[str, ...]] = ("arrays",)
     arrays: dict[str, Float[np.ndarray, "n _"]]
-    ids: Int[np.ndarray, " n"]
-    table: pd.DataFrame
 
 
 class Activations(Rowed):
@@ -60,7 +59,7 @@ class Activations(Rowed):
         rows: np.ndarray | None = None,
     ):
         super().__init__(name, table, space)
-        self._arrays = dict(sites)
+        self._arrays = {site: frozen(np.asarray(array)) for site, array in sites.items()}
         self._content = content
         self._rows = rows
         if not self._arrays:
@@ -68,6 +67,23 @@ class Activations(Rowed):
         for site, array in self._arrays.items():
             if rows is None and len(array) != len(table):
                 raise DataError(f"{name}: site {site} has {len(array):,} rows, the table {len(table):,}.")
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Activations:
+        """Three layers of 96 rows in three groups, each noisier than the last."""
+        cloud = PointCloud.example()
+        rng = np.random.default_rng([1, variant])
+        noisy = {
+            f"layer.{i}": (cloud.values + i * rng.standard_normal(cloud.values.shape)).astype(np.float32)
+            for i in range(3)
+        }
+        return cls(noisy, cloud.table, name="layers")
+
+    narrows: ClassVar[Mapping[type[View], str]] = {
+        Points: "encoder.layer.5",
+        Aligned: "encoder.layer.*",
+    }
+    typed: ClassVar[str] = "minilm"
 
     @property
     def sites(self) -> list[str]:
@@ -93,6 +109,14 @@ class Activations(Rowed):
         )
         return f"activations of {len(self):,} rows at {len(self.sites)} sites ({shown})"
 
+    def parts(self, kind: type[View] | None = None) -> tuple[str, ...]:
+        """The sites, where there are several and the view is of one."""
+        return tuple(self._arrays) if kind in (None, Points) and len(self._arrays) > 1 else ()
+
+    def default_part(self, kind: type[View] | None = None) -> str | None:
+        """The last site: what the network made of its input in the end."""
+        return next(reversed(self.parts(kind)), None)
+
     def at(self, *patterns: str) -> Activations:
         """Return the sites that match one of the patterns (``encoder.layer.*``); see `core.patterns`.
 
@@ -105,10 +129,9 @@ class Activations(Rowed):
             if not matching(self.sites, pattern):
                 raise MissingError(f"{self.name} has no site {pattern!r}. {suggest(pattern, self.sites)}")
         found = {s: self._arrays[s] for s in matching(self.sites, patterns)}
-        name = f"{self.name.split(' at ')[0]} at {next(iter(found))}" if len(found) == 1 else self.name
-        return Activations(
-            found, self.table, name=name, content=self._content, space=self.space, rows=self._rows
-        )
+        made = Activations(found, self.table, content=self._content, space=self.space, rows=self._rows)
+        label = next(iter(found)) if len(found) == 1 < len(self._arrays) else ""
+        return self.derived(made, "at", label, {"*": patterns})
 
     def _take(self, at: np.ndarray) -> Activations:
         rows = at if self._rows is None else self._rows[at]
@@ -126,7 +149,7 @@ class Activations(Rowed):
         if site not in self._arrays:
             raise MissingError(f"{self.name} has no site {site!r}. {suggest(site, self.sites)}")
         array = self._arrays[site]
-        return array if self._rows is None else array[self._rows]
+        return array if self._rows is None else owned(array[self._rows])
 
     @property
     def values(self) -> Float[np.ndarray, "n d"]:
@@ -152,7 +175,7 @@ class Activations(Rowed):
     def as_points(self) -> Points:
         values = floats(self.values)
         require_finite(values, self.name)
-        return Points(self.name, self.digest, self.space, values, self.ids, self.table)
+        return Points(self.name, self.digest, self.space, self.ids, self.table, values)
 
     def as_aligned(self) -> Aligned:
         if len(self._arrays) < 2:
@@ -162,4 +185,4 @@ class Activations(Rowed):
         arrays = {s: floats(flat(self.array(s))) for s in self.sites}
         for site, array in arrays.items():
             require_finite(array, f"{self.name} at {site}")
-        return Aligned(self.name, self.digest, self.space, arrays, self.ids, self.table)
+        return Aligned(self.name, self.digest, self.space, self.ids, self.table, arrays)

@@ -16,8 +16,9 @@ from workbench.core.digest import digest
 from workbench.core.edit import Edit, Editable, changed, edited_digest, titles
 from workbench.core.errors import MissingError, ViewError, suggest
 from workbench.core.lazy import LazyTensor, Tensors
+from workbench.core.lineage import Origin
 from workbench.core.patterns import matching
-from workbench.core.rows import floats, require_finite
+from workbench.core.rows import floats, owned, require_finite
 from workbench.core.subject import Subject
 from workbench.core.view import View
 from workbench.subjects.saving import Saved, as_written, refuse_own_files, save_file, save_folder
@@ -96,7 +97,19 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         self._load = load
         self._stored = stored
         self.beside = tuple(beside)
-        self._whole = ""  # name of what this is a part of
+
+    narrows: ClassVar[Mapping[type[View], str]] = {Matrix: "embeddings.word_embeddings.weight"}
+    typed: ClassVar[str] = "minilm"
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Checkpoint:
+        """A matrix of 40 x 24 with one strong direction, and a vector."""
+        rng = np.random.default_rng(variant)
+        weights = rng.standard_normal((40, 24)).astype(np.float32)
+        weights += 2 * np.outer(rng.standard_normal(40), rng.standard_normal(24)).astype(np.float32)
+        arrays = {"w": owned(weights), "b": owned(np.ones(24, np.float32))}
+        tensors = {n: TensorInfo(n, a.shape, "F32", a.nbytes) for n, a in arrays.items()}
+        return Checkpoint(tensors, arrays.__getitem__, name="toy", content=lambda: digest(*arrays.values()))
 
     @cached_property
     def digest(self) -> str:
@@ -144,21 +157,37 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
             if not matching(self.tensors, pattern):
                 raise MissingError(f"{self.name} has no tensor {pattern!r}. {suggest(pattern, self.tensors)}")
         found = {n: self.tensors[n] for n in matching(self.tensors, patterns)}
-        whole = self._whole or self.name
-        chosen = Checkpoint(
+        made = Checkpoint(
             found,
             self.lazy,
-            name=f"{whole} at {next(iter(found))}" if len(found) == 1 else whole,
+            name=self.name,
             content=lambda: digest("tensors", self.digest, sorted(found)),
             config=self.config,
             source=self.source,
             stored=self.stored,
         )
-        chosen._whole = whole
-        return chosen
+        label = next(iter(found)) if len(found) == 1 < len(self.tensors) else ""
+        return self.derived(made, "at", label, {"*": patterns})
+
+    def parts(self, kind: type[View] | None = None) -> tuple[str, ...]:
+        """The tensors, where there are several; as a matrix those of two dimensions or more, the one of most numbers last."""
+        if kind not in (None, Matrix) or len(self.tensors) < 2:
+            return ()
+        names = [n for n, t in self.tensors.items() if kind is None or len(t.shape) > 1]
+        return tuple(sorted(names, key=lambda n: self.tensors[n].nbytes))
 
     def with_edits(self, edits: tuple[Edit, ...]) -> Checkpoint:
-        return EditedCheckpoint(self, edits) if edits else self
+        if not edits:
+            return self
+        parts = {f"edit {i}": edit for i, edit in enumerate(edits, 1)}
+        return EditedCheckpoint(self, edits).made_by(
+            Origin("with_edits", {"base": self, **parts}, verb="sum")
+        )
+
+    @property
+    def has_network(self) -> bool:
+        """Whether `network` can build one."""
+        return self._load is not None
 
     def network(self) -> Any:
         """Build the network that these weights belong to, ready to be called and captured.

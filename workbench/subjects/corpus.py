@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ class Corpus(Rowed):
     table : one line a text. origin : where the texts come from and under which licence, in words.
     """
 
+    typed: ClassVar[str] = "texts.csv"
+
     def __init__(
         self, table: pd.DataFrame, *, name: str = "corpus", origin: str = "", space: str | None = None
     ):
@@ -33,6 +35,17 @@ class Corpus(Rowed):
             raise DataError(f"{name} is empty: there is no text to read.")
         super().__init__(name, row_table(table, len(table), name), space)
         self.origin = origin
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Corpus:
+        """Four short texts of two topics."""
+        import pandas as pd
+
+        texts = ["a cat sat", "a dog ran far", "iron melts hot", "gold is heavy metal"]
+        texts = [" ".join(sorted(t.split())) for t in texts] if variant else texts
+        return cls(
+            pd.DataFrame({"text": texts, "topic": ["animal", "animal", "metal", "metal"]}), name="four"
+        )
 
     @cached_property
     def digest(self) -> str:

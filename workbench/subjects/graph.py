@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError
-from workbench.core.rows import require_finite, row_table
+from workbench.core.rows import frozen, owned, require_finite, row_table
 from workbench.core.subject import Rowed
 from workbench.core.view import View
 
@@ -69,11 +69,20 @@ class GraphSubject(Rowed):
                 f"{name}: edges name nodes from {edges.min()} to {edges.max()}; there are {n:,} (0 to {n - 1})."
             )
         super().__init__(name, row_table(table, n, name), space)
-        self.edges = edges
-        self.weights = np.ones(len(edges)) if weights is None else np.asarray(weights, dtype=np.float64)
+        self.edges = frozen(edges)
+        self.weights = (
+            owned(np.ones(len(edges))) if weights is None else frozen(np.asarray(weights, dtype=np.float64))
+        )
         self.directed = directed
         if len(self.weights) != len(edges):
             raise DataError(f"{name}: {len(self.weights):,} weights for {len(edges):,} edges.")
+
+    @classmethod
+    def example(cls, variant: int = 0) -> GraphSubject:
+        """A random graph of 24 nodes."""
+        rng = np.random.default_rng(variant)
+        edges = np.array([(i, j) for i in range(24) for j in range(i + 1, 24) if rng.random() < 0.2])
+        return cls(edges, 24, weights=rng.uniform(0.1, 1, len(edges)), name="random graph")
 
     @cached_property
     def digest(self) -> str:

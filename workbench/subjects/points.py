@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,17 +11,17 @@ import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError
-from workbench.core.rows import floats, require_finite, row_table, table_column, table_digest
+from workbench.core.rows import floats, frozen, owned, require_finite, row_table, table_column, table_digest
 from workbench.core.subject import Rowed
-from workbench.core.view import View
+from workbench.core.view import Rows
 
 if TYPE_CHECKING:
     import pandas as pd
-    from jaxtyping import Float, Int, Shaped
+    from jaxtyping import Float, Shaped
 
 
 @dataclass(frozen=True, eq=False)
-class Points(View):
+class Points(Rows):
     """Rows in a vector space.
 
     Attributes
@@ -32,13 +33,6 @@ class Points(View):
 
     needs: ClassVar[str] = "rows of numbers (n x d)"
     values: Float[np.ndarray, "n d"]
-    ids: Int[np.ndarray, " n"]
-    table: pd.DataFrame
-
-    @property
-    def n(self) -> int:
-        """Number of rows."""
-        return len(self.values)
 
     def column(self, name: str) -> Shaped[np.ndarray, " n"]:
         """One column of the row table, in row order; refused with the names that exist."""
@@ -52,6 +46,7 @@ class PointCloud(Rowed):
     ----------
     values : (n, d), any real dtype; kept as it is, so a memory-mapped array stays on disk.
     table : one line a row, indexed by row id; rows are numbered from 0 without one.
+    truth : what is known of how it was made; see `Subject`.
     """
 
     def __init__(
@@ -61,6 +56,7 @@ class PointCloud(Rowed):
         name: str = "points",
         table: pd.DataFrame | None = None,
         space: str | None = None,
+        truth: Mapping[str, Any] | None = None,
     ):
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2:
@@ -70,9 +66,32 @@ class PointCloud(Rowed):
         if values.dtype.kind not in "fiub":
             raise DataError(f"{name}: a cloud holds real numbers; this array has the dtype {values.dtype}.")
         super().__init__(name, row_table(table, len(values), name), space)
-        self.values = values
+        self.values = frozen(values)
+        self.truth = dict(truth or {})
+
+    @classmethod
+    def example(cls, variant: int = 0) -> PointCloud:
+        """Three groups of 32 rows in six dimensions, with labels, texts and tokens."""
+        import pandas as pd
+
+        rng = np.random.default_rng(0)
+        group = np.repeat([0, 1, 2], 32)
+        rows = rng.standard_normal((96, 6)) + 4 * rng.standard_normal((3, 6))[group]
+        if variant:  # the same rows seen otherwise: turned, and noisy
+            other = np.random.default_rng([0, variant])
+            turned = rows @ np.linalg.qr(other.standard_normal((6, 6)))[0]
+            rows = turned + 0.5 * other.standard_normal((96, 6))
+        columns = {
+            "kind": np.array(["a", "b", "c"])[group],
+            "text_id": np.arange(96) // 4,
+            "height": rows[:, 0],
+            "token": [f"t{i % 9}" for i in range(96)],
+            "size": rng.permuted(group),
+        }
+        return cls(rows.astype(np.float32), name="groups", table=pd.DataFrame(columns))
 
     takes: ClassVar[str] = "an array, a tensor or a table of rows"
+    typed: ClassVar[str] = "cloud.npy"
 
     @classmethod
     def of(cls, thing: Any) -> PointCloud | None:
@@ -99,7 +118,7 @@ class PointCloud(Rowed):
         return f"{self.values.shape[0]:,} rows of {self.values.shape[1]:,} numbers"
 
     def _take(self, at: np.ndarray) -> PointCloud:
-        return PointCloud(self.values[at], name=self.name, table=self.table.iloc[at], space=self.space)
+        return PointCloud(owned(self.values[at]), table=self.table.iloc[at], space=self.space)
 
     def drop_nonfinite(self) -> PointCloud:
         """Return the rows without NaN or infinite values."""
@@ -107,4 +126,4 @@ class PointCloud(Rowed):
 
     def as_points(self) -> Points:
         require_finite(self.values, self.name)
-        return Points(self.name, self.digest, self.space, floats(self.values), self.ids, self.table)
+        return Points(self.name, self.digest, self.space, self.ids, self.table, floats(self.values))

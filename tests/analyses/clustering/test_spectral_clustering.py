@@ -70,6 +70,7 @@ def test_peer_is_scikit_learn(separation: float) -> None:
     assert adjusted_rand_score(ours.labels_, peer) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_clusters", [None, 3])
 def test_calibrated_on_one_gaussian_lump(n_clusters: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walks, "RESTARTS", 1)

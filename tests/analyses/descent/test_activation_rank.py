@@ -24,7 +24,7 @@ def of_inputs(x: np.ndarray, **parameters: object):
         nn.Sequential(identity(x.shape[1])), x.astype(np.float32), np.zeros(len(x)), "output"
     )
     asked = {"n_null": 0, "n_boot": 0, "device": "cpu", **parameters}
-    return wb.activation_rank.function(d.view(wb.activation_rank.needs), **asked)
+    return wb.activation_rank.function(d.view(wb.activation_rank.inputs[0].takes), **asked)
 
 
 @pytest.mark.parametrize("measure", ["effective_rank", "participation_ratio"])
@@ -72,6 +72,7 @@ def test_fewer_columns_have_the_same_products() -> None:
     np.testing.assert_allclose(small @ small.T, x @ x.T, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_they_say() -> None:
     def p_value(seed: int) -> float:
         x = np.random.default_rng(seed).standard_normal((20, 6)) ** 3
@@ -86,6 +87,7 @@ def test_units_that_do_the_same_are_found() -> None:
     assert of_inputs(x, n_null=19).evidence[0].p_value == 0.05
 
 
+@pytest.mark.slow
 def test_the_interval_covers_as_often_as_it_says() -> None:
     scale = 1 / np.arange(1, 9)
     found = [

@@ -51,17 +51,16 @@ def test_known_answer_planted_laws_are_chosen(name: str) -> None:
 def test_known_answer_linear_network() -> None:
     # one matrix under gradient descent: every mode's error shrinks by 1 - lr a step, so the loss by its square
     found = wb.descent_law(wb.linear_descent(depth=1, steps=200, learning_rate=0.02), n_null=3, n_boot=10)
-    constants = {e.statistic: e.value for e in found.evidence}
-    assert constants["time scale in steps of the exponential"] == pytest.approx(
-        -1 / (2 * np.log(0.98)), rel=1e-4
-    )
+    scale = found.evidence_of("time_scale", "exponential").value
+    assert scale == pytest.approx(-1 / (2 * np.log(0.98)), rel=1e-4)
     # two matrices: once the others are learned the slowest mode's error shrinks as exp(-2 s t), the loss as its square
     late = wb.linear_descent(modes=(1.0,), initial=0.5, steps=400, learning_rate=0.01).select("step >= 250")
     found = wb.descent_law(late, n_null=0, n_boot=0)
-    scale = next(e.value for e in found.evidence if "time scale" in e.statistic)
+    scale = next(e.value for e in found.evidence if e.id == "time_scale")
     assert scale == pytest.approx(1 / (4 * 0.01), rel=0.02)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_planted_constants() -> None:
     hits = np.zeros(3)
     for seed in range(40):
@@ -85,6 +84,7 @@ def test_peer_is_scipy_curve_fit() -> None:
     np.testing.assert_allclose(ours.parameters, peer, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_curve_that_only_wavers_is_seldom_given_a_law() -> None:
     def p_value(seed: int) -> float:
         loss = planted("constant", seed, n=60, phi=0.6)

@@ -22,7 +22,7 @@ def of_inputs(x: np.ndarray, **parameters: object):
     network = nn.Linear(x.shape[1], 1, bias=False)
     d = hand_made_descent(network, x.astype(np.float32), np.zeros(len(x)), "output")
     asked = {"n_null": 0, "n_boot": 0, "device": "cpu", **parameters}
-    return wb.gradient_rank.function(d.view(wb.gradient_rank.needs), **asked)
+    return wb.gradient_rank.function(d.view(wb.gradient_rank.inputs[0].takes), **asked)
 
 
 @pytest.mark.parametrize("measure", MEASURES)
@@ -80,6 +80,7 @@ def test_a_network_that_vmap_cannot_follow_is_taken_one_by_one() -> None:
     assert "one by one" in wb.gradient_rank(d, n_null=0, n_boot=0).caveat
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_they_say() -> None:
     """Inputs of independent entries with signs at random are what the null says."""
 
@@ -96,6 +97,7 @@ def test_what_samples_have_in_common_is_found() -> None:
     assert of_inputs(x, n_null=19).evidence[0].p_value == 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", MEASURES)
 def test_the_interval_covers_as_often_as_it_says(measure: str) -> None:
     """What as many samples give on average lies in the interval of 95 in 100 draws of samples, or more."""

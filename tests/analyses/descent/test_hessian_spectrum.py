@@ -49,6 +49,7 @@ def test_peer_the_whole_matrix_of_a_trained_network() -> None:
     assert found.low[0, 4] < np.trace(whole) < found.high[0, 4]
 
 
+@pytest.mark.slow
 def test_the_interval_over_samples_covers_as_often_as_it_says() -> None:
     """Linear regression on x of known covariance: the curvature of all there are is the covariance itself."""
     covariance = np.array([4.0, 1.0, 1.0, 0.25])
@@ -60,20 +61,21 @@ def test_the_interval_over_samples_covers_as_often_as_it_says() -> None:
             nn.Linear(4, 1, bias=False, dtype=torch.float64), x, np.zeros((200, 1)), "half_squared_error"
         )
         found = wb.hessian_spectrum.function(
-            d.view(wb.hessian_spectrum.needs), n_eigenvalues=1, n_null=0, device="cpu"
+            d.view(wb.hessian_spectrum.inputs[0].takes), n_eigenvalues=1, n_null=0, device="cpu"
         )
         for j, exact in enumerate((4.0, covariance.sum())):
             held[j] += found.low[0, (0, 2)[j]] <= exact <= found.high[0, (0, 2)[j]]
     assert (held >= 52).all(), held
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_they_say() -> None:
     """At initialization entries are exchangeable, so that the permuted weights are the truth."""
 
     def p_value(seed: int) -> float:
         d = untrained_descent(seed, width=4, samples=12)
         found = wb.hessian_spectrum.function(
-            d.view(wb.hessian_spectrum.needs),
+            d.view(wb.hessian_spectrum.inputs[0].takes),
             n_eigenvalues=1,
             lanczos_steps=6,
             trace_draws=2,

@@ -80,6 +80,7 @@ def test_matching_lowers_the_barrier_and_one_run_has_none(siblings: Siblings) ->
     assert taken.interval[0] > 0
 
 
+@pytest.mark.slow
 def test_random_orders_are_no_better_than_each_other(siblings: Siblings) -> None:
     from helpers import assert_calibrated
 

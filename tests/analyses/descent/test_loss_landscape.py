@@ -86,6 +86,7 @@ def random_walk(seed: int, d: int = 40, k: int = 12) -> Trajectory:
     return made.with_model(network).with_probe(x, np.zeros((16, 1)), "mse")
 
 
+@pytest.mark.slow
 def test_a_random_walk_is_seldom_said_to_keep_to_a_plane() -> None:
     from helpers import assert_calibrated
 
@@ -99,6 +100,7 @@ def test_a_random_walk_is_seldom_said_to_keep_to_a_plane() -> None:
     assert_calibrated(p_value, runs=60)
 
 
+@pytest.mark.slow
 def test_the_plane_of_a_random_walk_is_seldom_said_to_be_steeper_or_flatter() -> None:
     """A walk that the loss did not steer lies in any plane, however unlike the curvatures of the loss are."""
     from helpers import assert_calibrated

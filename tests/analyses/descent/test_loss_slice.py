@@ -41,6 +41,7 @@ def test_peer_is_the_plain_loop_over_loaded_weights() -> None:
         assert loss == pytest.approx(d.probe.evaluate(network).item(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_interval_covers_the_loss_of_more_samples() -> None:
     d = wb.digits_descent(width=8, depth=1, steps=60)
     x, y = np.asarray(d.probe.x), d.probe.y
@@ -56,6 +57,7 @@ def test_interval_covers_the_loss_of_more_samples() -> None:
     assert (hits >= 20).all(), hits  # 24 expected; fewer with probability 0.001 at 95 % coverage
 
 
+@pytest.mark.slow
 def test_a_random_line_is_like_random_lines(bowl: Trajectory) -> None:
     from helpers import assert_calibrated
 

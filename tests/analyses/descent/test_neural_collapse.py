@@ -75,11 +75,12 @@ def test_peer_the_plain_formulas_and_scikit_learns_nearest_neighbour() -> None:
     )
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_they_say() -> None:
     """Classes that were drawn without a look at the inputs."""
     p = {}
     for seed in range(120):
-        view = untrained_descent(seed, samples=45).view(wb.neural_collapse.needs)
+        view = untrained_descent(seed, samples=45).view(wb.neural_collapse.inputs[0].takes)
         found = wb.neural_collapse.function(view, n_null=19, n_boot=0, random_state=seed, device="cpu")
         p[seed] = [e.p_value for e in found.evidence]
     for j in range(4):  # the fifth is a share of forty-five, whose ties make it cautious
@@ -87,10 +88,11 @@ def test_false_alarms_are_as_rare_as_they_say() -> None:
     assert sum(found[4] <= 0.05 for found in p.values()) <= 14
 
 
+@pytest.mark.slow
 def test_the_interval_covers_as_often_as_it_says() -> None:
     found = []
     for seed in range(120):
-        view = planted(3 * simplex(), simplex(), 1.0, seed).view(wb.neural_collapse.needs)
+        view = planted(3 * simplex(), simplex(), 1.0, seed).view(wb.neural_collapse.inputs[0].takes)
         found.append(wb.neural_collapse.function(view, n_null=0, n_boot=60, device="cpu"))
     mean = np.mean([f.y[0] for f in found], axis=0)
     held = sum((f.low[0] <= mean) & (mean <= f.high[0]) for f in found)

@@ -52,9 +52,10 @@ def test_peer_scipys_entropy() -> None:
     np.testing.assert_allclose(found, [entropy(p, axis=1).mean(), entropy(p.mean(axis=0))], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_they_say() -> None:
     def p_value(seed: int) -> float:
-        view = untrained_descent(seed).view(wb.output_entropy.needs)
+        view = untrained_descent(seed).view(wb.output_entropy.inputs[0].takes)
         return (
             wb.output_entropy.function(view, n_null=39, n_boot=0, random_state=seed, device="cpu")
             .evidence[0]
@@ -64,6 +65,7 @@ def test_false_alarms_are_as_rare_as_they_say() -> None:
     assert_calibrated(p_value, runs=100)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_as_often_as_it_says() -> None:
     """Logits that are drawn anew for each sample; the mean entropy of all of them is that of many."""
     layer = nn.Linear(3, 3, bias=False)
@@ -71,7 +73,7 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
 
     def found(n: int, seed: int):
         x = (2 * np.random.default_rng(seed).standard_normal((n, 3))).astype(np.float32)
-        view = hand_made_descent(layer, x, np.zeros(n, int)).view(wb.output_entropy.needs)
+        view = hand_made_descent(layer, x, np.zeros(n, int)).view(wb.output_entropy.inputs[0].takes)
         return wb.output_entropy.function(view, n_null=0, n_boot=60, max_samples=n, device="cpu")
 
     exact = found(50_000, 999).y[0, 0]

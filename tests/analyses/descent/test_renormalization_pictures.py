@@ -42,7 +42,9 @@ def test_known_answer_a_restart_is_seen_where_it_was() -> None:
     found = wb.renormalization_pictures(restarted(), n_null=19, n_boot=40)
     one, here = found.evidence[:2]
     assert one.p_value == here.p_value == 0.05
-    scales = [e for e in found.evidence if "time scale" in e.statistic]
+    scales = [
+        found.evidence_of("time_scale", f"exponential with floor, {side}") for side in ("before", "after")
+    ]
     assert all(e.interval[0] < 30 < e.interval[1] for e in scales)
     errors = np.square(np.log(found.frames[:, :, -1]) - np.log(found.y[:, -3])).sum(axis=1)
     assert found.frame_marks[errors.argmin()] == pytest.approx(5, abs=0.1)

@@ -49,9 +49,10 @@ def test_peer_scikit_learns_cosines(of: str) -> None:
     assert wb.sameness(d, of=of, max_steps=1, n_null=0, n_boot=0).y[0, 0] == pytest.approx(exact, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_they_say() -> None:
     def p_value(seed: int) -> float:
-        view = untrained_descent(seed).view(wb.sameness.needs)
+        view = untrained_descent(seed).view(wb.sameness.inputs[0].takes)
         return (
             wb.sameness.function(view, n_null=19, n_boot=0, random_state=seed, device="cpu")
             .evidence[0]
@@ -73,11 +74,14 @@ def test_planted_sameness_is_found() -> None:
     assert wb.sameness(hand_made_descent(network, x, d.probe.y), n_null=39).evidence[0].p_value <= 0.05
 
 
+@pytest.mark.slow
 def test_the_interval_covers_as_often_as_it_says() -> None:
     """Unit vectors around a common direction: the cosine of two is the squared length of their mean."""
 
     def found(n: int, seed: int):
-        view = passing_on(1 + np.random.default_rng(seed).standard_normal((n, 3))).view(wb.sameness.needs)
+        view = passing_on(1 + np.random.default_rng(seed).standard_normal((n, 3))).view(
+            wb.sameness.inputs[0].takes
+        )
         return wb.sameness.function(view, n_null=0, n_boot=60, max_samples=n, device="cpu")
 
     exact = found(50_000, 999).y[0, 0]

@@ -58,13 +58,18 @@ def test_peer_torchs_cosine_similarity() -> None:
     assert found.names == ("all layers", "layer 0", "layer 2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beside", ["previous", "path"])
 def test_false_alarms_are_as_rare_as_they_say(beside: str) -> None:
     def p_value(seed: int) -> float:
         u = np.random.default_rng(seed).standard_normal((6, 12)) * np.linspace(0.1, 2, 12)
         return (
             wb.update_alignment.function(
-                walk(u).view(wb.update_alignment.needs), beside=beside, n_null=39, n_boot=0, random_state=seed
+                walk(u).view(wb.update_alignment.inputs[0].takes),
+                beside=beside,
+                n_null=39,
+                n_boot=0,
+                random_state=seed,
             )
             .evidence[0]
             .p_value
@@ -78,13 +83,14 @@ def test_a_walk_that_keeps_its_direction_a_little_is_found() -> None:
     assert wb.update_alignment(walk(u)).evidence[0].p_value == 0.05
 
 
+@pytest.mark.slow
 def test_the_interval_of_the_mean_covers_nearly_as_often_as_it_says() -> None:
     """Blocks of two of forty are a little short: 88 to 99 in 100."""
     held = 0
     for seed in range(200):
         u = np.random.default_rng(seed).standard_normal((41, 8))
         found = wb.update_alignment.function(
-            walk(u).view(wb.update_alignment.needs), n_null=0, random_state=seed
+            walk(u).view(wb.update_alignment.inputs[0].takes), n_null=0, random_state=seed
         )
         low, high = found.evidence[0].interval
         held += low <= 0 <= high

@@ -37,6 +37,7 @@ def ask(rows: np.ndarray, fit=first_two, n_null: int = 19, seed: int = 0, contro
     )
 
 
+@pytest.mark.slow
 def test_calibrated_where_the_layout_knows_nothing_of_the_rows() -> None:
     def p(seed: int) -> float:
         rng = np.random.default_rng(seed)

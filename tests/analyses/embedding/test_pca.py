@@ -51,6 +51,7 @@ def test_more_rows_than_a_block_and_a_direction_without_variance_are_as_in_sciki
     assert np.allclose(found.quality, 1)
 
 
+@pytest.mark.slow
 def test_calibrated_where_columns_share_nothing() -> None:
     def p(seed: int) -> float:
         rows = np.random.default_rng(seed).standard_normal((40, 6)) * [3, 2, 1, 1, 1, 0.5]
@@ -59,6 +60,7 @@ def test_calibrated_where_columns_share_nothing() -> None:
     assert_calibrated(p)
 
 
+@pytest.mark.slow
 def test_interval_covers_the_share_in_the_population() -> None:
     scale = np.sqrt(np.r_[6, 4, np.ones(10)])
     hits = 0

@@ -61,6 +61,7 @@ def test_peer_is_scikit_dimension() -> None:
     assert np.allclose(found.per_row[:, 0], peer.dimension_pw_, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(60, 4), (48, 40)], ids=["few columns", "nearly as many columns as rows"])
 def test_calibrated_on_gaussian_rows(shape: tuple[int, int]) -> None:
     p = {}
@@ -78,6 +79,7 @@ def test_calibrated_on_gaussian_rows(shape: tuple[int, int]) -> None:
         assert_calibrated(lambda seed, i=i: asked(seed)[i])
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_dimension() -> None:
     hits = np.zeros(2)
     for seed in range(60):

@@ -51,6 +51,7 @@ def test_peer_is_scikit_learn() -> None:
     assert np.allclose(found.per_row.mean(axis=0), [e.value for e in found.evidence])
 
 
+@pytest.mark.slow
 def test_calibrated_where_the_arrays_share_nothing() -> None:
     p = {}
 

@@ -43,6 +43,7 @@ def test_peer_is_networkx() -> None:
     assert np.allclose(result.scores, [expected[i] for i in range(30)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("directed", [True, False])
 def test_calibrated_on_graphs_that_are_wired_at_random(directed: bool) -> None:
     pairs = np.array([(i, j) for i in range(7) for j in range(7) if (i != j if directed else i < j)])
@@ -50,7 +51,7 @@ def test_calibrated_on_graphs_that_are_wired_at_random(directed: bool) -> None:
     def p(seed: int) -> float:
         edges = pairs[np.random.default_rng(seed).random(len(pairs)) < 0.5]
         graph = wb.GraphSubject(edges, 7, directed=directed)
-        view = graph.view(wb.pagerank.needs)
+        view = graph.view(wb.pagerank.inputs[0].takes)
         return wb.pagerank.function(view, n_null=19, n_boot=0, random_state=seed).evidence[0].p_value
 
     assert_calibrated(p, runs=60)

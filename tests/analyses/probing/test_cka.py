@@ -59,15 +59,17 @@ def test_peer_is_the_definition_with_sums_over_rows() -> None:
     assert np.isclose(wb.cka(layers(x, y), **FEW).values[0, 1], expected)
 
 
+@pytest.mark.slow
 def test_calibrated_for_independent_layers() -> None:
     def p(seed: int) -> float:
         x, y = np.random.default_rng(seed).standard_normal((2, 20, 5))
-        view = layers(x, y).view(wb.cka.needs)
+        view = layers(x, y).view(wb.cka.inputs[0].takes)
         return wb.cka.function(view, n_null=19, n_boot=0, random_state=seed).evidence[0].p_value
 
     assert_calibrated(p)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_value_of_many_rows() -> None:
     covered = 0
     for seed in range(40):

@@ -143,7 +143,7 @@ def test_peer_trains_and_averages_as_torch_does() -> None:
         average = average or AveragedModel(network)
         average.update_parameters(network)
     with torch.no_grad():
-        right = (average(torch.from_numpy(view.probe.x)).argmax(1).numpy() == view.probe.y).mean()
+        right = (average(torch.tensor(view.probe.x)).argmax(1).numpy() == view.probe.y).mean()
     assert history.scores["accuracy of one network"][0, 1, 0] == pytest.approx(right, abs=2e-3)
 
 
@@ -184,7 +184,8 @@ def test_nothing_is_merged_where_no_threshold_can_be_passed() -> None:
     result = wb.ensemble(siblings(), **SMALL, draws=9)
     y = result.y.reshape(3, 4, 5)
     assert np.allclose(y[..., 0], y[..., 3], atol=1e-6) and np.allclose(y[..., 0], y[..., 4], atol=1e-6)
-    assert all(e.value == 0 for e in result.evidence if "no interaction" in e.statistic)
+    assert result.evidence_of("accuracy_of_one", "no interaction").value == 0
+    assert result.evidence_of("accuracy_of_ensemble", "output ensembling").value == 0
 
 
 def test_descents_without_their_training_data_split_the_probe() -> None:

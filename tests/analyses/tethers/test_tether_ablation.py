@@ -20,16 +20,12 @@ import workbench as wb
 from workbench.core.errors import DataError, ParameterError, ViewError
 from workbench.core.evidence import Evidence
 from workbench.numerics.ablation import sample_losses, sign_flips
-from workbench.numerics.tethers import at_step, tether, top
-from workbench.results.curve import Curve
+from workbench.numerics.tethers import tether, top
+from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
 
 FOUR = (MATTER / (INPUTS * HIDDEN),)  # of the first layer; rounds to none of the second
 SEEING = ("fisher_weight", "gradient_weight", "dropout")
-
-
-def evidence(result: Curve, words: str) -> Evidence:
-    return next(e for e in result.evidence if words in e.statistic)
 
 
 def test_known_answer_planted_edges_are_found_where_magnitude_fails() -> None:
@@ -48,12 +44,12 @@ def test_known_answer_planted_edges_are_found_where_magnitude_fails() -> None:
     without = dict(place.weights, **{"0.weight": np.where(matters, 0, place.weights["0.weight"])})
     base, ablated = sample_losses(place, [place.weights, without], np.arange(len(place.probe)))
     for source in SEEING:
-        assert evidence(result, f"{source} removed").value == pytest.approx((ablated - base).mean(), rel=1e-5)
-        gain = evidence(result, f"advantage of {source} over")
+        assert result.evidence_of("rise", source).value == pytest.approx((ablated - base).mean(), rel=1e-5)
+        gain = result.evidence_of("advantage_over_magnitude", source)
         assert gain.interval[0] > 0.5 and gain.p_value <= 0.02
         assert f"{source} better" in result.caveat
     alone = wb.tether_ablation(descent, sources=("magnitude",), fractions=FOUR)
-    removed = evidence(alone, "magnitude removed")
+    removed = alone.evidence_of("rise", "magnitude")
     assert removed.value == pytest.approx(0, abs=1e-6) and removed.p_value > 0.5
 
 
@@ -61,15 +57,15 @@ def test_known_answer_magnitude_wins_where_it_is_right() -> None:
     result = wb.tether_ablation(
         where_magnitude_is_right(), sources=("magnitude", "fisher_true", "fisher_weight"), fractions=(0.25,)
     )
-    gain = evidence(result, "advantage of fisher_true over")
+    gain = result.evidence_of("advantage_over_magnitude", "fisher_true")
     assert gain.interval[1] < 0 and gain.p_value <= 0.02 and "fisher_true worse" in result.caveat
-    assert evidence(result, "magnitude removed").p_value == pytest.approx(0.01)
+    assert result.evidence_of("rise", "magnitude").p_value == pytest.approx(0.01)
     descent = where_magnitude_is_right()
     w = descent.weights(10)["weight"].ravel().astype(float)
     gone = np.where(w >= np.sort(w)[-5], w, 0)
     residual = descent.probe.y[:, 0] - descent.probe.x @ w
     rise = 0.5 * (np.square(residual + descent.probe.x @ gone) - np.square(residual)).mean()
-    assert evidence(result, "magnitude removed").value == pytest.approx(rise, rel=1e-4)
+    assert result.evidence_of("rise", "magnitude").value == pytest.approx(rise, rel=1e-4)
 
 
 def test_known_answer_keeping_is_the_other_side() -> None:
@@ -78,8 +74,8 @@ def test_known_answer_keeping_is_the_other_side() -> None:
     result = wb.tether_ablation(
         descent, sources=("fisher_weight",), mode="keep", fractions=kept, scope="network"
     )
-    assert evidence(result, "fisher_weight kept").value < 0.1
-    gain = evidence(result, "advantage of fisher_weight over")
+    assert result.evidence_of("rise", "fisher_weight").value < 0.1
+    gain = result.evidence_of("advantage_over_magnitude", "fisher_weight")
     assert gain.value > 1 and gain.p_value <= 0.02
 
 
@@ -97,17 +93,19 @@ def test_peer_torch_prunes_the_same_by_magnitude(amount: float) -> None:
     assert found.y[0, 0] == pytest.approx(descent.probe.evaluate(net).item() - base, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_random_edges_are_no_finding_at_the_level() -> None:
     def p_value(seed: int) -> float:
         descent = where_magnitude_is_right(seed, n=24)
         result = wb.tether_ablation(
             descent, sources=("random",), fractions=(0.2,), n_null=19, n_boot=0, random_state=seed
         )
-        return evidence(result, "random removed").p_value
+        return result.evidence_of("rise", "random").p_value
 
     assert_calibrated(p_value)
 
 
+@pytest.mark.slow
 def test_two_edges_that_matter_alike_are_no_finding_at_the_level() -> None:
     def p_value(seed: int) -> float:
         rng = np.random.default_rng(seed)
@@ -118,7 +116,14 @@ def test_two_edges_that_matter_alike_are_no_finding_at_the_level() -> None:
         gain = first - second
         null = tuple(sign_flips(gain, 99, seed))
         return Evidence(
-            "", "", gain.mean(), 60, null="signs", null_values=null, alternative="two-sided"
+            id="gain",
+            question="",
+            label="",
+            value=gain.mean(),
+            n=60,
+            null="signs",
+            null_values=null,
+            alternative="two-sided",
         ).p_value
 
     assert_calibrated(p_value)

@@ -10,7 +10,8 @@ from scipy.stats import spearmanr
 
 import workbench as wb
 from workbench.core.errors import DataError, MissingError, ParameterError
-from workbench.numerics.tethers import at_step, tether
+from workbench.numerics.tethers import tether
+from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
 
 
@@ -50,6 +51,7 @@ def test_peer_scipy_has_the_same_rank_correlations() -> None:
             assert whole[i, j] == pytest.approx(spearmanr(*flat)[0], abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", ["spearman", "overlap"])
 def test_noise_agrees_with_nothing_at_the_level(measure: str) -> None:
     descent, _ = where_magnitude_fails(n=16)

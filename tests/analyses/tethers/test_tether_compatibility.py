@@ -64,8 +64,7 @@ def test_trained_siblings_are_found_and_scrambled_ones_are_not() -> None:
     """The same images tie first layers together; what each network has in an order of its own doesn't."""
     for images, found in (("shared", True), ("scrambled", False)):
         result = wb.tether_compatibility(siblings(images=images), sources=("movement",), **FEW)
-        first = result.evidence[0]
-        assert "between networks" in first.statistic
+        first = result.evidence_of("between_networks", "movement")
         assert (first.p_value <= 0.05) == found, (images, first.p_value)
 
 
@@ -84,7 +83,7 @@ def test_what_samples_have_alike_counts_only_without_networks_on_the_same_sample
 
 def test_each_source_has_the_null_that_holds_for_it_and_says_which() -> None:
     result = wb.tether_compatibility(siblings(), sources=("magnitude", "fisher", "activations"), **FEW)
-    nulls = {e.statistic.split()[3].rstrip(","): e.null for e in result.evidence}
+    nulls = {e.of: e.null for e in result.evidence}
     assert nulls == {
         "magnitude": "inputs in a random order",
         "fisher": "independent networks of the same statistics a neuron",

@@ -62,6 +62,7 @@ def test_peer_autograd_gives_the_same_fisher() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", [0, 1])
 def test_noise_gathers_nowhere_at_the_level(which: int) -> None:
     descent, _ = where_magnitude_fails(n=16)
@@ -79,6 +80,7 @@ def test_noise_gathers_nowhere_at_the_level(which: int) -> None:
         assert sum(p_value(s) <= 0.05 for s in range(200)) <= 20
 
 
+@pytest.mark.slow
 def test_noise_does_not_repeat_at_the_level() -> None:
     """Tethers that are all the same but for noise in the samples: two halves rank them alike by chance only."""
 

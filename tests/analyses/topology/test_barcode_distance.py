@@ -83,6 +83,7 @@ def test_a_layer_is_no_way_from_itself() -> None:
     assert wb.barcode_distance(layers(a=x, b=np.arange(60.0)[:, None]), **NO_CONTROL).values[0, 1] > 0
 
 
+@pytest.mark.slow
 def test_calibrated_for_layers_of_one_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
 

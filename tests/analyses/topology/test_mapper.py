@@ -154,6 +154,7 @@ def p_values(seed: int) -> tuple[float, ...]:
     return tuple(e.p_value for e in result.evidence)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question", [0, 1])
 def test_calibrated_for_gaussian_rows(question: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")

@@ -50,6 +50,7 @@ def test_no_bars_are_black() -> None:
     assert result.evidence[0].value == 0
 
 
+@pytest.mark.slow
 def test_calibrated_for_gaussian_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
 

@@ -102,6 +102,7 @@ def test_a_prediction_sees_no_overlapping_step() -> None:
     assert prediction_errors(steps, delay=2, dimension=2).min() > 0
 
 
+@pytest.mark.slow
 def test_calibrated_for_linear_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
 
@@ -116,6 +117,7 @@ def test_calibrated_for_linear_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_calibrated(p_value)
 
 
+@pytest.mark.slow
 def test_calibrated_for_linear_noise_seen_through_a_monotone_function(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -76,6 +76,7 @@ def test_peer_is_numpys_decomposition() -> None:
     assert np.allclose(ask(w).values, np.linalg.svd(w.astype(float), compute_uv=False), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statistic", [0, 2, 3])
 def test_calibrated_on_scattered_entries(statistic: int) -> None:
     def p(seed: int) -> float:

@@ -200,24 +200,28 @@ def _evidence(
     )[0]
     drawn = [tuple(draws) for draws in null.beside(values).T] + [(), ()]
     rotated, subsamples = "rows rotated at random", "subsamples of half of the rows, labels kept"
-    fixed = f"{rotated}{null.words}" if n_clusters else ""
+    lump = "the rows are one lump with this covariance"
+    fixed, details = (rotated, null.details) if n_clusters else ("", "")
     untested = "" if n_clusters else "it depends on how many clusters were chosen: give n_clusters to test it"
     k = int(found.labels.max()) + 1
     return (
         Evidence(
             question="Does the graph fall apart more easily than that of one lump with the same covariance?",
-            statistic=f"least possible cut into {parts} clusters",
+            id="least_cut",
+            label=f"least possible cut into {parts} clusters",
             value=null.values[0],
             n=null.n,
             interval=around,
             interval_method="subsamples of half of the rows",
             null=rotated,
+            hypothesis=lump,
             null_values=tuple(null.draws[:, 0]),
             alternative="less",
         ),
         Evidence(
             question=f"Does a walk leave the {k} clusters less often than those of one lump with the same covariance?",
-            statistic="normalized cut per cluster",
+            id="cut_per_cluster",
+            label="normalized cut per cluster",
             value=cut,
             n=n,
             interval=subsample_intervals(
@@ -230,13 +234,16 @@ def _evidence(
             )[0],
             interval_method=subsamples,
             null=fixed,
+            null_details=details,
+            hypothesis=lump,
             null_values=drawn[1],
             alternative="less",
             untested=untested,
         ),
         Evidence(
             question=f"Are the {k} clusters better apart than those of one lump with the same covariance?",
-            statistic="silhouette",
+            id="silhouette",
+            label="silhouette",
             value=silhouettes.mean(),
             n=len(sample),
             interval=subsample_interval(
@@ -244,6 +251,8 @@ def _evidence(
             ),
             interval_method=subsamples,
             null=fixed,
+            null_details=details,
+            hypothesis=lump,
             null_values=drawn[2],
             untested=untested,
         ),

@@ -246,7 +246,7 @@ def _arms(network: torch.nn.Module, training: Probe, plan: Plan) -> tuple[list[A
     refused: dict[str, str] = {}
     if plan.state is None:
         refused[RESTART] = (
-            "has nothing to forget: the optimizer keeps no state, or none was recorded (optimizer_state=True)"
+            "nothing to forget, since the optimizer keeps no state, or none was recorded (optimizer_state=True)"
         )
     else:
         arms.append(Arm(RESTART, same))

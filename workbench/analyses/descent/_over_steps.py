@@ -12,6 +12,7 @@ from typing_extensions import Doc
 
 from workbench.core.errors import DataError, ParameterError, ViewError, suggest
 from workbench.core.evidence import Alternative, Evidence
+from workbench.core.parameters import Few
 from workbench.core.patterns import layer_said, matching
 from workbench.numerics.objectives import Probe
 from workbench.numerics.resampling import percentile_interval, subsample_intervals
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 MaxSteps = Annotated[
     int,
     Interval(ge=1, le=1000),
+    Few(3),
     Doc("Steps with weights that are looked at, evenly chosen among those kept, first and last with them."),
 ]
 MaxSamples = Annotated[
@@ -47,15 +49,19 @@ class Wording:
 
     Attributes
     ----------
+    id : that of what is asked at the last step; what has changed since the first has the id ``change``.
     measure : what it is ("effective rank of gradients"); a column's name follows it.
-    null : what was destroyed to make the null draws. alternative : in which direction it would be contradicted.
+    null : what was destroyed to make the null draws. hypothesis : what is true where the null is.
+    alternative : in which direction it would be contradicted.
     question : about one column at the last step, with ``{name}`` in it.
     interval : how intervals were made. unit : of what there are n.
     """
 
+    id: str
     measure: str
     question: str
     null: str
+    hypothesis: str
     alternative: Alternative
     interval: str = "half of the samples at a time"
     unit: str = "samples"
@@ -234,23 +240,26 @@ def curve(
     **more: Any,
 ) -> Curve:
     """The curve over steps; its evidence is, for each column, the last step beside the null and the change since the first."""
-    w, asked, names = wording, [], [layer_said(n) for n in names]
+    w, asked, said_of = wording, [], [layer_said(n) for n in names]
     last, first = int(steps[-1]), int(steps[0])
-    for j, name in enumerate(names):
+    for j, name in enumerate(said_of):
         value, draws = measured.values[-1, j], measured.draws[:, -1, j]
         interval = (float(measured.low[-1, j]), float(measured.high[-1, j]))
         draws = draws[np.isfinite(draws)]
         said = f"{w.measure}{', ' if name else ''}{name}"
         asked.append(
             Evidence(
+                id=w.id,
+                of=names[j],
                 question=w.question.format(name=name),
-                statistic=f"{said} at step {last}",
+                label=f"{said} at step {last}",
                 value=value,
                 n=n,
                 unit=w.unit,
                 interval=interval if np.isfinite(interval).all() else None,
                 interval_method=w.interval if np.isfinite(interval).all() else "",
                 null=w.null if len(draws) else "",
+                hypothesis=w.hypothesis,
                 null_values=tuple(draws),
                 alternative=w.alternative,
             )
@@ -259,8 +268,10 @@ def curve(
             change = measured.changes[j]
             asked.append(
                 Evidence(
+                    id="change",
+                    of=names[j],
                     question=f"Did it change from step {first} to step {last} ({said})?",
-                    statistic=f"change of {said} from step {first} to {last}",
+                    label=f"change of {said} from step {first} to {last}",
                     value=value - measured.values[0, j],
                     n=n,
                     unit=w.unit,
@@ -279,7 +290,7 @@ def curve(
     return Curve(
         x=steps.astype(np.float64),
         y=measured.values,
-        names=tuple(n or w.measure for n in names),
+        names=tuple(n or w.measure for n in said_of),
         low=measured.low if banded else empty,
         high=measured.high if banded else empty,
         null_low=null[0],

@@ -12,6 +12,7 @@ from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.core.errors import DataError
+from workbench.core.parameters import Few
 from workbench.numerics.gram import coordinates
 from workbench.numerics.landscapes import Plane, principal_directions, random_direction, scaled_like
 from workbench.numerics.resampling import bootstrap_interval
@@ -28,7 +29,7 @@ Normalization = Annotated[
         "Length of random directions: each filter's, each tensor's, or 1 in all. Axes of the path have theirs."
     ),
 ]
-GridPoints = Annotated[int, Interval(ge=3, le=201), Doc("Points along each axis.")]
+GridPoints = Annotated[int, Interval(ge=3, le=201), Few(5), Doc("Points along each axis.")]
 Extent = Annotated[
     float,
     Interval(gt=0, le=100),
@@ -48,6 +49,7 @@ class Chart:
     origin : the last weights. directions : each name to array.
     path : (k, c) the steps with weights in its coordinates, by least squares (the last is 0).
     share : of the path's variance that it holds. lengths : (k - 1,) of the path's steps.
+    titles : of the axes. notes : what else is to be known of each.
     dimensions : how many numbers the weights are. variances : of the path along its principal axes.
     """
 
@@ -60,6 +62,7 @@ class Chart:
     lengths: Float[np.ndarray, " s"]
     dimensions: int
     titles: tuple[str, ...]
+    notes: tuple[str, ...]
     of_path: bool
     variances: Float[np.ndarray, " v"]
 
@@ -104,9 +107,8 @@ def chart_of(descent: Descent, directions: str, normalization: str, count: int, 
         share = float(variances[:count].sum() / variances.sum())
         axes = principal_directions(weights, placed, names, count)
         shares = variances / variances.sum()
-        titles = tuple(
-            f"principal axis {j + 1} of the path ({shares[j]:.1%} of its variance)" for j in range(count)
-        )
+        titles = tuple(f"principal axis {j + 1} of the path" for j in range(count))
+        notes = tuple(f"{shares[j]:.1%} of its variance" for j in range(count))
         path = placed[:, :count] - placed[-1:, :count]
         if count > placed.shape[1] or variances[count - 1] <= 1e-12 * variances[0]:
             raise DataError(
@@ -125,7 +127,8 @@ def chart_of(descent: Descent, directions: str, normalization: str, count: int, 
         share = float(np.square(along - along.mean(axis=0)).sum() / variances.sum())
         path = np.linalg.solve(stretch, (along - along[-1]).T).T
         unit = {"filter": "the filters' lengths", "layer": "the tensors' lengths", "none": "1"}[normalization]
-        titles = tuple(f"random direction {j + 1} (in units of {unit})" for j in range(count))
+        titles = tuple(f"random direction {j + 1}" for j in range(count))
+        notes = (f"in units of {unit}",) * count
     return Chart(
         network,
         origin,
@@ -136,6 +139,7 @@ def chart_of(descent: Descent, directions: str, normalization: str, count: int, 
         lengths,
         size,
         titles,
+        notes,
         directions == "path",
         variances,
     )

@@ -104,9 +104,11 @@ def activation_rank(
         measured,
         len(probe),
         Wording(
+            "rank",
             f"{words} of activations",
             "Do samples spread in fewer directions in {name} than its units alone would let them?",
             "each unit's values permuted between samples",
+            "each unit varies by itself",
             "less",
         ),
         y_title=f"{words} of {len(probe)} samples",

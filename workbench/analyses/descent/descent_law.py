@@ -25,10 +25,18 @@ AGAINST_CONSTANT = (
     "power law with floor",
 )  # they rise as well as fall, and end anywhere
 UNEVEN = 2.0  # ratio of the noise in two halves from which on a reader is told
+CONSTANTS = {
+    "level": "level",
+    "start": "start",
+    "floor": "floor",
+    "time scale": "time_scale",
+    "exponent": "exponent",
+    "stretch": "stretch",
+}  # ids of what is asked about each parameter of a law
 NEARLY = 6.0  # of a criterion: 20 to 1 by the likelihood, beyond which a law is no longer drawn
 
 
-@analysis
+@analysis(title="Law")
 def descent_law(
     descent: Descent,
     *,
@@ -87,13 +95,13 @@ def descent_law(
     if parts:
         names = (parts[0][0][0].law.name, parts[1][0][0].law.name)
         evidence += joined_evidence(x, y, whole[0], names, len(parts[0][1]), n_null, random_state)
-        for words, (fits, at) in zip(("before", "after"), parts, strict=True):
-            evidence += constants(fits[0], at, n_boot, random_state, f" {words} step {split_at}")[0]
+        for side, (fits, at) in zip(("before", "after"), parts, strict=True):
+            evidence += constants(fits[0], at, n_boot, random_state, side, f"step {split_at}")[0]
         titles, columns = _drawn_parts(parts, whole[0])
         low = high = np.full((len(x), len(titles)), np.nan)
     else:
         evidence += _choice_evidence(x, y, whole, criterion, n_null, random_state)
-        found, bands = constants(whole[0], x - x[0], n_boot, random_state, "")
+        found, bands = constants(whole[0], x - x[0], n_boot, random_state)
         evidence += found
         near = [f for f in whole[1:] if _worse(f, whole[0], criterion) < NEARLY]
         titles = [whole[0].law.name, *(f"{f.law.name} (nearly as good)" for f in near)]
@@ -182,21 +190,27 @@ def _choice_evidence(
     constant = next(f for f in fits if f.law.name == "constant")
     return [
         Evidence(
+            id="lead_over_next",
+            of=second.law.name,
             question=f"Does {best.law.name} fit better than {second.law.name} by more than luck?",
-            statistic=f"{criterion.upper()} lead of {best.law.name} over {second.law.name}",
+            label=f"{criterion.upper()} lead of {best.law.name} over {second.law.name}",
             value=_worse(second, best, criterion),
             n=len(x),
             unit="points",
             null=f"curves that {second.law.name} made",
+            hypothesis=f"the curve follows {second.law.name}",
             null_values=tuple(null_draws(lead, n_null, random_state, "descent_law: second best")),
         ),
         Evidence(
+            id="gain_over_constant",
             question="Does the curve follow a law at all?",
-            statistic="log-likelihood gain of a law over a constant",
+            label="log-likelihood gain of a law over a constant",
             value=gain(y),
             n=len(x),
             unit="points",
-            null="noise about a constant (as correlated as the data's)",
+            null="noise about a constant",
+            null_details="as correlated as the data's",
+            hypothesis="the curve wavers about a constant",
             null_values=tuple(
                 null_draws(
                     lambda rng: gain(redrawn(constant, rng)),
@@ -226,6 +240,7 @@ def joined_evidence(
         return sum(two) - alone.log_likelihood
 
     split_at = int(np.ceil(x[cut]))
+    label = f"log-likelihood gain of two laws joined at step {split_at} over one"
     others = [c for c in range(FEWEST, len(x) - FEWEST + 1) if abs(c - cut) >= max(2, len(x) // 20)]
     value = gain(y, cut, one)
 
@@ -233,7 +248,6 @@ def joined_evidence(
         return gain(y, int(rng.choice(others)), one)
 
     asked = {
-        "statistic": f"log-likelihood gain of two laws joined at step {split_at} over one",
         "value": value,
         "n": len(x),
         "unit": "points",
@@ -241,31 +255,42 @@ def joined_evidence(
     draws = null_draws(
         lambda rng: gain(redrawn(one, rng), cut, one), n_null, random_state, "descent_law: one law"
     )
-    found = [
+    elsewheres = null_draws(elsewhere, n_null if others else 0, random_state + 1, "descent_law: other steps")
+    return [
         Evidence(
+            id="gain_of_joint",
             question="Does one law fail where two that are joined hold?",
-            null=f"curves that one law made ({one.law.name})",
+            label=label,
+            null="curves that one law made",
+            null_details=one.law.name,
             null_values=tuple(draws),
+            hypothesis=f"the curve follows one law ({one.law.name})",
             **asked,  # type: ignore[arg-type]
-        )
+        ),
+        Evidence(
+            id="gain_beside_other_joints",
+            question=f"Is step {split_at} a better joint than other steps of the same curve are?",
+            label=f"{label}, beside other joints",
+            null="the joint at other steps" if others else "",
+            null_values=tuple(elsewheres),
+            hypothesis="the laws join as well elsewhere" if others else "",
+            untested=""
+            if others
+            else f"the curve is too short for another joint with {FEWEST} points on either side",
+            **asked,  # type: ignore[arg-type]
+        ),
     ]
-    if others:
-        draws = null_draws(elsewhere, n_null, random_state + 1, "descent_law: other steps")
-        found.append(
-            Evidence(
-                question=f"Is step {split_at} a better joint than other steps of the same curve are?",
-                null="the joint at other steps",
-                null_values=tuple(draws),
-                **{**asked, "statistic": f"{asked['statistic']}, beside other joints"},  # type: ignore[arg-type]
-            )
-        )
-    return found
 
 
 def constants(
-    fit: Fit, t: np.ndarray, n_boot: int, random_state: int, where: str
+    fit: Fit, t: np.ndarray, n_boot: int, random_state: int, side: str = "", joint: str = ""
 ) -> tuple[list[Evidence], tuple[np.ndarray, np.ndarray] | None]:
-    """The law's parameters with intervals, and the band of its curve, from curves redrawn and fitted again."""
+    """The law's parameters with intervals, and the band of its curve, from curves redrawn and fitted again.
+
+    Parameters
+    ----------
+    side : "before" or "after" a ``joint`` of two laws; "" where there is one.
+    """
     rng = np.random.default_rng([random_state, 0x6C6177])
     with one_thread():
         again = [
@@ -273,13 +298,16 @@ def constants(
             for _ in range(n_boot)
         ]
     drawn = np.array([f.parameters for f in again])
+    where = f" {side} {joint}" if side else ""
     found = []
     for j, name in enumerate(fit.law.parameters):
         unit = " in steps" if name == "time scale" else ""
         found.append(
             Evidence(
+                id=CONSTANTS[name],
+                of=", ".join(filter(None, (fit.law.name, side))),
                 question=f"What is the {name} of the {fit.law.name}{where}?",
-                statistic=f"{name}{unit} of the {fit.law.name}{where}",
+                label=f"{name}{unit} of the {fit.law.name}{where}",
                 value=fit.parameters[j],
                 n=max(1, round(fit.effective_n)),
                 unit="independent points' worth",

@@ -120,9 +120,11 @@ def gradient_rank(
         measured,
         len(probe),
         Wording(
+            "rank",
             f"{words} of gradients",
             "Do the gradients of samples have fewer directions in {name} than their sizes alone would?",
             "signs of all entries flipped at random",
+            "entries of a gradient have sizes and no directions",
             "less",
         ),
         y_title=f"{words} of {len(probe)} samples' gradients",

@@ -12,7 +12,7 @@ from workbench.analyses.descent._over_steps import network_at, shuffled_weights,
 from workbench.core.device import resolve
 from workbench.core.errors import ParameterError
 from workbench.core.evidence import Evidence
-from workbench.core.parameters import NullDraws, OnDevice, Seed
+from workbench.core.parameters import Few, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.resampling import NORMAL, null_draws, percentile_interval
 from workbench.numerics.threads import one_thread
@@ -45,9 +45,11 @@ def hessian_density(
         Interval(ge=0.001, le=0.2),
         Doc("Smoothing of the drawn density, as a share of the spectrum's range."),
     ] = 0.01,
-    starts: Annotated[int, Interval(ge=2, le=50), Doc("Random vectors that Lanczos starts from.")] = 4,
+    starts: Annotated[
+        int, Interval(ge=2, le=50), Few(2), Doc("Random vectors that Lanczos starts from.")
+    ] = 4,
     lanczos_steps: Annotated[
-        int, Interval(ge=3, le=200), Doc("Products with the Hessian from each start.")
+        int, Interval(ge=3, le=200), Few(8), Doc("Products with the Hessian from each start.")
     ] = 40,
     n_null: NullDraws = 39,
     random_state: Seed = 0,
@@ -118,21 +120,23 @@ def hessian_density(
     shares = _shares(found, flat)
     evidence = tuple(
         Evidence(
+            id=id,
             question=f"Are another share of directions {what} than with the same weights in no order?",
-            statistic=f"share of directions that {verb} at step {at}",
+            label=f"share of directions that {verb} at step {at}",
             value=own.mean(),
             n=n,
             unit="directions",
             interval=_interval(own, n),
             interval_method="over random starts",
             null="weights permuted within each tensor" if n_null else "",
+            hypothesis="the order of the weights changes no curvature",
             null_values=tuple(draws[:, j]),
             alternative="two-sided",
         )
-        for j, (what, verb, own) in enumerate(
+        for j, (id, what, verb, own) in enumerate(
             [
-                ("flat", f"are flat (within {flat:g} of the largest curvature)", shares[0]),
-                ("curved down", "curve down", shares[1]),
+                ("share_flat", "flat", f"are flat (within {flat:g} of the largest curvature)", shares[0]),
+                ("share_curved_down", "curved down", "curve down", shares[1]),
             ]
         )
     )

@@ -22,7 +22,7 @@ from workbench.analyses.descent._over_steps import (
 from workbench.core.device import resolve
 from workbench.core.errors import ParameterError
 from workbench.core.evidence import Outcome
-from workbench.core.parameters import NullDraws, OnDevice, Seed
+from workbench.core.parameters import Few, NullDraws, OnDevice, Seed
 from workbench.core.progress import track
 from workbench.core.registry import analysis
 from workbench.numerics.objectives import Probe
@@ -47,9 +47,14 @@ def hessian_spectrum(
         int, Interval(ge=1, le=50), Doc("Largest eigenvalues that are found; the smallest comes with them.")
     ] = 2,
     lanczos_steps: Annotated[
-        int, Interval(ge=3, le=500), Doc("Products with the Hessian behind the eigenvalues of a step.")
+        int,
+        Interval(ge=3, le=500),
+        Few(8),
+        Doc("Products with the Hessian behind the eigenvalues of a step."),
     ] = 40,
-    trace_draws: Annotated[int, Interval(ge=2, le=1000), Doc("Random vectors behind the trace.")] = 32,
+    trace_draws: Annotated[
+        int, Interval(ge=2, le=1000), Few(4), Doc("Random vectors behind the trace.")
+    ] = 32,
     max_steps: MaxSteps = 8,
     n_null: NullDraws = 39,
     random_state: Seed = 0,
@@ -131,9 +136,11 @@ def hessian_spectrum(
 
 
 WORDING = Wording(
+    "curvature",
     "Hessian",
     "Is the Hessian's {name} another than with the same weights in no order?",
     "weights permuted within each tensor",
+    "the order of the weights changes no curvature",
     "two-sided",
     "infinitesimal jackknife over samples",
 )

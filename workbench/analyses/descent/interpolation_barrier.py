@@ -13,7 +13,7 @@ from typing_extensions import Doc
 
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
-from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
+from workbench.core.parameters import BootstrapDraws, Few, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.landscapes import Plane
 from workbench.numerics.neuron_alignment import (
@@ -41,7 +41,9 @@ def interpolation_barrier(
         Literal["weights", "activations"],
         Doc("How neurons are matched: by their weights, or by what they answer to the probe."),
     ] = "weights",
-    points: Annotated[int, Interval(ge=3, le=201), Doc("Places on the way, both ends among them.")] = 21,
+    points: Annotated[
+        int, Interval(ge=3, le=201), Few(5), Doc("Places on the way, both ends among them.")
+    ] = 21,
     n_null: NullDraws = 19,
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
@@ -227,26 +229,33 @@ def _evidence(
     return (
         Evidence(
             question="Is there a barrier between the networks as they are?",
-            statistic="barrier of the loss, as they are",
+            id="barrier",
+            of="as they are",
+            label="barrier of the loss, as they are",
             value=before,
             interval=interval(boot[:, 0]),
             null="two moments of one run",
+            hypothesis="the networks are as near to each other as one is to itself",
             null_values=_same_run(models, ways, n_null, random_state),
             **shared,  # type: ignore[arg-type]
         ),
         Evidence(
             question="Is the barrier lower with neurons matched than in random orders?",
-            statistic="barrier of the loss, neurons matched",
+            id="barrier",
+            of="neurons matched",
+            label="barrier of the loss, neurons matched",
             value=after,
             interval=interval(boot[:, 1]),
             null="neurons in random orders",
+            hypothesis="the matching is as good as any order",
             alternative="less",
             null_values=tuple(barriers(orders, ways.at)) if len(orders) else (),
             **shared,  # type: ignore[arg-type]
         ),
         Evidence(
             question="How much of the barrier was the order of neurons?",
-            statistic="what matching takes from the barrier",
+            id="barrier_removed",
+            label="what matching takes from the barrier",
             value=before - after,
             interval=interval(boot[:, 0] - boot[:, 1]),
             untested="the difference of the two above",

@@ -102,6 +102,8 @@ def loss_landscape(
         column_values=axes[0],
         column_title=chart.titles[0],
         row_title=chart.titles[1],
+        column_note=chart.notes[0],
+        row_note=chart.notes[1],
         quantity="loss",
         path=chart.path,
         path_ids=chart.steps,
@@ -123,12 +125,14 @@ def _share(chart: Chart, directions: str, n_null: int, random_state: int) -> Evi
 
     null = {"path": "random walks of equal steps", "random": "other random planes"}[directions]
     return Evidence(
+        id="share_of_path",
         question="Does the plane hold more of the path than chance would?",
-        statistic="share of the path's variance in the plane",
+        label="share of the path's variance in the plane",
         value=chart.share,
         n=len(chart.steps),
         unit="steps with weights",
         null=null,
+        hypothesis={"path": "the path is a random walk", "random": "the plane is any plane"}[directions],
         null_values=tuple(
             null_draws(walk if directions == "path" else plane, n_null, random_state, "loss_landscape: share")
         ),
@@ -160,14 +164,16 @@ def _rise(
         return float(found[1:].mean() - found[0])
 
     return Evidence(
+        id="mean_rise",
         question="Is the descent's plane steeper than others are?",
-        statistic="mean rise of the loss on an ellipse that spans the plane",
+        label="mean rise of the loss on an ellipse that spans the plane",
         value=float(rises.mean()),
         n=len(rises),
         unit="samples",
         interval=rise_interval(rises, n_boot, random_state),
         interval_method="bootstrap over the probe's samples",
         null="random planes as long in every tensor",
+        hypothesis="the plane is as steep as any",
         alternative="two-sided",
         null_values=tuple(null_draws(elsewhere, n_null, random_state + 1, "loss_landscape: other planes")),
     )

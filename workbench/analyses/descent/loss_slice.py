@@ -85,14 +85,16 @@ def loss_slice(
 
     drawn = null_draws(elsewhere, n_null, random_state, "loss_slice: other lines").reshape(n_null, len(at))
     evidence = Evidence(
+        id="mean_rise",
         question="Does the loss rise along this line as it does along others?",
-        statistic="mean rise of the loss along the line",
+        label="mean rise of the loss along the line",
         value=float(rises.mean()),
         n=len(rises),
         unit="samples",
         interval=rise_interval(rises, n_boot, random_state),
         interval_method="bootstrap over the probe's samples",
         null="random lines as long in every tensor",
+        hypothesis="the line is as steep as any",
         alternative="two-sided",
         null_values=tuple((drawn[:, :-1].mean(axis=1) - drawn[:, -1]) if n_null else ()),
     )
@@ -106,7 +108,7 @@ def loss_slice(
         high=band[1],
         null_low=nulls[0],
         null_high=nulls[1],
-        x_title=chart.titles[0],
+        x_title=f"{chart.titles[0]} ({chart.notes[0]})",
         y_title="loss",
         evidence=(evidence,),
         caveat=(not_mapped(line) + f"0 is step {chart.steps[-1]}."),

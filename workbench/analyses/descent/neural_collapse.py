@@ -111,9 +111,11 @@ def neural_collapse(
         measured,
         len(probe),
         Wording(
+            "distance",
             "neural collapse",
             "Is {name} nearer to collapse than with classes given at random?",
             "classes permuted between samples",
+            "which class a sample is of says nothing",
             "less",
         ),
         y_title="distance from collapse",

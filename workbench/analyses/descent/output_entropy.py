@@ -100,8 +100,10 @@ def output_entropy(
         len(probe),
         Wording(
             "entropy",
+            "entropy",
             "Is the entropy {name} another than with the same weights in no order?",
             "weights permuted within each tensor",
+            "the order of the weights says nothing",
             "two-sided",
         ),
         y_title="entropy (nats)",

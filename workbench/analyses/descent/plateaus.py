@@ -187,10 +187,13 @@ def _tested(
             question=f"Is there a change of pace{f' beside the {j} found' if j else ''}?",
             n=len(x),
             unit="points",
-            statistic="F of one change" if not j else f"F of change {j + 1}",
+            id="f_of_change",
+            of=str(j + 1),
+            label="F of one change" if not j else f"F of change {j + 1}",
             value=value,
             null_values=tuple(draws),
             null="curves of steady pace" if not j else f"curves of {j} change{'s' if j > 1 else ''}",
+            hypothesis="the pace is steady" if not j else f"the pace changes {j} times and no more",
         )
         for j, (value, draws) in enumerate(tests)
     ]
@@ -198,7 +201,9 @@ def _tested(
         found.append(
             Evidence(
                 question=f"At which step does the pace change ({j + 1} of {len(fit.knots)})?",
-                statistic=f"step of change {j + 1}",
+                id="step_of_change",
+                of=str(j + 1),
+                label=f"step of change {j + 1}",
                 value=x[knot],
                 n=len(x),
                 unit="points",
@@ -222,15 +227,19 @@ def _paced(
     share = ", as a share of the average" if len(paces) > 1 else f" (fall over the whole {named})"
     return [
         Evidence(
+            id="pace",
+            of=f"stretch {j}",
             question=f"Is the descent at rest from step {a:.0f} to {b:.0f}?",
-            statistic=f"pace from step {a:.0f} to {b:.0f}{share}{', a plateau' if rest else ''}",
+            label=f"pace from step {a:.0f} to {b:.0f}{share}{', a plateau' if rest else ''}",
             value=pace,
             n=int((b - a) / max(x[1] - x[0], 1)) or 1,
             unit="points",
             interval=interval,
             interval_method="curves redrawn along the lines with correlated noise",
         )
-        for a, b, pace, interval, rest in zip(ends[:-1], ends[1:], paces, intervals, stalled, strict=True)
+        for j, (a, b, pace, interval, rest) in enumerate(
+            zip(ends[:-1], ends[1:], paces, intervals, stalled, strict=True), start=1
+        )
     ]
 
 

@@ -10,7 +10,7 @@ from typing_extensions import Doc
 
 from workbench.analyses.descent.descent_law import FEWEST, constants, joined_evidence, require_curve
 from workbench.core.errors import ParameterError
-from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.parameters import BootstrapDraws, Few, NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.descent_laws import Fit, averaged, fit_law
 from workbench.numerics.narrowing import LENGTH, room
@@ -21,7 +21,7 @@ from workbench.subjects.descents.trajectory import Descent
 MOST_POINTS = 200  # a slider carries the curves of each of its places
 
 
-@analysis
+@analysis(title="Renormalization in pictures")
 def renormalization_pictures(
     descent: Descent,
     *,
@@ -31,7 +31,7 @@ def renormalization_pictures(
         Interval(gt=0, lt=10),
         Doc("Where to renormalize, in tenths of the descent; the slider begins there."),
     ] = 5.0,
-    positions: Annotated[int, Interval(ge=1, le=61), Doc("Places of the slider.")] = 17,
+    positions: Annotated[int, Interval(ge=1, le=61), Few(2), Doc("Places of the slider.")] = 17,
     law: Annotated[
         Literal[
             "exponential",
@@ -95,9 +95,9 @@ def renormalization_pictures(
     frames = np.stack([_curves(x, x[c], y, whole, s) for c, s in zip(cuts, sides, strict=True)])
     start = int(np.flatnonzero(cuts == chosen)[0])
     evidence = joined_evidence(t, y, whole, (law, law), chosen, n_null, random_state)
-    for words, fit, begin in zip(("before", "after"), sides[start], (0, chosen), strict=True):
+    for side, fit, begin in zip(("before", "after"), sides[start], (0, chosen), strict=True):
         part = t[begin : begin + len(fit.curve)]
-        evidence += constants(fit, part - part[0], n_boot, random_state, f" {words} x = {x[chosen]:.3g}")[0]
+        evidence += constants(fit, part - part[0], n_boot, random_state, side, f"x = {x[chosen]:.3g}")[0]
     return Panels(
         x=x,
         y=frames[start],

@@ -11,8 +11,7 @@ from typing_extensions import Doc
 from workbench.analyses.descent._arms import (
     CONTROL,
     COSTLIER,
-    RATE,
-    RESTART,
+    OTHER,
     Arm,
     Experiment,
     Plan,
@@ -25,11 +24,11 @@ from workbench.analyses.descent._over_steps import network_at
 from workbench.core.device import resolve
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Evidence, Outcome
-from workbench.core.parameters import NullDraws, OnDevice, Seed
+from workbench.core.parameters import Few, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.optimizers import OptimizerName
 from workbench.numerics.paired import holm, out_of_reach, paired_interval, sign_flips
-from workbench.numerics.renormalizing import OPERATORS, Settings, told
+from workbench.numerics.renormalizing import OPERATORS, Settings, in_words
 from workbench.results.paths import Paths
 from workbench.subjects.descents.trajectory import Descent
 
@@ -39,7 +38,7 @@ ArmName = Literal[
 ]
 
 
-@analysis
+@analysis(title="Renormalizations")
 def renormalize(
     descent: Descent,
     *,
@@ -55,9 +54,12 @@ def renormalize(
             "Without a step: at the last step with weights before the end, or at the first in the last plateau that plateaus finds."
         ),
     ] = "end",
-    budget: Annotated[int, Interval(ge=1, le=2000), Doc("Updates of every arm.")] = 100,
+    budget: Annotated[int, Interval(ge=1, le=2000), Few(5), Doc("Updates of every arm.")] = 100,
     repeats: Annotated[
-        int, Interval(ge=3, le=64), Doc("Seeds: batches (the same for every arm) and what an arm draws.")
+        int,
+        Interval(ge=3, le=64),
+        Few(3),
+        Doc("Seeds: batches (the same for every arm) and what an arm draws."),
     ] = 12,
     batch_size: Annotated[
         int, Interval(ge=1, le=4096), Doc("Samples of an update, drawn with replacement.")
@@ -212,26 +214,29 @@ def _ranking(found: Experiment, step: int, plan: Plan, n_null: int, said: str) -
             f"Every arm diverged within budget={plan.budget}: lower learning_rate or rate_factors."
         )
     ends = {a.name: _losses(a)[-1] for a in [found.control, *arms]}
-    restarts = [n for n in ends if n == RESTART or n.startswith(RATE)]
+    restarts = [a.name for a in arms if not a.operator and a.name != OTHER]
     best = min(restarts, key=lambda n: ends[n].mean()) if restarts else CONTROL
     paths = np.stack([_losses(found.control) - _losses(a) for a in arms])  # (arms, points, seeds)
     beyond = np.stack([ends[best] - ends[a.name] for a in arms])
     low, high = paired_interval(np.moveaxis(paths, 2, 0))
     beyond_low, beyond_high = paired_interval(beyond.T)
     equal = np.array([_at_equal_operations(a, found, plan).mean() for a in arms])
+    draws = n_null, plan.random_state
     evidence = [
-        _evidence(a.name, CONTROL, paths[i, -1], (low[i, -1], high[i, -1]), n_null, plan.random_state)
+        _evidence("below_control", a.name, CONTROL, paths[i, -1], (low[i, -1], high[i, -1]), *draws)
         for i, a in enumerate(arms)
     ]
     renewing = [i for i, a in enumerate(arms) if a.operator]
     more = [
-        _evidence(arms[i].name, best, beyond[i], (beyond_low[i], beyond_high[i]), n_null, plan.random_state)
+        _evidence(
+            "below_best_restart", arms[i].name, best, beyond[i], (beyond_low[i], beyond_high[i]), *draws
+        )
         for i in renewing
     ]
     columns = {
         f"lower than {best}": beyond.mean(1),
-        "its low": beyond_low,
-        "its high": beyond_high,
+        "low (against it)": beyond_low,
+        "high (against it)": beyond_high,
         "at equal operations": equal,
         "operations": np.array([a.operations for a in arms]),
         "parameters": np.array([float(a.parameters) for a in arms]),
@@ -248,7 +253,7 @@ def _ranking(found: Experiment, step: int, plan: Plan, n_null: int, said: str) -
             [arms[i] for i in renewing], beyond.mean(1)[renewing], theirs[renewing], f"mere {best}"
         )
         said = f"{_verdict(arms, paths[:, -1].mean(1), ours, CONTROL)} {against} {said}"
-    ordered = _foremost(renewing, paths[:, -1].mean(1), evidence, more)
+    ordered = _foremost(renewing, paths[:, -1].mean(1), evidence, more if restarts else [])
     few = out_of_reach(plan.repeats, n_null, len(arms))
     return Paths(
         names=tuple(a.name for a in arms),
@@ -256,6 +261,7 @@ def _ranking(found: Experiment, step: int, plan: Plan, n_null: int, said: str) -
         low=low[:, -1],
         high=high[:, -1],
         quantity="held-out loss below the control's",
+        reference=best,
         columns=np.stack(list(columns.values()), 1),
         column_names=tuple(columns),
         paths=paths.mean(2),
@@ -273,11 +279,11 @@ def _foremost(
     renewing: list[int], scores: np.ndarray, evidence: list[Evidence], more: list[Evidence]
 ) -> list[Evidence]:
     """All evidence, that of the renormalization that ended lowest first."""
+    every = [*evidence, *more]
     if not renewing:
-        return evidence
-    at = max(range(len(renewing)), key=lambda k: scores[renewing[k]])
-    first = [evidence[renewing[at]], more[at]]
-    return first + [e for e in (*evidence, *more) if e not in first]
+        return every
+    foremost = evidence[max(renewing, key=lambda i: scores[i])].of
+    return sorted(every, key=lambda e: e.of != foremost)
 
 
 def _losses(arm: Arm) -> np.ndarray:
@@ -293,6 +299,7 @@ def _at_equal_operations(arm: Arm, found: Experiment, plan: Plan) -> np.ndarray:
 
 
 def _evidence(
+    id: str,
     name: str,
     other: str,
     differences: np.ndarray,
@@ -302,13 +309,16 @@ def _evidence(
 ) -> Evidence:
     return Evidence(
         question=f"Does {name} end at another held-out loss than {other}?",
-        statistic=f"{name}: held-out loss below that of {other}",
+        id=id,
+        of=name,
+        label=f"{name}: held-out loss below that of {other}",
         value=float(differences.mean()),
         n=len(differences),
         unit="seeds",
         interval=interval,
         interval_method="Student's t of paired differences over seeds",
         null="signs of the differences drawn anew" if n_null else "",
+        hypothesis=f"{name} and {other} end alike",
         null_values=tuple(sign_flips(differences, n_null, random_state)),
         alternative="two-sided",
     )
@@ -329,13 +339,10 @@ def _listed(names: list[str]) -> str:
 
 
 def _refusals(found: Experiment) -> list[str]:
-    out = [
-        f"Not run: {why if why.startswith(f'{name} ') else f'{name}, which {why}'}."
-        for name, why in found.refused.items()
-    ]
+    out = [f"Not run, {name}: {why}." for name, why in found.refused.items()]
     for arm in found.arms:
         if arm.refused:
-            out.append(f"{arm.name[0].upper()}{arm.name[1:]} left out: {told(arm.refused)}.")
+            out.append(f"{arm.name[0].upper()}{arm.name[1:]} left out: {in_words(arm.refused)}.")
     if found.one_by_one:
         out.append(f"Networks were trained one by one ({found.one_by_one}).")
     return out

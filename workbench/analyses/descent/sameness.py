@@ -109,9 +109,11 @@ def sameness(
         measured,
         len(probe),
         Wording(
+            "sameness",
             f"sameness of {of}",
             "Are samples more alike than the same weights in no order would make them?",
             "weights permuted within each tensor",
+            "the order of the weights says nothing",
             "greater",
         ),
         y_title="mean cosine between two samples",

@@ -89,28 +89,32 @@ def update_alignment(
         return _cosines([u * (rng.integers(0, 2, u.shape, dtype=np.int8) * 2 - 1) for u in updates], beside)
 
     draws = null_draws(draw, n_null, random_state, "update_alignment: null")
-    columns = [*(["all layers"] if len(names) > 1 else []), *map(layer_said, names)]
+    columns = [*(["all layers"] if len(names) > 1 else []), *names]
+    said_of = list(map(layer_said, columns))
     intervals = _intervals(values, n_boot, random_state)
     evidence = tuple(
         Evidence(
-            question=f"Do updates of {name} keep to the direction of {_WORDS[beside]} more than by chance?",
-            statistic=f"mean cosine of an update with {_WORDS[beside]}, {name}",
+            id="mean_cosine",
+            of=name,
+            question=f"Do updates of {words} keep to the direction of {_WORDS[beside]} more than by chance?",
+            label=f"mean cosine of an update with {_WORDS[beside]}, {words}",
             value=values[:, j].mean(),
             n=len(values),
             unit="updates",
             interval=intervals[j],
             interval_method=f"blocks of {BLOCK} updates" if n_boot else "",
             null="signs of all entries flipped at random" if n_null else "",
+            hypothesis="each entry of an update goes up or down by chance",
             null_values=tuple(draws[:, :, j].mean(axis=1)) if n_null else (),
             alternative="two-sided",
         )
-        for j, name in enumerate(columns)
+        for j, (name, words) in enumerate(zip(columns, said_of, strict=True))
     )
     bands = np.quantile(draws, [0.025, 0.975], axis=0) if n_null else np.empty((2, 0, 0))
     return Curve(
         x=at.astype(np.float64),
         y=values,
-        names=tuple(columns),
+        names=tuple(said_of),
         null_low=bands[0],
         null_high=bands[1],
         x_title="step",

@@ -87,12 +87,14 @@ def lay_out(
     evidence = [
         Evidence(
             question="Do rows that lie together in the layout lie together in the data?",
-            statistic=f"trustworthiness ({k} neighbours)",
+            id="trustworthiness",
+            label=f"trustworthiness ({k} neighbours)",
             value=scores.rows.mean(),
             n=len(scores.rows),
             interval=scores.interval(),
             interval_method="jackknife over rows, layout kept",
             null="the layout's rows permuted",
+            hypothesis="rows lie anywhere in the layout",
             null_values=tuple(scores.null),
         )
     ]
@@ -205,7 +207,8 @@ def _beyond_noise(
     half = NORMAL * np.hypot(jackknife_error(own.left_out), jackknife_error(noise.left_out))
     return Evidence(
         question="Is the layout more faithful than the same method's layout of columns that share nothing?",
-        statistic=f"trustworthiness ({k} neighbours) above that of shuffled columns",
+        id="beyond_shuffled_columns",
+        label=f"trustworthiness ({k} neighbours) above that of shuffled columns",
         value=value,
         n=len(some),
         interval=(value - half, value + half),

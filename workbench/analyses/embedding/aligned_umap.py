@@ -12,7 +12,7 @@ from typing_extensions import Doc
 from workbench.analyses.embedding._layouts import ASKED, NEIGHBOURS, ROW_BY_ROW, require_rows
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Evidence, Outcome
-from workbench.core.parameters import NullDraws, OnDevice, Seed
+from workbench.core.parameters import Few, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.layout_alignment import Alignment, measure_alignment
 from workbench.numerics.preservation import Scores, trustworthiness
@@ -63,7 +63,7 @@ def estimator(
     )
 
 
-@analysis(estimator=estimator)
+@analysis(estimator=estimator, title="Aligned UMAP")
 def aligned_umap(
     layers: Aligned,
     *,
@@ -79,7 +79,9 @@ def aligned_umap(
     ] = 0.1,
     spread: Annotated[float, Interval(ge=0.3, le=5), Doc("Scale of the layouts' clumps.")] = 1.0,
     n_epochs: Annotated[
-        Annotated[int, Interval(ge=1, le=2000)] | None, Doc("Passes over the graphs' edges; None: 200.")
+        Annotated[int, Interval(ge=1, le=2000)] | None,
+        Few(20),
+        Doc("Passes over the graphs' edges; None: 200."),
     ] = None,
     init: Annotated[Literal["spectral", "pca", "random"], Doc("Where rows start.")] = "spectral",
     negative_sample_rate: Annotated[
@@ -186,7 +188,7 @@ def _require(
             f"scale of the layouts. Lower min_dist or raise spread."
         )
     for name, x in layers.arrays.items():
-        points = Points(f"{layers.name} at {name}", layers.digest, layers.space, x, layers.ids, layers.table)
+        points = Points(f"{layers.name} at {name}", layers.digest, layers.space, layers.ids, layers.table, x)
         require_rows(
             points,
             ("n_neighbors", n_neighbors, n_neighbors + 1),
@@ -216,12 +218,15 @@ def _moves(found: Alignment, names: list[str]) -> list[Evidence]:
     return [
         Evidence(
             question=f"Do rows stay where they are from {a} to {b}, more than rows related at random?",
-            statistic=f"displacement from {a} to {b} (1: that of rows related at random)",
+            id="displacement",
+            of=f"{a} to {b}",
+            label=f"displacement from {a} to {b} (1: that of rows related at random)",
             value=found.displacement[p],
             n=len(found.rows[p]),
             interval=found.interval(p),
             interval_method="standard error over rows, layouts kept",
             null="rows of one layout permuted",
+            hypothesis="where a row lies in one layout says nothing of where it lies in the next",
             null_values=tuple(found.null[:, p]),
             alternative="less",
         )
@@ -232,12 +237,15 @@ def _moves(found: Alignment, names: list[str]) -> list[Evidence]:
 def _trust(scores: Scores, name: str, k: int) -> Evidence:
     return Evidence(
         question=f"Do rows that lie together in the layout of {name} lie together in the data?",
-        statistic=f"trustworthiness of {name} ({k} neighbours)",
+        id="trustworthiness",
+        of=name,
+        label=f"trustworthiness of {name} ({k} neighbours)",
         value=scores.rows.mean(),
         n=len(scores.rows),
         interval=scores.interval(),
         interval_method="jackknife over rows, layout kept",
         null="the layout's rows permuted",
+        hypothesis="rows lie anywhere in the layout",
         null_values=tuple(scores.null),
     )
 
@@ -249,7 +257,8 @@ def _cost(scores: list[Scores], alone: list[Scores], k: int) -> Evidence:
     half = NORMAL * jackknife_error(left_out)
     return Evidence(
         question="What does it cost the layouts to be aligned?",
-        statistic=f"trustworthiness ({k} neighbours) above that of layouts that aren't pulled together, mean of the layers",
+        id="cost_of_alignment",
+        label=f"trustworthiness ({k} neighbours) above that of layouts that aren't pulled together, mean of the layers",
         value=value,
         n=len(scores[0].rows),
         interval=(value - half, value + half),

@@ -32,7 +32,7 @@ def estimator(n_components: int, whiten: bool, svd_solver: str, random_state: in
     return PCA(n_components=n_components, whiten=whiten, svd_solver=svd_solver, random_state=random_state)
 
 
-@analysis(estimator=estimator)
+@analysis(estimator=estimator, title="Principal components")
 def pca(
     points: Points,
     *,
@@ -100,12 +100,15 @@ def pca(
     )
     evidence = Evidence(
         question=f"Do {n_components} components explain more variance than columns that share nothing?",
-        statistic=f"variance explained by {n_components} components",
+        id="variance_explained",
+        label=f"variance explained by {n_components} components",
         value=value,
         n=n,
         interval=bootstrap_interval(lambda i: kept[i].sum() / (whole[i].sum() or 1), n, n_boot, random_state),
         interval_method="bootstrap over rows, directions kept",
-        null=f"columns shuffled{null.words}",
+        null="columns shuffled",
+        null_details=null.details,
+        hypothesis="columns share nothing",
         null_values=tuple(null.beside(np.array([value]))[:, 0]),
     )
     return Embedding(

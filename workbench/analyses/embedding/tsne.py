@@ -11,7 +11,7 @@ from typing_extensions import Doc
 from workbench.analyses.embedding._layouts import lay_out, require_rows
 from workbench.core.errors import DataError
 from workbench.core.evidence import Outcome
-from workbench.core.parameters import NullDraws, Seed
+from workbench.core.parameters import Few, NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.neighbours import Metric
 from workbench.results.embedding import Embedding
@@ -47,7 +47,7 @@ def estimator(
     )
 
 
-@analysis(estimator=estimator)
+@analysis(estimator=estimator, title="t-SNE")
 def tsne(
     points: Points,
     *,
@@ -62,7 +62,7 @@ def tsne(
         Annotated[float, Interval(ge=1, le=10_000)] | None,
         Doc("Step size; None: n / early_exaggeration / 4, at least 50 (scikit-learn's 'auto')."),
     ] = None,
-    max_iter: Annotated[int, Interval(ge=250, le=5000), Doc("Most steps.")] = 1000,
+    max_iter: Annotated[int, Interval(ge=250, le=5000), Few(250), Doc("Most steps.")] = 1000,
     metric: Annotated[Metric, Doc("Distance between rows.")] = "euclidean",
     init: Annotated[Literal["pca", "random"], Doc("Where rows start.")] = "pca",
     n_null: NullDraws = 99,

@@ -12,7 +12,7 @@ from typing_extensions import Doc
 from workbench.analyses.embedding._layouts import heard, lay_out, require_rows
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Outcome
-from workbench.core.parameters import NullDraws, OnDevice, Seed
+from workbench.core.parameters import Few, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.neighbours import Metric
 from workbench.results.embedding import Embedding
@@ -68,7 +68,7 @@ def estimator(
     )
 
 
-@analysis(estimator=estimator)
+@analysis(estimator=estimator, title="UMAP")
 def umap(
     points: Points,
     *,
@@ -83,6 +83,7 @@ def umap(
     spread: Annotated[float, Interval(ge=0.3, le=5), Doc("Scale of the layout's clumps.")] = 1.0,
     n_epochs: Annotated[
         Annotated[int, Interval(ge=1, le=5000)] | None,
+        Few(20),
         Doc("Passes over the graph's edges; None: 500, or 200 above 10,000 rows."),
     ] = None,
     init: Annotated[Literal["spectral", "pca", "random"], Doc("Where rows start.")] = "spectral",

@@ -107,20 +107,26 @@ def intrinsic_dimension(
 
     fraction = float(np.clip(2 * n_neighbors / n, 0.25, 0.5))
     intervals = subsample_intervals(subsampled, values, n, n_boot, random_state, fraction, least=0)
-    names = ("TwoNN", f"maximum likelihood, {n_neighbors} neighbours")
+    estimators = {"TwoNN": "TwoNN", "maximum likelihood": f"maximum likelihood, {n_neighbors} neighbours"}
     evidence = tuple(
         Evidence(
             question=f"Is the {name} dimension lower than the rows' covariance alone would make it?",
-            statistic=f"intrinsic dimension ({name})",
+            id="intrinsic_dimension",
+            of=estimator,
+            label=f"intrinsic dimension ({name})",
             value=value,
             n=n,
             interval=interval,
             interval_method=f"subsamples of {fraction:.0%} of the rows",
-            null=f"rows rotated at random{null.words}",
+            null="rows rotated at random",
+            null_details=null.details,
+            hypothesis="the rows have as many dimensions as their covariance has",
             null_values=tuple(draws),
             alternative="less",
         )
-        for name, value, interval, draws in zip(names, values, intervals, null.beside(values).T, strict=True)
+        for (estimator, name), value, interval, draws in zip(
+            estimators.items(), values, intervals, null.beside(values).T, strict=True
+        )
     )
     repeats = points.n - n
     return Estimate(

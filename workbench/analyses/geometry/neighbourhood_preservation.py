@@ -85,12 +85,14 @@ def neighbourhood_preservation(
     def asked_of(name: str, scores: Scores) -> Evidence:
         return Evidence(
             question=QUESTIONS[name].format(first=first, last=last),
-            statistic=f"{name} ({n_neighbors} neighbours)",
+            id=name,
+            label=f"{name} ({n_neighbors} neighbours)",
             value=scores.rows.mean(),
             n=len(asked),
             interval=scores.interval(),
             interval_method="jackknife over rows",
             null="rows permuted",
+            hypothesis="which rows are near in one says nothing of the other",
             null_values=tuple(scores.null),
         )
 

@@ -19,7 +19,7 @@ from workbench.results.ranking import Ranking
 from workbench.subjects.graph import Graph
 
 
-@analysis
+@analysis(title="PageRank")
 def pagerank(
     graph: Graph,
     *,
@@ -88,13 +88,15 @@ def pagerank(
         evidence=(
             Evidence(
                 question="Is the most central node more so than its number of edges makes it?",
-                statistic="largest score",
+                id="largest_score",
+                label="largest score",
                 value=scores[top],
                 n=graph.n,
                 unit="nodes",
                 interval=(float(low[top]), float(high[top])) if n_boot else None,
                 interval_method="edges drawn with replacement",
                 null="edges rewired, degrees kept" if n_null else "",
+                hypothesis="a node is as central as its number of edges makes it",
                 null_values=tuple(null_draws(draw, n_null, random_state, "pagerank: null")),
             ),
         ),

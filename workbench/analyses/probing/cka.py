@@ -19,7 +19,7 @@ from workbench.results.matrix import MatrixResult
 from workbench.subjects.activations import Aligned
 
 
-@analysis
+@analysis(title="Centred kernel alignment")
 def cka(
     aligned: Aligned,
     *,
@@ -85,13 +85,16 @@ def cka(
         quantity="CKA",
         evidence=tuple(
             Evidence(
+                id="cka",
+                of=f"{names[i]} and {names[j]}",
                 question=f"Do {names[i]} and {names[j]} hold the same rows to be similar?",
-                statistic=f"CKA of {names[i]} and {names[j]}",
+                label=f"CKA of {names[i]} and {names[j]}",
                 value=values[i, j],
                 n=len(at),
                 interval=(float(low[i, j]), float(high[i, j])) if n_boot > 1 else None,
                 interval_method="subsamples of half the rows",
                 null="rows permuted" if n_null else "",
+                hypothesis="which rows one layer holds to be similar says nothing of the other",
                 null_values=tuple(_permuted(grams[i], grams[j], n_null, random_state)),
             )
             for i, j in asked

@@ -88,26 +88,35 @@ def linear_probe(
     interval = _interval(task, right, n_boot, random_state)
 
     def evidence(
-        question: str, statistic: str, null: str, permuted: Callable[[np.random.Generator], np.ndarray]
+        id: str,
+        question: str,
+        label: str,
+        null: str,
+        hypothesis: str,
+        permuted: Callable[[np.random.Generator], np.ndarray],
     ) -> Evidence:
         drawn = null_draws(permuted, n_null, random_state, "linear probe: null").astype(np.int64)
         scores = zip(drawn, _ask(task, fit, drawn), strict=True)
         return Evidence(
+            id=id,
             question=question,
-            statistic=statistic,
+            label=label,
             value=value,
             n=len(task.rows),
             interval=interval,
             interval_method="bootstrap over groups",
             null=null if n_null else "",
+            hypothesis=hypothesis,
             null_values=tuple(task.statistic(task.truth[p], r) for p, r in scores),
         )
 
     asked = [
         evidence(
+            "balanced_accuracy" if task.classes else "r_squared",
             f"Can {task.name} be read off by a linear probe?",
             f"{task.measure} for {task.name}",
             task.null,
+            f"the rows say nothing of {task.name}",
             task.permuted,
         )
     ]
@@ -115,9 +124,11 @@ def linear_probe(
         own = _groups(points.column(control)[task.rows])
         asked.append(
             evidence(
+                "beyond_control_task",
                 f"Is {task.name} read off rather than remembered by {control}?",
                 f"{task.measure} for {task.name}, control task",
                 f"labels drawn for each {control}",
+                f"the probe only remembers a label for each {control}",
                 lambda rng: rng.integers(0, len(own), own.max() + 1)[own],
             )
         )

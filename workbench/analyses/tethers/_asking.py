@@ -9,8 +9,17 @@ from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.core.errors import ParameterError
-from workbench.numerics.tether_sources import UNSAMPLED, resampled
-from workbench.numerics.tethers import SAMPLED, SOURCES, Place, Scope, Tensors, available
+from workbench.numerics.tethers import (
+    SAMPLED,
+    SOURCES,
+    Place,
+    Scope,
+    Tensors,
+    available,
+    require,
+    resampled,
+    tether,
+)
 
 Step = Annotated[
     int | None, Interval(ge=0), Doc("Step whose weights are asked about; None: the last with weights.")
@@ -35,8 +44,6 @@ def chosen(method: str, place: Place, sources: tuple[str, ...]) -> tuple[list[st
     ViewError, MissingError
         One that was named can't be had here.
     """
-    from workbench.numerics.tether_sources import require
-
     for name in sources:
         if name not in SOURCES or sources.count(name) > 1:
             what = "is named twice" if name in SOURCES else "is no source"
@@ -57,7 +64,7 @@ def drawn(place: Place, source: str, counts: np.ndarray, *, random_state: int, d
     """A source's tethers for several choices of samples, (b, n) counts; the same every time where samples don't matter."""
     if source in SAMPLED:
         return resampled(place, source, counts, device=device)
-    return [UNSAMPLED[source](place, random_state)] * len(counts)
+    return [tether(place, source, random_state=random_state)] * len(counts)
 
 
 def halves(n: int, draws: int, random_state: int) -> np.ndarray:

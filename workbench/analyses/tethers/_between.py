@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from workbench.core.errors import ParameterError, ViewError
 from workbench.numerics.compatibility import Measure, Pair, in_another_order, same_layers, successive_layers
 from workbench.numerics.neuron_alignment import inputs_of
 from workbench.numerics.neuron_chain import Layer, chain_of
-from workbench.numerics.tethers import SAMPLED, SOURCES, Place, Tensors, at_network, at_step, tether
+from workbench.numerics.tethers import SAMPLED, SOURCES, Place, Tensors, at_network, require, tether
+from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.siblings import Models
 from workbench.subjects.descents.trajectory import Descent
 
@@ -59,8 +60,7 @@ class Member:
             descent.weight_steps,
             descent,
         )
-        place = at_step(view, step)
-        place = Place(place.weights, place.network, models.probe, view, step, view.name)
+        place = replace(at_step(view, step), probe=models.probe)
         return cls(chain, dict(descent.state(step)), place, _inputs(chain, place), device)
 
     def arrays(self, what: str, random_state: int) -> Tensors:
@@ -129,8 +129,6 @@ def chain_and_sources(
         raise ViewError(
             f"{models.name} has a probe of several inputs ({', '.join(models.probe.x)}); networks with one input are compared."
         )
-    from workbench.numerics.tether_sources import require
-
     chain = chain_of(models.trajectories[0].model, models.name)  # type: ignore[arg-type]
     for step in steps:
         place = Member.of(models, chain, 0, step, "cpu").place

@@ -25,6 +25,7 @@ from workbench.analyses.tethers._merging import (
 from workbench.core.errors import DataError, ViewError
 from workbench.core.progress import track
 from workbench.numerics.compatibility import in_another_order, same_layers, threshold
+from workbench.numerics.device import borrowed
 from workbench.numerics.neuron_alignment import match_weights, permuted
 from workbench.numerics.neuron_chain import Layer, chain_of
 from workbench.numerics.objectives import Probe
@@ -263,7 +264,7 @@ class _Crowd:
 
         stack = self.stack
         stack.template.eval()
-        weights = stack._weights()
+        weights = stack.weights()
         place = next(iter(weights.values())).device
 
         def one(w: Any, r: Any) -> torch.Tensor:
@@ -288,7 +289,7 @@ def _put(network: torch.nn.Module, weights: Weights) -> None:
     held = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     with torch.no_grad():
         for n, w in weights.items():
-            held[n].copy_(torch.from_numpy(np.asarray(w)))
+            held[n].copy_(borrowed(np.asarray(w)))
 
 
 def _data(models: Models, rules: Rules) -> Data:

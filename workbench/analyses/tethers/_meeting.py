@@ -8,13 +8,17 @@ from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.analyses.tethers._merging import Drift, Kept
+from workbench.core.parameters import Few
 from workbench.numerics.compatibility import Measure
 from workbench.subjects.descents.siblings import Models
 
-Rounds = Annotated[int, Interval(ge=1, le=20), Doc("How often networks meet.")]
-Updates = Annotated[int, Interval(ge=1, le=100), Doc("Updates of each network between two meetings.")]
+Rounds = Annotated[int, Interval(ge=1, le=20), Few(2), Doc("How often networks meet.")]
+Updates = Annotated[int, Interval(ge=1, le=100), Few(3), Doc("Updates of each network between two meetings.")]
 Repeats = Annotated[
-    int, Interval(ge=3, le=24), Doc("Seeds: batches, splits and random tethers, the same for every arm.")
+    int,
+    Interval(ge=3, le=24),
+    Few(3),
+    Doc("Seeds: batches, splits and random tethers, the same for every arm."),
 ]
 Source = Annotated[
     Kept, Doc("What edges are tethered by; of samples, on those that are trained on. Random is the control.")
@@ -31,6 +35,7 @@ FalsePositives = Annotated[
 Draws = Annotated[
     int,
     Interval(ge=1, le=999),
+    Few(19),
     Doc("Draws behind each threshold; 1 / (draws + 1) is the least rate that they can hold."),
 ]
 Below = Annotated[

@@ -17,9 +17,10 @@ from workbench.core.progress import track
 from workbench.core.registry import analysis
 from workbench.numerics.changes import alarms
 from workbench.numerics.resampling import null_draws, percentile_interval
-from workbench.numerics.tethers import Scope, Source, Tensors, at_step, flat, tether, top
+from workbench.numerics.tethers import Scope, SourceName, Tensors, flat, tether, top
 from workbench.results.curve import Curve
 from workbench.subjects.descents.bookmarks import Bookmarks, jaccard
+from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def bookmark_stability(
     descent: Descent,
     *,
     source: Annotated[
-        Source, Doc("Source of the tethers, computed from the weights of kept steps; see `tethers`.")
+        SourceName, Doc("Source of the tethers, computed from the weights of kept steps; see `tethers`.")
     ] = "magnitude",
     recorded: Annotated[
         str | None,
@@ -101,12 +102,14 @@ def bookmark_stability(
         _keeps(one, marks, tethers, random, n_null, random_state),
         Evidence(
             question="Does the last bookmark remember the first?",
-            statistic="Jaccard index of the last with the first",
+            id="last_with_first",
+            label="Jaccard index of the last with the first",
             value=values[-1, 1],
             n=len(marks.edges[0]),
             unit="edges",
             null="random edges" if n_null else "",
             null_values=tuple(random),
+            hypothesis="the last bookmark knows nothing of the first",
         ),
         *_halves(marks, members, groups, n_boot, random_state),
     ]
@@ -145,7 +148,7 @@ def _recorded(descent: Descent, name: str, max_steps: int) -> Bookmarks:
 
 def _computed(
     descent: Descent,
-    source: Source,
+    source: SourceName,
     fraction: float,
     scope: Scope,
     max_steps: int,
@@ -206,12 +209,14 @@ def _keeps(
         draws = null_draws(lambda rng: _drifted(marks, tethers, rng), n_null, random_state, "drift: null")
     return Evidence(
         question="Do bookmarks keep their edges from step to step?",
-        statistic="mean Jaccard index with the bookmark before",
+        id="kept_from_step_to_step",
+        label="mean Jaccard index with the bookmark before",
         value=values.mean(),
         n=len(values),
         unit="pairs of steps",
         null=null if n_null else "",
         null_values=tuple(draws),
+        hypothesis="edges lose and gain tethers without regard to which were tethered",
     )
 
 
@@ -243,15 +248,22 @@ def _halves(
     forth, back = slice(None), slice(None, None, -1)
     asked = (
         (
+            "half_of_first_gone",
             "updates until half of the first bookmark's edges are gone",
             "How long do the first last?",
             0,
             forth,
         ),
-        ("step at which half of the last bookmark's edges are there", "When are the last settled?", -1, back),
+        (
+            "half_of_last_there",
+            "step at which half of the last bookmark's edges are there",
+            "When are the last settled?",
+            -1,
+            back,
+        ),
     )
     out = []
-    for name, question, which, order in asked:
+    for id, name, question, which, order in asked:
         rows = members[which]
         lasting = weights @ members[order][:, rows].T  # (draws, steps) share of the edges that are there
         at = np.array([_half(steps[order], (s - chance) / (1 - chance)) for s in lasting])
@@ -261,8 +273,9 @@ def _halves(
         positions = at[:, 0] - steps[0] if first else at[:, 0]
         out.append(
             Evidence(
+                id=id,
                 question=question,
-                statistic=name + limit,
+                label=name + limit,
                 value=value - steps[0] if first else value,
                 n=k,
                 unit="edges",
@@ -296,10 +309,12 @@ def _changes(
     )
     return Evidence(
         question="Are there steps at which bookmarks changed faster than before?",
-        statistic=f"changes told at a share of {false_alarms:g} false alarms",
+        id="changes",
+        label=f"changes told at a share of {false_alarms:g} false alarms",
         value=float(alarms(kept, false_alarms).sum()),
         n=len(values),
         unit="pairs of steps",
         null="the same rates of change in random order" if n_null else "",
+        hypothesis="bookmarks change at one rate",
         null_values=tuple(null),
     )

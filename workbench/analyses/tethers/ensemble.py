@@ -44,6 +44,7 @@ ASKED = (
     (ALL, ALIGNED),
     (DIFFER, ALONE),
 )
+GAINS = {ONE: "accuracy_of_one", ALL: "accuracy_of_ensemble", DIFFER: "disagreement"}
 LEVEL = 0.05
 
 
@@ -153,13 +154,16 @@ def _asked(history: History, score: str, arm: str, n_null: int, random_state: in
     against = "output ensembling" if (score, arm) == (ALL, ALONE) else arm
     return Evidence(
         question=f"Does merging by tethers change the {score}, against {against}?",
-        statistic=f"{score}, merge and drift minus {against}",
+        id=GAINS[score],
+        of=against,
+        label=f"{score}, merge and drift minus {against}",
         value=float(difference.mean()),
         n=len(difference),
         unit="seeds",
         interval=(float(low[0]), float(high[0])),
         interval_method="Student's t over seeds",
         null="signs of the differences drawn anew" if n_null else "",
+        hypothesis="merging by tethers and this other way end alike",
         null_values=tuple(sign_flips(difference, n_null, random_state)) if n_null else (),
         alternative="two-sided",
     )
@@ -177,7 +181,7 @@ def _corrected(evidence: list[Evidence]) -> str:
     p = [e.p_value for e in evidence]
     if any(v is None for v in p):
         return ""
-    kept = [e.statistic for e, q in zip(evidence, holm(np.array(p, float)), strict=True) if q <= LEVEL]
+    kept = [e.label for e, q in zip(evidence, holm(np.array(p, float)), strict=True) if q <= LEVEL]
     return (
         f"After correction for these {len(evidence)} comparisons, with which even one false alarm is rare (Holm), "
         + (f"these differ: {'; '.join(kept)}." if kept else "none differs.")

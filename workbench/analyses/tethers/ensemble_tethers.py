@@ -125,7 +125,9 @@ def _share(close: np.ndarray, t: int, rate: float) -> Evidence:
     low, high = paired_interval(by_seed[:, None])
     return Evidence(
         question=f"How many layers of two networks are tethered alike in round {t + 1}?",
-        statistic=f"share of layers above their thresholds, round {t + 1}",
+        id="share_above_threshold",
+        of=f"round {t + 1}",
+        label=f"share of layers above their thresholds, round {t + 1}",
         value=float(by_seed.mean()),
         n=len(by_seed),
         unit="seeds",

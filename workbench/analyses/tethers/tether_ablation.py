@@ -16,8 +16,9 @@ from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.ablation import Measure, sample_losses, sign_flips
 from workbench.numerics.resampling import percentile_interval
-from workbench.numerics.tethers import Place, Rest, Scope, Tensors, at_step, hold, tether, top
+from workbench.numerics.tethers import Place, Rest, Scope, Tensors, hold, tether, top
 from workbench.results.curve import Curve
+from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
@@ -173,13 +174,16 @@ def _answer(
         evidence.append(
             Evidence(
                 question=f"Are edges tethered by {s} missed {'more' if better > 0 else 'less'} than random ones?",
-                statistic=f"rise of the {what}, {s} {deed}",
+                id="rise",
+                of=s,
+                label=f"rise of the {what}, {s} {deed}",
                 value=value.mean(),
                 n=n,
                 unit="samples",
                 interval=_interval(value, draws),
                 interval_method="samples drawn with replacement",
                 null="equally many random edges" if len(null) else "",
+                hypothesis="tethered edges matter no more than others",
                 null_values=tuple(random),
                 alternative="greater" if better > 0 else "less",
             )
@@ -192,13 +196,16 @@ def _answer(
         evidence.append(
             Evidence(
                 question=f"Do edges tethered by {s} matter otherwise than the largest weights do?",
-                statistic=f"advantage of {s} over magnitude in the rise of the {what}",
+                id="advantage_over_magnitude",
+                of=s,
+                label=f"advantage of {s} over magnitude in the rise of the {what}",
                 value=gain.mean(),
                 n=n,
                 unit="samples",
                 interval=_interval(gain, draws),
                 interval_method="samples drawn with replacement",
                 null="signs of the samples' differences drawn anew" if len(null) else "",
+                hypothesis="these edges matter as the largest weights do",
                 null_values=tuple(sign_flips(gain, len(null), random_state)),
                 alternative="two-sided",
             )
@@ -229,14 +236,12 @@ def _corrected(evidence: list[Evidence]) -> str:
     """Which advantages hold when all of them are asked at once."""
     from scipy.stats import false_discovery_control
 
-    asked = [e for e in evidence if e.alternative == "two-sided" and e.null_values]
+    asked = [e for e in evidence if e.id == "advantage_over_magnitude" and e.null_values]
     if not asked:
         return ""
     q = false_discovery_control([monte_carlo_p(e.value, e.null_values, e.alternative) for e in asked])
     found = [
-        f"{e.statistic.split()[2]} {'better' if e.value > 0 else 'worse'}"
-        for e, v in zip(asked, q, strict=True)
-        if v <= 0.05
+        f"{e.of} {'better' if e.value > 0 else 'worse'}" for e, v in zip(asked, q, strict=True) if v <= 0.05
     ]
     return f"Corrected for {len(asked)} comparisons with magnitude (Benjamini and Hochberg, 5 %): {', '.join(found) or 'none differs'}."
 

@@ -13,8 +13,9 @@ from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.resampling import NORMAL, null_draws
-from workbench.numerics.tethers import SAMPLED, Scope, Tensors, at_step, flat, top
+from workbench.numerics.tethers import SAMPLED, Scope, Tensors, flat, top
 from workbench.results.matrix import MatrixResult
+from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
@@ -114,13 +115,16 @@ def tether_agreement(
                 question=f"Do {name} agree beyond chance?"
                 if i == 0
                 else f"Does {name} agree with the others beyond chance?",
-                statistic=f"{_NAMES[measure]}, {name if i == 0 else name + ' with the others'}",
+                id="agreement",
+                of="" if i == 0 else name,
+                label=f"{_NAMES[measure]}, {name if i == 0 else name + ' with the others'}",
                 value=float(value),
                 n=int(ends[-1]),
                 unit="edges",
                 interval=interval,
                 interval_method="random halves of the probe's samples",
                 null="tethers permuted within layers" if n_null else "",
+                hypothesis="sources tether edges without regard to each other",
                 null_values=tuple(draws),
             )
         )

@@ -284,13 +284,16 @@ def _evidence(
             out.append(
                 Evidence(
                     question=f"Are {where} tethered alike by {what}?",
-                    statistic=f"mean {measure} of {what}, {which}",
+                    id="between_networks" if between_them else "between_layers",
+                    of=what,
+                    label=f"mean {measure} of {what}, {which}",
                     value=value,
                     n=len(asked),
                     unit="pairs of layers",
                     interval=_jackknife(asked, models),
                     interval_method="jackknife over networks",
                     null=destroyed if len(draws) else "",
+                    hypothesis="the layers have nothing to do with each other",
                     null_values=tuple(draws),
                 )
             )

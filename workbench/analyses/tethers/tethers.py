@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast
 
 import numpy as np
 from typing_extensions import Doc
@@ -13,15 +13,13 @@ from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.resampling import null_draws, percentile_interval
-from workbench.numerics.tether_sources import require
-from workbench.numerics.tethers import SAMPLED, SOURCES, Source, Tensors, at_step, top
+from workbench.numerics.tethers import SAMPLED, SOURCES, SourceName, Tensors, require, top
 from workbench.results.matrix import MatrixResult
+from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-assert set(get_args(Source)) == set(SOURCES)
 
 
 @analysis
@@ -29,7 +27,8 @@ def tethers(
     descent: Descent,
     *,
     source: Annotated[
-        Source, Doc("Where tethers come from: " + "; ".join(f"{k}: {v}" for k, v in SOURCES.items()))
+        SourceName,
+        Doc("Where tethers come from: " + "; ".join(f"{k}: {v.about}" for k, v in SOURCES.items())),
     ] = "fisher",
     step: Step = None,
     layer: Annotated[str | None, Doc("Weight whose tethers are shown; None: the first that has any.")] = None,
@@ -98,7 +97,7 @@ def tethers(
         quantity=source.replace("_", " "),
         title=f"Tethers of {name} by {source} of {descent.name} at step {place.step}",
         evidence=tuple(evidence),
-        caveat=f"{source}: {SOURCES[source]}.",
+        caveat=f"{source}: {SOURCES[source].about}.",
     )
 
 
@@ -122,11 +121,13 @@ def _share(tethers: Tensors, name: str, fraction: float, n_null: int, random_sta
     )
     return Evidence(
         question=f"Do the most tethered edges lie in {name} more or less often than its size would have it?",
-        statistic=f"share of the most tethered {100 * fraction:.3g} % of edges that lies in {name}",
+        id="share_in_layer",
+        label=f"share of the most tethered {100 * fraction:.3g} % of edges that lies in {name}",
         value=chosen[name].sum() / max(k, 1),
         n=k,
         unit="edges",
         null="edges anywhere" if n_null else "",
+        hypothesis="edges are tethered without regard to their layer",
         null_values=tuple(null),
         alternative="two-sided",
     )
@@ -139,11 +140,13 @@ def _gathered(t: Float[np.ndarray, "o i"], n_null: int, random_state: int) -> Ev
     )
     return Evidence(
         question="Do tethers gather at some units?",
-        statistic="share of the ranks' variance that units explain",
+        id="explained_by_units",
+        label="share of the ranks' variance that units explain",
         value=_by_units(ranks),
         n=t.size,
         unit="edges",
         null="tethers permuted within the layer" if n_null else "",
+        hypothesis="edges are tethered without regard to their units",
         null_values=tuple(null),
     )
 
@@ -168,13 +171,15 @@ def _repeats(pairs: list[tuple[np.ndarray, np.ndarray]], n_null: int, random_sta
     )
     return Evidence(
         question="Would other samples tether the same edges?",
-        statistic="rank correlation between two halves of the samples",
+        id="repeatability",
+        label="rank correlation between two halves of the samples",
         value=values.mean(),
         n=len(pairs[0][0]),
         unit="edges",
         interval=percentile_interval(values),
         interval_method="random halves",
         null="one half's tethers permuted" if n_null else "",
+        hypothesis="which edges are tethered depends on the samples alone",
         null_values=tuple(null),
     )
 

@@ -118,12 +118,15 @@ def barcode_distance(
         evidence=tuple(
             Evidence(
                 question=f"Do the {noun(homology_dimension)}s of {names[i]} and {names[j]} differ by more than two halves of a layer's?",
-                statistic=f"H{homology_dimension}, {metric} distance of {names[i]} and {names[j]}, half the rows each",
+                id="distance",
+                of=f"{names[i]} and {names[j]}",
+                label=f"H{homology_dimension}, {metric} distance of {names[i]} and {names[j]}, half the rows each",
                 value=observed[0, k],
                 n=len(at),
                 interval=percentile_interval(observed[:, k]) if n_boot > 1 else None,
                 interval_method="other random halves",
                 null="two halves of one layer" if n_null else "",
+                hypothesis="both layers have one shape",
                 null_values=tuple(null[:, k]),
             )
             for k, (i, j) in enumerate(asked)

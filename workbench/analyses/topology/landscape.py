@@ -17,7 +17,7 @@ from workbench.results.curve import Curve
 from workbench.subjects.points import Points
 
 
-@analysis
+@analysis(title="Persistence landscape")
 def landscape(
     points: Points,
     *,
@@ -96,12 +96,14 @@ def landscape(
         evidence=(
             Evidence(
                 question=f"Does a {what} last longer than any of a Gaussian cloud of the same covariance?",
-                statistic=f"H{homology_dimension}, peak of the landscape",
+                id="peak",
+                label=f"H{homology_dimension}, peak of the landscape",
                 value=values[-1],
                 n=n,
                 interval=intervals[-1],
                 interval_method="subsamples of half the rows",
                 null="rows rotated at random" if n_null else "",
+                hypothesis="the rows are one lump with this covariance",
                 null_values=tuple(null[:, -1]),
             ),
         ),

@@ -28,9 +28,13 @@ CORE_SHARE = 0.99  # of the rows are within the default eps of enough others
 EPS_ROWS = 2000  # rows from which the default eps is read
 
 _QUESTIONS = (
-    ("Do more rows lie outside the graph's largest piece", "share of rows outside the largest piece"),
-    ("Has the graph more loops", "loops of the graph, triangles filled"),
-    ("Has the graph a wider loop", "widest loop of the graph, in steps across"),
+    (
+        "outside_largest_piece",
+        "Do more rows lie outside the graph's largest piece",
+        "share of rows outside the largest piece",
+    ),
+    ("loops", "Has the graph more loops", "loops of the graph, triangles filled"),
+    ("widest_loop", "Has the graph a wider loop", "widest loop of the graph, in steps across"),
 )
 
 
@@ -243,16 +247,18 @@ def _control(
     )
     return tuple(
         Evidence(
+            id=id,
             question=f"{question} than for a Gaussian cloud of the same covariance?",
-            statistic=name,
+            label=label,
             value=values[i],
             n=len(x),
             interval=intervals[i],
             interval_method="subsamples of half the rows",
             null="rows rotated at random" if n_null else "",
+            hypothesis="the rows are one lump with this covariance",
             null_values=tuple(null[:, i]),
         )
-        for i, (question, name) in enumerate(_QUESTIONS)
+        for i, (id, question, label) in enumerate(_QUESTIONS)
     )
 
 

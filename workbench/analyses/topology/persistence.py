@@ -49,7 +49,7 @@ CONTROL_LANDMARKS = (
 )  # by the highest dimension asked for: what a draw of the null costs
 
 
-@analysis
+@analysis(title="Persistent homology")
 def persistence(
     points: Points,
     *,
@@ -355,13 +355,16 @@ def _evidence(
 ) -> tuple[Evidence, ...]:
     return tuple(
         Evidence(
+            id="longest_bar",
+            of=f"H{k}",
             question=f"{_question(k)} than in a Gaussian cloud of the same covariance?",
-            statistic=f"H{k}, longest bar / {'median' if k == 0 else 'typical'} bar",
+            label=f"H{k}, longest bar / {'median' if k == 0 else 'typical'} bar",
             value=values[i],
             n=n,
             interval=intervals[i],
             interval_method="subsamples of half the rows",
             null="rows rotated at random" if len(null_values) else "",
+            hypothesis="the rows are one lump with this covariance",
             null_values=tuple(null_values[:, i]),
         )
         for i, k in enumerate(dimensions)

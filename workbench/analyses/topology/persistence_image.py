@@ -105,12 +105,14 @@ def persistence_image(
         evidence=(
             Evidence(
                 question=f"Are {noun(homology_dimension)}s longer than in a Gaussian cloud of the same covariance?",
-                statistic=f"H{homology_dimension}, height of the picture",
+                id="height",
+                label=f"H{homology_dimension}, height of the picture",
                 value=values[-1],
                 n=n,
                 interval=intervals[-1],
                 interval_method="subsamples of half the rows",
                 null="rows rotated at random" if n_null else "",
+                hypothesis="the rows are one lump with this covariance",
                 null_values=tuple(null[:, -1]),
             ),
         ),

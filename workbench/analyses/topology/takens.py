@@ -26,7 +26,7 @@ LONGEST = 1500  # steps that delay and dimension may need: the control holds (2 
 NEIGHBOURS = 5  # whose futures are averaged into a prediction
 
 
-@analysis
+@analysis(title="Takens embedding")
 def takens(
     series: Series,
     *,
@@ -175,13 +175,15 @@ def _control(
     null = null_draws(lambda rng: error(phase_randomised(x, rng)), n_null, random_state, "takens: null")
     return Evidence(
         question="Does the past determine the next step better than in a linear series of the same spectrum?",
-        statistic="prediction error, in standard deviations",
+        id="prediction_error",
+        label="prediction error, in standard deviations",
         value=np.sqrt(errors.mean()),
         n=len(x),
         unit="steps",
         interval=_block_interval(errors, delay * dimension, n_boot, random_state),
         interval_method="bootstrap over blocks of steps",
         null="Fourier phases randomised" if n_null else "",
+        hypothesis="the series is linear noise of this spectrum",
         null_values=tuple(null),
         alternative="less",
     )

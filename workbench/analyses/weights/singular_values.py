@@ -19,15 +19,21 @@ from workbench.subjects.checkpoint import Matrix
 
 WORK = 5e9  # rows x columns x the smaller of them, up to which all singular values are computed, and drawn
 BLOCK = (4096, 1024)  # the longer and the shorter side of what stands for a larger matrix in the control
-_QUESTIONS: tuple[tuple[str, str, Alternative], ...] = (
+_QUESTIONS: tuple[tuple[str, str, str, Alternative], ...] = (
     (
+        "largest_over_noise",
         "Is one direction stronger than scattered entries give?",
         "largest singular value / edge of noise",
         "greater",
     ),
-    ("Are there directions above the edge of noise?", "singular values above the edge of noise", "greater"),
-    ("Does the strongest direction hold more of the whole?", "stable rank", "less"),
-    ("Do fewer directions hold the matrix?", "effective rank", "less"),
+    (
+        "above_noise",
+        "Are there directions above the edge of noise?",
+        "singular values above the edge of noise",
+        "greater",
+    ),
+    ("stable_rank", "Does the strongest direction hold more of the whole?", "stable rank", "less"),
+    ("effective_rank", "Do fewer directions hold the matrix?", "effective rank", "less"),
 )
 
 
@@ -111,17 +117,19 @@ def singular_values(
         index="rank",
         evidence=tuple(
             Evidence(
+                id=id,
                 question=question,
-                statistic=name,
+                label=label,
                 value=statistics[i],
                 n=len(block),
                 interval=intervals[i],
                 interval_method="subsamples of half the rows",
                 null="entries permuted" if n_null else "",
+                hypothesis="entries are scattered without regard to rows and columns",
                 null_values=tuple(null[:, i]),
                 alternative=alternative,
             )
-            for i, (question, name, alternative) in enumerate(_QUESTIONS)
+            for i, (id, question, label, alternative) in enumerate(_QUESTIONS)
         ),
         caveat=_caveat(found, noise_level(s, block.shape), w.shape, block.shape, matrix.noise),
     )

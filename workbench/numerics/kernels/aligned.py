@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from workbench.numerics.kernels import layout, random
+from workbench.numerics.kernels import chunked, layout, random
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int32
@@ -31,9 +31,9 @@ class Stack(NamedTuple):
     span : (n, 2) the start and the number of rows of each row's layout.
     """
 
-    pieces: tuple[layout.Chunks, ...]
+    pieces: tuple[chunked.Chunks, ...]
     starts: tuple[int, ...]
-    whole: layout.Chunks | None
+    whole: chunked.Chunks | None
     span: Int32[Tensor, "n 2"]
 
 
@@ -49,17 +49,17 @@ class Ties(NamedTuple):
     weights: Float[Tensor, "n w"]
 
 
-def stack(pieces: Sequence[layout.Chunks]) -> Stack:
+def stack(pieces: Sequence[chunked.Chunks]) -> Stack:
     """Put graphs one after another."""
     sizes = [len(p.first) - 1 for p in pieces]
     starts = (0, *accumulate(sizes))
     device = pieces[0].first.device
     pairs = torch.tensor(list(zip(starts, sizes, strict=False)), dtype=torch.int32, device=device)
     span = pairs.repeat_interleave(torch.tensor(sizes, device=device), 0, output_size=starts[-1])
-    if not layout.compiled(span):
+    if not chunked.compiled(span):
         return Stack(tuple(pieces), starts, None, span)
     blocks = (0, *accumulate(len(p.heads) for p in pieces))
-    whole = layout.Chunks(
+    whole = chunked.Chunks(
         torch.cat(
             [
                 pieces[0].first[:1],
@@ -101,7 +101,7 @@ def step_reference(
     return _pulled(torch.cat(moved), anchors, ties, alpha)
 
 
-def _parted(y: Tensor, graphs: Stack, repel: Tensor) -> Iterator[tuple[Tensor, layout.Chunks, Tensor]]:
+def _parted(y: Tensor, graphs: Stack, repel: Tensor) -> Iterator[tuple[Tensor, chunked.Chunks, Tensor]]:
     sizes = [stop - start for start, stop in pairwise(graphs.starts)]
     yield from zip(y.split(sizes), graphs.pieces, repel.split(sizes), strict=True)
 
@@ -109,6 +109,7 @@ def _parted(y: Tensor, graphs: Stack, repel: Tensor) -> Iterator[tuple[Tensor, l
 def _pulled(moved: Tensor, anchors: Tensor, ties: Ties, alpha: float) -> Tensor:
     if not ties.rows.shape[1]:
         return moved
+    # the x of x = moved + alpha * sum(weight * (anchor - x)): a weighted mean of ``moved`` and the anchors, whatever alpha
     toward = (anchors[ties.rows.long()] * ties.weights[:, :, None]).sum(1)
     return (moved + alpha * toward) / (1 + alpha * ties.weights.sum(1, keepdim=True))
 
@@ -156,7 +157,7 @@ def step(
         a,
         b,
         C=c,
-        W=layout.WIDTH,
+        W=chunked.WIDTH,
         DIM=d,
         num_warps=4,
     )

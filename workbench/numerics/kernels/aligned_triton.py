@@ -37,6 +37,7 @@ def move_kernel(
     start = tl.load(first + row, mask=inside, other=0)
     count = tl.load(first + row + 1, mask=inside, other=0) - start
     force = tl.zeros((R, DIM), dtype=tl.float32)
+    # force is the sum of each row's first j chunks, added in their order; rows that have fewer wait for the longest
     for j in range(tl.max(count)):
         more = inside & (j < count)
         force += tl.load(forces + (start + j)[:, None] * DIM + axis[None, :], mask=more[:, None], other=0.0)

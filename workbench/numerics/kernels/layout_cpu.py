@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from workbench.numerics.kernels.layout import Chunks
+    from workbench.numerics.kernels.chunked import Chunks
 
 _BLOCK = 1 << 17  # random rows looked at together: half a megabyte a temporary
 _CLIP = 4.0

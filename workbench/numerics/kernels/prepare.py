@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from workbench.numerics.kernels import knn, layout
+from workbench.numerics.kernels import chunked, knn, layout
 
 _done: set[tuple] = set()
 
@@ -56,12 +56,12 @@ def search(
 def embedding(
     n_neighbors: int, width: int, negatives: int, device: torch.device
 ) -> list[Callable[[], object]]:
-    """What to run before a layout of ``width`` coordinates: a call for every kernel but `layout.apply`'s."""
-    graph = layout.Chunks(
+    """What to run before a layout of ``width`` coordinates: a call for every kernel but `chunked.apply`'s."""
+    graph = chunked.Chunks(
         torch.tensor([0, 1, 1], dtype=torch.int32, device=device),
         torch.zeros(1, dtype=torch.int32, device=device),
-        torch.zeros((1, layout.WIDTH), dtype=torch.int32, device=device),
-        torch.zeros((1, layout.WIDTH), device=device),
+        torch.zeros((1, chunked.WIDTH), dtype=torch.int32, device=device),
+        torch.zeros((1, chunked.WIDTH), device=device),
     )
     y, one = torch.zeros((2, width), device=device), torch.zeros(2, device=device)
     return [

@@ -34,7 +34,9 @@ OUT_OF_MEMORY = 1
 
 @njit(nogil=True, cache=True)
 def _push(heap, n, key):
+    """Put a key on a heap of ``n``."""
     at = n
+    # ``at`` is a hole whose descendants are all higher than ``key``; it rises to where nothing higher is above
     while at > 0:
         up = (at - 1) >> 1
         if heap[up] <= key:
@@ -51,6 +53,7 @@ def _pop(heap, n):
     n -= 1
     key = heap[n]
     at = 0
+    # ``at`` is a hole above which all is lower than ``key``; it falls to where nothing lower is below
     while True:
         down = 2 * at + 1
         if down >= n:
@@ -68,6 +71,7 @@ def _pop(heap, n):
 @njit(nogil=True, cache=True)
 def _pop_pivot(heap, n):
     """The lowest key that is there an odd number of times, or -1; and how many keys are left."""
+    # the keys that were taken off so far were there an even number of times each
     while n > 0:
         key = _pop(heap, n)
         n -= 1
@@ -95,6 +99,9 @@ def _list_cofacets(ranks, bits, simplex, vertices, k, block, low, high, out):
     at = k  # where a new vertex goes: it rises, so its place falls
     right = 0
     rest = simplex << bits
+    # ``v`` rises through all vertices: it belongs before vertices[at:], which are smaller, and ``rest`` is the packed
+    # simplex with a gap for it there. So the packed cofacets rise, and within one rank their keys fall. A block of
+    # vertices none of which gives a cofacet from rank ``low_rank`` to ``high`` is passed over as a whole.
     for start in range(0, ranks.shape[1], LANES):
         maxima(ranks, vertices, k, start, own, block)
         any_within = 0
@@ -149,6 +156,7 @@ def _shelve(arena, shared, latest, filled, free, bucket, key):
 
 @njit(nogil=True, cache=True)
 def _clear_shelf(arena, latest, free, bucket):
+    """Give a bucket's blocks to the list of free ones, linked by their first entries."""
     shelf = latest[bucket]
     while shelf >= 0:
         following = arena[shelf]
@@ -174,6 +182,9 @@ def _take_down(arena, latest, filled, free, bucket, heap, table):
     mask = slots - 1
     shelf = latest[bucket]
     held = filled[bucket]
+    # Of the keys so far, those that came an odd number of times stand in the table once each, and the others not at
+    # all: where one was met again its slot is GONE, which no search stops at. The table has twice as many slots as there
+    # are keys, so that every search ends at its key or at an empty slot.
     while shelf >= 0:
         for i in range(shelf + 1, shelf + held):
             key = arena[i]
@@ -201,6 +212,7 @@ def _without_pairs(chain, n):
     chain[:n].sort()
     out = 0
     i = 0
+    # chain[:out] is what is left of the first i, which are smaller than the rest or cancelled
     while i < n:
         if i + 1 < n and chain[i] == chain[i + 1]:
             i += 2
@@ -221,6 +233,8 @@ def _slot(keys, key):
     """Where ``key`` is in the table or could be put."""
     mask = len(keys) - 1
     at = _hash(key) & mask
+    # no slot from the hash up to ``at`` holds the key or is free; at most one slot a column is ever filled, fewer than
+    # half of them, so that it ends
     while True:
         there = load(keys, at)
         if there in (key, EMPTY):
@@ -294,6 +308,25 @@ def reduce_columns(ranks, limit, bits, k, columns, column_ranks, keys, owners, c
         heap, n = _push_cofacets(ranks, bits, chain[0], vertices, k, block, heap, 0, 0, high, listed)
         low = 0
         done = 1  # simplices of the chain whose cofacets are listed from ``low`` to ``high``
+        # At the head of each pass:
+        # - chain[:length] is the column's simplex and those added to it, all later in the filtration; what is there twice
+        #   cancels. ``column`` holds no pivot yet.
+        # - No cofacet with a key below ``low`` is left of the whole chain: there they cancel.
+        # - Of chain[:done] the cofacets that are left from ``low`` to rank ``high`` are the keys that are on the heap an
+        #   odd number of times. Those beyond ``high`` are on the shelves by rank while the chain is shelved; as bits
+        #   (``by_bits``), ``members`` says which simplices chain[:done] is, and so what it leaves; else they are listed
+        #   when ``high`` rises.
+        # A pass lists the cofacets of chain[done:], takes the lowest key that is left, the pivot, and
+        # - if there is none, raises ``high``, or ends at the last rank: the class that the column began never ends;
+        # - if the pivot is in an apparent pair, adds its facet, whose first cofacet is the pivot: all lower ones are
+        #   untouched and the pivot cancels;
+        # - if an earlier column (of a lower number) holds the pivot, adds that column's chain, whose first cofacet is
+        #   the pivot too;
+        # - if nobody holds the pivot, takes it, publishes the chain and ends;
+        # - if a later column holds it, takes it, publishes the chain, and goes on with that column's chain instead.
+        # It ends because for one column the pivots rise, and where there is none ``high`` does (or the chain is shelved,
+        # once); a column that was driven out goes on at the pivot where it was, and a slot's owner only falls. Where
+        # another thread is quicker to a slot, the same pivot is looked at again, with a smaller owner.
         while True:
             if done < length:
                 if not shelving or by_bits:
@@ -458,6 +491,7 @@ def list_columns(ranks, limit, bits, k, parents, rows, shared, out):
         for start in range(0, len(reach), LANES):
             maxima(ranks, vertices, k - 1, start, own, block)
             reach[start : start + LANES] = block
+        # reach[v] is the diameter of the parent and v; each simplex comes once, from the parent without its smallest vertex
         for v in range(vertices[k - 2]):
             radius = reach[v]
             if radius >= limit:
@@ -515,6 +549,9 @@ def spanning_edges(ranks, limit, bits):
     out = np.empty(n, np.int64)
     found = 0
     v = 0
+    # ``v`` is a vertex next to be taken into the tree (the first of a new one, where no edge leads out of the last):
+    # best[u] is the key of the first edge, in the filtration's order, from the trees so far to each vertex u outside, and
+    # ``none`` inside. So the least of them is in the minimum spanning forest. Each pass takes in one vertex, n in all.
     for _ in range(n):
         outside[v] = False
         best[v] = none

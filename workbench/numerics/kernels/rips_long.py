@@ -77,6 +77,7 @@ def edges_by_rank(ranks, limit):
 def _packed(u, v, a, b, c, bits):
     """The packed simplex of u > v and a > b > c, as many of the latter as aren't -1."""
     out = 0
+    # ``out`` holds the largest vertices, in falling order; u > v and a > b > c are what is left of either, then -1
     while u >= 0 or a >= 0:
         if u > a:
             out = (out << bits) | u
@@ -164,6 +165,9 @@ def left(ranks, bits, k, members, rank, u, v, near, mask, vertices, out):
     n = len(ranks)
     count = _within(ranks, k, rank, u, v, near, mask)
     found = 0
+    # a > b > c are the cofacet's other vertices, as many as it has; all of ``near`` are near enough to u and v. Every
+    # cofacet with an earlier (a, b), or with c in an earlier word, has been written if it is left. Of the word at hand
+    # ``word`` has the c that are still to be looked at, and each pass takes one of them.
     for at in range(count):
         a = near[at] if k > 2 else -1
         for then in range(at + 1, count if k == 4 else at + 2):
@@ -209,6 +213,10 @@ def settle(ranks, bits, k, members, rank, u, v, near, mask, vertices, room, bloc
     """
     n = len(ranks)
     count = _within(ranks, k, rank, u, v, near, mask)
+    # a, b and c fall, so that the cofacets come in the filtration's order. No cofacet before the one at hand is left: each
+    # that was has had the facet of its apparent pair added, and that facet has no earlier cofacet. ``word`` has the c
+    # below that give a cofacet which the chain as it is now leaves; adding a facet with c in it changes no other c here,
+    # and one without c flips them all. Each pass takes a lower c of the word's 64.
     for at in range(count):
         a = near[at]
         for then in range(at + 1, count if k == 4 else at + 2):
@@ -251,10 +259,12 @@ def next_left(
     """Go on to the next rank beyond ``rank`` at which the chain leaves a cofacet in no apparent pair.
 
     Returns the chain with the facets that were added on the way, its length, that rank (the last, if there is none),
-    the packed cofacets left there, and how many they are. Where edges are equally long, and for k = 2, cofacets in
-    apparent pairs may be among them.
+    the packed cofacets left there, and how many they are. Cofacets in apparent pairs may be among them: after the
+    first that is in none, where edges are equally long, and for k = 2.
     """
     n = 0
+    # The chain leaves no cofacet of rank ``rank`` or lower; facets are added only for cofacets of the next rank, and have
+    # no earlier ones. The rank rises with each pass.
     while n == 0 and rank < limit - 1:
         rank += 1
         some = True

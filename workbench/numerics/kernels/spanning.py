@@ -117,7 +117,7 @@ def shortcuts_reference(
     """
     n = len(a)
     ahead, behind, runs = gap_tables(gap, n)
-    found = [torch.empty((0, 2), dtype=torch.int64, device=a.device)]
+    pairs = [torch.empty((0, 2), dtype=torch.int64, device=a.device)]
     tiles = -(-n // TILE)
     for s in range(tiles):
         i = torch.arange(s * TILE, min(n, (s + 1) * TILE), device=a.device)
@@ -129,8 +129,8 @@ def shortcuts_reference(
             right = (behind[j] + slack).square() / 2 + rounding
             score = a[i].float() @ a[j].float().T - norm[i][:, None] - norm[j]
             u, v = (score > -torch.maximum(left[:, None], right)).nonzero(as_tuple=True)
-            found.append(torch.stack([i[u], j[v]], 1))
-    return torch.cat(found)
+            pairs.append(torch.stack([i[u], j[v]], 1))
+    return torch.cat(pairs)
 
 
 def shortcuts(
@@ -146,8 +146,8 @@ def shortcuts(
     At most ``room`` pairs are returned, and how many there are.
     """
     if not a.is_cuda:
-        found = shortcuts_reference(a[:n], norm[:n], moved[:n], gap)
-        return found[:room], len(found)
+        pairs = shortcuts_reference(a[:n], norm[:n], moved[:n], gap)
+        return pairs[:room], len(pairs)
     from triton.tools.tensor_descriptor import TensorDescriptor
 
     from workbench.numerics.kernels.spanning_triton import shortcuts_kernel

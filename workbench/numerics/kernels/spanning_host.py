@@ -23,6 +23,10 @@ def leaf_order(n, edges, lengths):
     size = np.ones(n, np.int64)
     after = np.full(n, -1)
     height = np.zeros(n, np.float32)
+    # Before edge e the earlier edges have made groups of rows: a group's root is its first leaf, ``after`` leads from
+    # there through all its leaves to ``last``, and ``height`` of each leaf but the last is the length of the edge that
+    # put the next one after it. Edges rise, so that the largest height between two leaves is that of the edge that
+    # brought them together. Every edge joins two groups, and n - 1 of them leave one.
     for e in range(len(edges)):
         a, b = edges[e, 0], edges[e, 1]
         while root[a] != a:

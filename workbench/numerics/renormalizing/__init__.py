@@ -68,12 +68,12 @@ class Operator:
     Attributes
     ----------
     preserves : whether the function stays as it is, to `PRESERVED`, in evaluation mode.
-    random : whether the seed counts. said : what it does, in a sentence.
+    random : whether the seed counts. about : what it does, in a sentence.
     """
 
     preserves: bool
     random: bool
-    said: str
+    about: str
 
 
 OPERATORS: dict[str, Operator] = {
@@ -131,7 +131,7 @@ def act(
     function: Act = getattr(import_module(f"workbench.numerics.renormalizing.{name}"), name)
     made = function(network, data, settings or Settings(), random_state)
     if not made.acted:
-        reasons = told(made.refused) or "no layer matches"
+        reasons = in_words(made.refused) or "no layer matches"
         raise DataError(f"{name} acts on no layer of {type(network).__name__}: {reasons}.")
     change = moved(network, made.network, data)
     if OPERATORS[name].preserves and not change <= PRESERVED:
@@ -142,13 +142,13 @@ def act(
     return Renormalized(made.network, made.acted, made.refused, change)
 
 
-def told(refused: Mapping[str, str]) -> str:
+def in_words(refused: Mapping[str, str]) -> str:
     """Layers with the reason for each; of many that are refused alike, but for their sizes, the first and how many more."""
     alike: dict[str, list[str]] = {}
     for name, why in refused.items():
         alike.setdefault(re.sub(r"\d+", "0", why), []).append(f"{layer_said(name)} {why}")
     return "; ".join(
-        said[0] + (f" (and {len(said) - 1} more like it)" if said[1:] else "") for said in alike.values()
+        lines[0] + (f" (and {len(lines) - 1} more like it)" if lines[1:] else "") for lines in alike.values()
     )
 
 

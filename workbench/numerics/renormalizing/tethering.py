@@ -8,6 +8,7 @@ from torch import nn
 from workbench.core.errors import ParameterError, suggest
 from workbench.core.patterns import matching
 from workbench.numerics import tethers
+from workbench.numerics.device import borrowed
 from workbench.numerics.objectives import Probe
 from workbench.numerics.renormalizing import Renormalized, Settings
 from workbench.numerics.renormalizing.layers import copied, tied
@@ -41,5 +42,5 @@ def tethering(network: nn.Module, data: Probe, settings: Settings, random_state:
     own = dict(made.named_parameters())
     with torch.no_grad():
         for name, w in held.items():
-            own[name].lerp_(torch.from_numpy(w).to(own[name]), settings.strength)
+            own[name].lerp_(borrowed(w).to(own[name]), settings.strength)
     return Renormalized(made, tuple(n.removesuffix(".weight") for n in chosen), refused)

@@ -31,7 +31,7 @@ class Book:
     def __init__(self, notebook: Path, jobs: Sequence[Job], folder: Path, names: Sequence[str]):
         self.notebook, self.jobs, self.folder, self.names = notebook, jobs, folder, names
         self.unknown: list[str] = []
-        self.labels: list[str] = []
+        self.value_names: list[str] = []
         self._done: dict[str, dict[values.Key, values.Value]] = {}
         self._seconds: dict[str, float] = {}
 
@@ -53,7 +53,7 @@ class Book:
 
         found = [self._done.get(job.name, {}) for job in self.jobs]
         columns, left, unknown = values.columns(found, self.names)
-        self.labels = [c.label for c in columns] + left
+        self.value_names = list(dict.fromkeys(c.name for c in (*columns, *left)))
         self.unknown = unknown if self._done else []
         varied = _differing(self.jobs)
         fixed = {n: v for n, v in self.jobs[0].parameters.items() if n not in varied}

@@ -31,7 +31,7 @@ class Sweep:
     ----------
     done, failed : how many runs are there; skipped : how many of those done were there before.
     running : what is being run. errors : why each failed.
-    unknown_values : names given for values that no run has; labels : names of the values that there are.
+    unknown_values : names given for values that no run has; value_names : those that there are.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class Sweep:
     errors: dict[str, str] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     unknown_values: list[str] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
+    value_names: list[str] = field(default_factory=list)
 
     @property
     def index(self) -> Path:
@@ -89,7 +89,8 @@ def sweep(
     jobs : how many run at once; the number of cores, at most 4, without it.
     threads : how many threads each may take; its share of the cores without it.
     ray : address of a Ray cluster (``auto`` finds one), which then runs them.
-    values : names or patterns of the numbers that the page compares; all without any.
+    values : the numbers that the page compares, each an evidence's ``id``, ``id@of``, ``method:id`` or ``method:id@of``,
+        ``*`` for any part; the first dozen that tell most without any.
     again : run also what is done.
     listener : told of each run that starts and ends.
 
@@ -129,7 +130,7 @@ def sweep(
         finally:
             runs.sweep_up(folder / RUNS)
             book.write()
-        state.unknown_values, state.labels = book.unknown, book.labels
+        state.unknown_values, state.value_names = book.unknown, book.value_names
     return state
 
 

@@ -12,9 +12,11 @@ import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, ParameterError, ViewError
+from workbench.core.lineage import Origin
+from workbench.core.registry import method
 from workbench.core.rows import table_digest
 from workbench.core.storage import writing
-from workbench.core.subject import Rowed
+from workbench.core.subject import Rowed, Subject
 from workbench.core.view import View
 from workbench.numerics.objectives import Probe
 from workbench.subjects.descents.record import few, structure
@@ -100,6 +102,13 @@ class Siblings(Rowed):
         self.trajectories = members
         super().__init__(name, _table_of(members[0].probe) if table is None else table, space)
 
+    typed: ClassVar[str] = "digits-siblings"
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Subject:
+        """Three small classifiers of digits, trained for 30 steps."""
+        return method("digits_siblings")(models=3, width=8, depth=1, steps=30, random_state=variant)
+
     def __iter__(self) -> Iterator[Trajectory]:
         return iter(self.trajectories)
 
@@ -148,7 +157,8 @@ class Siblings(Rowed):
     def with_model(self, module: object) -> Siblings:
         """Return these descents with a network attached to each, as `Trajectory.with_model` does."""
         made = [t.with_model(module) for t in self.trajectories]  # type: ignore[arg-type]
-        return Siblings(made, name=self.name, table=self.table, space=self._space)
+        joined = Siblings(made, name=self.name, table=self.table, space=self._space)
+        return self.derived(joined, "with_model", "", {}, {"module": module})
 
     def save(self, path: str | Path) -> Path:
         """Copy the recordings into a folder that `workbench.open` opens as siblings; networks are not stored.
@@ -191,7 +201,9 @@ def siblings(trajectories: Sequence[Trajectory], *, name: str = "siblings") -> S
         return trajectories
     if isinstance(trajectories, Trajectory) or not isinstance(trajectories, Sequence):
         raise ParameterError("siblings takes a list of two trajectories or more: siblings([one, other]).")
-    return Siblings(trajectories, name=name)
+    made = Siblings(trajectories, name=name)
+    parts = {f"trajectories[{i}]": t for i, t in enumerate(trajectories)}
+    return made.made_by(Origin("siblings", parts, {"name": name}, verb="list"))
 
 
 def _require_alike(members: tuple[Trajectory, ...], name: str) -> None:
@@ -208,7 +220,7 @@ def _require_alike(members: tuple[Trajectory, ...], name: str) -> None:
             raise ViewError(
                 f"{name}: {label} has no probe. Siblings share one: give it with .with_probe(x, y, loss)."
             )
-        if m._space is not None:
+        if m.selected:
             raise DataError(f"{name}: {label} is a selection of steps. Siblings are whole descents.")
     for label, m in zip(labels[1:], others, strict=True):
         for n in [*first.tensors, *m.tensors]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, suggest
-from workbench.core.rows import floats
+from workbench.core.rows import floats, frozen
 from workbench.subjects.checkpoint import TensorInfo
 
 _DTYPES = {
@@ -64,7 +64,9 @@ class ArrayWeights:
     def __init__(
         self, arrays: Mapping[int, Mapping[str, np.ndarray]], parameters: Sequence[str] | None = None
     ):
-        self._arrays = {int(s): {n: np.asarray(a) for n, a in arrays[s].items()} for s in sorted(arrays)}
+        self._arrays = {
+            int(s): {n: frozen(np.asarray(a)) for n, a in arrays[s].items()} for s in sorted(arrays)
+        }
         self.steps = tuple(self._arrays)
         described = {
             s: {

@@ -20,13 +20,14 @@ import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError, suggest
+from workbench.core.registry import method
 from workbench.core.rows import require_finite, table_column, table_digest
 from workbench.core.storage import writing
-from workbench.core.subject import Rowed
+from workbench.core.subject import Rowed, Subject
 from workbench.core.view import View
 from workbench.numerics.gram import coordinates
 from workbench.numerics.objectives import Probe
-from workbench.subjects.checkpoint import Checkpoint, TensorInfo
+from workbench.subjects.checkpoint import Checkpoint, Matrix, TensorInfo
 from workbench.subjects.descents.bookmarks import Bookmarks
 from workbench.subjects.descents.record import Record, few, structure
 from workbench.subjects.descents.step_weights import ArrayWeights, StepWeights, WeightSource
@@ -175,6 +176,14 @@ class Trajectory(Rowed):
         if weights is not None:
             self.record = replace(self.record, weights=ArrayWeights(weights))
 
+    narrows: ClassVar[Mapping[type[View], str]] = {Matrix: "500/0.weight"}
+    typed: ClassVar[str] = "digits-descent"
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Subject:
+        """A small classifier of digits, trained for 60 steps and recorded with all there is."""
+        return method("digits_descent")(width=8, depth=1, steps=60, random_state=variant)
+
     # -- what there is ------------------------------------------------------------------------------
 
     @property
@@ -182,13 +191,18 @@ class Trajectory(Rowed):
         """The recorded steps, which are the row ids."""
         return self.ids
 
+    @property
+    def selected(self) -> bool:
+        """Whether these are some of the steps of a longer descent."""
+        return self._space is not None
+
     @cached_property
     def weight_steps(self) -> Int[np.ndarray, " k"]:
         """The steps whose weights were kept, among the selected rows or after the last of all."""
         if self.record.weights is None:
             return np.empty(0, np.int64)
         found = np.asarray(self.record.weights.steps, np.int64)
-        if self._space is None:
+        if not self.selected:
             return found
         whole = np.asarray(self.record.about.get("last", self.ids[-1]))
         return found[np.isin(found, self.ids) | ((found > whole) & (self.ids[-1] == whole))]
@@ -336,8 +350,17 @@ class Trajectory(Rowed):
         source = self._source(step)
         return {n: source.error(int(step), n) for n in self.parameter_names}
 
-    def at(self, step: int) -> Checkpoint:
-        """The weights at a step as a checkpoint, with its network where one is attached.
+    def parts(self, kind: type[View] | None = None) -> tuple[str, ...]:
+        """The steps with weights; for a view of one tensor each matrix at the last of them, as ``STEP/TENSOR``."""
+        if kind is None:
+            return tuple(map(str, self.weight_steps))
+        if not len(self.weight_steps) or kind.__name__ in self.gives:
+            return ()
+        last = int(self.weight_steps[-1])
+        return tuple(f"{last}/{name}" for name in self.at(last).parts(kind))
+
+    def at(self, step: int | str) -> Checkpoint:
+        """The weights at a step as a checkpoint, with its network where one is attached; ``500/0.weight`` one tensor of it.
 
         Raises
         ------
@@ -346,10 +369,16 @@ class Trajectory(Rowed):
         ParameterError
             It is no step.
         """
+        if isinstance(step, str):
+            number, _, tensor = step.partition("/")
+            if not number.isdecimal():
+                raise ParameterError(
+                    f"{self.name}.at takes STEP or STEP/TENSOR, such as {few(self.weight_steps[-1:]) or '100'}, not {step!r}."
+                )
+            found = self.at(int(number))
+            return found.at(tensor) if tensor else found
         if not isinstance(step, int | np.integer):
-            raise ParameterError(
-                f"{self.name}.at takes a step, not {step!r}; then .at(name) on what it gives for a tensor."
-            )
+            raise ParameterError(f"{self.name}.at takes a step, or STEP/TENSOR as a text, not {step!r}.")
         source = self._source(step)
         step = int(step)
 
@@ -357,13 +386,14 @@ class Trajectory(Rowed):
             array = source.read(step, name)
             return array.astype(np.float32) if array.dtype.kind == "f" else array
 
-        return Checkpoint(
+        made = Checkpoint(
             self.tensors,
             read,
-            name=f"{self.name} at step {step}",
+            name=self.name,
             content=lambda: source.digest(step),
             load=(lambda: self._callable(step)) if self.model is not None else None,
         )
+        return self.derived(made, "at", f"step {step}", {"*": (step,)})
 
     def network(self, step: int) -> torch.nn.Module:
         """A copy of the attached network with the weights of a step, in evaluation mode.
@@ -411,15 +441,17 @@ class Trajectory(Rowed):
         extra = [n for n, _ in module.named_parameters() if n not in self.tensors]
         if self.tensors and extra:
             raise DataError(f"The module has the parameter {extra[0]!r}, which {self.name} has not.")
-        return self._with(model=module)
+        return self.derived(self._with(model=module), "with_model", "", {}, {"module": module})
 
     def with_probe(self, x: Any, y: Any, loss: str) -> Self:
         """Return this trajectory with another batch and loss (a name from `objectives.LOSSES`)."""
-        return self._with(probe=Probe.of(x, y, loss), folder=None)
+        made = self._with(probe=Probe.of(x, y, loss), folder=None)
+        return self.derived(made, "with_probe", "", {"loss": loss}, {"x": x, "y": y})
 
     def with_training(self, x: Any, y: Any, loss: str) -> Self:
         """Return this trajectory with the data that it was trained on, for instruments that train on from a step."""
-        return self._with(training=Probe.of(x, y, loss), folder=None)
+        made = self._with(training=Probe.of(x, y, loss), folder=None)
+        return self.derived(made, "with_training", "", {"loss": loss}, {"x": x, "y": y})
 
     def save(self, path: str | Path) -> Path:
         """Copy a recording to a folder that `workbench.open` opens; the network itself is not stored.
@@ -432,7 +464,7 @@ class Trajectory(Rowed):
             The folder can't be written.
         """
         folder = self.record.folder
-        if folder is None or self._space is not None:
+        if folder is None or self.selected:
             raise DataError(
                 f"{self.name} isn't stored as it is (rows were selected, its probe was changed, or it was made by hand). Save the "
                 f"whole recording, and do the same to what opens."
@@ -456,7 +488,7 @@ class Trajectory(Rowed):
             raise ViewError(f"{self.name} is {self.holds}; this needs curves (losses, norms) over its steps.")
         values = self.table[columns].to_numpy(dtype=np.float64)
         require_finite(values, f"{self.name} ({', '.join(columns)})")
-        return Series(self.name, self.digest, self.space, values, self.ids, self.table)
+        return Series(self.name, self.digest, self.space, self.ids, self.table, values, tuple(columns))
 
     def as_points(self) -> Points:
         """The flattened weights, by exact distances: as many coordinates as there are steps, less one."""
@@ -470,7 +502,7 @@ class Trajectory(Rowed):
         require_finite(values, self.name)
         table = self.table.reindex(steps)
         table["step"] = steps
-        return Points(self.name, self.digest, self.space, values, steps, table)
+        return Points(self.name, self.digest, self.space, steps, table, values)
 
     def as_descent(self) -> Descent:
         return Descent(

@@ -1,4 +1,9 @@
-"""Attention use: how much each head adds to the stream, as a tether of all the edges that belong to the head."""
+"""Attention use: how much each head adds to the stream, as a tether of all the edges that belong to the head.
+
+References
+----------
+Kobayashi, Kuribayashi, Yokoi and Inui 2020, Attention is not only a weight, EMNLP, eq. 3.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from workbench.core.errors import ViewError
+from workbench.numerics.tethers.place import Place
+from workbench.numerics.tethers.samples import call
+from workbench.numerics.tethers.source import Contributions, Sampled
+
 if TYPE_CHECKING:
     import torch
-
-    from workbench.numerics.tethers import Place
 
 _NAMES = (
     ("q_proj", "k_proj", "v_proj", "o_proj"),
@@ -37,10 +45,10 @@ def heads_of(network: torch.nn.Module) -> list[Heads]:
     """The attention blocks of a network whose parts are known by type or name."""
     from torch import nn
 
-    found = []
+    blocks = []
     for path, module in network.named_modules():
         if isinstance(module, nn.MultiheadAttention):
-            found.append(Heads(path, module.num_heads, None))
+            blocks.append(Heads(path, module.num_heads, None))
             continue
         held = {n for n, _ in module.named_modules()}
         names = next((names for names in _NAMES if held.issuperset(names)), None)
@@ -50,11 +58,20 @@ def heads_of(network: torch.nn.Module) -> list[Heads]:
             continue  # the innermost module that has them all is the block
         count = _count(module, names)
         if count:
-            found.append(Heads(path, count, names))
-    return found
+            blocks.append(Heads(path, count, names))
+    return blocks
 
 
-def head_norms(place: Place, network: torch.nn.Module, x: Any, y: torch.Tensor) -> dict[str, torch.Tensor]:
+def require_heads(place: Place) -> None:
+    """Refuse a network (`ViewError`) without attention that is known here."""
+    if place.network is not None and not heads_of(place.network):
+        raise ViewError(
+            f"{place.name} is a {type(place.network).__name__} without attention that is known here (nn.MultiheadAttention, or "
+            f"projections named as in BERT or Llama), so that the tether source 'attention' has nothing to measure."
+        )
+
+
+def head_norms(place: Place, network: torch.nn.Module, x: Any, y: torch.Tensor) -> Contributions:
     """Mean over positions of the norm of what each head adds to the stream, (m, ...) over the shapes of its weights.
 
     A head's rows of the projections to queries, keys and values, and its columns of the projection of the joint answer,
@@ -68,7 +85,7 @@ def head_norms(place: Place, network: torch.nn.Module, x: Any, y: torch.Tensor) 
     handles = [_watch(network.get_submodule(b.path), b, seen) for b in blocks]
     try:
         with torch.no_grad():
-            network(**x) if isinstance(x, Mapping) else network(x)
+            call(network, x)
     finally:
         for handle in handles:
             handle.remove()
@@ -106,14 +123,14 @@ def _watch(module: Any, block: Heads, seen: dict[str, torch.Tensor]) -> Any:
         masks = {k: kwargs[k] for k in ("key_padding_mask", "attn_mask") if k in kwargs}
         handle = handles.pop()  # the hook asks the module itself, once more and with each head's weights
         handle.remove()
-        _, chances = module(**given, **masks, need_weights=True, average_attn_weights=False)
+        _, pattern = module(**given, **masks, need_weights=True, average_attn_weights=False)
         handles.append(module.register_forward_hook(whole, with_kwargs=True))
         w = module.in_proj_weight.chunk(3)[2] if module.in_proj_weight is not None else module.v_proj_weight
         b = module.in_proj_bias.chunk(3)[2] if module.in_proj_bias is not None else None
         v = F.linear(given["value"], w, b)
         v = v if module.batch_first else v.transpose(0, 1)
         v = v.unflatten(-1, (block.count, -1)).transpose(1, 2)  # (m, heads, positions, d)
-        context = (chances @ v).transpose(1, 2).flatten(2)
+        context = (pattern @ v).transpose(1, 2).flatten(2)
         seen[block.path] = _norms(context, module.out_proj.weight, block.count)
 
     handles = [module.register_forward_hook(whole, with_kwargs=True)]
@@ -151,8 +168,8 @@ def _spread(module: Any, block: Heads, use: torch.Tensor) -> dict[str, torch.Ten
         return out | {f"{n}_proj_weight": rows(getattr(module, f"{n}_proj_weight"), use) for n in "qkv"}
     weights = [module.get_submodule(n).weight for n in block.names]
     shared = use.unflatten(1, (-1, max(1, weights[0].shape[0] // weights[1].shape[0]))).sum(2)
-    found = [rows(weights[0], use), rows(weights[1], shared), rows(weights[2], shared), columns(weights[3])]
-    return {f"{n}.weight": f for n, f in zip(block.names, found, strict=True)}
+    shares = [rows(weights[0], use), rows(weights[1], shared), rows(weights[2], shared), columns(weights[3])]
+    return {f"{n}.weight": s for n, s in zip(block.names, shares, strict=True)}
 
 
 def _count(module: torch.nn.Module, names: tuple[str, ...]) -> int:
@@ -163,3 +180,11 @@ def _count(module: torch.nn.Module, names: tuple[str, ...]) -> int:
                 if type(getattr(holder, key, None)) is int:
                     return int(getattr(holder, key))
     return 0
+
+
+SOURCE = Sampled(
+    "norm of what a head adds to the stream, the same for all edges of the head",
+    position=90,
+    contribute=head_norms,
+    require=require_heads,
+)

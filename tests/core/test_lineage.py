@@ -1,0 +1,124 @@
+"""Lineage: every step leaves a run, and the code that a result gives makes it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import workbench as wb
+from workbench.core.errors import MissingError
+from workbench.core.result import Result
+from workbench.core.run import Run
+
+FEW = {"n_null": 5, "n_boot": 5}
+
+
+def again(result: Result) -> Result:
+    """Run the code that a result gives."""
+    names: dict[str, object] = {}
+    exec(compile(result.code(), "code", "exec"), names)
+    made = names["result"]
+    assert isinstance(made, Result)
+    return made
+
+
+def steps(run: Run) -> list[str]:
+    return [f"{r.verb} {r.method}" for r in run.chain()]
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", rng.standard_normal((60, 4)).astype(np.float32))
+    np.savez(tmp_path / "two.npz", a=rng.standard_normal((60, 3)), b=rng.standard_normal((60, 5)))
+    table = pd.DataFrame(rng.standard_normal((50, 3)), columns=["u", "v", "w"]).assign(kind=["p", "q"] * 25)
+    table.to_csv(tmp_path / "table.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")  # so that it is computed, not looked up
+    return tmp_path
+
+
+def test_code_makes_an_answer_again_from_its_file(files: Path) -> None:
+    cloud = wb.open("table.csv").select("kind == 'p'").sample(20, random_state=3)
+    cloud = cloud.select(cloud.ids[:7])
+    found = wb.pca(cloud, whiten=True, **FEW)
+    assert steps(found.run) == ["function open", "call select", "call sample", "call select", "analysis pca"]
+    assert found.title == (
+        "Principal components of table · kind == 'p' (25 rows) · 20 sampled rows · 7 selected rows"
+    )
+    same = again(found)
+    assert np.array_equal(same.values, found.values) and same.run.key == found.run.key
+    assert same.digest == found.digest
+
+
+def test_inputs_that_are_results_are_made_again_too(files: Path) -> None:
+    flat = wb.pca(wb.open("x.npy"), **FEW)
+    found = wb.persistence(flat, n_null=3, n_boot=0)
+    assert steps(found.run) == ["function open", "analysis pca", "analysis persistence"]
+    assert again(found).digest == found.digest
+
+
+def test_parts_and_sources_are_in_the_lineage(files: Path) -> None:
+    found = wb.pca(wb.open("two.npz").at("b"), **FEW)
+    assert found.title.endswith("two · b") and again(found).digest == found.digest
+    made = wb.pca(wb.circle(n=40, random_state=2), **FEW)
+    assert again(made).digest == made.digest and "wb.circle(n=40, random_state=2)" in made.code()
+
+
+def test_a_capture_is_in_the_lineage(files: Path) -> None:
+    texts = wb.corpus("default", max_texts=8)
+    acts = wb.capture(wb.open("minilm"), texts, at="encoder.layer.*")
+    found = wb.pca(acts.at("encoder.layer.2").select("position > 2"), **FEW)
+    assert steps(found.run)[-4:] == ["function capture", "call at", "call select", "analysis pca"]
+    assert {"function open", "function corpus"} <= set(steps(found.run))
+    assert again(found).digest == found.digest
+
+
+def test_a_descent_and_its_steps_are_in_the_lineage(files: Path) -> None:
+    descent = wb.digits_descent(width=4, depth=1, steps=12)
+    found = wb.singular_values(descent.at(12).at("0.weight"), n_null=3, n_boot=3)
+    assert steps(found.run) == ["source digits_descent", "call at", "call at", "analysis singular_values"]
+    assert again(found).digest == found.digest
+
+
+def test_what_was_made_in_memory_says_what_belongs_in_its_place(files: Path) -> None:
+    found = wb.pca(wb.PointCloud(np.eye(5), name="mine\nimport os"), **FEW)
+    assert "given1 = ...  # PointCloud mine import os, made in memory" in found.code()
+    with pytest.raises(MissingError, match="made by hand"):
+        Result(title="mine").code()
+
+
+def test_a_loop_of_ones_own_is_named(files: Path) -> None:
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with wb.record(model, optimizer, weights_at=1) as run:
+        for _ in range(4):
+            optimizer.zero_grad()
+            loss = model(torch.ones(2, 3)).square().mean()
+            loss.backward()
+            optimizer.step()
+            run.log(loss=loss)
+    found = wb.pca(run.trajectory, **FEW)
+    assert "a loop of your own inside wb.record" in found.code()
+    assert [i.kind for r in found.run.chain() for i in r.inputs] == [
+        "Linear",
+        "Trajectory",
+        "Linear",
+        "Trajectory",
+    ]
+
+
+def test_a_run_survives_json_with_all_that_it_rests_on(files: Path) -> None:
+    run = wb.pca(wb.open("x.npy").select([1, 2, 3, 4, 5, 6]), **FEW).run
+    back = Run.from_json(run.to_json())
+    assert back == run and back.key == run.key and back.inputs[0].run.inputs[0].digest
+
+
+def test_a_very_large_selection_is_known_by_its_digest() -> None:
+    cloud = wb.PointCloud(np.zeros((20_000, 1), np.float32))
+    run = cloud.select(np.arange(12_000)).run
+    assert run is not None and run.parameters["rows"].startswith("12,000 ids of digest")

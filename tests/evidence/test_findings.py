@@ -1,0 +1,182 @@
+"""Findings, curves and tables that join answers by the run, the question and what it is of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from workbench.core import history
+from workbench.core.errors import DataError, MissingError
+from workbench.core.evidence import Evidence
+from workbench.core.history import Asked
+from workbench.core.run import Given, Run
+from workbench.evidence import answers, ask, ask_each, comparisons, difference, helping, since
+from workbench.results.estimate import Estimate
+
+
+def asked(*evidence: Evidence, key: str = "k", method: str = "mine") -> Estimate:
+    """A result with a run, as if this process had asked it."""
+    given = Given(name="points", title="rows", kind="PointCloud", digest="0")
+    run = Run(method=method, inputs=(given,), parameters={"key": key})
+    result = Estimate(title="Mine of rows", evidence=evidence, run=run)
+    history.remember(Asked(run, result.evidence, result.outcome, result.title, 0.0, False))
+    return result
+
+
+def answer(value: float = 1.0, id: str = "share", of: str = "", **more: Any) -> Evidence:
+    given = {"label": f"share of {of}", "question": "?", "n": 9, "null": "noise"}
+    return Evidence(id=id, of=of, value=value, **{**given, **more})
+
+
+LOW = tuple(np.linspace(-1, 1, 99))
+
+
+def test_findings_count_every_question_asked_and_no_question_twice() -> None:
+    history.forget()
+    cloud = wb.circle(n=60, dimensions=6)
+    kept = wb.pca(cloud, n_null=19, n_boot=19)
+    wb.pca(cloud, n_components=3, n_null=19, n_boot=19)  # asked, and never looked at
+    wb.pca(cloud, n_null=19, n_boot=19)
+    findings = wb.Findings()
+    assert len(findings.all) == 2
+    findings.say("The plane", kept, "variance_explained")
+    assert "q = 0.05" in findings.sentences[0]
+
+
+def test_findings_say_when_nothing_is_there() -> None:
+    history.forget()
+    rng = np.random.default_rng(1)
+    noise = {f"layer {i}": wb.pca(rng.standard_normal((80, 6)), n_null=19, n_boot=19) for i in range(3)}
+    findings = wb.Findings()
+    findings.compare("Shared structure", noise, "variance_explained")
+    assert "nowhere distinguishable from chance" in findings.sentences[0]
+
+
+def test_findings_refuse_what_is_not_in_the_correction() -> None:
+    history.forget()
+    with pytest.raises(wb.WorkbenchError, match="correction"):
+        wb.Findings().of(Estimate(title="by hand", evidence=(answer(),)), "share")
+
+
+def test_the_interval_of_a_difference_covers_it_and_is_no_wider_than_need_be() -> None:
+    rng = np.random.default_rng(0)
+
+    def estimate(truth: float, error: float) -> Evidence:
+        value = truth + error * rng.standard_normal()
+        half = 1.96 * error
+        return Evidence(
+            question="?", id="s", label="s", value=value, n=9, interval=(value - half, value + half)
+        )
+
+    found = [difference(estimate(2.0, 0.3), estimate(1.5, 0.4)) for _ in range(2000)]
+    covered = np.mean([e.interval is not None and e.interval[0] <= 0.5 <= e.interval[1] for e in found])
+    assert 0.935 < covered < 0.965
+
+
+def test_two_sets_of_results_are_contrasted_in_one_chart_and_one_finding() -> None:
+    history.forget()
+
+    def asked(scale: float) -> dict[str, Estimate]:
+        clouds = {f"layer {i}": wb.circle(n=80, noise=scale, dimensions=4, random_state=i) for i in (1, 2)}
+        return {n: wb.pca(c, n_null=19, n_boot=50, whiten=scale > 1) for n, c in clouds.items()}
+
+    sharp, blurred = asked(0.01), asked(5.0)
+    chart = wb.side_by_side({"sharp": sharp, "blurred": blurred}, "variance_explained", x_title="layer")
+    assert chart.names == ("sharp", "blurred")
+    assert chart.y.shape == chart.low.shape == chart.null_high.shape == (2, 2)
+    found = wb.Findings()
+    found.contrast("Sharp is flatter", sharp, blurred, "variance_explained", meaning="As it was made.")
+    assert found.sentences[0].startswith("Sharp is flatter at all 2 of them, most at layer")
+    assert "a difference of" in found.sentences[0]
+    assert found.statements[0].meaning == "As it was made."
+
+
+def test_a_verdict_is_less_more_or_alike_and_says_what_was_found() -> None:
+    history.forget()
+    result = asked(
+        answer(-9, of="low", null_values=LOW, alternative="two-sided"),
+        answer(9, of="high", null_values=LOW, alternative="two-sided"),
+        answer(0, of="none", null_values=LOW, alternative="two-sided"),
+    )
+    findings = wb.Findings()
+    ways = {"less": "fewer than", "more": "more than", "alike": "as many as"}
+    for of in ("low", "high", "none"):
+        findings.judge("Rows with {} are {} chance has it".replace("{}", of, 1), result, "share", of, **ways)
+    findings.judge("Never asked {}", None, "share", **ways)
+    assert [s.claim for s in findings.statements] == [
+        "Rows with low are fewer than chance has it",
+        "Rows with high are more than chance has it",
+        "Rows with none are as many as chance has it",
+    ]
+    assert findings.statements[2].numbers[0].endswith("not distinguishable from the null")
+
+
+def test_a_change_is_told_with_its_interval_or_nothing_is() -> None:
+    def said(interval: tuple[float, float] | None) -> str:
+        change = answer(-1.0, "change", "trace", interval=interval, null="")
+        return since(Estimate(evidence=(change,)), "trace")
+
+    assert said((-2.0, -0.5)).startswith(
+        "From the first step to the last it fell: -1 (95 % interval -2 to -0.5)"
+    )
+    assert "it rose" in said((0.5, 2.0))
+    assert "neither fell nor rose" in said((-2.0, 1.0))
+    assert since(None) == since(Estimate(evidence=(answer(),))) == ""
+    with pytest.raises(MissingError, match="of='trace'"):
+        since(Estimate(evidence=(answer(1.0, "change", "trace"),)), "tracce")
+
+
+def test_what_helps_is_above_0_by_all_and_beyond_chance_by_the_last_after_holm() -> None:
+    def arm(of: str, control: float, restart: float, extreme: int) -> list[Evidence]:
+        null = (99.0,) * extreme + (0.0,) * (99 - extreme)
+        return [answer(control, "below_control", of), answer(restart, "below_restart", of, null_values=null)]
+
+    every = [
+        *arm("a", 1, 1, 0),
+        *arm("b", -1, 1, 0),
+        *arm("c", 1, -1, 0),
+        *arm("d", 1, 1, 2),
+        *arm("e", 1, 1, 0),
+    ]
+    result = Estimate(title="Arms", evidence=(*every, answer(1, "below_control", "restart")))
+    # p = 0.01 is 0.05 among five by Holm; d, at 0.03, would hold alone and doesn't among them
+    assert helping(result, "below_control", "below_restart") == ["a", "e"]
+    assert helping(result, "below_control", "below_restart", level=0.01) == []
+    assert list(answers(result, "below_restart")) == list("abcde")
+    with pytest.raises(MissingError, match=r"has no evidence 'below_rstart'.*below_restart"):
+        answers(result, "below_rstart")
+    table = comparisons(list(answers(result, "below_restart").values()), "difference")
+    assert table["p, corrected (Holm)"].tolist() == pytest.approx([0.05, 0.05, 1, 0.06, 0.05])
+    assert table["difference"].tolist() == [1, 1, -1, 1, 1]
+
+
+def test_what_cannot_be_asked_is_told_and_the_rest_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    few, many = np.ones((1, 3)), wb.circle(n=60, dimensions=4)
+    assert ask(wb.intrinsic_dimension, few, n_null=0, n_boot=0) is None
+    assert capsys.readouterr().out.startswith("Not asked: ")
+    assert ask_each(wb.intrinsic_dimension, {"a": many, "b": few}, n_null=0, n_boot=0) == {}
+    assert list(ask_each(wb.pca, {"a": many, "b": many}, n_null=0, n_boot=0)) == ["a", "b"]
+    with pytest.raises(wb.WorkbenchError, match="n_null=-1"):
+        ask(wb.pca, many, n_null=-1)
+
+
+def test_several_questions_of_several_things_are_curves_and_what_is_missing_is_named() -> None:
+    def result(shift: float) -> Estimate:
+        return Estimate(
+            title="Mine", evidence=(answer(shift, of="a"), answer(shift + 1, of="b"), answer(7, "other"))
+        )
+
+    steps = {"1": result(0), "2": result(5)}
+    every = wb.along(steps)
+    np.testing.assert_array_equal(every.y, [[0, 1, 7], [5, 6, 7]])
+    assert every.y_title == "share, other"
+    some = wb.along(steps, "share", ["b", "a"])
+    np.testing.assert_array_equal(some.y, [[1, 0], [6, 5]])
+    assert some.names == ("share of b", "share of a")
+    with pytest.raises(MissingError, match=r"of='a', of='b'"):
+        wb.along(steps, "share")
+    with pytest.raises(DataError, match="at least one"):
+        wb.along({})

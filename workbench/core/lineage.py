@@ -1,0 +1,167 @@
+"""Lineage: how a subject or a result came to be, as runs, and as the Python that makes it again.
+
+What a subject came from is written down when it is made and turned into a `Run` when somebody asks, since the digest of
+a large input is computed only then.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
+
+import numpy as np
+
+from workbench.core.digest import digest
+from workbench.core.run import Given, Run, now
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+IDS_KEPT = 5000  # of a selection; a larger one is known by its digest
+
+
+class Made(Protocol):
+    """What has a lineage: a subject, a result, an edit."""
+
+    @property
+    def called(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def run(self) -> Run | None: ...
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Something that was given and has no lineage: a module, an array, batches."""
+
+    called: str
+    digest: str
+    kind: str
+    run: None = None
+
+    @classmethod
+    def of(cls, thing: Any) -> InMemory:
+        """Whatever it is; an array is known by its digest, anything else by its class alone."""
+        if isinstance(thing, np.ndarray):
+            return cls(f"array {thing.shape} of {thing.dtype}", digest(thing), "ndarray")
+        return cls(type(thing).__name__, "", type(thing).__name__)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made a subject, before digests are known; see `Run` for what each is."""
+
+    method: str
+    inputs: Mapping[str, Made] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    verb: str = "function"
+    chosen: tuple[str, ...] | None = None
+    started: str = field(default_factory=now)
+
+    def run(self) -> Run:
+        """The run that this stands for; digests of the inputs are computed now."""
+        return Run(
+            method=self.method,
+            inputs=tuple(given(name, thing) for name, thing in self.inputs.items()),
+            parameters=dict(self.parameters),
+            chosen=tuple(self.parameters) if self.chosen is None else self.chosen,
+            verb=self.verb,
+            started=self.started,
+        )
+
+
+def step(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function of the package a step of lineage: what it returns says what it was called with.
+
+    Arguments with a lineage of their own, and whatever can't be written down as a text or numbers, are its inputs; the
+    rest are its parameters.
+    """
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        made = function(*args, **kwargs)
+        bound = signature.bind(*args, **kwargs)
+        chosen = tuple(
+            n for n, v in bound.arguments.items() if _plain(v) and v is not signature.parameters[n].default
+        )
+        bound.apply_defaults()
+        parameters = {n: _written(v) for n, v in bound.arguments.items() if _plain(v)}
+        inputs = {
+            n: v if hasattr(v, "made_by") else InMemory.of(v)
+            for n, v in bound.arguments.items()
+            if not _plain(v)
+        }
+        cast("Any", made).made_by(Origin(function.__name__, inputs, parameters, chosen=chosen))
+        return made
+
+    return call
+
+
+def _plain(value: Any) -> bool:
+    """Whether a value can be written down in a line of Python."""
+    if isinstance(value, list | tuple):
+        return all(map(_plain, value))
+    return value is None or isinstance(value, str | int | float | bool | os.PathLike)
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(map(_written, value))
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def given(name: str, thing: Made, digest: str = "") -> Given:
+    """One input of a run: what it is called, its digest (or that of what was seen of it) and how it came to be."""
+    kind = thing.kind if isinstance(thing, InMemory) else type(thing).__name__
+    return Given(name, thing.called, kind, digest or thing.digest, thing.run)
+
+
+def code(run: Run) -> str:
+    """Return the Python that makes an answer again from the files and sources that it began with.
+
+    What was made in memory has no code: its line says what belongs there.
+    """
+    lines = ["import workbench as wb", ""]
+    names: dict[str, str] = {}
+    chain = list(run.chain())
+    for link in chain:
+        arguments = []
+        for item in link.inputs:
+            if item.run is not None:
+                arguments.append(names[item.run.key])
+                continue
+            if item.digest not in names:
+                names[item.digest] = f"given{1 + sum(n.startswith('given') for n in names.values())}"
+                what = " ".join(item.title.split())  # one line, whatever a stranger called it
+                lines.append(f"{names[item.digest]} = ...  # {item.kind} {what}, made in memory: put it here")
+            arguments.append(names[item.digest])
+        count = 1 + sum(n.startswith("step") for n in names.values())
+        names[link.key] = "result" if link is chain[-1] else f"step{count}"
+        lines.append(f"{names[link.key]} = {_call(link, arguments)}")
+    return "\n".join(lines) + "\n"
+
+
+def _call(link: Run, arguments: list[str]) -> str:
+    values = {name: link.parameters[name] for name in link.chosen if name in link.parameters}
+    rest = [repr(v) for v in values.pop("*", ())] + [f"{k}={v!r}" for k, v in values.items()]
+    if link.verb == "loop":
+        return (
+            f"...  # a loop of your own inside wb.{link.method}({', '.join(rest)}): put its trajectory here"
+        )
+    if link.verb == "sum":
+        return " + ".join(arguments)
+    if link.verb == "list":
+        return f"wb.{link.method}([{', '.join(arguments)}]{''.join(f', {r}' for r in rest)})"
+    if link.verb == "dict":
+        pairs = ", ".join(f"{i.name!r}: {a}" for i, a in zip(link.inputs, arguments, strict=True))
+        return f"wb.{link.method}({{{pairs}}}{''.join(f', {r}' for r in rest)})"
+    if link.verb == "call":
+        owner, *others = arguments
+        return f"{owner}.{link.method}({', '.join([*others, *rest])})"
+    return f"wb.{link.method}({', '.join([*arguments, *rest])})"

@@ -1,0 +1,215 @@
+"""Methods: what ``@source``, ``@analysis`` and ``@edit`` make of a function."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import os
+import sys
+import time
+import typing
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+from workbench.core import cache, history
+from workbench.core.device import describe, refusing_what_does_not_fit, resolve
+from workbench.core.errors import MethodError, MissingError, WorkbenchError
+from workbench.core.estimator import estimator_of
+from workbench.core.inputs import Input, align, bind, inputs_of, rows_of
+from workbench.core.lineage import given
+from workbench.core.parameters import Parameter, parameters_of, validate_all
+from workbench.core.progress import tell
+from workbench.core.result import Result
+from workbench.core.run import Given, Run, now, versions
+from workbench.core.version import function_digest
+
+Verb = Literal["source", "analysis", "edit"]
+
+
+class Method:
+    """A registered function, called as it was written: ``umap(acts, n_neighbors=30)``.
+
+    Attributes
+    ----------
+    name, verb : its name, and which of the three it is.
+    title : what it is called in titles.
+    inputs : its positional arguments; none for a source.
+    parameters : name to `Parameter`.
+    gives : the class of what it returns.
+    estimator : builds the scikit-learn style estimator (``fit``, ``transform``, ``get_params``) from the
+        method's parameters, where there is one; see `make_estimator`.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        verb: Verb,
+        estimator: Callable[..., Any] | None = None,
+        title: str = "",
+    ):
+        self.function = function
+        self.name = function.__name__
+        self.verb = verb
+        self.title = title or self.name.replace("_", " ").capitalize()
+        self.estimator = estimator
+        self.parameters: dict[str, Parameter] = parameters_of(function)
+        self.inputs: tuple[Input, ...] = inputs_of(function)
+        self.gives = typing.get_type_hints(function)["return"]
+        functools.update_wrapper(self, function)
+        self.__doc__ = _document(function, self.inputs, self.parameters)
+
+    @property
+    def family(self) -> str:
+        """The folder that the method's file lies in (``embedding``, ``topology``), or ``notebook`` for one of a cell."""
+        module = self.function.__module__
+        return "notebook" if module == "__main__" else module.split(".")[-2] if "." in module else module
+
+    @property
+    def summary(self) -> str:
+        """The docstring's first line."""
+        return (self.function.__doc__ or "").strip().split("\n")[0]
+
+    @property
+    def reference(self) -> str:
+        """What stands under References in the docstring, on one line."""
+        lines = inspect.cleandoc(self.function.__doc__ or "").split("\n")
+        if "References" not in lines:
+            return ""
+        rest = lines[lines.index("References") + 2 :]
+        return " ".join(" ".join(rest).split())
+
+    @cached_property
+    def version(self) -> str:
+        """Digest of the method's source and of all that it imports of the workbench; see `workbench.core.version`."""
+        return function_digest(self.function)
+
+    def make_estimator(self, **parameters: Any) -> Any:
+        """Return the scikit-learn style estimator for these parameters.
+
+        A method without one of its own gets one whose ``fit(X, y, ...)`` takes the inputs in order and keeps the answer
+        as ``result_``.
+
+        Raises
+        ------
+        MissingError
+            It is no analysis.
+        ParameterError
+            A parameter is unknown or out of range.
+        """
+        if self.verb != "analysis":
+            raise MissingError(f"{self.name} is no analysis, and only those have estimators.")
+        values = validate_all(self.name, self.parameters, parameters)
+        if self.estimator is None:
+            return estimator_of(self.name, self, len(self.inputs), values)
+        wanted = inspect.signature(self.estimator).parameters
+        return self.estimator(**{k: v for k, v in values.items() if k in wanted})
+
+    def __call__(self, *args: Any, **parameters: Any) -> Any:
+        values = validate_all(self.name, self.parameters, parameters)
+        found = bind(self.inputs, args, self.name)
+        if "device" in values:  # what "auto" chose is asked for, recorded and looked up
+            values = {**values, "device": resolve(values["device"])}
+        chosen = tuple(n for n in parameters if values[n] != self.parameters[n].default)
+        if self.verb == "analysis":
+            return self._answer(found, values, chosen)
+        start = time.perf_counter()
+        made = self._call(
+            [None if f is None else i.of(f) for i, f in zip(self.inputs, found, strict=True)], values
+        )
+        inputs = [given(i.name, f) for i, f in zip(self.inputs, found, strict=True) if f is not None]
+        run = self._run(inputs, values, chosen, "")
+        return made.with_run(dataclasses.replace(run, seconds=round(time.perf_counter() - start, 4)))
+
+    def _run(
+        self, inputs: Sequence[Given], values: dict[str, Any], chosen: tuple[str, ...], aligned: str
+    ) -> Run:
+        return Run(
+            method=self.name,
+            version=self.version,
+            inputs=tuple(inputs),
+            parameters=values,
+            verb=self.verb,
+            chosen=chosen,
+            aligned=aligned,
+            device=describe(values.get("device", "cpu")),
+            started=now(),
+            versions=versions(),
+        )
+
+    def _answer(self, found: list[Any], values: dict[str, Any], chosen: tuple[str, ...]) -> Result:
+        asked = [(i, f) for i, f in zip(self.inputs, found, strict=True) if f is not None]
+        views = [i.of(f) for i, f in asked]
+        paired = [k for k, (i, _) in enumerate(asked) if i.paired]
+        aligned, how = align([views[k] for k in paired], [asked[k][1].called for k in paired])
+        for k, view in zip(paired, aligned, strict=True):
+            views[k] = view
+        inputs = [given(i.name, f, v.digest) for (i, f), v in zip(asked, views, strict=True)]
+        run = self._run(inputs, values, chosen, how)
+        title = f"{self.title} of {run.subject}"
+        space, table = rows_of(views)
+        caching = os.environ.get("WORKBENCH_NO_CACHE", "") in ("", "0")
+        start = time.perf_counter()
+        kept = cache.lookup(run.key) if caching else None
+        if kept is not None:
+            tell(f"{title} (from the cache)", 1, 1)
+            before = typing.cast("Run", kept.run)
+            own = kept.title == f"{self.title} of {before.subject}"
+            # equal content may have another name and another past this time
+            run = dataclasses.replace(run, started=before.started, seconds=before.seconds)
+            result = dataclasses.replace(
+                kept, rows=table, space=space, title=title if own else kept.title, run=run
+            )
+        else:
+            tell(title)
+            by_name = {i.name: v for (i, _), v in zip(asked, views, strict=True)}
+            result = self._call([by_name.get(i.name) for i in self.inputs], values)
+            run = dataclasses.replace(run, seconds=round(time.perf_counter() - start, 4))
+            result = dataclasses.replace(
+                result, space=space, rows=table, run=run, title=result.title or title
+            )
+            if caching:
+                cache.store(result)
+        history.remember(
+            history.Asked(
+                run=run,
+                evidence=result.evidence,
+                outcome=result.outcome,
+                title=result.title,
+                seconds=round(time.perf_counter() - start, 4),
+                cached=kept is not None,
+            )
+        )
+        return result
+
+    def _call(self, views: list[Any], values: dict[str, Any]) -> Any:
+        there = [v for v in views if v is not None]
+        names = " and ".join(getattr(v, "name", None) or v.called for v in there) or "nothing"
+        rows = max((getattr(v, "n", 0) for v in there), default=0)
+        try:
+            with refusing_what_does_not_fit(values.get("device", "cpu"), rows, f"{self.name} of {names}"):
+                return self.function(*views, **values)
+        except (WorkbenchError, KeyboardInterrupt, MemoryError):
+            raise
+        except Exception as e:
+            shapes = [f"{n} {s}" for v in there for n, s in getattr(v, "shapes", {}).items()]
+            raise MethodError(
+                f"{self.name} failed on {names} ({', '.join(shapes)}) with "
+                f"{', '.join(f'{k}={v!r}' for k, v in values.items())}: {type(e).__name__}: {e}"
+            ) from e
+
+    def __repr__(self) -> str:
+        return f"<{self.verb} {self.name}: {self.summary}>"
+
+
+def _document(function: Callable[..., Any], inputs: Sequence[Input], parameters: dict[str, Parameter]) -> str:
+    """The docstring with a numpydoc Parameters section made from the declarations."""
+    text = inspect.cleandoc(function.__doc__ or "")
+    if not parameters or sys.flags.optimize >= 2:
+        return text
+    rows = [f"{i.name} : {i.needs}" + (f"\n    {i.help}" if i.help else "") for i in inputs]
+    rows += [f"{p.name} : {p.legal}, default {p.default!r}\n    {p.help}" for p in parameters.values()]
+    section = "Parameters\n----------\n" + "\n".join(rows)
+    head, *rest = text.split("\n\n", 1)
+    return "\n\n".join([head, section, *rest])

@@ -1,0 +1,103 @@
+"""Bookmarks in a recording's folder: ``bookmarks-NAME.safetensors``, each step's edges as gaps, compressed and checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from workbench.recording import codecs
+from workbench.recording.layout import damaged
+from workbench.subjects.descents.bookmarks import Bookmarks
+
+_FILE = re.compile(r"bookmarks-([\w.-]+)\.safetensors")
+_NEW = "new-bookmarks"
+
+
+def is_name(name: str) -> bool:
+    """Whether bookmarks may be called so: letters, digits, ``_``, ``-`` and ``.``."""
+    return _FILE.fullmatch(f"bookmarks-{name}.safetensors") is not None
+
+
+def write_bookmarks(folder: Path, bookmarks: Bookmarks, packed: Sequence[np.ndarray]) -> None:
+    """Replace the file of bookmarks of this name, whole or not at all.
+
+    Parameters
+    ----------
+    packed : each step's edges from `pack`.
+    """
+    from safetensors.numpy import save_file
+
+    steps = bookmarks.steps.tolist()
+    header = {
+        "source": bookmarks.source,
+        "fraction": bookmarks.fraction,
+        "scope": bookmarks.scope,
+        "shapes": [[n, list(s)] for n, s in bookmarks.shapes.items()],
+        "steps": steps,
+        "counts": [len(e) for e in bookmarks.edges],
+        "checks": [codecs.check(p) for p in packed],
+    }
+    arrays = {str(s): p for s, p in zip(steps, packed, strict=True)}
+    new = folder / _NEW
+    save_file(arrays, new, {"workbench": json.dumps(header)})
+    os.replace(new, folder / f"bookmarks-{bookmarks.name}.safetensors")
+
+
+def read_bookmarks(folder: Path) -> dict[str, Bookmarks]:
+    """All bookmarks of a recording, by name.
+
+    Raises
+    ------
+    FormatError
+        A file is damaged.
+    """
+    by_name = {}
+    for file in sorted(folder.iterdir()) if folder.is_dir() else []:
+        match = _FILE.fullmatch(file.name)
+        if match:
+            by_name[match[1]] = _read(file, match[1])
+    return by_name
+
+
+def _read(file: Path, name: str) -> Bookmarks:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy") as held:
+            header = json.loads((held.metadata() or {})["workbench"])
+            shapes = {str(n): tuple(map(int, s)) for n, s in header["shapes"]}
+            size = sum(int(np.prod(s)) for s in shapes.values())
+            edges = []
+            for step, count, check in zip(header["steps"], header["counts"], header["checks"], strict=True):
+                packed = held.get_tensor(str(step))
+                if codecs.check(packed) != check:
+                    raise ValueError(f"step {step} isn't what was stored")
+                edges.append(_unpack(packed, count))
+                if len(edges[-1]) and not 0 <= edges[-1][0] <= edges[-1][-1] < size:
+                    raise ValueError(f"step {step} has edges that there aren't")
+            steps = np.array(header["steps"], np.int64)
+            return Bookmarks(
+                name,
+                str(header["source"]),
+                float(header["fraction"]),
+                str(header["scope"]),
+                shapes,
+                steps,
+                edges,
+            )
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as e:
+        raise damaged(file.parent, f"{file.name} can't be read ({e})") from None
+
+
+def pack(edges: np.ndarray) -> np.ndarray:
+    """Ascending numbers as gaps, compressed."""
+    return codecs.pack(np.diff(edges, prepend=0).astype("<u4"))
+
+
+def _unpack(packed: np.ndarray, count: int) -> np.ndarray:
+    return np.cumsum(codecs.unpack(packed, count, 4).astype(np.int64))
