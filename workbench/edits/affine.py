@@ -98,20 +98,16 @@ class Affine(Edit):
     def at_site(self, site: str) -> Callable[[torch.Tensor], torch.Tensor]:
         import torch
 
-        held: dict[Any, list[torch.Tensor]] = {}  # on each device and in each dtype that was asked for
+        # Only numbers, and no memory of devices: capture digests what a hook holds, so as to know when it is the same one.
+        left, right, shift = (torch.tensor(part) for part in (self.left, self.right, self.shift))
 
         def apply(x: torch.Tensor) -> torch.Tensor:
-            if x.shape[-1] != len(self.shift):
+            if x.shape[-1] != len(shift):
                 raise DataError(
-                    f"{site} puts out the shape {tuple(x.shape)}, and this acts on {len(self.shift)} numbers along the last "
+                    f"{site} puts out the shape {tuple(x.shape)}, and this acts on {len(shift)} numbers along the last "
                     f"dimension. Choose another site, or write a SiteFunction."
                 )
-            key = x.device, x.dtype
-            if key not in held:
-                parts = (self.left, self.right, self.shift)
-                held[key] = [torch.tensor(part, device=x.device, dtype=x.dtype) for part in parts]
-            left, right, shift = held[key]
-            return x + (x @ right.T) @ left.T + shift
+            return x + (x @ right.to(x).T) @ left.to(x).T + shift.to(x)
 
         return apply
 
