@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+import textwrap
 import threading
 import types
 import warnings
@@ -444,6 +445,23 @@ def test_code_that_is_run_again_is_the_same_and_code_that_was_changed_is_not(nam
     assert [is_stored(told) for _, told in found] == [False, True, False, True]
     for (values, _), by in zip(found, (2, 2, 3, 2), strict=True):
         np.testing.assert_array_equal(values, X * by)
+
+
+def test_what_packages_do_when_they_are_loaded_changes_nothing() -> None:
+    code = """
+    import torch
+    from workbench.capturing.identity import network_digest
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.GELU())
+    before = network_digest(net)
+    import accelerate, lightning, numba, pandas, transformers, workbench as wb
+    wb.capture(wb.open("glassllm-en").network(), ["a text", "another"], attention=True)
+    print(before == network_digest(net))
+    """
+    there = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, env=there, capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip().endswith("True"), done.stdout + done.stderr
 
 
 def test_precision_is_part_of_what_is_captured() -> None:

@@ -69,6 +69,8 @@ _OF_CLASSES = {
     *("__annotate_func__", "__annotations_cache__", "__abstractmethods__", "_abc_impl", "__orig_bases__"),
     *("__parameters__", "__type_params__", "__static_attributes__", "__firstlineno__", "__match_args__"),
 }
+# What transformers adds to torch's modules when it is loaded, for giving parameters their first values.
+_OF_CLASSES.add("smart_apply")
 # Of a module: what isn't part of a forward pass, and hooks, which are known by numbers that differ from run to run.
 _OF_MODULES = {
     *("_backward_hooks", "_backward_pre_hooks", "_is_full_backward_hook", "_non_persistent_buffers_set"),
@@ -437,14 +439,19 @@ class _Walker:
         return _node("package's", f"{type(value).__module__}.{type(value).__qualname__}")
 
     def foreign_parts(self, name: str) -> bytes:
-        """Digest what others put into a package's module: functions, classes and objects, also in its registries."""
+        """Digest what others put into a package's module: functions, classes and objects, also in its registries.
+
+        Functions of packages count by name, since one may stand in another's place; but not in a package's root, which
+        gathers what its modules use by their own names, and where packages wrap some of another's when they are loaded.
+        """
         if name not in self._foreign:
             self._foreign[name] = b""  # whoever asks again on the way finds it open
+            is_root = "." not in name
             found = []
             for key, value in sorted(vars(sys.modules[name]).items()):
                 for label, part in registered(value):
                     if isinstance(part, types.FunctionType) and is_installed(part):
-                        found.append(_node(f"{key}{label}", full_name(part)))
+                        found += [] if is_root else [_node(f"{key}{label}", full_name(part))]
                     elif is_others(part):
                         found.append(_node(f"{key}{label}", self.walk(part, f", {name}.{key}{label}")))
             self._foreign[name] = _node("foreign", *found)
