@@ -76,6 +76,8 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
     beside : files that belong to the network too (configuration, tokenizer); `save` copies them.
     """
 
+    needs: ClassVar[str] = "a checkpoint (named weights)"
+
     def __init__(
         self,
         tensors: Mapping[str, TensorInfo],

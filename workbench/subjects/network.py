@@ -78,7 +78,7 @@ class Network(Subject, Editable["Network"]):
     def of(cls, thing: Any) -> Network | None:
         if not hasattr(thing, "named_modules"):  # a torch module, recognised without importing torch
             return None
-        made = cls(type(thing).__name__, "", thing.eval())
+        made = Network(type(thing).__name__, "", thing.eval())
         made._digest = made.identity
         return made
 
@@ -90,7 +90,7 @@ class Network(Subject, Editable["Network"]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(variant)
             module = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
-        found = cls.of(module)
+        found = Network.of(module)
         assert found is not None
         found.name = "small network"
         return found
