@@ -65,12 +65,11 @@ _BUILTIN = (
 )
 # Of a class: what says nothing of what it does, or says it again.
 _OF_CLASSES = {
+    "smart_apply",  # which transformers gives torch's modules when it is loaded, for their first values
     *("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__annotate__"),
     *("__annotate_func__", "__annotations_cache__", "__abstractmethods__", "_abc_impl", "__orig_bases__"),
     *("__parameters__", "__type_params__", "__static_attributes__", "__firstlineno__", "__match_args__"),
 }
-# What transformers adds to torch's modules when it is loaded, for giving parameters their first values.
-_OF_CLASSES.add("smart_apply")
 # Of a module: what isn't part of a forward pass, and hooks, which are known by numbers that differ from run to run.
 _OF_MODULES = {
     *("_backward_hooks", "_backward_pre_hooks", "_is_full_backward_hook", "_non_persistent_buffers_set"),
@@ -357,22 +356,26 @@ class _Walker:
     # -- code ---------------------------------------------------------------------------------------
 
     def _function(self, value: types.FunctionType) -> bytes:
-        cells = [x for n, cell in cells_of(value) for x in (_node(n), self.walk(cell, f", its {n}"))]
-        given = [
-            *(
-                self.walk(value.__defaults__, ", its defaults"),
-                self.walk(value.__kwdefaults__, ", its defaults"),
-            ),
-            *self._state(vars(value)),
-        ]
-        if is_installed(value):
-            return _node("function", full_name(value), *cells, *given)
+        package = is_installed(value)
+        own = vars(value)
+        if package:
+            if value.__code__.co_qualname.startswith("_disable_dynamo."):
+                return self.walk(
+                    own["__wrapped__"], ""
+                )  # torch's compiler wraps some functions when it is loaded
+            own = {k: v for k, v in own.items() if not k.startswith("__")}  # and leaves notes on others
+        parts = [x for n, cell in cells_of(value) for x in (_node(n), self.walk(cell, f", its {n}"))]
+        for given in (value.__defaults__, value.__kwdefaults__):
+            parts.append(self.walk(given, ", its defaults"))
+        parts += self._state(own)
+        if package:
+            return _node("function", full_name(value), *parts)
         try:
             names = list(reached(value))
         except ValueError as e:
             raise self.refused(str(e)) from e
         used = [x for n, found in names for x in (_node(n), self.walk(found, f", its {n}"))]
-        return _node("function", self.walk(value.__code__, ""), *cells, *given, *used)
+        return _node("function", self.walk(value.__code__, ""), *parts, *used)
 
     def _code(self, code: types.CodeType) -> bytes:
         names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
