@@ -7,6 +7,7 @@ what it would find. ``python scripts/make_stub.py`` after a method or a public n
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from pathlib import Path
 
@@ -45,7 +46,11 @@ def stub() -> str:
     kinds = {(m.gives.__module__, m.gives.__name__) for m in methods()}
     imports += [f"from {module} import {name}" for module, name in sorted(kinds) if name not in places]
     classes = [_class(m) for m in methods()]
-    return "\n".join([HEAD, *imports, ASKED, "__version__: str", "", *classes])
+    text = "\n".join([HEAD, *imports, ASKED, "__version__: str", "", *classes])
+    for how in (["check", "--fix", "--quiet", "--ignore", "E501"], ["format", "--quiet"]):
+        ruff = [sys.executable, "-m", "ruff", *how, "--stdin-filename", str(STUB), "-"]
+        text = subprocess.run(ruff, input=text, capture_output=True, text=True, check=True).stdout
+    return text
 
 
 def _home(name: str, module: str) -> str:

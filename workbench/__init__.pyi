@@ -7,43 +7,32 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from workbench.core.method import Method
-from workbench.core.subject import Subject
-
-from workbench.subjects.activations import Activations as Activations
-from workbench.edits.affine import Affine as Affine
-from workbench.subjects.arrays import Arrays as Arrays
-from workbench.subjects.checkpoint import Checkpoint as Checkpoint
-from workbench.subjects.corpus import Corpus as Corpus
-from workbench.edits.dense import Dense as Dense
-from workbench.core.edit import Edit as Edit
-from workbench.evidence.findings import Findings as Findings
-from workbench.subjects.graph import GraphSubject as GraphSubject
-from workbench.edits.low_rank import LowRank as LowRank
-from workbench.edits.mask import Mask as Mask
-from workbench.subjects.points import PointCloud as PointCloud
-from workbench.edits.replacement import Replacement as Replacement
-from workbench.core.result import Result as Result
-from workbench.subjects.descents.siblings import Siblings as Siblings
-from workbench.edits.site_function import SiteFunction as SiteFunction
-from workbench.subjects.series import TimeSeries as TimeSeries
-from workbench.subjects.descents.trajectory import Trajectory as Trajectory
-from workbench.core.errors import WorkbenchError as WorkbenchError
-from workbench.evidence.along import along as along
-from workbench.recording.bookmarks import bookmark as bookmark
 from workbench.capturing.capture import capture as capture
-from workbench.io.corpus import corpus as corpus
-from workbench.evidence.correction import correct as correct
-from workbench.models._fine_tuning import fine_tune as fine_tune
+from workbench.core.edit import Edit as Edit
+from workbench.core.errors import WorkbenchError as WorkbenchError
 from workbench.core.loading import load as load
+from workbench.core.method import Method
 from workbench.core.registry import method as method
 from workbench.core.registry import methods as methods
-from workbench.io.opening import open as open
-from workbench.recording.record import record as record
-from workbench.subjects.descents.siblings import siblings as siblings
-from workbench.evidence.along import side_by_side as side_by_side
+from workbench.core.result import Result as Result
+from workbench.core.subject import Subject
+from workbench.edits.affine import Affine as Affine
+from workbench.edits.dense import Dense as Dense
+from workbench.edits.low_rank import LowRank as LowRank
 from workbench.edits.magnitude_mask import MagnitudeMask
+from workbench.edits.mask import Mask as Mask
 from workbench.edits.permutation import Permutation
+from workbench.edits.replacement import Replacement as Replacement
+from workbench.edits.site_function import SiteFunction as SiteFunction
+from workbench.evidence.along import along as along
+from workbench.evidence.along import side_by_side as side_by_side
+from workbench.evidence.correction import correct as correct
+from workbench.evidence.findings import Findings as Findings
+from workbench.io.corpus import corpus as corpus
+from workbench.io.opening import open as open
+from workbench.models._fine_tuning import fine_tune as fine_tune
+from workbench.recording.bookmarks import bookmark as bookmark
+from workbench.recording.record import record as record
 from workbench.results.curve import Curve
 from workbench.results.diagram import Diagram
 from workbench.results.embedding import Embedding
@@ -58,6 +47,16 @@ from workbench.results.paths import Paths
 from workbench.results.ranking import Ranking
 from workbench.results.spectrum import Spectrum
 from workbench.results.ties import Ties
+from workbench.subjects.activations import Activations as Activations
+from workbench.subjects.arrays import Arrays as Arrays
+from workbench.subjects.checkpoint import Checkpoint as Checkpoint
+from workbench.subjects.corpus import Corpus as Corpus
+from workbench.subjects.descents.siblings import Siblings as Siblings
+from workbench.subjects.descents.siblings import siblings as siblings
+from workbench.subjects.descents.trajectory import Trajectory as Trajectory
+from workbench.subjects.graph import GraphSubject as GraphSubject
+from workbench.subjects.points import PointCloud as PointCloud
+from workbench.subjects.series import TimeSeries as TimeSeries
 
 Rows: TypeAlias = npt.NDArray[Any] | torch.Tensor
 Asked: TypeAlias = Subject | Result | Rows | pd.DataFrame | Mapping[str, Rows] | tuple[Rows, ...]
@@ -66,325 +65,1013 @@ Asked: TypeAlias = Subject | Result | Rows | pd.DataFrame | Mapping[str, Rows] |
 __version__: str
 
 class _spectral_clustering(Method):
-    def __call__(self, points: Asked, /, *, n_clusters: int | None = None, max_clusters: int = 15, n_neighbors: int = 10, n_null: int = 39, n_boot: int = 200, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Partition:
+    def __call__(
+        self,
+        points: Asked,
+        /,
+        *,
+        n_clusters: int | None = None,
+        max_clusters: int = 15,
+        n_neighbors: int = 10,
+        n_null: int = 39,
+        n_boot: int = 200,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Partition:
         """Group rows by k-means on the leading modes of a random walk on their neighbour graph."""
 
 spectral_clustering: _spectral_clustering
 
 class _activation_rank(Method):
-    def __call__(self, descent: Asked, /, *, measure: Literal['effective_rank', 'participation_ratio'] = 'effective_rank', layers: str = '*', max_steps: int = 8, max_samples: int = 256, n_null: int = 19, n_boot: int = 40, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Curve:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        measure: Literal["effective_rank", "participation_ratio"] = "effective_rank",
+        layers: str = "*",
+        max_steps: int = 8,
+        max_samples: int = 256,
+        n_null: int = 19,
+        n_boot: int = 40,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Curve:
         """Follow the rank of what each layer gives for the probe over the steps."""
 
 activation_rank: _activation_rank
 
 class _descent_law(Method):
-    def __call__(self, descent: Asked, /, *, column: str = 'loss', scale: Literal['log', 'linear'] = 'log', criterion: Literal['bic', 'aic'] = 'bic', split_at: int | None = None, n_null: int = 39, n_boot: int = 200, random_state: int = 0) -> Curve:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        column: str = "loss",
+        scale: Literal["log", "linear"] = "log",
+        criterion: Literal["bic", "aic"] = "bic",
+        split_at: int | None = None,
+        n_null: int = 39,
+        n_boot: int = 200,
+        random_state: int = 0,
+    ) -> Curve:
         """Fit the usual laws to a curve of a descent and say which one it follows, how surely, and with which constants."""
 
 descent_law: _descent_law
 
 class _gradient_rank(Method):
-    def __call__(self, descent: Asked, /, *, measure: Literal['effective_rank', 'participation_ratio'] = 'effective_rank', layers: str = '*', max_steps: int = 8, max_samples: int = 128, n_null: int = 19, n_boot: int = 40, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Curve:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        measure: Literal["effective_rank", "participation_ratio"] = "effective_rank",
+        layers: str = "*",
+        max_steps: int = 8,
+        max_samples: int = 128,
+        n_null: int = 19,
+        n_boot: int = 40,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Curve:
         """Follow the rank of the gradients of single samples, layer by layer, over the steps."""
 
 gradient_rank: _gradient_rank
 
 class _hessian_density(Method):
-    def __call__(self, descent: Asked, /, *, step: int | None = None, flat: float = 0.01, width: float = 0.01, starts: int = 4, lanczos_steps: int = 40, n_null: int = 39, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Curve:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        step: int | None = None,
+        flat: float = 0.01,
+        width: float = 0.01,
+        starts: int = 4,
+        lanczos_steps: int = 40,
+        n_null: int = 39,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Curve:
         """Show the density of the Hessian's eigenvalues, and say which share of the directions is flat or curves down."""
 
 hessian_density: _hessian_density
 
 class _hessian_spectrum(Method):
-    def __call__(self, descent: Asked, /, *, n_eigenvalues: int = 2, lanczos_steps: int = 40, trace_draws: int = 32, max_steps: int = 8, n_null: int = 39, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Curve:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        n_eigenvalues: int = 2,
+        lanczos_steps: int = 40,
+        trace_draws: int = 32,
+        max_steps: int = 8,
+        n_null: int = 39,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Curve:
         """Follow the largest eigenvalues, the smallest and the trace of the Hessian of the probe's loss over the steps."""
 
 hessian_spectrum: _hessian_spectrum
 
 class _interpolation_barrier(Method):
-    def __call__(self, models: Asked, /, *, match: Literal['weights', 'activations'] = 'weights', points: int = 21, n_null: int = 19, n_boot: int = 200, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Curve:
+    def __call__(
+        self,
+        models: Asked,
+        /,
+        *,
+        match: Literal["weights", "activations"] = "weights",
+        points: int = 21,
+        n_null: int = 19,
+        n_boot: int = 200,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Curve:
         """Follow the loss on the straight way between every two networks, as they are and with the neurons of one matched."""
 
 interpolation_barrier: _interpolation_barrier
 
 class _loss_landscape(Method):
-    def __call__(self, descent: Asked, /, *, directions: Literal['path', 'random'] = 'path', normalization: Literal['filter', 'layer', 'none'] = 'filter', points: int = 25, extent: float = 1.0, n_null: int = 19, n_boot: int = 200, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Landscape:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        directions: Literal["path", "random"] = "path",
+        normalization: Literal["filter", "layer", "none"] = "filter",
+        points: int = 25,
+        extent: float = 1.0,
+        n_null: int = 19,
+        n_boot: int = 200,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Landscape:
         """Evaluate the loss on the probe over a plane through the last weights of a descent, and draw its path in it."""
 
 loss_landscape: _loss_landscape
 
 class _loss_slice(Method):
-    def __call__(self, descent: Asked, /, *, directions: Literal['path', 'random'] = 'path', normalization: Literal['filter', 'layer', 'none'] = 'filter', points: int = 51, extent: float = 1.0, n_null: int = 19, n_boot: int = 200, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Curve:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        directions: Literal["path", "random"] = "path",
+        normalization: Literal["filter", "layer", "none"] = "filter",
+        points: int = 51,
+        extent: float = 1.0,
+        n_null: int = 19,
+        n_boot: int = 200,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Curve:
         """Evaluate the loss on the probe along a line through the last weights, and along random lines beside it."""
 
 loss_slice: _loss_slice
 
 class _neural_collapse(Method):
-    def __call__(self, descent: Asked, /, *, max_steps: int = 8, max_samples: int = 1000, n_null: int = 39, n_boot: int = 100, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Curve:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        max_steps: int = 8,
+        max_samples: int = 1000,
+        n_null: int = 39,
+        n_boot: int = 100,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Curve:
         """Follow the four signs of neural collapse on the probe; all are 0 where it is complete."""
 
 neural_collapse: _neural_collapse
 
 class _output_entropy(Method):
-    def __call__(self, descent: Asked, /, *, max_steps: int = 8, max_samples: int = 256, n_null: int = 39, n_boot: int = 200, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Curve:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        max_steps: int = 8,
+        max_samples: int = 256,
+        n_null: int = 39,
+        n_boot: int = 200,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Curve:
         """Follow the entropy of what the network answers: of a single answer, and of the mean of all answers."""
 
 output_entropy: _output_entropy
 
 class _plateaus(Method):
-    def __call__(self, descent: Asked, /, *, column: str = 'loss', scale: Literal['log', 'linear'] = 'log', clock: Literal['auto', 'step', 'log step'] = 'auto', level: float = 0.05, flat: float = 0.25, most: int = 6, shortest: float = 0.06, n_null: int = 39, n_boot: int = 100, random_state: int = 0) -> Curve:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        column: str = "loss",
+        scale: Literal["log", "linear"] = "log",
+        clock: Literal["auto", "step", "log step"] = "auto",
+        level: float = 0.05,
+        flat: float = 0.25,
+        most: int = 6,
+        shortest: float = 0.06,
+        n_null: int = 39,
+        n_boot: int = 100,
+        random_state: int = 0,
+    ) -> Curve:
         """Cut a descent into stretches of steady pace, at changes that noise would seldom feign, and name the plateaus."""
 
 plateaus: _plateaus
 
 class _renormalization_pictures(Method):
-    def __call__(self, descent: Asked, /, *, column: str = 'loss', at: float = 5.0, positions: int = 17, law: Literal['exponential', 'exponential with floor', 'power law', 'power law with floor', 'stretched exponential', 'stretched exponential with floor'] = 'exponential with floor', scale: Literal['log', 'linear'] = 'log', n_null: int = 39, n_boot: int = 100, random_state: int = 0) -> Panels:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        column: str = "loss",
+        at: float = 5.0,
+        positions: int = 17,
+        law: Literal[
+            "exponential",
+            "exponential with floor",
+            "power law",
+            "power law with floor",
+            "stretched exponential",
+            "stretched exponential with floor",
+        ] = "exponential with floor",
+        scale: Literal["log", "linear"] = "log",
+        n_null: int = 39,
+        n_boot: int = 100,
+        random_state: int = 0,
+    ) -> Panels:
         """Draw the room left between two quadratics and between two lines, both renormalized at x, and a real descent beside them."""
 
 renormalization_pictures: _renormalization_pictures
 
 class _renormalize(Method):
-    def __call__(self, descent: Asked, /, *, arm: Literal['all', 'whitening', 'flattening', 'weight_norm', 'batch_norm', 'widening', 'shrink_perturb', 'tethering'] = 'all', step: int | None = None, fork: Literal['end', 'plateau'] = 'end', budget: int = 100, repeats: int = 12, batch_size: int = 64, layers: str = '*', strength: float = 1.0, shrink: float = 0.5, noise: float = 0.1, widening: float = 1.5, tethered: float = 0.1, tether_source: Literal['gradient_weight', 'fisher', 'magnitude', 'random'] = 'gradient_weight', rate_factors: tuple[float, ...] = (2.0, 8.0, 32.0), arm_rate: float = 1.0, learning_rate: float | None = None, optimizer: Literal['recorded', 'sgd', 'momentum', 'adam', 'adamw'] = 'recorded', n_null: int = 999, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Paths:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        arm: Literal[
+            "all",
+            "whitening",
+            "flattening",
+            "weight_norm",
+            "batch_norm",
+            "widening",
+            "shrink_perturb",
+            "tethering",
+        ] = "all",
+        step: int | None = None,
+        fork: Literal["end", "plateau"] = "end",
+        budget: int = 100,
+        repeats: int = 12,
+        batch_size: int = 64,
+        layers: str = "*",
+        strength: float = 1.0,
+        shrink: float = 0.5,
+        noise: float = 0.1,
+        widening: float = 1.5,
+        tethered: float = 0.1,
+        tether_source: Literal["gradient_weight", "fisher", "magnitude", "random"] = "gradient_weight",
+        rate_factors: tuple[float, ...] = (2.0, 8.0, 32.0),
+        arm_rate: float = 1.0,
+        learning_rate: float | None = None,
+        optimizer: Literal["recorded", "sgd", "momentum", "adam", "adamw"] = "recorded",
+        n_null: int = 999,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Paths:
         """Fork a descent at a step, renormalize the network in several ways, train on for the same budget, and compare."""
 
 renormalize: _renormalize
 
 class _sameness(Method):
-    def __call__(self, descent: Asked, /, *, of: Literal['representations', 'answers'] = 'representations', max_steps: int = 8, max_samples: int = 256, n_null: int = 39, n_boot: int = 40, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Curve:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        of: Literal["representations", "answers"] = "representations",
+        max_steps: int = 8,
+        max_samples: int = 256,
+        n_null: int = 39,
+        n_boot: int = 40,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Curve:
         """Follow as one curve how alike samples are: the cosine between two different samples, averaged over all pairs."""
 
 sameness: _sameness
 
 class _update_alignment(Method):
-    def __call__(self, descent: Asked, /, *, beside: Literal['previous', 'path'] = 'previous', layers: str = '*', max_steps: int = 50, n_null: int = 39, n_boot: int = 200, random_state: int = 0) -> Curve:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        beside: Literal["previous", "path"] = "previous",
+        layers: str = "*",
+        max_steps: int = 50,
+        n_null: int = 39,
+        n_boot: int = 200,
+        random_state: int = 0,
+    ) -> Curve:
         """Follow the cosine between successive updates of the weights, layer by layer."""
 
 update_alignment: _update_alignment
 
 class _aligned_umap(Method):
-    def __call__(self, layers: Asked, /, *, n_neighbors: int = 15, n_components: int = 2, metric: Literal['euclidean', 'cosine', 'correlation'] = 'euclidean', min_dist: float = 0.1, spread: float = 1.0, n_epochs: int | None = None, init: Literal['spectral', 'pca', 'random'] = 'spectral', negative_sample_rate: int = 5, alignment_regularisation: float = 0.01, alignment_window_size: int = 3, n_null: int = 99, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Layouts:
+    def __call__(
+        self,
+        layers: Asked,
+        /,
+        *,
+        n_neighbors: int = 15,
+        n_components: int = 2,
+        metric: Literal["euclidean", "cosine", "correlation"] = "euclidean",
+        min_dist: float = 0.1,
+        spread: float = 1.0,
+        n_epochs: int | None = None,
+        init: Literal["spectral", "pca", "random"] = "spectral",
+        negative_sample_rate: int = 5,
+        alignment_regularisation: float = 0.01,
+        alignment_window_size: int = 3,
+        n_null: int = 99,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Layouts:
         """Lay out every layer so that a row can be followed from one to the next (aligned UMAP)."""
 
 aligned_umap: _aligned_umap
 
 class _isomap(Method):
-    def __call__(self, points: Asked, /, *, n_neighbors: int = 10, n_components: int = 2, metric: Literal['euclidean', 'cosine', 'correlation', 'manhattan', 'chebyshev'] = 'euclidean', n_null: int = 99, random_state: int = 0) -> Embedding:
+    def __call__(
+        self,
+        points: Asked,
+        /,
+        *,
+        n_neighbors: int = 10,
+        n_components: int = 2,
+        metric: Literal["euclidean", "cosine", "correlation", "manhattan", "chebyshev"] = "euclidean",
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> Embedding:
         """Lay rows out so that distances are those of shortest paths through the neighbour graph."""
 
 isomap: _isomap
 
 class _pca(Method):
-    def __call__(self, points: Asked, /, *, n_components: int = 2, whiten: bool = False, svd_solver: Literal['auto', 'full', 'randomized'] = 'auto', n_null: int = 99, n_boot: int = 200, random_state: int = 0) -> Embedding:
+    def __call__(
+        self,
+        points: Asked,
+        /,
+        *,
+        n_components: int = 2,
+        whiten: bool = False,
+        svd_solver: Literal["auto", "full", "randomized"] = "auto",
+        n_null: int = 99,
+        n_boot: int = 200,
+        random_state: int = 0,
+    ) -> Embedding:
         """Project rows on their directions of largest variance."""
 
 pca: _pca
 
 class _spectral_embedding(Method):
-    def __call__(self, points: Asked, /, *, n_components: int = 2, n_neighbors: int = 15, n_null: int = 99, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Embedding:
+    def __call__(
+        self,
+        points: Asked,
+        /,
+        *,
+        n_components: int = 2,
+        n_neighbors: int = 15,
+        n_null: int = 99,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Embedding:
         """Lay rows out by the leading eigenvectors of their graph's normalized Laplacian."""
 
 spectral_embedding: _spectral_embedding
 
 class _tsne(Method):
-    def __call__(self, points: Asked, /, *, n_components: int = 2, perplexity: float = 30.0, early_exaggeration: float = 12.0, learning_rate: float | None = None, max_iter: int = 1000, metric: Literal['euclidean', 'cosine', 'correlation', 'manhattan', 'chebyshev'] = 'euclidean', init: Literal['pca', 'random'] = 'pca', n_null: int = 99, random_state: int = 0) -> Embedding:
+    def __call__(
+        self,
+        points: Asked,
+        /,
+        *,
+        n_components: int = 2,
+        perplexity: float = 30.0,
+        early_exaggeration: float = 12.0,
+        learning_rate: float | None = None,
+        max_iter: int = 1000,
+        metric: Literal["euclidean", "cosine", "correlation", "manhattan", "chebyshev"] = "euclidean",
+        init: Literal["pca", "random"] = "pca",
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> Embedding:
         """Lay rows out so that each keeps its neighbours (t-distributed stochastic neighbour embedding)."""
 
 tsne: _tsne
 
 class _umap(Method):
-    def __call__(self, points: Asked, /, *, n_neighbors: int = 15, n_components: int = 2, metric: Literal['euclidean', 'cosine', 'correlation', 'manhattan', 'chebyshev'] = 'euclidean', min_dist: float = 0.1, spread: float = 1.0, n_epochs: int | None = None, init: Literal['spectral', 'pca', 'random'] = 'spectral', negative_sample_rate: int = 5, densmap: bool = False, target: str = '', target_weight: float = 0.5, n_null: int = 99, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Embedding:
+    def __call__(
+        self,
+        points: Asked,
+        /,
+        *,
+        n_neighbors: int = 15,
+        n_components: int = 2,
+        metric: Literal["euclidean", "cosine", "correlation", "manhattan", "chebyshev"] = "euclidean",
+        min_dist: float = 0.1,
+        spread: float = 1.0,
+        n_epochs: int | None = None,
+        init: Literal["spectral", "pca", "random"] = "spectral",
+        negative_sample_rate: int = 5,
+        densmap: bool = False,
+        target: str = "",
+        target_weight: float = 0.5,
+        n_null: int = 99,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Embedding:
         """Lay rows out so that near neighbours stay near (uniform manifold approximation and projection)."""
 
 umap: _umap
 
 class _intrinsic_dimension(Method):
-    def __call__(self, points: Asked, /, *, n_neighbors: int = 20, discard_fraction: float = 0.1, n_null: int = 39, n_boot: int = 200, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Estimate:
+    def __call__(
+        self,
+        points: Asked,
+        /,
+        *,
+        n_neighbors: int = 20,
+        discard_fraction: float = 0.1,
+        n_null: int = 39,
+        n_boot: int = 200,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Estimate:
         """Estimate the dimension of the surface that rows lie on, by two estimators that see two scales."""
 
 intrinsic_dimension: _intrinsic_dimension
 
 class _neighbourhood_preservation(Method):
-    def __call__(self, aligned: Asked, /, *, n_neighbors: int = 10, metric: Literal['euclidean', 'cosine', 'correlation', 'manhattan', 'chebyshev'] = 'euclidean', n_null: int = 99, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Estimate:
+    def __call__(
+        self,
+        aligned: Asked,
+        /,
+        *,
+        n_neighbors: int = 10,
+        metric: Literal["euclidean", "cosine", "correlation", "manhattan", "chebyshev"] = "euclidean",
+        n_null: int = 99,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Estimate:
         """Measure how well the neighbourhoods of the first array survive in the last."""
 
 neighbourhood_preservation: _neighbourhood_preservation
 
 class _pagerank(Method):
-    def __call__(self, graph: Asked, /, *, alpha: float = 0.85, max_iter: int = 200, tol: float = 1e-06, n_null: int = 39, n_boot: int = 30, random_state: int = 0) -> Ranking:
+    def __call__(
+        self,
+        graph: Asked,
+        /,
+        *,
+        alpha: float = 0.85,
+        max_iter: int = 200,
+        tol: float = 1e-06,
+        n_null: int = 39,
+        n_boot: int = 30,
+        random_state: int = 0,
+    ) -> Ranking:
         """Rank nodes by how often a random walk that starts anew with chance 1 - alpha visits them."""
 
 pagerank: _pagerank
 
 class _cka(Method):
-    def __call__(self, aligned: Asked, /, *, kernel: Literal['linear', 'rbf'] = 'linear', debiased: bool = True, max_rows: int = 1000, n_null: int = 99, n_boot: int = 50, random_state: int = 0) -> MatrixResult:
+    def __call__(
+        self,
+        aligned: Asked,
+        /,
+        *,
+        kernel: Literal["linear", "rbf"] = "linear",
+        debiased: bool = True,
+        max_rows: int = 1000,
+        n_null: int = 99,
+        n_boot: int = 50,
+        random_state: int = 0,
+    ) -> MatrixResult:
         """Compare every two layers by which rows each holds to be similar."""
 
 cka: _cka
 
 class _linear_probe(Method):
-    def __call__(self, points: Asked, /, *, label: str | None = None, group: str | None = None, control: str | None = None, alpha: float = 100.0, cv: int = 5, n_null: int = 99, n_boot: int = 500, random_state: int = 0) -> Estimate:
+    def __call__(
+        self,
+        points: Asked,
+        /,
+        *,
+        label: str | None = None,
+        group: str | None = None,
+        control: str | None = None,
+        alpha: float = 100.0,
+        cv: int = 5,
+        n_null: int = 99,
+        n_boot: int = 500,
+        random_state: int = 0,
+    ) -> Estimate:
         """Predict a label from the columns by ridge regression, on groups of rows that it hasn't seen."""
 
 linear_probe: _linear_probe
 
 class _bookmark_stability(Method):
-    def __call__(self, descent: Asked, /, *, source: Literal['fisher', 'fisher_true', 'fisher_weight', 'gradient_weight', 'movement', 'movement_score', 'adam', 'second_moment', 'attention', 'dropout', 'centrality', 'magnitude', 'random'] = 'magnitude', recorded: str | None = None, fraction: float = 0.1, scope: Literal['layer', 'network'] = 'layer', max_steps: int = 40, false_alarms: float = 0.05, n_null: int = 39, n_boot: int = 200, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Curve:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        source: Literal[
+            "fisher",
+            "fisher_true",
+            "fisher_weight",
+            "gradient_weight",
+            "movement",
+            "movement_score",
+            "adam",
+            "second_moment",
+            "attention",
+            "dropout",
+            "centrality",
+            "magnitude",
+            "random",
+        ] = "magnitude",
+        recorded: str | None = None,
+        fraction: float = 0.1,
+        scope: Literal["layer", "network"] = "layer",
+        max_steps: int = 40,
+        false_alarms: float = 0.05,
+        n_null: int = 39,
+        n_boot: int = 200,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Curve:
         """Follow the most tethered edges from step to step."""
 
 bookmark_stability: _bookmark_stability
 
 class _ensemble(Method):
-    def __call__(self, models: Asked, /, *, rounds: int = 6, steps: int = 15, repeats: int = 12, source: Literal['magnitude', 'movement', 'fisher', 'gradient_weight', 'random'] = 'movement', measure: Literal['cka', 'procrustes', 'cosine'] = 'cka', fraction: float = 0.25, false_positive_rate: float = 0.05, draws: int = 19, drift: Literal['keep', 'push'] = 'keep', start: Literal['first', 'last'] = 'first', scored: Literal['met', 'trained'] = 'met', batch_size: int = 32, learning_rate: float = 0.005, optimizer: Literal['sgd', 'momentum', 'adam', 'adamw'] = 'adam', n_null: int = 999, device: Literal['auto', 'cpu', 'cuda'] = 'auto', random_state: int = 0) -> Panels:
+    def __call__(
+        self,
+        models: Asked,
+        /,
+        *,
+        rounds: int = 6,
+        steps: int = 15,
+        repeats: int = 12,
+        source: Literal["magnitude", "movement", "fisher", "gradient_weight", "random"] = "movement",
+        measure: Literal["cka", "procrustes", "cosine"] = "cka",
+        fraction: float = 0.25,
+        false_positive_rate: float = 0.05,
+        draws: int = 19,
+        drift: Literal["keep", "push"] = "keep",
+        start: Literal["first", "last"] = "first",
+        scored: Literal["met", "trained"] = "met",
+        batch_size: int = 32,
+        learning_rate: float = 0.005,
+        optimizer: Literal["sgd", "momentum", "adam", "adamw"] = "adam",
+        n_null: int = 999,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        random_state: int = 0,
+    ) -> Panels:
         """Train several networks in rounds, let them merge or drift by their tethers, and compare with other ways to meet."""
 
 ensemble: _ensemble
 
 class _ensemble_tethers(Method):
-    def __call__(self, models: Asked, /, *, rounds: int = 6, steps: int = 15, repeats: int = 12, source: Literal['magnitude', 'movement', 'fisher', 'gradient_weight', 'random'] = 'movement', measure: Literal['cka', 'procrustes', 'cosine'] = 'cka', fraction: float = 0.25, false_positive_rate: float = 0.05, draws: int = 19, drift: Literal['keep', 'push'] = 'keep', start: Literal['first', 'last'] = 'first', batch_size: int = 32, learning_rate: float = 0.005, optimizer: Literal['sgd', 'momentum', 'adam', 'adamw'] = 'adam', device: Literal['auto', 'cpu', 'cuda'] = 'auto', random_state: int = 0) -> Ties:
+    def __call__(
+        self,
+        models: Asked,
+        /,
+        *,
+        rounds: int = 6,
+        steps: int = 15,
+        repeats: int = 12,
+        source: Literal["magnitude", "movement", "fisher", "gradient_weight", "random"] = "movement",
+        measure: Literal["cka", "procrustes", "cosine"] = "cka",
+        fraction: float = 0.25,
+        false_positive_rate: float = 0.05,
+        draws: int = 19,
+        drift: Literal["keep", "push"] = "keep",
+        start: Literal["first", "last"] = "first",
+        batch_size: int = 32,
+        learning_rate: float = 0.005,
+        optimizer: Literal["sgd", "momentum", "adam", "adamw"] = "adam",
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        random_state: int = 0,
+    ) -> Ties:
         """Draw which layers of which networks are compatible in each round of `ensemble`, and so are merged."""
 
 ensemble_tethers: _ensemble_tethers
 
 class _tether_ablation(Method):
-    def __call__(self, descent: Asked, /, *, step: int | None = None, sources: tuple[str, ...] = (), fractions: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4), mode: Literal['remove', 'keep'] = 'remove', rest: Literal['zero', 'flatten', 'shuffle'] = 'zero', scope: Literal['layer', 'network'] = 'layer', measure: Literal['loss', 'error'] = 'loss', n_null: int = 99, n_boot: int = 500, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> Curve:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        step: int | None = None,
+        sources: tuple[str, ...] = (),
+        fractions: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
+        mode: Literal["remove", "keep"] = "remove",
+        rest: Literal["zero", "flatten", "shuffle"] = "zero",
+        scope: Literal["layer", "network"] = "layer",
+        measure: Literal["loss", "error"] = "loss",
+        n_null: int = 99,
+        n_boot: int = 500,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Curve:
         """Take away the edges that each source holds on to, and measure the loss on samples that the source hasn't seen."""
 
 tether_ablation: _tether_ablation
 
 class _tether_agreement(Method):
-    def __call__(self, descent: Asked, /, *, step: int | None = None, sources: tuple[str, ...] = (), measure: Literal['spearman', 'overlap'] = 'spearman', fraction: float = 0.1, scope: Literal['layer', 'network'] = 'layer', n_null: int = 99, n_boot: int = 20, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> MatrixResult:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        step: int | None = None,
+        sources: tuple[str, ...] = (),
+        measure: Literal["spearman", "overlap"] = "spearman",
+        fraction: float = 0.1,
+        scope: Literal["layer", "network"] = "layer",
+        n_null: int = 99,
+        n_boot: int = 20,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> MatrixResult:
         """Compare every two sources' tethers of the same weights."""
 
 tether_agreement: _tether_agreement
 
 class _tether_compatibility(Method):
-    def __call__(self, models: Asked, /, *, sources: tuple[str, ...] = ('magnitude', 'fisher'), measure: Literal['cka', 'procrustes', 'cosine'] = 'cka', false_positive_rate: float = 0.05, null: Literal['auto', 'order', 'networks'] = 'auto', steps: int = 3, fraction: float = 0.1, n_null: int = 99, device: Literal['auto', 'cpu', 'cuda'] = 'auto', random_state: int = 0) -> Ties:
+    def __call__(
+        self,
+        models: Asked,
+        /,
+        *,
+        sources: tuple[str, ...] = ("magnitude", "fisher"),
+        measure: Literal["cka", "procrustes", "cosine"] = "cka",
+        false_positive_rate: float = 0.05,
+        null: Literal["auto", "order", "networks"] = "auto",
+        steps: int = 3,
+        fraction: float = 0.1,
+        n_null: int = 99,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        random_state: int = 0,
+    ) -> Ties:
         """Compare the tethers of the same layer in every two networks, and of every two layers in a row of one network."""
 
 tether_compatibility: _tether_compatibility
 
 class _tethers(Method):
-    def __call__(self, descent: Asked, /, *, source: Literal['fisher', 'fisher_true', 'fisher_weight', 'gradient_weight', 'movement', 'movement_score', 'adam', 'second_moment', 'attention', 'dropout', 'centrality', 'magnitude', 'random'] = 'fisher', step: int | None = None, layer: str | None = None, fraction: float = 0.1, n_null: int = 99, n_boot: int = 10, random_state: int = 0, device: Literal['auto', 'cpu', 'cuda'] = 'auto') -> MatrixResult:
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        source: Literal[
+            "fisher",
+            "fisher_true",
+            "fisher_weight",
+            "gradient_weight",
+            "movement",
+            "movement_score",
+            "adam",
+            "second_moment",
+            "attention",
+            "dropout",
+            "centrality",
+            "magnitude",
+            "random",
+        ] = "fisher",
+        step: int | None = None,
+        layer: str | None = None,
+        fraction: float = 0.1,
+        n_null: int = 99,
+        n_boot: int = 10,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> MatrixResult:
         """Show one source's tethers of one layer, T with the shape of W, and ask three things of them."""
 
 tethers: _tethers
 
 class _barcode_distance(Method):
-    def __call__(self, aligned: Asked, /, *, metric: Literal['bottleneck', 'wasserstein'] = 'bottleneck', p: float = 2.0, homology_dimension: int = 1, row_metric: Literal['euclidean', 'manhattan', 'chebyshev', 'cosine'] = 'euclidean', normalize: bool = True, max_points: int = 128, n_null: int = 39, n_boot: int = 20, random_state: int = 0) -> MatrixResult:
+    def __call__(
+        self,
+        aligned: Asked,
+        /,
+        *,
+        metric: Literal["bottleneck", "wasserstein"] = "bottleneck",
+        p: float = 2.0,
+        homology_dimension: int = 1,
+        row_metric: Literal["euclidean", "manhattan", "chebyshev", "cosine"] = "euclidean",
+        normalize: bool = True,
+        max_points: int = 128,
+        n_null: int = 39,
+        n_boot: int = 20,
+        random_state: int = 0,
+    ) -> MatrixResult:
         """Compare every two layers by the distance between their barcodes."""
 
 barcode_distance: _barcode_distance
 
 class _landscape(Method):
-    def __call__(self, points: Asked, /, *, metric: Literal['euclidean', 'manhattan', 'chebyshev', 'cosine'] = 'euclidean', homology_dimension: int = 1, n_layers: int = 3, n_bins: int = 100, max_points: int = 128, n_null: int = 39, n_boot: int = 30, random_state: int = 0) -> Curve:
+    def __call__(
+        self,
+        points: Asked,
+        /,
+        *,
+        metric: Literal["euclidean", "manhattan", "chebyshev", "cosine"] = "euclidean",
+        homology_dimension: int = 1,
+        n_layers: int = 3,
+        n_bins: int = 100,
+        max_points: int = 128,
+        n_null: int = 39,
+        n_boot: int = 30,
+        random_state: int = 0,
+    ) -> Curve:
         """Turn the bars of one dimension into a landscape: at each distance, how far inside its longest bars it lies."""
 
 landscape: _landscape
 
 class _mapper(Method):
-    def __call__(self, points: Asked, /, *, n_components: int = 2, kind: Literal['uniform', 'balanced'] = 'uniform', n_intervals: int = 10, overlap_frac: float = 0.3, eps: float | None = None, min_samples: int = 3, min_intersection: int = 1, n_null: int = 39, n_boot: int = 12, random_state: int = 0) -> GraphResult:
+    def __call__(
+        self,
+        points: Asked,
+        /,
+        *,
+        n_components: int = 2,
+        kind: Literal["uniform", "balanced"] = "uniform",
+        n_intervals: int = 10,
+        overlap_frac: float = 0.3,
+        eps: float | None = None,
+        min_samples: int = 3,
+        min_intersection: int = 1,
+        n_null: int = 39,
+        n_boot: int = 12,
+        random_state: int = 0,
+    ) -> GraphResult:
         """Slice the cloud along principal components, cluster every slice, join clusters that share rows."""
 
 mapper: _mapper
 
 class _persistence(Method):
-    def __call__(self, points: Asked, /, *, metric: Literal['euclidean', 'manhattan', 'chebyshev', 'cosine'] = 'euclidean', homology_dimensions: tuple[int, ...] = (0, 1), max_edge_length: float | None = None, coeff: Literal[2, 3, 5, 7, 11] = 2, max_points: int = 256, sparse: float = 0.0, cycles: int = 60, n_null: int = 39, n_boot: int = 30, device: Literal['auto', 'cpu', 'cuda'] = 'auto', random_state: int = 0) -> Diagram:
+    def __call__(
+        self,
+        points: Asked,
+        /,
+        *,
+        metric: Literal["euclidean", "manhattan", "chebyshev", "cosine"] = "euclidean",
+        homology_dimensions: tuple[int, ...] = (0, 1),
+        max_edge_length: float | None = None,
+        coeff: Literal[2, 3, 5, 7, 11] = 2,
+        max_points: int = 256,
+        sparse: float = 0.0,
+        cycles: int = 60,
+        n_null: int = 39,
+        n_boot: int = 30,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+        random_state: int = 0,
+    ) -> Diagram:
         """Compute the Vietoris-Rips barcode: at which distances components, loops, voids ... appear and vanish."""
 
 persistence: _persistence
 
 class _persistence_image(Method):
-    def __call__(self, points: Asked, /, *, metric: Literal['euclidean', 'manhattan', 'chebyshev', 'cosine'] = 'euclidean', homology_dimension: int = 1, sigma: float | None = None, n_bins: int = 20, max_points: int = 128, n_null: int = 39, n_boot: int = 30, random_state: int = 0) -> MatrixResult:
+    def __call__(
+        self,
+        points: Asked,
+        /,
+        *,
+        metric: Literal["euclidean", "manhattan", "chebyshev", "cosine"] = "euclidean",
+        homology_dimension: int = 1,
+        sigma: float | None = None,
+        n_bins: int = 20,
+        max_points: int = 128,
+        n_null: int = 39,
+        n_boot: int = 30,
+        random_state: int = 0,
+    ) -> MatrixResult:
         """Draw the bars of one dimension as a picture: a Gaussian each, at its birth and persistence."""
 
 persistence_image: _persistence_image
 
 class _takens(Method):
-    def __call__(self, series: Asked, /, *, time_delay: int | None = None, dimension: int | None = None, stride: int = 1, max_time_delay: int = 10, max_dimension: int = 5, n_null: int = 39, n_boot: int = 200, random_state: int = 0) -> Embedding:
+    def __call__(
+        self,
+        series: Asked,
+        /,
+        *,
+        time_delay: int | None = None,
+        dimension: int | None = None,
+        stride: int = 1,
+        max_time_delay: int = 10,
+        max_dimension: int = 5,
+        n_null: int = 39,
+        n_boot: int = 200,
+        random_state: int = 0,
+    ) -> Embedding:
         """Unfold a series in delayed copies of itself, and ask whether its next step is more than linear."""
 
 takens: _takens
 
 class _singular_values(Method):
-    def __call__(self, matrix: Asked, /, *, n_components: int = 200, n_null: int = 39, n_boot: int = 30, random_state: int = 0) -> Spectrum:
+    def __call__(
+        self,
+        matrix: Asked,
+        /,
+        *,
+        n_components: int = 200,
+        n_null: int = 39,
+        n_boot: int = 30,
+        random_state: int = 0,
+    ) -> Spectrum:
         """Decompose a weight matrix and compare it with the same entries in random places."""
 
 singular_values: _singular_values
 
 class _prune(Method):
-    def __call__(self, checkpoint: Asked, /, *, fraction: float = 0.5, at: str = '**') -> MagnitudeMask:
+    def __call__(self, checkpoint: Asked, /, *, fraction: float = 0.5, at: str = "**") -> MagnitudeMask:
         """Zero the entries of smallest magnitude of every weight matrix."""
 
 prune: _prune
 
 class _shuffle_weights(Method):
-    def __call__(self, checkpoint: Asked, /, *, at: str = '**', random_state: int = 0) -> Permutation:
+    def __call__(self, checkpoint: Asked, /, *, at: str = "**", random_state: int = 0) -> Permutation:
         """Permute the entries of every weight matrix within itself."""
 
 shuffle_weights: _shuffle_weights
 
 class _digits_descent(Method):
-    def __call__(self, *, width: int = 32, depth: int = 2, steps: int = 500, learning_rate: float = 0.001, optimizer: Literal['sgd', 'momentum', 'adam', 'adamw'] = 'adam', batch_size: int = 64, random_state: int = 0) -> Trajectory:
+    def __call__(
+        self,
+        *,
+        width: int = 32,
+        depth: int = 2,
+        steps: int = 500,
+        learning_rate: float = 0.001,
+        optimizer: Literal["sgd", "momentum", "adam", "adamw"] = "adam",
+        batch_size: int = 64,
+        random_state: int = 0,
+    ) -> Trajectory:
         """Train a multilayer perceptron (ReLU) on scikit-learn's 8 × 8 digits and give its recorded descent."""
 
 digits_descent: _digits_descent
 
 class _digits_siblings(Method):
-    def __call__(self, *, models: int = 3, width: int = 24, depth: int = 2, steps: int = 100, learning_rate: float = 0.005, optimizer: Literal['sgd', 'momentum', 'adam', 'adamw'] = 'adam', batch_size: int = 64, images: Literal['shared', 'split', 'scrambled'] = 'shared', random_state: int = 0) -> Siblings:
+    def __call__(
+        self,
+        *,
+        models: int = 3,
+        width: int = 24,
+        depth: int = 2,
+        steps: int = 100,
+        learning_rate: float = 0.005,
+        optimizer: Literal["sgd", "momentum", "adam", "adamw"] = "adam",
+        batch_size: int = 64,
+        images: Literal["shared", "split", "scrambled"] = "shared",
+        random_state: int = 0,
+    ) -> Siblings:
         """Train several perceptrons (ReLU) on scikit-learn's digits from different beginnings and give their recorded descents."""
 
 digits_siblings: _digits_siblings
 
 class _fashion_descent(Method):
-    def __call__(self, *, network: Literal['perceptron', 'convolutional'] = 'perceptron', width: int = 32, depth: int = 2, images: int = 2000, steps: int = 150, learning_rate: float = 0.001, optimizer: Literal['sgd', 'momentum', 'adam', 'adamw'] = 'adam', batch_size: int = 64, folder: str = '', random_state: int = 0) -> Trajectory:
+    def __call__(
+        self,
+        *,
+        network: Literal["perceptron", "convolutional"] = "perceptron",
+        width: int = 32,
+        depth: int = 2,
+        images: int = 2000,
+        steps: int = 150,
+        learning_rate: float = 0.001,
+        optimizer: Literal["sgd", "momentum", "adam", "adamw"] = "adam",
+        batch_size: int = 64,
+        folder: str = "",
+        random_state: int = 0,
+    ) -> Trajectory:
         """Train a classifier on Fashion-MNIST (28 × 28 pixels, ten kinds of clothes) and give its recorded descent."""
 
 fashion_descent: _fashion_descent
 
 class _linear_descent(Method):
-    def __call__(self, *, modes: tuple[float, ...] = (4.0, 2.0, 1.0), dimensions: int = 8, depth: int = 2, initial: float = 0.001, steps: int = 600, learning_rate: float = 0.01, random_state: int = 0) -> Trajectory:
+    def __call__(
+        self,
+        *,
+        modes: tuple[float, ...] = (4.0, 2.0, 1.0),
+        dimensions: int = 8,
+        depth: int = 2,
+        initial: float = 0.001,
+        steps: int = 600,
+        learning_rate: float = 0.01,
+        random_state: int = 0,
+    ) -> Trajectory:
         """Train a product of matrices, balanced and aligned with its task, by full gradients, and give the recorded descent."""
 
 linear_descent: _linear_descent
 
 class _quadratic_descent(Method):
-    def __call__(self, *, dimensions: int = 16, condition: float = 100.0, spectrum: Literal['geometric', 'linear', 'outlier'] = 'geometric', steps: int = 300, learning_rate: float = 0.5, optimizer: Literal['sgd', 'momentum', 'adam', 'adamw'] = 'sgd', random_state: int = 0) -> Trajectory:
+    def __call__(
+        self,
+        *,
+        dimensions: int = 16,
+        condition: float = 100.0,
+        spectrum: Literal["geometric", "linear", "outlier"] = "geometric",
+        steps: int = 300,
+        learning_rate: float = 0.5,
+        optimizer: Literal["sgd", "momentum", "adam", "adamw"] = "sgd",
+        random_state: int = 0,
+    ) -> Trajectory:
         """Minimize ½ (w - w*)ᵀ H (w - w*) by full gradients, and give the recorded descent."""
 
 quadratic_descent: _quadratic_descent
 
 class _circle(Method):
-    def __call__(self, *, n: int = 200, noise: float = 0.05, dimensions: int = 2, random_state: int = 0) -> PointCloud:
+    def __call__(
+        self, *, n: int = 200, noise: float = 0.05, dimensions: int = 2, random_state: int = 0
+    ) -> PointCloud:
         """Draw rows uniformly from a circle of radius 1 in a random plane."""
 
 circle: _circle
 
 class _narrowing_room(Method):
-    def __call__(self, *, shape: Literal['quadratics', 'lines'] = 'quadratics', renormalized_at: float | None = 5.0, n: int = 201) -> TimeSeries:
+    def __call__(
+        self,
+        *,
+        shape: Literal["quadratics", "lines"] = "quadratics",
+        renormalized_at: float | None = 5.0,
+        n: int = 201,
+    ) -> TimeSeries:
         """Give the upper and lower bound of the room, exactly, from x = 0 to 10."""
 
 narrowing_room: _narrowing_room
 
 class _planted_clusters(Method):
-    def __call__(self, *, n: int = 300, n_clusters: int = 3, dimensions: int = 10, separation: float = 12.0, random_state: int = 0) -> PointCloud:
+    def __call__(
+        self,
+        *,
+        n: int = 300,
+        n_clusters: int = 3,
+        dimensions: int = 10,
+        separation: float = 12.0,
+        random_state: int = 0,
+    ) -> PointCloud:
         """Draw rows from isotropic Gaussians of standard deviation 1 around random centres."""
 
 planted_clusters: _planted_clusters
 
 class _sphere(Method):
-    def __call__(self, *, n: int = 500, noise: float = 0.05, dimensions: int = 3, random_state: int = 0) -> PointCloud:
+    def __call__(
+        self, *, n: int = 500, noise: float = 0.05, dimensions: int = 3, random_state: int = 0
+    ) -> PointCloud:
         """Draw rows uniformly from the sphere of radius 1."""
 
 sphere: _sphere
 
 class _swiss_roll(Method):
-    def __call__(self, *, n: int = 1000, noise: float = 0.0, height: float = 21.0, dimensions: int = 3, random_state: int = 0) -> PointCloud:
+    def __call__(
+        self,
+        *,
+        n: int = 1000,
+        noise: float = 0.0,
+        height: float = 21.0,
+        dimensions: int = 3,
+        random_state: int = 0,
+    ) -> PointCloud:
         """Draw rows uniformly by area from a rolled-up sheet, in a random three-dimensional subspace."""
 
 swiss_roll: _swiss_roll
 
 class _torus(Method):
-    def __call__(self, *, n: int = 1000, tube: float = 0.5, noise: float = 0.02, dimensions: int = 3, random_state: int = 0) -> PointCloud:
+    def __call__(
+        self,
+        *,
+        n: int = 1000,
+        tube: float = 0.5,
+        noise: float = 0.02,
+        dimensions: int = 3,
+        random_state: int = 0,
+    ) -> PointCloud:
         """Draw rows uniformly, by area, from a torus in a random three-dimensional subspace."""
 
 torus: _torus

@@ -13,8 +13,8 @@ from workbench.commands.console import bytes_words, say, say_json, say_table, ti
 if TYPE_CHECKING:
     from workbench.core.method import Method
     from workbench.core.result import Result
+    from workbench.core.subject import Subject
 
-CLOUD_SUFFIXES = (".npz", ".npy")
 KEPT = ("result.json", "arrays.safetensors", "table.csv", "figure.html")
 SHOWN_ROWS = 10
 # Kinds whose table says more than their evidence.
@@ -193,22 +193,16 @@ def _facts(result: Result, out: Path | None) -> dict[str, Any]:
     }
 
 
-def require_place(out: Path, gives: type) -> None:
-    """Refuse a place for what a source gives before it is made: a folder for descents, a file for rows."""
-    from workbench.subjects.descents.siblings import Siblings
-    from workbench.subjects.descents.trajectory import Trajectory
-
-    if issubclass(gives, Trajectory | Siblings):
-        require_folder(out)
+def require_place(out: Path, gives: type[Subject]) -> None:
+    """Refuse a place for what a source gives before it is made: a file of the right ending, or a folder."""
+    if suffixes := gives.suffixes:
+        require_file(out, suffixes)
     else:
-        require_file(out, CLOUD_SUFFIXES)
+        require_folder(out)
 
 
 def show_subject(made: Any, out: Path | None, *, as_json: bool) -> None:
     """Say what a source or an edit made."""
-    from workbench.subjects.descents.siblings import Siblings
-    from workbench.subjects.descents.trajectory import Trajectory
-
     columns = list(map(str, made.table.columns)) if hasattr(made, "table") else []
     if as_json:
         said = {
@@ -226,33 +220,4 @@ def show_subject(made: Any, out: Path | None, *, as_json: bool) -> None:
         size = sum(p.stat().st_size for p in files)
         say(f"Kept in {out} ({bytes_words(size)}). Ask of it with: workbench run METHOD {out}")
     else:
-        say(f"--out {'DIR' if isinstance(made, Trajectory | Siblings) else 'FILE'} keeps it.")
-
-
-def save_subject(made: Any, out: Path) -> None:
-    """Write rows, with the row table's columns beside them where the format has room; a descent as its recording, several as a folder.
-
-    Raises
-    ------
-    ViewError
-        What was made has no rows of numbers.
-    """
-    import numpy as np
-
-    from workbench.core.errors import ViewError
-    from workbench.core.storage import writing
-    from workbench.subjects.descents.siblings import Siblings
-    from workbench.subjects.descents.trajectory import Trajectory
-
-    if isinstance(made, Trajectory | Siblings):
-        made.save(out)
-        return
-    if not hasattr(made, "values") or not hasattr(made, "table"):
-        raise ViewError(f"{made.name} is {made.holds}; only rows of numbers are written. Leave --out away.")
-    with writing(out) as temporary:
-        if out.suffix == ".npy":
-            np.save(temporary, made.values)
-        else:
-            columns = {str(c): made.table[c].to_numpy() for c in made.table.columns}
-            columns = {c: v.astype(str) if v.dtype.hasobject else v for c, v in columns.items()}
-            np.savez(temporary, **{"values": made.values, **columns})
+        say(f"--out {'FILE' if made.suffixes else 'DIR'} keeps it.")

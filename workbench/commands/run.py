@@ -157,7 +157,7 @@ def _make(
     with progress():
         made = method(*_subjects.prepare(method, inputs), **values)
     if out is not None:
-        _answers.save_subject(made, out)
+        made.save(out)
     _answers.show_subject(made, out, as_json=as_json)
 
 

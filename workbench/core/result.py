@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.discovery import import_all, named
-from workbench.core.errors import FormatError, MissingError, suggest
+from workbench.core.errors import FormatError, MissingError, ParameterError, suggest
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.lineage import code
 from workbench.core.run import Run
@@ -63,6 +64,15 @@ class Result(Giving):
             KINDS[cls.kind] = cls
             if "needs" not in cls.__dict__:
                 cls.needs = f"a result of kind {cls.kind}"
+
+    def __post_init__(self) -> None:
+        names = Counter(e.name for e in self.evidence)
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise ParameterError(
+                f"A {self.kind} answers {twice[0]!r} {names[twice[0]]} times. Each question has an id of its own, or the same "
+                "id and another of= (the layer, the step, the arm that it is of)."
+            )
 
     @classmethod
     def example(cls, variant: int = 0) -> Self:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.core.digest import digest
-from workbench.core.errors import DataError, MissingError, suggest
+from workbench.core.errors import DataError, MissingError, ParameterError, suggest
+from workbench.core.storage import writing
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+ROW_FILES = (".npz", ".npy")
 
 
 def frozen(given: Any) -> np.ndarray:
@@ -58,6 +63,29 @@ def require_finite(values: np.ndarray, name: str) -> None:
         f"{int((~rows_ok).sum()):,} of {len(values):,} rows (first: {first}). Leave those rows out with "
         f"subject.drop_nonfinite(), or --drop-nonfinite at the command line."
     )
+
+
+def save_rows(path: str | Path, values: np.ndarray, table: pd.DataFrame) -> Path:
+    """Write rows to a file: ``.npy`` the numbers alone, ``.npz`` with the row table's columns beside them.
+
+    Raises
+    ------
+    ParameterError
+        Another ending.
+    """
+    path = Path(path)
+    if path.suffix not in ROW_FILES:
+        raise ParameterError(
+            f"{path} ends in {path.suffix or 'nothing'!r}; rows are written as {' or '.join(ROW_FILES)}."
+        )
+    with writing(path) as temporary:
+        if path.suffix == ".npy":
+            np.save(temporary, values)
+        else:
+            columns = {str(c): table[c].to_numpy() for c in table.columns}
+            columns = {c: v.astype(str) if v.dtype.hasobject else v for c, v in columns.items()}
+            np.savez(temporary, **{"values": values, **columns})
+    return path
 
 
 def table_column(table: pd.DataFrame, name: str, owner: str) -> np.ndarray:

@@ -66,6 +66,23 @@ class Subject(Giving):
         """Return a subject of this class made from something else that a user passes, or None if it is none for it."""
         return None
 
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    """Endings of the file that `save` writes; empty where it writes a folder."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write it so that `workbench.open` opens it again, whole or not at all.
+
+        Raises
+        ------
+        ViewError
+            This class can't be written.
+        StorageError
+            It can't be written there.
+        """
+        raise ViewError(
+            f"{self.name} is {self.holds}, which can't be written. Keep what it was made from instead."
+        )
+
     @classmethod
     def read(cls, path: Path) -> Subject | None:
         """Return what was saved to a file or folder by this class, or None where that holds something else.

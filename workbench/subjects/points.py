@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError
-from workbench.core.rows import floats, frozen, owned, require_finite, row_table, table_column, table_digest
+from workbench.core.rows import (
+    ROW_FILES,
+    floats,
+    frozen,
+    owned,
+    require_finite,
+    row_table,
+    save_rows,
+    table_column,
+    table_digest,
+)
 from workbench.core.subject import Rowed
 from workbench.core.view import Rows
 
@@ -91,6 +102,7 @@ class PointCloud(Rowed):
         return cls(rows.astype(np.float32), name="groups", table=pd.DataFrame(columns))
 
     takes: ClassVar[str] = "an array, a tensor or a table of rows"
+    suffixes: ClassVar[tuple[str, ...]] = ROW_FILES
     typed: ClassVar[str] = "cloud.npy"
 
     @classmethod
@@ -119,6 +131,10 @@ class PointCloud(Rowed):
 
     def _take(self, at: np.ndarray) -> PointCloud:
         return PointCloud(owned(self.values[at]), table=self.table.iloc[at], space=self.space)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the numbers (``.npy``), or these and the row table's columns (``.npz``)."""
+        return save_rows(path, self.values, self.table)
 
     def drop_nonfinite(self) -> PointCloud:
         """Return the rows without NaN or infinite values."""

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, suggest
-from workbench.core.rows import floats, frozen, owned, require_finite, row_table, table_digest
+from workbench.core.rows import (
+    ROW_FILES,
+    floats,
+    frozen,
+    owned,
+    require_finite,
+    row_table,
+    save_rows,
+    table_digest,
+)
 from workbench.core.subject import Rowed
 from workbench.core.view import Rows
 from workbench.subjects.points import Points
@@ -100,6 +110,8 @@ class TimeSeries(Rowed):
 
     typed: ClassVar[str] = "series.csv"
 
+    suffixes: ClassVar[tuple[str, ...]] = ROW_FILES
+
     @cached_property
     def _content(self) -> str:
         return digest("series", self.values, self.channels, self.interval)
@@ -132,6 +144,10 @@ class TimeSeries(Rowed):
             table=self.table.iloc[at],
             space=self.space,
         )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the numbers (``.npy``), or these and the row table's columns (``.npz``)."""
+        return save_rows(path, self.values, self.table)
 
     def drop_nonfinite(self) -> TimeSeries:
         """Return the steps without NaN or infinite values; those beside a gap then count as neighbours in time."""
