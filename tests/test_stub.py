@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import workbench
 
 ROOT = Path(__file__).parent.parent
@@ -21,6 +23,7 @@ def test_the_stub_is_what_the_script_would_write() -> None:
     assert script.stub() == written, "run: python scripts/make_stub.py"
 
 
+@pytest.mark.slow
 def test_a_type_checker_sees_parameters_and_kinds(tmp_path: Path) -> None:
     code = tmp_path / "uses.py"
     code.write_text(

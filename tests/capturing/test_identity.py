@@ -21,10 +21,11 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.capturing import capture, tensors
+from workbench.capturing import capture
 from workbench.capturing.running import Work
 from workbench.core.errors import Cancelled, StorageError, ViewError
 from workbench.core.progress import listening
+from workbench.numerics.identity import tensors
 from workbench.numerics.identity.walking import Undigestable, network_digest
 
 ROOT = Path(__file__).parents[2]

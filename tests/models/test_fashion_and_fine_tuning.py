@@ -69,6 +69,7 @@ def rhymes(tmp_path_factory: pytest.TempPathFactory) -> wb.Corpus:
     return wb.corpus(path)
 
 
+@pytest.mark.slow
 def test_a_language_model_learns_new_texts_and_the_checkpoint_is_left_alone(rhymes: wb.Corpus) -> None:
     net = wb.open("glassllm-en")
     before = {n: p.clone() for n, p in net.network().module.named_parameters()}

@@ -75,7 +75,7 @@ def test_more_rows_than_the_control_takes_are_said() -> None:
     rows = np.random.default_rng(2).standard_normal((1200, 4))
     rows[:, 1] += rows[:, 0]
     evidence = wb.pca(rows, n_components=1, **FEW).evidence[0]
-    assert "1,000 of the rows" in evidence.null
+    assert "1,000 of the rows" in evidence.null_details
     assert evidence.p_value == 0.05
     assert evidence.interval[0] < evidence.value < evidence.interval[1]
 
