@@ -119,6 +119,16 @@ def test_a_run_survives_json_with_all_that_it_rests_on(files: Path) -> None:
 
 
 def test_a_very_large_selection_is_known_by_its_digest() -> None:
-    cloud = wb.PointCloud(np.zeros((20_000, 1), np.float32))
+    cloud = wb.PointCloud(np.arange(20_000, dtype=np.float32)[:, None])
     run = cloud.select(np.arange(12_000)).run
-    assert run is not None and run.parameters["rows"].startswith("12,000 ids of digest")
+    assert run is not None and not run.parameters and run.inputs[1].title == "array (12000,) of int64"
+    assert (
+        "step1 = given1.select(given2)"
+        in wb.pca(cloud.select(np.arange(12_000)), n_components=1, **FEW).code()
+    )
+
+
+def test_two_modules_are_two_inputs() -> None:
+    x = np.ones((4, 3), np.float32)
+    acts = [wb.capture(torch.nn.Sequential(torch.nn.Linear(3, 3)), x, at="0") for _ in range(2)]
+    assert acts[0].run.key != acts[1].run.key

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from workbench.core.run import Given, Run, now
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_OBJECTS = itertools.count(1)
 IDS_KEPT = 5000  # of a selection; a larger one is known by its digest
 
 
@@ -46,10 +48,10 @@ class InMemory:
 
     @classmethod
     def of(cls, thing: Any) -> InMemory:
-        """Whatever it is; an array is known by its digest, anything else by its class alone."""
+        """Whatever it is; an array is known by its digest, anything else by a number of its own."""
         if isinstance(thing, np.ndarray):
             return cls(f"array {thing.shape} of {thing.dtype}", digest(thing), "ndarray")
-        return cls(type(thing).__name__, "", type(thing).__name__)
+        return cls(type(thing).__name__, f"object {next(_OBJECTS)}", type(thing).__name__)
 
 
 @dataclass(frozen=True)

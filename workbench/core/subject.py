@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from workbench.core.digest import digest
 from workbench.core.discovery import import_all
 from workbench.core.errors import DataError, MissingError, ViewError
 from workbench.core.lineage import IDS_KEPT, InMemory, Origin
@@ -185,9 +184,8 @@ class Rowed(Subject):
 
     def __init__(self, name: str, table: pd.DataFrame, space: str | None = None):
         self.name = name
-        self._table = table.copy(
-            deep=False
-        )  # what is written to either one afterwards leaves the other as it is
+        # copied when either is written to, which leaves the other as it is
+        self._table = table.copy(deep=False)
         self._space = space
 
     @property
@@ -252,14 +250,11 @@ class Rowed(Subject):
         if len(at) == 0:
             raise DataError(f"{self.name}: the selection {rows!r} holds no row of {len(self):,}.")
         said = f"{rows} ({len(at):,} rows)" if isinstance(rows, str) else f"{len(at):,} selected rows"
-        return self.derived(self._take(at), "select", said, {"rows": self._chosen(rows, at)})
-
-    def _chosen(self, rows: Any, at: np.ndarray) -> Any:
-        """A selection as it is written down: the query, the ids, or the digest of very many ids."""
-        if isinstance(rows, str):
-            return rows
         ids = self.ids[at]
-        return tuple(ids.tolist()) if len(ids) <= IDS_KEPT else f"{len(ids):,} ids of digest {digest(ids)}"
+        if not isinstance(rows, str) and len(ids) > IDS_KEPT:  # too many to be written down
+            return self.derived(self._take(at), "select", said, {}, {"rows": ids})
+        asked = rows if isinstance(rows, str) else tuple(ids.tolist())
+        return self.derived(self._take(at), "select", said, {"rows": asked})
 
     def _positions(self, rows: np.ndarray) -> np.ndarray:
         if rows.dtype == bool:
