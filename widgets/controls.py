@@ -40,7 +40,7 @@ class Control(ipywidgets.VBox):
         self.field.style.description_width = NAME_WIDTH
         self.none: ipywidgets.Checkbox | None = None
         self._said = ipywidgets.HTML()
-        self._heard: Callable[[], None] = lambda: None
+        self._listener: Callable[[], None] = lambda: None
         row: list[ipywidgets.Widget] = [self.field]
         if parameter.optional:
             self.none = ipywidgets.Checkbox(description="None", indent=False, layout={"width": "auto"})
@@ -74,9 +74,9 @@ class Control(ipywidgets.VBox):
         if value is not None:
             self.field.value = _spelled(value) if isinstance(self.field, ipywidgets.Text) else value
 
-    def on_change(self, heard: Callable[[], None]) -> None:
-        """Call ``heard`` after every change, legal or not."""
-        self._heard = heard
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after every change, legal or not."""
+        self._listener = listener
 
     def _changed(self, _: Any) -> None:
         self.field.disabled = self.none is not None and self.none.value
@@ -86,7 +86,7 @@ class Control(ipywidgets.VBox):
         except ParameterError as e:
             self.error = str(e)
         self._said.value = _html.status(_html.text(self.error), wrong=True)
-        self._heard()
+        self._listener()
 
 
 def _field(p: Parameter) -> Any:

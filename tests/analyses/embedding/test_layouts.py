@@ -11,7 +11,7 @@ from sklearn.manifold import trustworthiness
 
 import workbench as wb
 from workbench.analyses.embedding import _layouts
-from workbench.analyses.embedding._layouts import heard, lay_out, require_rows
+from workbench.analyses.embedding._layouts import lay_out, require_rows, warnings_raised
 from workbench.core.errors import DataError
 from workbench.core.evidence import Outcome
 from workbench.subjects.points import Points
@@ -87,10 +87,10 @@ def test_a_layout_that_ran_off_is_refused() -> None:
 
 def test_warnings_without_an_answer_pass_on() -> None:
     def trouble() -> list[str]:
-        with heard("known") as said:
+        with warnings_raised("known") as raised:
             warnings.warn("known trouble", stacklevel=1)
             warnings.warn("another", stacklevel=1)
-        return said
+        return raised
 
     with pytest.warns(UserWarning, match="another") as passed:
         said = trouble()

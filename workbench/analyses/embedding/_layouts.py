@@ -178,15 +178,15 @@ def require_spread(points: Points) -> None:
 
 
 @contextmanager
-def heard(*beginnings: str) -> Iterator[list[str]]:
+def warnings_raised(*beginnings: str) -> Iterator[list[str]]:
     """Collect the warnings inside the block that begin with one of ``beginnings``; the others pass on."""
-    found: list[str] = []
+    matching: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        yield found
+        yield matching
     for w in caught:
         if str(w.message).startswith(beginnings):
-            found.append(str(w.message))
+            matching.append(str(w.message))
         else:
             warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
 

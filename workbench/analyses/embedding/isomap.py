@@ -8,7 +8,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.embedding._layouts import heard, lay_out, require_rows
+from workbench.analyses.embedding._layouts import lay_out, require_rows, warnings_raised
 from workbench.core.errors import DataError
 from workbench.core.evidence import Outcome
 from workbench.core.parameters import NullDraws, Seed
@@ -87,7 +87,9 @@ def isomap(
 def _fit(x: np.ndarray, n_neighbors: int, n_components: int, metric: str) -> tuple[np.ndarray, Outcome]:
     model = estimator(n_neighbors, n_components, metric)
     try:
-        with heard("The number of connected components", "Changing the sparsity structure") as said:
+        with warnings_raised(
+            "The number of connected components", "Changing the sparsity structure"
+        ) as raised:
             layout = model.fit_transform(x.astype(np.float64)).astype(np.float32)
     except ValueError as e:
         if "negative eigenvalues" not in str(e):
@@ -95,7 +97,7 @@ def _fit(x: np.ndarray, n_neighbors: int, n_components: int, metric: str) -> tup
         raise DataError(
             f"Distances along the neighbour graph fit no flat space of {n_components} dimensions: lower n_components."
         ) from e
-    if not any(w.startswith("The number of connected") for w in said):
+    if not any(w.startswith("The number of connected") for w in raised):
         return layout, Outcome()
     return layout, Outcome(
         advice="The neighbour graph fell into pieces, which were joined by their shortest gaps: raise n_neighbors."

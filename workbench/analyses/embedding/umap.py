@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.embedding._layouts import heard, lay_out, require_rows
+from workbench.analyses.embedding._layouts import lay_out, require_rows, warnings_raised
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Outcome
 from workbench.core.parameters import Few, NullDraws, OnDevice, Seed
@@ -195,7 +195,7 @@ def _fit(model: UMAP, x: np.ndarray, steering: np.ndarray | None) -> tuple[np.nd
     fitted: Any = clone(model)
     if steering is not None and steering.dtype.kind == "f":
         fitted.set_params(target_metric="euclidean")
-    with heard(*EXPECTED) as said:
+    with warnings_raised(*EXPECTED) as raised:
         layout = fitted.fit_transform(x, steering)
     advice = []
     pieces = connected_components(fitted.graph_, directed=False)[0]
@@ -203,6 +203,6 @@ def _fit(model: UMAP, x: np.ndarray, steering: np.ndarray | None) -> tuple[np.nd
         advice.append(
             f"The neighbour graph fell into {pieces} pieces, whose places in the layout say nothing: raise n_neighbors."
         )
-    if any(w.startswith("Spectral") for w in said):
+    if any(w.startswith("Spectral") for w in raised):
         advice.append("The spectral start failed and rows started at random: try init='pca'.")
     return layout, Outcome(advice=" ".join(advice))
