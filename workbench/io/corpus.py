@@ -98,7 +98,9 @@ def corpus(
     )
     if max_texts is None or max_texts >= len(made):
         return made
-    return made.select(_balanced(made, max_texts, random_state))
+    drawn = made.select(_balanced(made, max_texts, random_state))
+    drawn.name = made.name  # max_texts stands in the lineage; in a title it is no selection of the reader's
+    return drawn
 
 
 def _corpus(table: pd.DataFrame, column: str, labels: Sequence[str] | None, name: str, origin: str) -> Corpus:
