@@ -76,7 +76,7 @@ def test_the_picture_and_the_map_speak_of_the_same_images(page: Path) -> None:
     assert [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"] == []
     mime = "application/vnd.plotly.v1+json"
     figures = [o.data[mime] for o in outputs if mime in o.get("data", {})]
-    pictures = [f for f in figures if f["layout"]["meta"]["kind"] == "graph"]
+    pictures = [f for f in figures if f["layout"]["meta"]["kind"] == "ties"]
     assert len(pictures) == 3 and all(
         f["layout"].get("sliders") for f in pictures if "Ensemble" in f["layout"]["title"]["text"]
     )
