@@ -239,7 +239,7 @@ def test_progress_is_told_and_a_cancelled_writing_leaves_nothing(net, tmp_path) 
 
 
 SPARSE = """
-import resource, sys
+import sys
 import numpy as np
 import workbench as wb
 net = wb.open(sys.argv[1])
