@@ -11,6 +11,7 @@ import torch
 
 import workbench as wb
 from workbench.core.errors import MissingError
+from workbench.core.lineage import step
 from workbench.core.result import Result
 from workbench.core.run import Run
 
@@ -132,3 +133,13 @@ def test_two_modules_are_two_inputs() -> None:
     x = np.ones((4, 3), np.float32)
     acts = [wb.capture(torch.nn.Sequential(torch.nn.Linear(3, 3)), x, at="0") for _ in range(2)]
     assert acts[0].run.key != acts[1].run.key
+
+
+def test_very_many_texts_are_an_input_and_not_written_into_every_run() -> None:
+    @step
+    def read(texts: list[str]) -> wb.PointCloud:
+        return wb.PointCloud(np.ones((len(texts), 1)))
+
+    few, many = read(["a", "b"]).run, read(["a"] * 5000).run
+    assert few is not None and few.parameters == {"texts": ("a", "b")}
+    assert many is not None and not many.parameters and [i.kind for i in many.inputs] == ["list"]

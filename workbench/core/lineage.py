@@ -23,6 +23,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _OBJECTS = itertools.count(1)
+ITEMS_KEPT, CHARACTERS_KEPT = 100, 2000  # of a list and of a text; more of them are an input of their own
 IDS_KEPT = 5000  # of a selection; a larger one is known by its digest
 
 
@@ -108,7 +109,9 @@ def step(function: Callable[P, R]) -> Callable[P, R]:
 def _plain(value: Any) -> bool:
     """Whether a value can be written down in a line of Python."""
     if isinstance(value, list | tuple):
-        return all(map(_plain, value))
+        return len(value) <= ITEMS_KEPT and all(map(_plain, value))
+    if isinstance(value, str) and len(value) > CHARACTERS_KEPT:
+        return False
     return value is None or isinstance(value, str | int | float | bool | os.PathLike)
 
 
