@@ -42,10 +42,11 @@ lint: $(VENV)/.ready ## ruff: rules and format
 types: $(VENV)/.ready ## mypy on workbench and widgets
 	$(BIN)/mypy
 
-# The workers share the cores, so each computes in one thread; a file's tests stay in one worker because
-# they share what is slow to set up, in the order that tests/conftest.py gives them.
+# The workers share the cores, so each computes in one thread. Numba has to be told too: its first parallel loop sets
+# OpenMP's number to its own, in torch as well, and threads that wait for each other on busy cores take thirty times as
+# long. A file's tests stay in one worker because they share what is slow to set up, in the order of tests/conftest.py.
 unit: $(VENV)/.ready ## pytest, the slow tests left out; PYTEST_ARGS="-k name" narrows it, JOBS=N sets the workers
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS) $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS) $(PYTEST_ARGS)
 
 format: $(VENV)/.ready ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
