@@ -21,7 +21,7 @@ import numpy as np
 from scipy.stats import t as student
 
 import workbench as wb
-from workbench.analyses.tethers.tether_ablation import _Asking
+from workbench.numerics.ablation import Ablation
 from workbench.numerics.tethers import Place, contributions, tether
 from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
@@ -112,9 +112,9 @@ def signs(asked: argparse.Namespace) -> None:
                 candidates[f"{source}, positive part"] = {n: np.maximum(m, 0) for n, m in mean.items()}
                 candidates[f"{source}, absolute"] = {n: np.abs(m) for n, m in mean.items()}
             for mode, fractions in (("remove", REMOVED), ("keep", KEPT)):
-                ask = _Asking(place, fractions, mode, "zero", asked.scope, "error", seed, "cpu")
-                found = ask.rises(list(candidates.values()), held).mean((1, 2))
-                for name, value in zip(candidates, found, strict=True):
+                ablation = Ablation(place, fractions, mode, "zero", asked.scope, "error", seed, "cpu")
+                rise = ablation.rises(list(candidates.values()), held).mean((1, 2))
+                for name, value in zip(candidates, rise, strict=True):
                     rises[mode].setdefault(name, []).append(float(value))
     for mode, by_name in rises.items():
         print(f"\n{mode}, rise of the error\n\n| source | rise | gain on magnitude |\n|---|---|---|")

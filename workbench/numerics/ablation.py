@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from workbench.core.errors import ViewError
-from workbench.numerics.tethers import Place, Tensors
+from workbench.core.errors import DataError, ViewError
+from workbench.numerics.tethers import Place, Rest, Scope, Tensors, hold, top
 
 if TYPE_CHECKING:
     import torch
@@ -99,6 +100,43 @@ def _compare(place: Place, measure: Measure) -> Callable[[Any, torch.Tensor], to
         return function(z.unsqueeze(0), y.unsqueeze(0))
 
     return lambda z, y: torch.func.vmap(one)(output_of(z), y)
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What is done to edges, whoever chooses them.
+
+    Attributes
+    ----------
+    fractions : shares of the edges that are removed, or kept, in turn.
+    mode : ``remove`` or ``keep``. rest : what edges become that aren't held; see `tethers.hold`.
+    scope : whether equally many are taken in each layer or in all together.
+    """
+
+    place: Place
+    fractions: tuple[float, ...]
+    mode: str
+    rest: Rest
+    scope: Scope
+    measure: Measure
+    random_state: int
+    device: str
+
+    def rises(self, tethers: list[Tensors], held: np.ndarray) -> Float[np.ndarray, "k f m"]:
+        """Rise of each held-out sample's loss over that of the whole network, by tether and fraction."""
+        variants = [self.place.weights]
+        for t in tethers:
+            for fraction in self.fractions:
+                best = top(t, fraction, scope=self.scope, random_state=self.random_state)
+                kept = best if self.mode == "keep" else {n: ~m for n, m in best.items()}
+                changed = hold(self.place.weights, kept, self.rest, random_state=self.random_state)
+                variants.append(changed)
+        losses = sample_losses(self.place, variants, held, measure=self.measure, device=self.device)
+        if not np.isfinite(losses).all():
+            raise DataError(
+                f"{self.place.name}: without some edges the loss isn't finite. Ask about another step."
+            )
+        return (losses[1:] - losses[0]).reshape(len(tethers), len(self.fractions), len(held))
 
 
 def sign_flips(differences: Float[np.ndarray, " n"], n: int, random_state: int) -> Float[np.ndarray, " d"]:

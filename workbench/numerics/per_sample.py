@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -84,39 +84,48 @@ def sample_gradients(network: torch.nn.Module, probe: Probe, names: Sequence[str
             f"Lower max_samples to that, or ask about fewer layers (layers=)."
         )
     x, y = probe.tensors(network)
-    compare = loss_function(probe.loss)
+    gradients, reason = gradients_of(loss_function(probe.loss), network, chosen, rest, x, y)
+    return SampleGradients({n: g.reshape(len(probe), -1) for n, g in gradients.items()}, reason)
 
-    def loss(held: dict[str, Tensor], one: Any, target: Tensor) -> Tensor:
-        batch = {k: v[None] for k, v in one.items()} if isinstance(one, dict) else one[None]
-        given = torch.func.functional_call(
-            network,
-            {**rest, **held},
-            () if isinstance(batch, dict) else (batch,),
-            batch if isinstance(batch, dict) else {},
+
+def gradients_of(
+    compare: Callable[[Any, Tensor], Tensor],
+    network: torch.nn.Module,
+    free: dict[str, Tensor],
+    fixed: dict[str, Tensor],
+    x: Any,
+    y: Tensor,
+) -> tuple[dict[str, Tensor], str]:
+    """Gradients of ``compare(answer, y)`` of every sample alone in the tensors ``free``, and why one by one if so.
+
+    ``fixed`` are the network's other parameters and buffers, or what stands in their place. Each gradient is (m, ...).
+    """
+
+    def loss(free: dict[str, Tensor], x: Any, y: Tensor) -> Tensor:
+        args, kwargs = (
+            ((), {k: v[None] for k, v in x.items()}) if isinstance(x, Mapping) else ((x[None],), {})
         )
-        return compare(given, target[None])
+        return compare(torch.func.functional_call(network, {**fixed, **free}, args, kwargs), y[None])
 
     gradient = torch.func.grad(loss)
-    reason = ""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings(
                 "ignore", "There is a performance drop"
             )  # it goes one by one inside, by itself
-            gradients = torch.func.vmap(gradient, (None, 0, 0))(chosen, x, y)
+            return torch.func.vmap(gradient, (None, 0, 0))(free, x, y), ""
     except (RuntimeError, ValueError, NotImplementedError) as e:
         if isinstance(e, torch.OutOfMemoryError):
             raise
-        reason = str(e).strip().split("\n")[0]
-        gradients = _one_by_one(gradient, chosen, x, y)
-    return SampleGradients({n: g.reshape(len(probe), -1) for n, g in gradients.items()}, reason)
+        # a forward pass that looks at its numbers (masks of some transformers) takes one sample at a time
+        return _one_by_one(gradient, free, x, y), str(e).strip().split("\n")[0]
 
 
-def _one_by_one(gradient: Any, chosen: dict[str, Tensor], x: Any, y: Tensor) -> dict[str, Tensor]:
-    out = {n: p.new_empty((len(y), *p.shape)) for n, p in chosen.items()}
+def _one_by_one(gradient: Any, free: dict[str, Tensor], x: Any, y: Tensor) -> dict[str, Tensor]:
+    out = {n: p.new_empty((len(y), *p.shape)) for n, p in free.items()}
     for i in range(len(y)):
-        one = {k: v[i] for k, v in x.items()} if isinstance(x, dict) else x[i]
-        for n, g in gradient(chosen, one, y[i]).items():
+        one = {k: v[i] for k, v in x.items()} if isinstance(x, Mapping) else x[i]
+        for n, g in gradient(free, one, y[i]).items():
             out[n][i] = g
     return out
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -14,15 +13,15 @@ from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Evidence, monte_carlo_p
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.ablation import Measure, sample_losses, sign_flips
+from workbench.numerics.ablation import Ablation, Measure, sign_flips
 from workbench.numerics.resampling import percentile_interval
-from workbench.numerics.tethers import Place, Rest, Scope, Tensors, hold, tether, top
+from workbench.numerics.tethers import Place, Rest, Tensors, tether
 from workbench.results.curve import Curve
 from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    pass
 
 LEAST = 8  # samples in either half
 AT_ONCE = 16  # random choices that are held at once
@@ -98,7 +97,7 @@ def tether_ablation(
         raise ParameterError("tether_ablation: fractions=() removes nothing; give at least one, such as 0.1.")
     place = at_step(descent, step)
     names, lacking = chosen("tether_ablation", place, sources)
-    ask = _Asking(place, tuple(fractions), mode, rest, scope, measure, random_state, device)
+    ablation = Ablation(place, tuple(fractions), mode, rest, scope, measure, random_state, device)
     split = np.random.default_rng([random_state, 0x73706C74]).permutation(n) % 2
     parts = [(np.flatnonzero(split == i), np.flatnonzero(split != i)) for i in (0, 1)]
     asked = list(dict.fromkeys([*names, "magnitude"]))
@@ -106,42 +105,12 @@ def tether_ablation(
     null = np.zeros((n_null, len(fractions), n))
     for seen, held in parts:
         tethers = [tether(place, s, samples=seen, random_state=random_state, device=device) for s in asked]
-        rises[:, :, held] = ask.rises(tethers, held)
+        rises[:, :, held] = ablation.rises(tethers, held)
         for start in range(0, n_null, AT_ONCE):
             some = np.arange(start, min(start + AT_ONCE, n_null))
             random = [_noise(place, random_state, int(i)) for i in some]
-            null[np.ix_(some, np.arange(len(fractions)), held)] = ask.rises(random, held)
+            null[np.ix_(some, np.arange(len(fractions)), held)] = ablation.rises(random, held)
     return _answer(names, asked, fractions, rises, null, mode, measure, n_boot, random_state, lacking)
-
-
-@dataclass(frozen=True)
-class _Asking:
-    """What is done to edges, whoever chooses them."""
-
-    place: Place
-    fractions: tuple[float, ...]
-    mode: str
-    rest: Rest
-    scope: Scope
-    measure: Measure
-    random_state: int
-    device: str
-
-    def rises(self, tethers: list[Tensors], held: np.ndarray) -> Float[np.ndarray, "k f m"]:
-        """Rise of each held-out sample's loss, by tether and fraction."""
-        variants = [self.place.weights]
-        for t in tethers:
-            for fraction in self.fractions:
-                best = top(t, fraction, scope=self.scope, random_state=self.random_state)
-                kept = best if self.mode == "keep" else {n: ~m for n, m in best.items()}
-                changed = hold(self.place.weights, kept, self.rest, random_state=self.random_state)
-                variants.append(changed)
-        found = sample_losses(self.place, variants, held, measure=self.measure, device=self.device)
-        if not np.isfinite(found).all():
-            raise DataError(
-                f"{self.place.name}: without some edges the loss isn't finite. Ask about another step."
-            )
-        return (found[1:] - found[0]).reshape(len(tethers), len(self.fractions), len(held))
 
 
 def _noise(place: Place, random_state: int, draw: int) -> Tensors:

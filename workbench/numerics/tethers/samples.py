@@ -48,24 +48,11 @@ def gradients_of(
     weights: Weights | None = None,
 ) -> Contributions:
     """Gradients of ``compare(answer, y)`` in the parameters ``names``, of every sample alone."""
-    import torch
+    from workbench.numerics import per_sample
 
     fixed = {n: p.detach() for n, p in network.named_parameters()} | (weights or {})
     free = {n: fixed.pop(n) for n in names}
-
-    def loss(free: Weights, x: Any, y: torch.Tensor) -> torch.Tensor:
-        alone = {k: v.unsqueeze(0) for k, v in x.items()} if isinstance(x, Mapping) else x.unsqueeze(0)
-        return compare(call_with(network, {**fixed, **free}, alone), y.unsqueeze(0))
-
-    gradient = torch.func.grad(loss)
-    try:
-        return torch.func.vmap(gradient, (None, 0, 0))(free, x, y)
-    except (RuntimeError, ValueError, NotImplementedError) as e:
-        if isinstance(e, torch.OutOfMemoryError):
-            raise
-        # a forward pass that looks at its numbers (masks of some transformers) takes one sample at a time
-        one_by_one = [gradient(free, of_samples(x, i), y[i]) for i in range(len(y))]
-        return {n: torch.stack([g[n] for g in one_by_one]) for n in names}
+    return per_sample.gradients_of(compare, network, free, fixed, x, y)[0]
 
 
 def losses_of(
