@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import functools
 import os
@@ -659,3 +660,13 @@ def test_shared_memory_is_read_once() -> None:
     net = tied()
     found = tensors.strided_digests([net.first.weight, net.value, net.first.weight.detach(), net.last.weight])
     assert len(found) == 2
+
+
+def test_a_network_that_was_copied_is_the_one_that_it_was() -> None:
+    class Scale:  # copying an object leaves a note on its class
+        value = 2.0
+
+    network = plain()
+    network.scale = Scale()
+    before = network_digest(network)
+    assert network_digest(copy.deepcopy(network)) == before == network_digest(network)

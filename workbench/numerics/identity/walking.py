@@ -69,6 +69,7 @@ _OF_CLASSES = {
     *("__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "__annotations__", "__annotate__"),
     *("__annotate_func__", "__annotations_cache__", "__abstractmethods__", "_abc_impl", "__orig_bases__"),
     *("__parameters__", "__type_params__", "__static_attributes__", "__firstlineno__", "__match_args__"),
+    "__slotnames__",  # which copying or pickling an object leaves on its class
 }
 # Of a module: what isn't part of a forward pass, and hooks, which are known by numbers that differ from run to run.
 _OF_MODULES = {
