@@ -2,37 +2,63 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from workbench.core.inputs import Input
+from workbench.core.view import Giving
 
 if TYPE_CHECKING:
     from workbench.core.result import Result
 
 
-def estimator_of(name: str, ask: Any, n_inputs: int, parameters: dict[str, Any]) -> Any:
-    """Return an estimator whose ``fit`` asks a method and keeps the answer as ``result_``.
+@functools.cache
+def estimator_class(ask: Any) -> type:
+    """Return the class of a method's estimators: ``fit`` asks it and keeps the answer as ``result_``.
 
-    Parameters
-    ----------
-    ask : the method. n_inputs : of them the first is fit's ``X``, the second its ``y``, the rest follow.
-    parameters : every parameter's value, which `get_params`, `set_params` and `clone` know by name.
+    Its parameters are the method's, by name and default, so that `get_params`, `set_params` and `clone` know them. Of the
+    inputs the first is fit's ``X``, the second its ``y``, the rest follow.
     """
     from sklearn.base import BaseEstimator
+
+    defaults = {name: p.default for name, p in ask.parameters.items()}
+    inputs: Sequence[Input] = ask.inputs
 
     class MethodEstimator(BaseEstimator):
         result_: Result
 
-        def __init__(self, **given: Any):
-            for key, value in {**parameters, **given}.items():
-                setattr(self, key, value)
-
-        @classmethod
-        def _get_param_names(cls) -> list[str]:
-            return sorted(parameters)
+        def __init__(self, **parameters: Any):
+            unknown = [name for name in parameters if name not in defaults]
+            if unknown:
+                raise TypeError(
+                    f"{type(self).__name__} has no parameter {unknown[0]!r}; it has {', '.join(defaults)}."
+                )
+            for name, value in {**defaults, **parameters}.items():
+                setattr(self, name, value)
 
         def fit(self, X: Any, y: Any = None, *others: Any) -> MethodEstimator:
             """Ask the method; scikit-learn's ``y`` is left out where the method has one input."""
-            self.result_ = ask(*(X, y, *others)[:n_inputs], **self.get_params())
+            if inputs[0].in_columns and not isinstance(X, Giving):
+                from sklearn.utils.validation import validate_data
+
+                X = validate_data(self, X, ensure_min_samples=2)
+            self.result_ = ask(*(X, y, *others)[: len(inputs)], **self.get_params())
             return self
 
-    MethodEstimator.__name__ = MethodEstimator.__qualname__ = f"{name.title().replace('_', '')}Estimator"
-    return MethodEstimator()
+        def __reduce__(self) -> tuple[Any, ...]:
+            return _again, (ask,), self.__getstate__()
+
+    words = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=d) for name, d in defaults.items()
+    ]
+    itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    MethodEstimator.__init__.__signature__ = inspect.Signature([itself, *words])  # type: ignore[attr-defined]
+    MethodEstimator.__name__ = MethodEstimator.__qualname__ = f"{ask.name.title().replace('_', '')}Estimator"
+    return MethodEstimator
+
+
+def _again(ask: Any) -> Any:
+    """An estimator with default parameters, for pickle, which sets its state then."""
+    return estimator_class(ask)()

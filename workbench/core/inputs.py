@@ -46,6 +46,11 @@ class Input:
         """What it takes, in words."""
         return self.takes.needs + (", or nothing" if self.optional else "")
 
+    @property
+    def in_columns(self) -> bool:
+        """Whether it takes samples in rows and what was measured of them in columns, as scikit-learn's ``X`` is."""
+        return issubclass(self.takes, Rows) and self.takes.in_columns
+
     def accept(self, thing: Any, method: str) -> Subject | Result:
         """Return what a user passed as a subject or a result, if the method can be asked of it.
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from workbench.core import cache, history
 from workbench.core.device import describe, refusing_what_does_not_fit, resolve
 from workbench.core.errors import MethodError, MissingError, WorkbenchError
-from workbench.core.estimator import estimator_of
+from workbench.core.estimator import estimator_class
 from workbench.core.inputs import Input, align, bind, inputs_of, rows_of, seen_digest
 from workbench.core.lineage import given
 from workbench.core.parameters import Parameter, parameters_of, validate_all
@@ -85,6 +85,9 @@ class Method:
         """Digest of the method's source and of all that it imports of the workbench; see `workbench.core.version`."""
         return function_digest(self.function)
 
+    def __reduce__(self) -> str:
+        return self.function.__qualname__  # which leads to it in its module
+
     def make_estimator(self, **parameters: Any) -> Any:
         """Return the scikit-learn style estimator for these parameters.
 
@@ -102,7 +105,7 @@ class Method:
             raise MissingError(f"{self.name} is no analysis, and only those have estimators.")
         values = validate_all(self.name, self.parameters, parameters)
         if self.estimator is None:
-            return estimator_of(self.name, self, len(self.inputs), values)
+            return estimator_class(self)(**values)
         wanted = inspect.signature(self.estimator).parameters
         return self.estimator(**{k: v for k, v in values.items() if k in wanted})
 

@@ -59,6 +59,8 @@ class Rows(View):
 
     rowwise: ClassVar[tuple[str, ...]] = ("values",)
     """Fields with one entry a row: arrays, or dictionaries of arrays."""
+    in_columns: ClassVar[bool] = False
+    """Whether the values are samples by columns, in any order, as scikit-learn's ``X`` is."""
     ids: Int[np.ndarray, " n"]
     table: pd.DataFrame
 

@@ -43,6 +43,7 @@ class Points(Rows):
     """
 
     needs: ClassVar[str] = "rows of numbers (n x d)"
+    in_columns: ClassVar[bool] = True
     values: Float[np.ndarray, "n d"]
 
     def column(self, name: str) -> Shaped[np.ndarray, " n"]:
