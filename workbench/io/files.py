@@ -34,6 +34,7 @@ class Weights:
     lazy : opens one of them by name, to be read a few rows at a time where the format allows it.
     files : all that the tensors come from, for the digest.
     stored : a tensor's numbers as they lie in the file (of bfloat16 the codes); None where there are none such.
+    aside : what else the file holds that isn't among the tensors, by name.
     """
 
     tensors: dict[str, TensorInfo]
@@ -41,6 +42,7 @@ class Weights:
     files: tuple[Path, ...]
     config: Mapping[str, Any] = field(default_factory=dict)
     stored: Callable[[str], LazyTensor | None] = lambda name: None
+    aside: tuple[str, ...] = ()
 
     def read(self, name: str) -> np.ndarray:
         """Read one of the tensors."""
@@ -74,6 +76,7 @@ def checkpoint(
         load=None if load is None else lambda: load(content()),
         stored=weights.stored,
         beside=beside,
+        aside=weights.aside,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import shlex
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -15,6 +16,8 @@ import numpy as np
 from workbench.core.errors import FormatError
 from workbench.core.lazy import LazyTensor
 from workbench.io.files import Weights, broken, head, need, plain, shown, size_of
+from workbench.io.torch_pickles import CalledError, stand_ins
+from workbench.io.torch_trees import named_tensors
 from workbench.io.zips import members
 from workbench.numerics.floats import CODED, rounding
 from workbench.subjects.checkpoint import TensorInfo
@@ -22,9 +25,6 @@ from workbench.subjects.checkpoint import TensorInfo
 if TYPE_CHECKING:
     import torch
 
-# Where training scripts put the weights beside the optimizer and the rest.
-WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "network", "net", "weights", "params")
-_MAX_DEPTH = 8
 _NAMES = {
     "bfloat16": "BF16",
     "float16": "F16",
@@ -41,21 +41,25 @@ _NAMES = {
     "float8_e4m3fnuz": "F8_E4M3FNUZ",
     "float8_e5m2fnuz": "F8_E5M2FNUZ",
     "float8_e8m0fnu": "F8_E8M0",
+    "uint16": "U16",
+    "uint32": "U32",
+    "uint64": "U64",
+    "complex64": "C64",
+    "complex128": "C128",
 }
 _LEGACY = b"l\xfc\x9cF\xf9 j\xa8P\x19"  # the number that files of torch before 1.6 begin with
-_OPEN_TORCH = "torch.load({path!r}, map_location='cpu', weights_only=False)"
-_OPEN_PICKLE = "pickle.loads(pathlib.Path({path!r}).read_bytes())"
-_CONVERT = (
-    "import pathlib, pickle, torch; x = {opened}; "
-    "x = x.state_dict() if hasattr(x, 'state_dict') else x.get('state_dict', x); "
-    "torch.save({{k: torch.as_tensor(v) for k, v in x.items() if hasattr(v, 'shape')}}, 'weights.pth')"
+_AS_TORCH = (
+    "import pathlib, pickle, torch; torch.save(pickle.loads(pathlib.Path({path!r}).read_bytes()), 'weights.pth')"
 )
 
 
-def read_torch(path: Path) -> Weights:
-    """Read the tensors of a ``torch.save`` file; of a training state, those of the network.
+def read_torch(path: Path, *, calls_aside: bool = False) -> Weights:
+    """Read the tensors of a ``torch.save`` file, under names that say where they stood; see `torch_trees`.
 
-    Dictionaries in dictionaries give dotted names. What isn't a tensor is left out.
+    Parameters
+    ----------
+    calls_aside : whether what the file would have called is set aside like all that isn't a tensor. Otherwise such a
+        file is refused. Nothing is called either way.
 
     Raises
     ------
@@ -66,18 +70,18 @@ def read_torch(path: Path) -> Weights:
     zipped = head(path, 4) == b"PK\x03\x04"
     held = _storages(path) if zipped else None
     need("torch", f"Reading {path.name}")
-    found = _tensors(_network_part(_load(path, zipped)))
-    if not found:
-        raise broken(
-            path, "torch weights", "it holds no tensor with a name", "Save module.state_dict() instead."
-        )
-    for name, tensor in found.items():
-        _check(path, name, tensor, held, size)
+    named = named_tensors(_load(path, zipped, calls_aside))
+    tensors = named.tensors
+    if not tensors:
+        raise broken(path, "torch weights", "it holds no tensor", "Save module.state_dict() instead.")
+    for name, tensor in tensors.items():
+        _check(path, name, tensor, None if name in named.pickled else held, size)
     return Weights(
-        {n: _describe(n, t, path) for n, t in found.items()},
-        lambda name: _lazy(found[name], lambda part: _array(path, name, part)),
+        {n: _describe(n, t, path) for n, t in tensors.items()},
+        lambda name: _lazy(tensors[name], lambda part: _array(path, name, part)),
         (path,),
-        stored=lambda name: None if found[name].is_quantized else _lazy(found[name], _codes),
+        stored=lambda name: None if tensors[name].is_quantized else _lazy(tensors[name], _codes),
+        aside=named.aside,
     )
 
 
@@ -114,17 +118,27 @@ def _storages(path: Path) -> set[int]:
     return {i.file_size for i in infos if "/data/" in f"/{i.filename}"}
 
 
-def _load(path: Path, zipped: bool) -> Any:
+def _load(path: Path, zipped: bool, calls_aside: bool) -> Any:
     import torch
 
-    start = head(path, 64)
-    if start[:1] == pickle.PROTO and _LEGACY not in start:
+    start = head(path, 512)
+    if start[:1] == pickle.PROTO and _LEGACY not in start[:64]:
+        line = shlex.quote(_AS_TORCH.format(path=str(path)))
         raise FormatError(
             f"{path} is a plain pickle (protocol {start[1]}), not a file of torch.save, and loading a pickle runs code "
-            f"from the file, so it isn't loaded. {_convert(path, _OPEN_PICKLE)}"
+            f"from the file, so it isn't loaded. If you trust where the file comes from, convert it once with: python -c "
+            f"{line}, and open weights.pth."
+        )
+    if start[257:262] == b"ustar":
+        raise FormatError(
+            f"{path} is a tar archive. If it is one of torch before 0.4, load it with torch and save its state_dict(); "
+            f"otherwise unpack it and open what is in it."
         )
     try:
-        with warnings.catch_warnings():
+        with (
+            warnings.catch_warnings(),
+            torch.serialization.safe_globals(stand_ins(path, zipped, calls_aside=calls_aside)),
+        ):
             # That quantized tensors and old storages will go is for who wrote the file, long ago.
             warnings.simplefilter("ignore")
             # Files from before torch 1.6 aren't archives and can't be mapped; and of a path, torch believes
@@ -133,67 +147,34 @@ def _load(path: Path, zipped: bool) -> Any:
                 return torch.load(path, weights_only=True, mmap=True, map_location="cpu")
             with path.open("rb") as f:
                 return torch.load(f, weights_only=True, map_location="cpu")
+    except CalledError as e:
+        raise _unsafe(path, str(e)) from None
     except pickle.UnpicklingError as e:
-        needed = re.search(r"GLOBAL ([\w.]+)", str(e))
-        if needed is None:
-            raise broken(
-                path, "torch weights", f"its pickle is damaged or of an unread kind ({_cause(e)})"
-            ) from None
-        raise FormatError(
-            f"{path} holds a Python object ({needed[1]}) besides weights, and loading that would run code from "
-            f"the file, so it isn't loaded. {_convert(path, _OPEN_TORCH)}"
+        if named := re.search(r"GLOBAL ([\w.]+)", str(e)):
+            raise _unsafe(path, named[1]) from None
+        raise broken(
+            path, "torch weights", f"its pickle is damaged or of an unread kind ({_cause(e)})"
         ) from None
+    except FormatError:
+        raise
     except MemoryError:
         raise broken(path, "torch weights", "it claims more memory than there is") from None
     except Exception as e:  # torch raises whatever its unpickler runs into: KeyError, TypeError ...
         raise broken(path, "torch weights", f"{type(e).__name__}: {_cause(e)}") from None
 
 
-def _convert(path: Path, opened: str) -> str:
-    line = _CONVERT.format(opened=opened.format(path=str(path)))
-    return f'If you trust where the file comes from, convert it once with: python -c "{line}", and open weights.pth.'
+def _unsafe(path: Path, named: str) -> FormatError:
+    return FormatError(
+        f"{path} calls {shown(named)} besides holding weights, and loading that would run code from the file, so it isn't "
+        f"loaded. Take its tensors out, without running anything, with: workbench convert {shlex.quote(str(path))} "
+        f"weights.safetensors"
+    )
 
 
 def _cause(e: Exception) -> str:
     """What went wrong, without torch's advice to load the file unsafely."""
     text = str(e).split("WeightsUnpickler error: ")[-1]
     return shown(text.strip().split("\n")[0])
-
-
-def _tensors(value: Any) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = {}
-    _gather(value, "", found, set(), 0)
-    return found
-
-
-def _gather(value: Any, name: str, found: dict[str, torch.Tensor], seen: set[int], depth: int) -> None:
-    """Collect the tensors of nested dictionaries under dotted names; each dictionary counts once."""
-    import torch
-
-    if isinstance(value, torch.Tensor):
-        found.setdefault(name, value)
-    elif isinstance(value, dict) and depth < _MAX_DEPTH and id(value) not in seen:
-        seen.add(id(value))
-        for key, inner in value.items():
-            if isinstance(key, str | int):
-                _gather(inner, f"{name}.{key}" if name else str(key), found, seen, depth + 1)
-
-
-def _network_part(value: Any) -> Any:
-    """Of a training state (``{"state_dict": ..., "optimizer": ...}``), what belongs to the network."""
-    for _ in range(_MAX_DEPTH):  # a dictionary may hold itself
-        if not isinstance(value, dict):
-            break
-        parts = {k: v for k, v in value.items() if not _is_optimizer(k, v) and _tensors({k: v})}
-        wrapper = next((w for w in WRAPPERS if isinstance(parts.get(w), dict)), None)
-        if wrapper is None or (len(parts) > 1 and not wrapper.endswith("state_dict")):
-            return parts
-        value = parts[wrapper]
-    return value
-
-
-def _is_optimizer(key: Any, value: Any) -> bool:
-    return isinstance(value, dict) and ("optim" in str(key) or "param_groups" in value)
 
 
 def _check(path: Path, name: str, tensor: torch.Tensor, held: set[int] | None, size: int) -> None:

@@ -54,3 +54,19 @@ def members(path: Path, what: str) -> list[zipfile.ZipInfo]:
 
 def _stays_inside(name: str) -> bool:
     return plain(name) and ".." not in name.split("/") and name[0] != "/" and not set(name) & set("\\:")
+
+
+def read_member(path: Path, what: str, ending: str, most: int) -> bytes:
+    """Return the content of the one member whose name ends so; refused beyond ``most`` bytes."""
+    infos = [i for i in members(path, what) if i.filename.rpartition("/")[2] == ending]
+    if len(infos) != 1:
+        raise broken(path, what, f"{len(infos)} of its members are called {ending}, and one should be")
+    if infos[0].file_size > most:
+        raise broken(path, what, f"its {ending} has {infos[0].file_size:,} bytes, and {most:,} are allowed")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(infos[0])
+    except OSError as e:
+        raise unreadable(path, e) from None
+    except DAMAGE as e:
+        raise broken(path, what, f"its member {ending} is damaged ({shown(e)})") from None

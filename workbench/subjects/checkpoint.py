@@ -27,6 +27,8 @@ from workbench.subjects.saving import Saved, as_written, refuse_own_files, save_
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+SHOWN = 5  # names of what was set aside
+
 
 @dataclass(frozen=True, eq=False)
 class Matrix(View):
@@ -74,6 +76,7 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
     load : builds the callable network, for those that have an architecture; see `network`.
     stored : gives a tensor's numbers as they lie in the file (of bfloat16 the codes), where that is known of it.
     beside : files that belong to the network too (configuration, tokenizer); `save` copies them.
+    aside : names of what else the file holds and isn't opened (an optimizer's state, numbers, objects).
     """
 
     needs: ClassVar[str] = "a checkpoint (named weights)"
@@ -90,6 +93,7 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         source: str = "",
         stored: Callable[[str], LazyTensor | None] = lambda name: None,
         beside: Sequence[Path] = (),
+        aside: Sequence[str] = (),
     ):
         self.name = name
         self.tensors = dict(tensors)
@@ -100,6 +104,7 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         self._load = load
         self._stored = stored
         self.beside = tuple(beside)
+        self.aside = tuple(aside)
 
     narrows: ClassVar[Mapping[type[View], str]] = {Matrix: "embeddings.word_embeddings.weight"}
     typed: ClassVar[str] = "minilm"
@@ -123,7 +128,9 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         count = sum(int(np.prod(t.shape)) for t in self.tensors.values())
         noisy = Counter(t.noise for t in self.tensors.values() if t.noise)
         stored = "".join(f"; {n:,} of the tensors in {noise}" for noise, n in noisy.items())
-        return f"a checkpoint of {len(self.tensors):,} tensors, {count:,} numbers{stored}"
+        more = f" and {len(self.aside) - SHOWN} more" if len(self.aside) > SHOWN else ""
+        aside = f"; set aside: {', '.join(self.aside[:SHOWN])}{more}" if self.aside else ""
+        return f"a checkpoint of {len(self.tensors):,} tensors, {count:,} numbers{stored}{aside}"
 
     def lazy(self, name: str) -> LazyTensor:
         """Return one tensor, to be read a few rows at a time where the file's format allows it.
@@ -301,6 +308,7 @@ class EditedCheckpoint(Checkpoint):
             config=base.config,
             load=None if base._load is None else lambda: base.network().with_edits(edits),
             source=base.source,
+            aside=base.aside,
             stored=lambda name: None if self.touches(name) else base.stored(name),
             beside=base.beside,
         )
