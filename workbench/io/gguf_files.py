@@ -18,17 +18,19 @@ from typing import Any
 
 import numpy as np
 
-from workbench.core.errors import FormatError
+from workbench.core.errors import FormatError, MissingError
 from workbench.core.lazy import LazyTensor
 from workbench.io.files import (
     Weights,
     broken,
     is_shape,
+    listed,
     mapped_rows,
     need,
     plain,
     shown,
     size_of,
+    status,
     unreadable,
     widened,
 )
@@ -39,6 +41,8 @@ _VERSIONS = (2, 3)
 # Type of a metadata value to its struct format.
 _FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
+_PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf")
+_MAX_PARTS = 10_000
 _MAX_RANK = 4  # ggml's GGML_MAX_DIMS
 _MAX_DEPTH = 4  # of arrays in arrays
 _KEPT_ITEMS = 64  # a longer array (a vocabulary) doesn't belong into a configuration
@@ -60,18 +64,90 @@ class _Entry:
 def read_gguf(path: Path) -> Weights:
     """Read a file's header; ``config`` has its metadata, but for long arrays such as the vocabulary.
 
+    A checkpoint that was split (``x-00001-of-00002.gguf``) is read whole, whichever of its parts is named.
+
     Raises
     ------
     FormatError
         The file is truncated, contradicts itself, or is of a version or byte order that isn't read.
     MissingError
-        The package gguf isn't installed.
+        The package gguf isn't installed, or a part isn't there.
     """
+    weights = _read_part(path)
+    count = weights.config.get("split.count", 1)
+    if count == 1:
+        return weights
+    if type(count) is not int or not 1 <= count <= _MAX_PARTS:
+        raise broken(path, "GGUF", f"it says that it is one of {shown(count)} parts")
+    return _joined(path, [_read_part(part) for part in parts_of(path, count)])
+
+
+def parts_of(path: Path, count: int | None = None) -> list[Path]:
+    """The files that a split checkpoint is in, in order, of which ``path`` is one.
+
+    Parameters
+    ----------
+    count : how many parts the file says that there are; None where it wasn't asked.
+
+    Raises
+    ------
+    FormatError
+        It isn't called as parts are.
+    MissingError
+        One or more of them aren't there, by name.
+    """
+    match = _PART.fullmatch(path.name)
+    if match is None or (count is not None and int(match[3]) != count):
+        raise FormatError(
+            f"{path} is one of {count} parts, and isn't called as they are (name-00001-of-{count or 2:05d}.gguf), so that the others "
+            f"can't be found. Give them all their names back."
+        )
+    total = int(match[3])
+    if not 1 <= total <= _MAX_PARTS:
+        raise broken(path, "GGUF", f"its name says that it is one of {total:,} parts")
+    names = [f"{match[1]}-{i:05d}-of-{match[3]}.gguf" for i in range(1, total + 1)]
+    gone = [n for n in names if status(path.parent / n) != "file"]
+    if gone:
+        raise MissingError(
+            f"{path} is one of {total} parts, of which {len(gone)} can't be found: {listed(gone)}. Download what is missing "
+            f"into {path.parent}."
+        )
+    return [path.parent / n for n in names]
+
+
+def _joined(path: Path, parts: list[Weights]) -> Weights:
+    """The tensors of all parts, under the first one's metadata."""
+    where: dict[str, Weights] = {}
+    for i, part in enumerate(parts):
+        file = part.files[0]
+        if part.config.get("split.count") != len(parts) or part.config.get("split.no") != i:
+            cause = f"it isn't part {i + 1} of {len(parts)}, as its name says"
+            raise broken(file, "GGUF", cause, "The parts come from different checkpoints: download them together.")
+        if twice := next((n for n in part.tensors if n in where), None):
+            raise broken(file, "GGUF", f"its tensor {shown(twice)} stands in another part too")
+        where |= dict.fromkeys(part.tensors, part)
+    announced = parts[0].config.get("split.tensors.count", len(where))
+    if announced != len(where):
+        cause = f"its {len(parts)} parts hold {len(where):,} tensors, and {shown(announced)} are announced"
+        raise broken(path, "GGUF", cause)
+    return Weights(
+        {n: part.tensors[n] for n, part in where.items()},
+        lambda name: where[name].lazy(name),
+        tuple(f for part in parts for f in part.files),
+        {k: v for k, v in parts[0].config.items() if not k.startswith("split.")},
+        stored=lambda name: where[name].stored(name),
+    )
+
+
+def _read_part(path: Path) -> Weights:
+    """Read one file."""
     size = size_of(path)
     gguf = need("gguf", f"Reading {path.name} (GGUF)")
     try:
         with path.open("rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as data:
             config, entries, at = _walk(_Cursor(data, size), gguf)
+        if not entries and config.get("split.count", 1) == 1:  # a first part may hold the metadata alone
+            raise _DamageError("it holds no tensor")
         entries = _placed(entries, at, size)
     except _DamageError as e:
         raise broken(path, "GGUF", str(e)) from None
@@ -252,6 +328,4 @@ def _placed(entries: dict[str, _Entry], data_at: int, size: int) -> dict[str, _E
         if end > size - data_at:
             ends = f"ends at byte {data_at + end:,} and the file at {size:,}"
             raise _DamageError(f"tensor {shown(name)} {ends} (truncated?)")
-    if not entries:
-        raise _DamageError("it holds no tensor")
     return {n: _Entry(e.dtype, e.shape, data_at + e.offset, e.nbytes) for n, e in entries.items()}

@@ -31,9 +31,12 @@ _FIRST = (
     "adapter_model.safetensors",
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
+    "adapter_model.bin",
 )
-_ENDS = (".safetensors.index.json", ".safetensors", ".gguf", ".bin.index.json", ".bin", ".pth", ".pt")
-_SHARD = re.compile(r"-\d{3,}-of-\d{3,}\.")
+_ENDS = (".safetensors.index.json", ".safetensors", ".gguf", ".bin.index.json", ".bin", ".pth", ".pt", ".ckpt", ".pth.tar")
+_SHARD = re.compile(r"-\d{3,}-of-(\d{3,})\.")
+# What training leaves beside the weights.
+_TRAINING = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state|random_states|sampler|custom_checkpoint).*")
 # Beside the weights, these decide what the network answers.
 _BESIDE = (
     "config.json",
@@ -78,7 +81,7 @@ def open_directory(folder: Path, name: str, *, weights: Path | None = None) -> C
         name,
         folder,
         beside=beside,
-        load=(lambda content: _network(folder, content)) if folder / "config.json" in beside else None,
+        load=(lambda content: _network(folder, found, content)) if folder / "config.json" in beside else None,
     )
 
 
@@ -88,14 +91,16 @@ def find_weights(folder: Path) -> Path:
         entries = sorted(folder.iterdir())
     except OSError as e:
         raise unreadable(folder, e) from None
-    names = [p.name for p in entries if p.is_file()]
+    names = [p.name for p in entries if p.is_file() and not _TRAINING.fullmatch(p.name)]
     for name in _FIRST:
         if name in names:
             return folder / name
     for end in _ENDS:
         matches = [n for n in names if n.endswith(end)]
-        if len(matches) == 1 and not _SHARD.search(matches[0]):
+        if len(matches) == 1 and _is_whole(matches[0]):
             return folder / matches[0]
+        if end == ".gguf" and matches and len({_SHARD.sub(".", n) for n in matches}) == 1 and _SHARD.search(matches[0]):
+            return folder / matches[0]  # any part opens as the whole
         if matches:
             raise _which(folder, matches)
     contents = [p.name + ("/" if p.is_dir() else "") for p in entries]
@@ -106,8 +111,13 @@ def find_weights(folder: Path) -> Path:
     )
 
 
+def _is_whole(name: str) -> bool:
+    shard = _SHARD.search(name)
+    return shard is None or int(shard[1]) == 1
+
+
 def _which(folder: Path, names: list[str]) -> FormatError:
-    if _SHARD.search(names[0]):
+    if _SHARD.search(names[0]) and not names[0].endswith(".gguf"):
         return FormatError(
             f"{folder} holds shards ({listed(names)}) without the index that says which tensor is where. Download "
             f"model.safetensors.index.json beside them, or open one shard by its path."
@@ -172,7 +182,7 @@ def _check_present(index: Path, names: list[str]) -> None:
         )
 
 
-def _network(folder: Path, content: str) -> Any:
+def _network(folder: Path, weights: Weights, content: str) -> Any:
     from workbench.io.networks import from_directory
 
-    return from_directory(folder, content)
+    return from_directory(folder, weights, content)

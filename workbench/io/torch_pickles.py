@@ -26,8 +26,8 @@ MAX_PICKLE = 64 << 20  # bytes; a checkpoint takes about a hundred a tensor
 _GLOBAL = re.compile(rb"(?=c([\w.]+)\n([\w.]+)\n)")
 _PARTS_OF_OLD_FILES = 5  # pickles: magic number, version, system, content, keys of the storages
 _NUMBERS = re.compile(r"[<>=|]?[fiubc]\d{1,2}")
-# What torch itself allows and that allocates as much as it is told to.
-_SIZED = re.compile(r"builtins\.bytearray|torch\.(\w+\.)*\w+Tensor|torch\.storage\.\w+Storage")
+# What torch itself allows and that fills as much memory as it is told to.
+_SIZED = re.compile(r"builtins\.bytearray|torch\.(\w+\.)*\w+Tensor")
 
 
 class CalledError(Exception):

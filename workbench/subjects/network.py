@@ -55,6 +55,7 @@ class Network(Subject, Editable["Network"]):
     ask : gives the module's short human answer to a question; see `answer`.
     answers : what `answer` takes and gives, in words.
     tensor_names : a checkpoint's tensor name to the parameter's name in ``module``, where they differ.
+    note : how the module differs from what its files say, in words, or "".
     """
 
     needs: ClassVar[str] = "a network that can be called"
@@ -69,10 +70,12 @@ class Network(Subject, Editable["Network"]):
         ask: Callable[[torch.nn.Module, Any], Any] | None = None,
         answers: str = "",
         tensor_names: Mapping[str, str] = MappingProxyType({}),
+        note: str = "",
     ):
         self.name, self._digest, self.module = name, digest, module
         self.encode, self.ask, self.answers = encode, ask, answers
         self.tensor_names = dict(tensor_names)
+        self.note = note
 
     @classmethod
     def of(cls, thing: Any) -> Network | None:
@@ -115,7 +118,8 @@ class Network(Subject, Editable["Network"]):
     @property
     def holds(self) -> str:
         count = sum(p.numel() for p in self.module.parameters())
-        return f"a network of {count:,} parameters that {'reads texts' if self.encode else 'takes arrays'}"
+        note = f" ({self.note})" if self.note else ""
+        return f"a network of {count:,} parameters that {'reads texts' if self.encode else 'takes arrays'}{note}"
 
     def answer(self, question: Any) -> Any:
         """Answer in short, so that one sees that the network works.
@@ -155,6 +159,7 @@ class EditedNetwork(Network):
             base.ask,
             base.answers,
             base.tensor_names,
+            base.note,
         )
         self._base, self.edits = base, edits
         state = base.module.state_dict()
