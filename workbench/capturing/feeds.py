@@ -133,7 +133,7 @@ def array_feed(cloud: PointCloud | np.ndarray, batch_size: int, reads_tokens: bo
     if values.ndim == 0 or len(values) == 0:
         raise DataError(f"{name} is empty: there is nothing to feed.")
     tokens = reads_tokens and values.ndim == 2 and values.dtype.kind in "iu"
-    dtype = np.int64 if tokens else values.dtype if values.dtype.kind == "f" else np.float32
+    dtype = np.int64 if tokens else values.dtype if values.dtype.kind in "fc" else np.float32
 
     def fed(start: int, stop: int) -> Fed:
         part = values[start:stop]

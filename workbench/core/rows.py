@@ -125,5 +125,16 @@ def flat(array: np.ndarray) -> np.ndarray:
 
 
 def floats(values: np.ndarray) -> np.ndarray:
-    """float32 or float64 as it is, anything else (halves, integers) as float32."""
+    """float32 or float64 as it is, anything else (halves, integers) as float32.
+
+    Raises
+    ------
+    DataError
+        The numbers are complex: half of each would be lost.
+    """
+    if np.iscomplexobj(values):
+        raise DataError(
+            f"These are complex numbers ({values.dtype}), and this takes real ones: pass their real and imaginary parts as "
+            f"columns (np.hstack([x.real, x.imag])), or their absolute values."
+        )
     return values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)

@@ -6,6 +6,7 @@ import importlib
 import json
 import math
 import stat
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,6 +19,7 @@ import numpy as np
 from workbench.core.digest import digest, digest_file
 from workbench.core.errors import DataError, FormatError, MissingError, suggest
 from workbench.core.lazy import LazyTensor
+from workbench.io.packed import marked
 from workbench.subjects.checkpoint import Checkpoint, TensorInfo
 
 _TEXTS = (".txt", ".csv", ".tsv", ".jsonl")
@@ -67,7 +69,7 @@ def checkpoint(
     """
     content = cache(lambda: _content(weights, beside))
     return Checkpoint(
-        weights.tensors,
+        marked(weights.tensors, weights.config),
         weights.lazy,
         name=name,
         content=content,
@@ -275,8 +277,7 @@ class _TwiceError(Exception):
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [n for n, _ in pairs]
-        raise _TwiceError(next(n for n in names if names.count(n) > 1))
+        raise _TwiceError(Counter(n for n, _ in pairs).most_common(1)[0][0])
     return found
 
 

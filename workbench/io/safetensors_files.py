@@ -48,6 +48,9 @@ class _Entry:
 def read_safetensors(path: Path) -> Weights:
     """Read a file's header and return what reads its tensors.
 
+    A tensor that was shared when it was saved is there under each of its names: the library stores it once, and the
+    other names in the metadata.
+
     Raises
     ------
     FormatError
@@ -96,10 +99,21 @@ def _header(path: Path) -> tuple[dict[str, _Entry], int]:
     except OSError as e:
         raise unreadable(path, e) from None
     header = parse_json(raw, path, "safetensors")
-    header.pop("__metadata__", None)
+    metadata = header.pop("__metadata__", None)
     entries = {name: _entry(path, name, fields) for name, fields in header.items()}
     _check_layout(path, entries, size - 8 - length)
-    return entries, 8 + length
+    return entries | _shared(metadata, entries), 8 + length
+
+
+def _shared(metadata: Any, entries: dict[str, _Entry]) -> dict[str, _Entry]:
+    """Other names of stored tensors, as ``safetensors.torch.save_model`` writes them."""
+    if not isinstance(metadata, dict):
+        return {}
+    return {
+        other: entries[name]
+        for other, name in metadata.items()
+        if isinstance(name, str) and name in entries and other not in entries and plain(other)
+    }
 
 
 def _entry(path: Path, name: str, fields: Any) -> _Entry:

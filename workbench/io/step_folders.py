@@ -79,7 +79,7 @@ class CheckpointWeights:
         self._steps = dict(steps)
         self.steps = tuple(self._steps)
         held = require_alike({s: c.tensors for s, c in self._steps.items()}, owner)
-        noisy = next((t for t in held.values() if t.noise), None)
+        noisy = next((t for t in held.values() if t.noise or t.packed), None)
         if noisy is not None:
             raise DataError(
                 f"{owner}: {noisy.name} is stored as {noisy.dtype}: differences between steps would be those of quantization. "

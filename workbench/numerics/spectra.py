@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 TRACY_WIDOM_95 = 0.9793  # 95 % point of the Tracy-Widom law for real matrices (Johnstone 2001, table 2)
+TRACY_WIDOM_95_COMPLEX = -0.2325  # and for complex ones (Bejan 2005, table 2)
 
 
 def spectrum(w: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " k"]:
@@ -22,7 +23,7 @@ def spectrum(w: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " k"]:
     n, m = w.shape
     if max(n, m) < 2 * min(n, m):
         return np.linalg.svd(w, compute_uv=False)
-    gram = w.T @ w if n > m else w @ w.T
+    gram = w.conj().T @ w if n > m else w @ w.conj().T
     return np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[::-1], 0))
 
 
@@ -37,16 +38,21 @@ def noise_level(s: Float[np.ndarray, " k"], shape: tuple[int, ...]) -> float:
     return float(np.median(s) / np.sqrt(max(shape) * _median_of_bulk(min(shape) / max(shape))))
 
 
-def edge_of_noise(level: float, shape: tuple[int, ...]) -> float:
+def edge_of_noise(level: float, shape: tuple[int, ...], *, of_complex: bool = False) -> float:
     """The singular value that noise of standard deviation ``level`` stays under 95 times in 100.
+
+    Parameters
+    ----------
+    of_complex : whether the noise is complex, with half the variance in each part.
 
     References
     ----------
     Johnstone 2001, On the distribution of the largest eigenvalue in principal components analysis, Ann.
     Statist. 29.
     """
-    a, b = np.sqrt(max(shape) - 1), np.sqrt(min(shape))
-    return float(level * np.sqrt((a + b) ** 2 + TRACY_WIDOM_95 * (a + b) * (1 / a + 1 / b) ** (1 / 3)))
+    a, b = np.sqrt(max(shape) - (not of_complex)), np.sqrt(min(shape))
+    point = TRACY_WIDOM_95_COMPLEX if of_complex else TRACY_WIDOM_95
+    return float(level * np.sqrt((a + b) ** 2 + point * (a + b) * (1 / a + 1 / b) ** (1 / 3)))
 
 
 @lru_cache(maxsize=64)

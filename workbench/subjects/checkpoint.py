@@ -32,7 +32,10 @@ SHOWN = 5  # names of what was set aside
 
 @dataclass(frozen=True, eq=False)
 class Matrix(View):
-    """One weight matrix: ``values`` (n, m) float32, finite; ``noise`` says what quantization did to it, or is empty."""
+    """One weight matrix: ``values`` (n, m), finite; ``noise`` says what quantization did to it, or is empty.
+
+    The values are float32, of a matrix of complex numbers complex64 (or of double precision as they were given).
+    """
 
     needs: ClassVar[str] = "one weight matrix (n x m)"
     values: Float[np.ndarray, "n m"]
@@ -46,6 +49,7 @@ class TensorInfo:
     Attributes
     ----------
     dtype : as stored (``BF16``, ``Q4_1`` ...). nbytes : as stored. noise : what quantization did, or "".
+    packed : where its integers are codes of quantized weights, how they came to be; or "".
     """
 
     name: str
@@ -54,6 +58,7 @@ class TensorInfo:
     nbytes: int
     file: str = ""
     noise: str = ""
+    packed: str = ""
 
     @property
     def floating(self) -> bool:
@@ -126,7 +131,7 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
     @property
     def holds(self) -> str:
         count = sum(int(np.prod(t.shape)) for t in self.tensors.values())
-        noisy = Counter(t.noise for t in self.tensors.values() if t.noise)
+        noisy = Counter(t.packed or t.noise for t in self.tensors.values() if t.packed or t.noise)
         stored = "".join(f"; {n:,} of the tensors in {noise}" for noise, n in noisy.items())
         more = f" and {len(self.aside) - SHOWN} more" if len(self.aside) > SHOWN else ""
         aside = f"; set aside: {', '.join(self.aside[:SHOWN])}{more}" if self.aside else ""
@@ -183,7 +188,7 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         """The tensors, where there are several; as a matrix those of two dimensions or more, the one of most numbers last."""
         if kind not in (None, Matrix) or len(self.tensors) < 2:
             return ()
-        names = [n for n, t in self.tensors.items() if kind is None or len(t.shape) > 1]
+        names = [n for n, t in self.tensors.items() if kind is None or (len(t.shape) > 1 and not t.packed)]
         return tuple(sorted(names, key=lambda n: self.tensors[n].nbytes))
 
     def with_edits(self, edits: tuple[Edit, ...]) -> Checkpoint:
@@ -227,11 +232,17 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
             raise ViewError(
                 f"{self.name} holds {len(self.tensors)} tensors and this needs one: choose with .at(name){example}."
             )
-        (name,) = self.tensors
+        ((name, info),) = self.tensors.items()
+        if info.packed:
+            raise ViewError(
+                f"{name} holds {info.packed}: bit patterns, not weights. Open a copy in bfloat16 or float32, or one in GGUF, "
+                f"whose blocks are turned into numbers."
+            )
+        if len(info.shape) < 2:
+            raise ViewError(f"{name} has the shape {info.shape}; this needs a matrix (n x m).")
         values = self[name]
-        if values.ndim < 2:
-            raise ViewError(f"{name} has the shape {values.shape}; this needs a matrix (n x m).")
-        values = floats(values.reshape(len(values), -1))
+        values = values.reshape(len(values), -1)
+        values = values if np.iscomplexobj(values) else floats(values)
         require_finite(values, self.name)
         return Matrix(self.name, self.digest, self.digest, values, self.tensors[name].noise)
 

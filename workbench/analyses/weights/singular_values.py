@@ -86,19 +86,20 @@ def singular_values(
         raise DataError(f"All entries of {matrix.name} are zero: there is no direction in it.")
     whole = w.size * min(w.shape) <= WORK
     rng = np.random.default_rng([random_state, 0x73766C])
-    block = (w if whole else _block(w, rng)).astype(np.float64) / scale
+    of_complex = np.iscomplexobj(w)
+    block = (w if whole else _block(w, rng)).astype(np.complex128 if of_complex else np.float64) / scale
     s = spectrum(block)
     found = s if whole else _largest(w, n_components, random_state) / scale
-    statistics = _statistics(s, block.shape)
+    statistics = _statistics(s, block.shape, of_complex)
     drawn = null_draws(
         lambda rng: spectrum(rng.permuted(block.ravel()).reshape(block.shape)),
         n_null,
         random_state,
         "singular values: null",
     ).reshape(n_null, len(s))
-    null = np.array([_statistics(d, block.shape) for d in drawn]).reshape(n_null, len(_QUESTIONS))
+    null = np.array([_statistics(d, block.shape, of_complex) for d in drawn]).reshape(n_null, len(_QUESTIONS))
     intervals = subsample_intervals(
-        lambda i: _statistics(spectrum(block[i]), (len(i), block.shape[1])),
+        lambda i: _statistics(spectrum(block[i]), (len(i), block.shape[1]), of_complex),
         statistics,
         len(block),
         n_boot,
@@ -131,22 +132,22 @@ def singular_values(
             )
             for i, (id, question, label, alternative) in enumerate(_QUESTIONS)
         ),
-        caveat=_caveat(found, noise_level(s, block.shape), w.shape, block.shape, matrix.noise),
+        caveat=_caveat(found, _edge(found, noise_level(s, block.shape), w.shape, of_complex), w.shape, block.shape, matrix.noise),
     )
 
 
-def _statistics(s: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _statistics(s: np.ndarray, shape: tuple[int, ...], of_complex: bool) -> np.ndarray:
     """The answers to `_QUESTIONS`, in order."""
     if s[0] == 0:
         return np.zeros(len(_QUESTIONS))
-    edge = _edge(s, noise_level(s, shape), shape)
+    edge = _edge(s, noise_level(s, shape), shape, of_complex)
     return np.array([s[0] / edge, (s > edge).sum(), stable_rank(s), effective_rank(s)])
 
 
-def _edge(s: np.ndarray, level: float, shape: tuple[int, ...]) -> float:
+def _edge(s: np.ndarray, level: float, shape: tuple[int, ...], of_complex: bool) -> float:
     """The edge of noise, or of rounding in weights of single precision where there is no noise."""
     rounding = float(np.finfo(np.float32).eps * np.sqrt(max(shape)) * s[0])
-    return max(edge_of_noise(level, shape), rounding)
+    return max(edge_of_noise(level, shape, of_complex=of_complex), rounding)
 
 
 def _block(w: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -159,6 +160,11 @@ def _block(w: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _largest(w: np.ndarray, k: int, random_state: int) -> np.ndarray:
+    if np.iscomplexobj(w):  # which the randomised decomposition doesn't take
+        from scipy.sparse.linalg import svds
+
+        s = svds(w, min(k, min(w.shape) - 1), return_singular_vectors=False, rng=random_state)
+        return np.sort(s)[::-1].astype(np.float64)
     from sklearn.utils.extmath import randomized_svd
 
     return randomized_svd(w.astype(np.float32), min(k, *w.shape), random_state=random_state)[1].astype(
@@ -167,13 +173,13 @@ def _largest(w: np.ndarray, k: int, random_state: int) -> np.ndarray:
 
 
 def _caveat(
-    found: np.ndarray, level: float, shape: tuple[int, ...], block: tuple[int, ...], noise: str
+    found: np.ndarray, edge: float, shape: tuple[int, ...], block: tuple[int, ...], noise: str
 ) -> str:
-    above = int((found > _edge(found, level, shape)).sum())
+    above = int((found > edge).sum())
     said = f"{above} of {min(shape):,} singular values lie above the edge of noise."
     if shape != block:
         said += (
-            f" The {len(found)} largest were computed, by a randomised decomposition; the control is that of a random block of "
+            f" The {len(found)} largest were computed, by an iterative decomposition; the control is that of a random block of "
             f"{block[0]:,} x {block[1]:,} entries."
         )
     if noise:
