@@ -23,10 +23,16 @@ from workbench.subjects.descents.trajectory import Trajectory
 if TYPE_CHECKING:
     import pandas as pd
 
+# Behind the step, Lightning writes what it watched (``-val_loss=0.31``) and which try it was (``-v1``).
 _STEP = re.compile(
-    r"(?:.*?[-_.])?(?:global[-_])?(?:checkpoint|ckpt|step|iter|iteration|update|epoch)[-_.=]?(\d{1,12})", re.I
+    r"(?:.*?[-_.])?(?:global[-_])?(?:checkpoint|ckpt|step|iter|iteration|update|epoch)[-_.=]?(\d{1,12})"
+    r"(?:[-_][a-z]\w*=[-+.\de]+)*(?:-v\d+)?",
+    re.I,
 )
-_FILES = {".safetensors": read_safetensors, ".pt": read_torch, ".pth": read_torch, ".bin": read_torch}
+_FILES = {
+    ".safetensors": read_safetensors,
+    **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt", ".pth.tar", ".pt.tar", ".ckpt.tar"), read_torch),
+}
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 _LOGGED = {"loss": "loss", "learning_rate": "lr", "grad_norm": "grad_norm"}
 
@@ -117,20 +123,26 @@ def _entries(folder: Path) -> list[tuple[int, Path]]:
 
 def _step_of(path: Path) -> int | None:
     """The step that a file or folder is called by."""
-    folder = path.is_dir()
-    if not folder and path.suffix.lower() not in _FILES:
+    ending = "" if path.is_dir() else _ending(path)
+    if ending is None:
         return None
-    match = _STEP.fullmatch(path.name if folder else path.stem)
+    match = _STEP.fullmatch(path.name.removesuffix(ending))
     return int(match[1]) if match else None
 
 
+def _ending(path: Path) -> str | None:
+    """The ending of a file of weights as it is spelled there, the longest that is read; None for other files."""
+    ends = [e for e in _FILES if path.name.lower().endswith(e)]
+    return path.name[-len(max(ends, key=len)) :] if ends else None
+
+
 def _open(path: Path, owner: str) -> Checkpoint:
-    if not path.is_dir():
-        return checkpoint(_FILES[path.suffix.lower()](path), f"{owner} {path.stem}", path)
+    if ending := None if path.is_dir() else _ending(path):
+        return checkpoint(_FILES[ending.lower()](path), f"{owner} {path.name.removesuffix(ending)}", path)
     try:
         return open_directory(path, f"{owner} {path.name}")
     except FormatError as e:
-        if any(p.suffix in _FILES for p in path.iterdir()):
+        if any(_ending(p) for p in path.iterdir()):
             raise
         raise MissingError(
             f"{path} holds no weights: saving that checkpoint was interrupted, or they were removed. Remove the folder, or restore "
