@@ -1,4 +1,4 @@
-"""The command line: ``workbench list``, ``info``, ``run``, ``report``, ``sweep``, ``reproduce``, ``lab``, ``bench``, ``cache``, ``doctor``.
+"""The command line: ``workbench list``, ``info``, ``run``, ``report``, ``sweep``, ``reproduce``, ``lab``, ``convert``, ``bench``, ``cache``, ``doctor``.
 
 A refusal is one paragraph on stderr and an exit code; a traceback is written to a log, never to the terminal.
 """
@@ -23,6 +23,7 @@ from workbench.commands.bench import bench
 from workbench.commands.cache import cache
 from workbench.commands.catalogue import info, list_methods
 from workbench.commands.console import clean
+from workbench.commands.convert import convert
 from workbench.commands.doctor import doctor
 from workbench.commands.notebooks import lab, report
 from workbench.commands.reproduce import reproduce
@@ -91,7 +92,7 @@ def workbench(settings: Settings | None, debug: bool) -> None:
         settings.debug = True
 
 
-for command in (list_methods, info, run, report, sweep, reproduce, lab, bench, cache, doctor):
+for command in (list_methods, info, run, report, sweep, reproduce, lab, convert, bench, cache, doctor):
     workbench.add_command(command)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import collections
+import enum
 import os
 import pickle
 import re
+import resource
 import shlex
+import time
 import warnings
 import zipfile
 from pathlib import Path
@@ -17,7 +20,10 @@ import numpy as np
 import pytest
 import torch
 
+from workbench.cli import main
 from workbench.core.errors import FormatError
+from workbench.io.files import checkpoint
+from workbench.io.safetensors_files import read_safetensors
 from workbench.io.torch_files import read_torch
 
 
@@ -140,20 +146,149 @@ def test_nothing_in_a_file_runs(how: str, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_the_advice_to_convert_a_pickle_works(
+class Colour(enum.Enum):
+    RED = 1
+
+
+class Settings:
+    """A class that whoever opens the file need not have."""
+
+    def __init__(self) -> None:
+        self.rate, self.table = 0.1, torch.ones(3)
+
+
+def test_objects_and_numbers_beside_the_weights_are_set_aside_by_name(
+    state: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    beside = {
+        "accuracy": np.float64(0.5),
+        "args": argparse.Namespace(rate=0.1),
+        "folder": Path("runs"),
+        "counts": collections.defaultdict(int, {"a": 1}),
+        "epoch": 3,
+    }
+    for zipped in (True, False):
+        torch.save({"model": state, **beside}, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+        weights = read_torch(tmp_path / "x.pth")
+        assert_equal(weights, state)
+        assert weights.aside == tuple(beside)
+    assert "set aside: accuracy, args" in checkpoint(weights, "x", tmp_path).holds
+
+
+def test_no_class_of_a_file_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save({"w": torch.ones(2), "settings": Settings()}, tmp_path / "x.pth")
+
+    def never(*args: Any) -> None:
+        raise AssertionError("the file's class was used")
+
+    monkeypatch.setattr(Settings, "__new__", never)
+    monkeypatch.setattr(Settings, "__setstate__", never, raising=False)
+    assert list(read_torch(tmp_path / "x.pth").tensors) == ["w", "settings.table"]
+
+
+def test_a_call_is_refused_and_the_advised_command_takes_the_tensors_out(
     state: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "x.pth"
-    torch.save({"state_dict": state, "args": argparse.Namespace(lr=0.1)}, path)
-    with pytest.raises(FormatError, match=r"argparse\.Namespace.*convert it once") as caught:
-        read_torch(path)
-    command = re.search(r"python -c .*(?=, and open weights\.pth)", str(caught.value))
-    assert command
-    program = shlex.split(command[0])  # as a shell would hand it over
-    assert program[:2] == ["python", "-c"]
+    folder = tmp_path / "it's $HOME; a folder"
+    folder.mkdir()
+    torch.save({"state_dict": state, "colour": Colour.RED, "layers": {Colour.RED: torch.ones(2)}}, folder / "x.pth")
+    with pytest.raises(FormatError, match=r"calls '\S*Colour'.*without running anything") as caught:
+        read_torch(folder / "x.pth")
+    command = shlex.split(str(caught.value).rpartition("with: ")[2])  # as a shell would hand it over
+    assert command[0] == "workbench"
     monkeypatch.chdir(tmp_path)
-    exec(program[2])
-    assert_equal(read_torch(tmp_path / "weights.pth"), state)
+    assert main(command[1:]) == 0
+    written = read_safetensors(tmp_path / "weights.safetensors")
+    np.testing.assert_array_equal(written.read("state_dict.f32"), state["f32"])
+    assert len(written.tensors) == len(state) + 1
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["archive", "before torch 1.6"])
+def test_what_only_malice_calls_is_not_converted_either(zipped: bool, tmp_path: Path) -> None:
+    content = {"w": torch.ones(2), "bomb": Bomb(tmp_path / "ran")}
+    torch.save(content, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+    assert main(["convert", str(tmp_path / "x.pth"), str(tmp_path / "y.safetensors")]) == 4
+    assert [p.name for p in tmp_path.iterdir()] == ["x.pth"]
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_whole_module_gives_its_state_dict(wrapped: bool, tmp_path: Path) -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Sequential(torch.nn.Tanh()))
+    module.register_buffer("passing", torch.ones(1), persistent=False)
+    torch.save({"model": module, "epoch": 1} if wrapped else module, tmp_path / "x.pth")
+    weights = read_torch(tmp_path / "x.pth")
+    assert list(weights.tensors) == list(module.state_dict())
+    np.testing.assert_array_equal(weights.read("0.weight"), module[0].weight.detach())
+
+
+NESTED: dict[str, tuple[Any, list[str]]] = {
+    "one tensor": (torch.ones(3), ["tensor"]),
+    "one parameter": (torch.nn.Parameter(torch.ones(3)), ["tensor"]),
+    "a list": ([torch.ones(2), (torch.ones(1), {"a": torch.ones(3)})], ["0", "1.0", "1.1.a"]),
+    "lists beside": ({"layers": [torch.ones(3, 2), torch.ones(2)], "scale": torch.ones(1)}, ["layers.0", "layers.1", "scale"]),
+    "numbers as names": ({0: torch.ones(1), "b": {1: torch.ones(2)}}, ["0", "b.1"]),
+    "an ensemble": ({"members": [{"w": torch.ones(1)}, {"w": torch.ones(2)}]}, ["members.0.w", "members.1.w"]),
+    "a teacher beside": ({"state_dict": {"w": torch.ones(1)}, "ema_state_dict": {"w": torch.ones(2)}}, ["state_dict.w", "ema_state_dict.w"]),
+    "two networks": ({"netG": {"w": torch.ones(1)}, "netD": {"w": torch.ones(2)}, "optimizerG": {"state": {0: torch.ones(1)}}}, ["netG.w", "netD.w"]),
+}  # fmt: off
+
+
+@pytest.mark.parametrize("how", NESTED)
+def test_tensors_anywhere_have_the_names_of_their_places(how: str, tmp_path: Path) -> None:
+    content, names = NESTED[how]
+    torch.save(content, tmp_path / "x.pth")
+    assert list(read_torch(tmp_path / "x.pth").tensors) == names
+
+
+def test_numpy_arrays_are_tensors(tmp_path: Path) -> None:
+    arrays = {
+        "f64": np.arange(6.0).reshape(2, 3),
+        "columns": np.asfortranarray(np.arange(6, dtype=np.int32).reshape(2, 3)),
+        "swapped": np.arange(4, dtype=">i4"),
+        "empty": np.ones((0, 2), np.float32),
+    }
+    torch.save({**arrays, "words": np.array(["a"]), "objects": np.array([None])}, tmp_path / "x.pth")
+    weights = read_torch(tmp_path / "x.pth")
+    assert list(weights.tensors) == list(arrays)
+    assert weights.aside == ("words", "objects")
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(weights.read(name), array)
+
+
+class Asks:
+    """An object whose pickle calls something."""
+
+    def __init__(self, *call: Any):
+        self.call = call
+
+    def __reduce__(self) -> Any:
+        return self.call[0], self.call[1:]
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["archive", "before torch 1.6"])
+@pytest.mark.parametrize("call", [bytearray, torch.FloatTensor, torch.Tensor], ids=str)
+def test_a_small_file_takes_little_memory(call: Any, zipped: bool, tmp_path: Path) -> None:
+    torch.save({"w": torch.ones(1), "x": Asks(call, 700_000_000)}, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+    before = resident()
+    with pytest.raises(FormatError):
+        read_torch(tmp_path / "x.pth")
+    assert resident() - before < 300 << 20
+
+
+def resident() -> int:
+    """The most memory that this process has had, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+
+def test_shared_dictionaries_take_no_longer_than_they_are_long(tmp_path: Path) -> None:
+    tensor, n = torch.zeros(1), 4000
+    inner = {f"k{i}": tensor for i in range(n)}
+    torch.save({f"o{i}": inner for i in range(n)}, tmp_path / "x.pth")
+    start = time.process_time()
+    weights = read_torch(tmp_path / "x.pth")
+    assert time.process_time() - start < 2
+    assert list(weights.tensors) == [f"o0.k{i}" for i in range(n)]
+    assert len(weights.aside) == n - 1
 
 
 def test_torchscript_is_refused_with_how_to_convert_it(tmp_path: Path) -> None:
@@ -227,8 +362,8 @@ def test_dictionaries_that_hold_themselves_end(tmp_path: Path) -> None:
         read_torch(tmp_path / "y.pth")
 
 
-@pytest.mark.parametrize("content", [[], {}, {"epoch": 3}, 5, "text", [torch.ones(2)]], ids=str)
-def test_files_without_named_tensors_are_refused(content: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [[], {}, {"epoch": 3}, 5, "text", [{"a": (1, None)}]], ids=str)
+def test_files_without_tensors_are_refused(content: Any, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "x.pth")
     with pytest.raises(FormatError, match=r"state_dict\(\)"):
         read_torch(tmp_path / "x.pth")
@@ -243,8 +378,8 @@ def test_a_plain_pickle_is_named_as_one_and_its_conversion_works(
     Path("p.pkl").write_bytes(pickle.dumps({"a": tensor, "b": tensor.numpy()}, protocol=protocol))
     with pytest.raises(FormatError, match=rf"plain pickle \(protocol {protocol}\)") as refusal:
         read_torch(Path("p.pkl"))
-    said = re.search(r'python -c "(.*)", and open', str(refusal.value))
-    assert said is not None
-    exec(said[1], {})
+    line = re.search(r"python -c .*(?=, and open weights\.pth)", str(refusal.value))
+    assert line is not None
+    exec(shlex.split(line[0])[2], {})
     weights = read_torch(Path("weights.pth"))
     assert all(np.array_equal(weights.read(name), tensor) for name in ("a", "b"))

@@ -7,7 +7,8 @@ import json
 import math
 import stat
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,13 +18,15 @@ from typing import Any
 import numpy as np
 
 from workbench.core.digest import digest, digest_file
-from workbench.core.errors import DataError, FormatError, MissingError, suggest
+from workbench.core.errors import DataError, FormatError, MissingError, WorkbenchError, suggest
 from workbench.core.lazy import LazyTensor
 from workbench.io.packed import marked
 from workbench.subjects.checkpoint import Checkpoint, TensorInfo
 
 _TEXTS = (".txt", ".csv", ".tsv", ".jsonl")
-MAX_JSON = 100 << 20  # bytes; the largest index of a released checkpoint is a tenth of it
+MAX_JSON = 100 << 20  # bytes
+MAX_SMALL_JSON = 16 << 20  # bytes of a configuration or an index; the largest of released checkpoints have 10 MB
+_MAX_NESTED = 1 << 20  # lists and objects in a JSON text
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,35 @@ class Weights:
         return self.lazy(name).whole()
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong while something is read into one of our refusals: the one place for what no reader foresaw.
+
+    Raises
+    ------
+    FormatError
+        What lies there is damaged, or asks for more memory than there is.
+    MissingError
+        The operating system won't give it.
+    """
+    try:
+        yield
+    except WorkbenchError:
+        raise
+    except OSError as e:
+        raise unreadable(Path(str(e.filename or path)), e) from e
+    except MemoryError as e:
+        raise FormatError(
+            f"{path} asks for more memory than there is. Get it again, or open it on a larger machine."
+        ) from e
+    except RecursionError as e:
+        raise FormatError(f"{path} is nested too deeply to be read. Download or export it again.") from e
+    except Exception as e:
+        raise FormatError(
+            f"{path} can't be read ({type(e).__name__}: {shown(e, 300)}). Download or export it again."
+        ) from e
+
+
 def checkpoint(
     weights: Weights,
     name: str,
@@ -68,18 +100,34 @@ def checkpoint(
     load : builds the callable network, given the digest.
     """
     content = cache(lambda: _content(weights, beside))
+
+    def lazy(name: str) -> LazyTensor:
+        with reading(source):
+            tensor = weights.lazy(name)
+        return LazyTensor(tensor.shape, lambda start, stop: _rows(source, tensor, start, stop))
+
+    def built() -> Any:
+        assert load is not None
+        with reading(source):
+            return load(content())
+
     return Checkpoint(
         marked(weights.tensors, weights.config),
-        weights.lazy,
+        lazy,
         name=name,
         content=content,
         config=weights.config,
         source=str(source),
-        load=None if load is None else lambda: load(content()),
+        load=None if load is None else built,
         stored=weights.stored,
         beside=beside,
         aside=weights.aside,
     )
+
+
+def _rows(source: Path, tensor: LazyTensor, start: int, stop: int) -> np.ndarray:
+    with reading(source):
+        return tensor.read(start, stop)
 
 
 def _content(weights: Weights, beside: Sequence[Path]) -> str:
@@ -243,11 +291,11 @@ def widened(array: np.ndarray) -> np.ndarray:
         return array.astype(np.float32)
 
 
-def read_json(path: Path, what: str) -> dict[str, Any]:
-    """Read a JSON object from a file of bounded size; names that stand twice are refused."""
-    if size_of(path) > MAX_JSON:
-        raise broken(path, what, f"it is larger than {MAX_JSON >> 20} MiB", "It is not what its name says.")
-    return parse_json(head(path, MAX_JSON), path, what)
+def read_json(path: Path, what: str, most: int = MAX_JSON) -> dict[str, Any]:
+    """Read a JSON object from a file of at most so many bytes; names that stand twice are refused."""
+    if size_of(path) > most:
+        raise broken(path, what, f"it is larger than {most >> 20} MiB", "It is not what its name says.")
+    return parse_json(head(path, most), path, what)
 
 
 def parse_json(raw: bytes, path: Path, what: str) -> dict[str, Any]:
@@ -256,8 +304,10 @@ def parse_json(raw: bytes, path: Path, what: str) -> dict[str, Any]:
     Raises
     ------
     FormatError
-        It isn't JSON, isn't an object, or says one thing twice.
+        It isn't JSON, isn't an object, says one thing twice, or holds more lists and objects than memory should.
     """
+    if (nested := raw.count(b"[") + raw.count(b"{")) > _MAX_NESTED:
+        raise broken(path, what, f"its JSON holds {nested:,} lists and objects, and {_MAX_NESTED:,} are allowed")
     try:
         found = json.loads(raw, object_pairs_hook=_once)
     except _TwiceError as e:

@@ -9,6 +9,8 @@ from typing import Any
 
 from workbench.core.errors import FormatError, MissingError
 from workbench.io.files import (
+    MAX_JSON,
+    MAX_SMALL_JSON,
     Weights,
     broken,
     checkpoint,
@@ -17,6 +19,7 @@ from workbench.io.files import (
     plain,
     read_json,
     shown,
+    status,
     unreadable,
 )
 from workbench.io.gguf_files import read_gguf
@@ -73,8 +76,12 @@ def open_directory(folder: Path, name: str, *, weights: Path | None = None) -> C
     """
     weights = weights or find_weights(folder)
     found = _read(weights)
-    beside = [folder / n for n in _BESIDE if (folder / n).is_file()]
-    config = next((read_json(f, "a configuration") for f in beside if f.name.endswith("config.json")), {})
+    beside = [folder / n for n in _BESIDE if status(folder / n) == "file"]
+    if large := next((f for f in beside if f.stat().st_size > MAX_JSON), None):
+        cause = f"it is larger than {MAX_JSON >> 20} MiB"
+        raise broken(large, "a network's configuration or tokenizer", cause, "It is not what its name says.")
+    configs = (f for f in beside if f.name.endswith("config.json"))
+    config = next((read_json(f, "a configuration", MAX_SMALL_JSON) for f in configs), {})
     found = replace(found, config={**found.config, **config})
     return checkpoint(
         found,
@@ -91,7 +98,8 @@ def find_weights(folder: Path) -> Path:
         entries = sorted(folder.iterdir())
     except OSError as e:
         raise unreadable(folder, e) from None
-    names = [p.name for p in entries if p.is_file() and not _TRAINING.fullmatch(p.name)]
+    possible = [p for p in entries if p.name.endswith((*_FIRST, *_ENDS)) and not _TRAINING.fullmatch(p.name)]
+    names = [p.name for p in possible if status(p) == "file"]  # a pipe in the place of weights is refused
     for name in _FIRST:
         if name in names:
             return folder / name
@@ -143,7 +151,7 @@ def read_index(index: Path) -> Weights:
     MissingError
         Shards aren't there.
     """
-    where = read_json(index, "a shard index").get("weight_map")
+    where = read_json(index, "a shard index", MAX_SMALL_JSON).get("weight_map")
     if not isinstance(where, dict) or not where:
         raise broken(index, "a shard index", "it has no weight_map that names tensors")
     for tensor, shard in where.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core.errors import FormatError, ViewError
-from workbench.io.files import Weights, listed, shown
+from workbench.io.files import MAX_JSON, Weights, broken, listed, shown, status
 from workbench.io.fitting import PREDICTING, Fit, Misfit, fitting
 from workbench.io.quiet import quiet
 from workbench.io.texts import text_network
@@ -23,6 +23,7 @@ _TOKENIZERS = (
     "vocab.json",
     "spiece.model",
 )
+_READ_WHOLE = (".json", ".jinja", ".txt", ".model")
 _NO_LIMIT = 1 << 20  # tokens; tokenizers without a limit say 1e30
 _MOST_LABELS = 1 << 17
 _LAYERS = re.compile(r"(num|n)_.*(layers?|blocks?|hidden_groups|experts|heads)|(n|num)_layer|.*layers?|depths?")
@@ -47,6 +48,7 @@ def from_directory(path: Path, weights: Weights, digest: str) -> Network:
     FormatError
         The weights or the tokenizer don't fit the configuration, or it asks for more than its weights can fill.
     """
+    _refuse_files(path)
     _refuse_configuration(path, weights)
     with quiet(), _offline():
         config = _config(path)
@@ -78,6 +80,14 @@ def _offline() -> Iterator[None]:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
+
+
+def _refuse_files(path: Path) -> None:
+    """Refuse pipes, devices and gigantic texts among what transformers may read of a folder."""
+    for file in path.iterdir():
+        if status(file) == "file" and file.suffix in _READ_WHOLE and file.stat().st_size > MAX_JSON:
+            cause = f"it is larger than {MAX_JSON >> 20} MiB"
+            raise broken(file, "a part of a network", cause, "It is not what its name says.")
 
 
 def _refuse_configuration(path: Path, weights: Weights) -> None:

@@ -16,7 +16,7 @@ from workbench.core.errors import FormatError, MissingError, ParameterError, nea
 from workbench.core.lineage import step
 from workbench.core.subject import Subject, subjects
 from workbench.io.arrays import as_rows, has_texts, named_weights, read_npy, read_npz
-from workbench.io.files import Weights, checkpoint, missing, real_numbers, shown, status
+from workbench.io.files import Weights, checkpoint, missing, reading, real_numbers, shown, status
 from workbench.io.gguf_files import read_gguf
 from workbench.io.hub import HUB_ID, fetch
 from workbench.io.huggingface import open_directory
@@ -111,15 +111,16 @@ def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None
     if on_disk == "":
         return _absent(os.fspath(what), path, name, of_kind)
     path = path.absolute()  # tensors are still read when the process has moved elsewhere
-    for cls in subjects():
-        if (opened := cls.read(path)) is not None:
-            _require(of_kind, (), f"The {cls.__name__} {path}")
-            opened.name = name or opened.name
-            return opened
-    if on_disk == "file":
-        return _file(path, name, of_kind)
-    _refuse_captures(path)
-    return _folder(path, name, of_kind)
+    with reading(path):
+        for cls in subjects():
+            if (opened := cls.read(path)) is not None:
+                _require(of_kind, (), f"The {cls.__name__} {path}")
+                opened.name = name or opened.name
+                return opened
+        if on_disk == "file":
+            return _file(path, name, of_kind)
+        _refuse_captures(path)
+        return _folder(path, name, of_kind)
 
 
 def _folder(path: Path, name: str | None, kind: Kind | None) -> Subject:

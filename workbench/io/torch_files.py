@@ -48,6 +48,7 @@ _NAMES = {
     "complex128": "C128",
 }
 _LEGACY = b"l\xfc\x9cF\xf9 j\xa8P\x19"  # the number that files of torch before 1.6 begin with
+_OF_THE_SYSTEM = ("os", "posix", "nt", "sys", "subprocess", "shutil", "socket")
 _AS_TORCH = (
     "import pathlib, pickle, torch; torch.save(pickle.loads(pathlib.Path({path!r}).read_bytes()), 'weights.pth')"
 )
@@ -164,6 +165,11 @@ def _load(path: Path, zipped: bool, calls_aside: bool) -> Any:
 
 
 def _unsafe(path: Path, named: str) -> FormatError:
+    if named.split(".")[0] in _OF_THE_SYSTEM:
+        return FormatError(
+            f"{path} calls {shown(named)}, as no checkpoint does and malice may, so it isn't loaded, and nothing of it ran. Get "
+            f"the weights from who made them, as safetensors."
+        )
     return FormatError(
         f"{path} calls {shown(named)} besides holding weights, and loading that would run code from the file, so it isn't "
         f"loaded. Take its tensors out, without running anything, with: workbench convert {shlex.quote(str(path))} "

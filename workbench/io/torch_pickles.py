@@ -55,6 +55,9 @@ class StandIn:
     def __hash__(self) -> int:
         return id(self)
 
+    def __repr__(self) -> str:
+        return self.called.rpartition(".")[2]
+
 
 class _Dtype(StandIn):
     """A numpy dtype: the characters that name it, and its byte order."""
@@ -98,7 +101,12 @@ def _mapping(*args: Any) -> dict[Any, Any]:
     return {}
 
 
+def _no_bytes(*args: Any) -> bytes:
+    return b""  # all that this protocol calls it for
+
+
 _KNOWN: dict[str, Any] = {
+    "builtins.bytes": _no_bytes,
     "collections.defaultdict": _mapping,
     "numpy.dtype": _Dtype,
     **{f"{module}.multiarray._reconstruct": StoredArray for module in ("numpy.core", "numpy._core")},
