@@ -168,6 +168,35 @@ def torch_file(zipped: bool = True) -> bytes:
     return stream.getvalue()
 
 
+def mixed_torch_file() -> bytes:
+    """Weights with objects, numpy's arrays and lists beside them."""
+    import argparse
+
+    import torch
+
+    stream = io.BytesIO()
+    beside = {"args": argparse.Namespace(rate=0.1), "mean": ARRAYS["w"], "accuracy": np.float64(0.5)}
+    torch.save(
+        {"model": torch.nn.Linear(3, 4), "layers": [torch.ones(2), (torch.ones(1),)], **beside}, stream
+    )
+    return stream.getvalue()
+
+
+def split_gguf(folder: Path) -> None:
+    import gguf
+
+    for i in range(2):
+        writer = gguf.GGUFWriter(folder / f"x-{i + 1:05d}-of-00002.gguf", "llama")
+        writer.add_uint16("split.no", i)
+        writer.add_uint16("split.count", 2)
+        writer.add_int32("split.tensors.count", 2)
+        writer.add_tensor(f"w{i}", RNG.normal(size=(4, 64)).astype(np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+
 def parquet_file() -> bytes:
     stream = io.BytesIO()
     table().assign(v=[[1.0, 2.0]] * 9).to_parquet(stream)
@@ -269,6 +298,8 @@ THINGS: dict[str, Thing] = {
     "gguf": file("x.gguf", gguf_file),
     "torch": file("x.pth", torch_file),
     "old torch": file("old.pth", functools.partial(torch_file, False)),
+    "mixed torch": file("x.pt", mixed_torch_file),
+    "split gguf": Thing(split_gguf, "x-00002-of-00002.gguf", read_subject),
     "npy": file("x.npy", lambda: saved(np.save, ARRAYS["w"])),
     "npz": file("x.npz", lambda: saved(np.savez, **ARRAYS)),
     "packed npz": file("packed.npz", lambda: saved(np.savez_compressed, **ARRAYS)),

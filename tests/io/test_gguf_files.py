@@ -13,6 +13,7 @@ import gguf
 import numpy as np
 import pytest
 
+import workbench as wb
 from workbench.core.errors import FormatError, MissingError
 from workbench.io.gguf_files import read_gguf
 
@@ -228,3 +229,55 @@ def test_types_that_the_package_cannot_read_are_refused_when_read(tmp_path: Path
     with pytest.raises(FormatError, match=r"Q8_1.*llama-quantize"):
         found.read("a")
     np.testing.assert_allclose(found.read("b"), np.ones((1, 32)), rtol=1e-3)
+
+
+def write_parts(folder: Path, count: int, *, announced: int | None = None, named: str = "m") -> list[Path]:
+    """A checkpoint of as many tensors as parts, as llama.cpp splits it."""
+    paths = [folder / f"{named}-{i + 1:05d}-of-{count:05d}.gguf" for i in range(count)]
+    for i, path in enumerate(paths):
+        writer = gguf.GGUFWriter(path, "llama")
+        writer.add_uint16("split.no", i)
+        writer.add_uint16("split.count", count)
+        writer.add_int32("split.tensors.count", count if announced is None else announced)
+        if i == 0:
+            writer.add_block_count(7)
+        writer.add_tensor(f"blk.{i}.attn_q.weight", np.full((2, 2), i, np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    return paths
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("asked", ["folder", "first", "last"])
+def test_known_answer_parts_open_as_the_whole(count: int, asked: str, tmp_path: Path) -> None:
+    parts = write_parts(tmp_path, count)
+    opened = wb.open({"folder": tmp_path, "first": parts[0], "last": parts[-1]}[asked])
+    assert [opened[f"blk.{i}.attn_q.weight"][0, 0] for i in range(count)] == list(range(count))
+    assert len(opened) == count
+    assert opened.config["llama.block_count"] == 7
+    assert opened.digest == wb.open(parts[0]).digest
+
+
+def test_a_missing_part_is_refused_by_name(tmp_path: Path) -> None:
+    parts = write_parts(tmp_path, 3)
+    parts[1].unlink()
+    for asked in (tmp_path, parts[0]):
+        with pytest.raises(MissingError, match=r"3 parts, of which 1 .*'m-00002-of-00003\.gguf'"):
+            wb.open(asked)
+
+
+def test_parts_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    parts = write_parts(tmp_path, 2)
+    whole = parts[1].read_bytes()
+    parts[1].write_bytes(parts[0].read_bytes())
+    with pytest.raises(FormatError, match="isn't part 2 of 2"):
+        wb.open(parts[0])
+    parts[1].write_bytes(whole)
+    other = parts[0].rename(tmp_path / "renamed.gguf")
+    with pytest.raises(FormatError, match="one of 2 parts, and isn't called"):
+        wb.open(other)
+    (tmp_path / "few").mkdir()
+    with pytest.raises(FormatError, match="hold 2 tensors, and '5' are announced"):
+        wb.open(write_parts(tmp_path / "few", 2, announced=5)[0])

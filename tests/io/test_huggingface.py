@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from workbench.core.errors import FormatError, MissingError
+from workbench.core.errors import FormatError, MissingError, ViewError
 from workbench.io.opening import open as open_subject
-from workbench.subjects.checkpoint import Checkpoint
+from workbench.subjects.checkpoint import Checkpoint, Matrix
 
 STATE = {
     "a.weight": torch.arange(12.0).reshape(3, 4),
@@ -221,3 +221,117 @@ def test_an_adapter_is_opened_with_its_own_configuration(tmp_path: Path) -> None
     found = open_subject(tmp_path)
     assert found.config == {"r": 2}
     np.testing.assert_array_equal(found["lora_A"], np.ones((2, 3)))
+
+
+def test_an_adapter_of_torch_is_found_among_what_training_left(tmp_path: Path) -> None:
+    torch.save({"base_model.model.q.lora_A.weight": torch.ones(2, 4)}, tmp_path / "adapter_model.bin")
+    for name in ("training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        torch.save({"state": {}}, tmp_path / name)
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    found = open_subject(tmp_path)
+    assert list(found) == ["base_model.model.q.lora_A.weight"]
+    assert found.config == {"peft_type": "LORA"}
+    (tmp_path / "adapter_model.bin").rename(tmp_path / "mine.bin")
+    assert list(open_subject(tmp_path)) == list(found)
+
+
+def test_one_shard_of_one_is_the_whole(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "model-00001-of-00001.safetensors")
+    assert_holds_state(open_subject(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "tokenizer.json", "model.safetensors.index.json", "extra.gguf"]
+)
+def test_a_pipe_in_the_place_of_a_file_is_refused(name: str, tmp_path: Path) -> None:
+    folder = whole(tmp_path / "tiny")
+    (folder / "model.safetensors").rename(folder / "weights.safetensors")
+    os.mkfifo(folder / name)
+    with pytest.raises(FormatError, match="neither a file nor a folder"):
+        open_subject(folder)
+
+
+def test_a_pipe_that_only_the_tokenizer_would_read_is_refused(tmp_path: Path) -> None:
+    folder = whole(tmp_path / "tiny", {"model_type": "llama"})
+    os.mkfifo(folder / "chat_template.jinja")
+    with pytest.raises(FormatError, match="neither a file nor a folder"):
+        open_subject(folder).network()
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "vocab.txt"])
+def test_gigantic_texts_are_refused_by_their_size(name: str, tmp_path: Path) -> None:
+    folder = whole(tmp_path / "tiny", {"model_type": "llama"})
+    with (folder / name).open("wb") as f:
+        f.truncate(40 << 30)  # nothing is written
+    with pytest.raises(FormatError, match=f"{name}.* larger than"):
+        open_subject(folder)
+
+
+PACKED: dict[str, tuple[dict[str, torch.Tensor], str, list[str]]] = {
+    "GPTQ": (
+        {
+            "l.qweight": torch.ones(64, 128, dtype=torch.int32),
+            "l.qzeros": torch.ones(4, 16, dtype=torch.int32),
+            "l.scales": torch.ones(4, 128).half(),
+            "l.g_idx": torch.arange(512, dtype=torch.int32),
+        },
+        "l.qweight",
+        ["l.scales"],
+    ),
+    "bitsandbytes, 4 bits": (
+        {
+            "l.weight": torch.ones(4096, 1, dtype=torch.uint8),
+            "l.weight.absmax": torch.ones(128),
+            "l.weight.quant_map": torch.ones(16),
+            "n.weight": torch.ones(3, 4),
+        },
+        "l.weight",
+        ["n.weight"],
+    ),
+    "bitsandbytes, 8 bits": (
+        {
+            "l.weight": torch.ones(8, 4, dtype=torch.int8),
+            "l.SCB": torch.ones(8),
+            "n.weight": torch.ones(3, 4),
+        },
+        "l.weight",
+        ["n.weight"],
+    ),
+    "compressed-tensors": (
+        {"l.weight_packed": torch.ones(8, 4, dtype=torch.int32), "l.weight_scale": torch.ones(8, 1)},
+        "l.weight_packed",
+        ["l.weight_scale"],
+    ),
+    "MXFP4": (
+        {
+            "e.gate_up_proj_blocks": torch.ones(2, 8, 4, 16, dtype=torch.uint8),
+            "e.gate_up_proj_scales": torch.ones(2, 8, 4, dtype=torch.uint8),
+            "e.bias": torch.ones(2, 8),
+        },
+        "e.gate_up_proj_blocks",
+        ["e.bias"],
+    ),
+    "none": ({"pairs": torch.ones(5, 2, dtype=torch.int32), "w": torch.ones(3, 4)}, "", ["pairs", "w"]),
+}
+
+
+@pytest.mark.parametrize("how", PACKED)
+def test_packed_integers_are_no_matrix(how: str, tmp_path: Path) -> None:
+    tensors, packed, matrices = PACKED[how]
+    save_file(tensors, tmp_path / "model.safetensors")
+    found = open_subject(tmp_path)
+    assert set(matrices) <= set(found.parts(Matrix))
+    assert packed not in found.parts(Matrix)
+    for name in matrices:
+        found.at(name).as_matrix()
+    if packed:
+        assert "packed integers" in found.holds
+        with pytest.raises(ViewError, match=f"{packed} holds packed integers"):
+            found.at(packed).as_matrix()
+
+
+def test_integers_of_a_quantized_network_are_packed_whatever_they_are_called(tmp_path: Path) -> None:
+    save_file({"l.codes": torch.ones(8, 4, dtype=torch.int8)}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text('{"quantization_config": {"quant_method": "aqlm"}}')
+    with pytest.raises(ViewError, match="quantized by aqlm"):
+        open_subject(tmp_path).as_matrix()

@@ -112,7 +112,9 @@ def test_edits_reach_the_tensor_behind_a_prefix(tmp_path: Path) -> None:
     subject = open_subject(path)
     name = "_orig_mod.transformer.h.0.mlp.c_fc.weight"
     edited = (subject + prune(subject, at=name)).network().module.state_dict()
-    assert not torch.equal(edited[name.removeprefix("_orig_mod.")], module.state_dict()[name.removeprefix("_orig_mod.")])
+    assert not torch.equal(
+        edited[name.removeprefix("_orig_mod.")], module.state_dict()[name.removeprefix("_orig_mod.")]
+    )
 
 
 def test_constants_that_older_versions_stored_are_no_weights(tmp_path: Path) -> None:
@@ -139,10 +141,25 @@ MISFITS: dict[str, tuple[Callable[[], Any], Callable[[State], State], dict[str, 
     "a layer too many": (gpt2, lambda s: s, {"n_layer": 1}, r"holds 'transformer\.h\.1\."),
     "another width": (gpt2, lambda s: s, {"n_embd": 64}, r"shape is another for .*attn"),
     "no head": (llama, without("lm_head"), {}, r"no tensor for 'lm_head\.weight'"),
-    "one weight": (llama, without("layers.1.mlp.up"), {}, r"no tensor for 'model\.layers\.1\.mlp\.up_proj\.weight'"),
-    "other names": (llama, lambda s: {f"x{i}": t for i, t in enumerate(s.values())}, {}, r"no tensor for .* holds 'x0'"),
-    "something beside": (gpt2, lambda s: {**s, "vision.w": torch.ones(2)}, {}, r"holds 'vision\.w', for which"),
-}  # fmt: off
+    "one weight": (
+        llama,
+        without("layers.1.mlp.up"),
+        {},
+        r"no tensor for 'model\.layers\.1\.mlp\.up_proj\.weight'",
+    ),
+    "other names": (
+        llama,
+        lambda s: {f"x{i}": t for i, t in enumerate(s.values())},
+        {},
+        r"no tensor for .* holds 'x0'",
+    ),
+    "something beside": (
+        gpt2,
+        lambda s: {**s, "vision.w": torch.ones(2)},
+        {},
+        r"holds 'vision\.w', for which",
+    ),
+}
 
 
 @pytest.mark.parametrize("why", MISFITS)
@@ -174,7 +191,9 @@ def test_a_body_without_a_pooler_is_built_without_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("named", [["OurLlamaForCausalLM"], ["TheirLMHeadModel"], None, [{}]], ids=str)
-def test_an_architecture_that_transformers_lacks_is_built_as_what_the_weights_fit(named: Any, tmp_path: Path) -> None:
+def test_an_architecture_that_transformers_lacks_is_built_as_what_the_weights_fit(
+    named: Any, tmp_path: Path
+) -> None:
     module = made(llama)
     path = folder(tmp_path / "net", module, module.state_dict(), architectures=named)
     assert difference(path, module) == 0
@@ -183,7 +202,10 @@ def test_an_architecture_that_transformers_lacks_is_built_as_what_the_weights_fi
 
 def test_an_architecture_whose_code_lies_beside_it_is_refused(tmp_path: Path) -> None:
     module = made(llama)
-    config = {"architectures": ["OurForCausalLM"], "auto_map": {"AutoModelForCausalLM": "ours.OurForCausalLM"}}
+    config = {
+        "architectures": ["OurForCausalLM"],
+        "auto_map": {"AutoModelForCausalLM": "ours.OurForCausalLM"},
+    }
     (tmp_path / "net").mkdir()
     (tmp_path / "net" / "ours.py").write_text("raise SystemExit('ran')")
     with pytest.raises(ViewError, match="OurForCausalLM"):

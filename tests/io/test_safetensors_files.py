@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +236,47 @@ def test_listing_40_gb_takes_under_a_second_and_200_mb(tmp_path: Path) -> None:
     assert min(f["seconds"] for f in found) < 1, found
     assert max(f["peak_kib"] for f in found) < 200_000, found
     assert not found[-1]["torch"]  # two seconds of import that listing doesn't need
+
+
+class Tied(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = torch.nn.Embedding(10, 4)
+        self.lm_head = torch.nn.Linear(4, 10, bias=False)
+        self.lm_head.weight = self.embed.weight
+
+
+def test_shared_tensors_are_there_under_each_name(tmp_path: Path) -> None:
+    module = Tied()
+    safetensors.torch.save_model(module, str(tmp_path / "x.safetensors"))
+    found = read_safetensors(tmp_path / "x.safetensors")
+    assert set(found.tensors) == {"embed.weight", "lm_head.weight"}
+    for name in found.tensors:
+        np.testing.assert_array_equal(found.read(name), module.embed.weight.detach())
+        assert found.tensors[name].shape == (10, 4)
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"b": "c"}, {"a": "a"}, {"b\n": "a"}, {"format": "pt"}, ["a"], "a", {"b": 3}], ids=str
+)
+def test_other_metadata_names_no_tensor(metadata: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "x.safetensors", {"__metadata__": metadata, "a": entry([1], 0, 4)}, b"\0" * 4)
+    assert list(read_safetensors(path).tensors) == ["a"]
+
+
+def test_a_name_that_stands_twice_is_found_at_once(tmp_path: Path) -> None:
+    names = [f"t{i}" for i in range(50_000)]
+    fields = ",".join(
+        f'"{n}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}' for n in [*names, names[-1]]
+    )
+    path = write(tmp_path / "x.safetensors", f"{{{fields}}}".encode())
+    start = time.process_time()
+    with pytest.raises(FormatError, match=r"t49999.* twice"):
+        read_safetensors(path)
+    assert time.process_time() - start < 2
+
+
+def test_json_of_lists_in_lists_is_refused_before_it_takes_memory(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.safetensors", b'{"a":[' + b"[]," * 2_000_000 + b"[]]}")
+    with pytest.raises(FormatError, match="lists and objects"):
+        read_safetensors(path)

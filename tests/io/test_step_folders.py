@@ -115,3 +115,24 @@ def test_two_of_one_step_are_refused(tmp_path: Path) -> None:
     save_file(weights(20), tmp_path / "step_20.safetensors")
     with pytest.raises(FormatError, match=r"holds 'checkpoint-20', 'step_20.safetensors' for step 20"):
         wb.open(tmp_path, kind="trajectory")
+
+
+LAYOUTS = {
+    "Lightning": "epoch={0}-step={1}.ckpt",
+    "Lightning, what it watched": "epoch={0}-step={1}-val_loss=0.3{0}.ckpt",
+    "Lightning, another try": "run-step={1}-v1.ckpt",
+    "an archive by its name": "checkpoint_{1:04d}.pth.tar",
+    "capitals": "STEP_{1}.PT",
+}
+
+
+@pytest.mark.parametrize("how", LAYOUTS)
+def test_checkpoints_of_other_layouts_are_a_descent(how: str, tmp_path: Path) -> None:
+    for i in range(3):
+        state = {"w": torch.full((2, 3), float(i))}
+        torch.save({"state_dict": state, "epoch": i}, tmp_path / LAYOUTS[how].format(i, 100 * (i + 1)))
+    ending = LAYOUTS[how][LAYOUTS[how].rindex("}") + 1 :].removeprefix("-v1")
+    torch.save({"state_dict": state}, tmp_path / f"last{ending}")
+    trajectory = wb.open(tmp_path)
+    assert list(trajectory.weight_steps) == [100, 200, 300]
+    assert [trajectory.record.weights.read(s, "w")[0, 0] for s in (100, 200, 300)] == [0, 1, 2]

@@ -191,7 +191,9 @@ def test_a_call_is_refused_and_the_advised_command_takes_the_tensors_out(
 ) -> None:
     folder = tmp_path / "it's $HOME; a folder"
     folder.mkdir()
-    torch.save({"state_dict": state, "colour": Colour.RED, "layers": {Colour.RED: torch.ones(2)}}, folder / "x.pth")
+    torch.save(
+        {"state_dict": state, "colour": Colour.RED, "layers": {Colour.RED: torch.ones(2)}}, folder / "x.pth"
+    )
     with pytest.raises(FormatError, match=r"calls '\S*Colour'.*without running anything") as caught:
         read_torch(folder / "x.pth")
     command = shlex.split(str(caught.value).rpartition("with: ")[2])  # as a shell would hand it over
@@ -213,7 +215,9 @@ def test_what_only_malice_calls_is_not_converted_either(zipped: bool, tmp_path: 
 
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_a_whole_module_gives_its_state_dict(wrapped: bool, tmp_path: Path) -> None:
-    module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Sequential(torch.nn.Tanh()))
+    module = torch.nn.Sequential(
+        torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Sequential(torch.nn.Tanh())
+    )
     module.register_buffer("passing", torch.ones(1), persistent=False)
     torch.save({"model": module, "epoch": 1} if wrapped else module, tmp_path / "x.pth")
     weights = read_torch(tmp_path / "x.pth")
@@ -225,12 +229,28 @@ NESTED: dict[str, tuple[Any, list[str]]] = {
     "one tensor": (torch.ones(3), ["tensor"]),
     "one parameter": (torch.nn.Parameter(torch.ones(3)), ["tensor"]),
     "a list": ([torch.ones(2), (torch.ones(1), {"a": torch.ones(3)})], ["0", "1.0", "1.1.a"]),
-    "lists beside": ({"layers": [torch.ones(3, 2), torch.ones(2)], "scale": torch.ones(1)}, ["layers.0", "layers.1", "scale"]),
+    "lists beside": (
+        {"layers": [torch.ones(3, 2), torch.ones(2)], "scale": torch.ones(1)},
+        ["layers.0", "layers.1", "scale"],
+    ),
     "numbers as names": ({0: torch.ones(1), "b": {1: torch.ones(2)}}, ["0", "b.1"]),
-    "an ensemble": ({"members": [{"w": torch.ones(1)}, {"w": torch.ones(2)}]}, ["members.0.w", "members.1.w"]),
-    "a teacher beside": ({"state_dict": {"w": torch.ones(1)}, "ema_state_dict": {"w": torch.ones(2)}}, ["state_dict.w", "ema_state_dict.w"]),
-    "two networks": ({"netG": {"w": torch.ones(1)}, "netD": {"w": torch.ones(2)}, "optimizerG": {"state": {0: torch.ones(1)}}}, ["netG.w", "netD.w"]),
-}  # fmt: off
+    "an ensemble": (
+        {"members": [{"w": torch.ones(1)}, {"w": torch.ones(2)}]},
+        ["members.0.w", "members.1.w"],
+    ),
+    "a teacher beside": (
+        {"state_dict": {"w": torch.ones(1)}, "ema_state_dict": {"w": torch.ones(2)}},
+        ["state_dict.w", "ema_state_dict.w"],
+    ),
+    "two networks": (
+        {
+            "netG": {"w": torch.ones(1)},
+            "netD": {"w": torch.ones(2)},
+            "optimizerG": {"state": {0: torch.ones(1)}},
+        },
+        ["netG.w", "netD.w"],
+    ),
+}
 
 
 @pytest.mark.parametrize("how", NESTED)
@@ -268,7 +288,11 @@ class Asks:
 @pytest.mark.parametrize("zipped", [True, False], ids=["archive", "before torch 1.6"])
 @pytest.mark.parametrize("call", [bytearray, torch.FloatTensor, torch.Tensor], ids=str)
 def test_a_small_file_takes_little_memory(call: Any, zipped: bool, tmp_path: Path) -> None:
-    torch.save({"w": torch.ones(1), "x": Asks(call, 700_000_000)}, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+    torch.save(
+        {"w": torch.ones(1), "x": Asks(call, 700_000_000)},
+        tmp_path / "x.pth",
+        _use_new_zipfile_serialization=zipped,
+    )
     before = resident()
     with pytest.raises(FormatError):
         read_torch(tmp_path / "x.pth")

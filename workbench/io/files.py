@@ -25,7 +25,9 @@ from workbench.subjects.checkpoint import Checkpoint, TensorInfo
 
 _TEXTS = (".txt", ".csv", ".tsv", ".jsonl")
 MAX_JSON = 100 << 20  # bytes
-MAX_SMALL_JSON = 16 << 20  # bytes of a configuration or an index; the largest of released checkpoints have 10 MB
+MAX_SMALL_JSON = (
+    16 << 20
+)  # bytes of a configuration or an index; the largest of released checkpoints have 10 MB
 _MAX_NESTED = 1 << 20  # lists and objects in a JSON text
 
 
@@ -307,7 +309,9 @@ def parse_json(raw: bytes, path: Path, what: str) -> dict[str, Any]:
         It isn't JSON, isn't an object, says one thing twice, or holds more lists and objects than memory should.
     """
     if (nested := raw.count(b"[") + raw.count(b"{")) > _MAX_NESTED:
-        raise broken(path, what, f"its JSON holds {nested:,} lists and objects, and {_MAX_NESTED:,} are allowed")
+        raise broken(
+            path, what, f"its JSON holds {nested:,} lists and objects, and {_MAX_NESTED:,} are allowed"
+        )
     try:
         found = json.loads(raw, object_pairs_hook=_once)
     except _TwiceError as e:

@@ -34,7 +34,9 @@ class Misfit(Exception):
     kind : name of the class. missing, unexpected, mismatched : names of tensors.
     """
 
-    def __init__(self, kind: str, missing: Sequence[str], unexpected: Sequence[str], mismatched: Sequence[str]):
+    def __init__(
+        self, kind: str, missing: Sequence[str], unexpected: Sequence[str], mismatched: Sequence[str]
+    ):
         super().__init__(kind)
         self.kind, self.missing, self.unexpected, self.mismatched = kind, missing, unexpected, mismatched
 
@@ -88,7 +90,9 @@ def fitting(config: Any, named: str, shapes: Mapping[str, tuple[int, ...]]) -> F
     first, known = _named_class(config, named)
     tried = _Trial(config, shapes)
     fit, misfit = tried.of(first, known)
-    if misfit is not None and misfit.unexpected:  # weights may have a head more than the class, never one less
+    if (
+        misfit is not None and misfit.unexpected
+    ):  # weights may have a head more than the class, never one less
         fit = next((f for k in _siblings(first, named) if (f := tried.quietly(k, known))), None)
     if fit is None:
         assert misfit is not None
@@ -106,8 +110,8 @@ def _named_class(config: Any, named: str) -> tuple[Any, bool]:
     kind = getattr(transformers, named, None) if named.isidentifier() else None
     if isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel):
         return kind, True
-    base = transformers.AutoModel._model_mapping[type(config)]
-    base = base[0] if isinstance(base, tuple) else base
+    mapped: Any = transformers.AutoModel._model_mapping[type(config)]
+    base = mapped[0] if isinstance(mapped, tuple) else mapped
     alike = [k for k in _family(base) if named.endswith(k.__name__)]
     if not alike and named.endswith(PREDICTING):
         alike = [k for k in _family(base) if k.__name__.endswith(PREDICTING)]
@@ -163,7 +167,11 @@ class _Trial:
                 names, misfit, note = bare, second, _said(bare)
         if misfit is None:
             return Fit(kind, names, known, note=note), None
-        if not misfit.unexpected and not misfit.mismatched and all(_POOLER.fullmatch(n) for n in misfit.missing):
+        if (
+            not misfit.unexpected
+            and not misfit.mismatched
+            and all(_POOLER.fullmatch(n) for n in misfit.missing)
+        ):
             fit = self._without_pooler(kind, names, known, note)
             if fit is not None:
                 return fit, None
@@ -252,10 +260,7 @@ def _without_prefixes(names: Iterable[str], module: Any) -> dict[str, str]:
     base = f"{module.base_model_prefix}." if module.base_model_prefix else ""
     places = own.keys() | {n.removeprefix(base) for n in own}
     votes = Counter(
-        prefix
-        for name in inner.values()
-        for prefix in _prefixes(name)
-        if name[len(prefix) :] in places
+        prefix for name in inner.values() for prefix in _prefixes(name) if name[len(prefix) :] in places
     )
     prefix = max(votes, key=lambda p: (votes[p], -len(p)), default="")
     taken = {old: new.removeprefix(prefix) for old, new in inner.items()}

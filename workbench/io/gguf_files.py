@@ -122,7 +122,9 @@ def _joined(path: Path, parts: list[Weights]) -> Weights:
         file = part.files[0]
         if part.config.get("split.count") != len(parts) or part.config.get("split.no") != i:
             cause = f"it isn't part {i + 1} of {len(parts)}, as its name says"
-            raise broken(file, "GGUF", cause, "The parts come from different checkpoints: download them together.")
+            raise broken(
+                file, "GGUF", cause, "The parts come from different checkpoints: download them together."
+            )
         if twice := next((n for n in part.tensors if n in where), None):
             raise broken(file, "GGUF", f"its tensor {shown(twice)} stands in another part too")
         where |= dict.fromkeys(part.tensors, part)

@@ -36,10 +36,22 @@ _FIRST = (
     "pytorch_model.bin.index.json",
     "adapter_model.bin",
 )
-_ENDS = (".safetensors.index.json", ".safetensors", ".gguf", ".bin.index.json", ".bin", ".pth", ".pt", ".ckpt", ".pth.tar")
+_ENDS = (
+    ".safetensors.index.json",
+    ".safetensors",
+    ".gguf",
+    ".bin.index.json",
+    ".bin",
+    ".pth",
+    ".pt",
+    ".ckpt",
+    ".pth.tar",
+)
 _SHARD = re.compile(r"-\d{3,}-of-(\d{3,})\.")
 # What training leaves beside the weights.
-_TRAINING = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state|random_states|sampler|custom_checkpoint).*")
+_TRAINING = re.compile(
+    r"(training_args|optimizer|scheduler|scaler|rng_state|random_states|sampler|custom_checkpoint).*"
+)
 # Beside the weights, these decide what the network answers.
 _BESIDE = (
     "config.json",
@@ -107,7 +119,12 @@ def find_weights(folder: Path) -> Path:
         matches = [n for n in names if n.endswith(end)]
         if len(matches) == 1 and _is_whole(matches[0]):
             return folder / matches[0]
-        if end == ".gguf" and matches and len({_SHARD.sub(".", n) for n in matches}) == 1 and _SHARD.search(matches[0]):
+        if (
+            end == ".gguf"
+            and matches
+            and len({_SHARD.sub(".", n) for n in matches}) == 1
+            and _SHARD.search(matches[0])
+        ):
             return folder / matches[0]  # any part opens as the whole
         if matches:
             raise _which(folder, matches)

@@ -26,7 +26,9 @@ _TOKENIZERS = (
 _READ_WHOLE = (".json", ".jinja", ".txt", ".model")
 _NO_LIMIT = 1 << 20  # tokens; tokenizers without a limit say 1e30
 _MOST_LABELS = 1 << 17
-_LAYERS = re.compile(r"(num|n)_.*(layers?|blocks?|hidden_groups|experts|heads)|(n|num)_layer|.*layers?|depths?")
+_LAYERS = re.compile(
+    r"(num|n)_.*(layers?|blocks?|hidden_groups|experts|heads)|(n|num)_layer|.*layers?|depths?"
+)
 
 
 def from_directory(path: Path, weights: Weights, digest: str) -> Network:
@@ -108,7 +110,9 @@ def _refuse_configuration(path: Path, weights: Weights) -> None:
         for count in value if isinstance(value, list) else [value]:
             if type(count) is not int:
                 continue
-            if (_LAYERS.fullmatch(key) and count > most * 64) or (key == "num_labels" and count > _MOST_LABELS):
+            if (_LAYERS.fullmatch(key) and count > most * 64) or (
+                key == "num_labels" and count > _MOST_LABELS
+            ):
                 raise FormatError(
                     f"{path}: config.json asks for {key}={count:,}, and the {len(weights.tensors):,} tensors there can't "
                     f"fill that. Download the configuration that belongs to these weights."
@@ -167,7 +171,12 @@ def _filled(path: Path, fit: Fit, config: Any, weights: Weights) -> Any:
     state = {new: torch.tensor(weights.read(old)) for new, old in fit.names.items()}
     try:
         module, report = fit.kind.from_pretrained(
-            None, config=config, state_dict=state, dtype=torch.float32, output_loading_info=True, **fit.options
+            None,
+            config=config,
+            state_dict=state,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **fit.options,
         )
     except Exception as e:
         raise _unfit(path, e) from e

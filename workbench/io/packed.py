@@ -40,7 +40,9 @@ def marked(tensors: Mapping[str, TensorInfo], config: Mapping[str, Any]) -> dict
     for name in tensors:
         modules |= _scaled(name)
     return {
-        name: replace(info, packed=f"packed integers, quantized{by}") if _is_packed(info, modules, bool(by)) else info
+        name: replace(info, packed=f"packed integers, quantized{by}")
+        if _is_packed(info, modules, bool(by))
+        else info
         for name, info in tensors.items()
     }
 

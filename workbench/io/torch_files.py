@@ -49,9 +49,7 @@ _NAMES = {
 }
 _LEGACY = b"l\xfc\x9cF\xf9 j\xa8P\x19"  # the number that files of torch before 1.6 begin with
 _OF_THE_SYSTEM = ("os", "posix", "nt", "sys", "subprocess", "shutil", "socket")
-_AS_TORCH = (
-    "import pathlib, pickle, torch; torch.save(pickle.loads(pathlib.Path({path!r}).read_bytes()), 'weights.pth')"
-)
+_AS_TORCH = "import pathlib, pickle, torch; torch.save(pickle.loads(pathlib.Path({path!r}).read_bytes()), 'weights.pth')"
 
 
 def read_torch(path: Path, *, calls_aside: bool = False) -> Weights:

@@ -13,7 +13,7 @@ import re
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -64,18 +64,14 @@ class _Dtype(StandIn):
 
     @property
     def dtype(self) -> np.dtype[Any] | None:
-        state, order = self.state, "="
-        if len(state) > 2 and isinstance(state[0], int):  # of __setstate__: version, byte order, ...
-            order = state[1] if state[1] in (">", "<") else "="
-        name = self.named
-        return np.dtype(name).newbyteorder(order) if name else None
+        state = self.state  # of __setstate__: version, byte order, ...
+        swapped = isinstance(state, tuple) and state[1:2] == (">",)
+        return np.dtype(self.named).newbyteorder(">" if swapped else "=") if self.named else None
 
     named: str = ""
 
     def __init__(self, *args: Any, **kwargs: Any):
-        self.named = (
-            args[0] if args and isinstance(args[0], str) and _NUMBERS.fullmatch(args[0]) else ""
-        )
+        self.named = args[0] if args and isinstance(args[0], str) and _NUMBERS.fullmatch(args[0]) else ""
 
 
 class StoredArray(StandIn):
@@ -117,7 +113,9 @@ _HARMLESS = re.compile(
 )
 
 
-def stand_ins(path: Path, zipped: bool, *, calls_aside: bool) -> list[tuple[Callable[..., Any], str]]:
+def stand_ins(
+    path: Path, zipped: bool, *, calls_aside: bool
+) -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """What `torch.serialization.safe_globals` is to allow, so that a file loads and nothing of it runs.
 
     Parameters
@@ -158,10 +156,12 @@ def _in_old_file(path: Path) -> Iterable[str]:
         stream = _Bounded(f, min(size, MAX_PICKLE))
         try:
             for _ in range(_PARTS_OF_OLD_FILES):
-                for code, argument, _at in pickletools.genops(stream):
+                for code, argument, _at in pickletools.genops(cast("IO[bytes]", stream)):
                     if code.name == "GLOBAL":
                         yield _modern(*str(argument).split(" ", 1))
-        except Exception as e:  # pickletools raises what it runs into: ValueError, UnicodeDecodeError, OverflowError ...
+        except (
+            Exception
+        ) as e:  # pickletools raises what it runs into: ValueError, UnicodeDecodeError, OverflowError ...
             raise broken(path, "torch weights", f"its pickle is damaged ({shown(e)})") from None
 
 

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 # Where training scripts put the weights beside the optimizer and the rest.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "network", "net", "weights", "params")
 # What they put beside the weights that isn't a network's.
-_TRAINING = ("callbacks", "loops", "lr_schedulers", "scheduler", "lr_scheduler", "scaler", "grad_scaler", "amp")
+_TRAINING = (
+    "callbacks",
+    "loops",
+    "lr_schedulers",
+    "scheduler",
+    "lr_scheduler",
+    "scaler",
+    "grad_scaler",
+    "amp",
+)
 _MAX_DEPTH = 64
 LONE = "tensor"  # what a tensor is called that was saved by itself
 _MODULE = ("_parameters", "_buffers", "_modules")
@@ -57,9 +66,7 @@ class _Walk:
             if not isinstance(value, dict):
                 break
             wrapped = any(_is_wrapper(k, v) for k, v in value.items())
-            parts = {
-                k: v for k, v in value.items() if self._holds(v, 0) and not _of_training(k, v, wrapped)
-            }
+            parts = {k: v for k, v in value.items() if self._holds(v, 0) and not _of_training(k, v, wrapped)}
             inner = next((v for k, v in parts.items() if _is_wrapper(k, v)), None)
             if len(parts) != 1 or inner is None:
                 self.aside += [str(k) for k in value if k not in parts]
@@ -119,7 +126,14 @@ def _items(value: Any) -> Iterator[tuple[str, Any]]:
         value = state
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield key if isinstance(key, str) else key.decode(errors="replace") if isinstance(key, bytes) else str(key), inner
+            yield (
+                key
+                if isinstance(key, str)
+                else key.decode(errors="replace")
+                if isinstance(key, bytes)
+                else str(key),
+                inner,
+            )
     elif isinstance(value, list | tuple):
         for i, inner in enumerate(value):
             yield str(i), inner
@@ -136,7 +150,9 @@ def _of_training(key: Any, value: Any, wrapped: bool) -> bool:
     name = str(key)
     if not wrapped or (name in WRAPPERS or (name.endswith("state_dict") and not name.startswith(_TRAINING))):
         return False
-    return name.startswith(_TRAINING) or "optim" in name or "rng_state" in name or getattr(value, "ndim", 1) == 0
+    return (
+        name.startswith(_TRAINING) or "optim" in name or "rng_state" in name or getattr(value, "ndim", 1) == 0
+    )
 
 
 def _as_tensor(array: np.ndarray) -> torch.Tensor | None:

@@ -119,7 +119,9 @@ class Network(Subject, Editable["Network"]):
     def holds(self) -> str:
         count = sum(p.numel() for p in self.module.parameters())
         note = f" ({self.note})" if self.note else ""
-        return f"a network of {count:,} parameters that {'reads texts' if self.encode else 'takes arrays'}{note}"
+        return (
+            f"a network of {count:,} parameters that {'reads texts' if self.encode else 'takes arrays'}{note}"
+        )
 
     def answer(self, question: Any) -> Any:
         """Answer in short, so that one sees that the network works.

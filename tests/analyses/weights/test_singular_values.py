@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from helpers import assert_calibrated
+from safetensors.numpy import save_file
 
 import workbench as wb
 from workbench.analyses.weights import singular_values as module
@@ -101,6 +104,32 @@ def test_known_answer_noise_stays_under_its_edge_95_times_in_100(shape: tuple[in
     assert levels.mean() == pytest.approx(3.0, rel=0.01)
     above = sum(s[0] > edge_of_noise(3.0, shape) for s in drawn)
     assert 2 <= above <= 22  # the middle 99.9 % of the binomial
+
+
+def complex_noise(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) / np.sqrt(2)
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (300, 40), (40, 300)])
+def test_known_answer_complex_noise_stays_under_its_edge_95_times_in_100(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(5)
+    drawn = [spectrum(3.0 * complex_noise(rng, shape)) for _ in range(200)]
+    assert np.mean([noise_level(s, shape) for s in drawn]) == pytest.approx(3.0, rel=0.01)
+    above = sum(s[0] > edge_of_noise(3.0, shape, of_complex=True) for s in drawn)
+    assert 2 <= above <= 22  # the middle 99.9 % of the binomial
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_peer_complex_matrices_have_numpys_singular_values(
+    large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if large:
+        monkeypatch.setattr(module, "WORK", 1e3)
+    w = complex_noise(np.random.default_rng(7), (40, 30)).astype(np.complex64)
+    w.real /= 1e3  # nearly all of it is imaginary
+    save_file({"w": w}, tmp_path / "x.safetensors")
+    result = wb.singular_values(wb.open(tmp_path / "x.safetensors"), n_components=9, n_null=3, n_boot=3)
+    assert np.allclose(result.values, np.linalg.svd(w, compute_uv=False)[:9], rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(50, 20), (20, 50), (30, 30)])

@@ -132,7 +132,13 @@ def singular_values(
             )
             for i, (id, question, label, alternative) in enumerate(_QUESTIONS)
         ),
-        caveat=_caveat(found, _edge(found, noise_level(s, block.shape), w.shape, of_complex), w.shape, block.shape, matrix.noise),
+        caveat=_caveat(
+            found,
+            _edge(found, noise_level(s, block.shape), w.shape, of_complex),
+            w.shape,
+            block.shape,
+            matrix.noise,
+        ),
     )
 
 
