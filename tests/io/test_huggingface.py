@@ -68,7 +68,9 @@ def test_known_answer_shards(tmp_path: Path) -> None:
     assert found.tensors["b.weight"].file == "model-00002-of-00002.safetensors"
     assert_holds_state(open_subject(folder / "model.safetensors.index.json"))
     assert open_subject(folder / "model.safetensors.index.json").name == "tiny"
-    assert list(open_subject(folder / "model-00002-of-00002.safetensors")) == ["b.weight"]
+    shard = open_subject(folder / "model-00002-of-00002.safetensors")
+    assert list(shard) == ["b.weight"]
+    assert "set aside: the other 1 shards" in shard.holds
 
 
 def test_known_answer_torch_shards(tmp_path: Path) -> None:
@@ -77,6 +79,14 @@ def test_known_answer_torch_shards(tmp_path: Path) -> None:
     where = {n: f"pytorch_model-{k}.bin" for k, names in enumerate(SHARDS.values()) for n in names}
     (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": where}))
     assert_holds_state(open_subject(tmp_path))
+
+
+def test_a_shared_tensor_s_other_name_need_not_stand_in_the_index(tmp_path: Path) -> None:
+    save_file({"embed": torch.ones(3, 2)}, tmp_path / "model-1.safetensors", {"head": "embed"})
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {"embed": "model-1.safetensors"}}')
+    found = open_subject(tmp_path)
+    assert list(found) == ["embed", "head"]
+    np.testing.assert_array_equal(found["head"], found["embed"])
 
 
 def test_peer_what_the_hub_s_library_saves_in_shards_comes_back_equal(tmp_path: Path) -> None:

@@ -124,17 +124,22 @@ def flat(array: np.ndarray) -> np.ndarray:
     return array.reshape(len(array), -1)
 
 
-def floats(values: np.ndarray) -> np.ndarray:
-    """float32 or float64 as it is, anything else (halves, integers) as float32.
+def require_real(values: np.ndarray, name: str) -> None:
+    """Refuse complex numbers where real ones are taken: half of each would be lost.
 
     Raises
     ------
     DataError
-        The numbers are complex: half of each would be lost.
+        They are complex.
     """
     if np.iscomplexobj(values):
         raise DataError(
-            f"These are complex numbers ({values.dtype}), and this takes real ones: pass their real and imaginary parts as "
+            f"{name} holds complex numbers ({values.dtype}), and this takes real ones. Give their real and imaginary parts as "
             f"columns (np.hstack([x.real, x.imag])), or their absolute values."
         )
+
+
+def floats(values: np.ndarray) -> np.ndarray:
+    """float32 or float64 as it is, anything else (halves, integers) as float32; complex numbers are refused."""
+    require_real(values, "The array")
     return values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)

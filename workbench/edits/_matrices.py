@@ -15,8 +15,8 @@ def matrices(checkpoint: Checkpoint, at: str) -> tuple[str, ...]:
     MissingError
         There is none: positions and the like are no weights.
     """
-    wide = [n for n, t in checkpoint.tensors.items() if len(t.shape) >= 2]
-    found = tuple(n for n in matching(wide, at) if checkpoint.tensors[n].floating)
-    if not found:
+    wide = [n for n, t in checkpoint.tensors.items() if len(t.shape) >= 2 and t.floating]
+    names = tuple(matching(wide, at))
+    if not names:
         raise MissingError(f"{checkpoint.name} has no weight matrix that matches {at!r}. {suggest(at, wide)}")
-    return found
+    return names

@@ -20,6 +20,7 @@ import numpy as np
 from workbench.core.digest import digest, digest_file
 from workbench.core.errors import DataError, FormatError, MissingError, WorkbenchError, suggest
 from workbench.core.lazy import LazyTensor
+from workbench.core.rows import require_real
 from workbench.io.packed import marked
 from workbench.subjects.checkpoint import Checkpoint, TensorInfo
 
@@ -354,6 +355,7 @@ def in_folder(name: str) -> bool:
 
 def real_numbers(array: np.ndarray, path: Path) -> np.ndarray:
     """Return the array if it holds real numbers, or refuse."""
+    require_real(array, str(path))
     if array.dtype.kind not in "fiub":
         raise DataError(
             f"{path} holds {array.dtype} and this needs real numbers. Convert them with array.astype(float)."

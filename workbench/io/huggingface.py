@@ -50,7 +50,7 @@ _ENDS = (
 _SHARD = re.compile(r"-\d{3,}-of-(\d{3,})\.")
 # What training leaves beside the weights.
 _TRAINING = re.compile(
-    r"(training_args|optimizer|scheduler|scaler|rng_state|random_states|sampler|custom_checkpoint).*"
+    r"(training_args|optimizer|scheduler|scaler|rng_state|random_states|sampler|custom_checkpoint).*|.*optim_states.*"
 )
 # Beside the weights, these decide what the network answers.
 _BESIDE = (
@@ -136,6 +136,12 @@ def find_weights(folder: Path) -> Path:
     )
 
 
+def others_of(shard: Path) -> tuple[str, ...]:
+    """What belongs to a checkpoint beside one of its shards, in words."""
+    match = _SHARD.search(shard.name)
+    return (f"the other {int(match[1]) - 1} shards",) if match and int(match[1]) > 1 else ()
+
+
 def _is_whole(name: str) -> bool:
     shard = _SHARD.search(name)
     return shard is None or int(shard[1]) == 1
@@ -185,6 +191,10 @@ def read_index(index: Path) -> Weights:
             advice = "Index and shards come from different checkpoints: download them together."
             raise broken(index, "a shard index", cause, advice)
         tensors[tensor] = shards[shard].tensors[tensor]
+    for name, held in shards.items():  # other names of shared tensors, of which an index need not know
+        for tensor, info in held.tensors.items():
+            if tensor not in tensors:
+                tensors[tensor], where[tensor] = info, name
     files = tuple(f for s in shards.values() for f in s.files)
     return Weights(
         tensors,

@@ -6,6 +6,7 @@ import copy
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, get_args
@@ -19,7 +20,7 @@ from workbench.io.arrays import as_rows, has_texts, named_weights, read_npy, rea
 from workbench.io.files import Weights, checkpoint, missing, reading, real_numbers, shown, status
 from workbench.io.gguf_files import read_gguf
 from workbench.io.hub import HUB_ID, fetch
-from workbench.io.huggingface import open_directory
+from workbench.io.huggingface import open_directory, others_of
 from workbench.io.recording_folders import open_siblings, recordings_in
 from workbench.io.safetensors_files import read_safetensors
 from workbench.io.sniffing import ENDINGS, Format, format_of
@@ -195,7 +196,9 @@ def _file(path: Path, name: str | None, kind: Kind | None) -> Subject:
         return open_directory(path.parent, name or path.parent.resolve().name, weights=path)
     name = name or path.stem
     if found in _WEIGHTS:
-        return checkpoint(_WEIGHTS[found](path), name, path)
+        weights = _WEIGHTS[found](path)
+        others = () if found == "gguf" else others_of(path)
+        return checkpoint(replace(weights, aside=(*weights.aside, *others)), name, path)
     if found == "npy":
         return _rows(real_numbers(read_npy(path), path), None, name, kind)
     if found == "npz":

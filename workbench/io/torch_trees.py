@@ -150,9 +150,12 @@ def _of_training(key: Any, value: Any, wrapped: bool) -> bool:
     name = str(key)
     if not wrapped or (name in WRAPPERS or (name.endswith("state_dict") and not name.startswith(_TRAINING))):
         return False
-    return (
-        name.startswith(_TRAINING) or "optim" in name or "rng_state" in name or getattr(value, "ndim", 1) == 0
-    )
+    return name.startswith(_TRAINING) or "optim" in name or "rng_state" in name or _is_number(value)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a tensor of one number, such as the best accuracy so far."""
+    return hasattr(value, "numel") and value.numel() == 1
 
 
 def _as_tensor(array: np.ndarray) -> torch.Tensor | None:

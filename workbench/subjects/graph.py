@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError
-from workbench.core.rows import frozen, owned, require_finite, row_table
+from workbench.core.rows import frozen, owned, require_finite, require_real, row_table
 from workbench.core.subject import Rowed
 from workbench.core.view import View
 
@@ -68,6 +68,8 @@ class GraphSubject(Rowed):
             raise DataError(
                 f"{name}: edges name nodes from {edges.min()} to {edges.max()}; there are {n:,} (0 to {n - 1})."
             )
+        if weights is not None:
+            require_real(np.asarray(weights), f"{name}'s edge weights")
         super().__init__(name, row_table(table, n, name), space)
         self.edges = frozen(edges)
         self.weights = (

@@ -81,6 +81,7 @@ class Network(Subject, Editable["Network"]):
     def of(cls, thing: Any) -> Network | None:
         if not hasattr(thing, "named_modules"):  # a torch module, recognised without importing torch
             return None
+        _require_numbers(thing)
         made = Network(type(thing).__name__, "", thing.eval())
         made._digest = made.identity
         return made
@@ -142,6 +143,17 @@ class Network(Subject, Editable["Network"]):
             return self
         parts = {f"edit {i}": edit for i, edit in enumerate(edits, 1)}
         return EditedNetwork(self, edits).made_by(Origin("with_edits", {"base": self, **parts}, verb="sum"))
+
+
+def _require_numbers(module: torch.nn.Module) -> None:
+    from workbench.numerics.identity.tensors import missing_values
+
+    for parameter, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if (why := missing_values(tensor)) is not None:
+            raise ViewError(
+                f"{type(module).__name__} can't be run: {parameter} is {why}. Give it numbers first: load its weights, or for "
+                f"a lazy one call the module once."
+            )
 
 
 class EditedNetwork(Network):
