@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import collections
 import enum
 import os
@@ -297,6 +298,44 @@ def test_a_small_file_takes_little_memory(call: Any, zipped: bool, tmp_path: Pat
     with pytest.raises(FormatError):
         read_torch(tmp_path / "x.pth")
     assert resident() - before < 300 << 20
+
+
+STANDS_FOR_MANY = torch.ones(1, dtype=torch.int64).expand(10**9, 2)
+ENDLESS: dict[str, tuple[Any, ...]] = {
+    "a set": (set, STANDS_FOR_MANY),
+    "a count": (collections.Counter, STANDS_FOR_MANY),
+    "a dictionary": (collections.OrderedDict, STANDS_FOR_MANY),
+    "a shape": (torch.Size, STANDS_FOR_MANY),
+    "a conversion": (
+        torch._utils._rebuild_device_tensor_from_cpu_tensor,
+        STANDS_FOR_MANY,
+        torch.float64,
+        "cpu",
+        False,
+    ),
+    "a set in a rebuild": (torch._tensor._rebuild_from_type_v2, set, torch.Tensor, (STANDS_FOR_MANY,), {}),
+    "a slow encoding": (codecs.encode, "\u0100" * 200_000, "punycode"),
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["archive", "before torch 1.6"])
+@pytest.mark.parametrize("what", ENDLESS)
+def test_nothing_goes_through_a_tensor_that_stands_for_many(what: str, zipped: bool, tmp_path: Path) -> None:
+    torch.save({"x": Asks(*ENDLESS[what])}, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+    start = time.process_time()
+    with pytest.raises(FormatError, match="asks for"):
+        read_torch(tmp_path / "x.pth")
+    assert time.process_time() - start < 1
+
+
+def test_ordinary_objects_beside_tensors_are_no_danger(tmp_path: Path) -> None:
+    tensor = torch.ones(3)
+    tensor.note = "an attribute"
+    beside = {"s": {1, 2}, "c": collections.Counter("aab"), "o": torch.Size([1]), "b": b"ab"}
+    torch.save({"w": tensor, "p": torch.nn.Parameter(tensor), **beside}, tmp_path / "x.pth")
+    weights = read_torch(tmp_path / "x.pth")
+    assert list(weights.tensors) == ["w", "p"]
+    assert weights.aside == tuple(beside)
 
 
 def resident() -> int:

@@ -139,7 +139,7 @@ def find_weights(folder: Path) -> Path:
 def others_of(shard: Path) -> tuple[str, ...]:
     """What belongs to a checkpoint beside one of its shards, in words."""
     match = _SHARD.search(shard.name)
-    return (f"the other {int(match[1]) - 1} shards",) if match and int(match[1]) > 1 else ()
+    return (f"all but 1 of {int(match[1])} shards",) if match and int(match[1]) > 1 else ()
 
 
 def _is_whole(name: str) -> bool:

@@ -8,26 +8,22 @@ unknown is what malice is made of, and is refused unless the caller wants it set
 
 from __future__ import annotations
 
-import pickletools
+import io
 import re
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import numpy as np
 
 from workbench.core.errors import FormatError
 from workbench.io.files import broken, shown
+from workbench.io.torch_rehearsal import SIZED, UnsafeCall, rehearsed
 from workbench.io.zips import read_member
 
 MAX_PICKLE = 64 << 20  # bytes; a checkpoint takes about a hundred a tensor
-# Overlapping on purpose: whatever stands before a name may look like the beginning of one.
-_GLOBAL = re.compile(rb"(?=c([\w.]+)\n([\w.]+)\n)")
 _PARTS_OF_OLD_FILES = 5  # pickles: magic number, version, system, content, keys of the storages
 _NUMBERS = re.compile(r"[<>=|]?[fiubc]\d{1,2}")
-# What torch itself allows and that fills as much memory as it is told to.
-_SIZED = re.compile(r"builtins\.bytearray|torch\.(\w+\.)*\w+Tensor")
 
 
 class CalledError(Exception):
@@ -127,8 +123,8 @@ def stand_ins(
     FormatError
         The file's pickle is damaged, too large, or names something that allocates what it is told to.
     """
-    names = set(_in_archive(path) if zipped else _in_old_file(path))
-    if sized := sorted(n for n in names if _SIZED.fullmatch(n)):
+    names = _names(path, zipped)
+    if sized := sorted(n for n in names if SIZED.fullmatch(n)):
         raise FormatError(
             f"{path} asks for memory through {shown(sized[0])}, which weights never need, so it isn't loaded. Save "
             f"module.state_dict() instead."
@@ -143,32 +139,34 @@ def _stand_in(name: str, calls_aside: bool) -> Callable[..., Any]:
     return type("StandIn", (StandIn,), {"called": name, "harmless": harmless})
 
 
-def _in_archive(path: Path) -> Iterable[str]:
-    raw = read_member(path, "torch weights", "data.pkl", MAX_PICKLE)
-    for module, name in _GLOBAL.findall(raw):
-        yield _modern(module.decode(), name.decode())
-
-
-def _in_old_file(path: Path) -> Iterable[str]:
-    """Names in the pickles that files from before torch 1.6 begin with; numbers follow those."""
-    size = path.stat().st_size
+def _streams(path: Path, zipped: bool) -> Iterator[Any]:
+    """The pickles of a file; of those from before torch 1.6 the ones that it begins with, before the numbers."""
+    if zipped:
+        yield io.BytesIO(read_member(path, "torch weights", "data.pkl", MAX_PICKLE))
+        return
     with path.open("rb") as f:
-        stream = _Bounded(f, min(size, MAX_PICKLE))
-        try:
-            for _ in range(_PARTS_OF_OLD_FILES):
-                for code, argument, _at in pickletools.genops(cast("IO[bytes]", stream)):
-                    if code.name == "GLOBAL":
-                        yield _modern(*str(argument).split(" ", 1))
-        except (
-            Exception
-        ) as e:  # pickletools raises what it runs into: ValueError, UnicodeDecodeError, OverflowError ...
-            raise broken(path, "torch weights", f"its pickle is damaged ({shown(e)})") from None
+        bounded = _Bounded(f, min(path.stat().st_size, MAX_PICKLE))
+        for _ in range(_PARTS_OF_OLD_FILES):
+            yield bounded
 
 
-def _modern(module: str, name: str) -> str:
-    """The name by which torch looks up what a pickle of Python 2's protocol names."""
-    module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
-    return f"{module}.{name}"
+def _names(path: Path, zipped: bool) -> set[str]:
+    """What the pickles of a file name, all of whose calls are harmless to make."""
+    names: set[str] = set()
+    try:
+        for stream in _streams(path, zipped):
+            names |= rehearsed(stream)
+    except FormatError:
+        raise
+    except UnsafeCall as e:
+        raise broken(
+            path, "torch weights", f"its pickle asks for {e}", "Don't use it before you know why."
+        ) from None
+    except (
+        Exception
+    ) as e:  # pickletools raises what it runs into: ValueError, UnicodeDecodeError, OverflowError ...
+        raise broken(path, "torch weights", f"its pickle is damaged ({shown(e)})") from None
+    return names
 
 
 class _Bounded:
