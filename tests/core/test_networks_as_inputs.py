@@ -71,3 +71,13 @@ def test_what_cannot_be_called_is_refused() -> None:
 
 def test_a_network_is_the_same_in_another_process_and_another_where_it_differs() -> None:
     assert Network.example().identity == Network.example().identity != Network.example(1).identity
+
+
+@pytest.mark.parametrize(
+    "module",
+    [torch.nn.Linear(6, 1, device="meta"), torch.nn.Sequential(torch.nn.LazyLinear(1))],
+    ids=["on the meta device", "lazy"],
+)
+def test_a_module_without_numbers_is_refused(module: torch.nn.Module) -> None:
+    with pytest.raises(ViewError, match=r"can't be run: .*weight is .*Give it numbers first"):
+        wb.mean_output(module, wb.PointCloud.example())

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import workbench as wb
-from workbench.core.errors import DataError, MissingError, ParameterError, ViewError
+from workbench.core.errors import DataError, MissingError, ParameterError, ViewError, WorkbenchError
 from workbench.core.patterns import matches
 from workbench.subjects.activations import Aligned
 from workbench.subjects.checkpoint import Checkpoint, Matrix, TensorInfo
+from workbench.subjects.graph import GraphSubject
 from workbench.subjects.points import Points
 from workbench.subjects.series import Series
 
@@ -257,3 +259,15 @@ def test_a_made_subject_knows_its_truth() -> None:
 def test_a_query_of_rows_without_columns_says_that_there_are_none() -> None:
     with pytest.raises(MissingError, match="no columns"):
         wb.PointCloud(np.eye(3)).select("a > 1")
+
+
+def test_complex_numbers_are_refused_where_real_ones_are_taken() -> None:
+    values = np.ones((5, 3)) + 1j
+    for ask in (
+        lambda: wb.PointCloud(values),
+        lambda: wb.TimeSeries(values).as_points(),
+        lambda: GraphSubject(np.array([[0, 1]]), 2, weights=np.array([1j])),
+        lambda: wb.capture(torch.nn.Linear(3, 2), values),
+    ):
+        with pytest.raises(WorkbenchError, match="complex"):
+            ask()

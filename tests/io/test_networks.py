@@ -233,3 +233,15 @@ def test_a_configuration_that_asks_for_too_much_is_refused_at_once(what: str, tm
     with pytest.raises(WorkbenchError, match=r"config\.json|quantization_config"):
         subject.network()
     assert time.perf_counter() - start < 5
+
+
+def test_a_token_beyond_all_numbers_is_refused(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    module = made(gpt2)
+    path = folder(tmp_path / "net", module, module.state_dict())
+    made_of = Tokenizer(models.WordLevel({"<unk>": 0, "a": 10**9}, unk_token="<unk>"))
+    PreTrainedTokenizerFast(tokenizer_object=made_of, unk_token="<unk>").save_pretrained(path)
+    with pytest.raises(FormatError, match="numbers a token 1,000,000,000"):
+        open_subject(path).network()

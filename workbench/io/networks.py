@@ -26,6 +26,7 @@ _TOKENIZERS = (
 _READ_WHOLE = (".json", ".jinja", ".txt", ".model")
 _NO_LIMIT = 1 << 20  # tokens; tokenizers without a limit say 1e30
 _MOST_LABELS = 1 << 17
+_MOST_TOKENS = 1 << 22
 _LAYERS = re.compile(
     r"(num|n)_.*(layers?|blocks?|hidden_groups|experts|heads)|(n|num)_layer|.*layers?|depths?"
 )
@@ -206,12 +207,19 @@ def _tokenizer(path: Path) -> Any:
     if not any((path / n).is_file() for n in _TOKENIZERS):
         return None
     try:
-        return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        largest = max(tokenizer.get_vocab().values(), default=0)
     except Exception as e:
         raise FormatError(
             f"{path}: its tokenizer can't be read ({type(e).__name__}: {_first_line(e)}). Download the folder's tokenizer "
             f"files again."
         ) from e
+    if largest >= _MOST_TOKENS:
+        raise FormatError(
+            f"{path}: its tokenizer numbers a token {largest:,}, and {_MOST_TOKENS:,} are allowed. Download the folder's tokenizer "
+            f"files again."
+        )
+    return tokenizer
 
 
 def _first_line(error: Exception) -> str:
