@@ -62,7 +62,7 @@ def rehearsed(stream: Any) -> set[str]:
     """
     names: set[str] = set()
     stack: list[_Value] = []
-    memo: dict[int, _Value] = {}
+    memo: dict[Any, _Value] = {}
     for count, (code, argument, _at) in enumerate(pickletools.genops(cast("IO[bytes]", stream))):
         if count > MOST_OPCODES:
             raise UnsafeCall(f"more than {MOST_OPCODES:,} steps")
