@@ -90,9 +90,8 @@ def fitting(config: Any, named: str, shapes: Mapping[str, tuple[int, ...]]) -> F
     first, known = _named_class(config, named)
     tried = _Trial(config, shapes)
     fit, misfit = tried.of(first, known)
-    if (
-        misfit is not None and misfit.unexpected
-    ):  # weights may have a head more than the class, never one less
+    # Weights may have a head more than the class, never one less: that would be drawn at random.
+    if misfit is not None and misfit.unexpected:
         fit = next((f for k in _siblings(first, named) if (f := tried.quietly(k, known))), None)
     if fit is None:
         assert misfit is not None
