@@ -340,14 +340,14 @@ def test_a_full_disk_ends_the_recording_only(
     from workbench.recording import writing
 
     p = problem()
-    real = writing.Writer._save
+    real = writing.Writer._save_rows
 
     def full(self: Any, name: str, *rest: Any) -> None:
         if name.startswith("steps"):
             raise OSError(28, "No space left on device")
         real(self, name, *rest)
 
-    monkeypatch.setattr(writing.Writer, "_save", full)
+    monkeypatch.setattr(writing.Writer, "_save_rows", full)
     run = wb.record(p.model, p.optimizer, to=tmp_path / "run").__enter__()
     for _ in range(5):
         p.step(run)

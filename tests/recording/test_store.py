@@ -20,6 +20,7 @@ import torch
 import workbench as wb
 from workbench.core.errors import DataError, FormatError, MissingError, StorageError
 from workbench.recording import codecs, open_recording
+from workbench.recording.layout import with_check
 
 Make = Callable[..., Any]
 
@@ -150,6 +151,7 @@ def stored(problem: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     from workbench.recording import recorder, writing
 
     monkeypatch.setattr(recorder, "ROWS", 5)
+    monkeypatch.setattr(recorder, "SOON", recorder.SECONDS)
     monkeypatch.setattr(writing, "_MERGED", 0)
     monkeypatch.setattr(writing, "TOGETHER", 4000)
     p = problem()
@@ -231,7 +233,8 @@ def test_damaged_json_is_refused(stored: Path, name: str) -> None:
 )
 def test_a_manifest_is_believed_in_nothing(stored: Path, change: dict[str, Any]) -> None:
     manifest = json.loads((stored / "recording.json").read_text())
-    (stored / "recording.json").write_text(json.dumps({**manifest, **change}))
+    del manifest["check"]
+    (stored / "recording.json").write_text(json.dumps(with_check({**manifest, **change})))
     with pytest.raises(FormatError, match="can't be opened as a recording"):
         wb.open(stored)
 

@@ -220,7 +220,7 @@ class Bookmarking:
     # -- a step -------------------------------------------------------------------------------------
 
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        if self.run.step % self._every or self._failure or self.run.step == self._kept:
+        if self.run.skipping or self.run.step % self._every or self._failure or self.run.step == self._kept:
             return
         try:
             self._keep()

@@ -4,7 +4,8 @@ A folder with ``recording.json`` (what is recorded), ``steps-AAAA-SSSSSSSSSS.saf
 ``weights-AAAA-SSSSSSSSSS.safetensors`` (all tensors at some steps, the first of them S), ``attempt-AAAA.json`` (the
 step that a run went on from; rows and weights of earlier attempts from there on no longer count), where they were
 given ``probe.safetensors`` and ``training.safetensors``, and, once it has ended or diverged, ``outcome.json``. Every
-file appears whole, by renaming, and none is changed afterwards but the last.
+file appears whole, by renaming. Only the outcome is replaced later, and the manifest where further weights come to be trained.
+Each holds a digest of its content, which reading compares; recordings of the first format have one of their weights alone.
 """
 
 from __future__ import annotations
@@ -12,14 +13,19 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from workbench.core.digest import digest
 from workbench.core.errors import FormatError, MissingError
 from workbench.numerics.objectives import LOSSES
 
-FORMAT = "workbench recording 1"
+FORMAT = "workbench recording 2"
+_UNCHECKED = "workbench recording 1"
+CHECK, SELF = "check", "workbench"
+"""Where a file has the digest of its content, and a safetensors file its own description."""
 MANIFEST, OUTCOME, PROBE, TRAINING = (
     "recording.json",
     "outcome.json",
@@ -54,7 +60,8 @@ class Tensor:
 
     Attributes
     ----------
-    dtype : safetensors' name. role : ``parameter`` (trained), ``buffer``, or ``frozen`` (kept once).
+    dtype : safetensors' name. role : ``parameter`` (trained by the recorded optimizer), ``buffer``, or ``frozen`` (not trained by
+        it; others may, and then it is recorded as it changes).
     """
 
     name: str
@@ -74,8 +81,9 @@ class Layout:
 
     Attributes
     ----------
-    every : a row every so many steps. groups : parameter groups of the optimizer, each with its learning rate.
+    every : a row every so many steps. groups : parameter groups that the optimizer began with.
     loss : of the probe, a name from `LOSSES`, or "".
+    checked : whether all files hold a digest of their content.
     about : class names and the optimizer's settings, for people.
     """
 
@@ -86,17 +94,23 @@ class Layout:
     compress: str
     loss: str = ""
     about: dict[str, Any] = field(default_factory=dict)
+    checked: bool = True
 
     @property
     def parameters(self) -> list[str]:
         """Names of the trained parameters; per-parameter columns have this order."""
         return [t.name for t in self.tensors if t.role == "parameter"]
 
+    @property
+    def names(self) -> list[str]:
+        """Names of all tensors."""
+        return [t.name for t in self.tensors]
+
     def to_json(self) -> dict[str, Any]:
         """As the manifest stores it."""
         tensors = [[t.name, list(t.shape), t.dtype, t.role] for t in self.tensors]
         return {
-            "format": FORMAT,
+            "format": FORMAT if self.checked else _UNCHECKED,
             "name": self.name,
             "every": self.every,
             "tensors": tensors,
@@ -106,15 +120,24 @@ class Layout:
             "about": self.about,
         }
 
+    def with_trained(self, names: Iterable[str]) -> Layout:
+        """This layout, with further tensors that are trained."""
+        trained = set(names)
+        tensors = (replace(t, role="parameter") if t.name in trained else t for t in self.tensors)
+        return replace(self, tensors=tuple(tensors))
+
     def difference(self, other: Layout) -> str:
-        """What another layout has that this one has not, in words; "" where they record the same."""
-        mine, theirs = ({t.name: t for t in x.tensors} for x in (self, other))
+        """What another layout has that this one has not, in words; "" where they can record the same.
+
+        Which parameters are trained, and in which groups, may change on the way.
+        """
+        mine, theirs = ({t.name: t for t in x.with_trained(x.names).tensors} for x in (self, other))
         for name in [*mine, *theirs]:
             if mine.get(name) != theirs.get(name):
                 a, b = mine.get(name), theirs.get(name)
-                entries = [f"{t.shape} {t.dtype} ({t.role})" if t else "absent" for t in (a, b)]
+                entries = [f"{t.shape} {t.dtype}" if t else "absent" for t in (a, b)]
                 return f"{name} is {entries[0]} there and {entries[1]} here"
-        for part in ("every", "groups", "compress", "loss"):
+        for part in ("every", "compress", "loss"):
             if getattr(self, part) != getattr(other, part):
                 return f"{part} is {getattr(self, part)!r} there and {getattr(other, part)!r} here"
         return ""
@@ -137,9 +160,12 @@ def read_layout(folder: Path) -> Layout:
     """
     if not is_recording(folder):
         raise MissingError(f"{folder} is not a recording: it has no {MANIFEST}.")
-    manifest = read_json(folder / MANIFEST)
-    if manifest.get("format") != FORMAT:
+    manifest = read_json(folder / MANIFEST, checked=False)
+    checked = manifest.get("format") == FORMAT
+    if not checked and manifest.get("format") != _UNCHECKED:
         raise damaged(folder, f"its manifest is not of the format {FORMAT!r}")
+    if checked:
+        require_check(folder / MANIFEST, manifest)
     name, compress, loss, about = (manifest.get(k) for k in ("name", "compress", "loss", "about"))
     if not isinstance(name, str) or not isinstance(compress, str) or not isinstance(about, dict):
         raise damaged(folder, "its manifest lacks its name or what it is about")
@@ -154,10 +180,10 @@ def read_layout(folder: Path) -> Layout:
     tensors = tuple(_tensor(folder, entry) for entry in entries)
     if len({t.name for t in tensors}) < len(tensors):
         raise damaged(folder, "a tensor stands in its manifest twice")
-    return Layout(name, every, tensors, groups, compress, loss, about)
+    return Layout(name, every, tensors, groups, compress, loss, about, checked)
 
 
-def attempts(folder: Path) -> list[int]:
+def attempts(folder: Path, *, checked: bool) -> list[int]:
     """The step that each attempt began with, in their order.
 
     Raises
@@ -168,7 +194,7 @@ def attempts(folder: Path) -> list[int]:
     files = sorted(f for f in folder.iterdir() if ATTEMPT_FILE.fullmatch(f.name))
     starts = []
     for i, file in enumerate(files):
-        start = read_json(file).get("start")
+        start = read_json(file, checked=checked).get("start")
         if file.name != attempt_file(i) or not _whole(start, 0):
             raise damaged(folder, f"{file.name} is out of place")
         starts.append(start)
@@ -190,8 +216,25 @@ def weights_file(attempt: int, step: int) -> str:
     return f"weights-{attempt:04d}-{step:010d}.safetensors"
 
 
-def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object of bounded size."""
+def with_check(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON object with the digest of its content."""
+    return {**content, CHECK: digest(dict(content))}
+
+
+def require_check(file: Path, content: Mapping[str, Any]) -> None:
+    """Refuse a JSON object that isn't what was stored.
+
+    Raises
+    ------
+    FormatError
+        Its digest is missing or another.
+    """
+    if content.get(CHECK) != digest({k: v for k, v in content.items() if k != CHECK}):
+        raise damaged(file.parent, f"{file.name} isn't what was stored")
+
+
+def read_json(file: Path, *, checked: bool) -> dict[str, Any]:
+    """A JSON object of bounded size, as it was stored where that can be told (``checked``)."""
     try:
         with file.open("rb") as f:
             raw = f.read(_MAX_JSON + 1)
@@ -202,6 +245,8 @@ def read_json(file: Path) -> dict[str, Any]:
         content = None
     if not isinstance(content, dict):
         raise damaged(file.parent, f"{file.name} is not a JSON object of a sensible size")
+    if checked:
+        require_check(file, content)
     return content
 
 

@@ -54,6 +54,14 @@ class Meter:
         """Whether the gradients of a row are."""
         raise NotImplementedError
 
+    def moved(self, row: int) -> bool:
+        """Whether the update of a row changed anything."""
+        raise NotImplementedError
+
+    def divide(self, row: int, scale: torch.Tensor) -> None:
+        """Divide the gradients of a row by what the loss was multiplied by."""
+        raise NotImplementedError
+
     def take(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """The first ``n`` rows of gradients and updates, (n, P) float32, which are measured anew from here on."""
         raise NotImplementedError
@@ -112,6 +120,12 @@ class TorchMeter(Meter):
 
     def finite(self, row: int) -> bool:
         return bool(self._gradients[row].isfinite().all())
+
+    def moved(self, row: int) -> bool:
+        return bool(self._updates[row].any())
+
+    def divide(self, row: int, scale: torch.Tensor) -> None:
+        self._gradients[row] /= scale.to(self._device, self._sum)
 
     def take(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         gradients, updates = (t[:n].float().cpu().numpy() for t in (self._gradients, self._updates))
@@ -184,6 +198,12 @@ class FusedMeter(Meter):
     def finite(self, row: int) -> bool:
         return bool(np.isfinite(self._gradients[row]).all())
 
+    def moved(self, row: int) -> bool:
+        return bool(self._updates[row].any())
+
+    def divide(self, row: int, scale: torch.Tensor) -> None:
+        self._gradients[row] /= float(scale)
+
     def take(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         found = self._gradients[:n], self._updates[:n]
         self._clear()
@@ -229,8 +249,18 @@ def _norm(gradient: torch.Tensor | None, parameter: torch.Tensor) -> torch.Tenso
     return torch.linalg.vector_norm(values, dtype=torch.promote_types(values.dtype, torch.float32))
 
 
+def trained_by(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    """What an optimizer trains as it is now."""
+    return [p for g in optimizer.param_groups for p in g["params"] if p.requires_grad]
+
+
+def idle_in(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    """What it holds, and would train if it were unfrozen."""
+    return [p for g in optimizer.param_groups for p in g["params"] if not p.requires_grad]
+
+
 def learning_rates(optimizer: torch.optim.Optimizer, groups: int) -> list[Any]:
-    """The learning rate of each of the first groups (later ones train what isn't recorded), numbers or, for a captured graph, tensors."""
+    """The learning rate of each of the first groups, numbers or, for a captured graph, tensors."""
     rates = [g.get("lr", _NONE) for g in optimizer.param_groups[:groups]]
     return [lr if type(lr) is float else _copied(lr) for lr in rates]
 

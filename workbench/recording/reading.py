@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from workbench.recording.layout import (
     read_json,
     read_layout,
 )
+from workbench.recording.stored import described_by, opened, read_rows, widened
 from workbench.subjects.checkpoint import TensorInfo
 from workbench.subjects.descents.record import Record
 from workbench.subjects.descents.trajectory import Trajectory
@@ -72,15 +72,15 @@ def open_recording(path: str | Path, *, name: str | None = None, keep: Any = Non
     """
     folder = Path(path)
     layout = read_layout(folder)
-    starts = attempts(folder)
+    starts = attempts(folder, checked=layout.checked)
     rows = _rows(folder, layout, starts)
     if not len(rows["step"]):
         raise MissingError(
             f"{folder} holds a recording of no step: the optimizer's step() wasn't called, or the process ended before the first "
             f"rows were stored."
         )
-    weights = StoredWeights(folder, layout, starts, until=int(rows["step"][-1]) + layout.every)
-    ending = read_json(folder / OUTCOME) if (folder / OUTCOME).exists() else {}
+    weights = _weights(folder, layout, starts, rows)
+    ending = read_json(folder / OUTCOME, checked=layout.checked) if (folder / OUTCOME).exists() else {}
     diverged, outcome = ending.get("diverged"), ending.get("message", "")
     if not (diverged is None or type(diverged) is int) or not isinstance(outcome, str):
         raise damaged(folder, f"{OUTCOME} doesn't say how it ended")
@@ -106,6 +106,26 @@ def open_recording(path: str | Path, *, name: str | None = None, keep: Any = Non
     return Trajectory(table, record, name=name or layout.name)
 
 
+def open_weights(folder: Path) -> StoredWeights:
+    """The weights of a recording alone: a kill may come between those that it began with and the first row.
+
+    Raises
+    ------
+    MissingError, FormatError, DataError
+        As of `open_recording`.
+    """
+    layout = read_layout(folder)
+    starts = attempts(folder, checked=layout.checked)
+    return _weights(folder, layout, starts, _rows(folder, layout, starts))
+
+
+def _weights(
+    folder: Path, layout: Layout, starts: list[int], rows: Mapping[str, np.ndarray]
+) -> StoredWeights:
+    steps = rows["step"]
+    return StoredWeights(folder, layout, starts, until=int(steps[-1]) + layout.every if len(steps) else 0)
+
+
 # -- rows -------------------------------------------------------------------------------------------
 
 
@@ -123,6 +143,8 @@ def _rows(folder: Path, layout: Layout, starts: list[int]) -> dict[str, np.ndarr
         early = np.ones(len(at), bool) if cut is None else at < cut
         kept = {k: v[early if k.startswith("state.") else new] for k, v in chunk.items()}
         chunks.append({**kept, "attempt": np.full(int(new.sum()), attempt)})
+    groups = max((c["lr"].shape[1] for c in chunks), default=0)
+    chunks = [widened(c, layout.parameters, layout.parameters, groups) for c in chunks]
     keys = dict.fromkeys(k for c in chunks for k in c if k not in ("attempt", "state.step"))
     rows = {
         k: np.concatenate([c.get(k, _absent(k, c)) for c in chunks])
@@ -178,12 +200,16 @@ def _require_no_gap(folder: Path, steps: np.ndarray, every: int) -> None:
 
 
 def _chunk(file: Path, layout: Layout) -> dict[str, np.ndarray]:
-    with _opened(file) as held:
-        columns = {k: held.get_tensor(k) for k in held.keys()}  # noqa: SIM118
+    columns, parameters = read_rows(file, checked=layout.checked)
+    parameters = layout.parameters if parameters is None else parameters
     n = len(columns["step"]) if columns.get("step", np.empty(())).ndim == 1 else -1
-    p = len(layout.parameters)
-    shapes = {"loss": (n,), "lr": (n, layout.groups), "grad": (n, p), "update": (n, p)}
-    ok = n >= 0 and columns["step"].dtype.kind == "i" and (np.diff(columns["step"]) > 0).all()
+    p, groups = (
+        len(parameters),
+        np.shape(columns.get("lr", ()))[-1] if np.ndim(columns.get("lr", ())) == 2 else 0,
+    )
+    shapes = {"loss": (n,), "lr": (n, groups), "grad": (n, p), "update": (n, p)}
+    ok = n >= 0 and groups > 0 and set(parameters) <= set(layout.parameters) and len(set(parameters)) == p
+    ok = ok and columns["step"].dtype.kind == "i" and (np.diff(columns["step"]) > 0).all()
     ok = ok and all(
         k in columns and columns[k].shape == s and columns[k].dtype.kind == "f" for k, s in shapes.items()
     )
@@ -192,7 +218,7 @@ def _chunk(file: Path, layout: Layout) -> dict[str, np.ndarray]:
     ok = ok and all(v.shape == ((m,) if k.startswith("state.") else (n,)) for k, v in logs.items())
     if not ok:
         raise damaged(file.parent, f"{file.name} doesn't hold the rows that its manifest describes")
-    return columns
+    return widened(columns, parameters, layout.parameters, groups)
 
 
 def _table(rows: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -227,8 +253,7 @@ def read_probe(folder: Path, layout: Layout, name: str) -> Probe | None:
     file = folder / name
     if not file.exists() or not layout.loss:
         return None
-    with _opened(file) as held:
-        arrays = {k: held.get_tensor(k) for k in held.keys()}  # noqa: SIM118
+    arrays, _ = read_rows(file, checked=layout.checked)
     if "y" not in arrays or len(arrays) < 2:
         raise damaged(folder, f"{name} holds no inputs and targets")
     return Probe.from_arrays(arrays, layout.loss)
@@ -245,6 +270,7 @@ class _Step:
     step: int
     base: int | None
     tensors: dict[str, tuple[str, str, float]]
+    state: dict[str, str]  # digests of the optimizer's arrays
 
 
 class StoredWeights:
@@ -255,6 +281,7 @@ class StoredWeights:
 
     def __init__(self, folder: Path, layout: Layout, starts: list[int], until: int):
         self._folder, self._layout = folder, layout
+        self.until = until
         self._by_name = {t.name: t for t in layout.tensors}
         self._plans: dict[tuple[int, int], _Step] = {}  # by attempt and step
         for attempt, file in _files(folder, WEIGHTS_FILE, starts):
@@ -290,11 +317,18 @@ class StoredWeights:
 
     def state(self, step: int) -> Mapping[str, Mapping[str, np.ndarray]]:
         by_parameter: dict[str, dict[str, np.ndarray]] = {}
-        with _opened(self._plans[self._attempt[step], step].file) as held:
-            for key in held.keys():  # noqa: SIM118
-                if key.startswith(f"{step}/state/"):
-                    _, _, what, parameter = key.split("/", 3)
-                    by_parameter.setdefault(parameter, {})[what] = held.get_tensor(key)
+        plan = self._plans[self._attempt[step], step]
+        with opened(plan.file) as held:
+            keys = [k for k in held.keys() if k.startswith(f"{step}/state/")]  # noqa: SIM118
+            for key in keys:
+                array = held.get_tensor(key)
+                _, _, what, parameter = key.split("/", 3)
+                if self._layout.checked and plan.state.get(f"{what}/{parameter}") != digest(array):
+                    cause = f"the optimizer's {what} of {parameter} at step {step} isn't what was stored"
+                    raise damaged(self._folder, cause)
+                by_parameter.setdefault(parameter, {})[what] = array
+            if self._layout.checked and len(keys) != len(plan.state):
+                raise damaged(self._folder, f"parts of the optimizer's state at step {step} are gone")
         return by_parameter
 
     def _bits(self, attempt: int, step: int, tensor: Tensor) -> np.ndarray:
@@ -324,7 +358,7 @@ class StoredWeights:
         width = WIDTHS[tensor.dtype]
         bits: np.ndarray | None
         try:
-            with _opened(plan.file) as held:
+            with opened(plan.file) as held:
                 if kind == "low-rank":
                     left, right = (
                         held.get_tensor(f"{step}/{side}/{tensor.name}") for side in ("left", "right")
@@ -363,15 +397,16 @@ class StoredWeights:
 
     def _look(self, file: Path) -> dict[int, _Step]:
         """What a file says of the steps that it holds."""
-        with _opened(file) as held:
+        with opened(file) as held:
+            header = described_by(held, file, checked=self._layout.checked)
             try:
-                header = json.loads((held.metadata() or {})["workbench"])
                 plans = {
                     int(step): _Step(
                         file,
                         int(step),
                         plan["base"],
                         {n: (str(k), str(c), float(e)) for n, (k, c, e) in plan["tensors"].items()},
+                        {str(k): str(c) for k, c in plan.get("state", {}).items()},
                     )
                     for step, plan in header.items()
                 }
@@ -413,13 +448,3 @@ def _files(folder: Path, pattern: Any, starts: list[int]) -> list[tuple[int, Pat
     if files and max(a for a, _ in files) >= len(starts):
         raise damaged(folder, "the file that says where its last attempt began is gone")
     return files
-
-
-def _opened(file: Path) -> Any:
-    """A safetensors file, mapped; what is wrong with it is said in our words."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        return safe_open(file, framework="numpy")
-    except (SafetensorError, OSError) as e:
-        raise damaged(file.parent, f"{file.name} can't be read ({e})") from None

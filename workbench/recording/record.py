@@ -14,6 +14,7 @@ from workbench.core.parameters import require_integer
 from workbench.numerics.objectives import LOSSES, Probe
 from workbench.recording.codecs import Compress
 from workbench.recording.layout import DTYPES, Layout, Tensor
+from workbench.recording.measuring import trained_by
 from workbench.recording.recorder import Recording
 from workbench.recording.schedule import schedule
 from workbench.recording.writing import Writer
@@ -55,13 +56,15 @@ def record(
         run.trajectory
 
     Row *t* is the state after *t* updates: the loss and the gradient there (as the optimizer is given it,
-    after any clipping), the learning rates, and the update that led on. Nothing that goes wrong here reaches
-    the loop; a warning says it when the block ends.
+    after any clipping; without a gradient scaler's factor), the learning rates, and the update that led on. A step that a
+    scaler skips is none. Weights and buffers are those with which the forward pass of that step began, whoever set them: an
+    averaged teacher, another optimizer, or this one once they are unfrozen. Nothing that goes wrong here reaches the loop; a
+    warning says it when the block ends.
 
     Parameters
     ----------
-    model : whose parameters are recorded, under their own names. Parameters that the optimizer doesn't train
-        are kept once.
+    model : whose parameters and buffers are recorded, under their own names. Those that the optimizer doesn't train are
+        stored again only where they have changed.
     optimizer : a torch optimizer, or a wrapper that has one (Accelerate's, Lightning's).
     to : the folder; None for one that is removed with the trajectory.
     every : a row every so many steps.
@@ -102,7 +105,7 @@ def record(
     if resume and to is None:
         raise ParameterError("record: resume=True goes on with a folder; give it as to=.")
     due = schedule(weights_at)
-    model, optimizer = _unwrapped(model), _torch_optimizer(optimizer)
+    entry, model, optimizer = model, _unwrapped(model), _torch_optimizer(optimizer)
     layout = _layout(model, optimizer, name or type(model).__name__, every, compress, loss)
     batch, data = (
         Probe.of(*b, loss) if b is not None and loss is not None else None for b in (probe, training)
@@ -124,6 +127,7 @@ def record(
         optimizer_state=optimizer_state,
         start=step,
         keep=keep,
+        entry=entry,
     )
 
 
@@ -171,7 +175,7 @@ def _layout(
     compress: str,
     loss: str | None,
 ) -> Layout:
-    trained = {id(p) for g in optimizer.param_groups for p in g["params"] if p.requires_grad}
+    trained = {id(p) for p in trained_by(optimizer)}
     own = dict(model.named_parameters())
     tensors = []
     for n, p in own.items():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.lineage import InMemory, Origin
+from workbench.recording.moments import Moments
 from workbench.recording.reading import open_recording
 from workbench.recording.rows import Chunk, as_number
 from workbench.recording.writing import SECONDS, TOGETHER, Snapshot, Writer
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 ROWS = 1024  # of a chunk, if SECONDS don't pass before
+SOON = 0.1  # seconds after which a recording that lasts is first stored; then at twice that, up to SECONDS
 CALM = 32  # steps, at most, that are only measured
 SUMMARIES = 100  # the optimizer's state is summed up every so many rows
 
@@ -33,7 +35,7 @@ class Recording:
     Attributes
     ----------
     step : updates so far. outcome : how it ended, in words. diverged : at which step it did, or None.
-    parameters : the trained ones, which are recorded, by name.
+    parameters : the trained ones, by name. skipping : whether a scaler skips the optimizer's step that is under way.
     """
 
     def __init__(
@@ -47,39 +49,46 @@ class Recording:
         optimizer_state: bool,
         start: int | None,
         keep: Any,
+        entry: torch.nn.Module,
     ):
         self.model, self.optimizer = model, optimizer
         self.folder = writer.folder
         self.outcome = ""
         self.diverged: int | None = None
+        self.skipping = False
         self._writer, self._due, self._keep = writer, due, keep
         self._stop_on_nan, self._keep_state = stop_on_nan, optimizer_state
+        self._layout = writer.layout
         self._every = writer.layout.every
-        self.parameters = {n: p for n, p in model.named_parameters() if n in set(writer.layout.parameters)}
         self._failure = ""
         self._began = self._over = False
+        self._inside = False  # the optimizer's step
+        self._scaled = False  # the gradients of the step under way, by a gradient scaler
         self._row = -1  # of the chunk, while a step is made that has one
         self._row_is_open = False  # the chunk's last row may still be logged to
         self._closure = False
-        self._rates: list[Any] = [None] * len(optimizer.param_groups)
         self._chunk = Chunk(self._every)
         self._handed = 0.0
+        self._pause = 0.0 if writer.lasts else SECONDS  # until rows are handed over again; short at first
         self._busy_at = 0  # the next step at which there is more to do than to measure
-        self._frozen: dict[str, Any] = {}
+        self._moments = Moments(model, entry, optimizer, self._state_begins)
+        self._copies: dict[str, Any] = {}  # the last, of every tensor
+        self._buffers: dict[str, Any] = {}  # as the step's forward pass found them
+        self._state: Snapshot | None = None  # where it is to be kept, all of it as the pass found it
+        self._buffer_names = {t.name for t in writer.layout.tensors if t.role == "buffer"}
+        self._foreign = 0  # tensors that came to be trained and aren't the model's
         self._kept: int | None = None
         self._snapshots: list[Snapshot] = []  # weights that aren't handed over yet
         self._nbytes = 0
         self._hooks: list[Any] = []
         self._early: set[str] = set()  # keys that are logged before the step that they belong to
         self._seen: set[str] = set()
+        self._undecided: set[str] = set()  # keys of which that isn't known yet
         self._pending: list[tuple[str, Any]] = []
         last = self._last_row()
         self.step = (0 if last is None else last + self._every) if start is None else start
         self._check_start(last)
-        from workbench.recording.measuring import meter
-
-        self._places = [p.device for p in self.parameters.values()]
-        self._meter = meter(self.parameters, ROWS)
+        self._look_at_trained()
 
     # -- the block ----------------------------------------------------------------------------------
 
@@ -88,20 +97,24 @@ class Recording:
             self.optimizer.register_step_pre_hook(self._before_step),
             self.optimizer.register_step_post_hook(self._after_step),
         ]
+        self._moments.listen()
+        self._keep_buffers()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
         for hook in self._hooks:
             hook.remove()
+        self._moments.stop()
         self._over = True
         ended = kind is not None and issubclass(kind, Diverged)
         try:
             if self._began:
                 self._writer.settle()
+                halfway = self._inside and not ended and self._was_updated()
                 if self._row >= 0 and not ended:
                     self._chunk.drop_last()
-                if self._due is not None and self._kept != self.step and not self._failure:
-                    self._keep_weights()
+                if self._due is not None and self._kept != self.step and not (self._failure or halfway):
+                    self._keep_weights(self._last_state())
                 self._hand_over()
                 self._hand_over_weights()
             self._say(error, ended)
@@ -127,19 +140,34 @@ class Recording:
         if loss:
             values["loss"] = loss[0]
         for key, value in values.items():
-            if key not in self._seen:
-                self._seen.add(key)
-                if not self._began:
-                    self._early.add(key)
-            if key in self._early:
+            self._seen.add(key)
+            if self._is_early(key):
                 self._pending.append((key, as_number(key, value)))
             elif self._row_is_open:
                 self._chunk.log(self._chunk.n - 1, key, as_number(key, value))
 
+    def _is_early(self, key: str) -> bool:
+        """Whether a value belongs to the step that follows."""
+        if not self._began:
+            self._undecided.add(key)
+            return True
+        if key in self._undecided:  # before the first step, or after one that a scaler skipped?
+            self._undecided.discard(key)
+            if self._moments.passed or not self._moments.ever:
+                self._early.add(key)
+        if key in self._early:
+            return True
+        again = self._row_is_open and self._moments.passed and self._chunk.has(self._chunk.n - 1, key)
+        if again and not self._inside:  # a turn that made no step
+            self._moments.again()
+            return True
+        return False
+
     def restore(self) -> int:
         """Put the last recorded weights (and the optimizer's state, if kept) into the model; return their step.
 
-        Recording goes on from there, and what was recorded after that step no longer counts.
+        Recording goes on from there, and what was recorded after that step no longer counts. A recording that was killed before
+        it held anything begins at 0, with the model as it is.
 
         Raises
         ------
@@ -151,6 +179,7 @@ class Recording:
         from workbench.recording.restoring import restore
 
         self.step = restore(self.folder, self.model, self.optimizer, self.parameters)
+        self._keep_buffers()
         return self.step
 
     @property
@@ -179,10 +208,23 @@ class Recording:
         if self._failure:
             return None
         try:
-            if self.step >= self._busy_at or self._row >= 0 or time.monotonic() - self._handed > SECONDS:
-                self._look_around()
+            skips = getattr(optimizer, "found_inf", None)  # a gradient scaler's, for a fused optimizer
+            self._scaled = skips is not None
+            self.skipping = skips is not None and bool(float(skips))
+            if self.skipping:
+                return None
+            closure = args[1] if len(args) > 1 else kwargs.get("closure")  # the first is the optimizer itself
+            if not self._moments.passed and (closure is not None or not self._is_silent()):
+                self._state_begins()
+            self._moments.updating()
+            self._inside = True
+            unfrozen = self._idle and any(p.requires_grad for p in self._idle)
+            if unfrozen or len(optimizer.param_groups) != self._groups:
+                self._follow_trained()
+            if self.step >= self._busy_at or self._row >= 0 or time.monotonic() - self._handed > self._pause:
+                self._look_around(closure)
             if self._row_is_open:
-                return self._measure(args, kwargs)
+                return self._measure(closure, args, kwargs)
         except Diverged:
             raise
         except Exception as e:
@@ -192,6 +234,10 @@ class Recording:
     def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         if self._failure:
             return
+        if self.skipping:
+            self.skipping = False
+            self._moments.again()
+            return
         try:
             if self._row >= 0:
                 if self._closure:
@@ -200,10 +246,14 @@ class Recording:
                 self._meter.update(self._row)
                 self._row = -1
             self.step += 1
+            self._inside, self._state = False, None
+            if self._buffers and self._is_silent():
+                self._keep_buffers()
+            self._moments.updated()
         except Exception as e:
             self._fail(e)
 
-    def _look_around(self) -> None:
+    def _look_around(self, closure: Any) -> None:
         """Whatever isn't done at every step."""
         if not self._began:
             self._begin()
@@ -212,14 +262,16 @@ class Recording:
         if self._row >= 0:  # the step before was never finished: the optimizer raised an error
             self._chunk.drop_last()
             self._row = -1
-        if time.monotonic() - self._handed > SECONDS:
+        if self._due is not None and self._due(self.step) and self._kept != self.step:
+            silent = not self._moments.passed and closure is None and self._is_silent()
+            self._keep_weights(self._state or self._snapshot(self._buffers if silent else None))
+        if time.monotonic() - self._handed > self._pause:
             self._hand_over()
             self._hand_over_weights()
             self._handed = time.monotonic()
+            self._pause = min(max(2 * self._pause, SOON), SECONDS)
         elif self._chunk.n == ROWS:
             self._hand_over()
-        if self._due is not None and self._due(self.step) and self._kept != self.step:
-            self._keep_weights()
         self._row_is_open = self.step % self._every == 0
         if self._row_is_open:
             if (self.step // self._every) % SUMMARIES == 0:
@@ -236,7 +288,7 @@ class Recording:
             ):
                 self._busy_at += 1
 
-    def _measure(self, args: Any, kwargs: Any) -> Any:
+    def _measure(self, closure: Any, args: Any, kwargs: Any) -> Any:
         """Begin a row. In a quick loop each call from here costs three times what it does when it is timed alone."""
         for group, lr in zip(self.optimizer.param_groups, self._rates, strict=False):
             if group.get("lr") is not lr:
@@ -247,23 +299,21 @@ class Recording:
             for key, value in self._pending:
                 self._chunk.log(row, key, value)
             self._pending.clear()
-        closure = args[1] if len(args) > 1 else kwargs.get("closure")  # the first is the optimizer itself
         if closure is not None:
             self._closure = True
             self._meter.before(None)
             return self._watched(closure, row, args, kwargs)
         self._meter.before(row)
+        scale = getattr(self.optimizer, "grad_scale", None) if self._scaled else None
+        if scale is not None:  # of the loss, which a fused optimizer takes out itself
+            self._meter.divide(row, scale)
         if self._stop_on_nan:
             self._require_finite(row)
         return None
 
     def _begin(self) -> None:
-        from workbench.recording.measuring import learning_rates, meter
-
-        self._learning_rates = learning_rates
-        places = [p.device for p in self.parameters.values()]
-        if places != self._places:  # moved to another device since
-            self._meter = meter(self.parameters, ROWS)
+        if [p.device for p in self.parameters.values()] != self._places:  # moved to another device since
+            self._look_at_trained()
         self._writer.begin(self.step)
         self._began = True
         self._handed = time.monotonic()
@@ -282,7 +332,8 @@ class Recording:
         return args, {**kwargs, "closure": evaluate}
 
     def _require_finite(self, row: int) -> None:
-        if self._meter.finite(row) and all(abs(float(v)) < math.inf for v in self._chunk.logged(row, "loss")):
+        losses = self._chunk.logged(row, "loss")
+        if self._meter.finite(row) and all(abs(float(v)) < math.inf for v in losses[-1:]):
             return
         raise Diverged(f"stopped before step {self.step}: loss or gradient are not finite (stop_on_nan)")
 
@@ -293,15 +344,87 @@ class Recording:
         if summary:
             self._chunk.sums.append((self.step, summary))
 
-    def _keep_weights(self) -> None:
+    # -- what is trained, and the state of a step -----------------------------------------------------
+
+    def _look_at_trained(self) -> None:
+        from workbench.recording.measuring import idle_in, learning_rates, meter
+
+        own = dict(self.model.named_parameters())
+        self.parameters = {n: own[n] for n in self._layout.parameters}
+        self._learning_rates = learning_rates
+        self._groups = len(self.optimizer.param_groups)
+        self._rates: list[Any] = [None] * self._groups
+        known = {id(p) for p in own.values()}
+        self._idle = [p for p in idle_in(self.optimizer) if id(p) in known]
+        self._places = [p.device for p in self.parameters.values()]
+        self._meter = meter(self.parameters, ROWS)
+
+    def _follow_trained(self) -> None:
+        """Weights were unfrozen, or groups added: their rows have further columns from here on."""
+        from workbench.recording.measuring import trained_by
+
+        names = {id(p): n for n, p in self.model.named_parameters()}
+        trained = trained_by(self.optimizer)
+        self._foreign = sum(id(p) not in names for p in trained)
+        added = {names[id(p)] for p in trained if id(p) in names} - set(self._layout.parameters)
+        unknown = sorted(added - set(self._layout.names))
+        if unknown:
+            raise DataError(f"{unknown[0]} was added to the model; record anew from there on")
+        if self._row >= 0:
+            self._chunk.drop_last()
+            self._row = -1
+        self._hand_over()
+        if added:
+            self._layout = self._layout.with_trained(added)
+            self._writer.relayout(self._layout)
+        self._look_at_trained()
+
+    def _state_begins(self) -> None:
+        """A forward pass is about to begin, the first since the last update: what the network is now is the step's."""
+        if self._failure:
+            return
+        try:
+            if self._due is None:
+                return
+            if self._due(self.step):
+                self._state = self._snapshot()
+            self._keep_buffers()
+        except Exception as e:
+            self._fail(e)
+
+    def _is_silent(self) -> bool:
+        """Whether the model is trained and none of its passes can be seen, as in a compiled one."""
+        return self.model.training and not self._moments.ever
+
+    def _keep_buffers(self) -> None:
+        if self._buffer_names:
+            held = ((n, b) for n, b in self.model.named_buffers() if n in self._buffer_names)
+            self._buffers = {n: b.detach().clone() for n, b in held}
+
+    def _last_state(self) -> Snapshot:
+        """That of a step that wasn't made: where its forward pass had begun, the one before that."""
+        if self._inside or (self._moments.with_gradient and not self._moments.waiting):
+            return self._state or self._snapshot(self._buffers)
+        return self._snapshot()
+
+    def _was_updated(self) -> bool:
+        """Whether the step that was under way when the block ended has changed any weights."""
+        if self._row < 0:
+            return True  # nothing tells
+        self._meter.update(self._row)
+        return self._meter.moved(self._row)
+
+    def _snapshot(self, buffers: Any = None) -> Snapshot:
         from workbench.recording.measuring import state_arrays
         from workbench.recording.restoring import copied
 
-        tensors = copied(self.model, self._writer.layout, self._frozen)
+        self._copies = copied(self.model, self._layout, self._copies, buffers or {})
         state = state_arrays(self.optimizer, self.parameters) if self._keep_state else {}
-        arrays = {k: v.numpy() for k, v in state.items()}
-        self._snapshots.append((self.step, tensors, arrays))
-        self._nbytes += sum(a.nbytes for part in (tensors, arrays) for a in part.values())
+        return self.step, self._copies, {k: v.numpy() for k, v in state.items()}
+
+    def _keep_weights(self, snapshot: Snapshot) -> None:
+        self._snapshots.append(snapshot)
+        self._nbytes += sum(a.nbytes for part in snapshot[1:] for a in part.values())
         self._kept = self.step
         if self._nbytes > TOGETHER:
             self._hand_over_weights()
@@ -318,7 +441,7 @@ class Recording:
             if divergence is not None:
                 self.diverged, self.outcome = divergence
                 self._writer.outcome({"diverged": self.diverged, "message": self.outcome})
-        self._writer.rows(columns)
+        self._writer.rows(columns, list(self.parameters))
         self._chunk, self._row_is_open, self._busy_at = Chunk(self._every), False, self.step
 
     def _hand_over_weights(self) -> None:
@@ -343,6 +466,8 @@ class Recording:
             remarks.append(f"ended at step {self.step} by {type(error).__name__}")
         if self._writer.full_at is not None:
             remarks.append(f"weights from step {self._writer.full_at} on weren't kept (max_bytes)")
+        if self._foreign:
+            remarks.append(f"the optimizer also trained {self._foreign} tensors that the model doesn't have")
         if self._failure:
             remarks.append(self._failure)
         self.outcome = "; ".join(remarks)

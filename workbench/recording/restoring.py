@@ -10,19 +10,35 @@ import numpy as np
 import torch
 
 from workbench.core.errors import DataError
+from workbench.recording import codecs
 from workbench.recording.layout import DTYPES, Layout
-from workbench.recording.reading import open_recording
+from workbench.recording.reading import open_weights
 
 
-def copied(model: torch.nn.Module, layout: Layout, frozen: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Copies of all recorded tensors; frozen ones are copied once, into ``frozen``.
+def copied(
+    model: torch.nn.Module,
+    layout: Layout,
+    before: Mapping[str, np.ndarray],
+    buffers: Mapping[str, torch.Tensor],
+) -> dict[str, np.ndarray]:
+    """Copies of all recorded tensors.
+
+    Parameters
+    ----------
+    before : earlier copies. What this optimizer doesn't train is compared with them bit by bit, whoever may have changed it, and
+        copied only where it did change: a frozen base isn't held twice.
+    buffers : some, by name, that count for those in the model.
 
     Raises
     ------
     DataError
         A tensor is gone, or has another shape or dtype than when the recording began.
     """
-    held: dict[str, torch.Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    held: dict[str, torch.Tensor] = {
+        **dict(model.named_parameters()),
+        **dict(model.named_buffers()),
+        **buffers,
+    }
     copies = {}
     for t in layout.tensors:
         if t.name not in held:
@@ -33,13 +49,13 @@ def copied(model: torch.nn.Module, layout: Layout, frozen: dict[str, np.ndarray]
         dtype = DTYPES.get(str(tensor.dtype).removeprefix("torch."))
         if dtype != t.dtype:
             raise DataError(f"{t.name} changed its dtype from {t.dtype} to {dtype or tensor.dtype}")
-        if t.role == "frozen" and t.name in frozen:
-            copies[t.name] = frozen[t.name]
-            continue
-        copy = tensor.detach().to("cpu", copy=True).contiguous()
-        copies[t.name] = copy.view(torch.uint16).numpy() if t.dtype == "BF16" else copy.numpy()
-        if t.role == "frozen":
-            frozen[t.name] = copies[t.name]
+        last = before.get(t.name) if t.role != "parameter" else None
+        place = tensor.detach()
+        there = place.contiguous().cpu() if last is not None else place.to("cpu", copy=True).contiguous()
+        array = (there.view(torch.uint16) if t.dtype == "BF16" else there).numpy()
+        if last is not None:
+            array = last if np.array_equal(codecs.bits(array), codecs.bits(last)) else array.copy()
+        copies[t.name] = array
     return copies
 
 
@@ -54,16 +70,17 @@ def restore(
     Returns
     -------
     int
-        Their step.
+        Their step; 0, and nothing is changed, where the recording was ended before it held anything.
 
     Raises
     ------
     DataError
-        There are no weights.
+        There are steps and no weights.
     """
-    trajectory = open_recording(folder)
-    source = trajectory.record.weights
-    if source is None or not len(trajectory.weight_steps):
+    source = open_weights(folder)
+    if not source.steps:
+        if source.until == 0:
+            return 0
         raise DataError(
             f"{folder} holds no weights to go on from. Load your own checkpoint, and give its step=."
         )

@@ -55,6 +55,11 @@ class Chunk:
         rows.append(row)
         values.append(value)
 
+    def has(self, row: int, key: str) -> bool:
+        """Whether anything was logged of a row."""
+        rows = self._logs.get(key, ((), ()))[0]
+        return bool(rows) and rows[-1] == row
+
     def logged(self, row: int, key: str) -> list[Any]:
         """What was logged of a row."""
         rows, values = self._logs.get(key, ((), ()))
@@ -64,6 +69,8 @@ class Chunk:
         """Everything as arrays, under the names that they are stored by."""
         n = self.n
         logs = {key: _means(*logged, n) for key, logged in self._logs.items()}
+        if "loss" in logs:
+            logs["loss"] = self._losses(logs["loss"], gradients)
         starts = [row for row, _ in self.rates] + [n]
         rates = [np.array([float(lr) for lr in of_groups], np.float64) for _, of_groups in self.rates]
         arrays = {
@@ -80,6 +87,15 @@ class Chunk:
                 values = [float(held[key]) if key in held else np.nan for _, held in self.sums]
                 arrays[f"state.{key}"] = np.array(values)
         return arrays
+
+    def _losses(self, means: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+        """Means of the losses; a turn whose step a scaler skipped may have left one that isn't finite with those of the next."""
+        rows = np.array(self._logs["loss"][0])
+        values = np.array([float(v) for v in self._logs["loss"][1]])
+        finite = np.isfinite(values)
+        of_finite = _means(rows[finite].tolist(), values[finite].tolist(), self.n)
+        mixed = ~np.isfinite(means) & np.isfinite(of_finite) & np.isfinite(gradients).all(1)
+        return np.where(mixed, of_finite, means)
 
     def divergence(self, columns: dict[str, np.ndarray], parameters: Sequence[str]) -> tuple[int, str] | None:
         """The first step that isn't finite and what of it, in words; None where all are."""

@@ -11,12 +11,14 @@ import json
 import os
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from workbench.core.digest import digest
 from workbench.core.errors import DataError, StorageError
 from workbench.numerics.objectives import Probe
 from workbench.recording import codecs
@@ -35,7 +37,9 @@ from workbench.recording.layout import (
     read_layout,
     steps_file,
     weights_file,
+    with_check,
 )
+from workbench.recording.stored import read_rows, store, store_rows, widened
 
 _AHEAD = 3  # what may wait for the disk; more would only hold memory
 _KEYFRAME = 16  # so many steps with weights from one that is stored whole to the next
@@ -57,7 +61,7 @@ class Writer:
     resume : go on with what the folder holds, rather than refuse it.
     rank : of the differences, with ``compress="low-rank"``.
     max_bytes : weights beyond so many bytes aren't kept.
-    flush : whether a loss of power is to leave no damage either.
+    flush : whether it is to last: a loss of power is to leave no damage either.
 
     Raises
     ------
@@ -78,7 +82,7 @@ class Writer:
         flush: bool = True,
     ):
         self.folder, self.layout = folder, layout
-        self.rank, self.max_bytes, self._flush = rank, max_bytes, flush
+        self.rank, self.max_bytes, self.lasts = rank, max_bytes, flush
         self.failure: Exception | None = None
         self.full_at: int | None = None
         self.nonfinite_at: tuple[int, str] | None = None
@@ -98,28 +102,35 @@ class Writer:
     def _prepare(self, batches: Mapping[str, Probe | None], resume: bool) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if is_recording(self.folder) or not any(self.folder.iterdir()):
+            if is_recording(self.folder) or (self.folder / LOCK).exists() or not any(self.folder.iterdir()):
                 self._take_lock()
-            held = sorted(p.name for p in self.folder.iterdir() if p.name not in (LOCK, NEW))
+            unfinished = (LOCK, NEW, *batches)  # of a process that was killed before it had a manifest
+            held = sorted(p.name for p in self.folder.iterdir() if p.name not in unfinished)
             if is_recording(self.folder):
                 if not resume:
                     raise StorageError(
                         f"{self.folder} holds a recording already. Go on with it (resume=True), or give to= another folder."
                     )
-                differs = read_layout(self.folder).difference(self.layout)
+                stored = read_layout(self.folder)
+                differs = stored.difference(self.layout)
                 if differs:
                     raise StorageError(
                         f"{self.folder} holds a recording of something else: {differs}. Give to= another folder."
                     )
+                self.layout = replace(self.layout.with_trained(stored.parameters), checked=stored.checked)
+                if self.layout.parameters != stored.parameters:
+                    self._do_layout(self.layout)
             elif held:
                 raise StorageError(
                     f"{self.folder} is no recording (it holds {held[0]!r}) and is left alone. Give to= another folder."
                 )
             if not is_recording(self.folder):
                 for name, batch in batches.items():
+                    (self.folder / name).unlink(missing_ok=True)
                     if batch is not None:
-                        self._save(name, batch.arrays())
-                self._json(MANIFEST, self.layout.to_json())
+                        store_rows(self.folder / NEW, batch.arrays())
+                        self._place(name)
+                self._do_layout(self.layout)
         except OSError as e:
             self.close()
             if isinstance(e, StorageError):
@@ -139,13 +150,18 @@ class Writer:
 
     def begin(self, start: int) -> None:
         """Begin an attempt at a step: from here on, what earlier ones recorded no longer counts."""
+        self.wait()
         self.attempt = sum(1 for f in self.folder.iterdir() if ATTEMPT_FILE.fullmatch(f.name))
         self._json(attempt_file(self.attempt), {"start": start})
         (self.folder / OUTCOME).unlink(missing_ok=True)
 
-    def rows(self, columns: Mapping[str, Any]) -> None:
-        """Hand over rows, as tensors that mustn't change any more, lists or arrays."""
-        self._put(("rows", columns))
+    def relayout(self, layout: Layout) -> None:
+        """Replace the layout by one in which more is trained, for the rows that follow."""
+        self._put(("layout", layout))
+
+    def rows(self, columns: Mapping[str, Any], parameters: Sequence[str]) -> None:
+        """Hand over rows of some parameters, as tensors that mustn't change any more, lists or arrays."""
+        self._put(("rows", (columns, parameters)))
 
     def weights(self, snapshots: list[Snapshot]) -> None:
         """Hand over the weights of some steps."""
@@ -204,19 +220,25 @@ class Writer:
     def _do_outcome(self, fields: Mapping[str, Any]) -> None:
         self._json(OUTCOME, dict(fields))
 
-    def _do_rows(self, columns: Mapping[str, Any]) -> None:
+    def _do_layout(self, layout: Layout) -> None:
+        self.layout = layout
+        self._json(MANIFEST, layout.to_json())
+
+    def _do_rows(self, content: tuple[Mapping[str, Any], Sequence[str]]) -> None:
+        columns, parameters = content
         arrays = {k: _array(v) for k, v in columns.items()}
         name = steps_file(self.attempt, int(arrays["step"][0]))
-        self._save(name, arrays)
+        self._save_rows(name, arrays, parameters)
         self._chunks.append(self.folder / name)
 
     def _do_merge(self, _: None) -> None:
         """One file of rows instead of many; a kill in between leaves rows twice, which reading knows."""
         if len(self._chunks) < 2 or sum(f.stat().st_size for f in self._chunks) > _MERGED:
             return
-        from safetensors.numpy import load_file
-
-        parts = [load_file(f) for f in self._chunks]
+        held = [read_rows(f, checked=True) for f in self._chunks]
+        last = self.layout.parameters
+        groups = max(columns["lr"].shape[1] for columns, _ in held)
+        parts = [widened(columns, names or last, last, groups) for columns, names in held]
         keys = list(dict.fromkeys(k for p in parts for k in p))
         merged = {}
         for key in keys:
@@ -230,7 +252,7 @@ class Writer:
                     for p, n in zip(parts, counts, strict=True)
                 ]
             ).astype(like.dtype)
-        self._save(self._chunks[0].name, merged)
+        self._save_rows(self._chunks[0].name, merged, last)
         for file in self._chunks[1:]:
             file.unlink()
         del self._chunks[1:]
@@ -261,7 +283,8 @@ class Writer:
         if self._bytes + size > self.max_bytes:
             self.full_at = step
             return
-        self._plans[step] = {"base": base[0] if base else None, "tensors": encodings}
+        checks = {k: digest(a) for k, a in state.items()}
+        self._plans[step] = {"base": base[0] if base else None, "tensors": encodings, "state": checks}
         self._waiting.update({f"{step}/{k}": a for k, a in arrays.items()})
         self._bytes += size
         self._since_key = 1 if key else self._since_key + 1
@@ -272,7 +295,8 @@ class Writer:
     def _flush_weights(self) -> None:
         """Write the weights that are waiting, as one file."""
         if self._plans:
-            self._save(weights_file(self.attempt, min(self._plans)), self._waiting, self._plans)
+            store(self.folder / NEW, self._waiting, {str(step): plan for step, plan in self._plans.items()})
+            self._place(weights_file(self.attempt, min(self._plans)))
             self._waiting, self._plans = {}, {}
 
     def _encode(
@@ -316,22 +340,17 @@ class Writer:
 
     # -- files --------------------------------------------------------------------------------------
 
-    def _save(
-        self, name: str, arrays: Mapping[str, np.ndarray], plans: Mapping[int, Any] | None = None
-    ) -> None:
-        from safetensors.numpy import save_file
-
-        metadata = {"workbench": json.dumps(plans)} if plans is not None else None
-        save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, self.folder / NEW, metadata)
+    def _save_rows(self, name: str, arrays: Mapping[str, np.ndarray], parameters: Sequence[str]) -> None:
+        store_rows(self.folder / NEW, arrays, parameters)
         self._place(name)
 
     def _json(self, name: str, content: Mapping[str, Any]) -> None:
-        (self.folder / NEW).write_text(json.dumps(content, indent=1), encoding="utf-8")
+        (self.folder / NEW).write_text(json.dumps(with_check(content), indent=1), encoding="utf-8")
         self._place(name)
 
     def _place(self, name: str) -> None:
         """Give the new file its name; nobody else writes here, so that it needs no folder of its own until then."""
-        if self._flush:
+        if self.lasts:
             with (self.folder / NEW).open("rb") as f:
                 os.fsync(f.fileno())
         os.replace(self.folder / NEW, self.folder / name)

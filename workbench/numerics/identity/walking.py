@@ -292,6 +292,8 @@ class _Walker:
         for when in ("_forward_pre_hooks", "_forward_hooks"):
             with_keywords = getattr(value, f"{when}_with_kwargs")
             for number, hook in getattr(value, when).items():
+                if getattr(type(hook), "only_watches", False):  # a recording's, which changes no answer
+                    continue
                 how = (number in with_keywords, number in value._forward_hooks_always_called)
                 hooks += [_node(f"{when} {how}"), self.walk(hook, f".{when}")]
         if isinstance(value, torch.jit.ScriptModule):
