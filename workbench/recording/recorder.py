@@ -332,7 +332,7 @@ class Recording:
         return args, {**kwargs, "closure": evaluate}
 
     def _require_finite(self, row: int) -> None:
-        losses = self._chunk.logged(row, "loss")
+        losses = self._chunk.logged(row, "loss") if "loss" in self._early else []
         if self._meter.finite(row) and all(abs(float(v)) < math.inf for v in losses[-1:]):
             return
         raise Diverged(f"stopped before step {self.step}: loss or gradient are not finite (stop_on_nan)")
