@@ -97,6 +97,73 @@ def test_inside_transformers_trainer(tmp_path: Path) -> None:
     assert np.isfinite(saved.table["loss"]).all() and {"lr", "grad_norm"} <= set(saved.table.columns)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("added_later", [False, True])
+@pytest.mark.parametrize("where", ["compute_loss", "data", "step"])
+def test_a_trainer_that_is_interrupted_keeps_what_came_before(
+    tmp_path: Path, added_later: bool, where: str
+) -> None:
+    pytest.importorskip("accelerate", reason="transformers' Trainer needs accelerate")
+    from transformers import Trainer, TrainingArguments
+
+    taken: list[int] = []
+
+    class Interrupted(Rows):
+        def __getitem__(self, i: int) -> dict[str, torch.Tensor]:
+            taken.append(i)
+            if where == "data" and len(taken) == 25:  # of the fourth batch
+                raise KeyError("mine")
+            return super().__getitem__(i)
+
+    class Stopped(Trainer):
+        losses = 0
+
+        def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+            self.losses += 1
+            if where == "compute_loss" and self.losses == 4:
+                raise KeyboardInterrupt
+            return super().compute_loss(*args, **kwargs)
+
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path / "out"),
+        max_steps=9,
+        per_device_train_batch_size=8,
+        save_strategy="no",
+        report_to=[],
+        use_cpu=True,
+        disable_tqdm=True,
+        dataloader_num_workers=0,
+    )
+    recorder = TrainerRecorder(to=tmp_path / "run", weights_at=1, bookmark={"every": 1})
+    model = Classifier()
+    trainer = Stopped(
+        model, arguments, train_dataset=Interrupted(), callbacks=[] if added_later else [recorder]
+    )
+    if added_later:
+        trainer.add_callback(recorder)
+    if where == "step":
+        trainer.create_optimizer()
+        steps: list[int] = []
+
+        def interrupt(*_: Any) -> None:
+            steps.append(1)
+            if len(steps) == 4:
+                raise KeyboardInterrupt
+
+        trainer.optimizer.register_step_pre_hook(interrupt)
+    with pytest.raises((KeyboardInterrupt, KeyError)):
+        trainer.train()
+    optimizer = getattr(trainer.optimizer, "optimizer", trainer.optimizer)
+    assert len(optimizer._optimizer_step_pre_hooks) == (where == "step")
+    assert not optimizer._optimizer_step_post_hooks and not model._forward_pre_hooks
+    trajectory = wb.open(tmp_path / "run")
+    n = 4 if where != "data" else len(trajectory) + 1  # batches are taken ahead of their steps
+    assert trajectory.steps.tolist() == list(range(n - 1)) and len(trajectory) >= 2
+    assert "Error" in trajectory.outcome or "Interrupt" in trajectory.outcome
+    np.testing.assert_array_equal(trajectory.weights(n - 1)["out.weight"], model.out.weight.detach().numpy())
+    assert recorder.run.trajectory.steps.tolist() == trajectory.steps.tolist()
+
+
 def in_lightning(recorder: Any, folder: Path, fails_at: int | None = None) -> Any:
     """Five steps of a small module in Lightning's own loop; the module, which kept its losses."""
     lightning = pytest.importorskip("lightning.pytorch")

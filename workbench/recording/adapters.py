@@ -5,8 +5,11 @@ Neither library is imported before one of these is called, and each gives an obj
 
 from __future__ import annotations
 
+import atexit
+import functools
 import importlib
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -35,11 +38,32 @@ class _Block:
             run = stack.enter_context(record(model, optimizer, **given))
             marks = None if self._marking is None else stack.enter_context(bookmark(run, **self._marking))
             self._stack = stack.pop_all()
+        atexit.register(self.exit)  # what ends the process without a word leaves no step unwritten
         return run, marks
 
     def exit(self, error: BaseException | None = None) -> None:
         """End both; a second call has nothing to end."""
+        atexit.unregister(self.exit)
         self._stack.__exit__(type(error) if error is not None else None, error, None)
+
+    def guard(self, owner: Any, names: tuple[str, ...]) -> None:
+        """End both where one of an object's methods raises an error, or is interrupted."""
+        for name in names:
+            method = getattr(owner, name, None)
+            if method is not None and self not in getattr(method, "guards", ()):
+                setattr(owner, name, self._guarded(method))
+
+    def _guarded(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return method(*args, **kwargs)
+            except BaseException as e:
+                self.exit(e)
+                raise
+
+        call.guards = {self, *getattr(method, "guards", ())}  # type: ignore[attr-defined]
+        return call
 
 
 def TrainerRecorder(*, bookmark: str | Mapping[str, Any] | None = None, **how: Any) -> Any:
@@ -47,7 +71,8 @@ def TrainerRecorder(*, bookmark: str | Mapping[str, Any] | None = None, **how: A
 
     ``Trainer(..., callbacks=[wb.recording.TrainerRecorder(to="run")])``; afterwards ``callback.run.trajectory``. The
     Trainer tells no callback the loss of a single step, so each row's loss is the Trainer's own log, an average
-    over ``logging_steps``; log every step for one that is exact. Going on from a checkpoint goes on from its step.
+    over ``logging_steps``; log every step for one that is exact. Going on from a checkpoint goes on from its step. Training that
+    is interrupted, or ends by an error, keeps what was recorded until then.
 
     Parameters
     ----------
@@ -56,7 +81,7 @@ def TrainerRecorder(*, bookmark: str | Mapping[str, Any] | None = None, **how: A
     """
     block = _Block(bookmark, how)
     try:
-        from transformers import TrainerCallback
+        from transformers import Trainer, TrainerCallback
     except ImportError:
         raise MissingError(
             "TrainerRecorder needs the package transformers: pip install transformers"
@@ -66,7 +91,12 @@ def TrainerRecorder(*, bookmark: str | Mapping[str, Any] | None = None, **how: A
         run: Recording
         marks: Bookmarking | None = None
 
+        def on_init_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            block.guard(_caller(Trainer), ("train",))
+
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            # One that was added to a Trainer later has its train() on the stack already; these are what it calls.
+            block.guard(_caller(Trainer), ("train", "training_step", "get_batch_samples", "_run_epoch"))
             self.run, self.marks = block.enter(kwargs["model"], kwargs["optimizer"], state.global_step)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
@@ -77,6 +107,16 @@ def TrainerRecorder(*, bookmark: str | Mapping[str, Any] | None = None, **how: A
             block.exit()
 
     return Recorder()
+
+
+def _caller(kind: type) -> Any:
+    """The object of a class whose method calls this: a Trainer tells its callbacks of no error, nor who it is."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if isinstance(frame.f_locals.get("self"), kind):
+            return frame.f_locals["self"]
+        frame = frame.f_back
+    return None
 
 
 def LightningRecorder(*, bookmark: str | Mapping[str, Any] | None = None, **how: Any) -> Any:

@@ -19,6 +19,8 @@ from workbench.subjects.descents.trajectory import Trajectory
 if TYPE_CHECKING:
     import torch
 
+    from workbench.recording.measuring import Meter
+
 ROWS = 1024  # of a chunk, if SECONDS don't pass before
 SOON = 0.1  # seconds after which a recording that lasts is first stored; then at twice that, up to SECONDS
 CALM = 32  # steps, at most, that are only measured
@@ -67,6 +69,8 @@ class Recording:
         self._row = -1  # of the chunk, while a step is made that has one
         self._row_is_open = False  # the chunk's last row may still be logged to
         self._closure = False
+        self._rates: list[Any] = []  # of the groups
+        self._meter: Meter
         self._chunk = Chunk(self._every)
         self._handed = 0.0
         self._pause = 0.0 if writer.lasts else SECONDS  # until rows are handed over again; short at first
@@ -353,7 +357,7 @@ class Recording:
         self.parameters = {n: own[n] for n in self._layout.parameters}
         self._learning_rates = learning_rates
         self._groups = len(self.optimizer.param_groups)
-        self._rates: list[Any] = [None] * self._groups
+        self._rates = [None] * self._groups
         known = {id(p) for p in own.values()}
         self._idle = [p for p in idle_in(self.optimizer) if id(p) in known]
         self._places = [p.device for p in self.parameters.values()]

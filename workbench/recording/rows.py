@@ -57,7 +57,7 @@ class Chunk:
 
     def has(self, row: int, key: str) -> bool:
         """Whether anything was logged of a row."""
-        rows = self._logs.get(key, ((), ()))[0]
+        rows = self._logs[key][0] if key in self._logs else []
         return bool(rows) and rows[-1] == row
 
     def logged(self, row: int, key: str) -> list[Any]:
@@ -90,11 +90,11 @@ class Chunk:
 
     def _losses(self, means: np.ndarray, gradients: np.ndarray) -> np.ndarray:
         """Means of the losses; a turn whose step a scaler skipped may have left one that isn't finite with those of the next."""
-        rows = np.array(self._logs["loss"][0])
-        values = np.array([float(v) for v in self._logs["loss"][1]])
+        logged, numbers = self._logs["loss"]
+        rows, values = np.array(logged), np.array([float(v) for v in numbers])
         finite = np.isfinite(values)
         of_finite = _means(rows[finite].tolist(), values[finite].tolist(), self.n)
-        mixed = ~np.isfinite(means) & np.isfinite(of_finite) & np.isfinite(gradients).all(1)
+        mixed = ~np.isfinite(means) & np.isfinite(of_finite) & np.isfinite(gradients).all(axis=1)
         return np.where(mixed, of_finite, means)
 
     def divergence(self, columns: dict[str, np.ndarray], parameters: Sequence[str]) -> tuple[int, str] | None:
