@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ import numpy as np
 
 from workbench.recording import codecs
 from workbench.recording.layout import damaged
+from workbench.recording.stored import described_by, opened, store
 from workbench.subjects.descents.bookmarks import Bookmarks
 
 _FILE = re.compile(r"bookmarks-([\w.-]+)\.safetensors")
@@ -30,8 +30,6 @@ def write_bookmarks(folder: Path, bookmarks: Bookmarks, packed: Sequence[np.ndar
     ----------
     packed : each step's edges from `pack`.
     """
-    from safetensors.numpy import save_file
-
     steps = bookmarks.steps.tolist()
     header = {
         "source": bookmarks.source,
@@ -44,12 +42,12 @@ def write_bookmarks(folder: Path, bookmarks: Bookmarks, packed: Sequence[np.ndar
     }
     arrays = {str(s): p for s, p in zip(steps, packed, strict=True)}
     new = folder / _NEW
-    save_file(arrays, new, {"workbench": json.dumps(header)})
+    store(new, arrays, header)
     os.replace(new, folder / f"bookmarks-{bookmarks.name}.safetensors")
 
 
-def read_bookmarks(folder: Path) -> dict[str, Bookmarks]:
-    """All bookmarks of a recording, by name.
+def read_bookmarks(folder: Path, *, checked: bool) -> dict[str, Bookmarks]:
+    """All bookmarks of a recording, by name; ``checked`` as of its layout.
 
     Raises
     ------
@@ -60,16 +58,16 @@ def read_bookmarks(folder: Path) -> dict[str, Bookmarks]:
     for file in sorted(folder.iterdir()) if folder.is_dir() else []:
         match = _FILE.fullmatch(file.name)
         if match:
-            by_name[match[1]] = _read(file, match[1])
+            by_name[match[1]] = _read(file, match[1], checked)
     return by_name
 
 
-def _read(file: Path, name: str) -> Bookmarks:
-    from safetensors import SafetensorError, safe_open
+def _read(file: Path, name: str, checked: bool) -> Bookmarks:
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(file, framework="numpy") as held:
-            header = json.loads((held.metadata() or {})["workbench"])
+        with opened(file) as held:
+            header = described_by(held, file, checked=checked)
             shapes = {str(n): tuple(map(int, s)) for n, s in header["shapes"]}
             size = sum(int(np.prod(s)) for s in shapes.values())
             edges = []

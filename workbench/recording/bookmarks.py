@@ -183,7 +183,8 @@ class Bookmarking:
         )
 
     def __enter__(self) -> Bookmarking:
-        held = read_bookmarks(self.run.folder).get(self.name)
+        layout = read_layout(self.run.folder)
+        held = read_bookmarks(self.run.folder, checked=layout.checked).get(self.name)
         if held is not None:
             if (held.source, held.fraction, held.scope, dict(held.shapes)) != (
                 self.source,

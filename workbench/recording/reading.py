@@ -101,7 +101,7 @@ def open_recording(path: str | Path, *, name: str | None = None, keep: Any = Non
         about=layout.about,
         folder=folder,
         keep=keep,
-        bookmarks=read_bookmarks(folder),
+        bookmarks=read_bookmarks(folder, checked=layout.checked),
     )
     return Trajectory(table, record, name=name or layout.name)
 
