@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from workbench.recording import codecs
-from workbench.recording.layout import damaged
+from workbench.recording.layout import listed
 from workbench.recording.stored import described_by, opened, store
 from workbench.subjects.descents.bookmarks import Bookmarks
 
@@ -55,7 +55,7 @@ def read_bookmarks(folder: Path, *, checked: bool) -> dict[str, Bookmarks]:
         A file is damaged.
     """
     by_name = {}
-    for file in sorted(folder.iterdir()) if folder.is_dir() else []:
+    for file in listed(folder):
         match = _FILE.fullmatch(file.name)
         if match:
             by_name[match[1]] = _read(file, match[1], checked)
@@ -63,33 +63,28 @@ def read_bookmarks(folder: Path, *, checked: bool) -> dict[str, Bookmarks]:
 
 
 def _read(file: Path, name: str, checked: bool) -> Bookmarks:
-    from safetensors import SafetensorError
-
-    try:
-        with opened(file) as held:
-            header = described_by(held, file, checked=checked)
-            shapes = {str(n): tuple(map(int, s)) for n, s in header["shapes"]}
-            size = sum(int(np.prod(s)) for s in shapes.values())
-            edges = []
-            for step, count, check in zip(header["steps"], header["counts"], header["checks"], strict=True):
-                packed = held.get_tensor(str(step))
-                if codecs.check(packed) != check:
-                    raise ValueError(f"step {step} isn't what was stored")
-                edges.append(_unpack(packed, count))
-                if len(edges[-1]) and not 0 <= edges[-1][0] <= edges[-1][-1] < size:
-                    raise ValueError(f"step {step} has edges that there aren't")
-            steps = np.array(header["steps"], np.int64)
-            return Bookmarks(
-                name,
-                str(header["source"]),
-                float(header["fraction"]),
-                str(header["scope"]),
-                shapes,
-                steps,
-                edges,
-            )
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as e:
-        raise damaged(file.parent, f"{file.name} can't be read ({e})") from None
+    with opened(file) as held:
+        header = described_by(held, file, checked=checked)
+        shapes = {str(n): tuple(map(int, s)) for n, s in header["shapes"]}
+        size = sum(int(np.prod(s)) for s in shapes.values())
+        edges = []
+        for step, count, check in zip(header["steps"], header["counts"], header["checks"], strict=True):
+            packed = held.get_tensor(str(step))
+            if codecs.check(packed) != check:
+                raise ValueError(f"step {step} isn't what was stored")
+            edges.append(_unpack(packed, count))
+            if len(edges[-1]) and not 0 <= edges[-1][0] <= edges[-1][-1] < size:
+                raise ValueError(f"step {step} has edges that there aren't")
+        steps = np.array(header["steps"], np.int64)
+        return Bookmarks(
+            name,
+            str(header["source"]),
+            float(header["fraction"]),
+            str(header["scope"]),
+            shapes,
+            steps,
+            edges,
+        )
 
 
 def pack(edges: np.ndarray) -> np.ndarray:

@@ -183,6 +183,20 @@ def read_layout(folder: Path) -> Layout:
     return Layout(name, every, tensors, groups, compress, loss, about, checked)
 
 
+def listed(folder: Path) -> list[Path]:
+    """What lies in a folder, in order.
+
+    Raises
+    ------
+    MissingError
+        It can't be read.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except OSError as e:
+        raise MissingError(f"{folder} can't be read ({e.strerror}).") from None
+
+
 def attempts(folder: Path, *, checked: bool) -> list[int]:
     """The step that each attempt began with, in their order.
 
@@ -191,7 +205,7 @@ def attempts(folder: Path, *, checked: bool) -> list[int]:
     FormatError
         One is missing or damaged.
     """
-    files = sorted(f for f in folder.iterdir() if ATTEMPT_FILE.fullmatch(f.name))
+    files = [f for f in listed(folder) if ATTEMPT_FILE.fullmatch(f.name)]
     starts = []
     for i, file in enumerate(files):
         start = read_json(file, checked=checked).get("start")
@@ -235,6 +249,8 @@ def require_check(file: Path, content: Mapping[str, Any]) -> None:
 
 def read_json(file: Path, *, checked: bool) -> dict[str, Any]:
     """A JSON object of bounded size, as it was stored where that can be told (``checked``)."""
+    if file.exists() and not file.is_file():  # a pipe would be waited for
+        raise damaged(file.parent, f"{file.name} is no file")
     try:
         with file.open("rb") as f:
             raw = f.read(_MAX_JSON + 1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.core.digest import digest
-from workbench.core.errors import DataError, FormatError, MissingError
+from workbench.core.errors import DataError, MissingError
 from workbench.numerics.objectives import Probe
 from workbench.recording import codecs
 from workbench.recording.bookmark_files import read_bookmarks
@@ -26,6 +26,7 @@ from workbench.recording.layout import (
     Tensor,
     attempts,
     damaged,
+    listed,
     read_json,
     read_layout,
 )
@@ -320,15 +321,12 @@ class StoredWeights:
         plan = self._plans[self._attempt[step], step]
         with opened(plan.file) as held:
             keys = [k for k in held.keys() if k.startswith(f"{step}/state/")]  # noqa: SIM118
-            for key in keys:
-                array = held.get_tensor(key)
-                _, _, what, parameter = key.split("/", 3)
-                if self._layout.checked and plan.state.get(f"{what}/{parameter}") != digest(array):
-                    cause = f"the optimizer's {what} of {parameter} at step {step} isn't what was stored"
-                    raise damaged(self._folder, cause)
-                by_parameter.setdefault(parameter, {})[what] = array
-            if self._layout.checked and len(keys) != len(plan.state):
-                raise damaged(self._folder, f"parts of the optimizer's state at step {step} are gone")
+            arrays = {k.removeprefix(f"{step}/state/"): held.get_tensor(k) for k in keys}
+        if self._layout.checked and {k: digest(a) for k, a in arrays.items()} != plan.state:
+            raise damaged(self._folder, f"the optimizer's state at step {step} isn't what was stored")
+        for key, array in arrays.items():
+            what, parameter = key.split("/", 1)
+            by_parameter.setdefault(parameter, {})[what] = array
         return by_parameter
 
     def _bits(self, attempt: int, step: int, tensor: Tensor) -> np.ndarray:
@@ -357,30 +355,19 @@ class StoredWeights:
         kind, wanted, _ = plan.tensors[tensor.name]
         width = WIDTHS[tensor.dtype]
         bits: np.ndarray | None
-        try:
-            with opened(plan.file) as held:
-                if kind == "low-rank":
-                    left, right = (
-                        held.get_tensor(f"{step}/{side}/{tensor.name}") for side in ("left", "right")
-                    )
-                    bits = _added(before, left, right, tensor)
-                    checked = codecs.check(left, right)
-                elif kind == "same":
-                    bits = before
-                    checked = codecs.check(bits) if bits is not None else ""
-                else:
-                    stored = held.get_tensor(f"{step}/bits/{tensor.name}")
-                    bits = stored.reshape(-1) if kind == "raw" else codecs.unpack(stored, tensor.count, width)
-                    bits = codecs.unfold(bits, before) if kind == "delta" else bits  # type: ignore[arg-type]
-                    checked = codecs.check(bits)
-        except (OSError, ValueError, KeyError, TypeError) as e:
-            if isinstance(e, FormatError | MissingError):
-                raise
-            raise damaged(self._folder, f"{tensor.name} in {plan.file.name} can't be decoded ({e})") from None
-        except Exception as e:
-            if type(e).__module__.split(".")[0] not in ("safetensors", "safetensors_rust", "pyarrow"):
-                raise
-            raise damaged(self._folder, f"{tensor.name} in {plan.file.name} can't be decoded ({e})") from None
+        with opened(plan.file) as held:
+            if kind == "low-rank":
+                left, right = (held.get_tensor(f"{step}/{side}/{tensor.name}") for side in ("left", "right"))
+                bits = _added(before, left, right, tensor)
+                checked = codecs.check(left, right)
+            elif kind == "same":
+                bits = before
+                checked = codecs.check(bits) if bits is not None else ""
+            else:
+                stored = held.get_tensor(f"{step}/bits/{tensor.name}")
+                bits = stored.reshape(-1) if kind == "raw" else codecs.unpack(stored, tensor.count, width)
+                bits = codecs.unfold(bits, before) if kind == "delta" else bits  # type: ignore[arg-type]
+                checked = codecs.check(bits)
         if bits is None or checked != wanted or bits.size != tensor.count or bits.dtype.itemsize != width:
             raise damaged(self._folder, f"{tensor.name} in {plan.file.name} isn't what was stored")
         return bits
@@ -444,7 +431,7 @@ def _numbers(raw: np.ndarray, tensor: Tensor) -> np.ndarray:
 
 
 def _files(folder: Path, pattern: Any, starts: list[int]) -> list[tuple[int, Path]]:
-    files = [(int(m[1]), f) for f in sorted(folder.iterdir()) if (m := pattern.fullmatch(f.name))]
+    files = [(int(m[1]), f) for f in listed(folder) if (m := pattern.fullmatch(f.name))]
     if files and max(a for a, _ in files) >= len(starts):
         raise damaged(folder, "the file that says where its last attempt began is gone")
     return files

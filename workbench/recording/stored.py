@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from workbench.core.digest import digest
+from workbench.core.errors import WorkbenchError
 from workbench.recording.layout import CHECK, SELF, damaged
 
 
@@ -96,11 +98,23 @@ def described_by(held: Any, file: Path, *, checked: bool) -> dict[str, Any]:
     return described
 
 
-def opened(file: Path) -> Any:
-    """A safetensors file, mapped; what is wrong with it is said in our words."""
-    from safetensors import SafetensorError, safe_open
+@contextmanager
+def opened(file: Path) -> Iterator[Any]:
+    """A safetensors file, mapped; whatever goes wrong with its content in the block is said in our words.
 
+    Raises
+    ------
+    FormatError
+        It can't be read, or not as the block reads it.
+    """
+    from safetensors import safe_open
+
+    if file.exists() and not file.is_file():  # a pipe would be waited for
+        raise damaged(file.parent, f"{file.name} is no file")
     try:
-        return safe_open(file, framework="numpy")
-    except (SafetensorError, OSError) as e:
+        with safe_open(file, framework="numpy") as held:
+            yield held
+    except WorkbenchError:
+        raise
+    except Exception as e:
         raise damaged(file.parent, f"{file.name} can't be read ({e})") from None
