@@ -66,9 +66,11 @@ def turn(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> torch.Tens
     return loss
 
 
-@pytest.mark.parametrize("how", ["whole", "parts", "compiled", "closure", "accumulated", "validated"])
+@pytest.mark.parametrize(
+    "how", ["whole", "parts", "compiled", "scripted", "closure", "accumulated", "validated"]
+)
 def test_buffers_are_those_before_the_pass(how: str) -> None:
-    model = network()
+    model = torch.jit.script(network()) if how == "scripted" else network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
     seen = Seen(model, cross_entropy)
     called = torch.compile(model, backend="eager") if how == "compiled" else model
@@ -130,6 +132,35 @@ def test_an_averaged_teacher_is_recorded(data: bool, teacher_first: bool) -> Non
     assert "teacher.0.weight" not in run.trajectory.parameter_names
     first, last = (run.trajectory.state(s)["teacher.0.weight"] for s in (0, 5))
     assert not np.array_equal(first, last)
+
+
+def test_a_target_that_is_set_between_acting_and_learning_is_recorded() -> None:
+    agent = torch.nn.ModuleDict({"policy": network(), "target": network(1)})
+    optimizer = torch.optim.Adam(agent["policy"].parameters(), lr=0.05)
+
+    def loss(both: Any) -> torch.Tensor:
+        with torch.no_grad():
+            target = both["target"](X)
+        return F.mse_loss(both["policy"](X), target.softmax(1))
+
+    seen = Seen(agent, loss)
+    with wb.record(agent, optimizer, weights_at=1) as run:
+        for step in range(6):
+            buffers = {n: b.clone() for n, b in agent.named_buffers()}
+            with torch.no_grad():
+                agent["policy"](X)
+            if step % 2:
+                for a, b in zip(agent["target"].parameters(), agent["policy"].parameters(), strict=True):
+                    a.data.copy_(b.data)
+            changed = {n: b.clone() for n, b in agent.named_buffers()}
+            agent.load_state_dict({**agent.state_dict(), **buffers})
+            seen.look(step)
+            agent.load_state_dict({**agent.state_dict(), **changed})
+            optimizer.zero_grad()
+            loss(agent).backward()
+            optimizer.step()
+        seen.look(6)
+    seen.require(run.trajectory)
 
 
 @pytest.mark.parametrize("simultaneous", [False, True])

@@ -111,6 +111,34 @@ def test_going_on_from_an_earlier_step_supersedes_what_came_after(problem: Make,
         wb.record(p.model, p.optimizer, to=tmp_path / "run", weights_at=1, resume=True, step=9)
 
 
+def test_what_was_recorded_beside_a_checkpoint_is_stored_with_it(problem: Make, tmp_path: Path) -> None:
+    p = problem()
+    with wb.record(p.model, p.optimizer, to=tmp_path / "run", weights_at=1) as run:
+        for _ in range(7):
+            p.step(run)
+        run.flush()
+        stored = wb.open(tmp_path / "run")
+        assert stored.steps.tolist() == list(range(7)) and stored.table["loss"].notna().all()
+        p.step(run)
+    assert len(run.trajectory) == 8
+
+
+def test_a_recording_that_was_killed_before_its_first_row_begins_anew(problem: Make, tmp_path: Path) -> None:
+    p = problem()
+    folder = tmp_path / "run"
+    p.record(3, to=folder, weights_at=1, probe=(p.x, p.y), loss="cross_entropy")
+    for pattern in ("steps-*", "weights-*", "attempt-*", "outcome.json", "recording.json"):
+        for file in folder.glob(pattern):  # as kills between two files leave it, one after the other
+            file.unlink()
+        again = problem()
+        how = {"weights_at": 1, "probe": (p.x, p.y), "loss": "cross_entropy", "resume": True}
+        run = wb.record(again.model, again.optimizer, to=folder, **how)
+        assert run.restore() == 0
+        run._writer.close()
+    again.record(2, to=folder, **how)
+    assert wb.open(folder).steps.tolist() == [0, 1]
+
+
 def test_going_on_without_saying_from_where_follows_the_last_row(problem: Make, tmp_path: Path) -> None:
     p = problem()
     p.record(4, to=tmp_path / "run")

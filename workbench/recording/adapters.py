@@ -103,6 +103,9 @@ def TrainerRecorder(*, bookmark: str | Mapping[str, Any] | None = None, **how: A
             if logs and "loss" in logs:
                 self.run.log(loss=logs["loss"])
 
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self.run.flush()
+
         def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             block.exit()
 
@@ -142,6 +145,10 @@ def LightningRecorder(*, bookmark: str | Mapping[str, Any] | None = None, **how:
             loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
             if loss is not None:
                 self.run.log(loss=loss)
+
+        def on_save_checkpoint(self, trainer: Any, module: Any, checkpoint: Any) -> None:
+            if hasattr(self, "run"):
+                self.run.flush()
 
         def on_train_end(self, trainer: Any, module: Any) -> None:
             block.exit()

@@ -9,11 +9,13 @@ writes through ``.data`` leave them as they are.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
+
+NONE, GRADIENT, ANY = range(3)  # which passes are waited for
 
 
 class Moments:
@@ -22,13 +24,14 @@ class Moments:
     Parameters
     ----------
     model : what is recorded. entry : what the loop calls: the model, or what wraps it.
-    optimizer : the recorded one. begins : called where a state begins, again where another optimizer has stepped since.
+    optimizer : the recorded one. begins : called where a state begins, also where another optimizer has stepped since; and with
+        ``again=True`` before the first pass that keeps gradients, where others came before it (a teacher's, a policy's).
 
     Attributes
     ----------
-    passed : whether a pass began since the last update. with_gradient : whether it kept gradients.
-    waiting : whether the next pass begins a state.
-    ever : whether any pass was seen at all; none is where the model runs inside a compiled one.
+    passed : whether a pass began since the last update.
+    with_gradient : whether one that kept gradients did, and nothing has changed since.
+    ever : whether any pass was seen at all; none is in a compiled or scripted model.
     """
 
     def __init__(
@@ -36,7 +39,7 @@ class Moments:
         model: torch.nn.Module,
         entry: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
-        begins: Callable[[], None],
+        begins: Callable[..., None],
     ):
         self._model, self._entry, self._begins = model, entry, begins
         self._optimizer = weakref.ref(optimizer)
@@ -45,7 +48,7 @@ class Moments:
         self._outer: list[torch.nn.Module] = []
         self._own: set[int] = set()  # the model's parameters
         self._inner: list[Any] = []  # handles at the model's parts, while it isn't called as a whole
-        self.waiting = False
+        self._awaits = NONE
         self.passed = self.with_gradient = self.ever = False
         owner, name = next((m, n) for m in model.modules() for n, p in m._parameters.items() if p is not None)
         self._first = owner._parameters, name, owner._parameters[name]
@@ -55,7 +58,7 @@ class Moments:
         self._own = {id(p) for p in self._model.parameters()}
         outer = {id(m): m for m in (self._entry, self._model, *_owners_of_buffers(self._model))}
         self._outer = list(outer.values())
-        self._handles = [m.register_forward_pre_hook(self._hook) for m in self._outer]
+        self._handles = self._on(self._outer)
         self._handles.append(register_optimizer_step_post_hook(self._another))
         self._listen_inside()
         self.updated()
@@ -68,42 +71,48 @@ class Moments:
 
     def updating(self) -> None:
         """The recorded optimizer begins its step; passes inside it are its own business."""
-        self.waiting = False
+        self._awaits = NONE
         if not (self.passed or self._inner) and self._model.training:
             self._listen_inside()
 
     def updated(self) -> None:
         """It has made its update."""
-        self.waiting, self.passed, self.with_gradient = True, False, False
+        self._awaits, self.passed, self.with_gradient = ANY, False, False
 
     def again(self) -> None:
         """The turn ended without an update: the state begins anew with the next pass."""
-        self.waiting = True
+        self._awaits, self.with_gradient = ANY, False
 
     def _listen_inside(self) -> None:
         parts = {id(m): m for m in _callable_parts(self._model) if not any(m is o for o in self._outer)}
-        self._inner = [m.register_forward_pre_hook(self._hook) for m in parts.values()]
+        self._inner = self._on(parts.values())
+
+    def _on(self, modules: Iterable[torch.nn.Module]) -> list[Any]:
+        hookable = (m for m in modules if not isinstance(m, torch.jit.ScriptModule))
+        return [m.register_forward_pre_hook(self._hook) for m in hookable]
 
     def _another(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         if not self.passed or optimizer is self._optimizer():
             return
         if any(id(p) in self._own for g in optimizer.param_groups for p in g["params"]):
-            self.waiting = True
+            self.again()
 
     def note(self, module: torch.nn.Module) -> None:
-        """A pass begins, the first that counts."""
-        held, name, parameter = self._first
-        if (
-            held.get(name) is not parameter
-        ):  # torch.func.functional_call, with weights that aren't the model's
+        """A pass begins."""
+        if not self._awaits or (self._awaits == GRADIENT and not torch.is_grad_enabled()):
             return
-        self.waiting, self.passed, self.ever = False, True, True
+        held, name, parameter = self._first
+        if held.get(name) is not parameter:
+            return  # torch.func.functional_call, with weights that aren't the model's
+        again = self._awaits == GRADIENT
+        self.passed = self.ever = True
         self.with_gradient = torch.is_grad_enabled()
+        self._awaits = NONE if self.with_gradient else GRADIENT
         if self._inner and (module is self._model or module is self._entry):
             for handle in self._inner:
                 handle.remove()
             self._inner = []
-        self._begins()
+        self._begins(again=again)
 
 
 class _Hook:
@@ -117,7 +126,7 @@ class _Hook:
     def __call__(self, module: torch.nn.Module, args: Any) -> None:
         if torch.compiler.is_compiling() or self._moments is None:
             return
-        if self._moments.waiting and module.training:
+        if module.training and self._moments._awaits:
             self._moments.note(module)
 
     def __deepcopy__(self, memo: Any) -> _Hook:

@@ -78,7 +78,7 @@ def record(
     training : all that it is trained on, ``(x, y)`` with the same loss, for instruments that train on from a step.
     resume : go on with the recording in ``to``, after a kill for example; see `Recording.restore` and ``step``.
     step : how many updates the model has seen; what was recorded from there on no longer counts. By default,
-        going on after the last row.
+        going on after the last row. `Recording.flush` stores what is recorded until your own checkpoint.
     stop_on_nan : end the block before an update with a gradient (or loss) that isn't finite is made. Costs a look
         at every step.
     max_bytes : weights beyond so many bytes aren't kept, and that is said.

@@ -76,7 +76,7 @@ class Recording:
         self._pause = 0.0 if writer.lasts else SECONDS  # until rows are handed over again; short at first
         self._busy_at = 0  # the next step at which there is more to do than to measure
         self._moments = Moments(model, entry, optimizer, self._state_begins)
-        self._copies: dict[str, Any] = {}  # the last, of every tensor
+        self._copies: dict[str, Any] = {}  # the last, of what isn't trained
         self._buffers: dict[str, Any] = {}  # as the step's forward pass found them
         self._state: Snapshot | None = None  # where it is to be kept, all of it as the pass found it
         self._buffer_names = {t.name for t in writer.layout.tensors if t.role == "buffer"}
@@ -186,6 +186,16 @@ class Recording:
         self._keep_buffers()
         return self.step
 
+    def flush(self) -> None:
+        """Store what was recorded so far, and return when it is: beside a checkpoint of your own, to go on from it after a kill.
+
+        What is logged afterwards belongs to later steps.
+        """
+        if not self._over and self._began and not self._failure:
+            self._hand_over()
+            self._hand_over_weights()
+            self._writer.wait()
+
     @property
     def trajectory(self) -> Trajectory:
         """What was recorded so far, with the network attached.
@@ -195,10 +205,7 @@ class Recording:
         MissingError
             Not one step was recorded.
         """
-        if not self._over and self._began and not self._failure:
-            self._hand_over()
-            self._hand_over_weights()
-            self._writer.wait()
+        self.flush()
         recorded = open_recording(self.folder, keep=self._keep)
         recorded.made_by(Origin("record", {"model": InMemory.of(self.model)}, {}, verb="loop"))
         try:
@@ -383,21 +390,25 @@ class Recording:
             self._writer.relayout(self._layout)
         self._look_at_trained()
 
-    def _state_begins(self) -> None:
-        """A forward pass is about to begin, the first since the last update: what the network is now is the step's."""
-        if self._failure:
+    def _state_begins(self, *, again: bool = False) -> None:
+        """A forward pass is about to begin, the first since the last update: what the network is now is the step's.
+
+        Parameters
+        ----------
+        again : not quite the first; buffers are those before that.
+        """
+        if self._failure or self._due is None:
             return
         try:
-            if self._due is None:
-                return
+            if not again:
+                self._keep_buffers()
             if self._due(self.step):
-                self._state = self._snapshot()
-            self._keep_buffers()
+                self._state = self._snapshot(self._buffers)
         except Exception as e:
             self._fail(e)
 
     def _is_silent(self) -> bool:
-        """Whether the model is trained and none of its passes can be seen, as in a compiled one."""
+        """Whether the model is trained and none of its passes can be seen, as in a compiled or scripted one."""
         return self.model.training and not self._moments.ever
 
     def _keep_buffers(self) -> None:
@@ -407,7 +418,7 @@ class Recording:
 
     def _last_state(self) -> Snapshot:
         """That of a step that wasn't made: where its forward pass had begun, the one before that."""
-        if self._inside or (self._moments.with_gradient and not self._moments.waiting):
+        if self._inside or self._moments.with_gradient:
             return self._state or self._snapshot(self._buffers)
         return self._snapshot()
 
@@ -422,9 +433,10 @@ class Recording:
         from workbench.recording.measuring import state_arrays
         from workbench.recording.restoring import copied
 
-        self._copies = copied(self.model, self._layout, self._copies, buffers or {})
+        tensors = copied(self.model, self._layout, self._copies, buffers or {})
+        self._copies = {n: a for n, a in tensors.items() if n not in self.parameters}
         state = state_arrays(self.optimizer, self.parameters) if self._keep_state else {}
-        return self.step, self._copies, {k: v.numpy() for k, v in state.items()}
+        return self.step, tensors, {k: v.numpy() for k, v in state.items()}
 
     def _keep_weights(self, snapshot: Snapshot) -> None:
         self._snapshots.append(snapshot)

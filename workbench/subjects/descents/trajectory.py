@@ -1,8 +1,8 @@
 """Trajectories: a descent as it was recorded, one row a step, with the weights at some of the steps.
 
 Row *t* says what held after *t* updates: the loss and the gradient at the weights of step *t*, and the update
-that led from there to step *t* + 1. ``weights(t)`` are those same weights; buffers (running means) in ``state(t)`` are as
-the forward pass of that step left them.
+that led from there to step *t* + 1. ``weights(t)`` are those same weights; buffers (running means) and whatever else changes,
+in ``state(t)``, are as the forward pass of that step found them, so that ``network(t)`` is the network that gave its loss.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ class Trajectory(Rowed):
 
     @property
     def tensors(self) -> Mapping[str, TensorInfo]:
-        """What there is at every step with weights: parameters, then buffers and frozen weights."""
+        """What there is at every step with weights: parameters, then buffers and weights that it didn't train."""
         return self.record.weights.tensors if self.record.weights is not None else {}
 
     @property
@@ -327,7 +327,7 @@ class Trajectory(Rowed):
         return StepWeights(self._source(step), int(step), self.parameter_names, self.name)
 
     def state(self, step: int) -> StepWeights:
-        """All tensors at a step: the parameters, and buffers and frozen weights with them."""
+        """All tensors at a step: the parameters, and buffers and weights that weren't trained with them."""
         return StepWeights(self._source(step), int(step), tuple(self.tensors), self.name)
 
     def optimizer_state(self, step: int) -> Mapping[str, Mapping[str, np.ndarray]]:
