@@ -66,6 +66,7 @@ def turn(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> torch.Tens
     return loss
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 @pytest.mark.parametrize(
     "how", ["whole", "parts", "compiled", "scripted", "closure", "accumulated", "validated"]
 )
