@@ -52,6 +52,7 @@ DTYPES = {
 WIDTHS = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "U8": 1, "I8": 1, "I16": 2, "I32": 4, "I64": 8, "BOOL": 1}
 _MAX_JSON = 64 << 20
 _MAX_TENSORS = 1_000_000
+_LONGEST_CAUSE = 400  # letters
 
 
 @dataclass(frozen=True)
@@ -267,9 +268,12 @@ def read_json(file: Path, *, checked: bool) -> dict[str, Any]:
 
 
 def damaged(folder: Path, cause: str) -> FormatError:
-    """The refusal of a folder that is no whole recording."""
+    """The refusal of a folder that is no whole recording; the cause may quote what is in a damaged file."""
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in cause)
+    if len(shown) > _LONGEST_CAUSE:
+        shown = f"{shown[:_LONGEST_CAUSE]}…"
     return FormatError(
-        f"{folder} can't be opened as a recording: {cause}. Restore the file from a copy, or record again."
+        f"{folder} can't be opened as a recording: {shown}. Restore the file from a copy, or record again."
     )
 
 
