@@ -115,6 +115,37 @@ class Moments:
         self._begins(again=again)
 
 
+class Buffers:
+    """Copies of a model's buffers as they were when a pass began.
+
+    Attributes
+    ----------
+    kept : by name.
+    """
+
+    def __init__(self, model: torch.nn.Module, names: Iterable[str]):
+        self.kept: dict[str, torch.Tensor] = {}
+        self._names = list(names)
+        # Looked up each time: a module may put another tensor in a buffer's place.
+        modules = dict(model.named_modules())
+        split = (n.rpartition(".") for n in self._names)
+        self._places: list[tuple[Any, str]] = [(modules[owner]._buffers, own) for owner, _, own in split]
+        self._ids: list[int] = []
+        self._held: list[torch.Tensor] = []  # so that no other tensor comes by its number
+
+    def keep(self) -> None:
+        """Copy them anew."""
+        if not self._places:
+            return
+        now = [holder[own] for holder, own in self._places]
+        if list(map(id, now)) == self._ids:
+            with torch.no_grad():  # in a quick loop cheaper than new tensors at every pass
+                torch._foreach_copy_(list(self.kept.values()), now)
+        else:
+            self._ids, self._held = list(map(id, now)), now
+            self.kept = {n: b.detach().clone() for n, b in zip(self._names, now, strict=True)}
+
+
 class _Hook:
     """What is called before a pass. In a copy of the module, or a stored one, it does nothing."""
 

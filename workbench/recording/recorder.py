@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.lineage import InMemory, Origin
-from workbench.recording.moments import Moments
 from workbench.recording.reading import open_recording
 from workbench.recording.rows import Chunk, as_number
 from workbench.recording.writing import SECONDS, TOGETHER, Snapshot, Writer
@@ -75,11 +74,12 @@ class Recording:
         self._handed = 0.0
         self._pause = 0.0 if writer.lasts else SECONDS  # until rows are handed over again; short at first
         self._busy_at = 0  # the next step at which there is more to do than to measure
+        from workbench.recording.moments import Buffers, Moments
+
         self._moments = Moments(model, entry, optimizer, self._state_begins)
         self._copies: dict[str, Any] = {}  # the last, of what isn't trained
-        self._buffers: dict[str, Any] = {}  # as the step's forward pass found them
+        self._buffers = Buffers(model, [t.name for t in writer.layout.tensors if t.role == "buffer"])
         self._state: Snapshot | None = None  # where it is to be kept, all of it as the pass found it
-        self._buffer_names = {t.name for t in writer.layout.tensors if t.role == "buffer"}
         self._foreign = 0  # tensors that came to be trained and aren't the model's
         self._kept: int | None = None
         self._snapshots: list[Snapshot] = []  # weights that aren't handed over yet
@@ -102,7 +102,7 @@ class Recording:
             self.optimizer.register_step_post_hook(self._after_step),
         ]
         self._moments.listen()
-        self._keep_buffers()
+        self._buffers.keep()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
@@ -183,7 +183,7 @@ class Recording:
         from workbench.recording.restoring import restore
 
         self.step = restore(self.folder, self.model, self.optimizer, self.parameters)
-        self._keep_buffers()
+        self._buffers.keep()
         return self.step
 
     def flush(self) -> None:
@@ -258,8 +258,8 @@ class Recording:
                 self._row = -1
             self.step += 1
             self._inside, self._state = False, None
-            if self._buffers and self._is_silent():
-                self._keep_buffers()
+            if self._is_silent():
+                self._buffers.keep()
             self._moments.updated()
         except Exception as e:
             self._fail(e)
@@ -275,7 +275,7 @@ class Recording:
             self._row = -1
         if self._due is not None and self._due(self.step) and self._kept != self.step:
             silent = not self._moments.passed and closure is None and self._is_silent()
-            self._keep_weights(self._state or self._snapshot(self._buffers if silent else None))
+            self._keep_weights(self._state or self._snapshot(self._buffers.kept if silent else None))
         if time.monotonic() - self._handed > self._pause:
             self._hand_over()
             self._hand_over_weights()
@@ -401,9 +401,9 @@ class Recording:
             return
         try:
             if not again:
-                self._keep_buffers()
+                self._buffers.keep()
             if self._due(self.step):
-                self._state = self._snapshot(self._buffers)
+                self._state = self._snapshot(self._buffers.kept)
         except Exception as e:
             self._fail(e)
 
@@ -411,15 +411,10 @@ class Recording:
         """Whether the model is trained and none of its passes can be seen, as in a compiled or scripted one."""
         return self.model.training and not self._moments.ever
 
-    def _keep_buffers(self) -> None:
-        if self._buffer_names:
-            held = ((n, b) for n, b in self.model.named_buffers() if n in self._buffer_names)
-            self._buffers = {n: b.detach().clone() for n, b in held}
-
     def _last_state(self) -> Snapshot:
         """That of a step that wasn't made: where its forward pass had begun, the one before that."""
         if self._inside or self._moments.with_gradient:
-            return self._state or self._snapshot(self._buffers)
+            return self._state or self._snapshot(self._buffers.kept)
         return self._snapshot()
 
     def _was_updated(self) -> bool:
