@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -164,7 +165,7 @@ def test_a_trainer_that_is_interrupted_keeps_what_came_before(
     assert recorder.run.trajectory.steps.tolist() == trajectory.steps.tolist()
 
 
-def in_lightning(recorder: Any, folder: Path, fails_at: int | None = None) -> Any:
+def in_lightning(recorder: Any, folder: Path, fails_at: int | None = None, error: type = KeyError) -> Any:
     """Five steps of a small module in Lightning's own loop; the module, which kept its losses."""
     lightning = pytest.importorskip("lightning.pytorch")
 
@@ -176,7 +177,7 @@ def in_lightning(recorder: Any, folder: Path, fails_at: int | None = None) -> An
 
         def training_step(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
             if len(self.losses) == fails_at:
-                raise KeyError("mine")
+                raise error("mine")
             loss = self.model(**batch)["loss"]
             self.losses.append(loss.item())
             return loss
@@ -199,7 +200,7 @@ def in_lightning(recorder: Any, folder: Path, fails_at: int | None = None) -> An
     module.raised = None
     try:
         trainer.fit(module, torch.utils.data.DataLoader(Rows(), batch_size=8))
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         module.raised = e
     return module
 
@@ -220,11 +221,20 @@ def test_inside_lightning(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_failure_inside_lightning_keeps_what_came_before_and_is_said(tmp_path: Path) -> None:
-    module = in_lightning(LightningRecorder(to=tmp_path / "run", weights_at=1), tmp_path, fails_at=3)
-    assert isinstance(module.raised, KeyError)
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+def test_a_failure_inside_lightning_keeps_what_came_before_and_is_said(tmp_path: Path, error: type) -> None:
+    interrupts = signal.getsignal(signal.SIGINT)
+    try:
+        module = in_lightning(LightningRecorder(to=tmp_path / "run", weights_at=1), tmp_path, 3, error)
+    finally:
+        signal.signal(signal.SIGINT, interrupts)  # which Lightning leaves ignored
+    assert isinstance(module.raised, KeyError if error is KeyError else SystemExit)
     trajectory = wb.open(tmp_path / "run")
-    assert trajectory.steps.tolist() == [0, 1, 2] and trajectory.outcome == "ended at step 3 by KeyError"
+    assert (
+        trajectory.steps.tolist() == [0, 1, 2]
+        and trajectory.outcome == f"ended at step 3 by {error.__name__}"
+    )
+    assert trajectory.weight_steps.tolist() == [0, 1, 2, 3]
     np.testing.assert_allclose(trajectory.table["loss"], module.losses, rtol=1e-6)
     assert not module.used._optimizer_step_pre_hooks
 

@@ -328,6 +328,26 @@ def test_an_interrupted_step_leaves_the_state_before_it(at: str) -> None:
     seen.require(trajectory, [0, 2, made])
 
 
+def test_weights_of_half_an_update_are_those_of_no_step() -> None:
+    class Interrupted(torch.optim.SGD):
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+            if run.step == 5:
+                with torch.no_grad():
+                    model[0].weight.add_(1)
+                raise KeyboardInterrupt
+            super().step(closure)
+
+    model = network()
+    optimizer = Interrupted(model.parameters(), lr=0.2)
+    seen = Seen(model, cross_entropy)
+    with pytest.raises(KeyboardInterrupt), wb.record(model, optimizer, weights_at=[0, 2]) as run:
+        for step in range(9):
+            seen.look(step)
+            turn(model, optimizer)
+    assert run.trajectory.steps.tolist() == [0, 1, 2, 3, 4]
+    seen.require(run.trajectory, [0, 2])
+
+
 def test_a_model_is_copied_and_stored_inside_the_block_as_ever(tmp_path: Path) -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
