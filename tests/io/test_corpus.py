@@ -134,7 +134,7 @@ def refusals(tmp_path):
         (made("latin.csv", "text\ncafé\n".encode("latin1")), {}, FormatError, "iconv"),
         (made("latin.txt", "café".encode("latin1")), {}, FormatError, "0xe9 at 3 is not UTF-8"),
         (made("broken.jsonl", b'{"text": "a"}\n{"text": '), {}, FormatError, "broken.jsonl"),
-        (made("half.jsonl", rb'{"text": "half a character: \udc3d"}' + b"\n"), {}, FormatError, "half.jsonl"),
+        (made("half.jsonl", rb'{"text": "half a character: \udc3d"}' + b"\n"), {}, DataError, "half a character .* in row 0"),
         (made("cut.parquet", b"PAR1 and then nothing PAR1"), {}, FormatError, "cut.parquet"),
         (made("numbers.npy", b"\x93NUMPY\x01\x00"), {}, FormatError, "holds no texts"),
         (tmp_path / "absent.csv", {}, MissingError, "does not exist"),

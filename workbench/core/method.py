@@ -174,6 +174,9 @@ class Method:
             )
             if caching:
                 cache.store(result)
+        if notes := list(dict.fromkeys(n for v in views if (n := getattr(v, "note", "")))):
+            # not kept with the answer: equal rows may come from where nothing needs to be said
+            result = dataclasses.replace(result, caveat=" ".join(filter(None, [result.caveat, *notes])))
         history.remember(
             history.Asked(
                 run=run,

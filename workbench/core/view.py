@@ -5,7 +5,7 @@ A view is defined beside the subject that gives it most naturally, in `workbench
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -32,12 +32,14 @@ class View:
     name : the subject's, for titles and messages.
     digest : of the content; part of a run's key.
     space : which set of row ids ``ids`` belongs to; figures with the same space share a selection.
+    note : what a reader of any answer about it has to know, in a sentence; "" where that is nothing.
     """
 
     needs: ClassVar[str] = ""
     name: str
     digest: str
     space: str
+    note: str = field(default="", kw_only=True)
 
     def __init_subclass__(cls) -> None:
         VIEWS[cls.__name__] = cls
