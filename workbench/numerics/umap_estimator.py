@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from workbench.core.device import resolve
 from workbench.core.errors import MissingError, ParameterError
+from workbench.numerics.near_origin import MOVABLE, far_centre
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -104,7 +105,7 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
         ParameterError
             A parameter out of its range.
         """
-        X = validate_data(self, X, dtype=np.float32, ensure_min_samples=3)
+        X = self._single(validate_data(self, X, dtype=[np.float32, np.float64], ensure_min_samples=3), fit=True)
         chosen = {k: v for k, v in self.get_params().items() if k != "device"}
         chosen["random_state"] = _seed(self.random_state)
         if y is not None:
@@ -127,7 +128,7 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
     def transform(self, X: Any) -> Float[np.ndarray, "m c"]:
         """Place new rows among those that were laid out; a row that was fitted keeps its place."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, reset=False)
+        X = self._single(validate_data(self, X, dtype=[np.float32, np.float64], reset=False))
         if self.engine_ == "umap-learn":
             return np.asarray(self._model.transform(X), np.float32)
         from workbench.numerics import umap_torch
@@ -145,10 +146,20 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
                 f"places have {places.shape[1]} coordinates and the layout has {self.embedding_.shape[1]}"
             )
         if self.engine_ == "umap-learn":
-            return np.asarray(self._model.inverse_transform(places), np.float32)
-        from workbench.numerics import umap_torch
+            rows = np.asarray(self._model.inverse_transform(places), np.float32)
+        else:
+            from workbench.numerics import umap_torch
 
-        return umap_torch.inverse_transform(self._model, places).cpu().numpy()
+            rows = umap_torch.inverse_transform(self._model, places).cpu().numpy()
+        return rows if self._centre is None else rows + self._centre
+
+    def _single(self, X: np.ndarray, *, fit: bool = False) -> Float[np.ndarray, "n d"]:
+        """Rows in single precision, those that lie far from the origin moved there first."""
+        if fit:
+            self._centre = far_centre(X) if self.metric in MOVABLE else None
+        if self.metric == "correlation" and X.dtype == np.float64:
+            X = X - X.mean(axis=1, keepdims=True)
+        return (X if self._centre is None else X - self._centre).astype(np.float32, copy=False)
 
     @property
     def distortion_(self) -> Float[np.ndarray, " n"]:

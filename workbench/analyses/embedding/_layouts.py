@@ -14,6 +14,7 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.progress import tell
 from workbench.numerics.distinct import count_distinct
+from workbench.numerics.near_origin import MOVABLE, near_origin
 from workbench.numerics.preservation import Scores, trustworthiness
 from workbench.numerics.resampling import NORMAL, jackknife_error, shuffle_columns
 from workbench.results.embedding import Embedding
@@ -112,6 +113,11 @@ def lay_out(
         outcome=outcome,
         caveat=ONE_SHUFFLE if n_null else "",
     )
+
+
+def moved(points: Points, metric: Metric) -> Points:
+    """The points, near the origin where the metric doesn't see that: what libraries compute with would round them there."""
+    return replace(points, values=near_origin(points.values)) if metric in MOVABLE else points
 
 
 def require_rows(points: Points, *needs: tuple[str, float, int], metric: Metric = "euclidean") -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.embedding._layouts import lay_out, require_rows, warnings_raised
+from workbench.analyses.embedding._layouts import lay_out, moved, require_rows, warnings_raised
 from workbench.core.errors import DataError
 from workbench.core.evidence import Outcome
 from workbench.core.parameters import NullDraws, Seed
@@ -62,6 +62,7 @@ def isomap(
     Tenenbaum, de Silva and Langford 2000, A global geometric framework for nonlinear dimensionality
     reduction, Science 290.
     """
+    points = moved(points, metric)
     require_rows(
         points,
         ("n_neighbors", n_neighbors, n_neighbors + 1),

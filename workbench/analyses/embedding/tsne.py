@@ -8,7 +8,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.embedding._layouts import lay_out, require_rows
+from workbench.analyses.embedding._layouts import lay_out, moved, require_rows
 from workbench.core.errors import DataError
 from workbench.core.evidence import Outcome
 from workbench.core.parameters import Few, NullDraws, Seed
@@ -87,6 +87,7 @@ def tsne(
     ----------
     van der Maaten and Hinton 2008, Visualizing data using t-SNE, J. Mach. Learn. Res. 9.
     """
+    points = moved(points, metric)
     require_rows(points, ("perplexity", perplexity, int(perplexity) + 1), metric=metric)
     d = points.values.shape[1]
     if init == "pca" and n_components > d:

@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.embedding._layouts import lay_out, require_rows, warnings_raised
+from workbench.analyses.embedding._layouts import lay_out, moved, require_rows, warnings_raised
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Outcome
 from workbench.core.parameters import Few, NullDraws, OnDevice, Seed
@@ -129,6 +129,7 @@ def umap(
     McInnes, Healy and Melville 2018, UMAP, arXiv:1802.03426; Narayan, Berger and Cho 2021 (densMAP), Nat.
     Biotechnol. 39; Venna and Kaski 2001, ICANN.
     """
+    points = moved(points, metric)
     require_rows(
         points,
         ("n_neighbors", n_neighbors, n_neighbors + 1),
