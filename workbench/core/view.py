@@ -5,6 +5,7 @@ A view is defined beside the subject that gives it most naturally, in `workbench
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -43,6 +44,10 @@ class View:
 
     def __init_subclass__(cls) -> None:
         VIEWS[cls.__name__] = cls
+
+    def notes(self, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+        """What a reader of an answer to a question with these parameters has to know of what was asked, in sentences."""
+        return (self.note,) if self.note else ()
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

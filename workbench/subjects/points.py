@@ -49,6 +49,17 @@ class Points(Rows):
     in_columns: ClassVar[bool] = True
     values: Float[np.ndarray, "n d"]
 
+    def notes(self, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+        """With what is to be said where distances may have been taken for rows."""
+        notes = super().notes(parameters)
+        if parameters.get("metric") == "precomputed" or not are_distances(self.values):
+            return notes
+        return (
+            *notes,
+            f"{self.name} looks like a matrix of distances (square, symmetric, zeros on the diagonal) and was taken for {self.n:,} "
+            f"rows of {self.n:,} numbers: methods that have metric='precomputed' take it as distances.",
+        )
+
     def column(self, name: str) -> Shaped[np.ndarray, " n"]:
         """One column of the row table, in row order; refused with the names that exist."""
         return table_column(self.table, name, self.name)
@@ -228,16 +239,5 @@ class PointCloud(Rowed):
             self.ids,
             self.table,
             floats(self.values),
-            note=" ".join(filter(None, [self.note, self._distances])),
-        )
-
-    @cached_property
-    def _distances(self) -> str:
-        """What is said where the numbers look like distances between the rows."""
-        if not are_distances(self.values):
-            return ""
-        n = len(self.values)
-        return (
-            f"{self.name} looks like a matrix of distances (square, symmetric, zeros on the diagonal) and was taken for {n:,} rows "
-            f"of {n:,} numbers: methods with metric='precomputed' take it as distances."
+            note=self.note,
         )

@@ -13,7 +13,7 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Outcome
 from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.neighbours import Metric
+from workbench.numerics.neighbours import AnyMetric
 from workbench.results.embedding import Embedding
 from workbench.subjects.points import Points
 
@@ -37,7 +37,7 @@ def isomap(
     *,
     n_neighbors: Annotated[int, Interval(ge=1, le=1000), Doc("Neighbours of a row in the graph.")] = 10,
     n_components: Annotated[int, Interval(ge=1, le=100), Doc("Dimensions of the layout.")] = 2,
-    metric: Annotated[Metric, Doc("Distance between rows.")] = "euclidean",
+    metric: Annotated[AnyMetric, Doc("Distance between rows; 'precomputed': the rows are distances.")] = "euclidean",
     n_null: NullDraws = 99,
     random_state: Seed = 0,
 ) -> Embedding:
