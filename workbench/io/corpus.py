@@ -16,7 +16,7 @@ from workbench.core.parameters import require_integer
 from workbench.io.files import broken, listed, missing, size_of, status, unreadable
 from workbench.io.sniffing import format_of
 from workbench.io.tables import MAX_TABLE, read_table
-from workbench.subjects.coordinates import as_texts
+from workbench.subjects.coordinates import as_texts, require_few_texts
 from workbench.subjects.coordinates import label as label_column
 from workbench.subjects.corpus import Corpus
 
@@ -122,6 +122,8 @@ def _corpus(table: pd.DataFrame, column: str, labels: Sequence[str] | None, name
             f"{name} is empty: none of its {len(table):,} lines has a text in the column {column!r}. Name another "
             f"column ({listed(list(table.columns), 12)}), or give another file."
         )
+    if labels is None:
+        require_few_texts(table, name)
     columns = {"text": texts}
     for label in table.columns if labels is None else labels:
         if label in (column, "text"):  # another column of that name would stand for the texts

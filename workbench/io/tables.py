@@ -105,11 +105,9 @@ def _read_csv(path: Path, texts: Sequence[str]) -> pd.DataFrame:
             cause = "its lines have more fields than its first line has names"
             raise broken(path, "csv", cause, "Name every column, or remove what ends each line.") from None
     table.columns = [f"c{c}" if names is None else str(c) for c in table.columns]
-    for column in table.columns:
-        if column in texts or pd.api.types.is_numeric_dtype(table[column].dtype):
-            continue
-        if (numbers := plain_numbers(table[column].tolist())) is not None:
-            table[column] = numbers
+    worded = [c for c, kind in table.dtypes.items() if kind.kind not in "iufb" and c not in texts]
+    read = {c: numbers for c in worded if (numbers := plain_numbers(table[c].tolist())) is not None}
+    table = table.assign(**read) if read else table
     first = table.columns[0] if len(table.columns) else ""
     return _without_count(table.rename(columns={first: "index"}), "index") if first.startswith("Unnamed: ") else table
 
@@ -140,7 +138,10 @@ def _first_lines(path: Path) -> tuple[str, list[str] | None]:
     if lines[0].count(delimiter) >= MAX_COLUMNS:
         cause = f"its first line has {lines[0].count(delimiter) + 1:,} columns, and {MAX_COLUMNS:,} are read"
         raise broken(path, "csv", cause, "Save its numbers as npy.")
-    names = [f.strip() for f in next(csv.reader([lines[0]], delimiter=delimiter, skipinitialspace=True), [])]
+    try:
+        names = [f.strip() for f in next(csv.reader([lines[0]], delimiter=delimiter, skipinitialspace=True), [])]
+    except csv.Error as e:
+        raise broken(path, "csv", f"its first line is no line of names ({e})", "Write names above the columns.") from None
     _require_full(path, len(names))
     if len(names) > 3 and sum(not n for n in names) * 2 > len(names):
         raise broken(path, "csv", f"most of its {len(names):,} columns have no name", "Name every column.")
@@ -162,7 +163,10 @@ def _seen(names: Sequence[str]) -> list[bool]:
 def _delimiter(lines: Sequence[str]) -> str:
     """What separates: it gives every line equally many fields, and a comma only where nothing else does; else the most frequent."""
     for delimiter in _DELIMITERS:
-        counts = {len(fields) for fields in csv.reader(lines, delimiter=delimiter, skipinitialspace=True)}
+        try:
+            counts = {len(fields) for fields in csv.reader(lines, delimiter=delimiter, skipinitialspace=True)}
+        except csv.Error:  # a field beyond the length that a field may have
+            continue
         if len(counts) == 1 and counts.pop() > 1:
             return delimiter
     return max(",;\t|", key=lines[0].count)
@@ -255,17 +259,17 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         _require_affordable(path, claimed, allowed)
         if len(set(schema.names)) < len(schema.names):
             raise broken(path, "parquet", "two of its columns have the same name", "Rename one of them.")
-        texts = [f.name for f in schema if _is_bytes(f.type)]
+        leaves = map(file.schema.column, range(len(file.schema)))
+        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
     # A text that stands in many rows is held once, until it is known what all of them take.
     with pq.ParquetFile(path, read_dictionary=texts) as file:
         table = file.read()
     columns: dict[str, pd.Series] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
-        if pa.types.is_dictionary(column.type):
-            allowed -= _spread(column)
+        if (needed := sum(map(_spread, column.chunks))) > 0:
+            allowed -= needed
             _require_affordable(path, 1, allowed)
-            column = column.cast(column.type.value_type)
-        columns[name] = column.to_pandas()
+        columns[name] = (column if pa.types.is_nested(column.type) else _undictionaried(column)).to_pandas()
     index = [n for n in (schema.pandas_metadata or {}).get("index_columns", ()) if isinstance(n, str) and n in columns]
     frame = pd.DataFrame({n: columns[n] for n in dict.fromkeys([*index, *columns])})
     if _INDEX_COLUMN in frame.columns and "index" not in frame.columns:
@@ -288,24 +292,30 @@ def _require_affordable(path: Path, needed: int, allowed: int) -> None:
         raise broken(path, "parquet", cause, "Save fewer rows or columns, or the numbers as npy.")
 
 
-def _is_bytes(kind: pa.DataType) -> bool:
+def _undictionaried(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The values of a column that are held once each, one in each row."""
     import pyarrow as pa
 
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
-def _spread(column: pa.ChunkedArray) -> int:
-    """Bytes that the texts of a column take when each row has its own."""
+def _spread(array: pa.Array) -> int:
+    """Bytes that texts take where each row has its own, those inside of lists and structures included."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    total = 0
-    for chunk in column.chunks:
-        if not len(chunk.dictionary):
-            continue
-        lengths = pc.call_function("binary_length", [chunk.dictionary]).to_numpy(zero_copy_only=False)
-        used = chunk.indices.drop_null().to_numpy(zero_copy_only=False)
-        total += int(np.nan_to_num(lengths)[used].sum(dtype=np.int64))
-    return total
+    kind = array.type
+    if pa.types.is_struct(kind):
+        return sum(_spread(array.field(i)) for i in range(kind.num_fields))
+    if pa.types.is_map(kind):
+        return _spread(array.keys) + _spread(array.items)
+    if pa.types.is_nested(kind):
+        return _spread(array.flatten()) if hasattr(array, "flatten") else 0
+    if not pa.types.is_dictionary(kind) or not len(array.dictionary):
+        return 0
+    lengths = pc.call_function("binary_length", [array.dictionary]).to_numpy(zero_copy_only=False)
+    used = array.indices.drop_null().to_numpy(zero_copy_only=False)
+    return int(np.nan_to_num(lengths)[used].sum(dtype=np.int64)) + 8 * len(used)
 
 
 def points(table: pd.DataFrame, path: Path, name: str, **chosen: Any) -> PointCloud:

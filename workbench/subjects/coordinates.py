@@ -29,6 +29,7 @@ _NAMES = frozenset(
 )
 _ENDINGS = frozenset("id ids uuid label labels class cluster timestamp date mask".split())
 _EXACT = 2**53  # whole numbers beyond it are rounded as coordinates
+MAX_TEXTS = 1000  # columns that aren't numbers
 _SHOWN = 6  # columns that are named in a sentence
 _BYTES = 32  # of a cell, that are shown
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?")
@@ -87,12 +88,16 @@ def split(
     DataError
         Two columns have one name, or ``id`` isn't unique.
     """
+    import pandas as pd
+
     table = named(given, owner)
     for asked in [*(columns or ()), *(labels or ()), *([] if id is None else [id])]:
         if asked not in table.columns:
             raise MissingError(f"{owner} has no column {asked!r}. {suggest(asked, table.columns)}")
     if columns is not None and not len(columns):
         raise MissingError(f"{owner}: columns is empty. Name one or more of: {_listed(list(table.columns))}.")
+    if labels is None:
+        require_few_texts(table, owner)
     apart = {*(labels or ()), *([] if id is None else [id])}
     refusals: list[str] = []
     if columns is not None:
@@ -105,9 +110,7 @@ def split(
     kept = rest if labels is None else [c for c in dict.fromkeys(labels) if c not in parts]
     if id is not None and id not in kept:
         kept = [id, *kept]
-    rows = table[kept].copy(deep=False)
-    for column in kept:
-        rows[column] = label(table[column], owner)
+    rows = pd.DataFrame({c: label(table[c], owner) for c in kept}, index=table.index)
     widths = {name: 1 if part.ndim == 1 else part.shape[1] for name, part in parts.items()}
     return Split(_together(list(parts.values())), widths, rows if id is None else _identified(rows, id, owner), note)
 
@@ -137,6 +140,22 @@ def named(given: pd.DataFrame, owner: str) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
+def require_few_texts(table: pd.DataFrame, owner: str) -> None:
+    """Refuse more columns of other things than numbers than any table of texts has: each takes a while to look at.
+
+    Raises
+    ------
+    FormatError
+        There are more than `MAX_TEXTS`.
+    """
+    n = table.shape[1] - len(numeric_columns(table))
+    if n > MAX_TEXTS:
+        raise FormatError(
+            f"{owner} has {n:,} columns that hold no numbers, and {MAX_TEXTS:,} are read. Say which are labels, "
+            f"{_how('labels', str(table.columns[0]))}, or save fewer."
+        )
+
+
 def _counts(index: np.ndarray) -> bool:
     return index.dtype.kind in "iu" and bool((index == np.arange(len(index))).all())
 
@@ -144,7 +163,8 @@ def _counts(index: np.ndarray) -> bool:
 def _by_rule(table: pd.DataFrame, apart: set[str], owner: str, refusals: list[str]) -> dict[str, np.ndarray | Spelled]:
     """The columns that can be coordinates: vectors where there are any, else numbers; why others are none goes to ``refusals``."""
     able = [c for c in table.columns if c not in apart and not names_rows(c)]
-    words = [c for c in able if not _is_numeric(table[c])]
+    numeric = set(numeric_columns(table))
+    words = [c for c in able if c not in numeric]
     matrices: dict[str, np.ndarray] = {}
     for column in words:
         matrix, why = vectors(_cells(table[column]))
@@ -161,11 +181,9 @@ def _by_rule(table: pd.DataFrame, apart: set[str], owner: str, refusals: list[st
         )
     if matrices:
         return dict(matrices)
-    chosen: dict[str, np.ndarray | Spelled] = {}
-    for column in able:
-        part = _numbers(table[column]) if column not in words else _spelled(table[column])
-        if part is not None and not (isinstance(part, np.ndarray) and (_beyond(table[column]) or np.isnan(part).all())):
-            chosen[column] = part
+    plain = _plain_numbers(table, [c for c in able if c in numeric])
+    spelled_so = {c: part for c in words if (part := _spelled(table[c])) is not None}
+    chosen = {c: plain[c] if c in plain else spelled_so[c] for c in able if c in plain or c in spelled_so}
     if not chosen:
         why = f" {'; '.join(refusals)}." if refusals else ""
         raise FormatError(
@@ -176,9 +194,25 @@ def _by_rule(table: pd.DataFrame, apart: set[str], owner: str, refusals: list[st
     return chosen
 
 
+def _plain_numbers(table: pd.DataFrame, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Numeric columns, but those without any number and whole numbers that floating point can't tell apart."""
+    kinds = table.dtypes
+    held = [c for c in names if isinstance(kinds[c], np.dtype)]  # all at once: a table may have many thousands
+    single = bool(held) and all(kinds[c].kind == "f" and kinds[c].itemsize <= 4 for c in held)
+    block = table[held].to_numpy(np.float32 if single else np.float64)
+    whole = np.array([kinds[c].kind in "iu" for c in held], bool)
+    usable = ~np.isnan(block).all(axis=0) & ~(whole & (np.abs(block) > _EXACT).any(axis=0))
+    parts = {c: block[:, k] for k, c in enumerate(held) if usable[k]}
+    for name in set(names).difference(held):
+        numbers = _numbers(table[name])
+        if not np.isnan(numbers).all() and not ("int" in str(kinds[name]).lower() and (np.abs(numbers) > _EXACT).any()):
+            parts[name] = numbers
+    return parts
+
+
 def _chosen(column: pd.Series, owner: str) -> np.ndarray | Spelled:
     """A column that was asked for as coordinates."""
-    if _is_numeric(column):
+    if _is_numeric(column.dtype):
         return _numbers(column)
     matrix, why = vectors(_cells(column))
     part = matrix if matrix is not None else _spelled(column)
@@ -199,7 +233,8 @@ def _decided(chosen: dict[str, np.ndarray | Spelled], table: pd.DataFrame, owner
                 f"say that it is no coordinate, {_how('labels', column)}."
             )
     signs = {part.sign for part in texts.values() if part.sign}
-    fractions = [c for c, p in chosen.items() if isinstance(p, np.ndarray) and p.ndim == 1 and _fractional(p)]
+    numbers = {c: p for c, p in chosen.items() if texts and isinstance(p, np.ndarray) and p.ndim == 1}
+    fractions = [c for c, p in numbers.items() if _fractional(p)]
     if "," in signs and (fractions or "." in signs):
         comma = next(c for c, p in texts.items() if p.sign == ",")
         point = next((c for c, p in texts.items() if p.sign == "."), None) or fractions[0]
@@ -233,10 +268,17 @@ def _fractional(numbers: np.ndarray) -> bool:
     return bool((there != np.floor(there)).any())
 
 
-def _is_numeric(column: pd.Series) -> bool:
+def numeric_columns(table: pd.DataFrame) -> list[str]:
+    """The columns of real numbers, by their dtype."""
+    return [c for c, kind in table.dtypes.items() if _is_numeric(kind)]
+
+
+def _is_numeric(kind: Any) -> bool:
     import pandas as pd
 
-    return pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
+    if isinstance(kind, np.dtype):
+        return kind.kind in "iuf"
+    return pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
 
 
 def _cells(column: pd.Series) -> list[Any]:
@@ -256,16 +298,15 @@ def _spelled(column: pd.Series) -> np.ndarray | Spelled | None:
     gaps = column.isna().tolist()
     there = [c for c, gap in zip(cells, gaps, strict=False) if not gap]
     if there and all(isinstance(c, Real | Decimal) and not isinstance(c, bool) for c in there):
-        return np.array([np.nan if gap else float(c) for c, gap in zip(cells, gaps, strict=True)])
+        return np.array([np.nan if gap else _float(c) for c, gap in zip(cells, gaps, strict=True)])
     return spelled(column) if any(isinstance(c, str) for c in there) else None
 
 
-def _beyond(column: pd.Series) -> bool:
-    import pandas as pd
-
-    return pd.api.types.is_integer_dtype(column.dtype) and bool(
-        (np.abs(column.to_numpy(np.float64, na_value=np.nan)) > _EXACT).any()
-    )
+def _float(number: Any) -> float:
+    try:
+        return float(number)
+    except OverflowError:  # a whole number of hundreds of digits
+        return np.inf if number > 0 else -np.inf
 
 
 def _together(parts: list[np.ndarray]) -> np.ndarray:
@@ -326,7 +367,9 @@ def label(column: pd.Series, owner: str) -> pd.Series:
         return column.astype(bool) if not gaps.any() else column.astype(object).where(~gaps, None)
     if there and all(isinstance(c, Real) for c in there):  # numbers that stand in a column of objects
         whole = not gaps.any() and all(isinstance(c, Integral) and abs(int(c)) < 2**63 for c in there)
-        numbers = np.array([np.nan if gap else c for c, gap in zip(cells, gaps, strict=True)], np.int64 if whole else np.float64)
+        if whole:
+            return column.astype(np.int64)
+        numbers = np.array([np.nan if gap else _float(c) for c, gap in zip(cells, gaps, strict=True)])
         return pd.Series(numbers, column.index, name=column.name)
     if there and all(hasattr(c, "isoformat") or (isinstance(c, str) and _DATE.fullmatch(c)) for c in there):
         try:
@@ -386,7 +429,7 @@ def _broken(text: str) -> bool:
 
 def _note(table: pd.DataFrame, parts: dict[str, np.ndarray], rest: Sequence[str], refusals: Sequence[str]) -> str:
     """What of the numbers is no coordinate."""
-    aside = [c for c in rest if _is_numeric(table[c])]
+    aside = numeric_columns(table[list(rest)])
     said = [f"{r[0].upper()}{r[1:]}." for r in refusals]
     if aside:
         chosen = f"Coordinates: {_listed(list(parts))}; set aside as labels: {_listed(aside)}"
