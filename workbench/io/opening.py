@@ -113,11 +113,12 @@ def open(
     chosen = {n: v for n, v in {"columns": _several(columns), "labels": _several(labels), "id": id}.items() if v is not None}
     if chosen:
         path = _path(what)
-        if status(path) != "file" or (found := format_of(path)) not in _TABLES:
+        if not is_table(path):
             raise ParameterError(
                 f"open: {' and '.join(chosen)} choose columns of a table (csv, parquet, JSON lines); {shown(what)} is none. Leave "
                 "them out."
             )
+        found = format_of(path)
         _require(of_kind, ("points", "series"), f"{path} with {' and '.join(chosen)}")
         return _table(path.absolute(), found, name or path.stem, of_kind or "points", **chosen)
     if isinstance(what, str) and _ADDRESS.match(what):
@@ -147,6 +148,12 @@ def open(
             return _file(path, name, of_kind)
         _refuse_captures(path)
         return _folder(path, name, of_kind)
+
+
+def is_table(what: str | PathLike[str]) -> bool:
+    """Whether it is a file with columns, which can be chosen."""
+    path = _path(what)
+    return status(path) == "file" and format_of(path) in _TABLES
 
 
 def _several(names: Sequence[str] | str | None) -> list[str] | None:
