@@ -20,7 +20,7 @@ import numpy as np
 
 from workbench.core.errors import FormatError
 from workbench.io.files import broken, head, listed, shown, size_of, unreadable
-from workbench.subjects.coordinates import names_rows, split
+from workbench.subjects.coordinates import named, names_rows, split
 from workbench.subjects.points import PointCloud
 from workbench.subjects.series import TimeSeries
 from workbench.subjects.spelling import STYLES, plain_numbers
@@ -78,7 +78,7 @@ def read_table(path: Path, kind: str, *, texts: Sequence[str] = ()) -> pd.DataFr
         raise broken(path, kind, shown(e), "Look at that place in the file, or export it again.") from None
     if len(table) == 0:
         raise broken(path, kind, "it has no row", "Add lines to it, or give another file.")
-    return table
+    return named(table, str(path))
 
 
 def _read_csv(path: Path, texts: Sequence[str]) -> pd.DataFrame:
@@ -270,11 +270,25 @@ def _read_parquet(path: Path) -> pd.DataFrame:
             allowed -= needed
             _require_affordable(path, 1, allowed)
         columns[name] = (column if pa.types.is_nested(column.type) else _undictionaried(column)).to_pandas()
-    index = [n for n in (schema.pandas_metadata or {}).get("index_columns", ()) if isinstance(n, str) and n in columns]
-    frame = pd.DataFrame({n: columns[n] for n in dict.fromkeys([*index, *columns])})
+    index = (schema.pandas_metadata or {}).get("index_columns", ())
+    first = [n for n in index if isinstance(n, str) and n in columns]
+    frame = pd.DataFrame({n: columns[n] for n in dict.fromkeys([*first, *columns])})
+    for numbers in index:
+        if isinstance(numbers, dict):
+            frame = frame.set_index(_range(numbers, len(frame)))
     if _INDEX_COLUMN in frame.columns and "index" not in frame.columns:
         frame = _without_count(frame.rename(columns={_INDEX_COLUMN: "index"}), "index")
     return frame
+
+
+def _range(written: dict[str, Any], n: int) -> pd.RangeIndex:
+    """An index of evenly spaced numbers, of which pandas writes only that it is one; else one that counts the rows."""
+    import pandas as pd
+
+    start, step, name = written.get("start"), written.get("step"), written.get("name")
+    if type(start) is not int or type(step) is not int or not step or max(abs(start), abs(step) * n) >= 2**62:
+        return pd.RangeIndex(n)
+    return pd.RangeIndex(start, start + step * n, step, name=name if isinstance(name, str) else None)
 
 
 def _claimed(metadata: Any) -> int:
