@@ -219,7 +219,7 @@ def test_two_columns_of_one_name_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="several of its columns are called 'x'"):
         csv(tmp_path, "x,y,x\n1,2,3\n")
     (tmp_path / "t.jsonl").write_text('{"x": 1, "x": 2}\n')
-    with pytest.raises(FormatError, match="line 1 .*'x' stands in it twice"):
+    with pytest.raises(FormatError, match="in line 1 'x' stands twice"):
         open_subject(tmp_path / "t.jsonl", kind="points")
     twice = pd.DataFrame(np.ones((4, 2)), columns=["x", "x"])
     with pytest.raises(DataError, match="several columns of one name: 'x'"):

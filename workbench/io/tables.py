@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.core.errors import FormatError
-from workbench.io.files import broken, head, listed, shown, size_of, unreadable
+from workbench.io.files import TwiceError, broken, head, listed, once, repeated, shown, size_of, unreadable
 from workbench.subjects.coordinates import named, names_rows, split
 from workbench.subjects.points import PointCloud
 from workbench.subjects.series import TimeSeries
@@ -148,16 +148,9 @@ def _first_lines(path: Path) -> tuple[str, list[str] | None]:
     counted = len(names) > 1 and names == [str(k) for k in range(len(names))]
     if not counted and all(any(s.fullmatch(n) for s in STYLES.values()) for n in names):
         return delimiter, None
-    twice = list(dict.fromkeys(n for n, seen in zip(names, _seen(names), strict=True) if seen and n))
-    if twice:
+    if twice := [n for n in repeated(names) if n]:
         raise broken(path, "csv", f"several of its columns are called {listed(twice)}", "Rename them, each its own.")
     return delimiter, names
-
-
-def _seen(names: Sequence[str]) -> list[bool]:
-    """Of each name whether it stood before."""
-    before: set[str] = set()
-    return [n in before or before.add(n) is not None for n in names]
 
 
 def _delimiter(lines: Sequence[str]) -> str:
@@ -213,7 +206,9 @@ def _read_jsonl(path: Path) -> pd.DataFrame:
 
 def _record(line: str, number: int, path: Path) -> dict[str, Any]:
     try:
-        record = json.loads(line, object_pairs_hook=_once)
+        record = json.loads(line, object_pairs_hook=once)
+    except TwiceError as e:
+        raise broken(path, "JSON lines", f"in line {number} {shown(e)} stands twice", "Rename one of them.") from None
     except (ValueError, RecursionError) as e:
         cause = "too deeply nested" if isinstance(e, RecursionError) else shown(e)
         raise broken(path, "JSON lines", f"line {number} is damaged ({cause})", "Look at that line.") from None
@@ -222,14 +217,6 @@ def _record(line: str, number: int, path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         cause = f"line {number} is {shown(record, 40)}, not an object with names"
         raise broken(path, "JSON lines", cause, 'Write {"text": ...} on each line.')
-    return record
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) < len(pairs):
-        twice = next(n for (n, _), seen in zip(pairs, _seen([n for n, _ in pairs]), strict=True) if seen)
-        raise ValueError(f"{twice!r} stands in it twice")
     return record
 
 
