@@ -108,12 +108,15 @@ def chosen_columns(
     *,
     columns: Annotated[
         tuple[str, ...] | None,
-        Doc("Columns of a table that are coordinates; by default one of vectors, else numbers that are no ids, times or labels."),
+        Doc(
+            "Columns of a table that are coordinates; by default one of vectors, else numbers that are no ids, times or labels."
+        ),
     ] = None,
     labels: Annotated[
-        tuple[str, ...] | None, Doc("Columns of a table to keep as labels; by default all that are no coordinates.")
+        tuple[str, ...] | None,
+        Doc("Columns of a table to keep as labels; by default all that are no coordinates."),
     ] = None,
-    id: Annotated[str | None, Doc("Column of a table that names the rows.")] = None,  # noqa: A002
+    id: Annotated[str | None, Doc("Column of a table that names the rows.")] = None,
 ) -> Any:
     """Return a cloud that was a table with other columns as coordinates; anything else as it is."""
     if not has_columns(thing):

@@ -45,7 +45,12 @@ def test_the_same_table_is_the_same_subject_from_every_file_and_frame(tmp_path: 
     table.to_parquet(tmp_path / "t.parquet")
     table.reset_index().to_json(tmp_path / "t.jsonl", orient="records", lines=True, date_format="iso")
     clouds = [open_subject(tmp_path / f"t.{ending}", kind="points") for ending in ("csv", "parquet", "jsonl")]
-    frames = [table, table.convert_dtypes(), table.convert_dtypes(dtype_backend="pyarrow"), table.reset_index()]
+    frames = [
+        table,
+        table.convert_dtypes(),
+        table.convert_dtypes(dtype_backend="pyarrow"),
+        table.reset_index(),
+    ]
     clouds += [PointCloud.from_table(frame) for frame in frames]
     for cloud in clouds:
         np.testing.assert_array_equal(cloud.values, np.column_stack([X, np.arange(12)]))
@@ -61,7 +66,11 @@ def test_rows_of_a_frame_that_was_cut_are_told_by_its_index(tmp_path: Path) -> N
     table = pd.DataFrame(X, columns=["x", "y", "z"]).iloc[[3, 7, 9, 11]]
     table.to_csv(tmp_path / "t.csv")
     table.to_parquet(tmp_path / "t.parquet")
-    clouds = [open_subject(tmp_path / "t.csv"), open_subject(tmp_path / "t.parquet"), PointCloud.from_table(table)]
+    clouds = [
+        open_subject(tmp_path / "t.csv"),
+        open_subject(tmp_path / "t.parquet"),
+        PointCloud.from_table(table),
+    ]
     for cloud in clouds:
         np.testing.assert_array_equal(cloud.values, X[[3, 7, 9, 11]])
         assert cloud.table["index"].tolist() == [3, 7, 9, 11]
@@ -71,7 +80,11 @@ def test_rows_of_a_frame_that_was_cut_are_told_by_its_index(tmp_path: Path) -> N
 
 def vectors_as(kind: str, tmp_path: Path) -> Any:
     lists = X.tolist()
-    columns = {"text": [f"text {k}" for k in range(12)], "year": list(range(1960, 1972)), "n_chars": [5000 * k for k in range(12)]}
+    columns = {
+        "text": [f"text {k}" for k in range(12)],
+        "year": list(range(1960, 1972)),
+        "n_chars": [5000 * k for k in range(12)],
+    }
     if kind == "parquet":
         table = pa.table({**columns, "embedding": pa.array(lists, pa.list_(pa.float64()))})
         pq.write_table(table, tmp_path / "v.parquet")
@@ -79,16 +92,24 @@ def vectors_as(kind: str, tmp_path: Path) -> Any:
         table = pa.table({**columns, "embedding": pa.array(lists, pa.list_(pa.float64(), 3))})
         pq.write_table(table, tmp_path / "v.parquet")
     elif kind == "json lines":
-        pd.DataFrame({**columns, "embedding": lists}).to_json(tmp_path / "v.jsonl", orient="records", lines=True)
+        pd.DataFrame({**columns, "embedding": lists}).to_json(
+            tmp_path / "v.jsonl", orient="records", lines=True
+        )
     elif kind == "frame":
         return PointCloud.from_table(pd.DataFrame({**columns, "embedding": list(X)}))
     else:
-        spelled = {"lists": str, "arrays": lambda r: str(np.array(r)), "words": lambda r: " ".join(map(str, r))}[kind]
+        spelled = {
+            "lists": str,
+            "arrays": lambda r: str(np.array(r)),
+            "words": lambda r: " ".join(map(str, r)),
+        }[kind]
         pd.DataFrame({**columns, "embedding": map(spelled, lists)}).to_csv(tmp_path / "v.csv", index=False)
     return open_subject(next(tmp_path.glob("v.*")), kind="points")
 
 
-@pytest.mark.parametrize("kind", ["parquet", "parquet, fixed", "json lines", "frame", "lists", "arrays", "words"])
+@pytest.mark.parametrize(
+    "kind", ["parquet", "parquet, fixed", "json lines", "frame", "lists", "arrays", "words"]
+)
 def test_a_column_of_vectors_alone_is_the_coordinates_and_the_rest_is_said(kind: str, tmp_path: Path) -> None:
     cloud = vectors_as(kind, tmp_path)
     np.testing.assert_allclose(cloud.values, X, atol=1e-8)
@@ -112,11 +133,13 @@ def test_vectors_with_a_gap_are_nan_and_named(tmp_path: Path) -> None:
 def test_vectors_that_are_none_are_told_of(tmp_path: Path) -> None:
     two = pa.table({"a": X.tolist(), "b": X.tolist()})
     pq.write_table(two, tmp_path / "two.parquet")
-    with pytest.raises(FormatError, match="2 columns of vectors .'a', 'b'.*columns="):
+    with pytest.raises(FormatError, match=r"2 columns of vectors .'a', 'b'.*columns="):
         open_subject(tmp_path / "two.parquet")
     assert dict(open_subject(tmp_path / "two.parquet", columns="b").columns) == {"b": 3}
     pq.write_table(pa.table({"e": [[1.0], [1.0, 2.0]]}), tmp_path / "ragged.parquet")
-    with pytest.raises(FormatError, match="'e' looks like vectors, but row 1 has 2 numbers and those before it 1"):
+    with pytest.raises(
+        FormatError, match="'e' looks like vectors, but row 1 has 2 numbers and those before it 1"
+    ):
         open_subject(tmp_path / "ragged.parquet")
     cut = csv(tmp_path, 'x,e\n1,"[1.0 2.0 ... 3.0]"\n2,"[1.0 2.0 ... 3.0]"\n')
     assert dict(cut.columns) == {"x": 1}
@@ -126,14 +149,23 @@ def test_vectors_that_are_none_are_told_of(tmp_path: Path) -> None:
 SPELLED = {
     "decimal commas": ("x;y;count\n0,126;1,5;0\n-0,132;2,25;1\n", [[0.126, 1.5, 0], [-0.132, 2.25, 1]]),
     "decimal commas without names": ("0,5;1,5\n2,5;3,5\n", [[0.5, 1.5], [2.5, 3.5]]),
-    "decimal commas and points between thousands": ("x;y\n1.234,5;0,5\n2.000.000,0;1,25\n", [[1234.5, 0.5], [2e6, 1.25]]),
-    "what one column leaves open another decides": ("x;y\n1,234;0,5\n5,678;1,5\n", [[1.234, 0.5], [5.678, 1.5]]),
+    "decimal commas and points between thousands": (
+        "x;y\n1.234,5;0,5\n2.000.000,0;1,25\n",
+        [[1234.5, 0.5], [2e6, 1.25]],
+    ),
+    "what one column leaves open another decides": (
+        "x;y\n1,234;0,5\n5,678;1,5\n",
+        [[1.234, 0.5], [5.678, 1.5]],
+    ),
     "and the other way": ('x,y\n"1,234",0.5\n"5,678",1.5\n', [[1234, 0.5], [5678, 1.5]]),
     "thousands": ('x,y\n"1,234,567",2\n"12",3\n', [[1234567, 2], [12, 3]]),
     "spaces between thousands": ("x;y\n1 234 567;1\n12\u202f000;2\n", [[1234567, 1], [12000, 2]]),
     "percent": ("x,y\n12%,1\n7.5 %,2\n", [[0.12, 1], [0.075, 2]]),
     "question marks": ("x,y\n1,?\n?,2.5\n", [[1, np.nan], [np.nan, 2.5]]),
-    "words for gaps": ("x,y\n1,NA\nnull,2\nNone,n/a\n4,nan\n", [[1, np.nan], [np.nan, 2], [np.nan, np.nan], [4, np.nan]]),
+    "words for gaps": (
+        "x,y\n1,NA\nnull,2\nNone,n/a\n4,nan\n",
+        [[1, np.nan], [np.nan, 2], [np.nan, np.nan], [4, np.nan]],
+    ),
     "a minus as printed": ("x,y\n\u22121.5,1\n2,2\n", [[-1.5, 1], [2, 2]]),
     "exponents": ("x;y\n1,5E-3;1\n2,5E+2;2\n", [[0.0015, 1], [250, 2]]),
 }
@@ -146,10 +178,19 @@ def test_known_answer_numbers_are_read_as_they_are_spelled(why: str, tmp_path: P
 
 
 REFUSED = {
-    "one or a thousand": ('x,y\n"1,234",1\n"5,678",2\n', r"'x' holds numbers such as 1,234, which can be read in two ways"),
-    "two spellings in a table": ("x;y\n0,5;0.5\n1,5;1.5\n", "'x' has decimal commas .* and 'y' decimal points"),
+    "one or a thousand": (
+        'x,y\n"1,234",1\n"5,678",2\n',
+        r"'x' holds numbers such as 1,234, which can be read in two ways",
+    ),
+    "two spellings in a table": (
+        "x;y\n0,5;0.5\n1,5;1.5\n",
+        "'x' has decimal commas .* and 'y' decimal points",
+    ),
     "two spellings in a column": ("x;y\n0,5;1\n1.5;2\n", "'x' holds numbers, but also '0,5', '1.5'"),
-    "a word among numbers": ("x,y\n1,1\n2,2\nunknown,3\n4,4\n", "'x' holds numbers, but also 'unknown'.*labels="),
+    "a word among numbers": (
+        "x,y\n1,1\n2,2\nunknown,3\n4,4\n",
+        "'x' holds numbers, but also 'unknown'.*labels=",
+    ),
 }
 
 
@@ -162,7 +203,10 @@ def test_numbers_that_can_mean_two_things_are_refused_by_name(why: str, tmp_path
 
 
 def test_words_and_codes_are_no_numbers(tmp_path: Path) -> None:
-    lines = [{"x": 1.5, "zip": "02134", "version": "1.2.3", "price": "12 kg"}, {"x": 2.5, "zip": "10001", "version": "2.0.0", "price": "3 kg"}]
+    lines = [
+        {"x": 1.5, "zip": "02134", "version": "1.2.3", "price": "12 kg"},
+        {"x": 2.5, "zip": "10001", "version": "2.0.0", "price": "3 kg"},
+    ]
     (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, lines)))
     cloud = open_subject(tmp_path / "t.jsonl", kind="points")
     assert list(cloud.columns) == ["x"]
@@ -170,8 +214,30 @@ def test_words_and_codes_are_no_numbers(tmp_path: Path) -> None:
 
 
 def test_known_answer_which_names_name_rows() -> None:
-    rows = ["id", "ID", "user_id", "userId", "Label", "class", "timestamp", "created_at", "year", "event_date", "input_ids"]
-    coordinates = ["x", "count", "identity", "reaction_time", "width", "years_of_age", "idea", "classical", "late"]
+    rows = [
+        "id",
+        "ID",
+        "user_id",
+        "userId",
+        "Label",
+        "class",
+        "timestamp",
+        "created_at",
+        "year",
+        "event_date",
+        "input_ids",
+    ]
+    coordinates = [
+        "x",
+        "count",
+        "identity",
+        "reaction_time",
+        "width",
+        "years_of_age",
+        "idea",
+        "classical",
+        "late",
+    ]
     assert [n for n in rows if not names_rows(n)] == []
     assert [n for n in coordinates if names_rows(n)] == []
 
@@ -203,7 +269,9 @@ def test_columns_labels_and_id_choose(tmp_path: Path) -> None:
         ({"columns": ["x"], "kind": "corpus"}, ParameterError, "'points', 'series'"),
     ],
 )
-def test_a_wrong_choice_is_refused(chosen: dict[str, Any], error: type[Exception], words: str, tmp_path: Path) -> None:
+def test_a_wrong_choice_is_refused(
+    chosen: dict[str, Any], error: type[Exception], words: str, tmp_path: Path
+) -> None:
     mixed().to_csv(tmp_path / "t.csv")
     with pytest.raises(error, match=words):
         open_subject(tmp_path / "t.csv", **chosen)
@@ -233,7 +301,9 @@ def test_bytes_are_words(tmp_path: Path) -> None:
     table = pa.table({"image": cells, "name": [b"caf\xc3\xa9"] * 12, "e": X.tolist()})
     pq.write_table(table, tmp_path / "t.parquet")
     cloud = open_subject(tmp_path / "t.parquet")
-    assert cloud.table["image"].iloc[1].startswith("0xffd80101") and "102 bytes" in cloud.table["image"].iloc[1]
+    assert (
+        cloud.table["image"].iloc[1].startswith("0xffd80101") and "102 bytes" in cloud.table["image"].iloc[1]
+    )
     assert cloud.table["name"].tolist() == ["café"] * 12
     assert wb.pca(cloud, n_null=0, n_boot=0).values.shape == (12, 2)
 
@@ -253,7 +323,10 @@ def test_tensors_of_any_dtype_are_points(dtype: str) -> None:
     tensor = numbers.to(getattr(torch, dtype))
     if tensor.is_floating_point():
         tensor.requires_grad_()
-    for cloud in (wb.core.subject.as_subject(tensor), wb.core.subject.as_subject({"a": tensor, "b": tensor}).at("a")):
+    for cloud in (
+        wb.core.subject.as_subject(tensor),
+        wb.core.subject.as_subject({"a": tensor, "b": tensor}).at("a"),
+    ):
         np.testing.assert_array_equal(cloud.view(Points).values, numbers.numpy())
 
 

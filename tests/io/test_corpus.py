@@ -114,7 +114,7 @@ def test_words_that_programs_write_for_a_gap_are_texts_and_so_are_digits(tmp_pat
 
 
 def test_a_list_of_texts_with_half_a_character_is_refused_in_words() -> None:
-    with pytest.raises(DataError, match="'text' has half a character .* in row 1"):
+    with pytest.raises(DataError, match=r"'text' has half a character .* in row 1"):
         Corpus.from_texts(["whole \U0001f600", "half \ud83d"])
 
 
@@ -158,7 +158,12 @@ def refusals(tmp_path):
         (made("latin.csv", "text\ncafé\n".encode("latin1")), {}, FormatError, "iconv"),
         (made("latin.txt", "café".encode("latin1")), {}, FormatError, "0xe9 at 3 is not UTF-8"),
         (made("broken.jsonl", b'{"text": "a"}\n{"text": '), {}, FormatError, "broken.jsonl"),
-        (made("half.jsonl", rb'{"text": "half a character: \udc3d"}' + b"\n"), {}, DataError, "half a character .* in row 0"),
+        (
+            made("half.jsonl", rb'{"text": "half a character: \udc3d"}' + b"\n"),
+            {},
+            DataError,
+            "half a character .* in row 0",
+        ),
         (made("cut.parquet", b"PAR1 and then nothing PAR1"), {}, FormatError, "cut.parquet"),
         (made("numbers.npy", b"\x93NUMPY\x01\x00"), {}, FormatError, "holds no texts"),
         (tmp_path / "absent.csv", {}, MissingError, "does not exist"),

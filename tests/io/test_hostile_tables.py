@@ -104,17 +104,23 @@ def test_small_files_that_would_take_much_are_refused_at_once(
 
 
 def test_one_long_list_is_one_row(tmp_path: Path) -> None:
-    lists = pa.ListArray.from_arrays(pa.array([0, 200_000], pa.int32()), pa.array(np.zeros(200_000, np.float32)))
+    lists = pa.ListArray.from_arrays(
+        pa.array([0, 200_000], pa.int32()), pa.array(np.zeros(200_000, np.float32))
+    )
     pq.write_table(pa.table({"v": lists}), tmp_path / "t.parquet")
     assert open_subject(tmp_path / "t.parquet").values.shape == (1, 200_000)
 
 
 def test_honest_tables_of_few_different_texts_and_gaps_are_read(tmp_path: Path) -> None:
     n = 200_000
-    table = pa.table({"x": np.arange(n) / 2, "label": np.array(["a", "b"])[np.arange(n) % 2], "tags": [["a", "b"]] * n})
+    table = pa.table(
+        {"x": np.arange(n) / 2, "label": np.array(["a", "b"])[np.arange(n) % 2], "tags": [["a", "b"]] * n}
+    )
     pq.write_table(table, tmp_path / "t.parquet", compression="zstd")
     assert open_subject(tmp_path / "t.parquet").values.shape == (n, 1)
-    (tmp_path / "t.csv").write_text(",".join(f"a{i}" for i in range(200)) + "\n" + ("1" + "," * 199 + "\n") * 2000)
+    (tmp_path / "t.csv").write_text(
+        ",".join(f"a{i}" for i in range(200)) + "\n" + ("1" + "," * 199 + "\n") * 2000
+    )
     assert len(open_subject(tmp_path / "t.csv")) == 2000
 
 

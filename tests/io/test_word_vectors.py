@@ -23,7 +23,9 @@ def lines() -> list[str]:
 @pytest.mark.parametrize("kind", [None, "points"])
 @pytest.mark.parametrize("start", ["", "30 4\n", "\ufeff"])
 @pytest.mark.parametrize("ending", ["txt", "vec"])
-def test_words_with_their_numbers_are_points(start: str, ending: str, kind: str | None, tmp_path: Path) -> None:
+def test_words_with_their_numbers_are_points(
+    start: str, ending: str, kind: str | None, tmp_path: Path
+) -> None:
     path = tmp_path / f"glove.{ending}"
     path.write_text(start + "\n".join(lines()) + "\n", encoding="utf-8")
     cloud = open_subject(path, kind=kind)
@@ -48,7 +50,9 @@ def test_numbers_one_a_line_are_points(tmp_path: Path) -> None:
 
 def test_a_line_that_is_no_vector_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("\n".join([*lines(), "cut 0.5 0.25"]), encoding="utf-8")
-    with pytest.raises(FormatError, match="line 31 is 'cut 0.5 0.25', and those before it are a word and 4 numbers"):
+    with pytest.raises(
+        FormatError, match=r"line 31 is 'cut 0.5 0.25', and those before it are a word and 4 numbers"
+    ):
         open_subject(tmp_path / "x.txt")
     assert len(open_subject(tmp_path / "x.txt", kind="corpus")) == 31
 
@@ -63,7 +67,9 @@ def test_a_line_that_is_no_vector_is_named(tmp_path: Path) -> None:
         ("room 101 on 2\n3 men 4 dogs\n", ["room 101 on 2", "3 men 4 dogs"]),
     ],
 )
-def test_known_answer_texts_stand_in_lines_unless_empty_lines_part_them(text: str, texts: list[str], tmp_path: Path) -> None:
+def test_known_answer_texts_stand_in_lines_unless_empty_lines_part_them(
+    text: str, texts: list[str], tmp_path: Path
+) -> None:
     (tmp_path / "x.txt").write_text(text)
     opened = open_subject(tmp_path / "x.txt")
     assert isinstance(opened, Corpus)

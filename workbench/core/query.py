@@ -71,7 +71,7 @@ def matching(table: pd.DataFrame, query: str, owner: str) -> np.ndarray:
         if len(query) > LONGEST:
             raise ValueError(f"it has {len(query):,} characters, and {LONGEST:,} are read")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # of backslashes in texts
+            warnings.simplefilter("ignore")  # of backslashes in texts
             tree = ast.parse(_TICKED.sub(named, query.strip()), mode="eval")
         return _Asked(table, ticked, query, owner).truth(tree.body).to_numpy(dtype=bool)
     except (SyntaxError, ValueError, RecursionError, MemoryError, TypeError, ArithmeticError) as e:
@@ -136,7 +136,9 @@ class _Asked:
         b = self._value(right)
         if a is None or b is None:
             column = b if a is None else a
-            if not isinstance(column, pd.Series) or not isinstance(op, ast.Eq | ast.NotEq | ast.Is | ast.IsNot):
+            if not isinstance(column, pd.Series) or not isinstance(
+                op, ast.Eq | ast.NotEq | ast.Is | ast.IsNot
+            ):
                 raise TypeError("None is compared with a column, by == or !=")
             return column.isna() if isinstance(op, ast.Eq | ast.Is) else column.notna()
         if type(op) not in _COMPARE:
@@ -153,7 +155,11 @@ class _Asked:
         if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
             a, b = self._number(node.left), self._number(node.right)
             return _ARITHMETIC[type(node.op)](a, b)
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd) and not isinstance(node.operand, ast.Constant):
+        if (
+            isinstance(node, ast.UnaryOp)
+            and isinstance(node.op, ast.USub | ast.UAdd)
+            and not isinstance(node.operand, ast.Constant)
+        ):
             number = self._number(node.operand)
             return -number if isinstance(node.op, ast.USub) else number
         return self._constant(node)
@@ -172,9 +178,15 @@ class _Asked:
         return value
 
     def _constant(self, node: ast.expr) -> Any:
-        if isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, str | int | float)):
+        if isinstance(node, ast.Constant) and (
+            node.value is None or isinstance(node.value, str | int | float)
+        ):
             return node.value
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd) and isinstance(node.operand, ast.Constant):
+        if (
+            isinstance(node, ast.UnaryOp)
+            and isinstance(node.op, ast.USub | ast.UAdd)
+            and isinstance(node.operand, ast.Constant)
+        ):
             value = node.operand.value
             if isinstance(value, int | float):
                 return -value if isinstance(node.op, ast.USub) else value
@@ -202,5 +214,13 @@ class _Asked:
         )
 
     def _shown(self, node: ast.expr) -> str:
-        what = {ast.Call: "a call", ast.Attribute: "an attribute", ast.Subscript: "an index", ast.Lambda: "a function"}
-        return what.get(type(node), ast.unparse(node)[:60] if not isinstance(node, ast.Constant) else repr(node.value)[:60])
+        what = {
+            ast.Call: "a call",
+            ast.Attribute: "an attribute",
+            ast.Subscript: "an index",
+            ast.Lambda: "a function",
+        }
+        return what.get(
+            type(node),
+            ast.unparse(node)[:60] if not isinstance(node, ast.Constant) else repr(node.value)[:60],
+        )

@@ -5,8 +5,9 @@ A view is defined beside the subject that gives it most naturally, in `workbench
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -40,7 +41,7 @@ class View:
     name: str
     digest: str
     space: str
-    note: str = field(default="", kw_only=True)
+    note: str = dataclasses.field(default="", kw_only=True)
 
     def __init_subclass__(cls) -> None:
         VIEWS[cls.__name__] = cls

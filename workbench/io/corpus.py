@@ -92,7 +92,9 @@ def corpus(
         )
     column = "text" if found == "txt" or default else column
     table = (
-        pd.DataFrame({"text": _paragraphs(path)}) if found == "txt" else read_table(path, found, texts=[column])
+        pd.DataFrame({"text": _paragraphs(path)})
+        if found == "txt"
+        else read_table(path, found, texts=[column])
     )
     made = _corpus(
         table,

@@ -67,7 +67,7 @@ def open(
     kind: str | None = None,
     columns: Sequence[str] | str | None = None,
     labels: Sequence[str] | str | None = None,
-    id: str | None = None,  # noqa: A002 - what it is called in tables
+    id: str | None = None,
 ) -> Subject:
     """Open a checkpoint, cloud, series, corpus, trajectory or several trajectories of one task.
 
@@ -110,7 +110,11 @@ def open(
     if not isinstance(what, str | PathLike) or not isinstance(os.fspath(what), str) or not os.fspath(what):
         raise ParameterError(f"open takes a path or a name, not {shown(what)} ({type(what).__name__}).")
     of_kind = cast("Kind | None", kind)
-    chosen = {n: v for n, v in {"columns": _several(columns), "labels": _several(labels), "id": id}.items() if v is not None}
+    chosen = {
+        n: v
+        for n, v in {"columns": _several(columns), "labels": _several(labels), "id": id}.items()
+        if v is not None
+    }
     if chosen:
         path = _path(what)
         if not is_table(path):
@@ -272,7 +276,9 @@ def _table(path: Path, found: Format, name: str, kind: Kind | None, **chosen: An
 
     if found == "txt" and kind != "corpus" and (lines := vectors_in(path)) is not None:
         values, words = lines
-        return _rows(values, None if words is None else pd.DataFrame({"word": words}, dtype="str"), name, kind)
+        return _rows(
+            values, None if words is None else pd.DataFrame({"word": words}, dtype="str"), name, kind
+        )
     if kind == "corpus" or (kind is None and found == "txt"):
         return corpus(path, name=name)
     table = read_table(path, "csv" if found == "txt" else found)

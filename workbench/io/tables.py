@@ -109,7 +109,11 @@ def _read_csv(path: Path, texts: Sequence[str]) -> pd.DataFrame:
     read = {c: numbers for c in worded if (numbers := plain_numbers(table[c].tolist())) is not None}
     table = table.assign(**read) if read else table
     first = table.columns[0] if len(table.columns) else ""
-    return _without_count(table.rename(columns={first: "index"}), "index") if first.startswith("Unnamed: ") else table
+    return (
+        _without_count(table.rename(columns={first: "index"}), "index")
+        if first.startswith("Unnamed: ")
+        else table
+    )
 
 
 def _without_count(table: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -139,9 +143,13 @@ def _first_lines(path: Path) -> tuple[str, list[str] | None]:
         cause = f"its first line has {lines[0].count(delimiter) + 1:,} columns, and {MAX_COLUMNS:,} are read"
         raise broken(path, "csv", cause, "Save its numbers as npy.")
     try:
-        names = [f.strip() for f in next(csv.reader([lines[0]], delimiter=delimiter, skipinitialspace=True), [])]
+        names = [
+            f.strip() for f in next(csv.reader([lines[0]], delimiter=delimiter, skipinitialspace=True), [])
+        ]
     except csv.Error as e:
-        raise broken(path, "csv", f"its first line is no line of names ({e})", "Write names above the columns.") from None
+        raise broken(
+            path, "csv", f"its first line is no line of names ({e})", "Write names above the columns."
+        ) from None
     _require_full(path, len(names))
     if len(names) > 3 and sum(not n for n in names) * 2 > len(names):
         raise broken(path, "csv", f"most of its {len(names):,} columns have no name", "Name every column.")
@@ -149,7 +157,9 @@ def _first_lines(path: Path) -> tuple[str, list[str] | None]:
     if not counted and all(any(s.fullmatch(n) for s in STYLES.values()) for n in names):
         return delimiter, None
     if twice := [n for n in repeated(names) if n]:
-        raise broken(path, "csv", f"several of its columns are called {listed(twice)}", "Rename them, each its own.")
+        raise broken(
+            path, "csv", f"several of its columns are called {listed(twice)}", "Rename them, each its own."
+        )
     return delimiter, names
 
 
@@ -176,7 +186,9 @@ def _require_full(path: Path, columns: int) -> None:
 def _require_few_empty(path: Path, what: str, columns: int, lines: int, size: int) -> None:
     if columns * lines > EMPTY_CELLS + EMPTY_BY_SIZE * size:
         cause = f"{lines:,} lines of {columns:,} columns are far more than its {size:,} bytes hold, so that most cells are empty"
-        raise broken(path, what, cause, "Write a value for every column in every line, or save the numbers as npy.")
+        raise broken(
+            path, what, cause, "Write a value for every column in every line, or save the numbers as npy."
+        )
 
 
 def _read_jsonl(path: Path) -> pd.DataFrame:
@@ -208,10 +220,14 @@ def _record(line: str, number: int, path: Path) -> dict[str, Any]:
     try:
         record = json.loads(line, object_pairs_hook=once)
     except TwiceError as e:
-        raise broken(path, "JSON lines", f"in line {number} {shown(e)} stands twice", "Rename one of them.") from None
+        raise broken(
+            path, "JSON lines", f"in line {number} {shown(e)} stands twice", "Rename one of them."
+        ) from None
     except (ValueError, RecursionError) as e:
         cause = "too deeply nested" if isinstance(e, RecursionError) else shown(e)
-        raise broken(path, "JSON lines", f"line {number} is damaged ({cause})", "Look at that line.") from None
+        raise broken(
+            path, "JSON lines", f"line {number} is damaged ({cause})", "Look at that line."
+        ) from None
     if isinstance(record, list):
         return {"vector": record}
     if not isinstance(record, dict):
@@ -289,7 +305,11 @@ def _claimed(metadata: Any) -> int:
 
 def _require_affordable(path: Path, needed: int, allowed: int) -> None:
     if needed > allowed:
-        cause = "it unpacks to far more than a file of its size holds" if allowed < MAX_TABLE else "it is too large to be read at once"
+        cause = (
+            "it unpacks to far more than a file of its size holds"
+            if allowed < MAX_TABLE
+            else "it is too large to be read at once"
+        )
         raise broken(path, "parquet", cause, "Save fewer rows or columns, or the numbers as npy.")
 
 
@@ -333,9 +353,7 @@ def series(table: pd.DataFrame, path: Path, name: str, **chosen: Any) -> TimeSer
     if times is not None:
         order = np.argsort(times, kind="stable")
         values, rows, times = values[order], rows.iloc[order], times[order]
-    channels = [
-        c if width == 1 else f"{c}.{k}" for c, width in parts.columns.items() for k in range(width)
-    ]
+    channels = [c if width == 1 else f"{c}.{k}" for c, width in parts.columns.items() for k in range(width)]
     return TimeSeries(values, name=name, channels=channels, interval=_interval(times), table=rows)
 
 

@@ -26,7 +26,9 @@ def vectors_in(path: Path) -> tuple[np.ndarray, list[str] | None] | None:
         The first lines are vectors and a later one isn't.
     """
     if size_of(path) > MAX_TABLE:
-        raise broken(path, "text", f"it is larger than {MAX_TABLE >> 30} GiB", "Split it, or save its numbers as npy.")
+        raise broken(
+            path, "text", f"it is larger than {MAX_TABLE >> 30} GiB", "Split it, or save its numbers as npy."
+        )
     text = head(path, _START).decode("utf-8-sig", "replace")
     lines = text.splitlines()[: 2 * _LOOKED_AT]
     if len(text) == _START and len(lines) < 2 * _LOOKED_AT:
@@ -46,7 +48,11 @@ def _width(lines: list[str], *, words: bool) -> int | None:
     if not lines:
         return None
     parts = lines[-1].split()
-    width = len(parts) if not words else next((k for k, p in enumerate(parts[::-1]) if not _is_number(p)), len(parts) - 1)
+    width = (
+        len(parts)
+        if not words
+        else next((k for k, p in enumerate(parts[::-1]) if not _is_number(p)), len(parts) - 1)
+    )
     return width if width and all(_row(line, width, words=words) is not None for line in lines) else None
 
 
@@ -81,16 +87,31 @@ def _read(path: Path, width: int, *, words: bool) -> tuple[np.ndarray, list[str]
     try:
         with path.open(encoding="utf-8-sig") as f:
             for number, line in enumerate(f, 1):
-                if not line.strip() or (not words and line.lstrip().startswith("#")) or (number == 1 and words and _is_size(line)):
+                if (
+                    not line.strip()
+                    or (not words and line.lstrip().startswith("#"))
+                    or (number == 1 and words and _is_size(line))
+                ):
                     continue
                 if (row := _row(line, width, words=words)) is None:
-                    cause = f"line {number} is {shown(line.strip(), 60)}, and those before it are {'a word and ' if words else ''}{width} numbers"
-                    raise broken(path, "vectors", cause, "Correct that line, or open it with kind='corpus' if these are texts.")
+                    vector = f"{'a word and ' if words else ''}{width} numbers"
+                    cause = f"line {number} is {shown(line.strip(), 60)}, and those before it are {vector}"
+                    raise broken(
+                        path,
+                        "vectors",
+                        cause,
+                        "Correct that line, or open it with kind='corpus' if these are texts.",
+                    )
                 names.append(row[0])
                 rows.append(row[1].astype(kind))
     except UnicodeDecodeError as e:
         cause = f"byte {e.object[e.start]:#04x} in it is not UTF-8"
-        raise broken(path, "vectors", cause, f"Convert it, for example: iconv -f latin1 -t utf-8 {path.name} > new.txt.") from None
+        raise broken(
+            path,
+            "vectors",
+            cause,
+            f"Convert it, for example: iconv -f latin1 -t utf-8 {path.name} > new.txt.",
+        ) from None
     except OSError as e:
         raise unreadable(path, e) from None
     return np.stack(rows), names if words else None

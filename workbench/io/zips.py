@@ -72,7 +72,9 @@ def content(path: Path, info: zipfile.ZipInfo, what: str, *, most: int | None = 
             if info.compress_type == zipfile.ZIP_STORED:
                 raw = f.read(wanted)
             elif info.compress_type == zipfile.ZIP_DEFLATED:
-                packed = f.read(info.compress_size if most is None else min(info.compress_size, most + _SPARE))
+                packed = f.read(
+                    info.compress_size if most is None else min(info.compress_size, most + _SPARE)
+                )
                 raw = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, max(wanted, 1))[:wanted]
             else:
                 with zipfile.ZipFile(path) as archive, archive.open(info) as member:
@@ -82,7 +84,9 @@ def content(path: Path, info: zipfile.ZipInfo, what: str, *, most: int | None = 
     except DAMAGE as e:
         raise broken(path, what, f"its member {shown(info.filename)} is damaged ({shown(e)})") from None
     if most is None and (len(raw) < wanted or zlib.crc32(raw) != info.CRC):
-        raise broken(path, what, f"its member {shown(info.filename)} is damaged (it has other bytes than were written)")
+        raise broken(
+            path, what, f"its member {shown(info.filename)} is damaged (it has other bytes than were written)"
+        )
     return raw
 
 

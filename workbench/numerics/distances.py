@@ -24,7 +24,9 @@ def require_distances(values: np.ndarray, name: str) -> Float[np.ndarray, "n n"]
     DataError
         It is not square, has negative distances or a row that is away from itself, or isn't symmetric.
     """
-    advice = "Give the distances of all rows to all rows, or leave metric='precomputed' out if these are rows."
+    advice = (
+        "Give the distances of all rows to all rows, or leave metric='precomputed' out if these are rows."
+    )
     n = len(values)
     if values.shape != (n, n):
         raise DataError(
@@ -34,7 +36,9 @@ def require_distances(values: np.ndarray, name: str) -> Float[np.ndarray, "n n"]
     d = values.astype(np.float64)
     if (d < 0).any():
         i, j = map(int, np.argwhere(d < 0)[0])
-        raise DataError(f"{name} has the distance {d[i, j]:.3g} between rows {i} and {j}: no distance is negative. {advice}")
+        raise DataError(
+            f"{name} has the distance {d[i, j]:.3g} between rows {i} and {j}: no distance is negative. {advice}"
+        )
     if d.diagonal().any():
         i = int(np.flatnonzero(d.diagonal())[0])
         raise DataError(f"{name} has row {i} at {d[i, i]:.3g} from itself, which has to be 0. {advice}")

@@ -35,7 +35,9 @@ def far_centre(x: np.ndarray | Tensor) -> Float[np.ndarray, " d"] | None:
     if not len(some) or not some.shape[1]:
         return None
     middle = np.partition(some, len(some) // 2, axis=0)[len(some) // 2]
-    with np.errstate(over="ignore", invalid="ignore"):  # infinite values are refused by whoever computes with them
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # infinite values are refused by whoever computes with them
         far = np.abs(middle) > np.abs(some - middle).max(axis=0)
     return np.where(far, middle, 0.0) if far.any() else None
 

@@ -40,7 +40,8 @@ def k_nearest(
     ----------
     x : (n, d) finite.
     k : at least 1 and less than n; a row is never its own neighbour.
-    metric : as in scikit-learn; "precomputed" for ``x`` (n, n) distances. A row without length (cosine) or variation (correlation) lies at distance
+    metric : as in scikit-learn; "precomputed" for ``x`` (n, n) distances.
+        A row without length (cosine) or variation (correlation) lies at distance
         1 from every other.
     queries : positions of the rows asked about; None asks about all.
 
@@ -145,7 +146,9 @@ class _Space:
             rows -= rows.mean(axis=1, keepdims=True)
         if metric in ("cosine", "correlation"):
             length = np.linalg.norm(rows, axis=1, keepdims=True)
-            rows /= np.where(length > np.finfo(np.float32).eps * np.abs(x).max(initial=0), length, np.inf)
+            # what a row far from 0 varies by is as real as its own precision
+            kind = np.float64 if metric == "correlation" and x.dtype.itemsize > 4 else np.float32
+            rows /= np.where(length > np.finfo(kind).eps * np.abs(x).max(initial=0), length, np.inf)
         elif metric != PRECOMPUTED:
             rows -= rows.mean(axis=0)  # what the matrix product loses grows with the distance from the origin
             # a power of two, which rounds nothing

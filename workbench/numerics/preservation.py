@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from workbench.core.progress import track
-from workbench.numerics.neighbours import BLOCK_CELLS, Metric, k_nearest, rank_blocks
+from workbench.numerics.neighbours import BLOCK_CELLS, AnyMetric, k_nearest, rank_blocks
 from workbench.numerics.resampling import NORMAL, jackknife_error
 
 if TYPE_CHECKING:

@@ -75,7 +75,8 @@ class Rows:
         if self.metric in ("cosine", "correlation"):
             length = rows.norm(dim=1, keepdim=True)
             top = part.to(self.device).abs().amax(1, keepdim=True).float()
-            real = length > 4 * torch.finfo(torch.float32).eps * top
+            exact = self.metric == "correlation" and part.dtype == torch.float64
+            real = length > 4 * torch.finfo(torch.float64 if exact else torch.float32).eps * top
             rows = torch.where(real, rows / torch.where(real, length, 1.0), 0.0)
         return rows
 

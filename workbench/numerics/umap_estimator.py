@@ -106,7 +106,9 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
         ParameterError
             A parameter out of its range.
         """
-        X = self._single(validate_data(self, X, dtype=[np.float32, np.float64], ensure_min_samples=3), fit=True)
+        X = self._single(
+            validate_data(self, X, dtype=[np.float32, np.float64], ensure_min_samples=3), fit=True
+        )
         chosen = {k: v for k, v in self.get_params().items() if k != "device"}
         chosen["random_state"] = _seed(self.random_state)
         if y is not None:

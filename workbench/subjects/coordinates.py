@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NAMES = frozenset(
-    "id ids uid uuid guid key index idx label labels target class cluster category fold split "
-    "time times timestamp date datetime year".split()
+    "id ids uid uuid guid key index idx label labels target class cluster category fold split".split()  # noqa: SIM905 - a list of words
+    + "time times timestamp date datetime year".split()  # noqa: SIM905
 )
-_ENDINGS = frozenset("id ids uuid label labels class cluster timestamp date mask".split())
+_ENDINGS = frozenset("id ids uuid label labels class cluster timestamp date mask at".split())  # noqa: SIM905
 _EXACT = 2**53  # whole numbers beyond it are rounded as coordinates
 MAX_TEXTS = 1000  # columns that aren't numbers
 _SHOWN = 6  # columns that are named in a sentence
@@ -58,7 +58,7 @@ def names_rows(name: str) -> bool:
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
     parts = [w for w in re.split(r"[^a-z0-9]+", words) if w]
     return bool(parts) and (
-        (len(parts) == 1 and parts[0] in _NAMES) or (len(parts) > 1 and parts[-1] in _ENDINGS) or parts[-1:] == ["at"]
+        (len(parts) == 1 and parts[0] in _NAMES) or (len(parts) > 1 and parts[-1] in _ENDINGS)
     )
 
 
@@ -68,7 +68,7 @@ def split(
     *,
     columns: Sequence[str] | None = None,
     labels: Sequence[str] | None = None,
-    id: str | None = None,  # noqa: A002 - what it is called in tables
+    id: str | None = None,
 ) -> Split:
     """Split a table into coordinates and the row table.
 
@@ -112,7 +112,9 @@ def split(
         kept = [id, *kept]
     rows = pd.DataFrame({c: label(table[c], owner) for c in kept}, index=table.index)
     widths = {name: 1 if part.ndim == 1 else part.shape[1] for name, part in parts.items()}
-    return Split(_together(list(parts.values())), widths, rows if id is None else _identified(rows, id, owner), note)
+    return Split(
+        _together(list(parts.values())), widths, rows if id is None else _identified(rows, id, owner), note
+    )
 
 
 def named(given: pd.DataFrame, owner: str) -> pd.DataFrame:
@@ -130,13 +132,18 @@ def named(given: pd.DataFrame, owner: str) -> pd.DataFrame:
     index = table.index
     says_nothing = index.nlevels == 1 and index.name is None and _counts(index.to_numpy())
     if not says_nothing:
-        levels = [str(n) if n is not None else ("index" if index.nlevels == 1 else f"index_{k}") for k, n in enumerate(index.names)]
+        levels = [
+            str(n) if n is not None else ("index" if index.nlevels == 1 else f"index_{k}")
+            for k, n in enumerate(index.names)
+        ]
         for k, name in reversed(list(enumerate(levels))):
             if name not in table.columns:
                 table.insert(0, name, index.get_level_values(k).to_numpy())
     if not table.columns.is_unique:
         twice = list(dict.fromkeys(table.columns[table.columns.duplicated()]))
-        raise DataError(f"{owner} has several columns of one name: {_listed(twice)}. Rename them, each its own.")
+        raise DataError(
+            f"{owner} has several columns of one name: {_listed(twice)}. Rename them, each its own."
+        )
     return table.reset_index(drop=True)
 
 
@@ -160,7 +167,9 @@ def _counts(index: np.ndarray) -> bool:
     return index.dtype.kind in "iu" and bool((index == np.arange(len(index))).all())
 
 
-def _by_rule(table: pd.DataFrame, apart: set[str], owner: str, refusals: list[str]) -> dict[str, np.ndarray | Spelled]:
+def _by_rule(
+    table: pd.DataFrame, apart: set[str], owner: str, refusals: list[str]
+) -> dict[str, np.ndarray | Spelled]:
     """The columns that can be coordinates: vectors where there are any, else numbers; why others are none goes to ``refusals``."""
     able = [c for c in table.columns if c not in apart and not names_rows(c)]
     numeric = set(numeric_columns(table))
@@ -197,7 +206,9 @@ def _by_rule(table: pd.DataFrame, apart: set[str], owner: str, refusals: list[st
 def _plain_numbers(table: pd.DataFrame, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Numeric columns, but those without any number and whole numbers that floating point can't tell apart."""
     kinds = table.dtypes
-    held = [c for c in names if isinstance(kinds[c], np.dtype)]  # all at once: a table may have many thousands
+    held = [
+        c for c in names if isinstance(kinds[c], np.dtype)
+    ]  # all at once: a table may have many thousands
     single = bool(held) and all(kinds[c].kind == "f" and kinds[c].itemsize <= 4 for c in held)
     block = table[held].to_numpy(np.float32 if single else np.float64)
     whole = np.array([kinds[c].kind in "iu" for c in held], bool)
@@ -205,7 +216,9 @@ def _plain_numbers(table: pd.DataFrame, names: Sequence[str]) -> dict[str, np.nd
     parts = {c: block[:, k] for k, c in enumerate(held) if usable[k]}
     for name in set(names).difference(held):
         numbers = _numbers(table[name])
-        if not np.isnan(numbers).all() and not ("int" in str(kinds[name]).lower() and (np.abs(numbers) > _EXACT).any()):
+        if not np.isnan(numbers).all() and not (
+            "int" in str(kinds[name]).lower() and (np.abs(numbers) > _EXACT).any()
+        ):
             parts[name] = numbers
     return parts
 
@@ -219,17 +232,21 @@ def _chosen(column: pd.Series, owner: str) -> np.ndarray | Spelled:
     if part is None:
         text = next((c for c in column.tolist() if c is not None and c == c), None)
         said = why or f"it holds such as {str(text)[:40]!r}"
-        raise FormatError(f"{owner}: the column {column.name!r} can't be coordinates: {said}. Choose columns of numbers.")
+        raise FormatError(
+            f"{owner}: the column {column.name!r} can't be coordinates: {said}. Choose columns of numbers."
+        )
     return part
 
 
-def _decided(chosen: dict[str, np.ndarray | Spelled], table: pd.DataFrame, owner: str) -> dict[str, np.ndarray]:
+def _decided(
+    chosen: dict[str, np.ndarray | Spelled], table: pd.DataFrame, owner: str
+) -> dict[str, np.ndarray]:
     """Numbers of every column: those that can be read in two ways as the rest of the table is spelled."""
     texts = {c: part for c, part in chosen.items() if isinstance(part, Spelled)}
-    for column, part in texts.items():
-        if part.wrong:
+    for column, text in texts.items():
+        if text.wrong:
             raise FormatError(
-                f"{owner}: the column {column!r} holds numbers, but also {_listed(part.wrong)}. Correct or empty those cells, or "
+                f"{owner}: the column {column!r} holds numbers, but also {_listed(text.wrong)}. Correct or empty those cells, or "
                 f"say that it is no coordinate, {_how('labels', column)}."
             )
     signs = {part.sign for part in texts.values() if part.sign}
@@ -288,7 +305,11 @@ def _cells(column: pd.Series) -> list[Any]:
 def _numbers(column: pd.Series) -> np.ndarray:
     """A numeric column as floating point, gaps as NaN; float32 as it is."""
     kind = str(column.dtype).lower()
-    to = np.float32 if "float32" in kind or kind.startswith(("float16", "half")) or "float[" in kind else np.float64
+    to = (
+        np.float32
+        if "float32" in kind or kind.startswith(("float16", "half")) or "float[" in kind
+        else np.float64
+    )
     return column.to_numpy(dtype=to, na_value=np.nan)
 
 
@@ -316,7 +337,7 @@ def _together(parts: list[np.ndarray]) -> np.ndarray:
     return np.column_stack([p.astype(kind, copy=False) for p in parts])
 
 
-def _identified(rows: pd.DataFrame, id: str, owner: str) -> pd.DataFrame:  # noqa: A002
+def _identified(rows: pd.DataFrame, id: str, owner: str) -> pd.DataFrame:
     import pandas as pd
 
     column = rows[id]
@@ -404,7 +425,9 @@ def _utc(column: pd.Series) -> pd.Series:
     import pandas as pd
 
     texts = pd.api.types.is_string_dtype(column.dtype)
-    times = pd.to_datetime(column if texts else column.astype(object), utc=True, format="ISO8601" if texts else None)
+    times = pd.to_datetime(
+        column if texts else column.astype(object), utc=True, format="ISO8601" if texts else None
+    )
     return times.dt.tz_localize(None).astype("datetime64[us]")
 
 
@@ -427,7 +450,9 @@ def _broken(text: str) -> bool:
     return any("\ud800" <= c <= "\udfff" for c in text)
 
 
-def _note(table: pd.DataFrame, parts: dict[str, np.ndarray], rest: Sequence[str], refusals: Sequence[str]) -> str:
+def _note(
+    table: pd.DataFrame, parts: dict[str, np.ndarray], rest: Sequence[str], refusals: Sequence[str]
+) -> str:
     """What of the numbers is no coordinate."""
     aside = numeric_columns(table[list(rest)])
     said = [f"{r[0].upper()}{r[1:]}." for r in refusals]

@@ -146,7 +146,7 @@ class PointCloud(Rowed):
         *,
         columns: Sequence[str] | None = None,
         labels: Sequence[str] | None = None,
-        id: str | None = None,  # noqa: A002 - what it is called in tables
+        id: str | None = None,
         name: str = "table",
     ) -> PointCloud:
         """Make a cloud of a pandas table, as the same table in a file is read.
@@ -175,7 +175,7 @@ class PointCloud(Rowed):
         self,
         columns: Sequence[str] | None = None,
         labels: Sequence[str] | None = None,
-        id: str | None = None,  # noqa: A002
+        id: str | None = None,
     ) -> PointCloud:
         """Return the cloud with other coordinates, chosen among its columns and those of its row table; see `from_table`.
 
@@ -194,7 +194,9 @@ class PointCloud(Rowed):
             whole[column] = cells
         ids = whole.index
         parts = split(whole.reset_index(drop=True), self.name, columns=columns, labels=labels, id=id)
-        table = parts.table if id is not None and id not in parts.table.columns else parts.table.set_index(ids)
+        table = (
+            parts.table if id is not None and id not in parts.table.columns else parts.table.set_index(ids)
+        )
         made = PointCloud(parts.values, table=table, columns=parts.columns, note=parts.note)
         asked = {"columns": columns, "labels": labels, "id": id}
         asked = {k: tuple(v) if isinstance(v, list) else v for k, v in asked.items() if v is not None}

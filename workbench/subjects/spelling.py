@@ -156,12 +156,18 @@ def vectors(cells: Sequence[Any]) -> tuple[np.ndarray | None, str]:
         rows.append(row)
     if not width:
         return None, "all of its lists are empty"
-    gap = np.full(width, np.nan, np.float32 if all(r is None or r.dtype == np.float32 for r in rows) else None)
+    gap = np.full(
+        width, np.nan, np.float32 if all(r is None or r.dtype == np.float32 for r in rows) else None
+    )
     return np.stack([gap if row is None else row for row in rows]), ""
 
 
 def _missing(cell: Any) -> bool:
-    return cell is None or (isinstance(cell, float) and cell != cell) or (isinstance(cell, str) and not cell.strip())
+    return (
+        cell is None
+        or (isinstance(cell, float) and cell != cell)
+        or (isinstance(cell, str) and not cell.strip())
+    )
 
 
 def _looks_like_vector(text: str) -> bool:

@@ -13,8 +13,8 @@ import numpy as np
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.progress import tell
-from workbench.numerics.distinct import count_distinct
 from workbench.numerics.distances import PRECOMPUTED, require_distances
+from workbench.numerics.distinct import count_distinct
 from workbench.numerics.near_origin import MOVABLE, near_origin
 from workbench.numerics.preservation import Scores, trustworthiness
 from workbench.numerics.resampling import NORMAL, jackknife_error, shuffle_columns

@@ -37,7 +37,9 @@ def isomap(
     *,
     n_neighbors: Annotated[int, Interval(ge=1, le=1000), Doc("Neighbours of a row in the graph.")] = 10,
     n_components: Annotated[int, Interval(ge=1, le=100), Doc("Dimensions of the layout.")] = 2,
-    metric: Annotated[AnyMetric, Doc("Distance between rows; 'precomputed': the rows are distances.")] = "euclidean",
+    metric: Annotated[
+        AnyMetric, Doc("Distance between rows; 'precomputed': the rows are distances.")
+    ] = "euclidean",
     n_null: NullDraws = 99,
     random_state: Seed = 0,
 ) -> Embedding:

@@ -66,7 +66,9 @@ def tsne(
         Doc("Step size; None: n / early_exaggeration / 4, at least 50 (scikit-learn's 'auto')."),
     ] = None,
     max_iter: Annotated[int, Interval(ge=250, le=5000), Few(250), Doc("Most steps.")] = 1000,
-    metric: Annotated[AnyMetric, Doc("Distance between rows; 'precomputed': the rows are distances.")] = "euclidean",
+    metric: Annotated[
+        AnyMetric, Doc("Distance between rows; 'precomputed': the rows are distances.")
+    ] = "euclidean",
     init: Annotated[Literal["pca", "random"], Doc("Where rows start.")] = "pca",
     n_null: NullDraws = 99,
     random_state: Seed = 0,

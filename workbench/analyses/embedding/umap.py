@@ -77,7 +77,9 @@ def umap(
         int, Interval(ge=2, le=1000), Doc("Neighbours of a row: few show detail, many the whole.")
     ] = 15,
     n_components: Annotated[int, Interval(ge=1, le=64), Doc("Dimensions of the layout.")] = 2,
-    metric: Annotated[AnyMetric, Doc("Distance between rows; 'precomputed': the rows are distances.")] = "euclidean",
+    metric: Annotated[
+        AnyMetric, Doc("Distance between rows; 'precomputed': the rows are distances.")
+    ] = "euclidean",
     min_dist: Annotated[
         float, Interval(ge=0, le=5), Doc("Least distance of rows in the layout; at most spread.")
     ] = 0.1,
@@ -138,7 +140,9 @@ def umap(
     )
     d = points.values.shape[1]
     if init == "pca" and metric == PRECOMPUTED:
-        raise ParameterError("umap: init='pca' starts from columns, which distances have none of. Use init='spectral' or 'random'.")
+        raise ParameterError(
+            "umap: init='pca' starts from columns, which distances have none of. Use init='spectral' or 'random'."
+        )
     if init == "pca" and n_components > d:
         raise DataError(
             f"{points.name} has {d:,} columns: init='pca' can start at most {d} components. Use init='spectral'."

@@ -95,7 +95,11 @@ def rows_of(points: Points, metric: AnyMetric) -> np.ndarray:
     """Rows in float64, of length one for the cosine metric; or the distances, where those were given."""
     if points.n < 2:
         raise DataError(f"{points.name} has {points.n} rows; a barcode needs at least 2.")
-    x = require_distances(points.values, points.name) if metric == PRECOMPUTED else points.values.astype(np.float64)
+    x = (
+        require_distances(points.values, points.name)
+        if metric == PRECOMPUTED
+        else points.values.astype(np.float64)
+    )
     if metric == "cosine":
         length = np.linalg.norm(x, axis=1, keepdims=True)
         if not length.all():

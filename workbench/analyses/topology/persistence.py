@@ -11,9 +11,9 @@ from typing_extensions import Doc
 
 from workbench.analyses.topology._barcodes import (
     SPACES,
+    AnyMetric,
     Bars,
     Engine,
-    AnyMetric,
     all_equal,
     among,
     bars_of,
@@ -56,7 +56,9 @@ CONTROL_LANDMARKS = (
 def persistence(
     points: Points,
     *,
-    metric: Annotated[AnyMetric, Doc("Distance between rows; 'precomputed': the rows are distances.")] = "euclidean",
+    metric: Annotated[
+        AnyMetric, Doc("Distance between rows; 'precomputed': the rows are distances.")
+    ] = "euclidean",
     homology_dimensions: Annotated[
         tuple[Annotated[int, Interval(ge=0, le=5)], ...],
         MinLen(1),
@@ -345,7 +347,12 @@ def _control(
     )
     values, null_values = relative(observed, floor), relative(null, floor)
     intervals = subsample_intervals(
-        lambda at: relative(summarise(among(rows, at, metric)), floor), values, len(rows), n_boot, random_state, least=0
+        lambda at: relative(summarise(among(rows, at, metric)), floor),
+        values,
+        len(rows),
+        n_boot,
+        random_state,
+        least=0,
     )
     noise = np.full(dimensions[-1] + 1, np.nan)
     if n_null:
