@@ -124,7 +124,8 @@ def open(
             )
         found = format_of(path)
         _require(of_kind, ("points", "series"), f"{path} with {' and '.join(chosen)}")
-        return _table(path.absolute(), found, name or path.stem, of_kind or "points", **chosen)
+        with reading(path):
+            return _table(path.absolute(), found, name or path.stem, of_kind or "points", **chosen)
     if isinstance(what, str) and _ADDRESS.match(what):
         raise MissingError(
             f"{shown(what)} is an address, and none are opened: nothing here reads from the web. Download it, and open the file."
@@ -274,7 +275,7 @@ def _table(path: Path, found: Format, name: str, kind: Kind | None, **chosen: An
 
     from workbench.io.corpus import corpus
 
-    if found == "txt" and kind != "corpus" and (lines := vectors_in(path)) is not None:
+    if found == "txt" and kind != "corpus" and not chosen and (lines := vectors_in(path)) is not None:
         values, words = lines
         return _rows(
             values, None if words is None else pd.DataFrame({"word": words}, dtype="str"), name, kind
