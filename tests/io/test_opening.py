@@ -173,7 +173,7 @@ def test_arrays_that_are_no_numbers_are_refused(values: np.ndarray, tmp_path: Pa
         with pytest.raises(DataError, match=r"real (numbers|ones)"):
             open_subject(tmp_path / "x.npy", kind=kind)
     np.savez(tmp_path / "x.npz", values)
-    with pytest.raises(DataError, match="real numbers"):
+    with pytest.raises(DataError, match=r"real (numbers|ones)"):
         open_subject(tmp_path / "x.npz")
 
 
