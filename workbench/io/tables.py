@@ -35,6 +35,7 @@ EMPTY_CELLS = 1 << 20  # that a table may always have, and
 EMPTY_BY_SIZE = 8  # for each byte of its file
 EXPANDS_TO = 128 << 20  # bytes that a parquet file may always unpack to
 EXPANDS_BY = 50  # times its own size that a larger one may
+LISTS_AT_ONCE = 256  # rows of lists that are read before it is looked at what they take
 _INDEX_COLUMN = "__index_level_0__"  # how pandas writes an index that has no name
 _DELIMITERS = ";\t|,"  # a comma last: it may stand for decimals
 _FIRST_LINE = 1 << 20  # bytes in which a csv's first line must end
@@ -258,15 +259,18 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     allowed = min(MAX_TABLE, max(EXPANDS_TO, EXPANDS_BY * path.stat().st_size))
     with pq.ParquetFile(path) as file:
         metadata, schema = file.metadata, file.schema_arrow
-        claimed = max(_claimed(metadata), 8 * metadata.num_rows * min(metadata.num_columns, MAX_COLUMNS))
-        _require_affordable(path, claimed, allowed)
+        # of each column apart the file is not asked: damaged statistics there end the process in C++
+        stored = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+        cells = 8 * metadata.num_rows * metadata.num_columns
+        _require_affordable(path, max(stored, cells), allowed)
         if len(set(schema.names)) < len(schema.names):
             raise broken(path, "parquet", "two of its columns have the same name", "Rename one of them.")
         leaves = map(file.schema.column, range(len(file.schema)))
         texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+        lists = any(leaf.max_repetition_level for leaf in map(file.schema.column, range(len(file.schema))))
     # A text that stands in many rows is held once, until it is known what all of them take.
     with pq.ParquetFile(path, read_dictionary=texts) as file:
-        table = file.read()
+        table = _in_parts(file, path, allowed) if lists else file.read()
     columns: dict[str, pd.Series] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         if (needed := sum(map(_spread, column.chunks))) > 0:
@@ -294,13 +298,16 @@ def _range(written: dict[str, Any], n: int) -> pd.RangeIndex:
     return pd.RangeIndex(start, start + step * n, step, name=name if isinstance(name, str) else None)
 
 
-def _claimed(metadata: Any) -> int:
-    """Bytes that a file's columns take unpacked, by its own account: values that lists hold included."""
-    total = 0
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for chunk in map(group.column, range(group.num_columns)):
-            total += max(8 * chunk.num_values, chunk.total_uncompressed_size)
-    return total
+def _in_parts(file: Any, path: Path, allowed: int) -> pa.Table:
+    """Read a file with lists, whose length no count of rows tells, some rows at a time."""
+    import pyarrow as pa
+
+    parts, total = [], 0
+    for part in file.iter_batches(batch_size=LISTS_AT_ONCE):
+        total += sum(c.nbytes for c in part.columns if "dictionary" not in str(c.type))
+        _require_affordable(path, total, allowed)
+        parts.append(part)
+    return pa.Table.from_batches(parts, file.schema_arrow if not parts else None)
 
 
 def _require_affordable(path: Path, needed: int, allowed: int) -> None:
