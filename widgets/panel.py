@@ -57,6 +57,7 @@ class Panel(_html.Static):
     inputs : input name to what it is asked of; its ``dropdown`` chooses a part, or among the notebook's variables.
     controls : parameter name to `Control`.
     reading : how a network is read, name to `Control`; empty where none is.
+    table : which columns of a table are coordinates, name to `Control`; empty where none was one.
     results : every answer so far, the latest last; ``history`` chooses which of them is shown.
     pinned : numbers of the answers (from 1) that stay in sight, to be compared with the one that is shown.
     error : the last run's exception, or None.
@@ -74,6 +75,8 @@ class Panel(_html.Static):
             if captured
             else {}
         )
+        tables = any(asking.has_columns(c.chosen.thing) for c in self.inputs.values())
+        self.table = {p.name: Control(p, asked.name) for p in asking.TABLE.values()} if tables else {}
         self.work = Work()
         self.run_button = ipywidgets.Button(description="Run", button_style="primary", tooltip=asked.summary)
         self.run_button.on_click(lambda _: self.run())
@@ -91,7 +94,7 @@ class Panel(_html.Static):
         self.kept = ipywidgets.HBox(layout={"flex_flow": "row wrap"})
         self.message = ipywidgets.HTML()
         self.shown = ipywidgets.VBox()
-        for control in (*self.controls.values(), *self.reading.values()):
+        for control in (*self.controls.values(), *self.reading.values(), *self.table.values()):
             control.on_change(self._check)
         about = ipywidgets.HTML(_about(asked))
         chosen = [c.dropdown for c in self.inputs.values() if c.dropdown is not None]
@@ -100,13 +103,16 @@ class Panel(_html.Static):
             [*chosen, *self.controls.values()], layout={"flex_flow": "row wrap", "width": "100%"}
         )
         read = ipywidgets.HBox(list(self.reading.values()), layout={"flex_flow": "row wrap"})
-        folded = ipywidgets.Accordion([read], titles=["What the network reads"]) if captured else None
+        folded = [ipywidgets.Accordion([read], titles=["What the network reads"])] if captured else []
+        if tables:
+            columns = ipywidgets.HBox(list(self.table.values()), layout={"flex_flow": "row wrap"})
+            folded.append(ipywidgets.Accordion([columns], titles=["Which columns of the table"]))
         super().__init__(
             [
                 _html.style(),
                 about,
                 settings,
-                *([folded] if folded is not None else []),
+                *folded,
                 ipywidgets.HBox([self.run_button, self.work]),
                 self.message,
                 self.looking,
@@ -176,16 +182,18 @@ class Panel(_html.Static):
         chosen = {name: c.chosen for name, c in self.inputs.items()}
         read = {name: control.value for name, control in self.reading.items()}
         rows = {name: read.pop(name) for name in asking.ROWS if name in read}
+        table = {name: control.value for name, control in self.table.items()}
         return lambda: asking.prepare(
             self.method,
             [c.thing for c in chosen.values()],
             lambda spec, *_: chosen[spec.name].part,
             reading=read,
             rows=rows,
+            table=table,
         )
 
     def _wrong(self) -> bool:
-        return any(c.error for c in (*self.controls.values(), *self.reading.values()))
+        return any(c.error for c in (*self.controls.values(), *self.reading.values(), *self.table.values()))
 
     def _check(self) -> None:
         self.run_button.disabled = self.work.running or self._wrong()

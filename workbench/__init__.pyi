@@ -418,7 +418,9 @@ class _isomap(Method):
         *,
         n_neighbors: int = 10,
         n_components: int = 2,
-        metric: Literal["euclidean", "cosine", "correlation", "manhattan", "chebyshev"] = "euclidean",
+        metric: Literal[
+            "euclidean", "cosine", "correlation", "manhattan", "chebyshev", "precomputed"
+        ] = "euclidean",
         n_null: int = 99,
         random_state: int = 0,
     ) -> Embedding:
@@ -470,7 +472,9 @@ class _tsne(Method):
         early_exaggeration: float = 12.0,
         learning_rate: float | None = None,
         max_iter: int = 1000,
-        metric: Literal["euclidean", "cosine", "correlation", "manhattan", "chebyshev"] = "euclidean",
+        metric: Literal[
+            "euclidean", "cosine", "correlation", "manhattan", "chebyshev", "precomputed"
+        ] = "euclidean",
         init: Literal["pca", "random"] = "pca",
         n_null: int = 99,
         random_state: int = 0,
@@ -487,7 +491,9 @@ class _umap(Method):
         *,
         n_neighbors: int = 15,
         n_components: int = 2,
-        metric: Literal["euclidean", "cosine", "correlation", "manhattan", "chebyshev"] = "euclidean",
+        metric: Literal[
+            "euclidean", "cosine", "correlation", "manhattan", "chebyshev", "precomputed"
+        ] = "euclidean",
         min_dist: float = 0.1,
         spread: float = 1.0,
         n_epochs: int | None = None,
@@ -840,7 +846,7 @@ class _persistence(Method):
         points: Asked,
         /,
         *,
-        metric: Literal["euclidean", "manhattan", "chebyshev", "cosine"] = "euclidean",
+        metric: Literal["euclidean", "manhattan", "chebyshev", "cosine", "precomputed"] = "euclidean",
         homology_dimensions: tuple[int, ...] = (0, 1),
         max_edge_length: float | None = None,
         coeff: Literal[2, 3, 5, 7, 11] = 2,

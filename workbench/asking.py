@@ -25,6 +25,7 @@ from workbench.core.view import View
 from workbench.subjects.activations import Activations
 from workbench.subjects.checkpoint import Checkpoint
 from workbench.subjects.network import Network
+from workbench.subjects.points import PointCloud
 
 AUTO = "auto"  # all blocks of a network
 SAMPLE = 1500  # rows that are drawn of a network's, where nobody says otherwise
@@ -102,10 +103,38 @@ def chosen_rows(
     return out
 
 
+def chosen_columns(
+    thing: Any,
+    *,
+    columns: Annotated[
+        tuple[str, ...] | None,
+        Doc(
+            "Columns of a table that are coordinates; by default one of vectors, else numbers that are no ids, times or labels."
+        ),
+    ] = None,
+    labels: Annotated[
+        tuple[str, ...] | None,
+        Doc("Columns of a table to keep as labels; by default all that are no coordinates."),
+    ] = None,
+    id: Annotated[str | None, Doc("Column of a table that names the rows.")] = None,
+) -> Any:
+    """Return a cloud that was a table with other columns as coordinates; anything else as it is."""
+    if not has_columns(thing):
+        return thing
+    return thing.with_columns(columns, labels, id)
+
+
+def has_columns(thing: Any) -> bool:
+    """Whether it was a table, whose columns can be chosen."""
+    return isinstance(thing, PointCloud) and bool(thing.columns)
+
+
 READING: dict[str, Parameter] = parameters_of(captured)
 """How a network is read, for whoever asks a person."""
 ROWS: dict[str, Parameter] = parameters_of(chosen_rows)
 """Which rows are asked about."""
+TABLE: dict[str, Parameter] = parameters_of(chosen_columns)
+"""Which columns of a table are coordinates."""
 
 
 def taken(thing: Any) -> Thing:
@@ -208,6 +237,7 @@ def prepare(
     places: Mapping[str, str] | None = None,
     reading: Mapping[str, Any] | None = None,
     rows: Mapping[str, Any] | None = None,
+    table: Mapping[str, Any] | None = None,
 ) -> list[Any]:
     """Return what a method is called with.
 
@@ -216,7 +246,7 @@ def prepare(
     things : one an input, as `taken` gives it; None for one that is left out.
     choose : asked where an input is of one part and several are left.
     places : name of an input to what `Subject.at` takes, for those where a part was named.
-    reading, rows : keywords of `captured` and `chosen_rows`.
+    reading, rows, table : keywords of `captured`, `chosen_rows` and `chosen_columns`.
 
     Raises
     ------
@@ -229,6 +259,8 @@ def prepare(
         if thing is None:
             found.append(None)
             continue
+        if any(v is not None for v in (table or {}).values()):
+            thing = chosen_columns(thing, **(table or {}))
         require(spec, thing, method.name)
         place = (places or {}).get(spec.name)
         narrowed = thing

@@ -198,3 +198,18 @@ def test_only_flags_that_a_subject_has_a_use_for_are_offered(run: Run) -> None:
 def test_a_subject_with_parts_says_for_which_views(cls: type[Subject]) -> None:
     assert (cls.parts is not Subject.parts) == bool(cls.narrows) == (cls.at is not Subject.at)
     assert all(view.needs and part for view, part in cls.narrows.items())
+
+
+def test_columns_of_a_table_are_chosen(run: Run) -> None:
+    x = np.random.default_rng(0).standard_normal((30, 3))
+    table = pd.DataFrame(x, columns=["a", "b", "year"]).assign(user_id=range(100, 130), word="w")
+    table.to_csv("t.csv", index=False)
+    np.save("u.npy", x[:, [0, 2]] + 1)
+    code, out, _ = run("run", "apart", "t.csv", "u.npy", "--columns", "a,year", "--id", "user_id", "--json")
+    assert code == 0 and amount(out) == pytest.approx(1)
+    code, out, _ = run("run", "pca", "t.csv", "--n-null", 0, "--n-boot", 0)
+    assert code == 0 and "set aside as labels: 'year', 'user_id'" in " ".join(out.split())
+    code, _, err = run("run", "pca", "t.csv", "--labels", "nope")
+    assert code == 4 and "no column 'nope'" in err
+    code, _, err = run("run", "pca", "u.npy", "--columns", "a")
+    assert code == 2 and "leave --columns out" in err

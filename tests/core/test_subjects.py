@@ -39,7 +39,7 @@ def test_a_selection_keeps_ids_and_is_a_subject() -> None:
 @pytest.mark.parametrize(
     ("rows", "error", "said"),
     [
-        ("m > 2", MissingError, "Columns: token, n"),
+        ("m > 2", MissingError, "There are: n, token"),
         ([99], MissingError, "no row 99"),
         (np.ones(3, bool), DataError, "3 entries for 20"),
         ("n > 100", DataError, "no row of 20"),

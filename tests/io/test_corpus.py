@@ -94,6 +94,30 @@ def test_texts_and_labels_of_any_kind_can_be_kept(tmp_path) -> None:
     texts.table.to_parquet(tmp_path / "again.parquet")
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_words_that_programs_write_for_a_gap_are_texts_and_so_are_digits(tmp_path, ending: str) -> None:
+    words = ["NA", "null", "None", "nan", "n/a", "ok"]
+    table = pd.DataFrame({"text": words, "code": ["NA"] * 6, "size": [1.5, None] * 3})
+    numbers = pd.DataFrame({"text": ["007", "1.50", "2"]})
+    write = {
+        "csv": lambda t, path: t.to_csv(path, index=False),
+        "jsonl": lambda t, path: t.to_json(path, orient="records", lines=True),
+        "parquet": lambda t, path: t.to_parquet(path),
+    }[ending]
+    write(table, tmp_path / f"w.{ending}")
+    write(numbers, tmp_path / f"n.{ending}")
+    texts = wb.corpus(tmp_path / f"w.{ending}")
+    assert texts.table["text"].tolist() == words
+    assert texts.table["code"].tolist() == ["NA"] * 6
+    assert texts.table["size"].isna().tolist() == [False, True] * 3
+    assert wb.corpus(tmp_path / f"n.{ending}").table["text"].tolist() == ["007", "1.50", "2"]
+
+
+def test_a_list_of_texts_with_half_a_character_is_refused_in_words() -> None:
+    with pytest.raises(DataError, match=r"'text' has half a character .* in row 1"):
+        Corpus.from_texts(["whole \U0001f600", "half \ud83d"])
+
+
 def test_a_draw_is_balanced_over_the_first_label_and_repeats(tmp_path) -> None:
     path = tmp_path / "uneven.csv"
     label = ["rare"] * 4 + ["common"] * 90 + ["some"] * 30
@@ -134,7 +158,12 @@ def refusals(tmp_path):
         (made("latin.csv", "text\ncafé\n".encode("latin1")), {}, FormatError, "iconv"),
         (made("latin.txt", "café".encode("latin1")), {}, FormatError, "0xe9 at 3 is not UTF-8"),
         (made("broken.jsonl", b'{"text": "a"}\n{"text": '), {}, FormatError, "broken.jsonl"),
-        (made("half.jsonl", rb'{"text": "half a character: \udc3d"}' + b"\n"), {}, FormatError, "half.jsonl"),
+        (
+            made("half.jsonl", rb'{"text": "half a character: \udc3d"}' + b"\n"),
+            {},
+            DataError,
+            "half a character .* in row 0",
+        ),
         (made("cut.parquet", b"PAR1 and then nothing PAR1"), {}, FormatError, "cut.parquet"),
         (made("numbers.npy", b"\x93NUMPY\x01\x00"), {}, FormatError, "holds no texts"),
         (tmp_path / "absent.csv", {}, MissingError, "does not exist"),

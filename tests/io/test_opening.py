@@ -170,10 +170,10 @@ def test_what_is_no_path_is_refused(what: Any) -> None:
 def test_arrays_that_are_no_numbers_are_refused(values: np.ndarray, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", values)
     for kind in ("points", "series"):
-        with pytest.raises(DataError, match="real numbers"):
+        with pytest.raises(DataError, match=r"real (numbers|ones)"):
             open_subject(tmp_path / "x.npy", kind=kind)
     np.savez(tmp_path / "x.npz", values)
-    with pytest.raises(DataError, match="real numbers"):
+    with pytest.raises(DataError, match=r"real (numbers|ones)"):
         open_subject(tmp_path / "x.npz")
 
 

@@ -204,6 +204,24 @@ def test_of_several_sites_one_is_chosen() -> None:
     assert widgets.panel("pca", acts.at("layer.1")).inputs["points"].dropdown is None
 
 
+def test_columns_of_a_table_are_chosen() -> None:
+    import pandas as pd
+
+    x = np.random.default_rng(0).standard_normal((30, 3))
+    table = pd.DataFrame(x, columns=["a", "b", "year"])
+    panel = few(widgets.panel("pca", table))
+    assert few(widgets.panel("pca", x)).table == {}
+    panel.run()
+    assert panel.wait(60)
+    assert "set aside as labels: 'year'" in panel.result.caveat
+    panel.table["columns"].value = ("a", "year")
+    panel.run()
+    assert panel.wait(60)
+    assert panel.result.caveat == "" and panel.result.run.subject.endswith("a, year")
+    expected = wb.pca(x[:, [0, 2]], n_null=0, n_boot=0)
+    np.testing.assert_allclose(np.abs(panel.result.values), np.abs(expected.values), rtol=1e-5)
+
+
 def test_a_source_makes_its_subject() -> None:
     panel = widgets.panel("circle")
     panel.controls["n"].value = 30

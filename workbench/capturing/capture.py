@@ -18,6 +18,7 @@ from workbench.core.digest import digest
 from workbench.core.errors import FormatError, MissingError, ParameterError, StorageError, ViewError
 from workbench.core.lineage import step
 from workbench.core.progress import tell
+from workbench.core.rows import frozen
 from workbench.core.run import versions
 from workbench.core.subject import Subject
 from workbench.numerics.identity.walking import Undigestable
@@ -169,11 +170,9 @@ def _check(patterns: list[str], rows: str, max_length: int, batch_size: int, dty
 
 def _as_source(source: Any) -> Any:
     if hasattr(source, "detach"):
-        return source.detach().cpu().numpy()
+        return frozen(source)
     if isinstance(source, list | tuple) and source and all(isinstance(t, str) for t in source):
-        import pandas as pd
-
-        return Corpus(pd.DataFrame({"text": list(source)}), name="texts")
+        return Corpus.from_texts(source)
     known = isinstance(source, Corpus | PointCloud | np.ndarray)
     if known or (isinstance(source, Iterable) and not isinstance(source, str | bytes | Mapping | Subject)):
         return source

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -38,6 +38,7 @@ def options(method: Method) -> list[click.Option]:
     from workbench import asking
     from workbench.core.subject import Rowed, subjects
     from workbench.subjects.activations import Activations
+    from workbench.subjects.points import PointCloud
 
     givers = {cls for spec in method.inputs for cls in asking.givers(spec)}
     parts = [
@@ -51,6 +52,8 @@ def options(method: Method) -> list[click.Option]:
         found += [option(p, method.name) for p in asking.READING.values()]
     rowed = [cls for cls in givers if issubclass(cls, Rowed)]
     able = [p for n, p in asking.ROWS.items() if any(hasattr(cls, n) for cls in rowed)]
+    if PointCloud in givers:
+        found += [option(p, method.name) for p in asking.TABLE.values()]
     return found + [option(p, method.name) for p in able]
 
 
@@ -96,11 +99,18 @@ def open_named(what: str, kind: str | None = None) -> Any:
         raise MissingError(f"{e} Among the sources: {near}" if near else str(e)) from None
 
 
-def open_for(what: str, spec: Input) -> Any:
-    """Open what was typed for one input: a file that could be several things as one that suits."""
+def open_for(what: str, spec: Input, table: Mapping[str, Any] | None = None) -> Any:
+    """Open what was typed for one input: a file that could be several things as one that suits.
+
+    ``table`` says which columns are what, where it is a table.
+    """
     from workbench import asking
     from workbench.core.errors import WorkbenchError
-    from workbench.io.opening import Kind
+    from workbench.io.opening import Kind, is_table
+    from workbench.io.opening import open as open_subject
+
+    if table and is_table(what):
+        return open_subject(what, **table)
 
     opened = open_named(what)
     if asking.suits(spec, opened) or not os.path.isfile(what):
@@ -127,13 +137,16 @@ def prepare(
     """
     from workbench import asking
 
+    table = {n: v for n, v in asked.items() if n in asking.TABLE}
     things = [
-        None if what is None else open_for(what, spec)
+        None if what is None else open_for(what, spec, table)
         for what, spec in zip(typed, method.inputs, strict=True)
     ]
     there = [(spec, thing) for spec, thing in zip(method.inputs, things, strict=True) if thing is not None]
     for spec, thing in there:
         asking.require(spec, thing, method.name)
+    if table and not any(asking.has_columns(thing) for _, thing in there):
+        _refuse(there[0][1], "has no columns to choose from", table)
     reading = {n: v for n, v in asked.items() if n in asking.READING}
     if reading and not any(asking.reads(spec, thing) for spec, thing in there):
         _refuse(there[0][1], "reads no text", reading)

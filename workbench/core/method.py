@@ -24,6 +24,7 @@ from workbench.core.progress import tell
 from workbench.core.result import Result
 from workbench.core.run import Given, Run, now, versions
 from workbench.core.version import function_digest
+from workbench.core.view import View
 
 Verb = Literal["source", "analysis", "edit"]
 
@@ -174,6 +175,9 @@ class Method:
             )
             if caching:
                 cache.store(result)
+        if notes := list(dict.fromkeys(n for v in views if isinstance(v, View) for n in v.notes(values))):
+            # not kept with the answer: equal rows may come from where nothing needs to be said
+            result = dataclasses.replace(result, caveat=" ".join(filter(None, [result.caveat, *notes])))
         history.remember(
             history.Asked(
                 run=run,

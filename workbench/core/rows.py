@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,13 +42,17 @@ def owned(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def require_finite(values: np.ndarray, name: str) -> None:
+def require_finite(values: np.ndarray, name: str, columns: Mapping[str, int] | None = None) -> None:
     """Refuse NaN and infinite values, counted, with the choice to leave their rows out.
+
+    Parameters
+    ----------
+    columns : where they have names: each to how many of the values it gives.
 
     Raises
     ------
     DataError
-        With the counts, the first rows that have them, and `drop_nonfinite`.
+        With the counts, the first rows and columns that have them, and `drop_nonfinite`.
     """
     rows_ok = (
         np.isfinite(values).reshape(len(values), -1).all(axis=1)
@@ -58,11 +63,32 @@ def require_finite(values: np.ndarray, name: str) -> None:
         return
     bad = values[~rows_ok]
     first = ", ".join(str(i) for i in np.flatnonzero(~rows_ok)[:5])
+    where = _columns_of(~np.isfinite(bad).reshape(len(bad), -1).all(axis=0), columns) if columns else ""
     raise DataError(
         f"{name} has {int(np.isnan(bad).sum()):,} NaN and {int(np.isinf(bad).sum()):,} infinite values in "
-        f"{int((~rows_ok).sum()):,} of {len(values):,} rows (first: {first}). Leave those rows out with "
+        f"{int((~rows_ok).sum()):,} of {len(values):,} rows (first: {first}){where}. Leave those rows out with "
         f"subject.drop_nonfinite(), or --drop-nonfinite at the command line."
     )
+
+
+def are_distances(values: np.ndarray) -> bool:
+    """Whether (n, d) numbers look like distances between n rows: square, symmetric, zero on the diagonal alone, else positive."""
+    n = len(values)
+    if n < 3 or values.shape != (n, n) or values.dtype.kind not in "fiu" or values.diagonal().any():
+        return False
+    for start in range(0, n, 1024):
+        block, across = values[start : start + 1024], values[:, start : start + 1024].T
+        if not (block >= 0).all() or not np.allclose(block, across, rtol=1e-5, atol=0):
+            return False
+    return bool(values.any())
+
+
+def _columns_of(bad: np.ndarray, columns: Mapping[str, int]) -> str:
+    """The names of those columns in which some value is bad, as an end of a sentence."""
+    starts = np.cumsum([0, *columns.values()])[:-1]
+    named = [n for n, some in zip(columns, np.logical_or.reduceat(bad, starts), strict=True) if some]
+    more = f" and {len(named) - 5} more columns" if len(named) > 5 else ""
+    return f", in {', '.join(map(repr, named[:5]))}{more}"
 
 
 def save_rows(path: str | Path, values: np.ndarray, table: pd.DataFrame) -> Path:
@@ -109,8 +135,18 @@ def row_table(table: pd.DataFrame | None, n: int, name: str) -> pd.DataFrame:
 
 
 def table_digest(table: pd.DataFrame) -> str:
-    """Digest of a row table: ids, column names, what kind of values they hold, and the values."""
+    """Digest of a row table: ids, column names, what kind of values they hold, and the values.
+
+    Raises
+    ------
+    DataError
+        Two columns have one name, so that no one of them can be asked for.
+    """
     import pandas as pd
+
+    if not table.columns.is_unique:
+        twice = ", ".join(repr(str(c)) for c in dict.fromkeys(table.columns[table.columns.duplicated()]))
+        raise DataError(f"The row table has several columns called {twice}. Rename them, each its own.")
 
     kinds = [
         [str(c), str(table[c].dtype), pd.api.types.infer_dtype(table[c], skipna=False)] for c in table.columns
@@ -140,6 +176,11 @@ def require_real(values: np.ndarray, name: str) -> None:
 
 
 def floats(values: np.ndarray) -> np.ndarray:
-    """float32 or float64 as it is, anything else (halves, integers) as float32; complex numbers are refused."""
+    """float32 or float64 as it is, anything else (halves, integers) as the smaller of the two that holds each of its values.
+
+    Complex numbers are refused.
+    """
     require_real(values, "The array")
-    return values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)
+    if values.dtype in (np.float32, np.float64):
+        return values
+    return values.astype(np.float32 if values.dtype.itemsize <= 2 else np.float64)

@@ -19,6 +19,7 @@ from workbench.core.discovery import import_all
 from workbench.core.errors import DataError, MissingError, ViewError
 from workbench.core.lineage import IDS_KEPT, InMemory, Origin
 from workbench.core.parameters import require_integer
+from workbench.core.query import matching
 from workbench.core.rows import frozen, table_column
 from workbench.core.run import Run
 from workbench.core.view import Giving, View
@@ -221,29 +222,20 @@ class Rowed(Subject):
 
         Parameters
         ----------
-        rows : row ids (integers), a boolean mask (one a row), or a query on the row table in pandas'
-            language, such as ``"label == 'noun' and position > 3"``.
+        rows : row ids (integers), a boolean mask (one a row), or a query on the row table, such as
+            ``"label == 'noun' and position > 3"``; see `workbench.core.query`.
 
         Raises
         ------
         MissingError
             An id that isn't there, or a query on a column that isn't there.
+        ParameterError
+            A query that isn't read: calls, attributes and variables aren't.
         DataError
             A mask of the wrong length, or no row left.
         """
         if isinstance(rows, str):
-            try:
-                mask = self._table.eval(rows).to_numpy(dtype=bool)
-            except Exception as e:
-                columns = ", ".join(map(str, self._table.columns))
-                there = (
-                    f"Columns: {columns}."
-                    if columns
-                    else "Its rows have no columns to ask about: select by row ids, or open it with a row table."
-                )
-                raise MissingError(
-                    f"{self.name}: the query {rows!r} can't be answered ({e}). {there}"
-                ) from None
+            mask = matching(self._table, rows, self.name)
             at = np.flatnonzero(mask)
         else:
             at = self._positions(np.asarray(rows))

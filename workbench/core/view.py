@@ -5,6 +5,8 @@ A view is defined beside the subject that gives it most naturally, in `workbench
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -32,15 +34,21 @@ class View:
     name : the subject's, for titles and messages.
     digest : of the content; part of a run's key.
     space : which set of row ids ``ids`` belongs to; figures with the same space share a selection.
+    note : what a reader of any answer about it has to know, in a sentence; "" where that is nothing.
     """
 
     needs: ClassVar[str] = ""
     name: str
     digest: str
     space: str
+    note: str = dataclasses.field(default="", kw_only=True)
 
     def __init_subclass__(cls) -> None:
         VIEWS[cls.__name__] = cls
+
+    def notes(self, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+        """What a reader of an answer to a question with these parameters has to know of what was asked, in sentences."""
+        return (self.note,) if self.note else ()
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import warnings
 import zipfile
@@ -26,12 +27,12 @@ from workbench.io.files import (
     unreadable,
     widened,
 )
-from workbench.io.zips import DAMAGE, members
+from workbench.io.zips import DAMAGE, content, data_offset, members
 from workbench.subjects.checkpoint import TensorInfo
 
 EXPANDS_TO = 1 << 30  # bytes that a compressed archive may always unpack to
 EXPANDS_BY = 20  # times its own size that a larger one may
-_LOCAL_HEADER = 30  # bytes before the name in a zip archive's local header
+_LONGEST_HEADER = 1 << 16  # bytes; numpy refuses headers above a sixth of that
 _NUMBERS = "FIUBC"  # the first letters of the names of dtypes that weights may have
 
 
@@ -108,15 +109,8 @@ def _lazy(path: Path, info: zipfile.ZipInfo, header: _Header) -> LazyTensor:
 
 
 def _member_header(path: Path, info: zipfile.ZipInfo) -> _Header:
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(info) as f:
-            header = _header(f, path, "npz", info.filename)
-    except FormatError:
-        raise
-    except OSError as e:
-        raise unreadable(path, e) from None
-    except DAMAGE as e:
-        raise broken(path, "npz", f"its member {shown(info.filename)} is damaged ({shown(e)})") from None
+    start = content(path, info, "npz", most=_LONGEST_HEADER)
+    header = _header(io.BytesIO(start), path, "npz", info.filename)
     if header.nbytes != info.file_size:
         cause = f"in {shown(info.filename)} {header.description}, and the member has {info.file_size:,}"
         raise broken(path, "npz", cause)
@@ -124,26 +118,17 @@ def _member_header(path: Path, info: zipfile.ZipInfo) -> _Header:
 
 
 def _member(path: Path, info: zipfile.ZipInfo, header: _Header) -> np.ndarray:
-    try:
-        if info.compress_type == zipfile.ZIP_STORED:
+    if info.compress_type == zipfile.ZIP_STORED:
+        try:
             with path.open("rb") as f:
-                f.seek(info.header_offset)
-                local = f.read(_LOCAL_HEADER)
-            names = int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
-            start = info.header_offset + _LOCAL_HEADER + names + header.length
-            return native(mapped(path, header.dtype, start, header.shape, header.order))
-        with zipfile.ZipFile(path) as archive, archive.open(info) as f:
-            f.read(header.length)
-            raw = f.read()
-        flat = np.frombuffer(raw, header.dtype)
-        array = flat.reshape(header.shape[::-1]).T if header.order == "F" else flat.reshape(header.shape)
-        return native(array)
-    except FormatError:
-        raise
-    except OSError as e:
-        raise unreadable(path, e) from None
-    except DAMAGE as e:
-        raise broken(path, "npz", f"its member {shown(info.filename)} is damaged ({shown(e)})") from None
+                start = data_offset(f, info) + header.length
+        except OSError as e:
+            raise unreadable(path, e) from None
+        except DAMAGE as e:
+            raise broken(path, "npz", f"its member {shown(info.filename)} is damaged ({shown(e)})") from None
+        return native(mapped(path, header.dtype, start, header.shape, header.order))
+    flat = np.frombuffer(content(path, info, "npz"), header.dtype, offset=header.length)
+    return native(flat.reshape(header.shape[::-1]).T if header.order == "F" else flat.reshape(header.shape))
 
 
 def _header(f: IO[bytes], path: Path, what: str, name: str) -> _Header:

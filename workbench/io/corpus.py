@@ -16,6 +16,8 @@ from workbench.core.parameters import require_integer
 from workbench.io.files import broken, listed, missing, size_of, status, unreadable
 from workbench.io.sniffing import format_of
 from workbench.io.tables import MAX_TABLE, read_table
+from workbench.subjects.coordinates import as_texts, require_few_texts
+from workbench.subjects.coordinates import label as label_column
 from workbench.subjects.corpus import Corpus
 
 if TYPE_CHECKING:
@@ -44,8 +46,9 @@ def corpus(
     Parameters
     ----------
     what : ``"default"``, or a file: a csv, parquet or JSON-lines table with a line a text, or plain text with an
-        empty line between texts.
-    column : of the table, the one that holds the texts. Lines where it is empty are left out.
+        empty line between texts, or, where no line is empty, a text a line.
+    column : of the table, the one that holds the texts. Lines where it is empty are left out; words such as NA and null
+        are texts.
     labels : the columns to keep as labels; None keeps all others, in their order.
     max_texts : at most so many texts, drawn so that the values of the first label are equally frequent, as far
         as there are enough of each; None takes all.
@@ -64,7 +67,7 @@ def corpus(
     MissingError
         There is no such file or column.
     DataError
-        No line holds a text.
+        No line holds a text, or one is no valid Unicode.
     FormatError
         The file is damaged, isn't UTF-8, or is of a kind that holds no texts.
     """
@@ -87,8 +90,12 @@ def corpus(
         raise FormatError(
             f"{path} ({found}) holds no texts. A corpus is a csv, parquet or JSON-lines table, or plain text."
         )
-    table = pd.DataFrame({"text": _paragraphs(path)}) if found == "txt" else read_table(path, found)
     column = "text" if found == "txt" or default else column
+    table = (
+        pd.DataFrame({"text": _paragraphs(path)})
+        if found == "txt"
+        else read_table(path, found, texts=[column])
+    )
     made = _corpus(
         table,
         column,
@@ -108,32 +115,35 @@ def _corpus(table: pd.DataFrame, column: str, labels: Sequence[str] | None, name
 
     for wanted in (column, *(labels or ())):
         if wanted not in table.columns:
-            raise MissingError(f"{name} has no column {wanted!r}. {suggest(wanted, map(str, table.columns))}")
+            raise MissingError(f"{name} has no column {wanted!r}. {suggest(wanted, table.columns)}")
     given: Any = table[column]
-    texts = given.dropna().map(str)
+    texts = as_texts(given, name).dropna()
     texts = texts[texts.str.strip() != ""] if len(texts) else texts
     if len(texts) == 0:
         raise DataError(
             f"{name} is empty: none of its {len(table):,} lines has a text in the column {column!r}. Name another "
-            f"column ({listed(list(map(str, table.columns)), 12)}), or give another file."
+            f"column ({listed(list(table.columns), 12)}), or give another file."
         )
+    if labels is None:
+        require_few_texts(table, name)
     columns = {"text": texts}
     for label in table.columns if labels is None else labels:
         if label in (column, "text"):  # another column of that name would stand for the texts
             continue
-        columns[str(label)] = _label(table.loc[texts.index, label])
+        columns[label] = _label(table.loc[texts.index, label], name)
     made = pd.DataFrame(columns)
     made.index = made.index.astype(np.int64)
     return Corpus(made, name=name, origin=origin)
 
 
-def _label(values: pd.Series) -> pd.Series:
-    """Numbers and truth values as they are, everything else as text."""
+def _label(values: pd.Series, owner: str) -> pd.Series:
+    """Numbers and truth values as they are, everything else as text, "" where there is none."""
     import pandas as pd
 
-    if pd.api.types.is_numeric_dtype(values):
-        return values
-    return values.map(lambda v: "" if v is None or v is pd.NA or v != v else str(v)).astype("str")
+    column = label_column(values, owner)
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    return column.astype("str").fillna("")
 
 
 def _paragraphs(path: Path) -> list[str]:
@@ -150,7 +160,8 @@ def _paragraphs(path: Path) -> list[str]:
         ) from None
     except OSError as e:
         raise unreadable(path, e) from None
-    return [" ".join(p.split()) for p in re.split(r"\n\s*\n", text)]
+    parts = re.split(r"\n\s*\n", text)
+    return [" ".join(p.split()) for p in (parts if len(parts) > 1 else text.splitlines())]
 
 
 def _balanced(made: Corpus, n: int, random_state: int) -> np.ndarray:

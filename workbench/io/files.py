@@ -24,7 +24,7 @@ from workbench.core.rows import require_real
 from workbench.io.packed import marked
 from workbench.subjects.checkpoint import Checkpoint, TensorInfo
 
-_TEXTS = (".txt", ".csv", ".tsv", ".jsonl")
+_TEXTS = (".txt", ".vec", ".csv", ".tsv", ".jsonl")
 MAX_JSON = 100 << 20  # bytes
 MAX_SMALL_JSON = (
     16 << 20
@@ -314,8 +314,8 @@ def parse_json(raw: bytes, path: Path, what: str) -> dict[str, Any]:
             path, what, f"its JSON holds {nested:,} lists and objects, and {_MAX_NESTED:,} are allowed"
         )
     try:
-        found = json.loads(raw, object_pairs_hook=_once)
-    except _TwiceError as e:
+        found = json.loads(raw, object_pairs_hook=once)
+    except TwiceError as e:
         raise broken(path, what, f"{shown(e)} stands in it twice") from None
     except (ValueError, RecursionError) as e:
         cause = "too deeply nested" if isinstance(e, RecursionError) else shown(e)
@@ -325,15 +325,27 @@ def parse_json(raw: bytes, path: Path, what: str) -> dict[str, Any]:
     return found
 
 
-class _TwiceError(Exception):
+class TwiceError(Exception):
     """A name stands twice in one JSON object."""
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its names and values, for ``json.loads(object_pairs_hook=once)``.
+
+    Raises
+    ------
+    TwiceError
+        With the first name that stands in it twice.
+    """
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise _TwiceError(Counter(n for n, _ in pairs).most_common(1)[0][0])
+        raise TwiceError(repeated([n for n, _ in pairs])[0])
     return found
+
+
+def repeated(names: Sequence[str]) -> list[str]:
+    """The names that stand twice or more, each once, in their order."""
+    return [name for name, times in Counter(names).items() if times > 1]
 
 
 def is_shape(shape: Sequence[int], itemsize: int = 16) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from workbench.io.sniffing import ENDINGS, Format, format_of
 from workbench.io.step_folders import holds_steps, open_steps
 from workbench.io.tables import points, read_table, series, time_column
 from workbench.io.torch_files import read_torch
+from workbench.io.word_vectors import vectors_in
 from workbench.recording.layout import is_recording
 from workbench.recording.reading import open_recording
 from workbench.subjects.arrays import Arrays
@@ -49,6 +50,7 @@ _FITS: dict[Format, tuple[Kind, ...]] = {
     "jsonl": ("corpus", "points", "series"),
     "txt": ("corpus", "points", "series"),
 }
+_TABLES = ("parquet", "csv", "jsonl", "txt")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _WEIGHTS: dict[Format, Callable[[Path], Weights]] = {
     "safetensors": read_safetensors,
@@ -58,7 +60,15 @@ _WEIGHTS: dict[Format, Callable[[Path], Weights]] = {
 
 
 @step
-def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None = None) -> Subject:
+def open(
+    what: str | PathLike[str],
+    *,
+    name: str | None = None,
+    kind: str | None = None,
+    columns: Sequence[str] | str | None = None,
+    labels: Sequence[str] | str | None = None,
+    id: str | None = None,
+) -> Subject:
     """Open a checkpoint, cloud, series, corpus, trajectory or several trajectories of one task.
 
     Parameters
@@ -73,7 +83,12 @@ def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None
     kind : ``points``, ``arrays``, ``series``, ``checkpoint``, ``corpus``, ``trajectory`` or ``siblings``, where it could be several. By
         default an npz of one array is points, several matrices with the same rows
         arrays, any other a checkpoint; a table is points, or a series if
-        its first column holds dates; lines of text are a corpus.
+        its first column holds dates; lines of text are a corpus, but lines of numbers, or of a word and numbers
+        (GloVe, word2vec), are points, and so are JSON lines with vectors and no texts.
+    columns : of a table, the columns that are coordinates. By default a column of vectors alone, else all columns of
+        numbers but those that are ids, times or labels by their name; what of the numbers was set aside is said.
+    labels : of a table, the columns to keep as labels, which then are no coordinates; None keeps all others.
+    id : of a table, the column that names the rows. Unique whole numbers are the row ids.
 
     Returns
     -------
@@ -95,6 +110,22 @@ def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None
     if not isinstance(what, str | PathLike) or not isinstance(os.fspath(what), str) or not os.fspath(what):
         raise ParameterError(f"open takes a path or a name, not {shown(what)} ({type(what).__name__}).")
     of_kind = cast("Kind | None", kind)
+    chosen = {
+        n: v
+        for n, v in {"columns": _several(columns), "labels": _several(labels), "id": id}.items()
+        if v is not None
+    }
+    if chosen:
+        path = _path(what)
+        if not is_table(path):
+            raise ParameterError(
+                f"open: {' and '.join(chosen)} choose columns of a table (csv, parquet, JSON lines); {shown(what)} is none. Leave "
+                "them out."
+            )
+        found = format_of(path)
+        _require(of_kind, ("points", "series"), f"{path} with {' and '.join(chosen)}")
+        with reading(path):
+            return _table(path.absolute(), found, name or path.stem, of_kind or "points", **chosen)
     if isinstance(what, str) and _ADDRESS.match(what):
         raise MissingError(
             f"{shown(what)} is an address, and none are opened: nothing here reads from the web. Download it, and open the file."
@@ -122,6 +153,16 @@ def open(what: str | PathLike[str], *, name: str | None = None, kind: str | None
             return _file(path, name, of_kind)
         _refuse_captures(path)
         return _folder(path, name, of_kind)
+
+
+def is_table(what: str | PathLike[str]) -> bool:
+    """Whether it is a file with columns, which can be chosen."""
+    path = _path(what)
+    return status(path) == "file" and format_of(path) in _TABLES
+
+
+def _several(names: Sequence[str] | str | None) -> list[str] | None:
+    return [names] if isinstance(names, str) else None if names is None else list(names)
 
 
 def _folder(path: Path, name: str | None, kind: Kind | None) -> Subject:
@@ -229,13 +270,22 @@ def _same_rows(archive: Weights) -> bool:
     return len(shapes) > 1 and all(len(s) == 2 for s in shapes) and len({s[0] for s in shapes}) == 1
 
 
-def _table(path: Path, found: Format, name: str, kind: Kind | None) -> Subject:
-    if kind == "corpus" or (kind is None and found in ("jsonl", "txt")):
-        from workbench.io.corpus import corpus
+def _table(path: Path, found: Format, name: str, kind: Kind | None, **chosen: Any) -> Subject:
+    import pandas as pd
 
+    from workbench.io.corpus import corpus
+
+    if found == "txt" and kind != "corpus" and not chosen and (lines := vectors_in(path)) is not None:
+        values, words = lines
+        return _rows(
+            values, None if words is None else pd.DataFrame({"word": words}, dtype="str"), name, kind
+        )
+    if kind == "corpus" or (kind is None and found == "txt"):
         return corpus(path, name=name)
     table = read_table(path, "csv" if found == "txt" else found)
+    if kind is None and found == "jsonl" and "text" in table.columns:
+        return corpus(path, name=name)
     if kind is None:
         times = time_column(table)
         kind = "series" if times is not None and times.is_unique else "points"
-    return series(table, path, name) if kind == "series" else points(table, path, name)
+    return series(table, path, name, **chosen) if kind == "series" else points(table, path, name, **chosen)

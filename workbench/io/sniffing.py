@@ -26,6 +26,7 @@ ENDINGS: dict[str, Format] = {
     ".tsv": "csv",
     ".jsonl": "jsonl",
     ".txt": "txt",
+    ".vec": "txt",
 }
 INDEX_ENDINGS = (".safetensors.index.json", ".bin.index.json")
 _MAGIC: dict[bytes, Format] = {b"GGUF": "gguf", b"\x93NUMPY": "npy", b"PAR1": "parquet"}

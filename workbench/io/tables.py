@@ -1,47 +1,71 @@
-"""Tables: csv, tsv, parquet and JSON lines, read by pandas, and split into numbers and labels."""
+"""Tables: csv, tsv, parquet and JSON lines, as the files have them; `workbench.subjects.coordinates` splits them.
+
+What a file may take of memory is bounded by its size, before anything is allocated: cells that no byte stands for (lines
+without the fields that are named above, keys that one line in a thousand has, one long text a million times) are few in
+honest files and all there is in hostile ones.
+"""
 
 from __future__ import annotations
 
+import csv
+import json
+import math
+import mmap
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.core.errors import FormatError
-from workbench.io.files import broken, head, listed, shown, size_of, unreadable
+from workbench.io.files import TwiceError, broken, head, listed, once, repeated, shown, size_of, unreadable
+from workbench.subjects.coordinates import named, names_rows, split
 from workbench.subjects.points import PointCloud
 from workbench.subjects.series import TimeSeries
+from workbench.subjects.spelling import STYLES, plain_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
 MAX_TABLE = 4 << 30  # bytes: of a text file, or that a parquet file's cells take
-# Numbers in these columns name the row or its class; as coordinates they would answer the question.
-LABEL_COLUMNS = frozenset({"id", "index", "label", "labels", "target", "class", "cluster"})
-_INDEX_COLUMNS = ("Unnamed: ", "__index_level_")  # how pandas writes an index that has no name
-_DELIMITERS = ",;\t|"
+MAX_COLUMNS = 1 << 16  # of a table in text; a column costs more than its numbers
+EMPTY_CELLS = 1 << 20  # that a table may always have, and
+EMPTY_BY_SIZE = 8  # for each byte of its file
+EXPANDS_TO = 128 << 20  # bytes that a parquet file may always unpack to
+EXPANDS_BY = 50  # times its own size that a larger one may
+LISTS_AT_ONCE = 256  # rows of lists that are read before it is looked at what they take
+_INDEX_COLUMN = "__index_level_0__"  # how pandas writes an index that has no name
+_DELIMITERS = ";\t|,"  # a comma last: it may stand for decimals
 _FIRST_LINE = 1 << 20  # bytes in which a csv's first line must end
+_LOOKED_AT = 20  # lines from which the delimiter is seen
 
 
-def read_table(path: Path, kind: str) -> pd.DataFrame:
+def read_table(path: Path, kind: str, *, texts: Sequence[str] = ()) -> pd.DataFrame:
     """Read a table of the ``kind`` csv, parquet or jsonl, its rows numbered from 0.
 
     A csv may be separated by comma, semicolon, tab or bar, and need not have a line of names.
 
+    Parameters
+    ----------
+    texts : columns that are read as they are written, though all that stands in them be numbers.
+
     Raises
     ------
     FormatError
-        The file is damaged, isn't UTF-8, has no row, or is larger than `MAX_TABLE`.
+        The file is damaged, isn't UTF-8, has no row, has two columns of one name, or is larger than `MAX_TABLE` or would
+        take much more memory than its size says.
     """
     size = size_of(path)
     if kind != "parquet" and size > MAX_TABLE:
         cause = f"its {size:,} bytes are more than the {MAX_TABLE:,} that are read at once"
         raise broken(path, kind, cause, "Split it, or save its numbers as npy.")
-    read = {"csv": _read_csv, "parquet": _read_parquet, "jsonl": _read_jsonl}[kind]
     try:
-        table = read(path)
+        if kind == "csv":
+            table = _read_csv(path, texts)
+        else:
+            table = _read_parquet(path) if kind == "parquet" else _read_jsonl(path)
     except FormatError:
         raise
     except UnicodeDecodeError as e:
@@ -55,13 +79,13 @@ def read_table(path: Path, kind: str) -> pd.DataFrame:
         raise broken(path, kind, shown(e), "Look at that place in the file, or export it again.") from None
     if len(table) == 0:
         raise broken(path, kind, "it has no row", "Add lines to it, or give another file.")
-    return table.reset_index(drop=True)
+    return named(table, str(path))
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path, texts: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
-    delimiter, names = _first_line(path)
+    delimiter, names = _first_lines(path)
     with warnings.catch_warnings():
         # More fields in the lines than names above them: pandas would drop the last ones and warn.
         warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -69,119 +93,295 @@ def _read_csv(path: Path) -> pd.DataFrame:
             table = pd.read_csv(
                 path,
                 sep=delimiter,
-                header=0 if names else None,
+                header=None if names is None else 0,
+                dtype=dict.fromkeys([c for c in texts if c in (names or ())], "str"),
                 encoding="utf-8-sig",
                 low_memory=False,
                 skipinitialspace=True,
                 index_col=False,
+                keep_default_na=False,  # NA, null and None are words among words
+                na_values=[""],
             )
         except pd.errors.ParserWarning:
             cause = "its lines have more fields than its first line has names"
             raise broken(path, "csv", cause, "Name every column, or remove what ends each line.") from None
-    table.columns = [str(c) if names else f"c{c}" for c in table.columns]
-    return table
+    table.columns = [f"c{c}" if names is None else str(c) for c in table.columns]
+    worded = [c for c, kind in table.dtypes.items() if kind.kind not in "iufb" and c not in texts]
+    read = {c: numbers for c in worded if (numbers := plain_numbers(table[c].tolist())) is not None}
+    table = table.assign(**read) if read else table
+    first = table.columns[0] if len(table.columns) else ""
+    return (
+        _without_count(table.rename(columns={first: "index"}), "index")
+        if first.startswith("Unnamed: ")
+        else table
+    )
 
 
-def _first_line(path: Path) -> tuple[str, bool]:
-    """The delimiter, and whether the first line holds names.
+def _without_count(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The table without a column that only numbers its rows."""
+    values = table[column].to_numpy()
+    counts = values.dtype.kind in "iu" and bool((values == np.arange(len(values))).all())
+    return table.drop(columns=column) if counts else table
 
-    It does if something in it isn't a number, or if it counts the columns from 0 as pandas does for a
-    table without names.
+
+def _first_lines(path: Path) -> tuple[str, list[str] | None]:
+    """The delimiter, and the names in the first line; None where it holds none.
+
+    It holds names if something in it isn't a number, unless they count the columns from 0 as pandas does for a table
+    without names.
+
+    Raises
+    ------
+    FormatError
+        A name stands twice or most are empty, there are more than `MAX_COLUMNS`, or the lines below can't have all of them.
     """
-    lines = head(path, _FIRST_LINE).decode("utf-8-sig", "replace").splitlines()
-    line = next((text for text in lines if text.strip()), "")
-    delimiter = max(_DELIMITERS, key=line.count)
-    fields = [f.strip().strip('"') for f in line.split(delimiter)]
-    counted = len(fields) > 1 and fields == [str(k) for k in range(len(fields))]
-    return delimiter, counted or not all(_is_number(f) for f in fields)
-
-
-def _is_number(text: str) -> bool:
+    text = head(path, _FIRST_LINE).decode("utf-8-sig", "replace")
+    lines = [line for line in text.splitlines()[: 2 * _LOOKED_AT] if line.strip()][:_LOOKED_AT]
+    if not lines:
+        raise broken(path, "csv", "it has no row", "Add lines to it, or give another file.")
+    delimiter = _delimiter(lines)
+    if lines[0].count(delimiter) >= MAX_COLUMNS:
+        cause = f"its first line has {lines[0].count(delimiter) + 1:,} columns, and {MAX_COLUMNS:,} are read"
+        raise broken(path, "csv", cause, "Save its numbers as npy.")
     try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        names = [
+            f.strip() for f in next(csv.reader([lines[0]], delimiter=delimiter, skipinitialspace=True), [])
+        ]
+    except csv.Error as e:
+        raise broken(
+            path, "csv", f"its first line is no line of names ({e})", "Write names above the columns."
+        ) from None
+    _require_full(path, len(names))
+    if len(names) > 3 and sum(not n for n in names) * 2 > len(names):
+        raise broken(path, "csv", f"most of its {len(names):,} columns have no name", "Name every column.")
+    counted = len(names) > 1 and names == [str(k) for k in range(len(names))]
+    if not counted and all(any(s.fullmatch(n) for s in STYLES.values()) for n in names):
+        return delimiter, None
+    if twice := [n for n in repeated(names) if n]:
+        raise broken(
+            path, "csv", f"several of its columns are called {listed(twice)}", "Rename them, each its own."
+        )
+    return delimiter, names
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """What separates: it gives every line equally many fields, and a comma only where nothing else does; else the most frequent."""
+    for delimiter in _DELIMITERS:
+        try:
+            counts = {len(fields) for fields in csv.reader(lines, delimiter=delimiter, skipinitialspace=True)}
+        except csv.Error:  # a field beyond the length that a field may have
+            continue
+        if len(counts) == 1 and counts.pop() > 1:
+            return delimiter
+    return max(",;\t|", key=lines[0].count)
+
+
+def _require_full(path: Path, columns: int) -> None:
+    """Refuse a file whose lines, made as long as its first, would be much more than the file holds."""
+    size = path.stat().st_size
+    with path.open("rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        lines = sum(bytes(text[k : k + (1 << 20)]).count(b"\n") for k in range(0, size, 1 << 20))
+    _require_few_empty(path, "csv", columns, lines, size)
+
+
+def _require_few_empty(path: Path, what: str, columns: int, lines: int, size: int) -> None:
+    if columns * lines > EMPTY_CELLS + EMPTY_BY_SIZE * size:
+        cause = f"{lines:,} lines of {columns:,} columns are far more than its {size:,} bytes hold, so that most cells are empty"
+        raise broken(
+            path, what, cause, "Write a value for every column in every line, or save the numbers as npy."
+        )
 
 
 def _read_jsonl(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    # Without types that are guessed, a text that spells a number stays a text.
-    as_it_is: dict[str, Any] = {
-        "dtype": False,
-        "convert_axes": False,
-        "convert_dates": False,
-        "precise_float": True,
-    }
-    table = pd.read_json(path, lines=True, encoding="utf-8", **as_it_is)
-    return table.rename(columns=str)
+    size = path.stat().st_size
+    columns: dict[str, list[Any]] = {}
+    lines = 0
+    with path.open(encoding="utf-8-sig") as f:
+        for number, line in enumerate(f, 1):
+            if not line.strip():
+                continue
+            record = _record(line, number, path)
+            for key, value in record.items():
+                cells = columns.setdefault(key, [])
+                cells.extend([None] * (lines - len(cells)))
+                cells.append(value)
+            lines += 1
+            if len(columns) > MAX_COLUMNS or not lines % 256:
+                _require_few_empty(path, "JSON lines", len(columns), lines, size)
+    _require_few_empty(path, "JSON lines", len(columns), lines, size)
+    for cells in columns.values():
+        cells.extend([None] * (lines - len(cells)))
+    # Nothing is guessed: a text that spells a number stays a text.
+    return pd.DataFrame({key: _typed(cells) for key, cells in columns.items()}, index=pd.RangeIndex(lines))
+
+
+def _record(line: str, number: int, path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(line, object_pairs_hook=once)
+    except TwiceError as e:
+        raise broken(
+            path, "JSON lines", f"in line {number} {shown(e)} stands twice", "Rename one of them."
+        ) from None
+    except (ValueError, RecursionError) as e:
+        cause = "too deeply nested" if isinstance(e, RecursionError) else shown(e)
+        raise broken(
+            path, "JSON lines", f"line {number} is damaged ({cause})", "Look at that line."
+        ) from None
+    if isinstance(record, list):
+        return {"vector": record}
+    if not isinstance(record, dict):
+        cause = f"line {number} is {shown(record, 40)}, not an object with names"
+        raise broken(path, "JSON lines", cause, 'Write {"text": ...} on each line.')
+    return record
+
+
+def _typed(cells: list[Any]) -> Any:
+    """Cells of one kind of number as numpy has them, any others as they are."""
+    import pandas as pd
+
+    kinds = set(map(type, cells))
+    if kinds == {bool}:
+        return np.array(cells)
+    if kinds == {int} and max(map(abs, cells)) < 2**63:
+        return np.array(cells, np.int64)
+    if kinds <= {int, float, type(None)} and float in kinds:
+        return np.array([math.nan if c is None else c for c in cells], np.float64)
+    return pd.Series(cells, dtype=object)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     import pandas as pd
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    allowed = min(MAX_TABLE, max(EXPANDS_TO, EXPANDS_BY * path.stat().st_size))
     with pq.ParquetFile(path) as file:
-        metadata = file.metadata
+        metadata, schema = file.metadata, file.schema_arrow
+        # of each column apart the file is not asked: damaged statistics there end the process in C++
         stored = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-        if max(8 * metadata.num_rows * metadata.num_columns, stored) > MAX_TABLE:
-            cause = f"its {metadata.num_rows:,} rows of {metadata.num_columns:,} columns exceed {MAX_TABLE:,} bytes"
-            raise broken(path, "parquet", cause, "Save fewer columns, or the numbers as npy.")
-        table = file.read()
-    if len(set(table.column_names)) < table.num_columns:
-        raise broken(path, "parquet", "two of its columns have the same name", "Rename one of them.")
+        cells = 8 * metadata.num_rows * metadata.num_columns
+        _require_affordable(path, max(stored, cells), allowed)
+        if len(set(schema.names)) < len(schema.names):
+            raise broken(path, "parquet", "two of its columns have the same name", "Rename one of them.")
+        leaves = map(file.schema.column, range(len(file.schema)))
+        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+        lists = any(leaf.max_repetition_level for leaf in map(file.schema.column, range(len(file.schema))))
+    # A text that stands in many rows is held once, until it is known what all of them take.
+    with pq.ParquetFile(path, read_dictionary=texts) as file:
+        table = _in_parts(file, path, allowed) if lists else file.read()
     columns: dict[str, pd.Series] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
-        vectors = _vectors(column)
-        if vectors is None:
-            columns[name] = column.to_pandas()
-        else:
-            columns.update({f"{name}.{k}": pd.Series(vectors[:, k]) for k in range(vectors.shape[1])})
-    return pd.DataFrame(columns)
+        if (needed := sum(map(_spread, column.chunks))) > 0:
+            allowed -= needed
+            _require_affordable(path, 1, allowed)
+        columns[name] = (column if pa.types.is_nested(column.type) else _undictionaried(column)).to_pandas()
+    index = (schema.pandas_metadata or {}).get("index_columns", ())
+    first = [n for n in index if isinstance(n, str) and n in columns]
+    frame = pd.DataFrame({n: columns[n] for n in dict.fromkeys([*first, *columns])})
+    for numbers in index:
+        if isinstance(numbers, dict):
+            frame = frame.set_index(_range(numbers, len(frame)))
+    if _INDEX_COLUMN in frame.columns and "index" not in frame.columns:
+        frame = _without_count(frame.rename(columns={_INDEX_COLUMN: "index"}), "index")
+    return frame
 
 
-def _vectors(column: pa.ChunkedArray) -> np.ndarray | None:
-    """A column of equally long lists of floats (embeddings) as a matrix; None for any other column."""
+def _range(written: dict[str, Any], n: int) -> pd.RangeIndex:
+    """An index of evenly spaced numbers, of which pandas writes only that it is one; else one that counts the rows."""
+    import pandas as pd
+
+    start, step, name = written.get("start"), written.get("step"), written.get("name")
+    if type(start) is not int or type(step) is not int or not step or max(abs(start), abs(step) * n) >= 2**62:
+        return pd.RangeIndex(n)
+    return pd.RangeIndex(start, start + step * n, step, name=name if isinstance(name, str) else None)
+
+
+def _in_parts(file: Any, path: Path, allowed: int) -> pa.Table:
+    """Read a file with lists, whose length no count of rows tells, some rows at a time."""
+    import pyarrow as pa
+
+    parts, total = [], 0
+    for part in file.iter_batches(batch_size=LISTS_AT_ONCE):
+        total += sum(c.nbytes for c in part.columns if "dictionary" not in str(c.type))
+        _require_affordable(path, total, allowed)
+        parts.append(part)
+    return pa.Table.from_batches(parts, file.schema_arrow if not parts else None)
+
+
+def _require_affordable(path: Path, needed: int, allowed: int) -> None:
+    if needed > allowed:
+        cause = (
+            "it unpacks to far more than a file of its size holds"
+            if allowed < MAX_TABLE
+            else "it is too large to be read at once"
+        )
+        raise broken(path, "parquet", cause, "Save fewer rows or columns, or the numbers as npy.")
+
+
+def _undictionaried(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The values of a column that are held once each, one in each row."""
+    import pyarrow as pa
+
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _spread(array: pa.Array) -> int:
+    """Bytes that texts take where each row has its own, those inside of lists and structures included."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    kind = column.type
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
-        return None
-    if not pa.types.is_floating(kind.value_type) or column.null_count or len(column) == 0:
-        return None
-    if len(pc.call_function("list_value_length", [column]).unique()) > 1:
-        return None
-    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+    kind = array.type
+    if pa.types.is_struct(kind):
+        return sum(_spread(array.field(i)) for i in range(kind.num_fields))
+    if pa.types.is_map(kind):
+        return _spread(array.keys) + _spread(array.items)
+    if pa.types.is_nested(kind):
+        return _spread(array.flatten()) if hasattr(array, "flatten") else 0
+    if not pa.types.is_dictionary(kind) or not len(array.dictionary):
+        return 0
+    lengths = pc.call_function("binary_length", [array.dictionary]).to_numpy(zero_copy_only=False)
+    used = array.indices.drop_null().to_numpy(zero_copy_only=False)
+    return int(np.nan_to_num(lengths)[used].sum(dtype=np.int64)) + 8 * len(used)
 
 
-def points(table: pd.DataFrame, path: Path, name: str) -> PointCloud:
-    """Numeric columns as coordinates, all others as labels.
-
-    Columns of numbers that name a row or class (`LABEL_COLUMNS`, and an index without a name) are labels.
-    """
-    values, rest = _split(table, path)
-    return PointCloud(values.to_numpy(), name=name, table=rest)
+def points(table: pd.DataFrame, path: Path, name: str, **chosen: Any) -> PointCloud:
+    """Split a table into a cloud and its labels; ``columns``, ``labels``, ``id`` as `split` takes them."""
+    parts = split(table, str(path), **chosen)
+    return PointCloud(parts.values, name=name, table=parts.table, columns=parts.columns, note=parts.note)
 
 
-def series(table: pd.DataFrame, path: Path, name: str) -> TimeSeries:
-    """Numeric columns as channels, rows in the order of time if the first column is one."""
-    times = time_column(table)
+def series(table: pd.DataFrame, path: Path, name: str, **chosen: Any) -> TimeSeries:
+    """Coordinates as channels, rows in the order of time if the first column is one; keywords as in `points`."""
+    parts = split(table, str(path), **chosen)
+    times = _times(table)
+    values, rows = parts.values, parts.table
     if times is not None:
-        first = str(table.columns[0])
-        table = table.assign(**{first: times}).sort_values(first, kind="stable")
-    values, rest = _split(table, path)
-    return TimeSeries(
-        values.to_numpy(), name=name, channels=list(values.columns), interval=_interval(times), table=rest
-    )
+        order = np.argsort(times, kind="stable")
+        values, rows, times = values[order], rows.iloc[order], times[order]
+    channels = [c if width == 1 else f"{c}.{k}" for c, width in parts.columns.items() for k in range(width)]
+    return TimeSeries(values, name=name, channels=channels, interval=_interval(times), table=rows)
 
 
-def _interval(times: pd.Series | None) -> float:
-    """Seconds from one step to the next, where times are evenly spaced (to a thousandth); else 1, which is not known."""
+def _times(table: pd.DataFrame) -> np.ndarray | None:
+    """The first column as times, if it is one: seconds where it holds dates, its numbers where it is so called; else None."""
+    import pandas as pd
+
+    dates = time_column(table)
+    if dates is not None:
+        return (dates - dates.min()).dt.total_seconds().to_numpy()
+    first = table.iloc[:, 0]
+    numeric = pd.api.types.is_numeric_dtype(first.dtype) and not first.hasnans
+    in_time = any(word in str(first.name).lower() for word in ("time", "date", "year"))
+    return first.to_numpy(np.float64) if numeric and in_time and names_rows(str(first.name)) else None
+
+
+def _interval(times: np.ndarray | None) -> float:
+    """From one step to the next, where times are evenly spaced (to a thousandth); else 1, which is not known."""
     if times is None or len(times) < 2:
         return 1.0
-    gaps = times.sort_values().diff().dropna().dt.total_seconds().to_numpy()
+    gaps = np.diff(times)
     middle = float(np.median(gaps))
     return middle if middle > 0 and np.abs(gaps - middle).max() <= 1e-3 * middle else 1.0
 
@@ -200,17 +400,3 @@ def time_column(table: pd.DataFrame) -> pd.Series | None:
     except (ValueError, TypeError, OverflowError):  # the first value that is no date ends it
         return None
     return times.dt.tz_localize(None)
-
-
-def _split(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    kept = [c for c in table if c.lower() not in LABEL_COLUMNS and not c.startswith(_INDEX_COLUMNS)]
-    numbers = table[kept].select_dtypes("number")
-    if numbers.shape[1] == 0:
-        raise FormatError(
-            f"{path} has no column of numbers to be coordinates (columns: {listed(list(table), 12)}). If it holds "
-            f"texts, a network reads them: open it with kind='corpus', or name it with --corpus at the command line."
-        )
-    rest = table.drop(columns=numbers.columns)
-    if not all(isinstance(t, np.dtype) for t in numbers.dtypes):  # pandas' own integers, which know gaps
-        numbers = numbers.astype(np.float64)
-    return numbers, rest

@@ -6,9 +6,12 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
+from typing import IO
 
 from workbench.io.files import broken, plain, shown, size_of, unreadable
 
+_LOCAL_HEADER = 30  # bytes before the name in an archive's local header
+_SPARE = 1 << 10  # packed bytes that may hold no more than their own bookkeeping
 DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -50,6 +53,55 @@ def members(path: Path, what: str) -> list[zipfile.ZipInfo]:
             raise broken(path, what, cause, "Unpack it with its password first.")
         seen.add(name)
     return [info for info in found if not info.is_dir()]
+
+
+def content(path: Path, info: zipfile.ZipInfo, what: str, *, most: int | None = None) -> bytes:
+    """Return a member's bytes, or the first ``most`` of them.
+
+    The archive's list of members isn't read again for each of them, as zipfile does.
+
+    Raises
+    ------
+    FormatError
+        The member is damaged, not as long as the list says, or packed in a way that isn't read.
+    """
+    wanted = info.file_size if most is None else min(most, info.file_size)
+    try:
+        with path.open("rb") as f:
+            f.seek(data_offset(f, info))
+            if info.compress_type == zipfile.ZIP_STORED:
+                raw = f.read(wanted)
+            elif info.compress_type == zipfile.ZIP_DEFLATED:
+                packed = f.read(
+                    info.compress_size if most is None else min(info.compress_size, most + _SPARE)
+                )
+                raw = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, max(wanted, 1))[:wanted]
+            else:
+                with zipfile.ZipFile(path) as archive, archive.open(info) as member:
+                    raw = member.read(wanted)
+    except OSError as e:
+        raise unreadable(path, e) from None
+    except DAMAGE as e:
+        raise broken(path, what, f"its member {shown(info.filename)} is damaged ({shown(e)})") from None
+    if most is None and (len(raw) < wanted or zlib.crc32(raw) != info.CRC):
+        raise broken(
+            path, what, f"its member {shown(info.filename)} is damaged (it has other bytes than were written)"
+        )
+    return raw
+
+
+def data_offset(f: IO[bytes], info: zipfile.ZipInfo) -> int:
+    """Where a member's bytes begin: behind its local header, whose length only it knows."""
+    f.seek(info.header_offset)
+    local = f.read(_LOCAL_HEADER)
+    if len(local) < _LOCAL_HEADER or not local.startswith(b"PK\3\4"):
+        raise zipfile.BadZipFile("its local header isn't where the list says")
+    return (
+        info.header_offset
+        + _LOCAL_HEADER
+        + int.from_bytes(local[26:28], "little")
+        + int.from_bytes(local[28:30], "little")
+    )
 
 
 def _stays_inside(name: str) -> bool:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from workbench.numerics.distances import PRECOMPUTED
+
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-MetricSpace = Literal["euclidean", "cityblock", "chebyshev"]
+MetricSpace = Literal["euclidean", "cityblock", "chebyshev", "precomputed"]
 
 
 def farthest_first(
@@ -22,7 +24,8 @@ def farthest_first(
     ----------
     rows : (n, d) finite. The first landmark is the row farthest from the mean.
     m : at least 1.
-    metric : as `scipy.spatial.distance.cdist` names it; the triangle inequality must hold.
+    metric : as `scipy.spatial.distance.cdist` names it, or "precomputed" for ``rows`` (n, n) distances, whose first landmark
+        has the largest mean distance; the triangle inequality must hold.
 
     Returns
     -------
@@ -68,6 +71,8 @@ def _any(rows: np.ndarray, metric: MetricSpace) -> Callable[[int | None], np.nda
     from scipy.spatial.distance import cdist
 
     mean = rows.mean(axis=0, keepdims=True)
+    if metric == PRECOMPUTED:
+        return lambda at: mean[0].copy() if at is None else rows[at].copy()
 
     def distances_to(at: int | None) -> np.ndarray:
         return cdist(rows, mean if at is None else rows[at : at + 1], metric)[:, 0]
@@ -76,6 +81,8 @@ def _any(rows: np.ndarray, metric: MetricSpace) -> Callable[[int | None], np.nda
 
 
 def _radius(rows: np.ndarray, owner: np.ndarray, metric: MetricSpace) -> float:
+    if metric == PRECOMPUTED:
+        return float(rows[np.arange(len(rows)), owner].max())
     difference = rows - rows[owner]
     if metric == "euclidean":
         return float(np.sqrt(np.einsum("ij,ij->i", difference, difference).max()))

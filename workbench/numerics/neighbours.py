@@ -9,11 +9,14 @@ import numpy as np
 
 from workbench.core.device import resolve
 from workbench.numerics.device import borrowed
+from workbench.numerics.distances import PRECOMPUTED
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Int32, Real
 
 Metric = Literal["euclidean", "cosine", "correlation", "manhattan", "chebyshev"]
+AnyMetric = Literal[Metric, "precomputed"]
+"""With what says that the rows are distances already."""
 BLOCK_CELLS = 1 << 23  # distances held at a time: 64 MiB
 _CDIST_NAMES: dict[str, Literal["cityblock", "chebyshev"]] = {
     "manhattan": "cityblock",
@@ -28,7 +31,7 @@ _COARSE = 1e8  # distances below so many times the product's rounding are comput
 def k_nearest(
     x: Real[np.ndarray, "n d"],
     k: int,
-    metric: Metric = "euclidean",
+    metric: AnyMetric = "euclidean",
     queries: Int[np.ndarray, " q"] | None = None,
 ) -> tuple[Int[np.ndarray, "q k"], Float[np.ndarray, "q k"]]:
     """Return every row's ``k`` nearest other rows, nearest first.
@@ -37,7 +40,8 @@ def k_nearest(
     ----------
     x : (n, d) finite.
     k : at least 1 and less than n; a row is never its own neighbour.
-    metric : as in scikit-learn. A row without length (cosine) or variation (correlation) lies at distance
+    metric : as in scikit-learn; "precomputed" for ``x`` (n, n) distances.
+        A row without length (cosine) or variation (correlation) lies at distance
         1 from every other.
     queries : positions of the rows asked about; None asks about all.
 
@@ -71,7 +75,7 @@ def k_nearest(
 
 
 def distance_blocks(
-    x: Real[np.ndarray, "n d"], metric: Metric = "euclidean", queries: Int[np.ndarray, " q"] | None = None
+    x: Real[np.ndarray, "n d"], metric: AnyMetric = "euclidean", queries: Int[np.ndarray, " q"] | None = None
 ) -> Iterator[tuple[Int[np.ndarray, " b"], Float[np.ndarray, "b n"]]]:
     """Yield some rows' positions and their distances to all rows; a row's distance to itself is infinite.
 
@@ -83,7 +87,7 @@ def distance_blocks(
 
 def rank_blocks(
     x: Real[np.ndarray, "n d"],
-    metric: Metric = "euclidean",
+    metric: AnyMetric = "euclidean",
     queries: Int[np.ndarray, " q"] | None = None,
     *,
     device: str = "cpu",
@@ -119,6 +123,8 @@ def ranks_in_torch(
             block = (held[at] @ held.T).mul_(-2).add_(squares[at][:, None]).add_(squares).clamp_min_(0)
             if space.metric != "euclidean":
                 block[(squares[at] == 0)[:, None] | (squares == 0)] = 2
+        elif space.metric == PRECOMPUTED:
+            block = held[at].clone()
         else:
             block = torch.cdist(held[at], held, p=1 if space.metric == "manhattan" else torch.inf)
         block[torch.arange(len(at)), at] = torch.inf
@@ -130,9 +136,9 @@ def ranks_in_torch(
 class _Space:
     """Rows made ready, so that most metrics are the squared euclidean distance of ``rows``."""
 
-    def __init__(self, x: np.ndarray, metric: Metric):
-        if metric not in get_args(Metric):
-            raise ValueError(f"metric={metric!r} must be one of {', '.join(get_args(Metric))}")
+    def __init__(self, x: np.ndarray, metric: AnyMetric):
+        if metric not in get_args(AnyMetric):
+            raise ValueError(f"metric={metric!r} must be one of {', '.join(get_args(AnyMetric))}")
         self.metric = metric
         self.scale = 1.0
         rows = np.array(x, dtype=np.float64)
@@ -140,15 +146,17 @@ class _Space:
             rows -= rows.mean(axis=1, keepdims=True)
         if metric in ("cosine", "correlation"):
             length = np.linalg.norm(rows, axis=1, keepdims=True)
-            rows /= np.where(length > np.finfo(np.float32).eps * np.abs(x).max(initial=0), length, np.inf)
-        else:
+            # what a row far from 0 varies by is as real as its own precision
+            kind = np.float64 if metric == "correlation" and x.dtype.itemsize > 4 else np.float32
+            rows /= np.where(length > np.finfo(kind).eps * np.abs(x).max(initial=0), length, np.inf)
+        elif metric != PRECOMPUTED:
             rows -= rows.mean(axis=0)  # what the matrix product loses grows with the distance from the origin
             # a power of two, which rounds nothing
             self.scale = 2.0 ** np.ceil(np.log2(np.abs(rows).max(initial=0) or 1))
             rows /= self.scale
         self.rows = rows
         self.squares = np.einsum("ij,ij->i", rows, rows)
-        self.by_product = metric not in _CDIST_NAMES
+        self.by_product = metric not in _CDIST_NAMES and metric != PRECOMPUTED
         self.rounding = (
             4 * rows.shape[1] * np.finfo(float).eps * self.squares.max(initial=0) if self.by_product else 0.0
         )
@@ -159,6 +167,8 @@ class _Space:
         return self.by_product and (self.metric == "euclidean" or bool((self.squares > 0).all()))
 
     def block(self, at: np.ndarray) -> np.ndarray:
+        if self.metric == PRECOMPUTED:
+            return self.rows[at].copy()
         if not self.by_product:
             from scipy.spatial.distance import cdist
 

@@ -99,7 +99,8 @@ def k_nearest(
     if not 1 <= k <= most:
         raise ParameterError(f"k={k} must be at least 1 and at most {most} for {n} rows")
     budget = memory_budget(where) if memory is None else memory
-    base, query_rows = Rows(x, metric, where), None if queries is None else Rows(queries, metric, where)
+    base = Rows(x, metric, where)
+    query_rows = None if queries is None else Rows(queries, metric, where, beside=base)
     if search == "auto":
         # halves are slow on a CPU, and bins save nothing there
         search = "exact" if n <= FEW or k > _MOST_BY_BINS or where.type == "cpu" else "bins"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.numerics.distances import PRECOMPUTED
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
@@ -24,10 +26,12 @@ def pairwise(rows: Float[np.ndarray, "n d"], metric: MetricSpace) -> Float[np.nd
 
     Parameters
     ----------
-    rows : float64. metric : as `scipy.spatial.distance.cdist` names it.
+    rows : float64. metric : as `scipy.spatial.distance.cdist` names it; "precomputed" gives the rows themselves back.
     """
     from scipy.spatial.distance import cdist
 
+    if metric == PRECOMPUTED:
+        return rows
     if metric == "euclidean" and rows.shape[1] >= WIDE:
         found = _by_product(rows)
         if found is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from workbench.core.progress import track
-from workbench.numerics.neighbours import BLOCK_CELLS, Metric, k_nearest, rank_blocks
+from workbench.numerics.neighbours import BLOCK_CELLS, AnyMetric, k_nearest, rank_blocks
 from workbench.numerics.resampling import NORMAL, jackknife_error
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def trustworthiness(
     after: Real[np.ndarray, "n e"],
     k: int,
     *,
-    metric: Metric = "euclidean",
-    metric_after: Metric = "euclidean",
+    metric: AnyMetric = "euclidean",
+    metric_after: AnyMetric = "euclidean",
     queries: Int[np.ndarray, " q"] | None = None,
     n_null: int = 0,
     random_state: int = 0,
@@ -89,8 +89,8 @@ def preservation(
     after: Real[np.ndarray, "n e"],
     k: int,
     *,
-    metric: Metric = "euclidean",
-    metric_after: Metric = "euclidean",
+    metric: AnyMetric = "euclidean",
+    metric_after: AnyMetric = "euclidean",
     queries: Int[np.ndarray, " q"] | None = None,
     n_null: int = 0,
     random_state: int = 0,
@@ -104,7 +104,7 @@ def preservation(
     return Preservation(trust, continuity, recall)
 
 
-def _nearest(x: np.ndarray, k: int, metric: Metric, queries: np.ndarray | None) -> np.ndarray:
+def _nearest(x: np.ndarray, k: int, metric: AnyMetric, queries: np.ndarray | None) -> np.ndarray:
     """The ``k`` nearest and the one that would take the place of any that is left out."""
     if len(x) < 4 or not 1 <= k < len(x) / 2:
         raise ValueError(
@@ -116,7 +116,7 @@ def _nearest(x: np.ndarray, k: int, metric: Metric, queries: np.ndarray | None) 
 def _survival(
     x: np.ndarray,
     near: np.ndarray,
-    metric: Metric,
+    metric: AnyMetric,
     queries: np.ndarray | None,
     n_null: int,
     random_state: int,

@@ -9,6 +9,7 @@ import torch
 
 from workbench.core.errors import DataError
 from workbench.numerics.kernels import knn
+from workbench.numerics.near_origin import far_centre
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int32
@@ -26,13 +27,19 @@ def ready_rows(x: Tensor | np.ndarray, metric: Metric, device: torch.device) -> 
 class Rows:
     """Rows on the device or streamed to it, made ready so that a squared distance or a product ranks them."""
 
-    def __init__(self, x: Tensor | np.ndarray, metric: str, device: torch.device):
+    def __init__(self, x: Tensor | np.ndarray, metric: str, device: torch.device, beside: Rows | None = None):
+        """``beside``: the rows that these are compared with, which decide where both are moved to."""
         if x.ndim != 2:
             raise DataError(f"rows must be a table (n, d), not of shape {tuple(x.shape)}")
         self.x, self.metric, self.device = x, metric, device
         self.n, self.d = int(x.shape[0]), int(x.shape[1])
         self.dot = metric != "euclidean"
         self._held: Tensor | None = None
+        self._centre: Tensor | None = None
+        if beside is not None:
+            self._centre = beside._centre
+        elif metric == "euclidean" and (centre := far_centre(x)) is not None:
+            self._centre = torch.from_numpy(centre).to(device)
 
     def hold(self) -> Tensor:
         """All rows on the device, float32."""
@@ -55,7 +62,12 @@ class Rows:
     def _ready(self, part: Tensor | np.ndarray) -> Tensor:
         if not isinstance(part, torch.Tensor):
             part = torch.from_numpy(np.array(part))
-        rows = part.to(self.device).float().contiguous()
+        rows = part.to(self.device)
+        if self._centre is not None:
+            rows = rows.double() - self._centre
+        elif self.metric == "correlation" and rows.dtype == torch.float64:
+            rows = rows - rows.mean(1, keepdim=True)
+        rows = rows.float().contiguous()
         if not torch.isfinite(rows.sum()) and not torch.isfinite(rows).all():
             raise DataError("rows must be finite in float32; drop or fill the others")
         if self.metric == "correlation":
@@ -63,7 +75,8 @@ class Rows:
         if self.metric in ("cosine", "correlation"):
             length = rows.norm(dim=1, keepdim=True)
             top = part.to(self.device).abs().amax(1, keepdim=True).float()
-            real = length > 4 * torch.finfo(torch.float32).eps * top
+            exact = self.metric == "correlation" and part.dtype == torch.float64
+            real = length > 4 * torch.finfo(torch.float64 if exact else torch.float32).eps * top
             rows = torch.where(real, rows / torch.where(real, length, 1.0), 0.0)
         return rows
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from workbench.core.errors import DataError, ParameterError
 from workbench.numerics.device import Device, borrowed, choose, memory_budget, refuse_beyond
+from workbench.numerics.near_origin import far_centre
 
 if TYPE_CHECKING:
     import torch
@@ -72,9 +73,10 @@ def minimum_spanning_tree(
     if len(x.shape) != 2 or not len(x):
         raise DataError(f"rows must be a table (n, d) of at least one row, not of shape {tuple(x.shape)}")
     refuse_beyond((14 * x.shape[1] + 1500) * len(x), memory_budget(where), len(x), "a spanning tree")
-    rows = (borrowed(x) if isinstance(x, np.ndarray) else x).to(
-        where
-    ).float() + 0.0  # a negative zero is a zero
+    rows = (borrowed(x) if isinstance(x, np.ndarray) else x).to(where)
+    if metric == "euclidean" and (centre := far_centre(x)) is not None:
+        rows = rows.double() - torch.from_numpy(centre).to(where)
+    rows = rows.float() + 0.0  # a negative zero is a zero
     if not bool(torch.isfinite(rows).all()):
         raise DataError("rows hold values that are not finite in float32: drop or replace them")
     if metric == "cosine":

@@ -11,6 +11,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from workbench.core.device import resolve
 from workbench.core.errors import MissingError, ParameterError
+from workbench.numerics.distances import PRECOMPUTED
+from workbench.numerics.near_origin import MOVABLE, far_centre
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -33,7 +35,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     n_neighbors, n_components, metric, n_epochs, learning_rate, init, min_dist, spread, repulsion_strength, \
 negative_sample_rate, random_state, target_n_neighbors, target_metric, target_weight, densmap, dens_lambda, \
 dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows there are.
-    metric : "euclidean", "cosine", "correlation", "manhattan" or "chebyshev".
+    metric : "euclidean", "cosine", "correlation", "manhattan", "chebyshev", or "precomputed" for ``X`` (n, n) distances.
     target_metric : "categorical" (-1 is no label) or "euclidean".
     random_state : int, ``RandomState`` or None, which seeds anew each time.
     device : "auto" (the GPU where there is one), "cpu" or "cuda".
@@ -104,7 +106,9 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
         ParameterError
             A parameter out of its range.
         """
-        X = validate_data(self, X, dtype=np.float32, ensure_min_samples=3)
+        X = self._single(
+            validate_data(self, X, dtype=[np.float32, np.float64], ensure_min_samples=3), fit=True
+        )
         chosen = {k: v for k, v in self.get_params().items() if k != "device"}
         chosen["random_state"] = _seed(self.random_state)
         if y is not None:
@@ -127,7 +131,9 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
     def transform(self, X: Any) -> Float[np.ndarray, "m c"]:
         """Place new rows among those that were laid out; a row that was fitted keeps its place."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, reset=False)
+        if self.metric == PRECOMPUTED:
+            raise ParameterError("distances say nothing of where new rows lie: fit all rows together")
+        X = self._single(validate_data(self, X, dtype=[np.float32, np.float64], reset=False))
         if self.engine_ == "umap-learn":
             return np.asarray(self._model.transform(X), np.float32)
         from workbench.numerics import umap_torch
@@ -145,10 +151,20 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
                 f"places have {places.shape[1]} coordinates and the layout has {self.embedding_.shape[1]}"
             )
         if self.engine_ == "umap-learn":
-            return np.asarray(self._model.inverse_transform(places), np.float32)
-        from workbench.numerics import umap_torch
+            rows = np.asarray(self._model.inverse_transform(places), np.float32)
+        else:
+            from workbench.numerics import umap_torch
 
-        return umap_torch.inverse_transform(self._model, places).cpu().numpy()
+            rows = umap_torch.inverse_transform(self._model, places).cpu().numpy()
+        return rows if self._centre is None else rows + self._centre
+
+    def _single(self, X: np.ndarray, *, fit: bool = False) -> Float[np.ndarray, "n d"]:
+        """Rows in single precision, those that lie far from the origin moved there first."""
+        if fit:
+            self._centre = far_centre(X) if self.metric in MOVABLE else None
+        if self.metric == "correlation" and X.dtype == np.float64:
+            X = X - X.mean(axis=1, keepdims=True)
+        return (X if self._centre is None else X - self._centre).astype(np.float32, copy=False)
 
     @property
     def distortion_(self) -> Float[np.ndarray, " n"]:
@@ -163,6 +179,7 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self.metric == PRECOMPUTED
         tags.transformer_tags.preserves_dtype = []  # a layout is float32 whatever it is of
         return tags
 
@@ -257,7 +274,7 @@ def _missed(rows: np.ndarray, layout: np.ndarray, metric: str, k: int, device: s
     from workbench.numerics import neighbours, neighbours_torch
 
     def near(x: np.ndarray, metric: Any) -> np.ndarray:
-        if metric in ("manhattan", "chebyshev"):
+        if metric in ("manhattan", "chebyshev", PRECOMPUTED):
             return neighbours.k_nearest(x, k, metric)[0]
         return neighbours_torch.k_nearest(x, k, metric, recall_rows=0, device=device).indices.cpu().numpy()
 

@@ -39,14 +39,14 @@ class Arrays(Subject):
 
     def __init__(
         self,
-        arrays: Mapping[str, np.ndarray],
+        arrays: Mapping[str, Any],
         *,
         name: str = "arrays",
         table: pd.DataFrame | None = None,
         truth: Mapping[str, Any] | None = None,
     ):
         self.name = name
-        self.arrays = {str(k): frozen(np.asarray(a)) for k, a in arrays.items()}
+        self.arrays = {str(k): frozen(a) for k, a in arrays.items()}
         self.truth = dict(truth or {})
         if not self.arrays:
             raise DataError(f"{name} holds no array.")
@@ -64,7 +64,7 @@ class Arrays(Subject):
             thing = {str(i): a for i, a in enumerate(thing)}
         if not isinstance(thing, Mapping) or not thing or not all(map(_is_array, thing.values())):
             return None
-        return cls({str(k): _array(a) for k, a in thing.items()})
+        return cls({str(k): a for k, a in thing.items()})
 
     @classmethod
     def example(cls, variant: int = 0) -> Arrays:
@@ -129,7 +129,3 @@ class Arrays(Subject):
 
 def _is_array(thing: Any) -> bool:
     return isinstance(thing, np.ndarray) or hasattr(thing, "detach")
-
-
-def _array(thing: Any) -> np.ndarray:
-    return thing if isinstance(thing, np.ndarray) else thing.detach().cpu().numpy()

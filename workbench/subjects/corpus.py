@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,6 +12,7 @@ from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError
 from workbench.core.rows import row_table, table_digest
 from workbench.core.subject import Rowed
+from workbench.subjects.coordinates import as_texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +37,20 @@ class Corpus(Rowed):
             raise DataError(f"{name} is empty: there is no text to read.")
         super().__init__(name, row_table(table, len(table), name), space)
         self.origin = origin
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str], *, name: str = "texts") -> Corpus:
+        """Make a corpus of texts without labels.
+
+        Raises
+        ------
+        DataError
+            There is none, or one is no valid Unicode.
+        """
+        import pandas as pd
+
+        column = as_texts(pd.Series(list(texts), name="text", dtype=object), name)
+        return cls(pd.DataFrame({"text": column.fillna("")}), name=name)
 
     @classmethod
     def example(cls, variant: int = 0) -> Corpus:

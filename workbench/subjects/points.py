@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from workbench.core.digest import digest
 from workbench.core.errors import DataError
 from workbench.core.rows import (
     ROW_FILES,
+    are_distances,
     floats,
     frozen,
     owned,
@@ -25,6 +27,7 @@ from workbench.core.rows import (
 )
 from workbench.core.subject import Rowed
 from workbench.core.view import Rows
+from workbench.subjects.coordinates import split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +49,17 @@ class Points(Rows):
     in_columns: ClassVar[bool] = True
     values: Float[np.ndarray, "n d"]
 
+    def notes(self, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+        """With what is to be said where distances may have been taken for rows."""
+        notes = super().notes(parameters)
+        if parameters.get("metric") == "precomputed" or not are_distances(self.values):
+            return notes
+        return (
+            *notes,
+            f"{self.name} looks like a matrix of distances (square, symmetric, zeros on the diagonal) and was taken for {self.n:,} "
+            f"rows of {self.n:,} numbers: methods that have metric='precomputed' take it as distances.",
+        )
+
     def column(self, name: str) -> Shaped[np.ndarray, " n"]:
         """One column of the row table, in row order; refused with the names that exist."""
         return table_column(self.table, name, self.name)
@@ -59,6 +73,8 @@ class PointCloud(Rowed):
     values : (n, d), any real dtype; kept as it is, so a memory-mapped array stays on disk.
     table : one line a row, indexed by row id; rows are numbered from 0 without one.
     truth : what is known of how it was made; see `Subject`.
+    columns : of a table's coordinates, the name of each column to how many of the d it gives; empty where they have none.
+    note : what was set aside when a table was split, in words.
     """
 
     def __init__(
@@ -69,7 +85,10 @@ class PointCloud(Rowed):
         table: pd.DataFrame | None = None,
         space: str | None = None,
         truth: Mapping[str, Any] | None = None,
+        columns: Mapping[str, int] | None = None,
+        note: str = "",
     ):
+        values = frozen(values)
         values = values[:, None] if values.ndim == 1 else values
         if values.ndim != 2:
             raise DataError(
@@ -78,8 +97,14 @@ class PointCloud(Rowed):
         if values.dtype.kind not in "fiub":
             raise DataError(f"{name}: a cloud holds real numbers; this array has the dtype {values.dtype}.")
         super().__init__(name, row_table(table, len(values), name), space)
-        self.values = frozen(values)
+        self.values = values
         self.truth = dict(truth or {})
+        self.columns = MappingProxyType(dict(columns or {}))
+        self.note = note
+        if self.columns and sum(self.columns.values()) != values.shape[1]:
+            raise DataError(
+                f"{name}: {dict(self.columns)} are {sum(self.columns.values())} columns, and the rows have {values.shape[1]} numbers."
+            )
 
     @classmethod
     def example(cls, variant: int = 0) -> PointCloud:
@@ -108,15 +133,74 @@ class PointCloud(Rowed):
 
     @classmethod
     def of(cls, thing: Any) -> PointCloud | None:
-        if isinstance(thing, np.ndarray):
+        if isinstance(thing, np.ndarray) or hasattr(thing, "detach"):  # or a torch tensor
             return cls(thing)
         if hasattr(thing, "select_dtypes"):  # a pandas table, recognised without importing pandas
-            numbers = thing.select_dtypes("number")
-            rest = thing[[c for c in thing.columns if c not in numbers.columns]].reset_index(drop=True)
-            return cls(numbers.to_numpy(), table=rest)
-        if hasattr(thing, "detach"):  # a torch tensor
-            return cls(thing.detach().cpu().numpy())
+            return cls.from_table(thing)
         return None
+
+    @classmethod
+    def from_table(
+        cls,
+        table: pd.DataFrame,
+        *,
+        columns: Sequence[str] | None = None,
+        labels: Sequence[str] | None = None,
+        id: str | None = None,
+        name: str = "table",
+    ) -> PointCloud:
+        """Make a cloud of a pandas table, as the same table in a file is read.
+
+        Parameters
+        ----------
+        table : its index, where it has a name or doesn't count the rows, is its first column.
+        columns : the coordinates. By default a column of vectors alone, else all columns of numbers but those that are
+            ids, times or labels by their name.
+        labels : the columns to keep in the row table, which then are no coordinates; None keeps all others.
+        id : the column that names the rows. Unique whole numbers are the row ids.
+
+        Raises
+        ------
+        MissingError
+            There is no such column.
+        FormatError
+            No column is one of numbers, or one can be read in two ways or not at all.
+        DataError
+            Two columns have one name, ``id`` isn't unique, or a text is no valid Unicode.
+        """
+        parts = split(table, name, columns=columns, labels=labels, id=id)
+        return cls(parts.values, name=name, table=parts.table, columns=parts.columns, note=parts.note)
+
+    def with_columns(
+        self,
+        columns: Sequence[str] | None = None,
+        labels: Sequence[str] | None = None,
+        id: str | None = None,
+    ) -> PointCloud:
+        """Return the cloud with other coordinates, chosen among its columns and those of its row table; see `from_table`.
+
+        Raises
+        ------
+        MissingError, FormatError, DataError
+            As in `from_table`.
+        """
+        import pandas as pd
+
+        whole = self.table
+        starts = np.cumsum([0, *self.columns.values()])
+        for (column, width), start in zip(self.columns.items(), starts, strict=False):
+            block = self.values[:, start : start + width]
+            cells = block[:, 0] if width == 1 else pd.Series(list(block), whole.index, dtype=object)
+            whole[column] = cells
+        ids = whole.index
+        parts = split(whole.reset_index(drop=True), self.name, columns=columns, labels=labels, id=id)
+        table = (
+            parts.table if id is not None and id not in parts.table.columns else parts.table.set_index(ids)
+        )
+        made = PointCloud(parts.values, table=table, columns=parts.columns, note=parts.note)
+        asked = {"columns": columns, "labels": labels, "id": id}
+        asked = {k: tuple(v) if isinstance(v, list) else v for k, v in asked.items() if v is not None}
+        return self.derived(made, "with_columns", ", ".join(parts.columns)[:60], asked)
 
     @cached_property
     def _content(self) -> str:
@@ -128,10 +212,17 @@ class PointCloud(Rowed):
 
     @property
     def holds(self) -> str:
-        return f"{self.values.shape[0]:,} rows of {self.values.shape[1]:,} numbers"
+        aside = f". {self.note.rstrip('.')}" if self.note else ""
+        return f"{self.values.shape[0]:,} rows of {self.values.shape[1]:,} numbers{aside}"
 
     def _take(self, at: np.ndarray) -> PointCloud:
-        return PointCloud(owned(self.values[at]), table=self.table.iloc[at], space=self.space)
+        return PointCloud(
+            owned(self.values[at]),
+            table=self.table.iloc[at],
+            space=self.space,
+            columns=self.columns,
+            note=self.note,
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write the numbers (``.npy``), or these and the row table's columns (``.npz``)."""
@@ -142,5 +233,13 @@ class PointCloud(Rowed):
         return self.select(np.isfinite(self.values).all(axis=1))
 
     def as_points(self) -> Points:
-        require_finite(self.values, self.name)
-        return Points(self.name, self.digest, self.space, self.ids, self.table, floats(self.values))
+        require_finite(self.values, self.name, self.columns)
+        return Points(
+            self.name,
+            self.digest,
+            self.space,
+            self.ids,
+            self.table,
+            floats(self.values),
+            note=self.note,
+        )

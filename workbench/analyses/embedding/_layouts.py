@@ -13,15 +13,18 @@ import numpy as np
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.progress import tell
+from workbench.numerics.distances import PRECOMPUTED, require_distances
 from workbench.numerics.distinct import count_distinct
+from workbench.numerics.near_origin import MOVABLE, near_origin
 from workbench.numerics.preservation import Scores, trustworthiness
 from workbench.numerics.resampling import NORMAL, jackknife_error, shuffle_columns
 from workbench.results.embedding import Embedding
 from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
-    from workbench.numerics.neighbours import Metric
+    from workbench.numerics.neighbours import AnyMetric
 
+NO_COLUMNS = "Distances have no columns to shuffle: whether noise would be laid out as well was not asked."
 Fit = Callable[[np.ndarray], tuple[np.ndarray, Outcome]]
 NEIGHBOURS = 10  # one number for all methods, so that their layouts compare
 ROW_BY_ROW = 5000  # rows; up to here every row gets its own trustworthiness
@@ -39,7 +42,7 @@ def lay_out(
     fit: Fit,
     *,
     axis: str,
-    metric: Metric,
+    metric: AnyMetric,
     control_rows: int,
     n_null: int,
     random_state: int,
@@ -98,7 +101,7 @@ def lay_out(
             null_values=tuple(scores.null),
         )
     ]
-    if n_null:
+    if n_null and metric != PRECOMPUTED:
         control_rows = max(control_rows, CONTROL_ROWS)
         known = scores if len(x) <= control_rows else None
         evidence.append(_beyond_noise(x, known, fit, metric, control_rows, random_state))
@@ -110,11 +113,21 @@ def lay_out(
         axes=tuple(f"{axis} {i + 1}" for i in range(layout.shape[1])),
         evidence=tuple(evidence),
         outcome=outcome,
-        caveat=ONE_SHUFFLE if n_null else "",
+        caveat="" if not n_null else NO_COLUMNS if metric == PRECOMPUTED else ONE_SHUFFLE,
     )
 
 
-def require_rows(points: Points, *needs: tuple[str, float, int], metric: Metric = "euclidean") -> None:
+def moved(points: Points, metric: AnyMetric) -> Points:
+    """The points as libraries compute with them rightly.
+
+    They are near the origin where the metric doesn't see that, since far away they would be rounded; distances are checked.
+    """
+    if metric == PRECOMPUTED:
+        return replace(points, values=require_distances(points.values, points.name))
+    return replace(points, values=near_origin(points.values)) if metric in MOVABLE else points
+
+
+def require_rows(points: Points, *needs: tuple[str, float, int], metric: AnyMetric = "euclidean") -> None:
     """Refuse too few rows for a parameter, too few that differ, and rows that can't be laid out.
 
     Parameters
@@ -192,7 +205,7 @@ def warnings_raised(*beginnings: str) -> Iterator[list[str]]:
 
 
 def _beyond_noise(
-    x: np.ndarray, known: Scores | None, fit: Fit, metric: Metric, rows: int, random_state: int
+    x: np.ndarray, known: Scores | None, fit: Fit, metric: AnyMetric, rows: int, random_state: int
 ) -> Evidence:
     rng = np.random.default_rng([random_state, 0x73687566])
     some = x if len(x) <= rows else x[np.sort(rng.choice(len(x), rows, replace=False))]

@@ -8,12 +8,12 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.embedding._layouts import lay_out, require_rows, warnings_raised
+from workbench.analyses.embedding._layouts import lay_out, moved, require_rows, warnings_raised
 from workbench.core.errors import DataError
 from workbench.core.evidence import Outcome
 from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.neighbours import Metric
+from workbench.numerics.neighbours import AnyMetric
 from workbench.results.embedding import Embedding
 from workbench.subjects.points import Points
 
@@ -37,7 +37,9 @@ def isomap(
     *,
     n_neighbors: Annotated[int, Interval(ge=1, le=1000), Doc("Neighbours of a row in the graph.")] = 10,
     n_components: Annotated[int, Interval(ge=1, le=100), Doc("Dimensions of the layout.")] = 2,
-    metric: Annotated[Metric, Doc("Distance between rows.")] = "euclidean",
+    metric: Annotated[
+        AnyMetric, Doc("Distance between rows; 'precomputed': the rows are distances.")
+    ] = "euclidean",
     n_null: NullDraws = 99,
     random_state: Seed = 0,
 ) -> Embedding:
@@ -62,6 +64,7 @@ def isomap(
     Tenenbaum, de Silva and Langford 2000, A global geometric framework for nonlinear dimensionality
     reduction, Science 290.
     """
+    points = moved(points, metric)
     require_rows(
         points,
         ("n_neighbors", n_neighbors, n_neighbors + 1),

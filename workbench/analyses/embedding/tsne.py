@@ -8,17 +8,20 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.embedding._layouts import lay_out, require_rows
+from workbench.analyses.embedding._layouts import lay_out, moved, require_rows
 from workbench.core.errors import DataError
 from workbench.core.evidence import Outcome
 from workbench.core.parameters import Few, NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.neighbours import Metric
+from workbench.numerics.distances import PRECOMPUTED, classical_scaling
+from workbench.numerics.neighbours import AnyMetric
 from workbench.results.embedding import Embedding
 from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
     from sklearn.manifold import TSNE
+
+START = 1e-4  # standard deviation of the first axis that scikit-learn's t-SNE starts from
 
 
 def estimator(
@@ -63,7 +66,9 @@ def tsne(
         Doc("Step size; None: n / early_exaggeration / 4, at least 50 (scikit-learn's 'auto')."),
     ] = None,
     max_iter: Annotated[int, Interval(ge=250, le=5000), Few(250), Doc("Most steps.")] = 1000,
-    metric: Annotated[Metric, Doc("Distance between rows.")] = "euclidean",
+    metric: Annotated[
+        AnyMetric, Doc("Distance between rows; 'precomputed': the rows are distances.")
+    ] = "euclidean",
     init: Annotated[Literal["pca", "random"], Doc("Where rows start.")] = "pca",
     n_null: NullDraws = 99,
     random_state: Seed = 0,
@@ -87,6 +92,7 @@ def tsne(
     ----------
     van der Maaten and Hinton 2008, Visualizing data using t-SNE, J. Mach. Learn. Res. 9.
     """
+    points = moved(points, metric)
     require_rows(points, ("perplexity", perplexity, int(perplexity) + 1), metric=metric)
     d = points.values.shape[1]
     if init == "pca" and n_components > d:
@@ -112,6 +118,9 @@ def _fit(model: Any, x: np.ndarray) -> tuple[np.ndarray, Outcome]:
     from threadpoolctl import threadpool_limits
 
     fitted: Any = clone(model)
+    if fitted.metric == PRECOMPUTED and fitted.init == "pca":  # which scikit-learn has of rows only
+        places = classical_scaling(x, fitted.n_components)
+        fitted.set_params(init=(places / max(places[:, 0].std(), 1e-300) * START).astype(np.float32))
     # How the gradient's sum is rounded depends on the number of threads, and 1,000 steps make another layout of it:
     # a seed gives the same answer everywhere only with one.
     with threadpool_limits(1, user_api="openmp"):

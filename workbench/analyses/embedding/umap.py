@@ -9,12 +9,13 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.embedding._layouts import lay_out, require_rows, warnings_raised
+from workbench.analyses.embedding._layouts import lay_out, moved, require_rows, warnings_raised
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Outcome
 from workbench.core.parameters import Few, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.neighbours import Metric
+from workbench.numerics.distances import PRECOMPUTED
+from workbench.numerics.neighbours import AnyMetric
 from workbench.results.embedding import Embedding
 from workbench.subjects.points import Points
 
@@ -76,7 +77,9 @@ def umap(
         int, Interval(ge=2, le=1000), Doc("Neighbours of a row: few show detail, many the whole.")
     ] = 15,
     n_components: Annotated[int, Interval(ge=1, le=64), Doc("Dimensions of the layout.")] = 2,
-    metric: Annotated[Metric, Doc("Distance between rows.")] = "euclidean",
+    metric: Annotated[
+        AnyMetric, Doc("Distance between rows; 'precomputed': the rows are distances.")
+    ] = "euclidean",
     min_dist: Annotated[
         float, Interval(ge=0, le=5), Doc("Least distance of rows in the layout; at most spread.")
     ] = 0.1,
@@ -119,8 +122,7 @@ def umap(
     DataError
         No more rows than ``n_neighbors`` or than ``n_components`` + 1, or all rows equal.
     ParameterError
-        ``min_dist`` above ``spread``.
-
+        ``min_dist`` above ``spread``, or ``init="pca"`` of distances.
     MissingError
         The row table has no column ``target``.
 
@@ -129,6 +131,7 @@ def umap(
     McInnes, Healy and Melville 2018, UMAP, arXiv:1802.03426; Narayan, Berger and Cho 2021 (densMAP), Nat.
     Biotechnol. 39; Venna and Kaski 2001, ICANN.
     """
+    points = moved(points, metric)
     require_rows(
         points,
         ("n_neighbors", n_neighbors, n_neighbors + 1),
@@ -136,6 +139,10 @@ def umap(
         metric=metric,
     )
     d = points.values.shape[1]
+    if init == "pca" and metric == PRECOMPUTED:
+        raise ParameterError(
+            "umap: init='pca' starts from columns, which distances have none of. Use init='spectral' or 'random'."
+        )
     if init == "pca" and n_components > d:
         raise DataError(
             f"{points.name} has {d:,} columns: init='pca' can start at most {d} components. Use init='spectral'."

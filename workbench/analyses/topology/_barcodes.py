@@ -11,6 +11,7 @@ import numpy as np
 
 from workbench.core.device import Device
 from workbench.core.errors import DataError, ParameterError
+from workbench.numerics.distances import PRECOMPUTED, require_distances
 from workbench.numerics.landmarks import MetricSpace, farthest_first
 from workbench.numerics.pairwise import pairwise
 from workbench.numerics.resampling import null_draws, subsample_intervals
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 Metric = Literal["euclidean", "manhattan", "chebyshev", "cosine"]
+AnyMetric = Literal[Metric, "precomputed"]
 # cosine distance breaks the triangle inequality; the chord between unit vectors orders rows in the same way
 SPACES: dict[str, MetricSpace] = {
     "euclidean": "euclidean",
     "manhattan": "cityblock",
     "chebyshev": "chebyshev",
     "cosine": "euclidean",
+    PRECOMPUTED: "precomputed",
 }
 # rows, from dimension 2 on: what takes ten seconds or a gigabyte on a sphere of that dimension (2 cores)
 MAX_POINTS = {2: 400, 3: 200, 4: 100, 5: 64}
@@ -88,11 +91,15 @@ def noun(dimension: int) -> str:
     return ("component", "loop", "void")[dimension] if dimension < 3 else f"{dimension}-dimensional hollow"
 
 
-def rows_of(points: Points, metric: Metric) -> np.ndarray:
-    """Rows in float64, of length one for the cosine metric."""
-    x = points.values.astype(np.float64)
-    if len(x) < 2:
-        raise DataError(f"{points.name} has {len(x)} rows; a barcode needs at least 2.")
+def rows_of(points: Points, metric: AnyMetric) -> np.ndarray:
+    """Rows in float64, of length one for the cosine metric; or the distances, where those were given."""
+    if points.n < 2:
+        raise DataError(f"{points.name} has {points.n} rows; a barcode needs at least 2.")
+    x = (
+        require_distances(points.values, points.name)
+        if metric == PRECOMPUTED
+        else points.values.astype(np.float64)
+    )
     if metric == "cosine":
         length = np.linalg.norm(x, axis=1, keepdims=True)
         if not length.all():
@@ -109,12 +116,17 @@ def rows_of(points: Points, metric: Metric) -> np.ndarray:
     return x
 
 
+def among(rows: np.ndarray, at: np.ndarray, metric: AnyMetric) -> np.ndarray:
+    """Some of what `rows_of` gives: of distances those between these rows."""
+    return rows[np.ix_(at, at)] if metric == PRECOMPUTED else rows[at]
+
+
 def all_equal(rows: np.ndarray) -> bool:
     """Whether rows differ by no more than rounding."""
     return bool(np.ptp(rows, axis=0).max() <= 8 * np.finfo(np.float64).eps * np.abs(rows).max())
 
 
-def distances_of(rows: np.ndarray, metric: Metric, name: str) -> np.ndarray:
+def distances_of(rows: np.ndarray, metric: AnyMetric, name: str) -> np.ndarray:
     """Distances in single precision, which is what the engine computes in."""
     d = pairwise(rows, SPACES[metric])
     d = d**2 / 2 if metric == "cosine" else d

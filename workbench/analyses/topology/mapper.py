@@ -14,6 +14,7 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
+from workbench.numerics.near_origin import near_origin
 from workbench.numerics.resampling import null_draws, subsample_intervals
 from workbench.numerics.surrogates import row_rotations
 from workbench.numerics.threads import one_thread
@@ -112,7 +113,7 @@ def mapper(
     Statistics and Computing 15.
     """
     gtda = giotto("mapper")
-    x = points.values.astype(np.float64)
+    x = near_origin(points.values.astype(np.float64))
     recipe = Recipe(n_components, kind, n_intervals, overlap_frac, eps, min_samples, min_intersection)
     with one_thread():
         filtered = _filter(points, x, recipe)

@@ -11,10 +11,11 @@ from typing_extensions import Doc
 
 from workbench.analyses.topology._barcodes import (
     SPACES,
+    AnyMetric,
     Bars,
     Engine,
-    Metric,
     all_equal,
+    among,
     bars_of,
     check_size,
     distances_of,
@@ -28,6 +29,7 @@ from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.cycles import dying_components, loop_through
+from workbench.numerics.distances import PRECOMPUTED
 from workbench.numerics.landmarks import farthest_first
 from workbench.numerics.resampling import null_draws, subsample_intervals
 from workbench.numerics.surrogates import row_rotations
@@ -38,6 +40,7 @@ from workbench.subjects.points import Points
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+NO_ROWS = "distances without rows can't be rotated"
 SPARSE_ROWS = 4000  # whose distances, several times over, take a gigabyte
 CONTROL_LANDMARKS = (
     200,
@@ -53,7 +56,9 @@ CONTROL_LANDMARKS = (
 def persistence(
     points: Points,
     *,
-    metric: Annotated[Metric, Doc("Distance between rows.")] = "euclidean",
+    metric: Annotated[
+        AnyMetric, Doc("Distance between rows; 'precomputed': the rows are distances.")
+    ] = "euclidean",
     homology_dimensions: Annotated[
         tuple[Annotated[int, Interval(ge=0, le=5)], ...],
         MinLen(1),
@@ -108,7 +113,7 @@ def persistence(
     half the typical bar of the null takes the place of the cloud's own. Statistic, null and interval are
     taken at up to 1000 rows and 200 landmarks (100 with voids, 60, 40 and 30 with hollows of dimension 3, 4 and
     5); the evidence's ``n`` says how many rows. Where neither null nor interval is asked for, the statistic is that of
-    the bars themselves.
+    the bars themselves. Of given distances (``metric="precomputed"``) there is no null.
 
     On a GPU the bars come from our engine. On a CPU they come from giotto-ph where it answers sooner (components and
     loops of up to 500 rows, or 150 once our engine is loaded) and for other coefficients than 2, else from our
@@ -150,7 +155,7 @@ def persistence(
         with one_thread():
             at, radius = farthest_first(rows, max_points, SPACES[metric])
         check_size(dimensions[-1], len(at), max_points, coeff)
-        distances = distances_of(rows[at], metric, points.name)
+        distances = distances_of(among(rows, at, metric), metric, points.name)
         engine = Engine.choose(device, dimensions[-1], len(at), coeff, max_edge_length)
         with one_thread():
             bars = bars_of(distances, dimensions, engine, cycles)
@@ -188,7 +193,7 @@ def _question(dimension: int) -> str:
 def _sparse(
     points: Points,
     rows: np.ndarray,
-    metric: Metric,
+    metric: AnyMetric,
     highest: int,
     limit: float | None,
     coeff: int,
@@ -289,7 +294,7 @@ def relative(
 def _control(
     points: Points,
     rows: np.ndarray,
-    metric: Metric,
+    metric: AnyMetric,
     dimensions: tuple[int, ...],
     limit: float | None,
     coeff: int,
@@ -310,7 +315,9 @@ def _control(
             dimensions[-1] + 1, np.nan
         )
     chosen = pool_of(points.n, random_state)
-    pool, rows = points.values[chosen].astype(np.float64), rows[chosen]
+    rows = among(rows, chosen, metric)
+    if metric == PRECOMPUTED:
+        n_null = 0
     most = CONTROL_LANDMARKS[dimensions[-1]]
     # where a GPU has the data's own bars, our engine is loaded, but so few rows are had sooner on the CPU
     engine = Engine.choose("cpu", dimensions[-1], min(points.n, most), coeff, limit)
@@ -320,14 +327,17 @@ def _control(
             return np.zeros((len(dimensions), 2))
         at, _ = farthest_first(x, most, SPACES[metric])
         return summary(
-            bars_of(distances_of(x[at], metric, points.name), dimensions, engine), dimensions, engine.limit
+            bars_of(distances_of(among(x, at, metric), metric, points.name), dimensions, engine),
+            dimensions,
+            engine.limit,
         )
 
     with one_thread():
-        rotated, observed = row_rotations(pool), summarise(rows)
+        observed = summarise(rows)
+        rotated = row_rotations(points.values[chosen].astype(np.float64)) if n_null else None
 
     def draw(rng: np.random.Generator) -> np.ndarray:
-        x = rotated(rng)
+        x = rotated(rng)  # type: ignore[misc]
         return summarise(x / np.linalg.norm(x, axis=1, keepdims=True) if metric == "cosine" else x)
 
     null = null_draws(draw, n_null, random_state, "persistence: null").reshape(n_null, len(dimensions), 2)
@@ -337,13 +347,19 @@ def _control(
     )
     values, null_values = relative(observed, floor), relative(null, floor)
     intervals = subsample_intervals(
-        lambda at: relative(summarise(rows[at]), floor), values, len(rows), n_boot, random_state, least=0
+        lambda at: relative(summarise(among(rows, at, metric)), floor),
+        values,
+        len(rows),
+        n_boot,
+        random_state,
+        least=0,
     )
     noise = np.full(dimensions[-1] + 1, np.nan)
     if n_null:
         scale = np.divide(own[:, 0], values, out=np.full(len(values), np.nan), where=values > 0)
         noise[list(dimensions)] = np.quantile(null_values, 0.95, axis=0) * scale
-    return _evidence(dimensions, values, len(pool), intervals, null_values), noise
+    untested = NO_ROWS if metric == PRECOMPUTED else ""
+    return _evidence(dimensions, values, len(rows), intervals, null_values, untested), noise
 
 
 def _evidence(
@@ -352,6 +368,7 @@ def _evidence(
     n: int,
     intervals: Sequence[tuple[float, float] | None],
     null_values: Float[np.ndarray, "m k"],
+    untested: str = "",
 ) -> tuple[Evidence, ...]:
     return tuple(
         Evidence(
@@ -366,13 +383,14 @@ def _evidence(
             null="rows rotated at random" if len(null_values) else "",
             hypothesis="the rows are one lump with this covariance",
             null_values=tuple(null_values[:, i]),
+            untested=untested,
         )
         for i, k in enumerate(dimensions)
     )
 
 
 def _caveat(
-    landmarks: int, n: int, radius: float, metric: Metric, coeff: int, bars: list[Bars], sparse: float
+    landmarks: int, n: int, radius: float, metric: AnyMetric, coeff: int, bars: list[Bars], sparse: float
 ) -> str:
     said = []
     if sparse:
