@@ -117,24 +117,12 @@ def _require_writable(out: Path) -> None:
 def save(result: Result, out: Path) -> None:
     """Write a result, its table and its figure (one HTML file, plotly inside) to a folder, all or nothing."""
     from workbench.core.storage import writing
+    from workbench.report.figure import page_of
 
     with writing(out) as temporary:
         result.save(temporary)
         result.table().to_csv(temporary / "table.csv")
-        (temporary / "figure.html").write_text(_page(result), encoding="utf-8", errors="backslashreplace")
-
-
-def _page(result: Result) -> str:
-    """The answer alone as one HTML file that loads nothing."""
-    import html
-
-    from workbench.results.plotted import Plotted
-
-    if isinstance(result, Plotted):
-        config = {"responsive": True, "displaylogo": False}
-        return result.figure().to_html(include_plotlyjs=True, config=config)
-    title, shown = html.escape(result.title), result.drawn()["text/html"]
-    return f'<!doctype html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>{shown}'
+        (temporary / "figure.html").write_text(page_of(result), encoding="utf-8", errors="backslashreplace")
 
 
 def show(result: Result, out: Path | None, *, as_json: bool) -> None:

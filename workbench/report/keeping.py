@@ -14,7 +14,7 @@ import numpy as np
 
 from workbench.core import cache
 from workbench.core.digest import digest_file
-from workbench.core.storage import writing
+from workbench.core.storage import turn, writing
 from workbench.report import manifest
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ class Places:
     results: Path | None
 
 
+def files(page: Path) -> tuple[Path, ...]:
+    """Every place that a report takes: its page, the executed notebook, the results' folder and the manifest."""
+    return page, page.with_suffix(".ipynb"), page.with_suffix(FOLDER), page.parent / manifest.NAME
+
+
 @contextmanager
 def together(page: Path, *, results: bool) -> Iterator[Places]:
     """Give temporary places for a report's files; they take the place of those from before when the block ends.
@@ -44,6 +49,7 @@ def together(page: Path, *, results: bool) -> Iterator[Places]:
     that what a kill in between leaves is seen by `mixed`, and the next run of the report mends it.
     """
     with ExitStack() as stack:  # what is entered first is renamed last
+        stack.enter_context(turn(page.parent))  # the manifest is read, added to and written back
         said = stack.enter_context(writing(page.parent / manifest.NAME))
         written = stack.enter_context(writing(page))
         ran = stack.enter_context(writing(page.with_suffix(".ipynb")))
@@ -62,7 +68,7 @@ def names(page: Path, facts: dict[str, Any]) -> dict[str, Any]:
         found.append(
             {**result, "files": {"table": f"{stem}.parquet", "arrays": f"{stem}.safetensors"} if kept else {}}
         )
-    return {**facts, "results": found}
+    return {**facts, "results": found, "unkept": sum(not r["files"] for r in found) if cache.wanted() else 0}
 
 
 def write(folder: Path, facts: dict[str, Any]) -> dict[str, str]:

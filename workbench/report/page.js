@@ -4,7 +4,8 @@
   const plots = [...document.querySelectorAll(".plot")];
   const status = document.getElementById("selection");
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const options = { responsive: true, displaylogo: false, scrollZoom: false, modeBarButtonsToRemove: ["toImage"] };
+  // nothing that leaves the page: no logo's link, and no button that uploads the chart
+  const options = { responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "", scrollZoom: false, modeBarButtonsToRemove: ["toImage"] };
   const LIVE = 4; // figures with WebGL contexts, of two each: browsers end the oldest of 16, and views of points need some
   const PAPER = { ink: "#23272f", soft: "#5b6472", paper: "#ffffff" }; // on which everything is printed
   const PRINTED = 820; // pixels; page.css scales them to what an A4 or a Letter page has between its margins
