@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -83,6 +84,7 @@ def execute(
         shutdown_kernel="immediate",
         record_timing=False,
     )
+    client.widget_registry["@jupyter-widgets/output"]["OutputModel"] = _output_widget()
     # Not `client.execute`, whose own handler of Ctrl-C would take ours away.
     client.reset_execution_trackers()
     total = sum(c.cell_type == "code" for c in notebook.cells)
@@ -124,6 +126,24 @@ def write(notebook: nbformat.NotebookNode, path: Path) -> None:
 
     text = nbformat.writes(notebook)
     path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def _output_widget() -> Any:
+    """What stands for an Output widget's view, sending what it shows back to the kernel without losing the kernel's answer.
+
+    nbclient's own sends past asyncio: a reply that comes in the meantime then wakes nobody, and the report waits for
+    ever.
+    """
+    from nbclient.output_widget import OutputWidget
+
+    class Sending(OutputWidget):
+        def send(self, data: Any = None, metadata: Any = None, buffers: Any = None) -> None:
+            client = self.kernel_client
+            content = {"data": data, "comm_id": self.comm_id}
+            message = client.session.msg("comm_msg", content=content, parent=self.parent_header)
+            asyncio.ensure_future(client.shell_channel.socket.send_multipart(client.session.serialize(message)))
+
+    return Sending
 
 
 def _manager_class(sockets: Path) -> Any:
