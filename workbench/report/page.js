@@ -201,12 +201,12 @@
   }
 
   // A table whose first column is called "row" speaks of the rows that the page's figures draw, if they draw one set of rows.
-  const linked = [];
+  const linked = [], idOf = (text) => (Number.isSafeInteger(Number(text)) ? Number(text) : text); // as in points.js
   function linkRows(table, first) {
     if (first !== "row") return;
     for (const row of table.tBodies[0].rows) {
-      const id = Number(row.cells[0].textContent);
-      if (!Number.isInteger(id)) return;
+      const text = row.cells[0].textContent.trim(), id = idOf(text);
+      if (!/^-?\d+$/.test(text)) return;
       row.dataset.row = id;
       row.tabIndex = 0;
       row.title = "Show where it lies";
@@ -223,7 +223,7 @@
   function markRows(from) {
     if (from !== only()) return;
     const wanted = selections.get(from);
-    for (const table of linked) for (const row of table.tBodies[0].rows) row.classList.toggle("selected", Boolean(wanted && wanted.has(Number(row.dataset.row))));
+    for (const table of linked) for (const row of table.tBodies[0].rows) row.classList.toggle("selected", Boolean(wanted && wanted.has(idOf(row.dataset.row))));
   }
 
   // ---- printing
