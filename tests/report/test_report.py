@@ -18,8 +18,9 @@ from workbench.core.errors import FormatError, MissingError, ParameterError, Sto
 from workbench.core.result import RESULT_MIME
 from workbench.core.run import Run
 from workbench.report import report
-from workbench.report.page import clean
-from workbench.report.running import NotebookError, declared_parameters
+from workbench.report.executing import NotebookError
+from workbench.report.markup import clean
+from workbench.report.parameters import declared_parameters
 
 
 def test_writes_page_notebook_and_manifest(small_report: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -163,7 +164,7 @@ def _places(method: Method, there: list[tuple[Input, Any]], at: Sequence[str]) -
     if len(for_all) > 1:
         first = method.inputs[0].name
         raise ParameterError(
-            f"--at {' and --at '.join(for_all)} are said of the same inputs. Say which is meant: --at {first}={for_all[0]}."
+            f"--at {' and --at '.join(for_all)} are said of the same inputs. Say which is meant: --at {shlex.quote(f'{first}={for_all[0]}')}."
         )
     able = {spec.name: thing for spec, thing in there if asking.narrows(spec, thing)}
     for spec, thing in there:
@@ -184,7 +185,7 @@ def _choose(method: Method, spec: Input, thing: Any, narrowed: Any, place: str |
     left = asking.parts(spec, narrowed)
     of = f"{spec.name}=" if len(method.inputs) > 1 else ""
     names = ", ".join(left[:LISTED]) + (" ..." if len(left) > LISTED else "")
-    example = f"for example --at {of}{(asking.parts(spec, thing) or left)[-1]}"
+    example = f"for example --at {shlex.quote(of + (asking.parts(spec, thing) or left)[-1])}"
     if place is not None:
         raise ParameterError(
             f"--at {of}{place} means {len(left)} parts ({names}) and {method.name} is asked of one: name it, {example}."

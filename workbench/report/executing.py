@@ -141,7 +141,7 @@ def _output_widget() -> Any:
             client = self.kernel_client
             content = {"data": data, "comm_id": self.comm_id}
             message = client.session.msg("comm_msg", content=content, parent=self.parent_header)
-            asyncio.ensure_future(
+            self.sent = asyncio.ensure_future(
                 client.shell_channel.socket.send_multipart(client.session.serialize(message))
             )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shlex
 import tempfile
 import time
 from collections.abc import Mapping
@@ -83,7 +84,7 @@ def report(
     require_apart(
         [*keeping.files(output), kept],
         [path],
-        f"Give the page another name or folder, such as -o {Path('reports') / output.name}.",
+        f"Give the page another name or folder, such as -o {shlex.quote(str(Path('reports') / output.name))}.",
     )
     _require_writable(output)
     started, clock = now(), time.perf_counter()

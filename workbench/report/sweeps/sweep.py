@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
@@ -121,7 +122,7 @@ def sweep(
     require_apart(
         [folder / "index.html", folder / LOCK, folder / RUNS],
         [path],
-        f"Give another folder, such as -o {folder.with_name(f'{folder.name}-sweep')}.",
+        f"Give another folder, such as -o {shlex.quote(str(folder.with_name(f'{folder.name}-sweep')))}.",
     )
     share = threads or (1 if ray else max(1, _cores() // min(jobs or _most(), len(wanted))))
     # the cluster first: without one nothing is left in the folder
