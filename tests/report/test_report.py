@@ -211,7 +211,7 @@ def test_a_figure_of_several_runs_says_how_each_was_computed(tmp_path: Path) -> 
         "asked = {n: wb.pca(wb.circle(n=60, noise=n), n_null=19, n_boot=9, random_state=3) for n in (0.1, 0.2)}\n"
         "wb.along({str(n): r for n, r in asked.items()}).show()"
     )
-    page = report(notebook(tmp_path / "n.ipynb", cell), {}, tmp_path / "n.html")
+    page = report(notebook(tmp_path / "n.ipynb", cell), {}, tmp_path / "out" / "n.html")
     (shown,) = [
         o.data[RESULT_MIME]
         for c in nbformat.read(page.with_suffix(".ipynb"), as_version=4).cells

@@ -162,9 +162,9 @@ def _places(method: Method, there: list[tuple[Input, Any]], at: Sequence[str]) -
         else:
             for_all.append(place)
     if len(for_all) > 1:
-        first = method.inputs[0].name
+        first = shlex.quote(f"{method.inputs[0].name}={for_all[0]}")
         raise ParameterError(
-            f"--at {' and --at '.join(for_all)} are said of the same inputs. Say which is meant: --at {shlex.quote(f'{first}={for_all[0]}')}."
+            f"--at {' and --at '.join(for_all)} are said of the same inputs. Say which is meant: --at {first}."
         )
     able = {spec.name: thing for spec, thing in there if asking.narrows(spec, thing)}
     for spec, thing in there:

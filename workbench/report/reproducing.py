@@ -102,7 +102,7 @@ def reproduce(
     path = find(page, said, Path(notebook) if notebook else None)
     folder = Path(output) if output else page.parent / f"{page.stem}-reproduced"
     target = folder / page.name
-    require_apart(keeping.files(target), [page, *keeping.files(page)], "Give another folder with -o.")
+    require_apart(keeping.files(target, path), [page, path], "Give another folder with -o.")
     mixed = keeping.mixed(page, said)
     with _afresh(said):
         report(

@@ -42,7 +42,7 @@ def report(
     notebook : a path, or the name of a notebook that the package ships (``atlas``).
     parameters : values for the names in its ``parameters`` cell.
     output : the page, ``.html``; ``reports/<name>.html`` without one. The executed notebook takes the same
-        name with ``.ipynb``, and the folder with each result's table (Parquet) and arrays (safetensors) with
+        name with ``.ipynb`` (``.executed.ipynb`` where a file that no report wrote has that name), and the folder with each result's table (Parquet) and arrays (safetensors) with
         ``.results``; ``manifest.json`` lies beside them and has their digests. All are renamed when all are written.
     failed : where the notebook is kept as far as it came when a cell fails, or refuses its input;
         ``<name>.failed.ipynb`` without one, and then only when a cell fails.
@@ -82,7 +82,7 @@ def report(
     values = check_parameters(path, parameters or {})
     folder = notebooks.working_folder(path, cwd)
     require_apart(
-        [*keeping.files(output), kept],
+        [*keeping.files(output, path), kept],
         [path],
         f"Give the page another name or folder, such as -o {shlex.quote(str(Path('reports') / output.name))}.",
     )
@@ -105,17 +105,17 @@ def report(
             versions=versions(),
             threads=threads(),
         )
-        _write(output, executed, facts)
+        _write(output, path, executed, facts)
     return output
 
 
-def _write(output: Path, executed: nbformat.NotebookNode, facts: dict[str, Any]) -> None:
+def _write(output: Path, source: Path, executed: nbformat.NotebookNode, facts: dict[str, Any]) -> None:
     """Write the page and what lies beside it."""
     tell("report: writing the page")
     facts = keeping.names(output, facts)
-    with keeping.together(output, results=any(r["files"] for r in facts["results"])) as places:
+    with keeping.together(output, source, results=any(r["files"] for r in facts["results"])) as places:
         executing.write(_points_once(executed), places.notebook)
-        facts["files"] = {output.with_suffix(".ipynb").name: digest_file(places.notebook)}
+        facts["files"] = {places.notebook.name: digest_file(places.notebook)}
         if places.results is not None:
             facts["files"] |= keeping.write(places.results, facts)
         page = manifest.embed(render(executed, facts), facts)
