@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from workbench.core.errors import StorageError
+from workbench.core.errors import ParameterError, StorageError
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def require_apart(outputs: Iterable[Path], inputs: Iterable[Path], advice: str) 
 
     Raises
     ------
-    StorageError
+    ParameterError
         An output is an input, or a folder that holds one; nothing was written. ``advice`` says what to do.
     """
     for given in inputs:
@@ -95,7 +95,7 @@ def require_apart(outputs: Iterable[Path], inputs: Iterable[Path], advice: str) 
         for output in filter(Path.exists, outputs):
             inside = given.is_dir() and output.resolve().is_relative_to(given.resolve())
             if inside or any(output.samefile(place) for place in around):
-                raise StorageError(f"{output} would take the place of {given}, which is read. {advice}")
+                raise ParameterError(f"{output} would take the place of {given}, which is read. {advice}")
 
 
 def _holder(path: Path) -> tuple[Path, int | None]:

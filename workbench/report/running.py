@@ -41,9 +41,10 @@ def report(
     ----------
     notebook : a path, or the name of a notebook that the package ships (``atlas``).
     parameters : values for the names in its ``parameters`` cell.
-    output : the page, ``.html``; ``reports/<name>.html`` without one. The executed notebook takes the same
-        name with ``.ipynb`` (``.executed.ipynb`` where a file that no report wrote has that name), and the folder with each result's table (Parquet) and arrays (safetensors) with
-        ``.results``; ``manifest.json`` lies beside them and has their digests. All are renamed when all are written.
+    output : the page, ``.html``; ``reports/<name>.html`` without one. The executed notebook takes the same name with
+        ``.ipynb`` (``.executed.ipynb`` where a file that no report wrote has that name), and the folder with each
+        result's table (Parquet) and arrays (safetensors) with ``.results``; ``manifest.json`` lies beside them and has
+        their digests. All are renamed when all are written.
     failed : where the notebook is kept as far as it came when a cell fails, or refuses its input;
         ``<name>.failed.ipynb`` without one, and then only when a cell fails.
 
@@ -62,10 +63,11 @@ def report(
     FormatError
         The file can't be read as a notebook.
     ParameterError
-        A parameter that the notebook doesn't have, or a value of another type than its default.
+        A parameter that the notebook doesn't have, a value of another type than its default, or an output that would
+        take the notebook's own place.
     StorageError
-        The output can't be written, or would take the notebook's own place (found out before anything runs), or the
-        disk is full; what was there before is untouched.
+        The output can't be written (found out before anything runs), or the disk is full; what was there before
+        is untouched.
     ParameterError, ViewError, DataError, FormatError, MissingError, StorageError
         A cell refused its input, or what it captured found no room; nothing is written.
     NotebookError

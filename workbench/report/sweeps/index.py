@@ -45,7 +45,7 @@ class Book:
         """Write the page as things stand, whole or not at all."""
         path = self.folder / "index.html"
         with writing(path) as temporary:
-            temporary.writeshown(self.render(), encoding="utf-8", errors="backslashreplace")
+            temporary.write_text(self.render(), encoding="utf-8", errors="backslashreplace")
         return path
 
     def render(self) -> str:
@@ -114,7 +114,7 @@ class Book:
 
 
 def _own(name: str) -> str:
-    return files("workbench.report.sweeps").joinpath(name).readshown(encoding="utf-8")
+    return files("workbench.report.sweeps").joinpath(name).read_text(encoding="utf-8")
 
 
 def _differing(jobs: Sequence[Job]) -> list[str]:
