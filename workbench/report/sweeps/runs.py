@@ -45,7 +45,7 @@ class Job:
     parameters: dict[str, Any]
     varied: dict[str, Any]
     versions: dict[str, str]
-    cwd: Path
+    cwd: Path = Path()
 
     @property
     def label(self) -> str:
