@@ -5,7 +5,10 @@ from __future__ import annotations
 import html
 import itertools
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
 
 TAGS = {
     *("table", "thead", "tbody", "tr", "th", "td", "caption", "p", "ul", "ol", "li"),
@@ -35,7 +38,24 @@ _FORMULA = re.compile(
 
 
 def markdown(source: str, *, start: int = 0) -> tuple[str, list[tuple[int, str, str]]]:
-    """Render Markdown with raw HTML off and formulas; return it with its headings as (level, anchor, text)."""
+    """Render Markdown with raw HTML off and formulas; return it with its headings as (level, anchor, HTML)."""
+    parser = _parser()
+    tokens = parser.parse(source)
+    headings: list[tuple[int, str, str]] = []
+    for token, within in itertools.pairwise(tokens):
+        if token.type == "heading_open":
+            anchor = f"section-{start + len(headings) + 1}"
+            token.attrSet("id", anchor)
+            headings.append((int(token.tag[1]), anchor, inline(within.content)))
+    return parser.renderer.render(tokens, parser.options, {}), headings
+
+
+def inline(source: str) -> str:
+    """Render a line of Markdown, such as a heading, without links: it may stand inside one."""
+    return clean(_parser().renderInline(source))
+
+
+def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
     from mdit_py_plugins.amsmath import amsmath_plugin
     from mdit_py_plugins.dollarmath import dollarmath_plugin
@@ -46,14 +66,7 @@ def markdown(source: str, *, start: int = 0) -> tuple[str, list[tuple[int, str, 
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     dollarmath_plugin(parser, allow_labels=False, allow_digits=False, double_inline=True, renderer=drawn)
     amsmath_plugin(parser, renderer=lambda tex: formula(tex, display=True))
-    tokens = parser.parse(source)
-    headings: list[tuple[int, str, str]] = []
-    for token, inline in itertools.pairwise(tokens):
-        if token.type == "heading_open":
-            anchor = f"section-{start + len(headings) + 1}"
-            token.attrSet("id", anchor)
-            headings.append((int(token.tag[1]), anchor, inline.content))
-    return parser.renderer.render(tokens, parser.options, {}), headings
+    return parser
 
 
 def clean(text: str) -> str:

@@ -18,7 +18,7 @@ from workbench.core.result import RESULT_MIME
 from workbench.core.run import Run
 from workbench.evidence import FINDINGS_MIME
 from workbench.report.inline import inert_json, plotly_script, policy
-from workbench.report.markup import clean, latex, markdown
+from workbench.report.markup import clean, inline, latex, markdown
 from workbench.report.parameters import DECLARED, INJECTED, from_json, shown
 from workbench.report.points import POINTS_MIME, STILL_MIME, asset
 from workbench.report.widgets import WIDGET_VIEW, held, states
@@ -53,6 +53,7 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
     template = Environment(autoescape=select_autoescape(default=True)).from_string(asset("page.html.j2"))
     return template.render(
         title=body.title,
+        heading=inline(body.title),
         subtitle=body.subtitle,
         lead=body.lead,
         contents=body.contents,
@@ -197,9 +198,9 @@ class _Body:
         if "text/markdown" in data:
             self._outputs += 1
             text = markdown(_text(data["text/markdown"]), start=10_000 * self._outputs)[0]
-            return {"kind": "html", "html": text}
+            return {"kind": "prose", "html": text}
         if "text/latex" in data:
-            return {"kind": "html", "html": latex(_text(data["text/latex"]))}
+            return {"kind": "prose", "html": latex(_text(data["text/latex"]))}
         for mime in ("image/png", "image/jpeg"):
             if mime in data:
                 return {
