@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,11 +83,12 @@ def read(path: Path) -> nbformat.NotebookNode:
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
-        _, notebook = normalize(notebook)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # ids that are missing are given here
+            _, notebook = normalize(notebook)
         validate(notebook, relax_add_props=True)
-        json.dumps(
-            notebook, ensure_ascii=False
-        ).encode()  # half a character can't be sent to a kernel, or written
+        # half a character can't be sent to a kernel, or written
+        json.dumps(notebook, ensure_ascii=False).encode()
     except Exception as e:
         why = " ".join(str(getattr(e, "message", e)).split())[:200]
         place = ".".join(map(str, getattr(e, "absolute_path", ())))
