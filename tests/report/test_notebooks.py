@@ -194,11 +194,6 @@ def test_what_an_output_widget_holds_is_shown_wherever_it_stands(tmp_path: Path)
     assert "<script>1" not in body
 
 
-def test_half_a_character_that_a_cell_prints_is_no_mistake(tmp_path: Path) -> None:
-    page = report(notebook(tmp_path / "n.ipynb", "print('a\\ud800b')"), {}, tmp_path / "out" / "n.html")
-    assert facts.of(page).notebook == "n.ipynb"
-
-
 REPORTS = """
 import sys
 from pathlib import Path

@@ -66,7 +66,23 @@ def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     dollarmath_plugin(parser, allow_labels=False, allow_digits=False, double_inline=True, renderer=drawn)
     amsmath_plugin(parser, renderer=lambda tex: formula(tex, display=True))
+    parser.inline.ruler.at("math_inline", _formula_in_a_line())
     return parser
+
+
+def _formula_in_a_line() -> Any:
+    """The rule for ``$x$`` and ``$ x $``: spaces on both sides or on none, so that $5 and $10 are money."""
+    from mdit_py_plugins.dollarmath.index import math_inline_dollar
+
+    tight, spaced = (math_inline_dollar(spaces, False, True) for spaces in (False, True))
+
+    def rule(state: Any, silent: bool) -> bool:
+        after = state.src[state.pos + 1 : state.pos + 2]
+        before_the_end = state.src[: state.src.find("$", state.pos + 1)][-1:]
+        double = after == "$"
+        return (spaced if double or (after.isspace() and before_the_end.isspace()) else tight)(state, silent)
+
+    return rule
 
 
 def clean(text: str) -> str:
