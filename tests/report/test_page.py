@@ -104,10 +104,10 @@ def test_nothing_in_a_formula_acts(tex: str) -> None:
 
 def test_formulas_stand_in_text_titles_and_outputs_and_money_is_none() -> None:
     shown, headings = markdown(
-        "## On $\\beta$\n\nIt costs $5 or $10, and $e^{i\\pi}$, $ x $.\n\n$$x$$\n\n`$y$`"
+        "## On $\\beta$\n\nIt costs $5 or `$z` $10, and $e^{i\\pi}$, $ x $.\n\n$$x$$\n\n`$y$`"
     )
     assert shown.count("<math") == 4
-    assert "costs $5 or $10, and" in shown and "<code>$y$</code>" in shown
+    assert "costs $5 or <code>$z</code> $10, and" in shown and "<code>$y$</code>" in shown
     assert headings[0][2].startswith("On <") and "<math" in headings[0][2]
     data = {"text/plain": "<Math object>", "text/latex": r"$\displaystyle \alpha^2$"}
     made = body(new_code_cell("1"), new_code_cell("2", outputs=[new_output("display_data", data)]))

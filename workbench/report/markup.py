@@ -77,10 +77,11 @@ def _formula_in_a_line() -> Any:
     tight, spaced = (math_inline_dollar(spaces, False, True) for spaces in (False, True))
 
     def rule(state: Any, silent: bool) -> bool:
-        after = state.src[state.pos + 1 : state.pos + 2]
-        before_the_end = state.src[: state.src.find("$", state.pos + 1)][-1:]
-        double = after == "$"
-        return (spaced if double or (after.isspace() and before_the_end.isspace()) else tight)(state, silent)
+        inside = state.src[state.pos + 1 : state.src.find("$", state.pos + 1)]
+        if "`" in inside:  # the end stands in code
+            return False
+        double = state.src[state.pos + 1 : state.pos + 2] == "$"
+        return (spaced if double or (inside[:1].isspace() and inside[-1:].isspace()) else tight)(state, silent)
 
     return rule
 
