@@ -81,7 +81,9 @@ def _formula_in_a_line() -> Any:
         if "`" in inside:  # the end stands in code
             return False
         double = state.src[state.pos + 1 : state.pos + 2] == "$"
-        return (spaced if double or (inside[:1].isspace() and inside[-1:].isspace()) else tight)(state, silent)
+        return (spaced if double or (inside[:1].isspace() and inside[-1:].isspace()) else tight)(
+            state, silent
+        )
 
     return rule
 
