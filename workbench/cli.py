@@ -6,36 +6,43 @@ A refusal is one paragraph on stderr and an exit code; a traceback is written to
 
 from __future__ import annotations
 
-import io
-import os
 import sys
-import tempfile
-import time
-import traceback
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
-import click
-
-from workbench import __version__
-from workbench.commands.bench import bench
-from workbench.commands.cache import cache
-from workbench.commands.catalogue import info, list_methods
-from workbench.commands.console import clean
-from workbench.commands.convert import convert
-from workbench.commands.doctor import doctor
-from workbench.commands.notebooks import lab, report
-from workbench.commands.reproduce import reproduce
-from workbench.commands.run import run
-from workbench.commands.sweep import sweep
-from workbench.core.errors import WorkbenchError
 
 STOPPED = (
     "Stopped. Nothing half-written is left; what was finished is kept, and a second run goes on from there."
 )
-INTERNAL, MEMORY, INTERRUPTED = 70, 71, 130
+INTERRUPTED = 130
+
+try:
+    import io
+    import os
+    import tempfile
+    import time
+    import traceback
+    import warnings
+    from collections.abc import Sequence
+    from dataclasses import dataclass
+    from pathlib import Path
+
+    import click
+
+    from workbench import __version__
+    from workbench.commands.bench import bench
+    from workbench.commands.cache import cache
+    from workbench.commands.catalogue import info, list_methods
+    from workbench.commands.console import clean
+    from workbench.commands.convert import convert
+    from workbench.commands.doctor import doctor
+    from workbench.commands.notebooks import lab, report
+    from workbench.commands.reproduce import reproduce
+    from workbench.commands.run import run
+    from workbench.commands.sweep import sweep
+    from workbench.core.errors import WorkbenchError
+except KeyboardInterrupt:  # before there is a `main` that could say so
+    sys.stderr.write(f"Error: {STOPPED}\n")
+    sys.exit(INTERRUPTED)
+
+INTERNAL, MEMORY = 70, 71
 
 HELP = """Open up neural networks: ask methods questions of a network, its activations or any data, and get
 answers that carry their control.

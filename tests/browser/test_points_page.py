@@ -52,7 +52,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_CACHE", str(folder / "cache"))
-        return report(path, {"n": 120}, folder / "points.html")
+        return report(path, {"n": 120}, folder / "out" / "points.html")
 
 
 def opened(browser: Any, written: Path, **context: Any) -> Any:

@@ -160,6 +160,33 @@ def test_ctrl_c_stops_with_a_sentence() -> None:
     assert "Traceback" not in shown
 
 
+def test_ctrl_c_while_the_command_line_loads_is_a_sentence_too() -> None:
+    """The last of what it loads raises what the system's own handler does."""
+    code = (
+        "import sys\nclass Stopped:\n    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'workbench.commands.sweep': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Stopped())\nimport workbench.cli"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert ended.stderr.startswith("Error: Stopped.")
+    assert "Traceback" not in ended.stderr
+
+
+def test_what_is_asked_about_is_never_written_over(run: Run) -> None:
+    code, out, _ = run("run", "circle", "--out", "a cloud.npz")
+    assert code == 0
+    assert "workbench run METHOD 'a cloud.npz'" in out
+    assert run("run", "pca", "a cloud.npz", "--n-null", "0", "--n-boot", "0", "--out", "kept")[0] == 0
+    before = {p: p.read_bytes() for p in Path("kept").iterdir()}
+    os.symlink("kept", "linked")
+    code, _, err = run("run", "pca", "./kept", "--n-null", "0", "--n-boot", "0", "--out", "linked")
+    assert code == 2
+    assert "linked would take the place of kept, which is read" in err
+    assert {p: p.read_bytes() for p in Path("kept").iterdir()} == before
+
+
 def test_a_reader_that_goes_away_is_no_error() -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     line = f"{sys.executable} -m workbench.cli list --json | head -c 5"

@@ -105,7 +105,7 @@ def read_edit(path: Path) -> None:
 
 
 def read_notebook(path: Path) -> None:
-    from workbench.report.running import declared_parameters
+    from workbench.report.parameters import declared_parameters
 
     declared_parameters(path)
 

@@ -18,8 +18,9 @@ from workbench.core.errors import FormatError, MissingError, ParameterError, Sto
 from workbench.core.result import RESULT_MIME
 from workbench.core.run import Run
 from workbench.report import report
-from workbench.report.page import clean
-from workbench.report.running import NotebookError, declared_parameters
+from workbench.report.executing import NotebookError
+from workbench.report.markup import clean
+from workbench.report.parameters import declared_parameters
 
 
 def test_writes_page_notebook_and_manifest(small_report: Path) -> None:
@@ -210,7 +211,7 @@ def test_a_figure_of_several_runs_says_how_each_was_computed(tmp_path: Path) -> 
         "asked = {n: wb.pca(wb.circle(n=60, noise=n), n_null=19, n_boot=9, random_state=3) for n in (0.1, 0.2)}\n"
         "wb.along({str(n): r for n, r in asked.items()}).show()"
     )
-    page = report(notebook(tmp_path / "n.ipynb", cell), {}, tmp_path / "n.html")
+    page = report(notebook(tmp_path / "n.ipynb", cell), {}, tmp_path / "out" / "n.html")
     (shown,) = [
         o.data[RESULT_MIME]
         for c in nbformat.read(page.with_suffix(".ipynb"), as_version=4).cells

@@ -222,5 +222,5 @@ def test_a_page_without_a_manifest_and_an_output_over_the_page_are_refused(
     (tmp_path / "p.html").write_text("<html></html>")
     with pytest.raises(MissingError, match="no manifest"):
         reproduce(tmp_path / "p.html")
-    with pytest.raises(ParameterError, match="write over the report"):
+    with pytest.raises(ParameterError, match="would take the place of"):
         reproduce(page, page.parent)

@@ -15,8 +15,9 @@ import pytest
 from notebooks_for_tests import HOSTILE, notebook
 
 from workbench.core.errors import ParameterError, StorageError
+from workbench.report.parameters import fitted
 from workbench.report.sweeps import sweep as sweeping
-from workbench.report.sweeps.grid import parse, product
+from workbench.report.sweeps.grid import distinct, parse, product
 from workbench.report.sweeps.runs import Job, receive
 from workbench.report.sweeps.sweep import sweep
 
@@ -90,16 +91,21 @@ def test_values_ranges_and_texts_are_read() -> None:
         "g=1,1,True",
         "h=../x",
     ]
-    assert parse(said) == {
+    grid = parse(said)
+    read = {
+        name: [fitted("n", {name: None}, {name: v})[name] for v in values] for name, values in grid.items()
+    }
+    assert read == {
         "a": [0, 1, 2],
         "b": [5, 10, 15, 20],
         "c": [0.0, 0.1, 0.2, 0.3],
         "d": ["minilm", "a,b"],
         "e": [[1, 2], None],
         "f": [3, 2, 1],
-        "g": [1, True],
+        "g": [1, 1, True],
         "h": ["../x"],
     }
+    assert [repr(v) for v in distinct(read["g"])] == ["1", "True"]
     assert product({"a": [1, 2], "b": ["x", "y"]})[1] == {"a": 1, "b": "y"}
 
 
@@ -114,7 +120,6 @@ def test_values_ranges_and_texts_are_read() -> None:
         (["n=1..5:-1"], "in steps of -1"),
         (["n=1..5:0"], "1..5:1"),
         (["n=0..1e900:1"], "10,000"),
-        (["n={1,2}"], "set"),
     ],
 )
 def test_what_is_no_grid_is_refused_with_what_is(said: list[str], why: str) -> None:

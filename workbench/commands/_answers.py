@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -65,7 +67,7 @@ def require_folder(out: Path) -> None:
     if out.is_dir() and (others := [p.name for p in out.iterdir() if p.name not in KEPT]):
         raise StorageError(
             f"{out} holds other things ({', '.join(sorted(others)[:3])}) and the answer would take its "
-            f"place: give a folder of its own, such as --out {out / 'answer'}."
+            f"place: give a folder of its own, such as --out {shlex.quote(str(out / 'answer'))}."
         )
     if out.exists() and not out.is_dir():
         raise StorageError(
@@ -97,6 +99,14 @@ def require_file(out: Path, suffixes: tuple[str, ...]) -> None:
     _require_writable(out)
 
 
+def keep_inputs(inputs: Sequence[str | None], out: Path) -> None:
+    """Refuse to write over what is asked about, before anything is computed."""
+    from workbench.core.storage import require_apart
+
+    there = [Path(typed) for typed in inputs if typed is not None and Path(typed).exists()]
+    require_apart([out], there, "Give another place with --out.")
+
+
 def _require_writable(out: Path) -> None:
     from workbench.core.errors import StorageError
 
@@ -117,24 +127,12 @@ def _require_writable(out: Path) -> None:
 def save(result: Result, out: Path) -> None:
     """Write a result, its table and its figure (one HTML file, plotly inside) to a folder, all or nothing."""
     from workbench.core.storage import writing
+    from workbench.report.figure import page_of
 
     with writing(out) as temporary:
         result.save(temporary)
         result.table().to_csv(temporary / "table.csv")
-        (temporary / "figure.html").write_text(_page(result), encoding="utf-8", errors="backslashreplace")
-
-
-def _page(result: Result) -> str:
-    """The answer alone as one HTML file that loads nothing."""
-    import html
-
-    from workbench.results.plotted import Plotted
-
-    if isinstance(result, Plotted):
-        config = {"responsive": True, "displaylogo": False}
-        return result.figure().to_html(include_plotlyjs=True, config=config)
-    title, shown = html.escape(result.title), result.drawn()["text/html"]
-    return f'<!doctype html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>{shown}'
+        (temporary / "figure.html").write_text(page_of(result), encoding="utf-8", errors="backslashreplace")
 
 
 def show(result: Result, out: Path | None, *, as_json: bool) -> None:
@@ -218,6 +216,8 @@ def show_subject(made: Any, out: Path | None, *, as_json: bool) -> None:
     if out is not None:
         files = [p for p in out.rglob("*") if p.is_file()] if out.is_dir() else [out]
         size = sum(p.stat().st_size for p in files)
-        say(f"Kept in {out} ({bytes_words(size)}). Ask of it with: workbench run METHOD {out}")
+        say(
+            f"Kept in {out} ({bytes_words(size)}). Ask of it with: workbench run METHOD {shlex.quote(str(out))}"
+        )
     else:
         say(f"--out {'FILE' if made.suffixes else 'DIR'} keeps it.")

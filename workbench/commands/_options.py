@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -48,6 +49,16 @@ def option(parameter: Parameter, method: str) -> click.Option:
     if parameter.sequence:
         metavar += ",..."
     return click.Option([parameter.name, name], type=Spelled(parameter, method), metavar=metavar, help=said)
+
+
+def cwd_option(without: str) -> Any:
+    """The option ``--cwd`` of the commands that run a notebook; ``without`` it, which folder is taken."""
+    return click.option(
+        "--cwd",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help=f"The folder that the notebook runs in; {without} without it.",
+    )
 
 
 def given(typed: dict[str, Any]) -> dict[str, Any]:

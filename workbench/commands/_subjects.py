@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -174,9 +175,9 @@ def _places(method: Method, there: list[tuple[Input, Any]], at: Sequence[str]) -
         else:
             for_all.append(place)
     if len(for_all) > 1:
-        first = method.inputs[0].name
+        first = shlex.quote(f"{method.inputs[0].name}={for_all[0]}")
         raise ParameterError(
-            f"--at {' and --at '.join(for_all)} are said of the same inputs. Say which is meant: --at {first}={for_all[0]}."
+            f"--at {' and --at '.join(for_all)} are said of the same inputs. Say which is meant: --at {first}."
         )
     able = {spec.name: thing for spec, thing in there if asking.narrows(spec, thing)}
     for spec, thing in there:
@@ -197,7 +198,7 @@ def _choose(method: Method, spec: Input, thing: Any, narrowed: Any, place: str |
     left = asking.parts(spec, narrowed)
     of = f"{spec.name}=" if len(method.inputs) > 1 else ""
     names = ", ".join(left[:LISTED]) + (" ..." if len(left) > LISTED else "")
-    example = f"for example --at {of}{(asking.parts(spec, thing) or left)[-1]}"
+    example = f"for example --at {shlex.quote(of + (asking.parts(spec, thing) or left)[-1])}"
     if place is not None:
         raise ParameterError(
             f"--at {of}{place} means {len(left)} parts ({names}) and {method.name} is asked of one: name it, {example}."

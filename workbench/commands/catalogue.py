@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import re
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -100,7 +101,7 @@ def example(method: Method) -> str:
         typed, part = _typed(spec)
         inputs += f" {typed}"
         if part and method.verb == "analysis":
-            parts += f" --at {f'{spec.name}=' if len(needed) > 1 else ''}{part}"
+            parts += f" --at {shlex.quote(f'{spec.name}={part}' if len(needed) > 1 else part)}"
     first = next(iter(method.parameters.values()), None)
     option = (
         f" --{first.name.replace('_', '-')} {first.default}" if first and first.base in (int, float) else ""

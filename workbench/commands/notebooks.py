@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from workbench.commands._options import cwd_option
 from workbench.commands.console import clean, progress, say, say_json
 
 
@@ -30,26 +31,36 @@ from workbench.commands.console import clean, progress, say, say_json
     metavar="FILE",
     help="The page; reports/NOTEBOOK.html without it.",
 )
+@cwd_option("its own (the current one for a notebook that comes with the workbench)")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: the paths of what was written.")
-def report(notebook: str, pairs: tuple[tuple[str, str], ...], output: Path | None, as_json: bool) -> None:
+def report(
+    notebook: str, pairs: tuple[tuple[str, str], ...], output: Path | None, cwd: Path | None, as_json: bool
+) -> None:
     """Run NOTEBOOK and write a page that works without a network, with the executed notebook beside it.
 
-    NOTEBOOK is a path, or the name of a notebook that comes with the workbench (atlas). A VALUE is a number,
-    True, False, None or a list as Python writes it; anything else is text.
+    NOTEBOOK is a path, or the name of a notebook that comes with the workbench (atlas). A VALUE is read as the type
+    of the parameter's default: text as it is typed, in quotation marks or not, anything else as Python writes it.
 
     \b
     workbench report atlas
     workbench report atlas -p network glassllm-en -o glassllm.html
     """
+    from workbench.report import facts
     from workbench.report import report as write_report
     from workbench.report.sweeps.grid import literal
 
     with progress():
-        page = write_report(notebook, {name: literal(value) for name, value in pairs}, output)
+        page = write_report(notebook, {name: literal(value) for name, value in pairs}, output, cwd=cwd)
+    unkept = facts.beside(page).unkept
     if as_json:
-        say_json({"page": page.absolute()})
-    else:
-        say(f"Written: {page}")
+        say_json({"page": page.absolute(), "unkept": unkept})
+        return
+    say(f"Written: {page}")
+    if unkept:
+        say(
+            f"{unkept} results have no files beside it: neither the cache nor the temporary folder had room for them. "
+            "workbench cache and workbench doctor say where these are."
+        )
 
 
 @click.command(
@@ -80,7 +91,7 @@ def provide(folder: Path) -> list[Path]:
         The folder can't be written.
     """
     from workbench.core.storage import writing
-    from workbench.report.running import shipped
+    from workbench.report.notebooks import shipped
 
     copied = []
     for notebook in shipped().values():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from workbench.commands._options import cwd_option
 from workbench.commands.console import progress, say, say_json, say_table
 
 DIFFERENT = 8
@@ -33,6 +34,7 @@ SHOWN_FINDINGS = 5
     metavar="NUMBER",
     help="How much numbers may differ, relative to their size; 1e-6, and for arrays half their digits, without it.",
 )
+@cwd_option("that of the first run if it is there, else its own")
 @click.option(
     "--json", "as_json", is_flag=True, help="Write JSON: each result's verdict, differences and reasons."
 )
@@ -43,6 +45,7 @@ def reproduce(
     output: Path | None,
     notebook: Path | None,
     tolerance: float | None,
+    cwd: Path | None,
     as_json: bool,
 ) -> None:
     """Run REPORT's notebook again, with the parameters in its manifest and without the cache, and compare each result.
@@ -59,7 +62,7 @@ def reproduce(
     from workbench.report.reproducing import reproduce as run_again
 
     with progress():
-        found = run_again(page, output, notebook=notebook, tolerance=tolerance)
+        found = run_again(page, output, notebook=notebook, tolerance=tolerance, cwd=cwd)
     if as_json:
         say_json(found.to_json())
         ctx.exit(0 if found.same else DIFFERENT)

@@ -138,6 +138,7 @@ def _analyse(
 ) -> None:
     if out is not None:
         _answers.require_folder(out)
+        _answers.keep_inputs(inputs, out)
     with progress():
         result = method(*_subjects.prepare(method, inputs, **asked), **values)
     if out is not None:
@@ -154,6 +155,7 @@ def _make(
 ) -> None:
     if out is not None:
         _answers.require_place(out, method.gives)
+        _answers.keep_inputs(inputs, out)
     with progress():
         made = method(*_subjects.prepare(method, inputs), **values)
     if out is not None:
@@ -170,6 +172,7 @@ def _change(
     dtype: Any,
 ) -> None:
     _answers.require_weights(out)
+    _answers.keep_inputs(inputs, out)
     with progress():
         things = _subjects.prepare(method, inputs)
         changed = things[0] + method(*things, **values)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from workbench.commands._options import cwd_option
 from workbench.commands.console import clean, say, say_json, time_words
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ SHOWN = 5  # failures that are told on the terminal; the page has all
     help="Compare this number: an evidence's id, or id@of where a method asks it of several things; METHOD:id, and * for "
     "any, are legal too ('pca:*'); repeat for more.",
 )
+@cwd_option("its own (the current one for a notebook that comes with the workbench)")
 @click.option("--again", is_flag=True, help="Run also what is done.")
 @click.option(
     "--ray",
@@ -74,6 +76,7 @@ def sweep(
     threads: int | None,
     output: Path | None,
     values: tuple[str, ...],
+    cwd: Path | None,
     again: bool,
     ray: str | None,
     as_json: bool,
@@ -89,6 +92,7 @@ def sweep(
     \b
     workbench sweep atlas -p n_neighbors=5..50:5 --jobs 2
     workbench sweep probe.ipynb -p layer=0,1,2 -p network=minilm,glassllm-en --value balanced_accuracy
+    workbench sweep probe.ipynb -p "layers=(0, 1),(2, 3)"
     """
     from workbench.report.sweeps.grid import parse
     from workbench.report.sweeps.sweep import sweep as run_sweep
@@ -103,6 +107,7 @@ def sweep(
             ray=ray,
             values=values,
             again=again,
+            cwd=cwd,
             listener=listener,
         )
     _show(done, as_json)

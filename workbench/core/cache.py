@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +16,46 @@ import platformdirs
 from workbench.core.errors import FormatError
 from workbench.core.result import Result, load
 
+SPARE = "WORKBENCH_SPARE_CACHE"
+"""Names the folder of `spare`, for the kernel of a report."""
+
 
 def cache_dir() -> Path:
     """Where results and captured stores are kept: ``WORKBENCH_CACHE``, or the platform's cache directory."""
     return Path(os.environ.get("WORKBENCH_CACHE") or platformdirs.user_cache_path("workbench"))
 
 
+def wanted() -> bool:
+    """Whether results are kept at all: ``WORKBENCH_NO_CACHE=1`` keeps none."""
+    return os.environ.get("WORKBENCH_NO_CACHE", "") in ("", "0")
+
+
+@contextlib.contextmanager
+def spare(folder: Path) -> Iterator[None]:
+    """Inside the block, also in the processes that it starts, a result that the cache can't take is kept in ``folder``."""
+    before = os.environ.get(SPARE)
+    os.environ[SPARE] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SPARE]
+        else:
+            os.environ[SPARE] = before
+
+
+def _places(key: str) -> list[Path]:
+    """Where the result of a run is kept: the cache, then the spare folder where there is one."""
+    folder = os.environ.get(SPARE)
+    return [cache_dir() / "results" / key, *([Path(folder) / key] if folder else [])]
+
+
 def lookup(key: str) -> Result | None:
     """Return the stored result of a run, or None. A damaged entry counts as absent and is removed."""
-    path = cache_dir() / "results" / key
+    return next((result for path in _places(key) if (result := _read(path)) is not None), None)
+
+
+def _read(path: Path) -> Result | None:
     if not path.is_dir():
         return None
     try:
@@ -37,13 +69,13 @@ def lookup(key: str) -> Result | None:
 
 
 def store(result: Result) -> bool:
-    """Keep a result under its run's key. A cache that can't be written costs speed, not the answer."""
+    """Keep a result under its run's key; return whether it was. A cache that can't be written costs speed, not the answer."""
     assert result.run is not None
-    try:
-        result.save(cache_dir() / "results" / result.run.key)
-    except OSError:
-        return False
-    return True
+    for path in _places(result.run.key):
+        with contextlib.suppress(OSError):
+            result.save(path)
+            return True
+    return False
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import os
 import sys
 import time
 import typing
@@ -153,7 +152,7 @@ class Method:
         run = self._run(inputs, values, chosen, how)
         title = f"{self.title} of {run.subject}"
         space, table = rows_of(views)
-        caching = os.environ.get("WORKBENCH_NO_CACHE", "") in ("", "0")
+        caching = cache.wanted()
         start = time.perf_counter()
         kept = cache.lookup(run.key) if caching else None
         if kept is not None:

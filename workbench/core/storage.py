@@ -7,11 +7,11 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from workbench.core.errors import StorageError
+from workbench.core.errors import ParameterError, StorageError
 
 
 @contextmanager
@@ -46,6 +46,58 @@ def writing(path: Path) -> Iterator[Path]:
             os.close(held)
 
 
+@contextmanager
+def scratch(name: str) -> Iterator[Path]:
+    """Give an empty folder among the system's temporary ones; it is removed when the block ends.
+
+    What processes that were killed left there under the same name goes too.
+    """
+    path = Path(tempfile.gettempdir()) / name
+    holder, held = _holder(path)
+    try:
+        _sweep_up(path)
+        yield holder
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+        if held is not None:
+            os.close(held)
+
+
+@contextmanager
+def turn(folder: Path) -> Iterator[None]:
+    """Wait until no other process is inside such a block of the same folder; what is read there may be written back.
+
+    The lock is on the folder itself, leaves no file, and ends with the process. Where there are no such locks nothing
+    is waited for.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = _hold(folder, wait=True)
+    except OSError as e:
+        raise _storage_error(folder, e) from e
+    try:
+        yield
+    finally:
+        if held is not None:
+            os.close(held)
+
+
+def require_apart(outputs: Iterable[Path], inputs: Iterable[Path], advice: str) -> None:
+    """Refuse to write over what is read, however either is spelled or linked, or into a folder that is replaced with it.
+
+    Raises
+    ------
+    ParameterError
+        An output is an input, or a folder that holds one; nothing was written. ``advice`` says what to do.
+    """
+    for given in inputs:
+        around = [p for p in (given, *given.resolve().parents) if p.exists()]
+        for output in filter(Path.exists, outputs):
+            inside = given.is_dir() and output.resolve().is_relative_to(given.resolve())
+            if inside or any(output.samefile(place) for place in around):
+                raise ParameterError(f"{output} would take the place of {given}, which is read. {advice}")
+
+
 def _holder(path: Path) -> tuple[Path, int | None]:
     """Make the temporary folder, and hold it by a lock that ends with this process, so that others see that it is used.
 
@@ -63,8 +115,12 @@ def _holder(path: Path) -> tuple[Path, int | None]:
             os.close(held)
 
 
-def _hold(folder: Path) -> int | None:
+def _hold(folder: Path, *, wait: bool = False) -> int | None:
     """Lock a folder; None where that can't be done.
+
+    Parameters
+    ----------
+    wait : until nobody else holds it.
 
     Raises
     ------
@@ -77,7 +133,7 @@ def _hold(folder: Path) -> int | None:
         return None
     held = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(held, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as e:
         os.close(held)
         if isinstance(e, BlockingIOError):

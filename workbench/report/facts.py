@@ -148,6 +148,8 @@ class ReportFacts(_Facts):
     threads: Annotated[int, Field(ge=1, le=100_000)] | None = None
     results: Annotated[tuple[ResultFacts, ...], Field(max_length=100_000)] = ()
     files: Annotated[dict[Name, Name], Field(max_length=200_000)] = {}
+    unkept: int = 0  # results that neither the cache nor a temporary folder had room for
+    cwd: Text = "."  # the folder that the notebook ran in, as seen from where the command was given
     findings: FindingsFacts | None = None
 
 

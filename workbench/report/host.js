@@ -27,8 +27,7 @@
 
   // Rows travel between figures as ids, within a view as one bit each.
   function link(model) {
-    const { n, space } = model.get("spec"), ids = new Float64Array(n), row = readColumn(model.get("columns")[0]).values;
-    for (let i = 0; i < n; i++) ids[i] = row[i];
+    const { n, space } = model.get("spec"), ids = readIds(readColumn(model.get("columns")[0]));
     let hearing = false;
     model.on("change:picked", () => {
       if (hearing || !space) return;

@@ -14,7 +14,7 @@ import numpy as np
 
 from workbench.core import cache
 from workbench.core.digest import digest_file
-from workbench.core.storage import writing
+from workbench.core.storage import turn, writing
 from workbench.report import manifest
 
 if TYPE_CHECKING:
@@ -36,17 +36,41 @@ class Places:
     results: Path | None
 
 
+def executed(page: Path, source: Path) -> Path:
+    """Where the executed notebook is kept: named as the page, or ``.executed.ipynb`` where another file has that name.
+
+    Parameters
+    ----------
+    source : the notebook that is run.
+    """
+    usual = page.with_suffix(".ipynb")
+    ours = usual.name in _files(page) and usual.exists() and not usual.samefile(source)
+    return usual if ours or not usual.exists() else page.with_suffix(".executed.ipynb")
+
+
+def files(page: Path, source: Path) -> tuple[Path, ...]:
+    """Every place that a report takes: its page, the executed notebook, the results' folder and the manifest."""
+    return page, executed(page, source), page.with_suffix(FOLDER), page.parent / manifest.NAME
+
+
+def _files(page: Path) -> dict[str, Any]:
+    """The files of a page, with their digests, as the manifest beside it has them, unchecked."""
+    recorded = (manifest.entry(page) or {}).get("files")
+    return recorded if isinstance(recorded, dict) else {}
+
+
 @contextmanager
-def together(page: Path, *, results: bool) -> Iterator[Places]:
+def together(page: Path, source: Path, *, results: bool) -> Iterator[Places]:
     """Give temporary places for a report's files; they take the place of those from before when the block ends.
 
     All is written before anything is renamed, and the manifest is renamed last: it has the digests of the others, so
     that what a kill in between leaves is seen by `mixed`, and the next run of the report mends it.
     """
     with ExitStack() as stack:  # what is entered first is renamed last
+        stack.enter_context(turn(page.parent))  # the manifest is read, added to and written back
         said = stack.enter_context(writing(page.parent / manifest.NAME))
         written = stack.enter_context(writing(page))
-        ran = stack.enter_context(writing(page.with_suffix(".ipynb")))
+        ran = stack.enter_context(writing(executed(page, source)))
         kept = stack.enter_context(writing(page.with_suffix(FOLDER))) if results else None
         yield Places(written, ran, said, kept)
 
@@ -62,7 +86,7 @@ def names(page: Path, facts: dict[str, Any]) -> dict[str, Any]:
         found.append(
             {**result, "files": {"table": f"{stem}.parquet", "arrays": f"{stem}.safetensors"} if kept else {}}
         )
-    return {**facts, "results": found}
+    return {**facts, "results": found, "unkept": sum(not r["files"] for r in found) if cache.wanted() else 0}
 
 
 def write(folder: Path, facts: dict[str, Any]) -> dict[str, str]:
@@ -113,12 +137,9 @@ def mixed(page: Path, said: ReportFacts) -> tuple[str, ...]:
     said : what the page itself, or its manifest, says.
     """
     apart = _changed(page.parent, said.files)
-    beside = manifest.entry(page)
-    if beside is not None and said.files:
-        recorded = beside.get("files")
-        recorded = recorded if isinstance(recorded, dict) else {}
-        if recorded.get(page.name, "") != digest_file(page):
-            apart.append(manifest.NAME)
+    known = manifest.entry(page) is not None and said.files
+    if known and _files(page).get(page.name, "") != digest_file(page):
+        apart.append(manifest.NAME)
     if not apart:
         return ()
     return (

@@ -4,7 +4,8 @@
   const plots = [...document.querySelectorAll(".plot")];
   const status = document.getElementById("selection");
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const options = { responsive: true, displaylogo: false, scrollZoom: false, modeBarButtonsToRemove: ["toImage"] };
+  // nothing that leaves the page: no logo's link, and no button that uploads the chart
+  const options = { responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "", scrollZoom: false, modeBarButtonsToRemove: ["toImage"] };
   const LIVE = 4; // figures with WebGL contexts, of two each: browsers end the oldest of 16, and views of points need some
   const PAPER = { ink: "#23272f", soft: "#5b6472", paper: "#ffffff" }; // on which everything is printed
   const PRINTED = 820; // pixels; page.css scales them to what an A4 or a Letter page has between its margins
@@ -200,12 +201,12 @@
   }
 
   // A table whose first column is called "row" speaks of the rows that the page's figures draw, if they draw one set of rows.
-  const linked = [];
+  const linked = [], idOf = (text) => (Number.isSafeInteger(Number(text)) ? Number(text) : text); // as in points.js
   function linkRows(table, first) {
     if (first !== "row") return;
     for (const row of table.tBodies[0].rows) {
-      const id = Number(row.cells[0].textContent);
-      if (!Number.isInteger(id)) return;
+      const text = row.cells[0].textContent.trim(), id = idOf(text);
+      if (!/^-?\d+$/.test(text)) return;
       row.dataset.row = id;
       row.tabIndex = 0;
       row.title = "Show where it lies";
@@ -222,7 +223,7 @@
   function markRows(from) {
     if (from !== only()) return;
     const wanted = selections.get(from);
-    for (const table of linked) for (const row of table.tBodies[0].rows) row.classList.toggle("selected", Boolean(wanted && wanted.has(Number(row.dataset.row))));
+    for (const table of linked) for (const row of table.tBodies[0].rows) row.classList.toggle("selected", Boolean(wanted && wanted.has(idOf(row.dataset.row))));
   }
 
   // ---- printing

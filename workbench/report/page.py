@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import html
-import itertools
 import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -18,52 +17,19 @@ from workbench.core.lineage import code
 from workbench.core.result import RESULT_MIME
 from workbench.core.run import Run
 from workbench.evidence import FINDINGS_MIME
-from workbench.report.inline import inert_json, plotly_script, script_hash
+from workbench.report.inline import inert_json, plotly_script, policy
+from workbench.report.markup import clean, inline, latex, markdown
+from workbench.report.parameters import DECLARED, INJECTED, from_json, shown
 from workbench.report.points import POINTS_MIME, STILL_MIME, asset
+from workbench.report.widgets import WIDGET_VIEW, held, states
 from workbench.results.plotted import PLOTLY_MIME
 
 if TYPE_CHECKING:
     import nbformat
 
 STEP_CHARACTERS = 160  # of one parameter of a step; a selection may have thousands of ids
-_TAGS = {
-    "table",
-    "thead",
-    "tbody",
-    "tr",
-    "th",
-    "td",
-    "caption",
-    "p",
-    "ul",
-    "ol",
-    "li",
-    "b",
-    "strong",
-    "em",
-    "i",
-    "code",
-    "br",
-    "span",
-    "sub",
-    "sup",
-    *(
-        "math",
-        "mrow",
-        "mi",
-        "mn",
-        "mo",
-        "mtext",
-        "msup",
-        "msub",
-        "msubsup",
-        "mfrac",
-        "msqrt",
-        "mroot",
-        "munderover",
-    ),
-    *("munder", "mover", "mtable", "mtr", "mtd"),
-}
+# Kinds that an output is drawn by; a widget that has none of them is shown as what it holds.
+DRAWN = {FINDINGS_MIME, POINTS_MIME, STILL_MIME, PLOTLY_MIME, "text/html", "text/markdown", "text/latex"}
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -77,7 +43,7 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
     """
     from jinja2 import Environment, select_autoescape
 
-    body = _Body(facts)
+    body = _Body(facts, states(executed))
     for cell in executed.cells:
         body.add(cell)
     script, style, points = asset("page.js"), asset("page.css"), ""
@@ -87,12 +53,14 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
     template = Environment(autoescape=select_autoescape(default=True)).from_string(asset("page.html.j2"))
     return template.render(
         title=body.title,
+        heading=inline(body.title),
         subtitle=body.subtitle,
         lead=body.lead,
         contents=body.contents,
         blocks=body.blocks,
         findings=facts.get("findings"),
         facts=facts,
+        parameters={name: shown(from_json(value)) for name, value in facts["parameters"].items()},
         when=when(facts["started"]),
         computed=_computed(facts),
         questions=_questions(facts),
@@ -102,8 +70,7 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
         style=style,
         points=points,
         beside=_beside(facts),
-        policy=f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; font-src data:; "
-        f"script-src {script_hash(plotly)} {script_hash(script)} {script_hash(points) if points else ''} 'unsafe-eval'",
+        policy=policy(plotly, script, *([points] if points else [])),
     )
 
 
@@ -111,10 +78,17 @@ class _Body:
     """Collects the page's blocks in the notebook's order.
 
     What stands before the first section is the ``lead``. A cell that is tagged ``title`` displays Markdown: its heading
-    becomes the page's title, the rest what stands under it.
+    becomes the page's title, the rest what stands under it. What a cell's tags remove (``remove-cell``,
+    ``remove-input``, ``remove-output``, ``remove-stdout``, ``remove-stderr``) is nowhere in the page; what they hide
+    (``hide-cell``, ``hide-output``) is folded, as all code is.
+
+    Parameters
+    ----------
+    models : the states of the notebook's widgets.
     """
 
-    def __init__(self, facts: dict[str, Any]):
+    def __init__(self, facts: dict[str, Any], models: dict[str, Any] | None = None):
+        self._models = models or {}
         self.title = facts["notebook"].removesuffix(".ipynb")
         self.subtitle = ""
         self.lead: list[str] = []
@@ -128,20 +102,40 @@ class _Body:
         self._first_heading = True
 
     def add(self, cell: Any) -> None:
-        tags = cell.metadata.get("tags", [])
+        tags = {tag.replace("_", "-") for tag in cell.metadata.get("tags", [])}
+        if "remove-cell" in tags or {DECLARED, INJECTED} & tags:
+            return
         if cell.cell_type == "markdown":
-            self._markdown(cell.source)
-        elif cell.cell_type == "code" and not {"parameters", "injected-parameters"} & set(tags):
-            if "title" in tags:
-                self._entitle(cell)
-            shown = [] if "title" in tags else cell.outputs
-            outputs = [b for o in _settled(shown) if (b := self._output(o)) is not None]
-            if outputs and all(b["kind"] == "pointer" for b in outputs):  # what it says stands at the top
-                outputs = []
-                self._drop_heading()
-            self.blocks.append({"kind": "code", "source": cell.source, "outputs": outputs})
+            self._markdown(cell.source, folded="hide-cell" in tags)
+        elif cell.cell_type == "code":
+            self._code(cell, tags)
 
-    def _markdown(self, source: str) -> None:
+    def _code(self, cell: Any, tags: set[str]) -> None:
+        shown = [] if "remove-output" in tags else cell.outputs
+        shown = [
+            o for o in shown if f"remove-{o.get('name')}" not in tags
+        ]  # a stream has one: stdout or stderr
+        if "title" in tags:
+            self._entitle(shown)
+            shown = []
+        held = [inner for o in _settled(shown) for inner in self._held(o)]
+        outputs = [b for o in held if (b := self._output(o)) is not None]
+        if outputs and all(b["kind"] == "pointer" for b in outputs):  # what it says stands at the top
+            outputs = []
+            self._drop_heading()
+        block = {"source": "" if "remove-input" in tags else cell.source, "outputs": outputs}
+        self.blocks.append({"kind": "code", **block, "folded": bool({"hide-cell", "hide-output"} & tags)})
+
+    def _held(self, output: Any) -> list[Any]:
+        """What a widget holds, where it isn't drawn otherwise; any other output itself."""
+        data = output.get("data", {})
+        return (
+            [output]
+            if WIDGET_VIEW not in data or DRAWN & set(data)
+            else held(output, self._models) or [output]
+        )
+
+    def _markdown(self, source: str, *, folded: bool) -> None:
         lines = source.split("\n")
         if self._first_heading and lines and lines[0].startswith("# "):
             self.title = lines[0][2:].strip()
@@ -149,13 +143,15 @@ class _Body:
             source = "\n".join(lines[1:])
         text, headings = markdown(source, start=len(self.contents))
         self.contents += headings
-        if not self.contents and not self.blocks:
+        if not self.contents and not self.blocks and not folded:
             self.lead.append(text)
         else:
-            self.blocks.append({"kind": "markdown", "html": text, "bare": _is_heading(source)})
+            self.blocks.append(
+                {"kind": "markdown", "html": text, "bare": _is_heading(source), "folded": folded}
+            )
 
-    def _entitle(self, cell: Any) -> None:
-        for output in cell.outputs:
+    def _entitle(self, outputs: list[Any]) -> None:
+        for output in outputs:
             heading, _, rest = _text(output.get("data", {}).get("text/markdown", "")).partition("\n")
             if heading.startswith("# "):
                 self.title, self._first_heading = heading[2:].strip(), False
@@ -170,7 +166,8 @@ class _Body:
         if output.output_type == "stream":
             return {"kind": "text", "text": _ANSI.sub("", output.text), "stderr": output.name == "stderr"}
         if output.output_type == "error":
-            return {"kind": "text", "text": f"{output.ename}: {output.evalue}", "stderr": True}
+            # only where the author expects it: a cell that is not tagged so ends the report
+            return {"kind": "text", "text": f"{output.ename}: {output.evalue}", "stderr": False}
         data = output.data
         if FINDINGS_MIME in data:
             return {"kind": "pointer"}
@@ -201,7 +198,9 @@ class _Body:
         if "text/markdown" in data:
             self._outputs += 1
             text = markdown(_text(data["text/markdown"]), start=10_000 * self._outputs)[0]
-            return {"kind": "html", "html": text}
+            return {"kind": "prose", "html": text}
+        if "text/latex" in data:
+            return {"kind": "prose", "html": latex(_text(data["text/latex"]))}
         for mime in ("image/png", "image/jpeg"):
             if mime in data:
                 return {
@@ -314,33 +313,6 @@ def _floors(questions: list[dict[str, Any]]) -> list[tuple[int, float]]:
     """Numbers of draws, and the least p that each allows."""
     draws = {q["draws"] for q in questions if q["p"] is not None}
     return [(n, 1 / (n + 1)) for n in sorted(draws)]
-
-
-def markdown(source: str, *, start: int = 0) -> tuple[str, list[tuple[int, str, str]]]:
-    """Render Markdown with raw HTML off; return it with its headings as (level, anchor, text)."""
-    from markdown_it import MarkdownIt
-
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = parser.parse(source)
-    headings: list[tuple[int, str, str]] = []
-    for token, inline in itertools.pairwise(tokens):
-        if token.type == "heading_open":
-            anchor = f"section-{start + len(headings) + 1}"
-            token.attrSet("id", anchor)
-            headings.append((int(token.tag[1]), anchor, inline.content))
-    return parser.renderer.render(tokens, parser.options, {}), headings
-
-
-def clean(text: str) -> str:
-    """Return HTML with nothing but tables, lists, emphasis and formulas: no script, style, link, image or handler."""
-    import nh3
-
-    return nh3.clean(
-        text,
-        tags=_TAGS,
-        attributes={"th": {"colspan", "rowspan", "scope"}, "td": {"colspan", "rowspan"}},
-        link_rel=None,
-    )
 
 
 def _questions(facts: dict[str, Any]) -> list[dict[str, Any]]:

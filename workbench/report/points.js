@@ -32,6 +32,10 @@ function readColumn(block) {
   return { name: block.name, values, labels, text };
 }
 
+// Ids of rows as figures have them too: a number where JavaScript holds it exactly, else its text.
+const idOf = (text) => (Number.isSafeInteger(Number(text)) ? Number(text) : text);
+const readIds = (column) => (column.labels ? Array.from(column.values, (v) => idOf(column.labels[v])) : column.values);
+
 // One Float32Array of n * k numbers a layout.
 function readFrames(block, n, k) {
   const raw = array(block);
@@ -284,7 +288,7 @@ function render({ model, el }) {
   const id = `points-${++views}`;
   const state = { tool: "lasso", step: 1, slow: false, mixed: 1, ring: -1, sort: null, shown: TABLE_PAGE, found: null };
   const ui = build(el, id);
-  let spec, columns, frames, placed, camera, limits, from, to, palette, chosen = null, count = 0, read, painter;
+  let spec, columns, ids, frames, placed, camera, limits, from, to, palette, chosen = null, count = 0, read, painter;
   let waiting = 0, moving = 0, idle = 0, stale = false;
   const n = () => spec.n;
   // A picture's points don't add up where they overlap, so that each is to be seen alone.
@@ -340,6 +344,7 @@ function render({ model, el }) {
     const before = to;
     spec = model.get("spec");
     columns = model.get("columns").map(readColumn);
+    ids = readIds(columns[0]);
     if (placed !== model.get("positions")) {
       placed = model.get("positions");
       frames = readFrames(placed, spec.n, spec.k);
@@ -530,7 +535,6 @@ function render({ model, el }) {
     if (!words.length) { state.found = null; return tabulate(); }
     const texts = columns.filter((c) => c.labels);
     const hits = words.map((word) => ({ id: word, in: texts.map((c) => Uint8Array.from(c.labels, (l) => (l.toLowerCase().includes(word) ? 1 : 0))) }));
-    const ids = columns[0].values;
     state.found = rowsWhere((i) => hits.every((h) => h.in.some((match, j) => match[texts[j].values[i]]) || String(ids[i]) === h.id));
     tabulate();
   }
@@ -552,13 +556,13 @@ function render({ model, el }) {
   }
   // A row of a table is shown where it lies in every open view of the same rows, also in those of other hosts.
   function show(i) {
-    const id = i < 0 ? null : columns[0].values[i];
+    const id = i < 0 ? null : ids[i];
     document.dispatchEvent(new CustomEvent("workbench:show", { detail: { space: spec.space, id, by: el } }));
   }
   function shown(event) {
     const { space, id, by } = event.detail;
     if (by === el || !spec || !space || space !== spec.space) return;
-    const at = id === null ? -1 : columns[0].values.indexOf(id);
+    const at = id === null ? -1 : ids.indexOf(id);
     if (at >= 0) return ring(at);
     state.ring = -1;
     hint(-1);

@@ -17,6 +17,7 @@ import numpy as np
 from workbench.core.run import now
 from workbench.results import theme
 from workbench.results.layouts import Layouts
+from workbench.results.plotted import LARGEST_EXACT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,9 +82,10 @@ def _column(name: str, values: pd.Series) -> dict[str, Any]:
     import pandas as pd
 
     kind = values.dtype.kind
-    if kind in "iuf":
+    low, high = (int(values.min()), int(values.max())) if kind in "iu" and len(values) else (0, 0)
+    if kind in "iuf" and max(-low, high) <= LARGEST_EXACT:  # beyond it, ids are told apart as text
         numbers = values.to_numpy()
-        small = kind in "iu" and (not len(numbers) or (numbers.min() >= -(2**31) and numbers.max() < 2**31))
+        small = kind in "iu" and low >= -(2**31) and high < 2**31
         dtype = "i4" if small else "f8" if kind in "iu" else "f4"
         return {"name": name, "dtype": dtype, "data": numbers.astype(f"<{dtype}").tobytes()}
     try:
@@ -119,9 +121,12 @@ def packed(shown: dict[str, Any], limit: int = PAGE_BYTES) -> dict[str, Any]:
     fixed = {**positions, "data": _pack(positions["data"])}
     blocks = [_packed_column(block) for block in shown["columns"]]
     sizes = [len(b["data"]) + len(b.get("labels", "")) for b in blocks]
-    room, kept = limit - len(fixed["data"]), set()
+    room, kept = (
+        limit - len(fixed["data"]) - sizes[0],
+        {0},
+    )  # the rows' ids, by which views are linked, always
     for j in np.argsort(sizes, kind="stable").tolist():  # the small ones first, so that most of them fit
-        if sizes[j] <= room:
+        if j and sizes[j] <= room:
             room -= sizes[j]
             kept.add(j)
     left = [b["name"] for j, b in enumerate(blocks) if j not in kept]

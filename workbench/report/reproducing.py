@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from workbench.core.errors import FormatError, MissingError, ParameterError
-from workbench.core.storage import writing
+from workbench.core.storage import require_apart, scratch, writing
 from workbench.report import facts, keeping, manifest
 from workbench.report.comparing import Compared, Whole, compare, versions_apart
-from workbench.report.running import notebook_digest, report, shipped
+from workbench.report.notebooks import MAX_BYTES, notebook_digest, shipped
+from workbench.report.parameters import from_json
+from workbench.report.running import report
 from workbench.report.sweeps.workers import limits
-
-MAX_NOTEBOOK = 512_000_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,7 @@ def reproduce(
     *,
     notebook: str | Path | None = None,
     tolerance: float | None = None,
+    cwd: str | Path | None = None,
 ) -> Reproduction:
     """Run a report's notebook again with the parameters of its manifest, without the cache, and compare.
 
@@ -83,6 +83,8 @@ def reproduce(
     output : folder for the new report; ``<page>-reproduced`` beside the page without one.
     notebook : what to run; without it the notebook beside the page, or the shipped one of that name.
     tolerance : by how much numbers may differ, relative to their size; by their kind without it.
+    cwd : the folder that the notebook runs in; without one that of the first run, as seen from the current one, if it
+        is there, else the notebook's own.
 
     Raises
     ------
@@ -100,11 +102,15 @@ def reproduce(
     path = find(page, said, Path(notebook) if notebook else None)
     folder = Path(output) if output else page.parent / f"{page.stem}-reproduced"
     target = folder / page.name
-    if target.resolve() == page.resolve():
-        raise ParameterError(f"-o {folder} would write over the report itself: give another folder.")
+    require_apart(keeping.files(target, path), [page, path], "Give another folder with -o.")
     mixed = keeping.mixed(page, said)
     with _afresh(said):
-        report(path, said.parameters, target)
+        report(
+            path,
+            from_json(said.parameters),
+            target,
+            cwd=cwd or (said.cwd if Path(said.cwd).is_dir() else None),
+        )
     again = facts.beside(target)
     before, after = _sentences(said), _sentences(again)
     found = Reproduction(
@@ -166,7 +172,7 @@ def is_the_one(path: Path, said: facts.ReportFacts) -> bool:
     """Whether a notebook file is the one that a manifest names, before or after it was run."""
     import nbformat
 
-    if path.stat().st_size > MAX_NOTEBOOK:
+    if path.stat().st_size > MAX_BYTES:
         return False
     try:
         if notebook_digest(path) == said.notebook_digest:
@@ -181,9 +187,9 @@ def is_the_one(path: Path, said: facts.ReportFacts) -> bool:
 @contextmanager
 def _afresh(said: facts.ReportFacts) -> Iterator[None]:
     """Compute anew inside the block, in as many threads as then: sums depend on it in their last bits."""
-    with tempfile.TemporaryDirectory(prefix="workbench-reproduce-") as empty:
+    with scratch("workbench-reproduce") as empty:
         # A cache of its own, not none: what is kept of arrays is read from it.
-        changed = {"WORKBENCH_CACHE": empty, "WORKBENCH_NO_CACHE": ""}
+        changed = {"WORKBENCH_CACHE": str(empty), "WORKBENCH_NO_CACHE": ""}
         changed |= limits(said.threads) if said.threads else {}
         before = {name: os.environ.get(name) for name in changed}
         os.environ.update(changed)

@@ -110,7 +110,7 @@ class Embedding(Plotted):
         columns = [self.values[:, j] if j < k else np.zeros(n) for j in range(3 if three else 2)]
         figure = go.Figure()
         name, values = self.coloured(color)
-        groups = _groups(name, values, n)
+        groups = _groups(name, values, n, theme.SYMBOLS_3D if three else theme.SYMBOLS)
         for label, mask, marker in groups:
             xyz = dict(zip("xyz", (c[mask] for c in columns), strict=False))
             figure.add_trace(
@@ -173,7 +173,9 @@ def _group_name(partition: Partition, group: int) -> str:
     return f"{group}: {partition.name_of(group)}" if partition.names else str(group)
 
 
-def _groups(name: str, values: np.ndarray | None, n: int) -> list[tuple[str, np.ndarray, dict[str, Any]]]:
+def _groups(
+    name: str, values: np.ndarray | None, n: int, symbols: tuple[str, ...]
+) -> list[tuple[str, np.ndarray, dict[str, Any]]]:
     """Split marks into traces: one for numbers (a colour scale), one a category otherwise."""
     everything = np.ones(n, bool)
     if values is None:
@@ -185,7 +187,7 @@ def _groups(name: str, values: np.ndarray | None, n: int) -> list[tuple[str, np.
     found, counts = np.unique(labels, return_counts=True)
     kept = found[np.argsort(-counts, kind="stable")][:MAX_CATEGORIES]
     out = [
-        (str(v), labels == v, {"color": theme.CATEGORICAL[i], "symbol": theme.SYMBOLS[i]})
+        (str(v), labels == v, {"color": theme.CATEGORICAL[i], "symbol": symbols[i]})
         for i, v in enumerate(kept)
     ]
     others = ~np.isin(labels, kept)

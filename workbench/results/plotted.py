@@ -1,7 +1,7 @@
 """What all plotted kinds share: title, evidence and row ids on a figure, and text that is shown as it is.
 
-Every mark's ``customdata`` is the row id, or list of row ids, that it stands for; ``layout.meta`` has the
-set of ids (``space``) that they belong to. Text from data is escaped: plotly reads a little HTML.
+Every mark's ``customdata`` is the row id, or list of row ids, that it stands for, as text where JavaScript has no such
+number; ``layout.meta`` has the set of ids (``space``) that they belong to. Text from data is escaped: plotly reads a little HTML.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
+LARGEST_EXACT = 2**53 - 1  # of the whole numbers that JavaScript holds exactly
 MAX_CATEGORIES = len(theme.CATEGORICAL)
 HOVER_CHARACTERS = 220
 SLIDER = 76  # pixels under the axis
@@ -61,6 +62,9 @@ class Plotted(Result):
         ]
         for axis in (*figure.select_xaxes(), *figure.select_yaxes()):  # also those beside the first pair
             axis.update({k: v for k, v in theme.AXIS.items() if axis[k] is None})
+        for trace in figure.data:
+            if trace.customdata is not None:
+                trace.customdata = _exact(trace.customdata)
         above = 17 * len(said) + _legend_height(figure)
         figure.update_layout(
             title={
@@ -75,6 +79,17 @@ class Plotted(Result):
 
     def drawn(self, **options: Any) -> dict[str, Any]:
         return {PLOTLY_MIME: json.loads(self.figure(**options).to_json())}
+
+
+def _exact(marks: Any) -> Any:
+    """Row ids that a page can tell apart: one that JavaScript's numbers would round is text."""
+    if isinstance(marks, np.ndarray) and marks.dtype.kind in "iu":
+        far = len(marks) and max(int(marks.max()), -int(marks.min())) > LARGEST_EXACT
+        return [_exact(int(m)) for m in marks] if far else marks
+    if isinstance(marks, list | tuple | np.ndarray):
+        return [_exact(m) for m in marks]
+    is_far = isinstance(marks, int | np.integer) and abs(int(marks)) > LARGEST_EXACT
+    return str(marks) if is_far else marks
 
 
 def _legend_height(figure: go.Figure) -> int:

@@ -9,6 +9,9 @@ import numpy as np
 # Okabe and Ito's eight, the ones that read on white and on near-black first (black left out).
 CATEGORICAL = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6BB1", "#A6761D")
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "hexagon")
+SYMBOLS_3D = (  # all that plotly has in three dimensions
+    *("circle", "square", "diamond", "cross", "x", "circle-open", "square-open", "diamond-open"),
+)
 SEQUENTIAL = "Cividis"
 DIVERGING = "RdBu"
 NULL = "#8a8f98"  # everything that stands for the null is this grey

@@ -11,13 +11,13 @@ import os
 import re
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from workbench.core.errors import MissingError, StorageError
+from workbench.core.storage import scratch
 from workbench.report.sweeps.runs import Job, Outcome, perform, receive, this_versions
 from workbench.report.sweeps.workers import Event, limits
 
@@ -73,7 +73,7 @@ def remotely(
     while waiting or running:
         while waiting and len(running) < at_once:
             job = waiting.pop()
-            sent = task.remote(job.to_json(), job.notebook.read_bytes(), str(Path.cwd()), threads)
+            sent = task.remote(job.to_json(), job.notebook.read_bytes(), threads)
             running[sent] = (job, time.perf_counter())
             yield job, None
         ready, _ = ray.wait(list(running), timeout=0.5)
@@ -105,19 +105,17 @@ def _fetch(reference: Any, job: Job, folder: Path, began: float) -> Outcome:
     return Outcome(**answer)
 
 
-def _perform(
-    job: dict[str, Any], notebook: bytes, cwd: str, threads: int
-) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _perform(job: dict[str, Any], notebook: bytes, threads: int) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Perform a job on a node of the cluster: its outcome, and the files of its folder by their place in it."""
     os.environ.update(limits(threads))
-    if os.path.isdir(cwd):  # where nodes share a disk, or are one machine, relative paths hold
-        os.chdir(cwd)
-    with tempfile.TemporaryDirectory(prefix="workbench-sweep-") as scratch:
-        copy = Path(scratch) / Path(job["notebook"]).name
+    with scratch("workbench-sweep") as place:
+        copy = place / Path(job["notebook"]).name
         copy.write_bytes(notebook)
-        asked = Job.from_json({**job, "notebook": str(copy)})
-        outcome = perform(asked, Path(scratch))
-        made = Path(scratch) / asked.name
+        # where nodes share a disk, or are one machine, the notebook's folder is there too
+        cwd = job["cwd"] if os.path.isdir(job["cwd"]) else str(place)
+        asked = Job.from_json({**job, "notebook": str(copy), "cwd": cwd})
+        outcome = perform(asked, place)
+        made = place / asked.name
         files = {p.relative_to(made).as_posix(): p.read_bytes() for p in made.rglob("*") if p.is_file()}
     return vars(outcome), files
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
 import json
 import re
@@ -11,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from workbench.core.errors import ParameterError
+from workbench.report.parameters import Typed, split, to_json
 
 MAX_RUNS = 10_000
 _NUMBER = r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?"
@@ -18,18 +18,16 @@ _RANGE = re.compile(rf"\s*({_NUMBER})\s*\.\.\s*({_NUMBER})\s*(?::\s*({_NUMBER})\
 LEGAL = "Write NAME=VALUE,VALUE,... or NAME=FIRST..LAST or NAME=FIRST..LAST:STEP, as in layer=0,1,2 or n_neighbors=5..50:5"
 
 
-def literal(text: str) -> Any:
-    """Return the Python literal that ``text`` spells, or the text itself."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError):
-        return text
+def literal(text: str) -> Typed:
+    """Return a value as it was typed; its parameter's default says whether ``2024`` is a number or a text."""
+    return Typed(text)
 
 
 def parse(pairs: Iterable[str]) -> dict[str, list[Any]]:
-    """Read what was typed for a sweep's parameters: each name's values, in order, without repetitions.
+    """Read what was typed for a sweep's parameters: each name's values, in order.
 
-    Values stand between commas, outside brackets and quotation marks; a range includes its last value.
+    Values stand between commas, outside brackets and quotation marks; a range includes its last value, and is of numbers.
+    What else was typed is read when the type of the parameter's default is known.
 
     Raises
     ------
@@ -49,42 +47,13 @@ def parse(pairs: Iterable[str]) -> dict[str, list[Any]]:
         pieces = [p.strip() for p in split(text)]
         if "" in pieces:
             raise ParameterError(f"-p {pair!r} has an empty value. {LEGAL}; '' is the empty text.")
-        grid[name] = distinct(v for piece in pieces for v in _values(piece, pair))
+        grid[name] = [v for piece in pieces for v in _values(piece, pair)]
     return grid
 
 
-def split(text: str) -> list[str]:
-    """Split at the commas that stand outside brackets and quotation marks."""
-    pieces, depth, quote = [""], 0, ""
-    for c in text:
-        if quote:
-            quote = "" if c == quote else quote
-        elif c in "'\"":
-            quote = c
-        elif c in "([{":
-            depth += 1
-        elif c in ")]}":
-            depth -= 1
-        elif c == "," and depth <= 0:
-            pieces.append("")
-            continue
-        pieces[-1] += c
-    return pieces
-
-
 def distinct(values: Iterable[Any]) -> list[Any]:
-    """Each value once, as a manifest will hold it: a tuple is a list there."""
-    found: dict[str, Any] = {}
-    for value in values:
-        try:
-            text = json.dumps(value)
-        except (TypeError, ValueError):
-            raise ParameterError(
-                f"{value!r} is a {type(value).__name__}, which a manifest can't hold. Legal are numbers, text, True, "
-                "False, None, and lists and dictionaries of these."
-            ) from None
-        found.setdefault(text, json.loads(text))
-    return list(found.values())
+    """Each value once; 1 and 1.0 are two."""
+    return list({json.dumps(to_json(value)): value for value in values}.values())
 
 
 def product(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

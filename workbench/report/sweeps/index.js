@@ -96,7 +96,7 @@
     for (const plot of plots) {
       const fresh = !plot.layout;
       const column = columns[Number(plot.dataset.column)];
-      await Plotly.react(plot, traces(column, p, lines), layout(p, column), { responsive: true, displaylogo: false, displayModeBar: false });
+      await Plotly.react(plot, traces(column, p, lines), layout(p, column), { responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "", displayModeBar: false });
       if (fresh) plot.on("plotly_click", (event) => show(event.points[0].customdata));
     }
     document.documentElement.dataset.drawn = "yes";

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -12,8 +12,9 @@ from urllib.parse import quote
 from workbench.core.run import now
 from workbench.core.storage import writing
 from workbench.report.facts import ReportFacts
-from workbench.report.inline import inert_json, plotly_script, script_hash
+from workbench.report.inline import inert_json, plotly_script, policy
 from workbench.report.page import when
+from workbench.report.parameters import shown
 from workbench.report.points import asset
 from workbench.report.sweeps import runs, values
 from workbench.report.sweeps.runs import FAILED, PAGE, RUNS, Job
@@ -56,7 +57,7 @@ class Book:
         self.value_names = list(dict.fromkeys(c.name for c in (*columns, *left)))
         self.unknown = unknown if self._done else []
         varied = _differing(self.jobs)
-        fixed = {n: v for n, v in self.jobs[0].parameters.items() if n not in varied}
+        fixed = {n: shown(v) for n, v in self.jobs[0].parameters.items() if n not in varied}
         rows = [self._row(i, job, varied, columns) for i, job in enumerate(self.jobs)]
         script, plotly = _own("index.js"), plotly_script()
         template = Environment(autoescape=select_autoescape(default=True)).from_string(_own("index.html.j2"))
@@ -79,8 +80,7 @@ class Book:
             plotly=plotly,
             script=script,
             style=asset("page.css") + _own("index.css"),
-            policy=f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
-            f"script-src {script_hash(plotly)} {script_hash(script)} 'unsafe-eval'",
+            policy=policy(plotly, script),
         )
 
     def _row(
@@ -91,8 +91,8 @@ class Book:
             "state": "not run yet",
             "error": "",
             "href": "",
-            "label": " ".join(f"{n}={_text(v)}" for n, v in said.items()) or job.label,
-            "parameters": [(_text(v), _sortable(v)) for v in said.values()],
+            "label": " ".join(f"{n}={shown(v)}" for n, v in said.items()) or job.label,
+            "parameters": [(shown(v), _sortable(v)) for v in said.values()],
             "cells": [c.cells[i] for c in columns],
             "seconds": self._seconds.get(job.name),
         }
@@ -120,7 +120,7 @@ def _own(name: str) -> str:
 def _differing(jobs: Sequence[Job]) -> list[str]:
     """The parameters that the runs differ in: one that was given a single value tells no two apart."""
     names = list(jobs[0].varied)
-    return [n for n in names if len({_text(job.varied[n]) for job in jobs}) > 1]
+    return [n for n in names if len({shown(job.varied[n]) for job in jobs}) > 1]
 
 
 def _counts(rows: list[dict[str, Any]]) -> dict[str, int]:
@@ -143,7 +143,7 @@ def _data(
     return {
         "parameters": varied,
         "runs": [
-            [job.varied[n] if _number(job.varied[n]) else _text(job.varied[n]) for n in varied]
+            [job.varied[n] if _number(job.varied[n]) else shown(job.varied[n]) for n in varied]
             for job in jobs
         ],
         "columns": [
@@ -160,11 +160,7 @@ def _data(
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _sortable(value: Any) -> str:

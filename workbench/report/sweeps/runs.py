@@ -22,6 +22,7 @@ from workbench.core.errors import StorageError, WorkbenchError
 from workbench.core.run import now, versions
 from workbench.core.storage import writing
 from workbench.report import facts
+from workbench.report.parameters import from_json, shown, to_json
 
 RUNS, PAGE, FAILED, FAILURE = "runs", "report.html", "report.failed.ipynb", "failure.json"
 SLUG = 60  # characters of a folder's name that say its parameters
@@ -35,6 +36,7 @@ class Job:
     Attributes
     ----------
     varied : those that the sweep sets; their values name the folder.
+    cwd : the folder that the notebook runs in.
     notebook_digest, versions : what else the answer depends on.
     """
 
@@ -43,26 +45,29 @@ class Job:
     parameters: dict[str, Any]
     varied: dict[str, Any]
     versions: dict[str, str]
+    cwd: Path = Path()
 
     @property
     def label(self) -> str:
         """What the run is called: ``layer=0 n_neighbors=5``."""
-        return " ".join(f"{n}={v}" for n, v in self.varied.items()) or "the defaults"
+        return " ".join(f"{n}={shown(v)}" for n, v in self.varied.items()) or "the defaults"
 
     @property
     def name(self) -> str:
         """Name of its folder: readable, and different for different parameters."""
-        slug = re.sub(r"[^A-Za-z0-9.=-]+", "_", "_".join(f"{n}={v}" for n, v in self.varied.items()))
-        return f"{slug[:SLUG].strip('._')}-{digest(self.parameters)[:8]}".lstrip("-")
+        slug = re.sub(r"[^A-Za-z0-9.=-]+", "_", "_".join(f"{n}={shown(v)}" for n, v in self.varied.items()))
+        return f"{slug[:SLUG].strip('._')}-{digest(to_json(self.parameters))[:8]}".lstrip("-")
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary, for another process."""
-        return {**vars(self), "notebook": str(self.notebook)}
+        values = {"parameters": to_json(self.parameters), "varied": to_json(self.varied)}
+        return {**vars(self), "notebook": str(self.notebook), "cwd": str(self.cwd), **values}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Job:
         """Read what `to_json` gave."""
-        return cls(**{**data, "notebook": Path(data["notebook"])})
+        values = {name: from_json(data[name]) for name in ("parameters", "varied")}
+        return cls(**{**data, "notebook": Path(data["notebook"]), "cwd": Path(data["cwd"]), **values})
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def done(job: Job, folder: Path) -> facts.ReportFacts | None:
         return None
     equal = (
         said.notebook_digest == job.notebook_digest
-        and said.parameters == job.parameters
+        and said.parameters == to_json(job.parameters)
         and said.versions == job.versions
     )
     return said if equal else None
@@ -113,19 +118,20 @@ def failed(job: Job, folder: Path) -> Failure | None:
         said = Failure.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
-    same = said.notebook_digest == job.notebook_digest and said.parameters == job.parameters
+    same = said.notebook_digest == job.notebook_digest and said.parameters == to_json(job.parameters)
     return said if same else None
 
 
 def perform(job: Job, folder: Path) -> Outcome:
     """Run one job; its folder takes its place whole, holding the report, or the failed notebook and why it failed."""
-    from workbench.report.running import NotebookError, report
+    from workbench.report.executing import NotebookError
+    from workbench.report.running import report
 
     started, clock, outcome = now(), time.perf_counter(), Outcome()
     with writing(folder / job.name) as temporary:
         temporary.mkdir()
         try:
-            report(job.notebook, job.parameters, temporary / PAGE, failed=temporary / FAILED)
+            report(job.notebook, job.parameters, temporary / PAGE, failed=temporary / FAILED, cwd=job.cwd)
         except Exception as e:  # whatever it is, the others go on
             reason = e.reason if isinstance(e, NotebookError) else str(e) or type(e).__name__
             own = isinstance(e, WorkbenchError)
@@ -178,7 +184,7 @@ def _write_failure(folder: Path, job: Job, outcome: Outcome, seconds: float, **m
     said = {
         "error": outcome.error[:100_000],
         "notebook_digest": job.notebook_digest,
-        "parameters": job.parameters,
+        "parameters": to_json(job.parameters),
         "versions": job.versions,
         "seconds": round(seconds, 2),
         **more,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from workbench.core.errors import ParameterError, StorageError
+from workbench.core.storage import require_apart
 from workbench.report.facts import ReportFacts
-from workbench.report.running import check_parameters, find_notebook, notebook_digest
+from workbench.report.notebooks import find_notebook, notebook_digest, working_folder
+from workbench.report.parameters import declared_parameters, fitted
 from workbench.report.sweeps import index, runs
 from workbench.report.sweeps.grid import distinct, product
 from workbench.report.sweeps.runs import RUNS, Job, Outcome
@@ -74,6 +77,7 @@ def sweep(
     ray: str | None = None,
     values: Sequence[str] = (),
     again: bool = False,
+    cwd: str | Path | None = None,
     listener: Listener | None = None,
 ) -> Sweep:
     """Run a notebook with every combination of some parameters' values and compare the runs on one page.
@@ -92,6 +96,8 @@ def sweep(
     values : the numbers that the page compares, each an evidence's ``id``, ``id@of``, ``method:id`` or ``method:id@of``,
         ``*`` for any part; the first dozen that tell most without any.
     again : run also what is done.
+    cwd : the folder that the notebook runs in; without one its own, as in JupyterLab, and the current one for a
+        notebook that the package ships.
     listener : told of each run that starts and ends.
 
     Returns
@@ -111,8 +117,13 @@ def sweep(
     path = find_notebook(notebook)
     if (jobs is not None and jobs < 1) or (threads is not None and threads < 1):
         raise ParameterError(f"jobs={jobs} and threads={threads}: both are integers from 1 on.")
-    wanted = _plan(path, {n: distinct(v) for n, v in grid.items()})
+    wanted = _plan(path, grid, working_folder(path, cwd))
     folder = Path(output) if output else Path("reports") / f"{path.stem}-sweep"
+    require_apart(
+        [folder / "index.html", folder / LOCK, folder / RUNS],
+        [path],
+        f"Give another folder, such as -o {shlex.quote(str(folder.with_name(f'{folder.name}-sweep')))}.",
+    )
     share = threads or (1 if ray else max(1, _cores() // min(jobs or _most(), len(wanted))))
     # the cluster first: without one nothing is left in the folder
     with _cluster(ray, share) as (versions, room), _alone(folder, path):
@@ -134,14 +145,14 @@ def sweep(
     return state
 
 
-def _plan(path: Path, grid: Mapping[str, Sequence[Any]]) -> list[Job]:
+def _plan(path: Path, grid: Mapping[str, Sequence[Any]], cwd: Path) -> list[Job]:
     """Every run; a value that the notebook doesn't take is refused before anything runs."""
-    for name, values in grid.items():
-        for value in values:
-            check_parameters(path, {name: value})
-    defaults, known = check_parameters(path, {}), notebook_digest(path)
-    combinations = product(grid)
-    return [Job(path, known, {**defaults, **varied}, varied, {}) for varied in combinations]
+    declared, known = declared_parameters(path), notebook_digest(path)
+    values = {
+        name: distinct(fitted(path.name, declared, {name: value})[name] for value in given)
+        for name, given in grid.items()
+    }
+    return [Job(path, known, {**declared, **varied}, varied, {}, cwd) for varied in product(values)]
 
 
 def _skip(state: Sweep, book: index.Book, again: bool) -> list[Job]:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+from workbench.core.storage import scratch
 from workbench.report.sweeps.runs import Job, Outcome
 
 Event = tuple[Job, Outcome | None]
@@ -49,26 +48,26 @@ def locally(jobs: Sequence[Job], folder: Path, *, workers: int, threads: int) ->
     """
     waiting = deque((job, 1) for job in jobs)
     events: queue.Queue[Event | Exception] = queue.Queue()
-    pool = _Pool(folder, threads)
-    crew = [
-        threading.Thread(target=_work, args=(pool, waiting, events), daemon=True)
-        for _ in range(min(workers, len(jobs)))
-    ]
-    try:
-        for thread in crew:
-            thread.start()
-        ended = 0
-        while ended < len(jobs):
-            event = events.get()
-            if isinstance(event, Exception):
-                raise event
-            ended += event[1] is not None
-            yield event
-    finally:
-        pool.stop()
-        for thread in crew:
-            thread.join()
-        pool.remove()
+    with scratch("workbench-sweep") as place:
+        pool = _Pool(folder, place, threads)
+        crew = [
+            threading.Thread(target=_work, args=(pool, waiting, events), daemon=True)
+            for _ in range(min(workers, len(jobs)))
+        ]
+        try:
+            for thread in crew:
+                thread.start()
+            ended = 0
+            while ended < len(jobs):
+                event = events.get()
+                if isinstance(event, Exception):
+                    raise event
+                ended += event[1] is not None
+                yield event
+        finally:
+            pool.stop()
+            for thread in crew:
+                thread.join()
 
 
 def _work(pool: _Pool, waiting: deque[tuple[Job, int]], events: queue.Queue[Event | Exception]) -> None:
@@ -107,9 +106,8 @@ def _hand_out(pool: _Pool, waiting: deque[tuple[Job, int]], events: queue.Queue[
 class _Pool:
     """The worker processes that there are, so that all can be stopped at once."""
 
-    def __init__(self, folder: Path, threads: int):
-        self.folder, self.threads = folder, threads
-        self.scratch = Path(tempfile.mkdtemp(prefix="workbench-sweep-"))
+    def __init__(self, folder: Path, place: Path, threads: int):
+        self.folder, self.place, self.threads = folder, place, threads
         self.workers: list[_Worker] = []
         self.stopping = threading.Event()
         self._lock = threading.Lock()
@@ -119,7 +117,7 @@ class _Pool:
         with self._lock:
             if self.stopping.is_set():
                 return None
-            worker = _Worker(self.folder, self.scratch / str(len(self.workers)), self.threads)
+            worker = _Worker(self.folder, self.place / str(len(self.workers)), self.threads)
             self.workers.append(worker)
             return worker
 
@@ -132,21 +130,17 @@ class _Pool:
         for worker in self.workers:
             worker.stop()
 
-    def remove(self) -> None:
-        """Remove what the workers had for scratch."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
-
 
 class _Worker:
     """One process, and the pipe on which it is given jobs and answers."""
 
-    def __init__(self, folder: Path, scratch: Path, threads: int):
-        scratch.mkdir(parents=True)
-        self.log = scratch.with_suffix(".log")
+    def __init__(self, folder: Path, place: Path, threads: int):
+        place.mkdir(parents=True)
+        self.log = place.with_suffix(".log")
         with self.log.open("wb") as log:
             # In a session of its own: Ctrl-C is for the sweep, which then ends its workers in order.
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "workbench.report.sweeps.worker", str(folder), str(scratch)],
+                [sys.executable, "-m", "workbench.report.sweeps.worker", str(folder), str(place)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
