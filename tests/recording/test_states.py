@@ -348,6 +348,31 @@ def test_weights_of_half_an_update_are_those_of_no_step() -> None:
     seen.require(run.trajectory, [0, 2])
 
 
+def test_a_step_of_a_subclass_that_calls_its_bases_is_one_step() -> None:
+    class Mine(torch.optim.SGD):
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+            super().step(closure)
+            if model[0].weight.grad is None:
+                raise RuntimeError("no gradient")
+
+    model = network()
+    torch.optim.SGD(model.parameters())  # from here on torch tells of the base's steps too
+    optimizer = Mine(model.parameters(), lr=0.2)
+    seen = Seen(model, cross_entropy)
+    with wb.record(model, optimizer, weights_at=1) as run:
+        for step in range(4):
+            seen.look(step)
+            turn(model, optimizer)
+        optimizer.zero_grad()
+        with pytest.raises(RuntimeError, match="no gradient"):
+            optimizer.step()
+        seen.look(4)
+        turn(model, optimizer)
+        seen.look(5)
+    assert run.trajectory.steps.tolist() == [0, 1, 2, 3, 4]
+    seen.require(run.trajectory)
+
+
 def test_a_model_is_copied_and_stored_inside_the_block_as_ever(tmp_path: Path) -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from workbench.recording.writing import SECONDS, TOGETHER, Snapshot, Writer
 from workbench.subjects.descents.trajectory import Trajectory
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     import torch
 
     from workbench.recording.measuring import Meter
@@ -85,6 +88,7 @@ class Recording:
         self._snapshots: list[Snapshot] = []  # weights that aren't handed over yet
         self._nbytes = 0
         self._hooks: list[Any] = []
+        self._stepping: FrameType | None = None  # what called the hook before a step that isn't over yet
         self._early: set[str] = set()  # keys that are logged before the step that they belong to
         self._seen: set[str] = set()
         self._undecided: set[str] = set()  # keys of which that isn't known yet
@@ -108,6 +112,7 @@ class Recording:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
         for hook in self._hooks:
             hook.remove()
+        self._stepping = None
         self._moments.stop()
         self._over = True
         ended = kind is not None and issubclass(kind, Diverged)
@@ -216,8 +221,11 @@ class Recording:
     # -- a step -------------------------------------------------------------------------------------
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> Any:
-        if self._failure:
+        # Of a subclass's step that calls its base's torch tells of both, each from a frame of its own; the outer counts.
+        frame = sys._getframe(1)
+        if self._failure or (self._stepping is not None and _calls(self._stepping, frame)):
             return None
+        self._stepping = frame
         try:
             skips = getattr(optimizer, "found_inf", None)  # a gradient scaler's, for a fused optimizer
             self._scaled = skips is not None
@@ -243,8 +251,9 @@ class Recording:
         return None
 
     def _after_step(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        if self._failure:
+        if self._failure or sys._getframe(1) is not self._stepping:
             return
+        self._stepping = None
         if self.skipping:
             self.skipping = False
             self._moments.again()
@@ -505,3 +514,11 @@ class Recording:
                 f"record: step={self.step!r} would leave steps out: the recording in {self.folder} goes to "
                 f"{'no step yet' if last is None else f'step {last}'}, so that it can go on from any step up to {first_free}."
             )
+
+
+def _calls(caller: FrameType, frame: FrameType) -> bool:
+    """Whether a frame is one of those that a frame was called from."""
+    above = frame.f_back
+    while above is not None and above is not caller:
+        above = above.f_back
+    return above is not None
