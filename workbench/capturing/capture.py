@@ -54,6 +54,10 @@ def capture(
     that are stored, and one that was interrupted goes on where it stopped, checked alike. A network that can't be
     digested, or gives other rows than those stored for it, is captured anew each time; progress says why.
 
+    A few samples are run together and one by one first: where that makes a difference beyond rounding, the rows would
+    depend on ``batch_size``, which is refused. Batches that the source itself makes are run as they are, and progress
+    says that what is stored holds for them alone.
+
     Parameters
     ----------
     network : a checkpoint that has an architecture, a `Network`, or any torch module. It is run in
@@ -90,7 +94,8 @@ def capture(
     StorageError
         The disk is full, or the folder holds something else, or what can't be told to be of this network.
     ViewError
-        The network can't be called, has parameters without numbers, or doesn't read what the source has.
+        The network can't be called, has parameters without numbers, doesn't read what the source has, or gives other
+        rows for a sample alone than in a batch.
     """
     patterns = [at] if isinstance(at, str) else list(at)
     _check(patterns, rows, max_length, batch_size, dtype)

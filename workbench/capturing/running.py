@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.capturing.batches import batch_feed
+from workbench.capturing.company import OUTPUT, require_independent
 from workbench.capturing.feeds import Fed, Feed, array_feed, text_feed
-from workbench.capturing.hooks import ATTENTION, hooked
-from workbench.capturing.sites import Reader, Rows, Site, choose_rows, eager_attention, probe, wanted
+from workbench.capturing.hooks import ATTENTION, as_array, first_tensor, hooked
+from workbench.capturing.sites import Reader, Rows, Site, choose_rows, eager_attention, kind_of, probe, wanted
 from workbench.capturing.store import Layout
 from workbench.capturing.writing import Run, Unfinished
 from workbench.core.digest import digest
@@ -88,13 +89,12 @@ class Work:
         with _evaluating(self.module):
             return network_digest(self.module)
 
-    def run(self, fed: Fed) -> None:
+    def run(self, fed: Fed) -> Any:
         """Call the module; an error inside it comes with the shapes that caused it."""
         try:
             if isinstance(fed.inputs, Mapping):
-                self.module(**{k: self._fit(v) for k, v in fed.inputs.items()})
-            else:
-                self.module(*map(self._fit, fed.inputs))
+                return self.module(**{k: self._fit(v) for k, v in fed.inputs.items()})
+            return self.module(*map(self._fit, fed.inputs))
         except (WorkbenchError, KeyboardInterrupt):
             raise
         except Exception as e:
@@ -150,6 +150,7 @@ class Work:
                     raise Changed("it gives other sites, or rows of other shapes")
                 check(lambda site, start, stop: held.array(site)[start:stop])
                 return
+            require_independent(self.name, self.feed, lambda fed: self._rows(fed, sites, reader), self.dtype)
             with (
                 Unfinished(final, layout, self.feed.n_batches, torch.get_num_threads()) as writer,
                 hooked(self.module, shapes, reader) as caught,
@@ -177,6 +178,16 @@ class Work:
         with hooked(self.module, [s.name for s in sites], reader) as caught:
             reader.expect(fed)
             self.run(fed)
+            return dict(caught)
+
+    def _rows(self, fed: Fed, sites: list[Site], reader: Reader) -> dict[str, np.ndarray]:
+        """What the sites give, and the network itself where its output has rows."""
+        with hooked(self.module, [s.name for s in sites], reader) as caught:
+            reader.expect(fed)
+            output = first_tensor(self.run(fed))
+            if output is not None:
+                with suppress(DataError):  # numbers of which none are a sample's
+                    caught[OUTPUT] = reader.read(kind_of(OUTPUT, tuple(output.shape), fed), as_array(output))
             return dict(caught)
 
     def _shapes(self, probed: dict[str, np.ndarray], rows: Rows) -> tuple[dict[str, tuple[int, ...]], int]:
