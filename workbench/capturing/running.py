@@ -20,7 +20,7 @@ from workbench.capturing.writing import Run, Unfinished
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MethodError, ViewError, WorkbenchError
 from workbench.core.progress import track
-from workbench.numerics.identity.tensors import missing_values
+from workbench.numerics.identity.tensors import require_numbers
 from workbench.numerics.identity.walking import network_digest
 from workbench.subjects.activations import Activations
 from workbench.subjects.corpus import Corpus
@@ -61,12 +61,7 @@ class Work:
             raise ViewError(
                 f"capture runs a checkpoint, a network or a torch module; it was given a {type(network).__name__}."
             )
-        for parameter, tensor in (*module.named_parameters(), *module.named_buffers()):
-            if (why := missing_values(tensor)) is not None:
-                raise ViewError(
-                    f"{name} can't be run: {parameter} is {why}. Give it numbers first: load its weights, or for a lazy one "
-                    f"call the module once."
-                )
+        require_numbers(module, name)
         embeddings = (torch.nn.Embedding, torch.nn.EmbeddingBag)
         reads_tokens = any(isinstance(m, embeddings) for m in module.modules())
         if isinstance(source, Corpus):
