@@ -98,8 +98,9 @@ def test_prune_removes_what_was_used_longest_ago() -> None:
         path = results_cache.cache_dir() / "results" / entry
         os.utime(path, (path.stat().st_atime, path.stat().st_mtime - age))
     sizes = {e.path.name: e.nbytes for e in results_cache.entries()}
-    gone = results_cache.prune(keep_bytes=sizes[keys[2]] + sizes[keys[1]])
+    gone, left = results_cache.prune(keep_bytes=sizes[keys[2]] + sizes[keys[1]])
     assert [e.path.name for e in gone] == [keys[0]]
+    assert left == []
     assert {e.path.name for e in results_cache.entries()} == set(keys[1:])
 
 

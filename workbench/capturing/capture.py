@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +20,7 @@ from workbench.core.lineage import step
 from workbench.core.progress import tell
 from workbench.core.rows import frozen
 from workbench.core.run import versions
+from workbench.core.storage import remove
 from workbench.core.subject import Subject
 from workbench.numerics.identity.walking import Undigestable
 from workbench.subjects.activations import Activations
@@ -128,16 +129,15 @@ def capture(
     path = _cached(key) if store is None else Path(store)
     held = _stored(path, key, cached=store is None)
     try:
-        work.store(path, key, patterns, **how, held=held)
+        opened = work.store(path, key, patterns, **how, held=held)
     except Changed as e:
         return _anew(work, patterns, how, store, f"the network is the same by its digest and {e}")
-    if held is None:
-        held = open_store(path)
-    else:
-        os.utime(path)  # prune removes what was used longest ago
+    if held is not None:
+        with suppress(OSError):  # a cache that is only read, or pruned just now
+            os.utime(path)  # prune removes what was used longest ago
         tell(f"capture: {title} (from the cache)", 1, 1)
-    held.name = title
-    return held
+    opened.name = title
+    return opened
 
 
 def _anew(
@@ -152,8 +152,7 @@ def _anew(
                 f"{there} is there and is left alone: {why}. Give store= another folder, or remove it."
             )
     tell(f"capture: {how['about']['name']} is computed anew, and will be again: {why}")
-    work.store(path, key, patterns, **how)
-    return open_store(path)
+    return work.store(path, key, patterns, **how)
 
 
 def _check(patterns: list[str], rows: str, max_length: int, batch_size: int, dtype: str) -> None:
@@ -208,7 +207,8 @@ def _stored(path: Path, key: str, *, cached: bool) -> Activations | None:
         opened = open_store(path) if key_of(path) == key else None
     except (MissingError, FormatError) as e:
         if cached:  # a damaged entry of the cache is as good as none
-            shutil.rmtree(path, ignore_errors=True)
+            tell(f"capture: what was kept is damaged, and is captured again ({e})")
+            remove(path)
             return None
         raise StorageError(f"{path} is there and is left alone: {e} Or give store= another folder.") from None
     if opened is None:
@@ -217,6 +217,6 @@ def _stored(path: Path, key: str, *, cached: bool) -> Activations | None:
             f"folder, or remove it."
         )
     if cached and os.environ.get("WORKBENCH_NO_CACHE", "") not in ("", "0"):
-        shutil.rmtree(path)
+        remove(path)
         return None
     return opened

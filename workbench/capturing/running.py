@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,11 @@ from workbench.capturing.company import OUTPUT, require_independent
 from workbench.capturing.feeds import Fed, Feed, array_feed, text_feed
 from workbench.capturing.hooks import ATTENTION, as_array, first_tensor, hooked
 from workbench.capturing.sites import Reader, Rows, Site, choose_rows, eager_attention, kind_of, probe, wanted
-from workbench.capturing.store import Layout
+from workbench.capturing.store import Layout, read_store
 from workbench.capturing.writing import Run, Unfinished
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MethodError, ViewError, WorkbenchError
-from workbench.core.progress import track
+from workbench.core.progress import tell, track
 from workbench.numerics.identity.tensors import require_numbers
 from workbench.numerics.identity.walking import network_digest
 from workbench.subjects.activations import Activations
@@ -113,8 +114,8 @@ class Work:
         dtype: str,
         about: dict[str, Any],
         held: Activations | None = None,
-    ) -> None:
-        """Run every batch and write what it gives; where it is ``held`` already, only two samples.
+    ) -> Activations:
+        """Run every batch, write what it gives and open it; where it is ``held`` already, run only two samples.
 
         Raises
         ------
@@ -144,7 +145,7 @@ class Work:
                 if found != {site: (places.rows, *shape) for site, shape in shapes.items()}:
                     raise Changed("it gives other sites, or rows of other shapes")
                 check(lambda site, start, stop: held.array(site)[start:stop])
-                return
+                return held
             require_independent(self.name, self.feed, lambda fed: self._rows(fed, sites, reader), self.dtype)
             with (
                 Unfinished(final, layout, self.feed.n_batches, torch.get_num_threads()) as writer,
@@ -152,7 +153,12 @@ class Work:
                 threads(writer.threads),
             ):
                 if writer.whole:
-                    return
+                    return read_store(final, checked=False)
+                earlier = islice(self.feed.batches(), writer.done)
+                if writer.done and not writer.intact(places.runs(fed.samples) for fed in earlier):
+                    tell(
+                        f"capture: what an earlier run stored in {writer.folder} was damaged; it is begun anew"
+                    )
                 done = writer.done
                 if done:
                     check(writer.read)
@@ -168,6 +174,7 @@ class Work:
                 writer.finish(
                     table, {**about, "space": space, "network": self.name, "source": self.feed.name}
                 )
+                return read_store(final, checked=True)
 
     def _caught(self, fed: Fed, sites: list[Site], reader: Reader) -> dict[str, np.ndarray]:
         with hooked(self.module, [s.name for s in sites], reader) as caught:
