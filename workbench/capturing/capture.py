@@ -13,6 +13,7 @@ import numpy as np
 
 from workbench.capturing.running import Changed, Work
 from workbench.capturing.store import DTYPES, FORMAT, PARTIAL, key_of, open_store
+from workbench.capturing.writing import tidy
 from workbench.core.cache import cache_dir
 from workbench.core.digest import digest
 from workbench.core.errors import FormatError, MissingError, ParameterError, StorageError, ViewError
@@ -134,6 +135,7 @@ def capture(
         return _anew(work, patterns, how, store, f"the network is the same by its digest and {e}")
     if held is not None:
         with suppress(OSError):  # a cache that is only read, or pruned just now
+            tidy(path)
             os.utime(path)  # prune removes what was used longest ago
         tell(f"capture: {title} (from the cache)", 1, 1)
     opened.name = title

@@ -132,8 +132,6 @@ class Unfinished:
             os.rename(self.folder, self.final)
             self._finished = True
             _flush(self.final.parent)
-            for name in (_PLAN, _JOURNAL):
-                (self.final / name).unlink()
         except OSError as e:
             raise self._storage_error(e) from e
 
@@ -251,8 +249,7 @@ class Unfinished:
 
     def _release(self) -> None:
         if self._finished:
-            with suppress(OSError):
-                (self.final / LOCK).unlink()
+            tidy(self.final)
         for descriptor in (*self._files.values(), self._journal, self._lock):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -321,6 +318,13 @@ class Unfinished:
         return StorageError(
             f"{self.folder} can't be written ({error.strerror}). Give store= a folder that you may write to."
         )
+
+
+def tidy(final: Path) -> None:
+    """Remove from a finished store what it was written by, also where a kill came in between."""
+    for name in (_PLAN, _JOURNAL, LOCK):
+        with suppress(OSError):
+            (final / name).unlink()
 
 
 def _is(descriptor: int, path: Path) -> bool:
