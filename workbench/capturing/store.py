@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.core.digest import SAMPLED_ABOVE
 from workbench.core.errors import FormatError, MissingError
 from workbench.core.lineage import step
+from workbench.core.progress import tell
 from workbench.core.stored import read_json, unsealed
 from workbench.subjects.activations import Activations
 
@@ -131,6 +133,10 @@ def _check_files(path: Path, manifest: dict[str, Any]) -> None:
     files = manifest.get("files")
     if not isinstance(files, dict) or set(files) != {TABLE, *(s["file"] for s in manifest["sites"])}:
         raise _damaged(path, "its manifest doesn't say what its files digest to")
+    if any(str(d).startswith("sampled-") for d in files.values()):
+        tell(
+            f"{path.name}: files beyond {SAMPLED_ABOVE >> 30} GiB are compared with what was stored in samples alone"
+        )
     try:
         unsealed(manifest, path)
     except (OSError, FormatError) as e:

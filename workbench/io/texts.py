@@ -75,7 +75,7 @@ class Reading:
     start: int | None
 
     @classmethod
-    def of(cls, module: torch.nn.Module, tokenizer: Any, limit: int) -> Reading:
+    def of(cls, module: Any, tokenizer: Any, limit: int) -> Reading:
         """Read off the module and its tokenizer how they go together."""
         tokenizer.padding_side = tokenizer.truncation_side = "right"
         if tokenizer.pad_token is None:  # any will do: it stands only where the mask hides it
