@@ -374,6 +374,7 @@ def is_stored(told: str) -> bool:
     return told.endswith("(from the cache)")
 
 
+@pytest.mark.filterwarnings("ignore:.*holds for these batches alone")
 @pytest.mark.parametrize("what", CHANGES)
 def test_what_changes_an_answer_makes_another_capture_and_nothing_else_does(what, monkeypatch) -> None:
     make, change = CHANGES[what]
@@ -615,6 +616,7 @@ def test_an_unfinished_store_is_checked_before_it_is_gone_on_with(tmp_path, cach
     assert len(list((cache / "captures").glob("*.partial"))) == 1  # what was there is left alone
 
 
+@pytest.mark.filterwarnings("ignore:.*holds for these batches alone")
 def test_other_rows_in_a_batch_are_no_change(monkeypatch) -> None:
     """A network that looks at its whole batch gives two samples alone other numbers; the whole batch decides."""
     net = torch.nn.Sequential(Centred())

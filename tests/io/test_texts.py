@@ -12,10 +12,14 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     BartConfig,
     BartModel,
+    FNetConfig,
+    FNetModel,
     GPT2Config,
     GPT2ForSequenceClassification,
     LlamaConfig,
     LlamaForCausalLM,
+    LongformerConfig,
+    LongformerModel,
     MambaConfig,
     MambaModel,
     MarianConfig,
@@ -154,6 +158,44 @@ def test_known_answer_those_that_feed_their_decoder_themselves_are_left_to_it(
     net = opened(tmp_path / "net", kind, config, special, pad_token="<pad>", eos_token="</s>")
     for site in ("encoder.layers.1", "decoder.layers.1"):
         assert_rows_are_the_networks_own(net, site, special, start)
+
+
+@pytest.mark.parametrize(
+    "site", ["encoder.block.1.layer.0.SelfAttention", "decoder.block.0.layer.1.EncDecAttention"]
+)
+def test_known_answer_attention_of_a_network_that_puts_its_biases_before_it(site, tmp_path) -> None:
+    special = "<pad> </s>"
+    net = opened(tmp_path / "net", T5Model, T5, special, pad_token="<pad>", eos_token="</s>")
+    acts = wb.capture(net, TEXTS, at=f"{site}#attention")
+    ids = torch.tensor([[i + 3 for i in (1, 2, 3, 4)]])
+    moved = torch.tensor([[0, *ids[0, :-1].tolist()]])
+    module = net.network().module
+    module.set_attn_implementation("eager")
+    with torch.no_grad():
+        theirs = module(input_ids=ids, decoder_input_ids=moved, output_attentions=True)
+    weights = theirs.encoder_attentions[1] if site.startswith("encoder") else theirs.cross_attentions[0]
+    mine = acts.array(f"{site}#attention")[(acts.table["text_id"] == 0).to_numpy(), :, :4]
+    np.testing.assert_allclose(mine, weights[0].permute(1, 0, 2).numpy(), atol=1e-5)
+
+
+def test_known_answer_texts_are_as_long_as_a_window_wants_them(tmp_path) -> None:
+    config = LongformerConfig(**BODY, intermediate_size=64, attention_window=8, max_position_embeddings=90)
+    special = "<s> <pad> </s>"
+    net = opened(tmp_path / "net", LongformerModel, config, special, pad_token="<pad>")
+    acts = wb.capture(net, TEXTS, at="encoder.layer.1")
+    assert acts.array("encoder.layer.1").shape == (7, 32)
+    with torch.no_grad():
+        theirs = net.network().module(input_ids=torch.tensor([[5, 6, 7, 8]]), output_hidden_states=True)
+    mine = acts.array("encoder.layer.1")[(acts.table["text_id"] == 0).to_numpy()]
+    np.testing.assert_allclose(mine, theirs.hidden_states[2][0, :4].numpy(), atol=1e-5)
+
+
+def test_known_answer_a_network_that_sees_its_padding_reads_one_text_at_a_time(tmp_path) -> None:
+    sizes = {k: v for k, v in BODY.items() if k != "num_attention_heads"}
+    config = FNetConfig(**sizes, intermediate_size=64, max_position_embeddings=64)
+    net = opened(tmp_path / "net", FNetModel, config)
+    with pytest.warns(RuntimeWarning, match="each text is run by itself"):
+        assert_rows_are_the_networks_own(net, "encoder.layer.1")
 
 
 def test_texts_are_compared_by_the_encoder_where_there_is_one(tmp_path) -> None:

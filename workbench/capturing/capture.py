@@ -57,8 +57,8 @@ def capture(
     digested, or gives other rows than those stored for it, is captured anew each time; progress says why.
 
     A few samples are run together and one by one first: where that makes a difference beyond rounding, the rows would
-    depend on ``batch_size``, which is refused. Batches that the source itself makes are run as they are, and progress
-    says that what is stored holds for them alone.
+    depend on ``batch_size``. Then texts are run one by one, batches that the source itself makes are run as they are,
+    each with a warning, and an array is refused: its first axis may not be the sample.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def capture(
         The disk is full, or the folder holds something else, or what can't be told to be of this network.
     ViewError
         The network can't be called, has parameters without numbers, doesn't read what the source has, or gives other
-        rows for a sample alone than in a batch.
+        rows for a sample of an array alone than in a batch.
     """
     patterns = [at] if isinstance(at, str) else list(at)
     _check(patterns, rows, max_length, batch_size, dtype)

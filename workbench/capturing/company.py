@@ -7,6 +7,7 @@ each other (normalisation or attention over the batch, padding that no mask hide
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -31,25 +32,20 @@ _ROUNDINGS = 8
 """As many roundings of a narrower format, which sums in float32 and rounds each layer's output once."""
 
 
-def require_independent(
+def dependence(
     name: str, feed: Feed, rows_of: Callable[[Fed], dict[str, np.ndarray]], dtype: torch.dtype
-) -> None:
-    """Refuse batches of our own making where a sample's rows depend on them; say so where the source makes them.
+) -> str:
+    """Say at which sites a sample's rows depend on its batch, by more than rounding; "" where they don't.
 
     Parameters
     ----------
     rows_of : runs a batch and gives each site's rows, those of the network's output as `OUTPUT`.
     dtype : of the network's numbers.
-
-    Raises
-    ------
-    ViewError
-        A captured site gives other rows for a sample alone than among others, by more than rounding.
     """
     import torch
 
     if not feed.compared:
-        return
+        return ""
     together = rows_of(feed.compared[0])
     tolerance = max(_ROUNDING, _ROUNDINGS * torch.finfo(dtype).eps)
     try:
@@ -61,25 +57,45 @@ def require_independent(
         differing = [site for site, distance in apart.items() if distance > tolerance]
         most = max((apart[site] for site in differing), default=0.0)
         size = (
-            "rows of another shape" if np.isinf(most) else f"other numbers, by {most:.2g} of a row's length"
+            "rows of another shape" if np.isinf(most) else f"other numbers, by {most:.2g} of a row's length,"
         )
-        by = f"gives {size}, for one alone"
+        by = f"gives {size} for one alone"
     if not differing or _varies(together, rows_of(feed.compared[0]), tolerance):
-        return
+        return ""
     sites = [site for site in differing if site != OUTPUT]
     if not sites:
         tell(f"capture: {name}'s output for a sample depends on what else is in its batch; its sites don't")
-        return
+        return ""
     where = ", ".join(sites[:6]) + (f" and {len(sites) - 6} more" if len(sites) > 6 else "")
+    return f"of {len(feed.compared) - 1} samples that {name} ran together and one by one, {where} {by}"
+
+
+def settled(name: str, feed: Feed, cause: str) -> tuple[Feed, str]:
+    """What is run where rows depend on the batch, and what is to be said of it.
+
+    Raises
+    ------
+    ViewError
+        The batches are of our own making and it isn't known that the first axis is the sample.
+    """
+    if not cause:
+        return feed, ""
     if feed.batched:
-        tell(f"capture: {where} of {name} {by}; what is stored holds for these batches alone")
-        return
+        return feed, f"{cause}: what is captured holds for these batches alone"
+    if feed.alone is not None:
+        return feed.alone(), f"{cause}: each text is run by itself"
     raise ViewError(
-        f"{name} can't be run in batches: of {len(feed.compared) - 1} samples that were run together and one by one, {where} "
-        f"{by}. Either its first axis isn't the sample (torch's recurrent networks and transformers want batch_first=True), "
-        f"or its samples see each other or their padding. Put the samples first, or say what is run together: batch_size=1 "
-        f"takes each by itself, and a list of batches (such as [x], all in one) is run as it is."
+        f"{name} can't be run in batches: {cause}. Either its first axis isn't the sample (torch's recurrent networks and "
+        f"transformers want batch_first=True), or its samples see each other. Put the samples first, or say what is run "
+        f"together: batch_size=1 takes each by itself, and a list of batches (such as [x], all in one) is run as it is."
     )
+
+
+def caution(said: str) -> None:
+    """Say what a capture is to be read with, to who follows its progress and to who doesn't."""
+    if said:
+        tell(f"capture: {said}")
+        warnings.warn(f"capture: {said}.", RuntimeWarning, stacklevel=2)
 
 
 def _varies(before: dict[str, np.ndarray], now: dict[str, np.ndarray], tolerance: float) -> bool:

@@ -60,6 +60,7 @@ class Feed:
     width : positions of the longest batch that can come; 0 where the input has no positions.
     compared : some samples as one batch, then each of them by itself; empty where a batch is never more than one.
     batched : whether the source itself says what is run together.
+    alone : gives the same samples in batches of one; None where it isn't known that the first axis is the sample.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Feed:
     width: int
     compared: tuple[Fed, ...] = ()
     batched: bool = False
+    alone: Callable[[], Feed] | None = None
 
 
 def spread(n: int) -> list[int]:
@@ -134,6 +136,7 @@ def text_feed(corpus: Corpus, encode: Encode, max_length: int, batch_size: int) 
         probe=fed(order[:2]),
         space=corpus.space,
         width=max_length,
+        alone=lambda: text_feed(corpus, encode, max_length, 1),
         compared=tuple(map(fed, [some, *some[:, None]])) if len(some) > 1 else (),
     )
 

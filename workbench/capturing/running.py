@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.capturing.batches import batch_feed
-from workbench.capturing.company import OUTPUT, require_independent
+from workbench.capturing.company import OUTPUT, caution, dependence, settled
 from workbench.capturing.feeds import Fed, Feed, array_feed, text_feed
 from workbench.capturing.hooks import ATTENTION, as_array, first_tensor, hooked
 from workbench.capturing.sites import Reader, Rows, Site, choose_rows, eager_attention, kind_of, probe, wanted
-from workbench.capturing.store import Layout, read_store
+from workbench.capturing.store import Layout, caveat_of, read_store
 from workbench.capturing.writing import Run, Unfinished
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MethodError, ViewError, WorkbenchError
@@ -124,6 +124,9 @@ class Work:
         """
         import torch
 
+        if held is not None and (caveat := caveat_of(final)):
+            caution(caveat)
+            self.feed = self.feed.alone() if self.feed.alone is not None else self.feed
         want = wanted(self.module, patterns, attention)
         eager = eager_attention(self.module) if want.attention else nullcontext()
         # Not inference_mode: what a module keeps for itself in a forward pass couldn't be trained on afterwards.
@@ -146,7 +149,9 @@ class Work:
                     raise Changed("it gives other sites, or rows of other shapes")
                 check(lambda site, start, stop: held.array(site)[start:stop])
                 return held
-            require_independent(self.name, self.feed, lambda fed: self._rows(fed, sites, reader), self.dtype)
+            cause = dependence(self.name, self.feed, lambda fed: self._rows(fed, sites, reader), self.dtype)
+            self.feed, caveat = settled(self.name, self.feed, cause)
+            caution(caveat)
             with (
                 Unfinished(final, layout, self.feed.n_batches, torch.get_num_threads()) as writer,
                 hooked(self.module, shapes, reader) as caught,
@@ -172,7 +177,14 @@ class Work:
                     caught.clear()
                 table, space = places.table(self.feed)
                 writer.finish(
-                    table, {**about, "space": space, "network": self.name, "source": self.feed.name}
+                    table,
+                    {
+                        **about,
+                        "space": space,
+                        "network": self.name,
+                        "source": self.feed.name,
+                        "caveat": caveat,
+                    },
                 )
                 return read_store(final, checked=True)
 

@@ -98,6 +98,11 @@ def key_of(path: Path) -> str:
     return _manifest(path)["key"]
 
 
+def caveat_of(path: Path) -> str:
+    """What a finished store is to be read with; "" for most."""
+    return _manifest(path)["caveat"]
+
+
 def _manifest(path: Path) -> dict[str, Any]:
     """The manifest, checked field by field."""
     file = path / MANIFEST
@@ -113,7 +118,7 @@ def _manifest(path: Path) -> dict[str, Any]:
         raise _damaged(path, f"its manifest can't be read ({e})") from None
     if found.get("format") != FORMAT:
         raise _damaged(path, f"its manifest is not of the format {FORMAT!r}")
-    for name in ("key", "name", "space", "dtype"):
+    for name in ("key", "name", "space", "dtype", "caveat"):
         if not isinstance(found.get(name), str):
             raise _damaged(path, f"its manifest's {name} is not a text")
     if found["dtype"] not in DTYPES:

@@ -64,8 +64,9 @@ def from_directory(path: Path, weights: Weights, digest: str) -> Network:
         return Network(name=name, digest=digest, module=module.eval(), tensor_names=names, note=fit.note)
     predicts = fit.kind.__name__.endswith(PREDICTING)
     module.config.use_cache = False  # keys and values of the past are of no use to one forward pass
-    named_limits = [getattr(config.get_text_config(), name, None) or NO_LIMIT for name in _LIMITS]
-    limit = min(*named_limits, tokenizer.model_max_length, NO_LIMIT)
+    named_limits = (getattr(config.get_text_config(), name, None) for name in _LIMITS)
+    known = [number for number in named_limits if isinstance(number, int) and number > 0]  # XLNet says -1
+    limit = min(*known, tokenizer.model_max_length, NO_LIMIT)
     network = text_network(name, digest, module, tokenizer, predicts=predicts, limit=int(limit))
     network.tensor_names, network.note = names, fit.note
     return network

@@ -65,6 +65,7 @@ class Reading:
     limit : the most tokens that are read at once.
     takes : names of what ``forward`` takes.
     padding : a token that the module has, which stands where the mask hides it.
+    multiple : of how many tokens texts are made, for networks that would do so themselves.
     start : the first token for a decoder that is to be fed the text, moved by one; None where there is none.
     """
 
@@ -72,6 +73,7 @@ class Reading:
     limit: int
     takes: frozenset[str]
     padding: int
+    multiple: int | None
     start: int | None
 
     @classmethod
@@ -94,6 +96,7 @@ class Reading:
             min(limit, positions(module)),
             takes,
             tokenizer.pad_token_id if tokenizer.pad_token_id < known else 0,
+            _multiple(config),
             _start(module, tokenizer) if "decoder_input_ids" in takes else None,
         )
 
@@ -106,6 +109,7 @@ class Reading:
             padding=True,
             truncation=True,
             max_length=max_length,
+            pad_to_multiple_of=self.multiple,
             return_attention_mask=True,
             return_tensors="np",
         )
@@ -127,6 +131,14 @@ def positions(module: torch.nn.Module) -> int:
         and isinstance(getattr(part, "padding_idx", None), int)
     ]
     return min((len(table.weight) - table.padding_idx - 1 for table in tables), default=NO_LIMIT)
+
+
+def _multiple(config: Any) -> int | None:
+    """What a network's texts are padded to: Longformer's kin and BigBird see a window or blocks of so many tokens."""
+    windows = getattr(config, "attention_window", None)
+    if getattr(config, "attention_type", None) == "block_sparse":
+        windows = config.block_size
+    return max(windows) if isinstance(windows, list | tuple) else windows
 
 
 def _start(module: Any, tokenizer: Any) -> int | None:
