@@ -18,7 +18,7 @@ from workbench.core.digest import SAMPLED_ABOVE
 from workbench.core.errors import FormatError, MissingError
 from workbench.core.lineage import step
 from workbench.core.progress import tell
-from workbench.core.stored import read_json, unsealed
+from workbench.core.stored import are_sampled, read_json, unsealed
 from workbench.subjects.activations import Activations
 
 if TYPE_CHECKING:
@@ -138,14 +138,14 @@ def _check_files(path: Path, manifest: dict[str, Any]) -> None:
     files = manifest.get("files")
     if not isinstance(files, dict) or set(files) != {TABLE, *(s["file"] for s in manifest["sites"])}:
         raise _damaged(path, "its manifest doesn't say what its files digest to")
-    if any(str(d).startswith("sampled-") for d in files.values()):
-        tell(
-            f"{path.name}: files beyond {SAMPLED_ABOVE >> 30} GiB are compared with what was stored in samples alone"
-        )
     try:
         unsealed(manifest, path)
     except (OSError, FormatError) as e:
         raise _damaged(path, str(e)) from None
+    if are_sampled(manifest):
+        tell(
+            f"{path.name}: of files beyond {SAMPLED_ABOVE >> 30} GiB, samples are compared with what was stored"
+        )
 
 
 def _is_site(said: Any) -> bool:

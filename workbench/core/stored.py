@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from workbench.core.digest import digest, digest_file
+from workbench.core.digest import SAMPLED_ABOVE, digest, digest_file
 from workbench.core.errors import FormatError
 
 MAX_JSON = 64 << 20
@@ -76,11 +76,13 @@ def read_json(path: Path, limit: int = MAX_JSON) -> dict[str, Any]:
 
 
 def sealed(facts: dict[str, Any], files: Iterable[Path]) -> str:
-    """Facts as JSON text, with what each of the files beside them digests to and a digest of all that is said.
+    """Facts as JSON text, with the size and digest of each file beside them and a digest of all that is said.
 
     Files beyond 2 GiB are digested from samples, as `digest_file` says.
     """
-    plain = json.loads(json.dumps({**facts, _FILES: file_digests(files)}))
+    files = list(files)
+    known = {path.name: [path.stat().st_size, d] for path, d in zip(files, _digests(files), strict=True)}
+    plain = json.loads(json.dumps({**facts, _FILES: known}))
     return json.dumps({**plain, _SEAL: digest(plain)}, indent=1)
 
 
@@ -94,15 +96,20 @@ def unsealed(facts: dict[str, Any], folder: Path) -> dict[str, Any]:
     """
     facts = dict(facts)
     seal, files = facts.pop(_SEAL, None), facts.get(_FILES)
-    if seal != digest(facts) or not isinstance(files, dict):
+    listed = isinstance(files, dict) and all(isinstance(f, list) and len(f) == 2 for f in files.values())
+    if seal != digest(facts) or not isinstance(files, dict) or not listed:
         raise FormatError("what it says of itself was changed after it was stored")
     paths = [folder / Path(name).name for name in files]
-    for path in paths:
+    for path, (size, _) in zip(paths, files.values(), strict=True):
         if not path.is_file():  # a pipe would be waited for
             raise FormatError(f"{path.name} is missing")
-    now = file_digests(paths)
-    if damaged := [name for name in files if now[Path(name).name] != files[name]]:
-        raise FormatError(f"{damaged[0]} was changed after it was stored, without a change of its length")
+        if path.stat().st_size != size:  # before it is read: it may be of any size now
+            raise FormatError(
+                f"{path.name} has {path.stat().st_size:,} bytes and had {size:,} when it was stored"
+            )
+    for path, now, (_, before) in zip(paths, _digests(paths), files.values(), strict=True):
+        if now != before:
+            raise FormatError(f"{path.name} was changed after it was stored, without a change of its length")
     del facts[_FILES]
     return facts
 
@@ -112,8 +119,12 @@ def is_sealed(facts: dict[str, Any]) -> bool:
     return _SEAL in facts or _FILES in facts
 
 
-def file_digests(paths: Iterable[Path]) -> dict[str, str]:
-    """Name of each file to the digest of its bytes, several at a time."""
-    paths = list(paths)
+def are_sampled(facts: dict[str, Any]) -> bool:
+    """Whether one of the files beside sealed facts is so large that samples of it stand for the whole."""
+    return any(size > SAMPLED_ABOVE for size, _ in facts[_FILES].values())
+
+
+def _digests(paths: Sequence[Path]) -> list[str]:
+    """Digest files, several at a time."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip([p.name for p in paths], pool.map(digest_file, paths), strict=True))
+        return list(pool.map(digest_file, paths))
