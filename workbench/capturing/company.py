@@ -30,24 +30,31 @@ for float32, k = 4,096 and 100 layers that is 64 * 10 * 6e-8 = 4e-5.
 """
 _ROUNDINGS = 8
 """As many roundings of a narrower format, which sums in float32 and rounds each layer's output once."""
+_TF32 = 2.0**-11
+"""The rounding of what a GPU may multiply float32 in: convolutions by default, and not by every algorithm."""
 
 
 def dependence(
-    name: str, feed: Feed, rows_of: Callable[[Fed], dict[str, np.ndarray]], dtype: torch.dtype
+    name: str,
+    feed: Feed,
+    rows_of: Callable[[Fed], dict[str, np.ndarray]],
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> str:
     """Say at which sites a sample's rows depend on its batch, by more than rounding; "" where they don't.
 
     Parameters
     ----------
     rows_of : runs a batch and gives each site's rows, those of the network's output as `OUTPUT`.
-    dtype : of the network's numbers.
+    dtype, device : of the network's numbers.
     """
     import torch
 
     if not feed.compared:
         return ""
     together = rows_of(feed.compared[0])
-    tolerance = max(_ROUNDING, _ROUNDINGS * torch.finfo(dtype).eps)
+    coarsest = max(torch.finfo(dtype).eps, _TF32 if device.type == "cuda" else 0)
+    tolerance = max(_ROUNDING, _ROUNDINGS * coarsest)
     try:
         alone = [rows_of(fed) for fed in feed.compared[1:]]
     except MethodError as e:

@@ -149,7 +149,9 @@ class Work:
                     raise Changed("it gives other sites, or rows of other shapes")
                 check(lambda site, start, stop: held.array(site)[start:stop])
                 return held
-            cause = dependence(self.name, self.feed, lambda fed: self._rows(fed, sites, reader), self.dtype)
+            cause = dependence(
+                self.name, self.feed, lambda fed: self._rows(fed, sites, reader), self.dtype, self.device
+            )
             self.feed, caveat = settled(self.name, self.feed, cause)
             caution(caveat)
             with (
