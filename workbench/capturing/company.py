@@ -98,11 +98,11 @@ def settled(name: str, feed: Feed, cause: str) -> tuple[Feed, str]:
     )
 
 
-def caution(said: str) -> None:
+def caution(sentence: str) -> None:
     """Say what a capture is to be read with, to who follows its progress and to who doesn't."""
-    if said:
-        tell(f"capture: {said}")
-        warnings.warn(f"capture: {said}.", RuntimeWarning, stacklevel=2)
+    if sentence:
+        tell(f"capture: {sentence}")
+        warnings.warn(f"capture: {sentence}.", RuntimeWarning, stacklevel=2)
 
 
 def _varies(before: dict[str, np.ndarray], now: dict[str, np.ndarray], tolerance: float) -> bool:
