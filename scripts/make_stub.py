@@ -7,6 +7,7 @@ what it would find. ``python scripts/make_stub.py`` after a method or a public n
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,8 @@ def stub() -> str:
     imports = [
         f"from {_home(name, module)} import {name} as {name}" for name, module in sorted(places.items())
     ]
+    parts = [m.name for m in pkgutil.iter_modules(workbench.__path__) if m.ispkg]
+    imports += [f"from workbench import {part} as {part}" for part in parts]
     kinds = {(m.gives.__module__, m.gives.__name__) for m in methods()}
     imports += [f"from {module} import {name}" for module, name in sorted(kinds) if name not in places]
     classes = [_class(m) for m in methods()]

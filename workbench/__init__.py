@@ -4,7 +4,7 @@ Open a subject, ask methods questions of it, get results that carry their contro
 
 >>> import workbench as wb
 >>> net = wb.open("minilm")
->>> acts = wb.capture(net, wb.corpus("default"), at="encoder.layer.*")
+>>> acts = wb.capture(net, wb.corpus("default", max_texts=200), at="encoder.layer.*")
 >>> wb.umap(acts.at("encoder.layer.5"), n_neighbors=30).figure(color="topic")
 
 Every method that ``workbench list`` shows is an attribute of this package. Importing the package is
@@ -14,6 +14,7 @@ light: libraries load where they are used.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import Any
 
 from workbench.core import release as _release
@@ -68,6 +69,8 @@ def __getattr__(name: str) -> Any:
     try:
         return method(name)
     except MissingError as e:
+        if importlib.util.find_spec(f"{__name__}.{name}"):  # a part of the package: wb.recording
+            return importlib.import_module(f"{__name__}.{name}")
         raise AttributeError(str(e)) from None
 
 

@@ -7,6 +7,21 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from workbench import analyses as analyses
+from workbench import benchmarks as benchmarks
+from workbench import capturing as capturing
+from workbench import commands as commands
+from workbench import core as core
+from workbench import edits as edits
+from workbench import evidence as evidence
+from workbench import io as io
+from workbench import models as models
+from workbench import numerics as numerics
+from workbench import recording as recording
+from workbench import report as report
+from workbench import results as results
+from workbench import sources as sources
+from workbench import subjects as subjects
 from workbench.capturing.capture import capture as capture
 from workbench.core.edit import Edit as Edit
 from workbench.core.errors import WorkbenchError as WorkbenchError

@@ -18,6 +18,7 @@ from workbench.core.errors import MissingError, ParameterError, ViewError
 from workbench.core.inputs import Input
 from workbench.core.method import Method
 from workbench.core.parameters import Parameter, parameters_of
+from workbench.core.patterns import matching
 from workbench.core.registry import methods
 from workbench.core.result import Result
 from workbench.core.subject import Rowed, Subject, as_subject, subjects
@@ -266,6 +267,7 @@ def prepare(
         narrowed = thing
         if reads(spec, thing):
             read.append(spec.name)
+            place = _one_of(spec, thing, place, choose)
             narrowed = captured(thing, place or AUTO, **(reading or {}))
         elif place is not None:
             narrowed = thing.at(place)
@@ -275,6 +277,16 @@ def prepare(
             narrowed = narrowed.at(part or narrowed.default_part(view_of(spec)) or left[-1])
         found.append(narrowed)
     return chosen_rows(method.inputs, found, read, **(rows or {}))
+
+
+def _one_of(spec: Input, thing: Any, place: str | None, choose: Choose) -> str | None:
+    """Narrow a pattern that means several blocks where one is asked for, before all of them are captured."""
+    ahead = expected(spec, thing)
+    if place is None or not matching(ahead.sites, place):
+        return place
+    narrowed = ahead.at(place)
+    several = len(parts(spec, narrowed)) > 1
+    return (choose(spec, thing, narrowed, place) if several else None) or place
 
 
 def _gives(spec: Input, cls: type) -> bool:

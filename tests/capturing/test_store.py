@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,11 +21,13 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.capturing import capture, open_store
+from workbench.capturing import capture, open_store, writing
 from workbench.capturing.running import Work, threads
+from workbench.capturing.store import read_store
 from workbench.core import cache as results
 from workbench.core.errors import Cancelled, FormatError, MissingError, StorageError
 from workbench.core.progress import listening
+from workbench.core.stored import sealed
 
 ROOT = Path(__file__).parents[2]
 CHILD = """
@@ -68,7 +71,7 @@ def kill_after(store: Path, batches: int) -> int:
     process.stdout.close()
     assert process.wait() == -signal.SIGKILL
     assert not store.exists()
-    return int((store.with_name(f"{store.name}.partial") / "journal").read_text().split()[-1])
+    return int((store.with_name(f"{store.name}.partial") / "journal").read_text().split()[-2])
 
 
 @pytest.mark.slow
@@ -174,15 +177,37 @@ def test_an_unfinished_store_of_something_else_is_never_gone_on_with(
     assert len(list((cache / "captures").glob("*.partial"))) == 1
 
 
-def test_a_torn_journal_loses_no_more_than_its_last_line(encoder, ids, tmp_path) -> None:
+def test_a_torn_journal_loses_no_more_than_its_last_line(encoder, ids, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(writing, "SYNC_SECONDS", 0)  # a line a batch
     whole = runs(encoder, ids, store=tmp_path / "whole")
-    for torn, left in ((b"3\n5", 3), (b"", 0), (b"4", 0)):
+    for lines, torn, left in ((4, b"5", 3), (4, b"5 01234", 3), (0, b"", 0), (0, b"4", 0)):
         with pytest.raises(Cancelled), listening(stop_at(7)):
             runs(encoder, ids, store=tmp_path / "torn")
-        (tmp_path / "torn.partial" / "journal").write_bytes(torn)
+        journal = tmp_path / "torn.partial" / "journal"
+        journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:lines]) + torn)
         assert runs(encoder, ids, store=tmp_path / "torn") == whole - left
         assert content(tmp_path / "torn") == content(tmp_path / "whole")
         shutil.rmtree(tmp_path / "torn")
+
+
+@pytest.mark.parametrize("file", ["site000.bin", "site001.bin", "journal"])
+def test_an_unfinished_store_that_was_damaged_is_begun_anew(encoder, ids, tmp_path, file) -> None:
+    whole = runs(encoder, ids, store=tmp_path / "whole")
+    with pytest.raises(Cancelled), listening(stop_at(7)):
+        runs(encoder, ids, store=tmp_path / "stopped")
+    damaged = tmp_path / "stopped.partial" / file
+    flip(damaged, 8 * (damaged.stat().st_size - (800 if file != "journal" else 4)))
+    told: list[str] = []
+    with listening(lambda what, done, total: told.append(what)):
+        assert runs(encoder, ids, store=tmp_path / "stopped") == whole
+    assert any("was damaged; it is begun anew" in line for line in told)
+    assert content(tmp_path / "stopped") == content(tmp_path / "whole")
+
+
+def flip(file: Path, bit: int) -> None:
+    raw = bytearray(file.read_bytes())
+    raw[bit // 8] ^= 1 << bit % 8
+    file.write_bytes(raw)
 
 
 def test_killed_before_its_plan_was_written_it_starts_anew(encoder, ids, tmp_path) -> None:
@@ -376,7 +401,9 @@ def stored(encoder, ids, tmp_path) -> Path:
 @pytest.mark.parametrize("lie", LIES)
 def test_a_manifest_that_lies_is_refused(stored, lie) -> None:
     manifest = json.loads((stored / "manifest.json").read_text())
-    (stored / "manifest.json").write_text(json.dumps({**manifest, **LIES[lie]}))
+    files = [stored / name for name in manifest.pop("files")]
+    del manifest["seal"]
+    (stored / "manifest.json").write_text(sealed({**manifest, **LIES[lie]}, files))
     with pytest.raises(FormatError, match="can't be opened as a captured store"):
         open_store(stored)
 
@@ -392,20 +419,78 @@ def test_damaged_files_are_refused(stored) -> None:
     raw = (stored / "rows.parquet").read_bytes()
     for wrong in (raw[:-100], b"", raw[: len(raw) // 2] + bytes(200) + raw[len(raw) // 2 + 200 :]):
         (stored / "rows.parquet").write_bytes(wrong)
-        with pytest.raises(FormatError, match="row table"):
+        with pytest.raises(FormatError, match=r"rows\.parquet (was changed|has [\d,]+ bytes and had)"):
             open_store(stored)
+        with pytest.raises(FormatError, match="row table"):
+            read_store(stored, checked=True)
     pd.DataFrame({"a": range(99)}).to_parquet(stored / "rows.parquet")
     with pytest.raises(FormatError, match="99 lines for 100 rows"):
-        open_store(stored)
+        read_store(stored, checked=True)
     pd.DataFrame({"a": range(100)}, index=[0] * 100).to_parquet(stored / "rows.parquet")
     with pytest.raises(FormatError, match="row ids"):
-        open_store(stored)
+        read_store(stored, checked=True)
     (stored / "rows.parquet").write_bytes(raw)
     open_store(stored)
     with (stored / "site001.bin").open("ab") as f:
         f.write(b"x")
     with pytest.raises(FormatError, match=r"site001\.bin has 2,401 bytes"):
         open_store(stored)
+
+
+@pytest.mark.parametrize("file", ["site000.bin", "site001.bin", "rows.parquet", "manifest.json"])
+def test_one_flipped_bit_is_seen(stored, file) -> None:
+    before = open_store(stored)
+    expected = {site: before.array(site).copy() for site in before.sites}
+    raw = (stored / file).read_bytes()
+    unseen = 0
+    for bit in np.random.default_rng(0).integers(0, 8 * len(raw), 60).tolist():
+        flip(stored / file, bit)
+        try:
+            opened = open_store(stored)
+        except FormatError:
+            pass
+        else:  # another spelling of the same JSON, such as an upper-case escape
+            unseen += 1
+            assert file == "manifest.json"
+            assert opened.digest == before.digest
+            assert all(np.array_equal(opened.array(site), expected[site]) for site in expected)
+        (stored / file).write_bytes(raw)
+    assert unseen <= 1
+    assert open_store(stored).digest == before.digest
+
+
+@pytest.mark.parametrize("file", ["site001.bin", "rows.parquet", "manifest.json"])
+@pytest.mark.parametrize("instead", ["pipe", "device", "folder", "large"])
+def test_what_stands_in_a_files_place_is_neither_waited_for_nor_read(stored, file, instead) -> None:
+    put_instead(stored / file, instead)
+    with pytest.raises((FormatError, MissingError), match=re.escape(str(stored))):
+        open_store(stored)
+
+
+@pytest.mark.parametrize("file", ["lock", "plan.json", "journal", "site000.bin", "new"])
+@pytest.mark.parametrize("instead", ["pipe", "device"])
+def test_nor_in_an_unfinished_store(encoder, ids, tmp_path, file, instead) -> None:
+    with pytest.raises(Cancelled), listening(stop_at(7)):
+        capture(encoder, ids, batch_size=2, store=tmp_path / "store")
+    put_instead(tmp_path / "store.partial" / file, instead)
+    if file == "new":
+        assert len(capture(encoder, ids, batch_size=2, store=tmp_path / "store")) == 100
+    else:
+        with pytest.raises((FormatError, StorageError), match=r"store\.partial"):
+            capture(encoder, ids, batch_size=2, store=tmp_path / "store")
+
+
+def put_instead(file: Path, what: str) -> None:
+    file.unlink(missing_ok=True)
+    if what == "pipe":
+        os.mkfifo(file)
+    elif what == "device":
+        file.symlink_to("/dev/zero")
+    elif what == "folder":
+        file.mkdir()
+    else:
+        with file.open("wb") as f:
+            f.truncate(1 << 40)  # a hole
 
 
 def test_what_is_no_store_is_missing(tmp_path) -> None:

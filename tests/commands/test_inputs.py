@@ -99,6 +99,17 @@ def test_two_sites_of_one_network_are_captured(run: Run) -> None:
     assert json.loads(out)["aligned"] == "by row id, 50 rows in common"
 
 
+def test_a_pattern_of_several_blocks_is_refused_before_anything_is_captured(run: Run, cache: Path) -> None:
+    code, out, err = run("run", "pca", "glassllm-en", "--at", "model.layers.[12]")
+    assert code == 2
+    assert "means 2 parts (model.layers.1, model.layers.2) and pca is asked of one" in err
+    assert out == ""
+    assert not (cache / "captures").exists()
+    few = ("--max-texts", "8", "--n-null", "3", "--n-boot", "3", "--json")
+    code, _, _ = run("run", "pca", "glassllm-en", "--at", "model.layers.[2]", *few)
+    assert code == 0
+
+
 def test_a_kept_answer_is_an_input(run: Run) -> None:
     clusters = ("spectral-clustering", "planted-clusters", "--n-clusters", 3, "--n-null", 0)
     assert run("run", *clusters, "--out", "groups")[0] == 0

@@ -362,3 +362,22 @@ def test_a_tensor_of_an_edited_checkpoint_is_a_matrix_and_can_be_edited_again() 
     assert again.undo() is part
     with pytest.raises(MissingError, match=r"no tensor 'b\.weight'"):
         part + Dense(values(2))
+
+
+@pytest.mark.parametrize("file", ["edit.json", "arrays.safetensors"])
+def test_one_flipped_bit_in_a_saved_edit_is_seen(file, tmp_path) -> None:
+    edit = low_rank(1)
+    path = edit.save(tmp_path / "edit") / file
+    whole = path.read_bytes()
+    for bit in np.random.default_rng(0).integers(0, 8 * len(whole), 40).tolist():
+        raw = bytearray(whole)
+        raw[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(raw)
+        try:
+            opened = wb.load(path.parent)
+        except FormatError:
+            continue
+        assert file == "edit.json"  # another spelling of the same JSON
+        assert opened.digest == edit.digest
+    path.write_bytes(whole)
+    assert wb.load(path.parent).digest == edit.digest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.capturing.feeds import Fed, Feed, free_columns, inputs_digest, named_inputs
+from workbench.capturing.feeds import Fed, Feed, free_columns, inputs_digest, named_inputs, spread
 from workbench.core.digest import digest
 from workbench.core.errors import DataError
 from workbench.core.progress import track
@@ -55,16 +55,16 @@ def batch_feed(source: Iterable[Any], labels: str | None, reads_tokens: bool) ->
     keeps: list[np.ndarray | None] = []
     tokens: list[np.ndarray | None] = []
     found: list[np.ndarray | None] = []
-    probe: Fed | None = None
+    first: Fed | None = None
     count = 0
     for item in _items(track(held, "capture: looking at the batches"), labels, reads_tokens):
-        probe = probe or _first_two(item.fed)
+        first = first or item.fed
         digests.append(item.digest)
         keeps.append(item.fed.keep)
         tokens.append(item.tokens)
         found.append(item.labels)
         count = int(item.fed.samples[-1]) + 1
-    if probe is None:
+    if first is None:
         raise DataError("The source gives no batch: there is nothing to feed.")
     masks = [k for k in keeps if k is not None]
     if 0 < len(masks) < len(keeps):
@@ -88,6 +88,7 @@ def batch_feed(source: Iterable[Any], labels: str | None, reads_tokens: bool) ->
     samples.insert(0, "sample", np.arange(count))
     spelled = [t for t in tokens if t is not None]
     content = digest("batches", digests)
+    some = spread(len(first.samples))
     return Feed(
         name="batches",
         content=content,
@@ -96,9 +97,13 @@ def batch_feed(source: Iterable[Any], labels: str | None, reads_tokens: bool) ->
         positions={"token": np.concatenate(spelled)} if len(spelled) == len(digests) else {},
         batches=batches,
         n_batches=len(digests),
-        probe=probe,
+        probe=_cut(first, [0, 1][: len(first.samples)]),
         space=content,
         width=max((m.shape[1] for m in masks), default=0),
+        compared=tuple(_cut(first, places) for places in [some, *[[i] for i in some]])
+        if len(some) > 1
+        else (),
+        batched=True,
     )
 
 
@@ -164,8 +169,9 @@ def _tensors(given: Any) -> dict[str, torch.Tensor] | tuple[torch.Tensor, ...]:
     return tuple(torch.as_tensor(v) for v in parts)
 
 
-def _first_two(fed: Fed) -> Fed:
+def _cut(fed: Fed, places: list[int]) -> Fed:
+    """A batch of some of a batch's samples."""
     n = len(fed.samples)
-    cut = [(k, v[:2] if v.dim() and len(v) == n else v) for k, v in named_inputs(fed.inputs)]
+    cut = [(k, v[places] if v.dim() and len(v) == n else v) for k, v in named_inputs(fed.inputs)]
     inputs = dict(cut) if isinstance(fed.inputs, Mapping) else tuple(v for _, v in cut)
-    return Fed(inputs, None if fed.keep is None else fed.keep[:2], fed.samples[:2])
+    return Fed(inputs, None if fed.keep is None else fed.keep[places], fed.samples[places])

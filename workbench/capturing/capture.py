@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from workbench.capturing.running import Changed, Work
 from workbench.capturing.store import DTYPES, FORMAT, PARTIAL, key_of, open_store
+from workbench.capturing.writing import tidy
 from workbench.core.cache import cache_dir
 from workbench.core.digest import digest
 from workbench.core.errors import FormatError, MissingError, ParameterError, StorageError, ViewError
@@ -20,6 +21,7 @@ from workbench.core.lineage import step
 from workbench.core.progress import tell
 from workbench.core.rows import frozen
 from workbench.core.run import versions
+from workbench.core.storage import remove
 from workbench.core.subject import Subject
 from workbench.numerics.identity.walking import Undigestable
 from workbench.subjects.activations import Activations
@@ -53,6 +55,10 @@ def capture(
     what that code reaches. Asking for the same one again runs only the first two samples, whose rows must be those
     that are stored, and one that was interrupted goes on where it stopped, checked alike. A network that can't be
     digested, or gives other rows than those stored for it, is captured anew each time; progress says why.
+
+    A few samples are run together and one by one first: where that makes a difference beyond rounding, the rows would
+    depend on ``batch_size``. Then texts are run one by one, batches that the source itself makes are run as they are,
+    each with a warning, and an array is refused: its first axis may not be the sample.
 
     Parameters
     ----------
@@ -90,7 +96,8 @@ def capture(
     StorageError
         The disk is full, or the folder holds something else, or what can't be told to be of this network.
     ViewError
-        The network can't be called, has parameters without numbers, or doesn't read what the source has.
+        The network can't be called, has parameters without numbers, doesn't read what the source has, or gives other
+        rows for a sample of an array alone than in a batch.
     """
     patterns = [at] if isinstance(at, str) else list(at)
     _check(patterns, rows, max_length, batch_size, dtype)
@@ -123,16 +130,16 @@ def capture(
     path = _cached(key) if store is None else Path(store)
     held = _stored(path, key, cached=store is None)
     try:
-        work.store(path, key, patterns, **how, held=held)
+        opened = work.store(path, key, patterns, **how, held=held)
     except Changed as e:
         return _anew(work, patterns, how, store, f"the network is the same by its digest and {e}")
-    if held is None:
-        held = open_store(path)
-    else:
-        os.utime(path)  # prune removes what was used longest ago
+    if held is not None:
+        with suppress(OSError):  # a cache that is only read, or pruned just now
+            tidy(path)
+            os.utime(path)  # prune removes what was used longest ago
         tell(f"capture: {title} (from the cache)", 1, 1)
-    held.name = title
-    return held
+    opened.name = title
+    return opened
 
 
 def _anew(
@@ -147,8 +154,7 @@ def _anew(
                 f"{there} is there and is left alone: {why}. Give store= another folder, or remove it."
             )
     tell(f"capture: {how['about']['name']} is computed anew, and will be again: {why}")
-    work.store(path, key, patterns, **how)
-    return open_store(path)
+    return work.store(path, key, patterns, **how)
 
 
 def _check(patterns: list[str], rows: str, max_length: int, batch_size: int, dtype: str) -> None:
@@ -203,7 +209,8 @@ def _stored(path: Path, key: str, *, cached: bool) -> Activations | None:
         opened = open_store(path) if key_of(path) == key else None
     except (MissingError, FormatError) as e:
         if cached:  # a damaged entry of the cache is as good as none
-            shutil.rmtree(path, ignore_errors=True)
+            tell(f"capture: what was kept is damaged, and is captured again ({e})")
+            remove(path)
             return None
         raise StorageError(f"{path} is there and is left alone: {e} Or give store= another folder.") from None
     if opened is None:
@@ -212,6 +219,6 @@ def _stored(path: Path, key: str, *, cached: bool) -> Activations | None:
             f"folder, or remove it."
         )
     if cached and os.environ.get("WORKBENCH_NO_CACHE", "") not in ("", "0"):
-        shutil.rmtree(path)
+        remove(path)
         return None
     return opened

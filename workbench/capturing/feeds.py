@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Int
 
 EXCERPT = 200  # characters of a text that its rows carry
+_COMPARED = 4  # samples that are run together and one by one
 _LOOKED_AT = 256  # lines that are encoded at once to count their tokens
 _OURS = ("text_id", "sample", "text", "token", "position")
 Encode = Callable[["pd.DataFrame", int], Batch]
@@ -57,6 +58,9 @@ class Feed:
     probe : the first one or two samples that are fed, which begin the first batch where that has two.
     space : of the samples' ids.
     width : positions of the longest batch that can come; 0 where the input has no positions.
+    compared : some samples as one batch, then each of them by itself; empty where a batch is never more than one.
+    batched : whether the source itself says what is run together.
+    alone : gives the same samples in batches of one; None where it isn't known that the first axis is the sample.
     """
 
     name: str
@@ -69,6 +73,14 @@ class Feed:
     probe: Fed
     space: str
     width: int
+    compared: tuple[Fed, ...] = ()
+    batched: bool = False
+    alone: Callable[[], Feed] | None = None
+
+
+def spread(n: int) -> list[int]:
+    """A few places among n, the first and the last with them."""
+    return sorted({i * (n - 1) // (_COMPARED - 1) for i in range(_COMPARED)}) if n else []
 
 
 def named_inputs(
@@ -107,6 +119,9 @@ def text_feed(corpus: Corpus, encode: Encode, max_length: int, batch_size: int) 
         batch = encode(table.iloc[group], max_length)
         return Fed(batch.inputs, _kept(batch), group)
 
+    some = (
+        order[spread(len(order))] if batch_size > 1 else order[:1]
+    )  # the longest and the shortest with them
     samples = free_columns(table.drop(columns="text"))
     samples.insert(0, "text", [_excerpt(t) for t in table["text"]])
     samples.insert(0, "text_id", table.index.to_numpy(dtype=np.int64))
@@ -121,6 +136,8 @@ def text_feed(corpus: Corpus, encode: Encode, max_length: int, batch_size: int) 
         probe=fed(order[:2]),
         space=corpus.space,
         width=max_length,
+        alone=lambda: text_feed(corpus, encode, max_length, 1),
+        compared=tuple(map(fed, [some, *some[:, None]])) if len(some) > 1 else (),
     )
 
 
@@ -135,27 +152,34 @@ def array_feed(cloud: PointCloud | np.ndarray, batch_size: int, reads_tokens: bo
     tokens = reads_tokens and values.ndim == 2 and values.dtype.kind in "iu"
     dtype = np.int64 if tokens else values.dtype if values.dtype.kind in "fc" else np.float32
 
-    def fed(start: int, stop: int) -> Fed:
-        part = values[start:stop]
+    def fed(places: np.ndarray) -> Fed:
+        part = (
+            values[places[0] : places[-1] + 1]
+            if len(places) == places[-1] - places[0] + 1
+            else values[places]
+        )
         keep = np.ones(part.shape, bool) if tokens else None
-        return Fed((torch.tensor(part.astype(dtype)),), keep, np.arange(start, start + len(part)))
+        return Fed((torch.tensor(part.astype(dtype)),), keep, places)
 
     given = cloud.table if isinstance(cloud, PointCloud) else pd.DataFrame(index=pd.RangeIndex(len(values)))
     samples = free_columns(given)
     samples.insert(0, "sample", given.index.to_numpy(dtype=np.int64))
     content = cloud.digest if isinstance(cloud, PointCloud) else digest("array", values)
+    everything = np.arange(len(values))
     starts = range(0, len(values), batch_size)
+    some = everything[spread(len(values))] if batch_size > 1 else everything[:1]
     return Feed(
         name=name,
         content=content,
         samples=samples,
         lengths=np.full(len(values), values.shape[1]) if tokens else None,
         positions={"token": values.ravel()} if tokens else {},
-        batches=lambda: (fed(s, s + batch_size) for s in starts),
+        batches=lambda: (fed(everything[s : s + batch_size]) for s in starts),
         n_batches=len(starts),
-        probe=fed(0, 2),
+        probe=fed(everything[:2]),
         space=cloud.space if isinstance(cloud, PointCloud) else content,
         width=values.shape[1] if tokens else 0,
+        compared=tuple(map(fed, [some, *some[:, None]])) if len(some) > 1 else (),
     )
 
 

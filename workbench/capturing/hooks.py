@@ -100,14 +100,20 @@ def first_tensor(output: Any) -> torch.Tensor | None:
 
 
 def attention_map(output: Any) -> torch.Tensor | None:
-    """The second part of a tuple if it is (batch, heads, queries, keys)."""
+    """The first further part of a tuple that is (batch, heads, queries, keys) and whose rows are weights.
+
+    T5's modules put out what they add to each score, in the same shape, before the weights.
+    """
+    parts = output[1:] if isinstance(output, tuple) else ()
+    return next((part for part in parts if getattr(part, "ndim", 0) == 4 and _are_weights(part)), None)
+
+
+def _are_weights(part: Any) -> bool:
+    """Whether no number is negative, no row sums to more than one (in halves' precision), and not all are zero."""
     import torch
 
-    if (
-        isinstance(output, tuple)
-        and len(output) > 1
-        and isinstance(output[1], torch.Tensor)
-        and output[1].dim() == 4
-    ):
-        return output[1]
-    return None
+    if not isinstance(part, torch.Tensor):
+        return False
+    known = part.detach().float().nan_to_num()
+    sums = known.sum(-1)
+    return bool((known >= 0).all() and (sums <= 1.01).all() and sums.any())

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.capturing.batches import batch_feed
+from workbench.capturing.company import OUTPUT, caution, dependence, settled
 from workbench.capturing.feeds import Fed, Feed, array_feed, text_feed
-from workbench.capturing.hooks import ATTENTION, hooked
-from workbench.capturing.sites import Reader, Rows, Site, choose_rows, eager_attention, probe, wanted
-from workbench.capturing.store import Layout
+from workbench.capturing.hooks import ATTENTION, as_array, first_tensor, hooked
+from workbench.capturing.sites import Reader, Rows, Site, choose_rows, eager_attention, kind_of, probe, wanted
+from workbench.capturing.store import Layout, caveat_of, read_store
 from workbench.capturing.writing import Run, Unfinished
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MethodError, ViewError, WorkbenchError
-from workbench.core.progress import track
-from workbench.numerics.identity.tensors import missing_values
+from workbench.core.progress import tell, track
+from workbench.numerics.identity.tensors import require_numbers
 from workbench.numerics.identity.walking import network_digest
 from workbench.subjects.activations import Activations
 from workbench.subjects.corpus import Corpus
@@ -60,12 +62,7 @@ class Work:
             raise ViewError(
                 f"capture runs a checkpoint, a network or a torch module; it was given a {type(network).__name__}."
             )
-        for parameter, tensor in (*module.named_parameters(), *module.named_buffers()):
-            if (why := missing_values(tensor)) is not None:
-                raise ViewError(
-                    f"{name} can't be run: {parameter} is {why}. Give it numbers first: load its weights, or for a lazy one "
-                    f"call the module once."
-                )
+        require_numbers(module, name)
         embeddings = (torch.nn.Embedding, torch.nn.EmbeddingBag)
         reads_tokens = any(isinstance(m, embeddings) for m in module.modules())
         if isinstance(source, Corpus):
@@ -88,13 +85,12 @@ class Work:
         with _evaluating(self.module):
             return network_digest(self.module)
 
-    def run(self, fed: Fed) -> None:
+    def run(self, fed: Fed) -> Any:
         """Call the module; an error inside it comes with the shapes that caused it."""
         try:
             if isinstance(fed.inputs, Mapping):
-                self.module(**{k: self._fit(v) for k, v in fed.inputs.items()})
-            else:
-                self.module(*map(self._fit, fed.inputs))
+                return self.module(**{k: self._fit(v) for k, v in fed.inputs.items()})
+            return self.module(*map(self._fit, fed.inputs))
         except (WorkbenchError, KeyboardInterrupt):
             raise
         except Exception as e:
@@ -118,8 +114,8 @@ class Work:
         dtype: str,
         about: dict[str, Any],
         held: Activations | None = None,
-    ) -> None:
-        """Run every batch and write what it gives; where it is ``held`` already, only two samples.
+    ) -> Activations:
+        """Run every batch, write what it gives and open it; where it is ``held`` already, run only two samples.
 
         Raises
         ------
@@ -128,6 +124,9 @@ class Work:
         """
         import torch
 
+        if held is not None and (caveat := caveat_of(final)):
+            caution(caveat)
+            self.feed = self.feed.alone() if self.feed.alone is not None else self.feed
         want = wanted(self.module, patterns, attention)
         eager = eager_attention(self.module) if want.attention else nullcontext()
         # Not inference_mode: what a module keeps for itself in a forward pass couldn't be trained on afterwards.
@@ -149,14 +148,24 @@ class Work:
                 if found != {site: (places.rows, *shape) for site, shape in shapes.items()}:
                     raise Changed("it gives other sites, or rows of other shapes")
                 check(lambda site, start, stop: held.array(site)[start:stop])
-                return
+                return held
+            cause = dependence(
+                self.name, self.feed, lambda fed: self._rows(fed, sites, reader), self.dtype, self.device
+            )
+            self.feed, caveat = settled(self.name, self.feed, cause)
+            caution(caveat)
             with (
                 Unfinished(final, layout, self.feed.n_batches, torch.get_num_threads()) as writer,
                 hooked(self.module, shapes, reader) as caught,
                 threads(writer.threads),
             ):
                 if writer.whole:
-                    return
+                    return read_store(final, checked=False)
+                earlier = islice(self.feed.batches(), writer.done)
+                if writer.done and not writer.intact(places.runs(fed.samples) for fed in earlier):
+                    tell(
+                        f"capture: what an earlier run stored in {writer.folder} was damaged; it is begun anew"
+                    )
                 done = writer.done
                 if done:
                     check(writer.read)
@@ -170,13 +179,31 @@ class Work:
                     caught.clear()
                 table, space = places.table(self.feed)
                 writer.finish(
-                    table, {**about, "space": space, "network": self.name, "source": self.feed.name}
+                    table,
+                    {
+                        **about,
+                        "space": space,
+                        "network": self.name,
+                        "source": self.feed.name,
+                        "caveat": caveat,
+                    },
                 )
+                return read_store(final, checked=True)
 
     def _caught(self, fed: Fed, sites: list[Site], reader: Reader) -> dict[str, np.ndarray]:
         with hooked(self.module, [s.name for s in sites], reader) as caught:
             reader.expect(fed)
             self.run(fed)
+            return dict(caught)
+
+    def _rows(self, fed: Fed, sites: list[Site], reader: Reader) -> dict[str, np.ndarray]:
+        """What the sites give, and the network itself where its output has rows."""
+        with hooked(self.module, [s.name for s in sites], reader) as caught:
+            reader.expect(fed)
+            output = first_tensor(self.run(fed))
+            if output is not None:
+                with suppress(DataError):  # numbers of which none are a sample's
+                    caught[OUTPUT] = reader.read(kind_of(OUTPUT, tuple(output.shape), fed), as_array(output))
             return dict(caught)
 
     def _shapes(self, probed: dict[str, np.ndarray], rows: Rows) -> tuple[dict[str, tuple[int, ...]], int]:

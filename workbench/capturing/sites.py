@@ -161,7 +161,7 @@ def probe(module: torch.nn.Module, want: Wanted, fed: Fed, run: Callable[[Fed], 
         for handle in handles:
             handle.remove()
     _check_ran(want, ran, found)
-    return [Site(s, _kind(s, shape, fed), shape) for s, shape in found.items()]
+    return [Site(s, kind_of(s, shape, fed), shape) for s, shape in found.items()]
 
 
 def _check_ran(want: Wanted, ran: dict[str, int], found: dict[str, tuple[int, ...]]) -> None:
@@ -189,7 +189,14 @@ def _check_ran(want: Wanted, ran: dict[str, int], found: dict[str, tuple[int, ..
         )
 
 
-def _kind(name: str, shape: tuple[int, ...], fed: Fed) -> Any:
+def kind_of(name: str, shape: tuple[int, ...], fed: Fed) -> Any:
+    """What the shape of an output says of its rows: `Site.kind`.
+
+    Raises
+    ------
+    DataError
+        Nothing in it is one a sample.
+    """
     b = len(fed.samples)
     t = None if fed.keep is None else fed.keep.shape[1]
     if name.endswith(ATTENTION):
@@ -261,7 +268,7 @@ class Reader:
             raise DataError(
                 f"{site} puts out {given.dtype} numbers and this needs real ones. Leave it out of at=."
             )
-        rows = self._read(self._kinds[site], given)
+        rows = self.read(self._kinds[site], given)
         rows = rows[:, None] if rows.ndim == 1 else rows
         with np.errstate(over="ignore"):  # told below, by the site's name
             out = np.ascontiguousarray(rows, self._dtype)
@@ -275,7 +282,7 @@ class Reader:
             )
         return out.copy() if np.may_share_memory(out, given) else out  # the network may overwrite its own
 
-    def _read(self, kind: str, x: np.ndarray) -> np.ndarray:
+    def read(self, kind: str, x: np.ndarray) -> np.ndarray:
         """Positions side by side with the samples, then kept or averaged."""
         if kind == "pooled":
             return x

@@ -6,7 +6,6 @@ how a store is laid out, and opens a finished one without believing what it says
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass
@@ -15,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.core.digest import SAMPLED_ABOVE
 from workbench.core.errors import FormatError, MissingError
 from workbench.core.lineage import step
+from workbench.core.progress import tell
+from workbench.core.stored import are_sampled, read_json, unsealed
 from workbench.subjects.activations import Activations
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = "workbench capture 1"
+FORMAT = "workbench capture 2"
 MANIFEST, TABLE, PARTIAL = "manifest.json", "rows.parquet", ".partial"
 DTYPES = ("float16", "float32", "float64")
 _MAX_MANIFEST = 16 << 20  # bytes; the manifest of 100,000 sites is smaller
@@ -75,11 +77,18 @@ def open_store(path: str | Path) -> Activations:
     MissingError
         There is no store, or only an unfinished one.
     FormatError
-        The store is damaged, or its parts contradict each other.
+        The store is damaged, its parts contradict each other, or a file isn't the one that was stored: all of them are
+        read and digested, files beyond 2 GiB in samples.
     """
-    path = Path(path)
+    return read_store(Path(path), checked=False)
+
+
+def read_store(path: Path, *, checked: bool) -> Activations:
+    """Open a store; with ``checked``, one that this process has just digested, so that it isn't read again."""
     manifest = _manifest(path)
-    arrays = {site: _mapped(path, file, shape, manifest) for site, file, shape in manifest["sites"]}
+    arrays = {s["name"]: _mapped(path, s["file"], tuple(s["shape"]), manifest) for s in manifest["sites"]}
+    if not checked:
+        _check_files(path, manifest)
     table = _read_table(path / TABLE, manifest["rows"])
     return Activations(arrays, table, name=manifest["name"], content=manifest["key"], space=manifest["space"])
 
@@ -89,8 +98,13 @@ def key_of(path: Path) -> str:
     return _manifest(path)["key"]
 
 
+def caveat_of(path: Path) -> str:
+    """What a finished store is to be read with; "" for most."""
+    return _manifest(path)["caveat"]
+
+
 def _manifest(path: Path) -> dict[str, Any]:
-    """The manifest, checked field by field; ``sites`` becomes (name, file, shape) triples."""
+    """The manifest, checked field by field."""
     file = path / MANIFEST
     if path.name.endswith(PARTIAL):
         raise MissingError(
@@ -98,17 +112,13 @@ def _manifest(path: Path) -> dict[str, Any]:
         )
     if not file.is_file():
         raise MissingError(f"{path} is not a captured store: it has no {MANIFEST}.")
-    with file.open("rb") as f:
-        raw = f.read(_MAX_MANIFEST + 1)
-    if len(raw) > _MAX_MANIFEST:
-        raise _damaged(path, f"its manifest is larger than {_MAX_MANIFEST >> 20} MiB")
     try:
-        found = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise _damaged(path, "its manifest is not JSON") from None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        found = read_json(file, _MAX_MANIFEST)
+    except (OSError, FormatError) as e:
+        raise _damaged(path, f"its manifest can't be read ({e})") from None
+    if found.get("format") != FORMAT:
         raise _damaged(path, f"its manifest is not of the format {FORMAT!r}")
-    for name in ("key", "name", "space", "dtype"):
+    for name in ("key", "name", "space", "dtype", "caveat"):
         if not isinstance(found.get(name), str):
             raise _damaged(path, f"its manifest's {name} is not a text")
     if found["dtype"] not in DTYPES:
@@ -120,7 +130,22 @@ def _manifest(path: Path) -> dict[str, Any]:
         raise _damaged(path, "its manifest doesn't say which sites it has and what shape they are")
     if len({s["name"] for s in sites}) < len(sites) or len({s["file"] for s in sites}) < len(sites):
         raise _damaged(path, "a site stands in its manifest twice")
-    return {**found, "sites": [(s["name"], s["file"], tuple(s["shape"])) for s in sites]}
+    return found
+
+
+def _check_files(path: Path, manifest: dict[str, Any]) -> None:
+    """Compare the manifest and the files that it speaks of with what they were when they were stored."""
+    files = manifest.get("files")
+    if not isinstance(files, dict) or set(files) != {TABLE, *(s["file"] for s in manifest["sites"])}:
+        raise _damaged(path, "its manifest doesn't say what its files digest to")
+    try:
+        unsealed(manifest, path)
+    except (OSError, FormatError) as e:
+        raise _damaged(path, str(e)) from None
+    if are_sampled(manifest):
+        tell(
+            f"{path.name}: of files beyond {SAMPLED_ABOVE >> 30} GiB, samples are compared with what was stored"
+        )
 
 
 def _is_site(said: Any) -> bool:
@@ -150,6 +175,8 @@ def _read_table(file: Path, rows: int) -> pd.DataFrame:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not file.is_file():  # a pipe would be waited for
+        raise _damaged(file.parent, f"{file.name} is missing")
     try:
         with pq.ParquetFile(file) as parquet:
             held = parquet.metadata.num_rows

@@ -2,7 +2,7 @@
 
 Rows go to their places in the sites' files from a thread of their own, so that the network needn't wait
 for the disk. Every `SYNC_SECONDS` the files are flushed to the disk and the number of batches that are safe
-is added to a journal; a later run starts after the last of them.
+is added to a journal, with a sum of their bytes; a later run starts after the last of them, if they still have it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import fcntl
 import json
 import os
 import queue
+import re
 import shutil
 import threading
 import time
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +27,8 @@ import numpy as np
 from workbench.capturing.store import MANIFEST, PARTIAL, TABLE, Layout, key_of
 from workbench.core.errors import FormatError, MissingError, StorageError
 from workbench.core.progress import tell
+from workbench.core.storage import LOCK
+from workbench.core.stored import open_plain, read_json, sealed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +36,9 @@ if TYPE_CHECKING:
 SYNC_SECONDS = 5.0
 _MAX_THREADS = 4096
 _AHEAD = 2  # batches that may wait for the disk; more would only hold memory
-_PLAN, _JOURNAL, _LOCK, _TEMPORARY = "plan.json", "journal", "lock", "new"
+_PLAN, _JOURNAL, _TEMPORARY = "plan.json", "journal", "new"
+_MAX_JOURNAL = 16 << 20  # bytes; a line every five seconds for some months
+_LINE, _LINE_READ = b"%d %08x\n", re.compile(rb"(\d{1,15}) ([0-9a-f]{8})")
 Run = tuple[int, int, int]
 """Rows ``start`` to ``stop`` of a batch, and the row of the store where they go."""
 
@@ -60,6 +67,8 @@ class Unfinished:
         self.threads = threads
         self.done = 0
         self.whole = False
+        self._finished = False
+        self._held_sum = 0
         self._dtype = np.dtype(layout.dtype).newbyteorder("<")
         self._files: dict[str, int] = {}
         self._lock = self._journal = -1
@@ -71,7 +80,6 @@ class Unfinished:
         try:
             if self._take_lock():
                 self._open()
-                self._writer.start()
         except BaseException as e:
             self._release()
             if isinstance(e, OSError) and not isinstance(e, StorageError):
@@ -95,6 +103,8 @@ class Unfinished:
             The disk is full or fails; from this batch or one before it.
         """
         self._raise_error()
+        if self._writer.ident is None:  # not before it is known what an earlier run left
+            self._writer.start()
         self._queue.put((rows, runs))
 
     def read(self, site: str, start: int, stop: int) -> np.ndarray:
@@ -104,7 +114,7 @@ class Unfinished:
         return np.frombuffer(raw, self._dtype).reshape(stop - start, *self.layout.sites[site])
 
     def finish(self, table: pd.DataFrame, about: Mapping[str, Any]) -> None:
-        """Write the row table and the manifest, and give the folder its name.
+        """Write the row table and the manifest, and give the folder its name; it is locked to the end of the block.
 
         Parameters
         ----------
@@ -115,13 +125,13 @@ class Unfinished:
         assert self.done == self.batches
         try:
             table.to_parquet(self.folder / TABLE)
-            self._replace(MANIFEST, {**self.layout.to_json(), **about})
+            files = [self.folder / name for name in (TABLE, *map(self.layout.file, self.layout.sites))]
+            self._replace(MANIFEST, sealed({**self.layout.to_json(), **about}, files))
             for name in (TABLE, ""):
                 _flush(self.folder / name)
             os.rename(self.folder, self.final)
+            self._finished = True
             _flush(self.final.parent)
-            for name in (_PLAN, _JOURNAL, _LOCK):
-                (self.final / name).unlink()
         except OSError as e:
             raise self._storage_error(e) from e
 
@@ -132,7 +142,7 @@ class Unfinished:
         while True:
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
-                lock = os.open(self.folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o666)
+                lock = open_plain(self.folder / LOCK, os.O_CREAT | os.O_RDWR)
             except FileNotFoundError:  # another process has just given the folder its name
                 continue
             try:
@@ -142,7 +152,7 @@ class Unfinished:
                 tell(f"waiting for another process that captures {self.final.name}")
                 time.sleep(0.2)
                 continue
-            if not _is(lock, self.folder / _LOCK):  # the same, between opening and locking
+            if not _is(lock, self.folder / LOCK):  # the same, between opening and locking
                 os.close(lock)
                 continue
             self._lock = lock
@@ -164,20 +174,20 @@ class Unfinished:
             self.threads = begun
         else:
             for file in self.folder.iterdir():
-                if file.name != _LOCK:
+                if file.name != LOCK:
                     file.unlink()
             self._check_room()
-            self._replace(_PLAN, {**plan, "threads": self.threads})
-        self._journal = os.open(self.folder / _JOURNAL, os.O_CREAT | os.O_RDWR, 0o666)
-        self.done = self._read_journal()
+            self._replace(_PLAN, json.dumps({**plan, "threads": self.threads}, indent=1))
+        self._journal = open_plain(self.folder / _JOURNAL, os.O_CREAT | os.O_RDWR)
+        self.done, self._held_sum = self._read_journal()
         for site in self.layout.sites:
-            self._files[site] = os.open(self.folder / self.layout.file(site), os.O_CREAT | os.O_RDWR, 0o666)
+            self._files[site] = open_plain(self.folder / self.layout.file(site), os.O_CREAT | os.O_RDWR)
         _flush(self.folder)
 
     def _held_plan(self) -> dict[str, Any] | None:
         file = self.folder / _PLAN
-        if not file.exists():
-            strange = sorted({f.name for f in self.folder.iterdir()} - {_LOCK, _TEMPORARY})
+        if not os.path.lexists(file):
+            strange = sorted({f.name for f in self.folder.iterdir()} - {LOCK, _TEMPORARY})
             if strange:
                 raise StorageError(
                     f"{self.folder} is no unfinished capture (it holds {strange[0]!r}) and is left alone. Give store= "
@@ -185,10 +195,9 @@ class Unfinished:
                 )
             return None
         try:
-            held = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError:
-            held = None
-        return held if isinstance(held, dict) else {}
+            return read_json(file)
+        except FormatError:
+            return {}
 
     def _check_room(self) -> None:
         free = shutil.disk_usage(self.folder).free
@@ -199,23 +208,48 @@ class Unfinished:
                 f"fewer sites or texts, use dtype='float16', or give store= a folder on a larger disk."
             )
 
-    def _replace(self, name: str, content: dict[str, Any]) -> None:
+    def _replace(self, name: str, text: str) -> None:
         new = self.folder / _TEMPORARY
-        new.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        new.unlink(missing_ok=True)
+        new.write_text(text, encoding="utf-8")
         _flush(new)
         os.replace(new, self.folder / name)
 
-    def _read_journal(self) -> int:
-        """Batches that are safe; a line that a crash left unfinished is cut off."""
-        raw = os.pread(self._journal, os.fstat(self._journal).st_size, 0)
+    def _read_journal(self) -> tuple[int, int]:
+        """Batches that are safe and their sum; a line that a crash left unfinished is cut off."""
+        raw = os.pread(self._journal, min(os.fstat(self._journal).st_size, _MAX_JOURNAL), 0)
         whole = raw[: raw.rfind(b"\n") + 1]
         os.ftruncate(self._journal, len(whole))
         os.lseek(self._journal, 0, os.SEEK_END)
         if not whole:
-            os.write(self._journal, b"0\n")  # takes the journal's room while there is some
-        return int((whole or b"0").split()[-1])
+            os.write(self._journal, _LINE % (0, 0))  # takes the journal's room while there is some
+        line = _LINE_READ.fullmatch(whole.splitlines()[-1]) if whole else None
+        return (int(line[1]), int(line[2], 16)) if line else (0, 0)
+
+    def intact(self, batches: Iterable[Sequence[Run]]) -> bool:
+        """Whether what an earlier run stored is still what it was; if not, the store is begun anew.
+
+        Parameters
+        ----------
+        batches : where the rows of the batches that are done went, in order.
+        """
+        total = 0
+        for runs in batches:
+            for site in self.layout.sites:
+                size = self.layout.row_bytes(site)
+                for start, stop, place in runs:
+                    total = zlib.crc32(
+                        os.pread(self._files[site], (stop - start) * size, place * size), total
+                    )
+        if total == self._held_sum:
+            return True
+        os.ftruncate(self._journal, 0)
+        self.done, self._held_sum = self._read_journal()
+        return False
 
     def _release(self) -> None:
+        if self._finished:
+            tidy(self.final)
         for descriptor in (*self._files.values(), self._journal, self._lock):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -225,37 +259,42 @@ class Unfinished:
 
     def _write(self) -> None:
         synced, stored = time.monotonic(), self.done
+        total = written = self._held_sum
         while (item := self._queue.get()) is not None:
             if self._error is not None:
                 continue  # so that put() never waits for a thread that has given up
             try:
-                for site, rows in item[0].items():
-                    self._write_rows(site, rows, item[1])
+                for site in self.layout.sites:
+                    total = self._write_rows(site, item[0][site], item[1], total)
                 stored += 1
+                written = total
                 if time.monotonic() - synced >= SYNC_SECONDS:
-                    self._sync(stored)
+                    self._sync(stored, written)
                     synced = time.monotonic()
             except Exception as e:
                 self._error = e
         try:
-            self._sync(stored)  # also after an error: what was written before it is whole
+            self._sync(stored, written)  # also after an error: what was written before it is whole
         except Exception as e:
             self._error = self._error or e
 
-    def _write_rows(self, site: str, rows: np.ndarray, runs: Sequence[Run]) -> None:
+    def _write_rows(self, site: str, rows: np.ndarray, runs: Sequence[Run], total: int) -> int:
+        """Write to each place, and go on with the sum of all bytes."""
         size = self.layout.row_bytes(site)
         content = np.ascontiguousarray(rows, self._dtype).data.cast("B")
         for start, stop, place in runs:
             left, at = content[start * size : stop * size], place * size
+            total = zlib.crc32(left, total)
             while left:
                 n = os.pwrite(self._files[site], left, at)
                 left, at = left[n:], at + n
+        return total
 
-    def _sync(self, stored: int) -> None:
+    def _sync(self, stored: int, total: int) -> None:
         for descriptor in self._files.values():
             os.fsync(descriptor)
         if stored > self.done:
-            os.write(self._journal, b"%d\n" % stored)
+            os.write(self._journal, _LINE % (stored, total))
             os.fsync(self._journal)
             self.done = stored
 
@@ -279,6 +318,13 @@ class Unfinished:
         return StorageError(
             f"{self.folder} can't be written ({error.strerror}). Give store= a folder that you may write to."
         )
+
+
+def tidy(final: Path) -> None:
+    """Remove from a finished store what it was written by, also where a kill came in between."""
+    for name in (_PLAN, _JOURNAL, LOCK):
+        with suppress(OSError):
+            (final / name).unlink()
 
 
 def _is(descriptor: int, path: Path) -> bool:

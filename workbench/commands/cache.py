@@ -77,7 +77,7 @@ def list_entries(as_json: bool) -> None:
 )
 @click.option("--all", "everything", is_flag=True, help="Remove everything.")
 def prune_entries(older_than: float | None, keep: float | None, everything: bool) -> None:
-    """Remove what was used longest ago.
+    """Remove what was used longest ago; what another process is writing stays.
 
     With both --older-than and --keep, what is older goes only as far as it doesn't fit.
     """
@@ -85,5 +85,7 @@ def prune_entries(older_than: float | None, keep: float | None, everything: bool
 
     if everything == (older_than is not None or keep is not None):
         raise click.UsageError("Say what may go: --older-than 30d, --keep 2GB, both of them, or --all.")
-    gone = prune(older_than=older_than or 0.0, keep_bytes=int(keep or 0))
+    gone, left = prune(older_than=older_than or 0.0, keep_bytes=int(keep or 0))
     say(f"Removed {len(gone)}, {bytes_words(sum(e.nbytes for e in gone))}.")
+    if left:
+        say(f"{len(left)} stayed: another process is writing them, or they can't be removed.")

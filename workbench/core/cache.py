@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +12,10 @@ from pathlib import Path
 import platformdirs
 
 from workbench.core.errors import FormatError
-from workbench.core.result import Result, load
+from workbench.core.progress import tell
+from workbench.core.result import FACTS, Result, load
+from workbench.core.storage import remove
+from workbench.core.stored import read_json
 
 SPARE = "WORKBENCH_SPARE_CACHE"
 """Names the folder of `spare`, for the kernel of a report."""
@@ -61,7 +62,8 @@ def _read(path: Path) -> Result | None:
     try:
         found = load(path)
     except FormatError:
-        shutil.rmtree(path, ignore_errors=True)
+        tell("the answer that was kept is damaged, and is computed again")
+        remove(path)
         return None
     with contextlib.suppress(OSError):  # a cache that is only read, or pruned just now
         os.utime(path)  # prune removes what was used longest ago
@@ -102,38 +104,47 @@ def entries() -> list[Entry]:
     for folder in ("results", "captures"):
         root = cache_dir() / folder
         for path in root.iterdir() if root.is_dir() else ():
-            size = sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
-            age = time.time() - path.stat().st_mtime
-            found.append(Entry(path, folder[:-1], *_asked(path), size, age))
+            with contextlib.suppress(FileNotFoundError):  # another process has just removed or finished it
+                size = sum(f.lstat().st_size for f in path.rglob("*") if f.is_file())
+                age = time.time() - path.lstat().st_mtime
+                found.append(Entry(path, folder[:-1], *_asked(path), size, age))
     return sorted(found, key=lambda e: e.age)
 
 
 def _asked(path: Path) -> tuple[str, str]:
     """Method and subject of a kept result; what a capture is of."""
     try:
-        if (path / "result.json").is_file():
-            run = json.loads((path / "result.json").read_text(encoding="utf-8"))["run"]
+        if (path / FACTS).is_file():
+            run = read_json(path / FACTS)["run"]
             return str(run["method"]), " and ".join(str(given["title"]) for given in run["inputs"])
         if path.name.endswith(".partial"):
             return "capture, unfinished", ""
-        return "capture", str(json.loads((path / "manifest.json").read_text(encoding="utf-8"))["name"])
+        return "capture", str(read_json(path / "manifest.json")["name"])
     except (OSError, ValueError, KeyError, TypeError):  # damaged: it still takes room
         return "", ""
 
 
-def prune(*, older_than: float = 0.0, keep_bytes: int = 0) -> list[Entry]:
-    """Remove what was used longest ago until at most ``keep_bytes`` remain and return what went.
+def prune(*, older_than: float = 0.0, keep_bytes: int = 0) -> tuple[list[Entry], list[Entry]]:
+    """Remove what was used longest ago until at most ``keep_bytes`` remain.
+
+    What a process is writing at the moment stays.
 
     Parameters
     ----------
     older_than : only entries unused for so many seconds may go.
     keep_bytes : the newest entries that fit in so many bytes stay.
+
+    Returns
+    -------
+    tuple
+        What went, and what should have gone and is in use or can't be removed.
     """
-    kept, gone = 0, []
+    kept = 0
+    gone: list[Entry] = []
+    left: list[Entry] = []
     for entry in entries():
         if kept + entry.nbytes <= keep_bytes or entry.age < older_than:
             kept += entry.nbytes
             continue
-        shutil.rmtree(entry.path, ignore_errors=True)
-        gone.append(entry)
-    return gone
+        (gone if remove(entry.path) else left).append(entry)
+    return gone, left

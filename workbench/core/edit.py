@@ -8,7 +8,7 @@ wrote to them.
 from __future__ import annotations
 
 import dataclasses
-import json
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +23,7 @@ from workbench.core.errors import FormatError, MissingError, ViewError
 from workbench.core.lazy import LazyTensor, Tensors
 from workbench.core.run import Run
 from workbench.core.storage import writing
+from workbench.core.stored import is_sealed, open_plain, read_json, sealed, unsealed
 from workbench.core.tensor_files import StoredTensors, entry, write_safetensors
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class Edit:
             temporary.mkdir()
             entries = [entry(name, tensor) for name, tensor in arrays.items()]
             write_safetensors(temporary / _ARRAYS, entries, f"writing {path.name}")
-            (temporary / _FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+            (temporary / _FACTS).write_text(sealed(facts, [temporary / _ARRAYS]), encoding="utf-8")
         return path
 
     def __add__(self, other: Edit) -> Edit:
@@ -348,11 +349,14 @@ def load(path: str | Path) -> Edit:
     Raises
     ------
     FormatError
-        The folder isn't an edit, or its parts don't fit together.
+        The folder isn't an edit, its parts don't fit together, or they were changed after they were stored.
     """
     path = Path(path)
     try:
-        facts = json.loads((path / _FACTS).read_text(encoding="utf-8"))
+        facts = read_json(path / _FACTS)
+        if is_sealed(facts):  # those of earlier versions aren't
+            facts = unsealed(facts, path)
+        os.close(open_plain(path / _ARRAYS))
         return _unpacked(facts, StoredTensors(path / _ARRAYS))
     except Exception as e:
         raise FormatError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +19,7 @@ from workbench.core.evidence import Evidence, Outcome
 from workbench.core.lineage import code
 from workbench.core.run import Run
 from workbench.core.storage import writing
+from workbench.core.stored import is_sealed, open_plain, read_json, sealed, unsealed
 from workbench.core.view import Giving
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 KINDS: dict[str, type[Result]] = {}
 """Every kind that was imported, by name; `kind_named` finds those that weren't."""
 PACKAGE = "workbench.results"
+FACTS, ARRAYS = "result.json", "arrays.safetensors"
 RESULT_MIME = "application/vnd.workbench.result+json"
 
 
@@ -164,8 +166,8 @@ class Result(Giving):
         with writing(path) as temporary:
             temporary.mkdir()
             packed = save({n: np.ascontiguousarray(a) for n, a in arrays.items()})
-            (temporary / "arrays.safetensors").write_bytes(packed)
-            (temporary / "result.json").write_text(json.dumps(rest, indent=1), encoding="utf-8")
+            (temporary / ARRAYS).write_bytes(packed)
+            (temporary / FACTS).write_text(sealed(rest, [temporary / ARRAYS]), encoding="utf-8")
         return path
 
     def facts(self) -> dict[str, Any]:
@@ -219,14 +221,17 @@ def load(path: str | Path) -> Result:
     Raises
     ------
     FormatError
-        The folder isn't a result, or its parts don't fit together.
+        The folder isn't a result, its parts don't fit together, or they were changed after they were stored.
     """
     from safetensors.numpy import load_file
 
     path = Path(path)
     try:
-        rest = json.loads((path / "result.json").read_text(encoding="utf-8"))
-        arrays: dict[str, Any] = dict(load_file(path / "arrays.safetensors"))
+        rest = read_json(path / FACTS)
+        if is_sealed(rest):  # those of earlier versions aren't
+            rest = unsealed(rest, path)
+        os.close(open_plain(path / ARRAYS))
+        arrays: dict[str, Any] = dict(load_file(path / ARRAYS))
         kind = kind_named(rest.pop("kind"))
         rest["evidence"] = tuple(Evidence.from_json(e) for e in rest["evidence"])
         rest["outcome"] = Outcome(**rest["outcome"])

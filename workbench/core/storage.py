@@ -13,6 +13,9 @@ from pathlib import Path
 
 from workbench.core.errors import ParameterError, StorageError
 
+LOCK = "lock"
+"""The file in a folder that is locked while it is written; a folder without one is locked itself."""
+
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
@@ -98,6 +101,30 @@ def require_apart(outputs: Iterable[Path], inputs: Iterable[Path], advice: str) 
                 raise ParameterError(f"{output} would take the place of {given}, which is read. {advice}")
 
 
+def remove(path: Path) -> bool:
+    """Remove what is stored at a path, unless a process holds it: is writing it, or another that removes it.
+
+    Returns
+    -------
+    bool
+        Whether it is gone.
+    """
+    if path.is_symlink() or not path.is_dir():
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        return not os.path.lexists(path)
+    try:
+        held = _hold(path / LOCK if (path / LOCK).is_file() else path)
+    except FileNotFoundError:
+        return not os.path.lexists(path)
+    except OSError:
+        return False
+    shutil.rmtree(path, ignore_errors=True)
+    if held is not None:
+        os.close(held)
+    return not os.path.lexists(path)
+
+
 def _holder(path: Path) -> tuple[Path, int | None]:
     """Make the temporary folder, and hold it by a lock that ends with this process, so that others see that it is used.
 
@@ -115,8 +142,8 @@ def _holder(path: Path) -> tuple[Path, int | None]:
             os.close(held)
 
 
-def _hold(folder: Path, *, wait: bool = False) -> int | None:
-    """Lock a folder; None where that can't be done.
+def _hold(path: Path, *, wait: bool = False) -> int | None:
+    """Lock a folder or file; None where that can't be done.
 
     Parameters
     ----------
@@ -131,7 +158,7 @@ def _hold(folder: Path, *, wait: bool = False) -> int | None:
         import fcntl
     except ImportError:
         return None
-    held = os.open(folder, os.O_RDONLY)
+    held = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as e:

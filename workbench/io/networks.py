@@ -12,7 +12,7 @@ from workbench.core.errors import FormatError, ViewError
 from workbench.io.files import MAX_JSON, Weights, broken, listed, shown, status
 from workbench.io.fitting import PREDICTING, Fit, Misfit, fitting
 from workbench.io.quiet import quiet
-from workbench.io.texts import text_network
+from workbench.io.texts import NO_LIMIT, text_network
 from workbench.subjects.network import Network
 
 _TOKENIZERS = (
@@ -24,12 +24,12 @@ _TOKENIZERS = (
     "spiece.model",
 )
 _READ_WHOLE = (".json", ".jinja", ".txt", ".model")
-_NO_LIMIT = 1 << 20  # tokens; tokenizers without a limit say 1e30
 _MOST_LABELS = 1 << 17
 _MOST_TOKENS = 1 << 22
 _LAYERS = re.compile(
     r"(num|n)_.*(layers?|blocks?|hidden_groups|experts|heads)|(n|num)_layer|.*layers?|depths?"
 )
+_LIMITS = ("max_position_embeddings", "max_encoder_position_embeddings", "max_decoder_position_embeddings")
 
 
 def from_directory(path: Path, weights: Weights, digest: str) -> Network:
@@ -64,9 +64,9 @@ def from_directory(path: Path, weights: Weights, digest: str) -> Network:
         return Network(name=name, digest=digest, module=module.eval(), tensor_names=names, note=fit.note)
     predicts = fit.kind.__name__.endswith(PREDICTING)
     module.config.use_cache = False  # keys and values of the past are of no use to one forward pass
-    limit = min(
-        getattr(config, "max_position_embeddings", None) or _NO_LIMIT, tokenizer.model_max_length, _NO_LIMIT
-    )
+    named_limits = (getattr(config.get_text_config(), name, None) for name in _LIMITS)
+    known = [number for number in named_limits if isinstance(number, int) and number > 0]  # XLNet says -1
+    limit = min(*known, tokenizer.model_max_length, NO_LIMIT)
     network = text_network(name, digest, module, tokenizer, predicts=predicts, limit=int(limit))
     network.tensor_names, network.note = names, fit.note
     return network

@@ -68,10 +68,10 @@ def bookmark(
     ::
 
         with wb.record(model, optimizer) as run, wb.bookmark(run, "magnitude", on_change=print) as marks:
-            ...  # the loop, as it was
-        run.trajectory.bookmarks[
-            "magnitude"
-        ]  # Bookmarks; wb.bookmark_stability(run.trajectory, recorded="magnitude")
+            for x, y in batches:
+                update(x, y)  # the loop, as it was
+        run.trajectory.bookmarks["magnitude"]
+        wb.bookmark_stability(run.trajectory, recorded="magnitude")
 
     Each bookmark's Jaccard index with the one before stands in the trajectory's table (``bookmark.<name>``, where the step
     has a row), and 1 in ``bookmark.<name>.changed`` where it was unusually low. Bookmarks lie in the recording's folder,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from workbench.core.errors import DataError, ParameterError, ViewError
 from workbench.core.parameters import require_integer
+from workbench.numerics.identity.tensors import require_numbers
 from workbench.numerics.objectives import LOSSES, Probe
 from workbench.recording.codecs import Compress
 from workbench.recording.layout import DTYPES, Layout, Tensor
@@ -106,6 +107,7 @@ def record(
         raise ParameterError("record: resume=True goes on with a folder; give it as to=.")
     due = schedule(weights_at)
     entry, model, optimizer = model, _unwrapped(model), _torch_optimizer(optimizer)
+    require_numbers(model, type(model).__name__)
     layout = _layout(model, optimizer, name or type(model).__name__, every, compress, loss)
     batch, data = (
         Probe.of(*b, loss) if b is not None and loss is not None else None for b in (probe, training)

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from workbench.core.errors import ViewError
+
 if TYPE_CHECKING:
     import torch
 
@@ -67,6 +69,22 @@ def missing_values(tensor: torch.Tensor) -> str | None:
     if is_lazy(tensor):
         return "a lazy parameter, which gets its shape in the first forward pass"
     return "on the meta device, where a tensor has a shape and no numbers" if tensor.is_meta else None
+
+
+def require_numbers(module: torch.nn.Module, name: str) -> None:
+    """Refuse a module of which a parameter or buffer has no numbers yet.
+
+    Raises
+    ------
+    ViewError
+        With the first that has none, and how it gets them.
+    """
+    for parameter, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if (why := missing_values(tensor)) is not None:
+            raise ViewError(
+                f"{name} can't be run: {parameter} is {why}. Give it numbers first: load its weights, or for a lazy one "
+                f"call the module once."
+            )
 
 
 def parts_of(tensor: torch.Tensor) -> list[Any]:

@@ -6,6 +6,8 @@ tethered edges stay, the rest is zeroed, flattened or shuffled, and the matrix k
 
 ::
 
+    from workbench.numerics.tethers import at_network, hold, tether, top
+
     place = at_network(module, probe)  # or workbench.subjects.descents.places.at_step(descent, 500)
     t = tether(place, "fisher")  # {"0.weight": (32, 64), ...}
     kept = top(t, 0.1)  # the same names, boolean
