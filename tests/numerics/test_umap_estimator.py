@@ -79,3 +79,26 @@ def test_refusals() -> None:
 def test_a_gpu_that_is_not_there_is_refused() -> None:
     with pytest.raises(MissingError, match="no GPU"):
         UMAP(device="cuda").fit(load_digits().data[:50])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_components", 1.5),
+        ("n_components", 0),
+        ("n_neighbors", "15"),
+        ("n_epochs", -1),
+        ("n_epochs", 10.5),
+        ("learning_rate", -1.0),
+        ("learning_rate", float("nan")),
+        ("repulsion_strength", -0.5),
+        ("negative_sample_rate", True),
+        ("target_n_neighbors", -2),
+        ("dens_lambda", -1.0),
+        ("dens_frac", 1.1),
+        ("dens_var_shift", -0.1),
+    ],
+)
+def test_an_illegal_parameter_is_refused_by_name(name, value) -> None:
+    with pytest.raises(ParameterError, match=f"{name}={value!r} must be"):
+        UMAP(device="cpu", **{name: value}).fit(np.random.default_rng(0).normal(size=(20, 3)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -110,6 +112,8 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
             validate_data(self, X, dtype=[np.float32, np.float64], ensure_min_samples=3), fit=True
         )
         chosen = {k: v for k, v in self.get_params().items() if k != "device"}
+        for name, (kind, least, most) in _LEGAL.items():
+            _require(name, chosen[name], kind, least, most)
         chosen["random_state"] = _seed(self.random_state)
         if y is not None:
             y = self._targets(y, len(X))
@@ -252,6 +256,31 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
         self.graph_ = model.graph_
         if chosen["densmap"]:
             self.rad_orig_, self.rad_emb_ = model.rad_orig_, model.rad_emb_
+
+
+# What neither engine refuses by itself in every case: the type, the least and the most that is legal.
+_LEGAL: dict[str, tuple[type, float, float]] = {
+    "n_neighbors": (numbers.Integral, 2, math.inf),
+    "n_components": (numbers.Integral, 1, 64),
+    "n_epochs": (numbers.Integral, 1, math.inf),
+    "learning_rate": (numbers.Real, 0, math.inf),
+    "repulsion_strength": (numbers.Real, 0, math.inf),
+    "negative_sample_rate": (numbers.Integral, 0, math.inf),
+    "target_n_neighbors": (numbers.Integral, -1, math.inf),
+    "target_weight": (numbers.Real, 0, 1),
+    "dens_lambda": (numbers.Real, 0, math.inf),
+    "dens_frac": (numbers.Real, 0, 1),
+    "dens_var_shift": (numbers.Real, 0, math.inf),
+}
+
+
+def _require(name: str, value: Any, kind: Any, least: float, most: float) -> None:
+    if name == "n_epochs" and value is None:
+        return
+    whole = "a whole number" if kind is numbers.Integral else "a number"
+    if not isinstance(value, kind) or isinstance(value, bool) or not least <= value <= most:
+        upto = f" to {most:g}" if most < math.inf else " up"
+        raise ParameterError(f"{name}={value!r} must be {whole} from {least:g}{upto}")
 
 
 def _seed(random_state: Any) -> int:
