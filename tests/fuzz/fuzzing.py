@@ -12,6 +12,7 @@ import contextlib
 import faulthandler
 import random
 import re
+import resource
 import signal
 import sys
 import tempfile
@@ -33,6 +34,7 @@ from workbench.core.errors import WorkbenchError
 
 SECONDS = 10.0
 GROWTH = 300 << 10  # of the peak memory, in KiB
+ROOM = 6 << 30  # bytes beyond which memory is refused, so that a fault is seen and not the machine's end
 
 
 @dataclass
@@ -55,14 +57,24 @@ def limited(seconds: float) -> Iterator[None]:
         raise Hung(f"more than {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, stop)
+    room = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(
+        resource.RLIMIT_AS, (address_space() + ROOM, room[1])
+    )  # else the machine runs out first
     signal.setitimer(signal.ITIMER_REAL, seconds)
     faulthandler.dump_traceback_later(10 * seconds, exit=True)  # where no Python code comes to its turn
     try:
         yield
     finally:
         faulthandler.cancel_dump_traceback_later()
+        resource.setrlimit(resource.RLIMIT_AS, room)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def address_space() -> int:
+    """Bytes that this process has mapped."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def peak_memory() -> int:

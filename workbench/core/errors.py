@@ -12,9 +12,22 @@ from collections.abc import Iterable
 
 
 class WorkbenchError(Exception):
-    """A refusal or failure that a user can act on."""
+    """A refusal or failure that a user can act on.
+
+    What it quotes of a stranger's file may hold anything: what no terminal should be sent is spelled out.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if text.isprintable() else "".join(map(_spelled, text))
+
+
+def _spelled(character: str) -> str:
+    if character.isprintable() or character == "\n":
+        return character
+    return character.encode("unicode_escape").decode("ascii")
 
 
 class ParameterError(WorkbenchError, ValueError):

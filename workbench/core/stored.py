@@ -47,8 +47,9 @@ def read_bytes(path: Path, limit: int) -> bytes:
         It is larger or no plain file. OSError : it can't be read.
     """
     with open(open_plain(path), "rb") as f:
-        raw = f.read(limit + 1)
-    if len(raw) > limit:
+        large = os.fstat(f.fileno()).st_size > limit
+        raw = b"" if large else f.read(limit + 1)
+    if large or len(raw) > limit:
         raise FormatError(f"{path} is larger than {limit >> 20} MiB, which nothing that is stored here is.")
     return raw
 

@@ -13,7 +13,7 @@ import numpy as np
 from workbench.core.errors import DataError, FormatError, MissingError, ParameterError, suggest
 from workbench.core.lineage import step
 from workbench.core.parameters import require_integer
-from workbench.io.files import broken, listed, missing, size_of, status, unreadable
+from workbench.io.files import broken, listed, missing, require_text, size_of, status, unreadable
 from workbench.io.sniffing import format_of
 from workbench.io.tables import MAX_TABLE, read_table
 from workbench.subjects.coordinates import as_texts, require_few_texts
@@ -149,6 +149,7 @@ def _label(values: pd.Series, owner: str) -> pd.Series:
 def _paragraphs(path: Path) -> list[str]:
     if size_of(path) > MAX_TABLE:
         raise broken(path, "text", f"it is larger than {MAX_TABLE >> 30} GiB", "Split it.")
+    require_text(path, "text")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as e:

@@ -200,6 +200,14 @@ def head(path: Path, n: int) -> bytes:
         raise unreadable(path, e) from None
 
 
+def require_text(path: Path, what: str) -> None:
+    """Refuse a file that begins like no text, before all of it is read: one of zeros takes a second and a gigabyte for each."""
+    start = head(path, 1 << 16)
+    at = start.find(b"\0")
+    if at >= 0 and not start.startswith((b"\xff\xfe", b"\xfe\xff")):  # which is UTF-16, as its reader says
+        raise broken(path, what, f"byte 0x00 at {at:,} stands in no text")
+
+
 def missing(path: Path) -> MissingError:
     """Say that a file isn't there, with the near names in its folder."""
     folder = path.parent

@@ -19,7 +19,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.core.errors import FormatError
-from workbench.io.files import TwiceError, broken, head, listed, once, repeated, shown, size_of, unreadable
+from workbench.io.files import (
+    TwiceError,
+    broken,
+    head,
+    listed,
+    once,
+    repeated,
+    require_text,
+    shown,
+    size_of,
+    unreadable,
+)
 from workbench.subjects.coordinates import named, names_rows, split
 from workbench.subjects.points import PointCloud
 from workbench.subjects.series import TimeSeries
@@ -85,6 +96,7 @@ def read_table(path: Path, kind: str, *, texts: Sequence[str] = ()) -> pd.DataFr
 def _read_csv(path: Path, texts: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
+    require_text(path, "csv")
     delimiter, names = _first_lines(path)
     with warnings.catch_warnings():
         # More fields in the lines than names above them: pandas would drop the last ones and warn.
@@ -195,6 +207,7 @@ def _require_few_empty(path: Path, what: str, columns: int, lines: int, size: in
 def _read_jsonl(path: Path) -> pd.DataFrame:
     import pandas as pd
 
+    require_text(path, "JSON lines")
     size = path.stat().st_size
     columns: dict[str, list[Any]] = {}
     lines = 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from workbench.core.digest import digest
 from workbench.core.errors import FormatError, MissingError, suggest
+from workbench.core.stored import read_bytes
 
 if TYPE_CHECKING:
     import nbformat
@@ -61,7 +62,7 @@ def working_folder(notebook: Path, cwd: str | Path | None = None) -> Path:
 
 def notebook_digest(path: Path) -> str:
     """Digest of a notebook's file, by which a manifest names it."""
-    return digest(path.read_text(encoding="utf-8"))
+    return digest(read_bytes(path, MAX_BYTES).decode())
 
 
 def read(path: Path) -> nbformat.NotebookNode:
@@ -71,14 +72,18 @@ def read(path: Path) -> nbformat.NotebookNode:
     ------
     FormatError
         The file is no notebook: no JSON, or not what the notebook format says, and where.
+    MissingError
+        It isn't there, or may not be read.
     """
     from nbformat import NotebookNode, convert, reader, validate
     from nbformat.validator import normalize
 
-    if (size := path.stat().st_size) > MAX_BYTES:
-        raise FormatError(f"{path} has {size:,} bytes; a notebook may have {MAX_BYTES:,}. Clear its outputs.")
     try:
-        notebook: NotebookNode = convert(reader.reads(path.read_text(encoding="utf-8")), 4)
+        raw = read_bytes(path, MAX_BYTES)
+    except OSError as e:
+        raise MissingError(f"{path} can't be read ({e.strerror}). Check the path and its permissions.") from e
+    try:
+        notebook: NotebookNode = convert(reader.reads(raw.decode()), 4)
         notebook.nbformat_minor = max(5, notebook.nbformat_minor)  # cells with ids in a 4.4 are everyday
         for cell in notebook.cells:
             if cell.cell_type == "code":
