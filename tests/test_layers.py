@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -213,4 +214,20 @@ def test_importing_the_package_is_light() -> None:
 
     code = "import sys, workbench; print([m for m in ('torch', 'umap', 'numpy', 'pandas', 'plotly') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_opening_a_table_takes_no_networks_library(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n")
+    code = (
+        "import sys, workbench; workbench.open('t.csv'); "
+        "print([m for m in ('torch', 'transformers', 'plotly', 'numba', 'sklearn') if m in sys.modules])"
+    )
+    there = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=there, check=True
+    )
     assert done.stdout.strip() == "[]"

@@ -15,7 +15,6 @@ from workbench.numerics.identity.tensors import require_numbers
 from workbench.numerics.objectives import LOSSES, Probe
 from workbench.recording.codecs import Compress
 from workbench.recording.layout import DTYPES, Layout, Tensor
-from workbench.recording.measuring import trained_by
 from workbench.recording.recorder import Recording
 from workbench.recording.schedule import schedule
 from workbench.recording.writing import Writer
@@ -177,6 +176,8 @@ def _layout(
     compress: str,
     loss: str | None,
 ) -> Layout:
+    from workbench.recording.measuring import trained_by
+
     trained = {id(p) for p in trained_by(optimizer)}
     own = dict(model.named_parameters())
     tensors = []
