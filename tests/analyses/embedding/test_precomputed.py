@@ -48,6 +48,18 @@ def test_persistence_of_distances_is_that_of_the_rows() -> None:
     assert len(sparse.pairs)
 
 
+@pytest.mark.parametrize("ask", [wb.landscape, wb.persistence_image])
+def test_what_is_made_of_the_bars_of_distances_is_that_of_the_rows(ask: Any) -> None:
+    rows, given = ask(X, n_null=0, n_boot=5), ask(D, metric="precomputed", n_null=3, n_boot=5)
+    drawn = "y" if ask is wb.landscape else "values"
+    np.testing.assert_allclose(getattr(given, drawn), getattr(rows, drawn), rtol=1e-4, atol=1e-6)
+    assert given.evidence[0].value == pytest.approx(rows.evidence[0].value, rel=1e-4)
+    assert given.evidence[0].interval == pytest.approx(rows.evidence[0].interval, rel=1e-4)
+    assert not given.evidence[0].null_values and "can't be rotated" in given.evidence[0].untested
+    few = ask(D, metric="precomputed", max_points=20, n_null=0, n_boot=0)
+    assert few.evidence[0].value > 0
+
+
 @pytest.mark.parametrize("ask", [wb.persistence, wb.pca, wb.umap, wb.spectral_clustering])
 def test_what_looks_like_distances_is_told_of_where_it_is_taken_for_rows(ask: Any, tmp_path: Path) -> None:
     np.save(tmp_path / "d.npy", D)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Metric = Literal["euclidean", "manhattan", "chebyshev", "cosine"]
 AnyMetric = Literal[Metric, "precomputed"]
+NO_ROWS = "distances without rows can't be rotated"
 # cosine distance breaks the triangle inequality; the chord between unit vectors orders rows in the same way
 SPACES: dict[str, MetricSpace] = {
     "euclidean": "euclidean",
@@ -228,9 +229,14 @@ class Shape(NamedTuple):
     """How the finite bars of one dimension are had of a cloud: by landmarks, in a metric."""
 
     dimension: int
-    metric: Metric
+    metric: AnyMetric
     max_points: int
     name: str
+
+    @property
+    def untested(self) -> str:
+        """Why there is no null, if there is none."""
+        return NO_ROWS if self.metric == PRECOMPUTED else ""
 
     def bars(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "b 2"]:
         """Births and deaths in float64; no bar where all rows are equal."""
@@ -238,7 +244,8 @@ class Shape(NamedTuple):
             return np.empty((0, 2))
         at, _ = farthest_first(rows, self.max_points, SPACES[self.metric])
         engine = Engine.choose("cpu", self.dimension, len(at))
-        values = bars_of(distances_of(rows[at], self.metric, self.name), (self.dimension,), engine)[-1].values
+        distances = distances_of(among(rows, at, self.metric), self.metric, self.name)
+        values = bars_of(distances, (self.dimension,), engine)[-1].values
         return values[np.isfinite(values[:, 1])].astype(np.float64)
 
 
@@ -253,10 +260,12 @@ def measured(
 ) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "n k"], list[tuple[float, float] | None], int]:
     """Numbers made of a cloud's bars, the same under rotation of the rows, intervals, and the number of rows.
 
-    See `persistence` for why the null rotates rows.
+    See `persistence` for why the null rotates rows. Of given distances there is none: (0, k).
     """
     chosen = pool_of(points.n, random_state)
-    rows, pool = rows_of(points, shape.metric)[chosen], points.values[chosen].astype(np.float64)
+    rows = among(rows_of(points, shape.metric), chosen, shape.metric)
+    pool = points.values[chosen].astype(np.float64)
+    n_null = 0 if shape.untested else n_null
     check_size(shape.dimension, min(len(rows), shape.max_points), shape.max_points)
     with one_thread():
         rotated, values = row_rotations(pool), measure(shape.bars(rows))
@@ -269,6 +278,11 @@ def measured(
 
     null = null_draws(draw, n_null, random_state, f"{what}: null").reshape(n_null, len(values))
     intervals = subsample_intervals(
-        lambda at: measure(shape.bars(rows[at])), values, len(rows), n_boot, random_state, least=0
+        lambda at: measure(shape.bars(among(rows, at, shape.metric))),
+        values,
+        len(rows),
+        n_boot,
+        random_state,
+        least=0,
     )
     return values, null, intervals, len(rows)

@@ -8,7 +8,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.topology._barcodes import Metric, Shape, measured, noun
+from workbench.analyses.topology._barcodes import AnyMetric, Shape, measured, noun
 from workbench.analyses.topology._giotto import giotto
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
@@ -21,7 +21,9 @@ from workbench.subjects.points import Points
 def landscape(
     points: Points,
     *,
-    metric: Annotated[Metric, Doc("Distance between rows.")] = "euclidean",
+    metric: Annotated[
+        AnyMetric, Doc("Distance between rows; 'precomputed': the rows are distances.")
+    ] = "euclidean",
     homology_dimension: Annotated[
         int,
         Interval(ge=0, le=5),
@@ -43,8 +45,8 @@ def landscape(
     Each bar is a tent over its own range, half as high as it is long; layer k is the k-th highest tent at each
     distance. Bars without end (one component) are left out. The bands are pointwise: of subsamples of half the
     rows around each layer, and of clouds rotated at random about their mean, which have the same covariance and
-    no shape (see `persistence`). The question is asked of the first layer's peak, half the longest bar. All is
-    taken at up to 1000 rows.
+    no shape (see `persistence`; of given distances there are none). The question is asked of the first layer's
+    peak, half the longest bar. All is taken at up to 1000 rows.
 
     Returns
     -------
@@ -81,7 +83,7 @@ def landscape(
     y = values[:-1].reshape(n_bins, n_layers)
     empty = np.empty((0, 0))
     low, high = np.array([i or (np.nan, np.nan) for i in intervals[:-1]]).T.reshape(2, n_bins, n_layers)
-    band = np.quantile(null[:, :-1], [0.025, 0.975], axis=0) if n_null else None
+    band = np.quantile(null[:, :-1], [0.025, 0.975], axis=0) if len(null) else None
     what = noun(homology_dimension)
     return Curve(
         x=grid[0],
@@ -102,9 +104,10 @@ def landscape(
                 n=n,
                 interval=intervals[-1],
                 interval_method="subsamples of half the rows",
-                null="rows rotated at random" if n_null else "",
+                null="rows rotated at random" if len(null) else "",
                 hypothesis="the rows are one lump with this covariance",
                 null_values=tuple(null[:, -1]),
+                untested=shape.untested,
             ),
         ),
     )

@@ -10,6 +10,7 @@ from annotated_types import Interval, MinLen
 from typing_extensions import Doc
 
 from workbench.analyses.topology._barcodes import (
+    NO_ROWS,
     SPACES,
     AnyMetric,
     Bars,
@@ -40,7 +41,6 @@ from workbench.subjects.points import Points
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-NO_ROWS = "distances without rows can't be rotated"
 SPARSE_ROWS = 4000  # whose distances, several times over, take a gigabyte
 CONTROL_LANDMARKS = (
     200,

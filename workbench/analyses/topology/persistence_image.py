@@ -8,7 +8,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.topology._barcodes import Metric, Shape, measured, noun
+from workbench.analyses.topology._barcodes import AnyMetric, Shape, measured, noun
 from workbench.analyses.topology._giotto import giotto
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
@@ -21,7 +21,9 @@ from workbench.subjects.points import Points
 def persistence_image(
     points: Points,
     *,
-    metric: Annotated[Metric, Doc("Distance between rows.")] = "euclidean",
+    metric: Annotated[
+        AnyMetric, Doc("Distance between rows; 'precomputed': the rows are distances.")
+    ] = "euclidean",
     homology_dimension: Annotated[
         int,
         Interval(ge=0, le=5),
@@ -46,8 +48,8 @@ def persistence_image(
     and go with noise, leave no mark. Bars without end (one component) are left out; both axes reach from 0 to
     the largest death. The question is asked of the picture's height: its mean persistence, weighted as the
     picture is, which a long bar among short ones raises. The null rotates the rows at random about their
-    mean, which keeps their covariance and takes their shape (see `persistence`). All is taken at up to 1000
-    rows.
+    mean, which keeps their covariance and takes their shape (see `persistence`; of given distances there is
+    none). All is taken at up to 1000 rows.
 
     Returns
     -------
@@ -111,9 +113,10 @@ def persistence_image(
                 n=n,
                 interval=intervals[-1],
                 interval_method="subsamples of half the rows",
-                null="rows rotated at random" if n_null else "",
+                null="rows rotated at random" if len(null) else "",
                 hypothesis="the rows are one lump with this covariance",
                 null_values=tuple(null[:, -1]),
+                untested=shape.untested,
             ),
         ),
     )
