@@ -17,7 +17,6 @@ from notebooks_for_tests import notebook
 from workbench.commands import doctor
 from workbench.commands.notebooks import provide
 from workbench.core import cache as kept
-from workbench.report.sweeps.grid import literal
 
 Run = Callable[..., tuple[int, str, str]]
 PROGRAM = [sys.executable, "-m", "workbench.cli"]
@@ -94,24 +93,6 @@ def test_report_runs_a_notebook_with_typed_values(run: Run) -> None:
     assert code == 0
     assert "page.html" in out
     assert "7 b c" in Path("out/page.html").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("3", 3),
-        ("-0.5", -0.5),
-        ("True", True),
-        ("None", None),
-        ("[1, 2]", [1, 2]),
-        ("encoder.layer.*", "encoder.layer.*"),
-        ("", ""),
-        ("a b", "a b"),
-        ("__import__('os')", "__import__('os')"),
-    ],
-)
-def test_values_of_notebooks_are_literals_or_text(text: str, value: object) -> None:
-    assert literal(text) == value
 
 
 def test_a_log_gets_a_line_of_progress_now_and_then(
