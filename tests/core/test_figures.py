@@ -98,3 +98,13 @@ def test_a_few_rows_far_out_do_not_shrink_the_rest_to_a_dot() -> None:
     figure = Embedding(values=x, ids=np.arange(300)).figure()
     assert figure.layout.xaxis.range[1] < 5
     assert "2 of 300 rows lie far outside" in figure.layout.xaxis.title.text
+
+
+def test_a_long_title_is_wrapped_and_gets_the_room() -> None:
+    points = np.random.default_rng(0).normal(size=(30, 3))
+    short = wb.pca(wb.PointCloud(points, name="short"), n_null=0, n_boot=0).figure().layout
+    words = " ".join(["token not in ['[CLS]', '[SEP]']"] * 6)
+    long = wb.pca(wb.PointCloud(points, name=words), n_null=0, n_boot=0).figure().layout
+    lines = long.title.text.split("<br>")
+    assert len(lines) == 3 and max(map(len, lines)) <= 96
+    assert long.height - short.height == long.margin.t - short.margin.t == 44

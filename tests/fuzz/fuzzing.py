@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import faulthandler
+import os
 import random
 import re
 import resource
@@ -148,6 +149,7 @@ def main() -> None:
     faults = 0
     for name in asked.names or THINGS:
         with tempfile.TemporaryDirectory() as other:
+            os.environ["WORKBENCH_CACHE"] = f"{other}/cache"
             out = survive(name, some, asked.seed, (asked.keep or Path(other)) / name.replace(" ", "_"))
         faults += len(out.faults)
         print(

@@ -53,14 +53,11 @@ def read_subject(path: Path) -> None:
 
 
 def read_network(path: Path) -> None:
-    import torch
-
     import workbench as wb
 
-    network = wb.open(path).network()
-    batch = network.encode(pd.DataFrame({"text": WORDS[:2]}), 16)
-    with torch.no_grad():
-        network.module(**batch.inputs)
+    captured = wb.capture(wb.open(path), WORDS[:2], max_length=16)
+    for site in captured.sites:
+        np.asarray(captured.array(site)).sum()
 
 
 def read_corpus(path: Path) -> None:

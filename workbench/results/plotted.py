@@ -28,6 +28,7 @@ MAX_CATEGORIES = len(theme.CATEGORICAL)
 HOVER_CHARACTERS = 220
 SLIDER = 76  # pixels under the axis
 LEGEND_WIDTH = 660  # pixels
+TITLE_WIDTH = 96  # characters
 SUBTITLE_SENTENCES = 2  # what stands under a figure's title; the rest is in the result
 
 
@@ -65,10 +66,11 @@ class Plotted(Result):
         for trace in figure.data:
             if trace.customdata is not None:
                 trace.customdata = _exact(trace.customdata)
-        above = 17 * len(said) + _legend_height(figure)
+        title = textwrap.wrap(self.title, TITLE_WIDTH) or [""]
+        above = 17 * len(said) + 22 * (len(title) - 1) + _legend_height(figure)
         figure.update_layout(
             title={
-                "text": safe(self.title),
+                "text": "<br>".join(map(safe, title)),
                 "subtitle": {"text": "<br>".join(map(safe, said)), "font": {"size": 12}},
             },
             margin={"t": 64 + above},
