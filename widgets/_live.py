@@ -51,7 +51,8 @@ def _fitted(result: Plotted, width: int, options: dict[str, Any]) -> go.Figure:
     title and legend take as many lines as they need.
     """
     drawn = result.figure(**options)
-    title = textwrap.wrap(drawn.layout.title.text or "", width // CHARACTER, break_long_words=False)
+    whole = (drawn.layout.title.text or "").replace("<br>", " ")  # broken anew, for this width
+    title = textwrap.wrap(whole, width // CHARACTER, break_long_words=False)
     above = 34 + 22 * max(1, len(title))
     if drawn.layout.legend.orientation == "h":
         above += (

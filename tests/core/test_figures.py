@@ -106,5 +106,5 @@ def test_a_long_title_is_wrapped_and_gets_the_room() -> None:
     words = " ".join(["token not in ['[CLS]', '[SEP]']"] * 6)
     long = wb.pca(wb.PointCloud(points, name=words), n_null=0, n_boot=0).figure().layout
     lines = long.title.text.split("<br>")
-    assert len(lines) == 3 and max(map(len, lines)) <= 96
+    assert len(lines) == 3 and max(map(len, lines)) <= 88
     assert long.height - short.height == long.margin.t - short.margin.t == 44

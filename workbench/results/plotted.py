@@ -28,7 +28,7 @@ MAX_CATEGORIES = len(theme.CATEGORICAL)
 HOVER_CHARACTERS = 220
 SLIDER = 76  # pixels under the axis
 LEGEND_WIDTH = 660  # pixels
-TITLE_WIDTH = 96  # characters
+TITLE_WIDTH = 88  # characters
 SUBTITLE_SENTENCES = 2  # what stands under a figure's title; the rest is in the result
 
 
