@@ -200,6 +200,11 @@ def parquet_file() -> bytes:
     return stream.getvalue()
 
 
+def word2vec_file() -> bytes:
+    words = (f"w{k} ".encode() + row.astype("<f4").tobytes() for k, row in enumerate(RNG.normal(size=(9, 4))))
+    return b"9 4\n" + b"".join(words)
+
+
 def shards(folder: Path) -> None:
     (folder / "model-1.safetensors").write_bytes(safetensors_file())
     index = {"weight_map": dict.fromkeys("abc", "model-1.safetensors")}
@@ -303,6 +308,7 @@ THINGS: dict[str, Thing] = {
     "csv": file("x.csv", lambda: table().to_csv(index=False).encode()),
     "jsonl": file("x.jsonl", lambda: lines(table().drop(columns="t").rename(columns={"w": "text"}))),
     "parquet": file("x.parquet", parquet_file),
+    "word2vec": file("x.bin", word2vec_file),
     "txt": file("x.txt", lambda: "\n\n".join(WORDS).encode()),
     "corpus csv": file("t.csv", lambda: pd.DataFrame({"text": WORDS}).to_csv().encode(), read_corpus),
     "corpus jsonl": file("t.jsonl", lambda: lines(pd.DataFrame({"text": WORDS, "k": 1})), read_corpus),

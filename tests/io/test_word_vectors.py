@@ -74,3 +74,33 @@ def test_known_answer_texts_stand_in_lines_unless_empty_lines_part_them(
     opened = open_subject(tmp_path / "x.txt")
     assert isinstance(opened, Corpus)
     assert opened.table["text"].tolist() == texts
+
+
+def binary(ending: bytes) -> bytes:
+    parts = (
+        w.replace(" ", "_").encode() + b" " + x.astype("<f4").tobytes() for w, x in zip(WORDS, X, strict=True)
+    )
+    return b"30 4\n" + b"".join(part + ending for part in parts)
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n"])  # gensim's, and that of the first program
+def test_binary_word2vec_is_points(ending: bytes, tmp_path: Path) -> None:
+    (tmp_path / "w.bin").write_bytes(binary(ending))
+    cloud = open_subject(tmp_path / "w.bin")
+    assert isinstance(cloud, PointCloud)
+    np.testing.assert_array_equal(cloud.values, X.astype(np.float32))
+    assert cloud.table["word"].tolist() == [w.replace(" ", "_") for w in WORDS]
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (binary(b"")[:-3], "ends, or loses its order, in word 30 of 30"),
+        (b"9999999999 300\n" + binary(b""), "says 9,999,999,999 words"),
+        (b"30 0\n" + binary(b""), "30 words of 0 numbers"),
+    ],
+)
+def test_binary_word2vec_that_is_damaged_is_refused(raw: bytes, why: str, tmp_path: Path) -> None:
+    (tmp_path / "w.bin").write_bytes(raw)
+    with pytest.raises(FormatError, match=why):
+        open_subject(tmp_path / "w.bin")

@@ -27,7 +27,7 @@ from workbench.io.sniffing import ENDINGS, Format, format_of
 from workbench.io.step_folders import holds_steps, open_steps
 from workbench.io.tables import points, read_table, series, time_column
 from workbench.io.torch_files import read_torch
-from workbench.io.word_vectors import vectors_in
+from workbench.io.word_vectors import read_word2vec, vectors_in
 from workbench.recording.layout import is_recording
 from workbench.recording.reading import open_recording
 from workbench.subjects.arrays import Arrays
@@ -49,6 +49,7 @@ _FITS: dict[Format, tuple[Kind, ...]] = {
     "csv": ("points", "series", "corpus"),
     "jsonl": ("corpus", "points", "series"),
     "txt": ("corpus", "points", "series"),
+    "word2vec": ("points",),
 }
 _TABLES = ("parquet", "csv", "jsonl", "txt")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -84,7 +85,7 @@ def open(
         default an npz of one array is points, several matrices with the same rows
         arrays, any other a checkpoint; a table is points, or a series if
         its first column holds dates; lines of text are a corpus, but lines of numbers, or of a word and numbers
-        (GloVe, word2vec), are points, and so are JSON lines with vectors and no texts.
+        (GloVe, word2vec, also in binary), are points, and so are JSON lines with vectors and no texts.
     columns : of a table, the columns that are coordinates. By default a column of vectors alone, else all columns of
         numbers but those that are ids, times or labels by their name; what of the numbers was set aside is said.
     labels : of a table, the columns to keep as labels, which then are no coordinates; None keeps all others.
@@ -244,11 +245,19 @@ def _file(path: Path, name: str | None, kind: Kind | None) -> Subject:
         return _rows(real_numbers(read_npy(path), path), None, name, kind)
     if found == "npz":
         return _npz(path, name, kind)
+    if found == "word2vec":
+        return _worded(*read_word2vec(path), name, kind)
     return _table(path, found, name, kind)
 
 
 def _rows(values: np.ndarray, table: pd.DataFrame | None, name: str, kind: Kind | None) -> Subject:
     return (TimeSeries if kind == "series" else PointCloud)(values, name=name, table=table)
+
+
+def _worded(values: np.ndarray, words: list[str] | None, name: str, kind: Kind | None) -> Subject:
+    import pandas as pd
+
+    return _rows(values, None if words is None else pd.DataFrame({"word": words}, dtype="str"), name, kind)
 
 
 def _npz(path: Path, name: str, kind: Kind | None) -> Subject:
@@ -271,15 +280,10 @@ def _same_rows(archive: Weights) -> bool:
 
 
 def _table(path: Path, found: Format, name: str, kind: Kind | None, **chosen: Any) -> Subject:
-    import pandas as pd
-
     from workbench.io.corpus import corpus
 
     if found == "txt" and kind != "corpus" and not chosen and (lines := vectors_in(path)) is not None:
-        values, words = lines
-        return _rows(
-            values, None if words is None else pd.DataFrame({"word": words}, dtype="str"), name, kind
-        )
+        return _worded(*lines, name, kind)
     if kind == "corpus" or (kind is None and found == "txt"):
         return corpus(path, name=name)
     table = read_table(path, "csv" if found == "txt" else found)

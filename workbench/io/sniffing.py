@@ -9,9 +9,12 @@ from typing import Literal
 from workbench.core.errors import FormatError
 from workbench.io.files import head, size_of
 from workbench.io.safetensors_files import MAX_HEADER
+from workbench.io.word_vectors import WORD2VEC
 from workbench.io.zips import DAMAGE
 
-Format = Literal["safetensors", "index", "gguf", "torch", "npz", "npy", "parquet", "csv", "jsonl", "txt"]
+Format = Literal[
+    "safetensors", "index", "gguf", "torch", "npz", "npy", "parquet", "csv", "jsonl", "txt", "word2vec"
+]
 ENDINGS: dict[str, Format] = {
     ".safetensors": "safetensors",
     ".gguf": "gguf",
@@ -44,7 +47,7 @@ def format_of(path: Path) -> Format:
     if path.name.endswith(INDEX_ENDINGS):
         return "index"
     ending = ENDINGS.get(path.suffix.lower())
-    found = _by_content(path, head(path, 16)) or ending
+    found = _by_content(path, head(path, 32)) or ending
     if found is None:
         known = f"Files that are read: {', '.join(ENDINGS)}."
         advice = "Open the folder that it lies in." if path.suffix == ".json" else known
@@ -60,6 +63,8 @@ def _by_content(path: Path, start: bytes) -> Format | None:
         return _zipped(path)
     if start[:1] == b"\x80" and start[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         return "torch"  # a pickle; its reader says what to do with one that isn't torch's
+    if path.suffix == ".bin" and WORD2VEC.match(start):
+        return "word2vec"
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= MAX_HEADER:
         return "safetensors"
     return None

@@ -1,7 +1,12 @@
-"""Vectors as lines of text: numbers alone (``numpy.savetxt``), or a word and its numbers (GloVe, word2vec, fastText)."""
+"""Vectors as lines of text: numbers alone (``numpy.savetxt``), or a word and its numbers (GloVe, word2vec, fastText).
+
+word2vec also writes each word with its numbers in binary (single precision, little-endian).
+"""
 
 from __future__ import annotations
 
+import mmap
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +16,8 @@ from workbench.io.tables import MAX_TABLE
 
 _LOOKED_AT = 20  # lines from which it is seen what a file is
 _START = 1 << 20  # bytes in which they lie
+WORD2VEC = re.compile(rb"(\d{1,10}) (\d{1,6})\n")  # how many, how long
+_LONGEST_WORD = 1000  # bytes
 _FEWEST = 2  # numbers behind a word that make it a vector; "chapter 12" is a text
 
 
@@ -115,3 +122,38 @@ def _read(path: Path, width: int, *, words: bool) -> tuple[np.ndarray, list[str]
     except OSError as e:
         raise unreadable(path, e) from None
     return np.stack(rows), names if words else None
+
+
+def read_word2vec(path: Path) -> tuple[np.ndarray, list[str]]:
+    """Return the rows of a binary word2vec file, (n, d) float32, and their words.
+
+    Raises
+    ------
+    FormatError
+        It has less room than it says, or ends early.
+    """
+    try:
+        with path.open("rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+            first = WORD2VEC.match(raw[:32])
+            if first is None:
+                raise broken(
+                    path, "word2vec", "its first line isn't two numbers, how many words and how long"
+                )
+            n, width = int(first.group(1)), int(first.group(2))
+            if not n or not width or n * (4 * width + 2) > len(raw):
+                cause = f"its first line says {n:,} words of {width:,} numbers, and it has {len(raw):,} bytes"
+                raise broken(path, "word2vec", cause)
+            values, words, at = np.empty((n, width), np.float32), [], first.end()
+            for row in range(n):
+                space = raw.find(b" ", at, at + _LONGEST_WORD)
+                at, word = space + 1, raw[at:space]
+                if space < 0 or at + 4 * width > len(raw):
+                    raise broken(
+                        path, "word2vec", f"it ends, or loses its order, in word {row + 1:,} of {n:,}"
+                    )
+                values[row] = np.frombuffer(raw, "<f4", width, at)
+                words.append(word.lstrip(b"\n").decode("utf-8", "replace"))
+                at += 4 * width
+    except OSError as e:
+        raise unreadable(path, e) from None
+    return values, words
