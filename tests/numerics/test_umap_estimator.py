@@ -94,6 +94,7 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
         ("repulsion_strength", -0.5),
         ("negative_sample_rate", True),
         ("target_n_neighbors", -2),
+        ("target_n_neighbors", 1),
         ("dens_lambda", -1.0),
         ("dens_frac", 1.1),
         ("dens_var_shift", -0.1),

@@ -114,6 +114,10 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
         chosen = {k: v for k, v in self.get_params().items() if k != "device"}
         for name, (kind, least, most) in _LEGAL.items():
             _require(name, chosen[name], kind, least, most)
+        if self.target_n_neighbors in (0, 1):
+            raise ParameterError(
+                f"target_n_neighbors={self.target_n_neighbors} must be at least 2, or -1 for as many as n_neighbors"
+            )
         chosen["random_state"] = _seed(self.random_state)
         if y is not None:
             y = self._targets(y, len(X))
