@@ -10,7 +10,6 @@ Each holds a digest of its content, which reading compares; recordings of the fi
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,7 @@ from typing import Any, TypeGuard
 
 from workbench.core.digest import digest
 from workbench.core.errors import FormatError, MissingError
+from workbench.core.stored import read_json as stored_json
 from workbench.numerics.objectives import LOSSES
 
 FORMAT = "workbench recording 2"
@@ -250,18 +250,12 @@ def require_check(file: Path, content: Mapping[str, Any]) -> None:
 
 def read_json(file: Path, *, checked: bool) -> dict[str, Any]:
     """A JSON object of bounded size, as it was stored where that can be told (``checked``)."""
-    if file.exists() and not file.is_file():  # a pipe would be waited for
-        raise damaged(file.parent, f"{file.name} is no file")
     try:
-        with file.open("rb") as f:
-            raw = f.read(_MAX_JSON + 1)
-        content = json.loads(raw) if len(raw) <= _MAX_JSON else None
+        content = stored_json(file, _MAX_JSON)
     except OSError as e:
         raise MissingError(f"{file} can't be read ({e.strerror}).") from None
-    except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
-        raise damaged(file.parent, f"{file.name} is not a JSON object of a sensible size")
+    except FormatError:
+        raise damaged(file.parent, f"{file.name} is not a JSON object of a sensible size") from None
     if checked:
         require_check(file, content)
     return content
