@@ -16,11 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 ROOT = Path(__file__).parents[2]
 SETUP = """
@@ -129,11 +129,26 @@ class Verb:
     code : what a process does in a folder; done again after a kill, it goes on.
     seen : what there is when it is done, which must be the same whether it was killed or not.
     left : reads what a kill left, if that shows itself at all; one of our refusals is fine.
+    safe : how much of it is stored for good, which no later kill may make less.
     """
 
     code: str
     seen: Callable[[Path], Any]
     left: Callable[[Path], Any]
+    safe: Callable[[Path], int] = lambda folder: 0
+
+
+def batches(folder: Path) -> int:
+    if (folder / "store").exists():
+        return 500
+    journal = folder / "store.partial" / "journal"
+    lines = journal.read_text().split("\n")[:-1] if journal.exists() else []  # the last may be torn
+    return max((int(line.split()[0]) for line in lines), default=0)
+
+
+def answers(folder: Path) -> int:
+    with cache_in(folder):
+        return len(cached(folder))
 
 
 def page_if_there(folder: Path) -> Any:
@@ -142,11 +157,11 @@ def page_if_there(folder: Path) -> Any:
 
 
 VERBS: dict[str, Verb] = {
-    "capture": Verb(CAPTURE, stored, stored),
+    "capture": Verb(CAPTURE, stored, stored, batches),
     "record": Verb(RECORD, recorded, recorded),
-    "cache": Verb(CACHE, cached, cached),
+    "cache": Verb(CACHE, cached, cached, answers),
     "report": Verb(REPORT, lambda folder: reported(folder / "out" / "n.html"), page_if_there),
-    "sweep": Verb(SWEEP, swept, swept),
+    "sweep": Verb(SWEEP, swept, swept, lambda folder: len(swept(folder))),
 }
 
 
@@ -232,17 +247,9 @@ def fault(verb: Verb, folder: Path, expected: Any) -> str:
     return "" if ended == expected else "it ends with something else"
 
 
-@contextmanager
-def cache_in(folder: Path) -> Iterator[None]:
-    before = os.environ.get("WORKBENCH_CACHE")
-    os.environ["WORKBENCH_CACHE"] = str(folder / "cache")
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["WORKBENCH_CACHE"]
-        else:
-            os.environ["WORKBENCH_CACHE"] = before
+def cache_in(folder: Path) -> Any:
+    """A block in which results are kept there."""
+    return mock.patch.dict(os.environ, WORKBENCH_CACHE=str(folder / "cache"))
 
 
 def survive_kills(name: str, kills: int, seed: int, folder: Path) -> Kills:
@@ -256,8 +263,11 @@ def survive_kills(name: str, kills: int, seed: int, folder: Path) -> Kills:
     for number in range(kills):
         place = prepare(folder / str(number))
         moments = [rng.uniform(0, seconds) for _ in range(rng.choice((1, 1, 2)))]
-        out.within += sum(killed(verb, place, after) for after in moments)
-        wrong = fault(verb, place, expected)
+        safe = []
+        for after in moments:
+            out.within += killed(verb, place, after)
+            safe.append(verb.safe(place))
+        wrong = "what was stored was lost" if sorted(safe) != safe else fault(verb, place, expected)
         if wrong:
             times = ", then ".join(f"{after:.3f} s" for after in moments)
             out.faults.append(f"{name}, seed {seed}, number {number}, killed after {times}: {wrong}")
