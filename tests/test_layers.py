@@ -13,17 +13,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FAMILIES = {"io", "capturing", "models", "sources", "analyses", "evidence", "edits"}
+FAMILIES = {"io", "capturing", "models", "sources", "analyses", "edits"}
 RANK = {
     "core": 0,
     "numerics": 1,
     "subjects": 2,
     "results": 2,
     "recording": 3,  # beneath the families: what trains, records, and what opens files opens recordings
+    "evidence": 3,  # and every analysis takes its nulls from there
     **dict.fromkeys(FAMILIES, FAMILY := 4),
     "asking": 5,  # opens, captures and narrows what commands and widgets ask a method of
     "report": 5,
     "benchmarks": 5,
+    "calibrating": 5,
     "commands": 6,
     "cli": 7,
 }

@@ -1,5 +1,5 @@
 """The command line: ``workbench list``, ``info``, ``run``, ``report``, ``sweep``, ``reproduce``, ``lab``, ``convert``, ``bench``,
-``cache``, ``doctor``.
+``calibrate``, ``cache``, ``doctor``.
 
 A refusal is one paragraph on stderr and an exit code; a traceback is written to a log, never to the terminal.
 """
@@ -29,6 +29,7 @@ try:
     from workbench import __version__
     from workbench.commands.bench import bench
     from workbench.commands.cache import cache
+    from workbench.commands.calibrate import calibrate
     from workbench.commands.catalogue import info, list_methods
     from workbench.commands.console import clean
     from workbench.commands.convert import convert
@@ -100,7 +101,20 @@ def workbench(settings: Settings | None, debug: bool) -> None:
         settings.debug = True
 
 
-for command in (list_methods, info, run, report, sweep, reproduce, lab, convert, bench, cache, doctor):
+for command in (
+    list_methods,
+    info,
+    run,
+    report,
+    sweep,
+    reproduce,
+    lab,
+    convert,
+    bench,
+    calibrate,
+    cache,
+    doctor,
+):
     workbench.add_command(command)
 
 

@@ -49,7 +49,11 @@ class Evidence:
     interval : 95 % interval of ``value``, or None; ``interval_method`` says what was drawn anew for it.
     null : what was destroyed to make the null draws, in a few words; ``null_details`` is what else is to be known of them,
         which sentences leave out; ``null_values`` are the draws.
+    null_name : which of the named hypotheses the null is (a file of `workbench.evidence.nulls`), "" for one of its own.
     hypothesis : what is true where the null is, in words.
+    groups : which rows were taken as one, in the null or the interval, in words: "120 texts (text_id)"; "" for none.
+    effective : how many independent rows say as much as these, where rows of one group resemble each other; None where
+        that wasn't asked.
     alternative : in which direction the value would contradict the null.
     untested : why there is no null, where there could be one.
     n : how many rows (or whatever ``unit`` says) the answer rests on.
@@ -72,7 +76,10 @@ class Evidence:
     null: str = ""
     null_details: str = ""
     null_values: tuple[float, ...] = ()
+    null_name: str = ""
     hypothesis: str = ""
+    groups: str = ""
+    effective: float | None = None
     alternative: Alternative = "greater"
     untested: str = ""
 
@@ -122,7 +129,10 @@ class Evidence:
 
     def sentence(self) -> str:
         """The answer in one plain sentence: what it is, `quote`, and n."""
-        return f"{self.label[:1].upper()}{self.label[1:]}: {self.quote()}, n = {self.n:,} {self.unit}."
+        groups = f" in {self.groups}" if self.groups else ""
+        return (
+            f"{self.label[:1].upper()}{self.label[1:]}: {self.quote()}, n = {self.n:,} {self.unit}{groups}."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary for `from_json`; JSON has no NaN or infinity, so they are None in it."""

@@ -121,6 +121,25 @@ def table_column(table: pd.DataFrame, name: str, owner: str) -> np.ndarray:
     return table[name].to_numpy()
 
 
+GROUPS = ("text_id", "sample", "group")
+"""Columns that say which rows belong together, by their name; the first that is there and repeats a value counts."""
+
+
+def codes(values: pd.Series) -> np.ndarray:
+    """Number values from 0 in order of appearance, (n,) int64; each that is missing has a number of its own."""
+    import pandas as pd
+
+    found = pd.factorize(values)[0].astype(np.int64)
+    missing = found < 0
+    found[missing] = found.max(initial=-1) + 1 + np.arange(int(missing.sum()))
+    return np.unique(found, return_inverse=True)[1] if missing.any() else found
+
+
+def group_column(table: pd.DataFrame) -> str | None:
+    """The column by which a row table's rows belong together, or None; see `GROUPS`."""
+    return next((c for c in GROUPS if c in table.columns and not table[c].is_unique), None)
+
+
 def row_table(table: pd.DataFrame | None, n: int, name: str) -> pd.DataFrame:
     """A row table of n lines: the one given, checked, or one without columns."""
     import pandas as pd

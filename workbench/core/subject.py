@@ -7,6 +7,7 @@ selection is a subject too, with the same ids. Each class lies in a file of `wor
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
+from workbench.core.digest import digest
 from workbench.core.discovery import import_all
 from workbench.core.errors import DataError, MissingError, ViewError
 from workbench.core.lineage import IDS_KEPT, InMemory, Origin
 from workbench.core.parameters import require_integer
 from workbench.core.query import matching
-from workbench.core.rows import frozen, table_column
+from workbench.core.rows import frozen, group_column, table_column
 from workbench.core.run import Run
 from workbench.core.view import Giving, View
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound="Subject")
 PACKAGE = "workbench.subjects"
+BY_NAME = "*"  # no column: the groups are those of the first column that is called as groups are
 SUBJECTS: dict[str, type[Subject]] = {}
 """Every class that was imported, by name; see `subjects`."""
 
@@ -164,6 +167,8 @@ class Subject(Giving):
         others : further inputs of the call, such as a module.
         """
         made.name = f"{self.name} · {label}" if label else self.name
+        if isinstance(self, Rowed) and isinstance(made, Rowed) and made._group == BY_NAME:
+            made._group = self._group if not self._group or self._group in made._table.columns else BY_NAME
         if type(made) is type(self):
             made.truth = self.truth
         more = {n: v if hasattr(v, "made_by") else InMemory.of(v) for n, v in others.items()}
@@ -188,6 +193,7 @@ class Rowed(Subject):
         # copied when either is written to, which leaves the other as it is
         self._table = table.copy(deep=False)
         self._space = space
+        self._group: str | None = BY_NAME
 
     @property
     def table(self) -> pd.DataFrame:
@@ -206,6 +212,35 @@ class Rowed(Subject):
 
     def __len__(self) -> int:
         return len(self._table)
+
+    @property
+    def grouped_by(self) -> str | None:
+        """The column whose values say which rows belong together, None where each row stands for itself.
+
+        Nulls and intervals take rows that belong together as one. Without `group_by` it is ``text_id``, ``sample`` or
+        ``group``, whichever the table has first with a value that comes again.
+        """
+        return group_column(self._table) if self._group == BY_NAME else self._group
+
+    def group_by(self, column: str | None) -> Self:
+        """Return the same rows, those with the same value in a column belonging together; None: each stands for itself.
+
+        Raises
+        ------
+        MissingError
+            There is no such column.
+        """
+        if column is not None:
+            table_column(self._table, column, self.name)
+        made = copy.copy(self)
+        made._group = column
+        label = "rows for themselves" if column is None else f"grouped by {column}"
+        return self.derived(made, "group_by", label, {"column": column})
+
+    @property
+    def _seen(self) -> str:
+        """Digest of the rows as a view shows them: with what belongs together, where that was chosen."""
+        return self.digest if self._group == BY_NAME else digest(self.digest, "grouped by", self._group)
 
     def column(self, name: str) -> np.ndarray:
         """Return a column of the row table.

@@ -8,12 +8,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import ViewError
+from workbench.core.rows import codes
 
 if TYPE_CHECKING:
     from typing import Self
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Int
 
+KIND = "token"
+"""The column that says of which kind a row is."""
+UNITS = {"text_id": "texts", "sample": "samples", "group": "groups", "": "series"}
 VIEWS: dict[str, type[View]] = {}
 """Every view that was imported, by name."""
 
@@ -63,6 +68,10 @@ class Rows(View):
     Attributes
     ----------
     ids : (n,) stable row ids. table : one line a row, indexed by id; may have no columns.
+    grouped_by : the column whose values say which rows belong together, so that nulls and intervals take them as one; None
+        where each row stands for itself, "" where all are one series in order.
+
+    A column ``token`` says of which kind each row is: rows of one kind may be nearly the same row again.
     """
 
     rowwise: ClassVar[tuple[str, ...]] = ("values",)
@@ -71,11 +80,35 @@ class Rows(View):
     """Whether the values are samples by columns, in any order, as scikit-learn's ``X`` is."""
     ids: Int[np.ndarray, " n"]
     table: pd.DataFrame
+    grouped_by: str | None = dataclasses.field(default=None, kw_only=True)
 
     @property
     def n(self) -> int:
         """Number of rows."""
         return len(self.ids)
+
+    @cached_property
+    def groups(self) -> Int[np.ndarray, " n"] | None:
+        """Which group each row is in, from 0 in order of appearance; None where each stands for itself.
+
+        A row whose group isn't known is a group of its own.
+        """
+        if self.grouped_by is None:
+            return None
+        return codes(self.table[self.grouped_by]) if self.grouped_by else np.zeros(self.n, np.int64)
+
+    @property
+    def unit(self) -> str:
+        """What the groups are, in words: ``texts``, ``samples``, ``groups (speaker)``; ``rows`` without groups."""
+        if self.grouped_by is None:
+            return "rows"
+        return UNITS.get(self.grouped_by, f"groups ({self.grouped_by})")
+
+    @cached_property
+    def kinds(self) -> Int[np.ndarray, " n"] | None:
+        """Of which kind each row is (its token), from 0; None where the table doesn't say, or no kind comes twice."""
+        found = codes(self.table[KIND]) if KIND in self.table.columns else None
+        return None if found is None or found.max(initial=-1) + 1 == len(found) else found
 
     def take(self, at: Int[np.ndarray, " m"]) -> Self:
         """Return the view with the rows at some positions, in that order."""

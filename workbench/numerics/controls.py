@@ -1,83 +1,134 @@
-"""Nulls on some of the rows, for answers that rest on all of them."""
+"""Nulls that are drawn until their answer is clear, on a sample of what can be exchanged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from workbench.numerics.resampling import null_draws, shuffle_columns
+from workbench.core.progress import track
+from workbench.numerics.threads import one_thread
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-Null = Callable[[np.ndarray], Callable[[np.random.Generator], np.ndarray]]
-"""Takes rows and returns what draws as many of the null."""
+Draw = Callable[[np.random.Generator], np.ndarray]
+Alternative = Literal["greater", "less", "two-sided"]
+ENOUGH = 10
+"""Draws at least as extreme as the data's value, after which no more are made: p is known to a third of itself, and large."""
+
+NO_CLAIM = 0.1
+"""A p-value above this is no finding under any correction: what one null doesn't contradict so far isn't asked of others."""
 
 
-class Control(NamedTuple):
-    """What `control` gives.
+class Drawn(NamedTuple):
+    """Draws of one statistic under a null.
 
     Attributes
     ----------
-    draws : (m, s) the statistics in each null draw.
-    values : (s,) the statistics of the data's own rows, as many as the draws have.
-    n : how many that is.
-    all_rows : whether the data have no more.
+    values : as many as were needed: all that were asked for, or until `ENOUGH` were as extreme as the data's.
+    of : which of the null's members they are draws of, "" where it has one.
     """
 
-    draws: Float[np.ndarray, "m s"]
-    values: Float[np.ndarray, " s"]
-    n: int
-    all_rows: bool
-
-    def beside(self, values: Float[np.ndarray, " s"]) -> Float[np.ndarray, "m s"]:
-        """Draws to set beside ``values`` of all rows.
-
-        A statistic may depend on how many rows there are, so draws of fewer are shifted by what that does to
-        the data's own values: the comparison, and the p-value, is that of equally many rows.
-        """
-        return self.draws + (values - self.values)
-
-    @property
-    def details(self) -> str:
-        """What to say of the null where draws are set `beside` values of more rows."""
-        return "" if self.all_rows else f"in {self.n:,} of the rows, shifted by what fewer rows change"
+    values: Float[np.ndarray, " m"]
+    of: str = ""
 
 
-def control(
-    x: Float[np.ndarray, "n d"],
-    statistics: Callable[[np.ndarray], Float[np.ndarray, " s"]],
+def draw_until_clear(
+    draw: Callable[[np.random.Generator], float | np.ndarray],
     values: Float[np.ndarray, " s"],
-    null: Null,
-    *,
-    rows: int,
-    n_null: int,
+    alternatives: Sequence[Alternative],
+    n: int,
     random_state: int,
-    what: str,
-) -> Control:
-    """Draw statistics under a null on at most ``rows`` of the rows.
+    what: str = "null",
+) -> list[np.ndarray]:
+    """Draw statistics together under a null, at most ``n`` times, each until its p-value is clear.
+
+    A statistic stops at the draw that is the tenth to be at least as extreme as its value: the p-value (1 + b) / (1 + m)
+    of ``b`` such draws among ``m`` is valid for this rule too. So a small p-value costs ``n`` draws and a large one few.
 
     Parameters
     ----------
-    statistics : of (m, d) rows.
-    values : the statistics of all rows.
+    draw : gives (s,) statistics, or a number for one; each draw has a generator of its own, spawned from the seed.
+    values : the data's own statistics.
+
+    Returns
+    -------
+    list of (m_s,) float64
+        One array a statistic.
+
+    References
+    ----------
+    Besag and Clifford 1991, Sequential Monte Carlo p-values, Biometrika 78; Phipson and Smyth 2010, Permutation
+    p-values should never be zero, Stat. Appl. Genet. Mol. Biol. 9:39.
     """
-    n = len(x)
-    if n_null == 0:
-        return Control(np.empty((0, len(values))), values, n, True)
-    if n > rows:
-        x = x[np.sort(np.random.default_rng([random_state, 0x6374726C]).choice(n, rows, replace=False))]
-        values = statistics(x)
-    draw = null(x)
-    return Control(
-        null_draws(lambda rng: statistics(draw(rng)), n_null, random_state, what), values, len(x), n <= rows
-    )
+    seeds = np.random.SeedSequence([random_state, 0x6E756C6C]).spawn(n)
+    drawn = np.empty((n, len(values)))
+    stops = np.full(len(values), n)
+    count = np.zeros((2, len(values)), np.int64)
+    with one_thread():
+        for i, seed in enumerate(track(seeds, what)):
+            drawn[i] = draw(np.random.default_rng(seed))
+            count += [~(drawn[i] < values), ~(drawn[i] > values)]  # NaN speaks for the null
+            extreme = [_extreme(count[:, s], a) for s, a in enumerate(alternatives)]
+            for s, many in enumerate(extreme):
+                if many >= ENOUGH and stops[s] == n:
+                    stops[s] = i + 1
+            if (stops < n).all():
+                break
+    return [drawn[: stops[s], s].copy() for s in range(len(values))]
 
 
-def shuffled_columns(
-    x: Float[np.ndarray, "n d"],
-) -> Callable[[np.random.Generator], Float[np.ndarray, "n d"]]:
-    """Return what draws ``x`` with every column permuted on its own: the margins stay, all dependence goes."""
-    return lambda rng: shuffle_columns(x, rng)
+def hardest(
+    members: Mapping[str, Callable[[], Draw]],
+    statistics: Callable[[np.ndarray], Float[np.ndarray, " s"]],
+    values: Float[np.ndarray, " s"],
+    alternatives: Sequence[Alternative],
+    n: int,
+    random_state: int,
+    what: str = "null",
+) -> list[Drawn]:
+    """Draw under each member of a null that is any of several, and keep for each statistic those that contradict it least.
+
+    The largest p-value is one of the null that the truth is any of the members: a level-α test of each is one of all
+    (intersection-union test). What one member doesn't contradict isn't asked of the others.
+
+    Parameters
+    ----------
+    members : name to what makes what draws (n, d) rows. statistics : of such rows.
+
+    References
+    ----------
+    Berger 1982, Multiparameter hypothesis testing and acceptance sampling, Technometrics 24.
+    """
+    from workbench.core.evidence import monte_carlo_p
+
+    kept: list[Drawn | None] = [None] * len(values)
+    worst = np.zeros(len(values))
+    for name, make in members.items():
+        if n == 0 or (worst > NO_CLAIM).all():
+            break
+        draw = make()
+
+        def drawn_statistics(rng: np.random.Generator, draw: Draw = draw) -> np.ndarray:
+            return statistics(draw(rng))
+
+        drawn = draw_until_clear(
+            drawn_statistics,
+            values,
+            alternatives,
+            n,
+            random_state,
+            f"{what}, {name}",
+        )
+        for s, some in enumerate(drawn):
+            p = monte_carlo_p(float(values[s]), some.tolist(), alternatives[s])
+            if kept[s] is None or p > worst[s]:
+                kept[s], worst[s] = Drawn(some, name), p
+    return [Drawn(np.empty(0)) if k is None else k for k in kept]
+
+
+def _extreme(count: np.ndarray, alternative: Alternative) -> int:
+    above, below = map(int, count)
+    return {"greater": above, "less": below, "two-sided": min(above, below)}[alternative]

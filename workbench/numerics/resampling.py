@@ -11,7 +11,7 @@ from workbench.core.progress import track
 from workbench.numerics.threads import one_thread
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 LEVEL = 0.95
 NORMAL = 1.959964  # the normal quantile that LEVEL leaves out on either side
@@ -46,21 +46,46 @@ def null_draws(
 
 
 def bootstrap_interval(
-    statistic: Callable[[np.ndarray], float], n: int, draws: int, random_state: int
+    statistic: Callable[[np.ndarray], float],
+    n: int,
+    draws: int,
+    random_state: int,
+    groups: Int[np.ndarray, " n"] | None = None,
 ) -> tuple[float, float] | None:
-    """Percentile interval (95 %) of a statistic over rows drawn with replacement.
+    """Percentile interval (95 %) of a statistic over rows, or whole groups of rows, drawn with replacement.
 
     Parameters
     ----------
-    statistic : takes (n,) row positions, with repeats.
+    statistic : takes row positions, with repeats: (n,) of them without groups.
     draws : resamples; 0 gives None.
+    groups : codes from 0 of what is drawn whole; None draws rows.
     """
     if draws == 0:
         return None
     rng = np.random.default_rng([random_state, 0x626F6F74])
+    members = _Members(groups, n)
     with one_thread():
-        values = np.array([statistic(rng.integers(0, n, n)) for _ in range(draws)])
+        values = np.array(
+            [statistic(members(rng.integers(0, members.many, members.many))) for _ in range(draws)]
+        )
     return percentile_interval(values)
+
+
+class _Members:
+    """Rows of groups, by the groups' numbers; without groups each row is one."""
+
+    def __init__(self, groups: np.ndarray | None, n: int):
+        self.many = n if groups is None else int(groups.max()) + 1
+        self.order = None if groups is None else np.argsort(groups, kind="stable")
+        sizes = np.ones(n, np.int64) if groups is None else np.bincount(groups)
+        self.starts, self.sizes = np.cumsum(sizes) - sizes, sizes
+
+    def __call__(self, chosen: np.ndarray) -> np.ndarray:
+        if self.order is None:
+            return chosen
+        sizes = self.sizes[chosen]
+        first = np.repeat(self.starts[chosen] - (np.cumsum(sizes) - sizes), sizes)
+        return np.asarray(self.order[first + np.arange(int(sizes.sum()))])
 
 
 def subsample_interval(
@@ -70,12 +95,14 @@ def subsample_interval(
     draws: int,
     random_state: int,
     fraction: float = 0.5,
+    groups: Int[np.ndarray, " n"] | None = None,
 ) -> tuple[float, float] | None:
     """Interval (95 %) from subsamples without replacement, for statistics that repeated rows would break.
 
     The standard deviation of the statistic on ``fraction`` of the rows, times the square root of
     ``fraction / (1 - fraction)``, is the delete-d jackknife's standard error. The interval is the normal one
-    around ``value``: the quantiles of a few dozen draws would be too narrow.
+    around ``value``: the quantiles of a few dozen draws would be too narrow. With ``groups`` (codes from 0), whole groups
+    are drawn.
 
     References
     ----------
@@ -83,7 +110,13 @@ def subsample_interval(
     Politis and Romano 1994, Large sample confidence regions based on subsamples, Ann. Statist. 22.
     """
     found = subsample_intervals(
-        lambda at: np.array([statistic(at)]), np.array([value]), n, draws, random_state, fraction
+        lambda at: np.array([statistic(at)]),
+        np.array([value]),
+        n,
+        draws,
+        random_state,
+        fraction,
+        groups=groups,
     )
     return found[0]
 
@@ -96,18 +129,23 @@ def subsample_intervals(
     random_state: int,
     fraction: float = 0.5,
     least: float = -np.inf,
+    groups: Int[np.ndarray, " n"] | None = None,
 ) -> list[tuple[float, float] | None]:
     """Intervals of several statistics that are computed together; see `subsample_interval`.
 
     ``least`` is the smallest value that they can take; an interval doesn't reach below it.
     """
-    if draws < 2:
+    members = _Members(groups, n)
+    many = members.many
+    if draws < 2 or many < 2:
         return [None] * len(values)
-    m = max(2, round(fraction * n))
+    m = max(2, round(fraction * many))
     rng = np.random.default_rng([random_state, 0x737562])
     with one_thread():
-        drawn = np.array([statistics(np.sort(rng.choice(n, m, replace=False))) for _ in range(draws)])
-    half = NORMAL * drawn.std(axis=0, ddof=1) * np.sqrt(m / max(n - m, 1))
+        drawn = np.array(
+            [statistics(np.sort(members(rng.choice(many, m, replace=False)))) for _ in range(draws)]
+        )
+    half = NORMAL * drawn.std(axis=0, ddof=1) * np.sqrt(m / max(many - m, 1))
     return [(max(float(v - h), least), float(v + h)) for v, h in zip(values, half, strict=True)]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from workbench.core.errors import MissingError, ParameterError
-from workbench.core.rows import floats, table_column
+from workbench.core.rows import floats, group_column, table_column
 from workbench.results import theme
 from workbench.results.partition import Partition
 from workbench.results.plotted import MAX_CATEGORIES, Plotted, hover, safe
@@ -59,7 +59,15 @@ class Embedding(Plotted):
         import pandas as pd
 
         table = self.rows.reindex(self.ids) if self.rows is not None else pd.DataFrame(index=self.ids)
-        return Points(self.called, self.digest, self.space, self.ids, table, floats(self.values))
+        return Points(
+            self.called,
+            self.digest,
+            self.space,
+            self.ids,
+            table,
+            floats(self.values),
+            grouped_by=group_column(table),
+        )
 
     def table(self) -> pd.DataFrame:
         import pandas as pd

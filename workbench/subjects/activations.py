@@ -175,7 +175,9 @@ class Activations(Rowed):
     def as_points(self) -> Points:
         values = floats(self.values)
         require_finite(values, self.name)
-        return Points(self.name, self.digest, self.space, self.ids, self.table, values)
+        return Points(
+            self.name, self._seen, self.space, self.ids, self.table, values, grouped_by=self.grouped_by
+        )
 
     def as_aligned(self) -> Aligned:
         if len(self._arrays) < 2:
@@ -185,4 +187,6 @@ class Activations(Rowed):
         arrays = {s: floats(flat(self.array(s))) for s in self.sites}
         for site, array in arrays.items():
             require_finite(array, f"{self.name} at {site}")
-        return Aligned(self.name, self.digest, self.space, self.ids, self.table, arrays)
+        return Aligned(
+            self.name, self._seen, self.space, self.ids, self.table, arrays, grouped_by=self.grouped_by
+        )

@@ -10,7 +10,15 @@ import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, ViewError, suggest
-from workbench.core.rows import flat, floats, frozen, require_finite, row_table
+from workbench.core.rows import (
+    flat,
+    floats,
+    frozen,
+    group_column,
+    require_finite,
+    row_table,
+    table_digest,
+)
 from workbench.core.subject import Subject
 from workbench.core.view import View
 from workbench.subjects.activations import Aligned
@@ -76,7 +84,8 @@ class Arrays(Subject):
 
     @cached_property
     def digest(self) -> str:
-        return digest("arrays", list(self.arrays), *self.arrays.values())
+        table = "" if self._table is None else table_digest(self._table)
+        return digest("arrays", list(self.arrays), *self.arrays.values(), table)
 
     @property
     def holds(self) -> str:
@@ -119,7 +128,8 @@ class Arrays(Subject):
             require_finite(array, f"{self.name} · {key}")
         table = row_table(self._table, n, self.name)
         space = digest("rows of", self.digest)
-        return Aligned(self.name, self.digest, space, table.index.to_numpy(np.int64), table, arrays)
+        ids = table.index.to_numpy(np.int64)
+        return Aligned(self.name, self.digest, space, ids, table, arrays, grouped_by=group_column(table))
 
     def _rows(self) -> int:
         """How many rows all have, or 0 where they differ."""

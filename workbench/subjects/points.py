@@ -236,10 +236,11 @@ class PointCloud(Rowed):
         require_finite(self.values, self.name, self.columns)
         return Points(
             self.name,
-            self.digest,
+            self._seen,
             self.space,
             self.ids,
             self.table,
             floats(self.values),
             note=self.note,
+            grouped_by=self.grouped_by,
         )

@@ -168,4 +168,6 @@ class TimeSeries(Rowed):
 
     def as_points(self) -> Points:
         require_finite(self.values, self.name)
-        return Points(self.name, self.digest, self.space, self.ids, self.table, floats(self.values))
+        return Points(
+            self.name, self.digest, self.space, self.ids, self.table, floats(self.values), grouped_by=""
+        )

@@ -11,13 +11,12 @@ from typing_extensions import Doc
 from workbench.analyses.clustering._naming import typical_tokens
 from workbench.core.device import resolve
 from workbench.core.errors import DataError
-from workbench.core.evidence import Evidence, Outcome
+from workbench.core.evidence import Alternative, Evidence, Outcome
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.controls import control
+from workbench.evidence.nulls.one_lump import NULL, beside_lumps
 from workbench.numerics.laplacian import eigengap
 from workbench.numerics.resampling import subsample_interval, subsample_intervals
-from workbench.numerics.surrogates import row_rotations
 from workbench.numerics.walks import Walk, walk
 from workbench.results.partition import Partition
 from workbench.subjects.points import Points
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from sklearn.cluster import SpectralClustering
 
 CONTROL_ROWS = 500
+ALTERNATIVES: tuple[Alternative, ...] = ("less", "less", "greater")
 WALKS = 30  # graphs behind the interval of the least cut, at most: each is a search for neighbours
 SILHOUETTE_ROWS = 2000  # beyond so many, silhouettes are those of a sample
 
@@ -67,7 +67,8 @@ def spectral_clustering(
 
     It always finds groups. The control says whether there are any, whatever their number: the least normalized
     cut per cluster that any split in two could have (half the graph's second eigenvalue: Ky Fan), on at most
-    500 rows, against that of one lump with the same covariance: the rows rotated at random. How seldom the
+    500 rows, one of each token and whole texts where the table says so, against that of one lump of the same covariance,
+    margins and tails. How seldom the
     walk leaves the groups that were found (normalized cut per cluster, 0 for never) and how much nearer a row
     is to its own than to the next (silhouette) depend on how many there are, so they are tested only where
     ``n_clusters`` is given, and the least cut is then that into so many. Where the row table has a column
@@ -95,7 +96,7 @@ def spectral_clustering(
     where = resolve(device)
     found = _cluster(x, n_clusters, max_clusters, n_neighbors, random_state, where)
     evidence = _evidence(
-        x,
+        points,
         found,
         n_clusters=n_clusters,
         max_clusters=max_clusters,
@@ -147,7 +148,7 @@ class _Found(NamedTuple):
 
 
 def _evidence(
-    x: np.ndarray,
+    points: Points,
     found: _Found,
     *,
     n_clusters: int | None,
@@ -159,7 +160,7 @@ def _evidence(
     device: str,
 ) -> tuple[Evidence, ...]:
     """The least cut that the graph allows, the cut that was made, and the silhouette, each with its control."""
-    n = len(x)
+    x, n = points.values, points.n
     cut = cut_per_cluster(found.walk.graph, found.labels)
     sample, silhouettes = _silhouettes(x, found.labels, random_state)
 
@@ -177,53 +178,46 @@ def _evidence(
     values = np.array([least_cut(found.spectrum, parts), cut, silhouettes.mean()])[: 3 if n_clusters else 1]
     few = max(CONTROL_ROWS, 2 * n_neighbors, 2 * parts)
     # so few rows are the CPU's, draws and values alike: its k-means and the GPU's choose labels otherwise
-    alike = values if device == "cpu" or n > few or not n_null else again(x)
-    null = control(
+    tested = beside_lumps(
+        points,
         x,
         again,
-        alike,
-        row_rotations,
+        ALTERNATIVES[: len(values)],
+        rows=few,
         n_null=n_null,
         random_state=random_state,
-        rows=few,
-        what="spectral_clustering: null",
+        what="spectral_clustering",
     )
-    some = x[np.sort(np.random.default_rng([random_state, 0x736F6D65]).permutation(n)[: null.n])]
+    some, groups = x[tested.sample.at], tested.sample.groups
     walks = n_boot if len(some) > 2 * max(n_neighbors, parts) else 0
     around = subsample_intervals(
         lambda i: np.array([least_cut(_walk(some[i], parts, n_neighbors, random_state).values, parts)]),
-        null.values[:1],
+        tested.values[:1],
         len(some),
         min(walks, WALKS),
         random_state,
         least=0,
+        groups=groups,
     )[0]
-    drawn = [tuple(draws) for draws in null.beside(values).T] + [(), ()]
-    rotated, subsamples = "rows rotated at random", "subsamples of half of the rows, labels kept"
-    lump = "the rows are one lump with this covariance"
-    fixed, details = (rotated, null.details) if n_clusters else ("", "")
-    untested = "" if n_clusters else "it depends on how many clusters were chosen: give n_clusters to test it"
+    subsamples = f"subsamples of half of the {points.unit}, labels kept"
+    chosen = NULL.refused("it depends on how many clusters were chosen: give n_clusters to test it")
+    own = {"value": cut, "n": n}, {"value": silhouettes.mean(), "n": len(sample)}
     k = int(found.labels.max()) + 1
     return (
         Evidence(
-            question="Does the graph fall apart more easily than that of one lump with the same covariance?",
+            question="Does the graph fall apart more easily than that of one lump like the rows?",
             id="least_cut",
             label=f"least possible cut into {parts} clusters",
-            value=null.values[0],
-            n=null.n,
+            value=tested.values[0],
+            n=len(some),
             interval=around,
-            interval_method="subsamples of half of the rows",
-            null=rotated,
-            hypothesis=lump,
-            null_values=tuple(null.draws[:, 0]),
-            alternative="less",
+            interval_method=f"subsamples of half of the {points.unit if groups is not None else 'rows'}",
+            **tested.said[0],
         ),
         Evidence(
-            question=f"Does a walk leave the {k} clusters less often than those of one lump with the same covariance?",
+            question=f"Does a walk leave the {k} clusters less often than those of one lump like the rows?",
             id="cut_per_cluster",
             label="normalized cut per cluster",
-            value=cut,
-            n=n,
             interval=subsample_intervals(
                 lambda i: np.array([cut_per_cluster(found.walk.graph[i][:, i], found.labels[i])]),
                 np.array([cut]),
@@ -231,30 +225,20 @@ def _evidence(
                 n_boot,
                 random_state,
                 least=0,
+                groups=points.groups,
             )[0],
             interval_method=subsamples,
-            null=fixed,
-            null_details=details,
-            hypothesis=lump,
-            null_values=drawn[1],
-            alternative="less",
-            untested=untested,
+            **(tested.against(values, n, 1) if n_clusters else {**own[0], **chosen, "alternative": "less"}),
         ),
         Evidence(
-            question=f"Are the {k} clusters better apart than those of one lump with the same covariance?",
+            question=f"Are the {k} clusters better apart than those of one lump like the rows?",
             id="silhouette",
             label="silhouette",
-            value=silhouettes.mean(),
-            n=len(sample),
             interval=subsample_interval(
                 lambda i: float(silhouettes[i].mean()), silhouettes.mean(), len(sample), n_boot, random_state
             ),
             interval_method=subsamples,
-            null=fixed,
-            null_details=details,
-            hypothesis=lump,
-            null_values=drawn[2],
-            untested=untested,
+            **(tested.against(values, len(sample), 2) if n_clusters else {**own[1], **chosen}),
         ),
     )
 

@@ -13,7 +13,7 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.controls import control, shuffled_columns
+from workbench.evidence.nulls.same_scales import beside_turned_signs
 from workbench.numerics.resampling import bootstrap_interval
 from workbench.results.embedding import Embedding
 from workbench.subjects.points import Points
@@ -47,10 +47,10 @@ def pca(
 ) -> Embedding:
     """Project rows on their directions of largest variance.
 
-    The statistic is the share of variance that the kept components explain. Its null shuffles every
-    column on its own, which keeps each column's variance and destroys what they share (Horn's parallel
-    analysis); its interval resamples rows and keeps the directions, since those that are refitted to
-    repeated rows explain too much.
+    The statistic is the share of variance that the kept components explain. Its null turns the signs of each
+    column at random, of a whole text at once where rows are of texts, which keeps all scales and destroys what columns
+    share (signed parallel analysis). Its interval resamples rows, or whole texts, and keeps the directions, since those
+    that are refitted to repeated rows explain too much.
 
     Returns
     -------
@@ -65,7 +65,8 @@ def pca(
 
     References
     ----------
-    Horn 1965, A rationale and test for the number of factors in factor analysis, Psychometrika 30.
+    Horn 1965, A rationale and test for the number of factors in factor analysis, Psychometrika 30; Hong, Sheng and
+    Dobriban 2020, Selecting the number of components in PCA via random signflips, arXiv:2012.02985.
     """
     from sklearn import config_context
 
@@ -88,28 +89,25 @@ def pca(
     spread = np.sqrt(fitted.explained_variance_)
     values *= signs / (np.maximum(spread, np.finfo(spread.dtype).eps) if whiten else 1)
     value = round(min(1.0, float(shares.sum(dtype=np.float64))), DECIMALS)
-    null = control(
+    tested = beside_turned_signs(
+        points,
         x,
         lambda rows: np.array([explained(rows, n_components)]),
-        np.array([value]),
-        shuffled_columns,
+        ("greater",),
         rows=CONTROL_ROWS,
         n_null=n_null,
         random_state=random_state,
-        what="pca: null",
+        what="pca",
     )
     evidence = Evidence(
         question=f"Do {n_components} components explain more variance than columns that share nothing?",
         id="variance_explained",
         label=f"variance explained by {n_components} components",
-        value=value,
-        n=n,
-        interval=bootstrap_interval(lambda i: kept[i].sum() / (whole[i].sum() or 1), n, n_boot, random_state),
-        interval_method="bootstrap over rows, directions kept",
-        null="columns shuffled",
-        null_details=null.details,
-        hypothesis="columns share nothing",
-        null_values=tuple(null.beside(np.array([value]))[:, 0]),
+        interval=bootstrap_interval(
+            lambda i: kept[i].sum() / (whole[i].sum() or 1), n, n_boot, random_state, points.groups
+        ),
+        interval_method=f"bootstrap over {points.unit}, directions kept",
+        **tested.against(np.array([value]), n, 0),
     )
     return Embedding(
         values=values.astype(np.float32),

@@ -13,10 +13,9 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.controls import control
+from workbench.evidence.nulls.one_lump import beside_lumps
 from workbench.numerics.neighbours import k_nearest
 from workbench.numerics.resampling import subsample_intervals
-from workbench.numerics.surrogates import row_rotations
 from workbench.results.estimate import Estimate
 from workbench.subjects.points import Points
 
@@ -49,9 +48,11 @@ def intrinsic_dimension(
 
     TwoNN looks at the two nearest neighbours (the finest scale there is); the maximum-likelihood estimate
     of Levina and Bickel, its inverse averaged over rows as MacKay and Ghahramani showed it must be, at
-    ``n_neighbors``. Both come out low in many dimensions with few rows: compare values at equal n. The
-    null mixes the rows by a random rotation, which keeps the mean and the covariance and takes away all that
-    bends or clumps them; the interval is from subsamples of a quarter of the rows.
+    ``n_neighbors``. Both come out low in many dimensions with few rows: compare values at equal n.
+
+    They are tested on at most 750 rows, one of each token and whole texts, where the table says so: rows that come
+    again bring both estimates down. The null is one lump with the same covariance, margins and tails, which takes away
+    all that bends the rows; the interval is from subsamples of a quarter of the rows.
 
     Returns
     -------
@@ -85,52 +86,54 @@ def intrinsic_dimension(
         return np.array([two_nn(near, discard_fraction), likeliest(near)])
 
     values = np.array([two_nn(distances, discard_fraction), likeliest(distances[:, :n_neighbors])])
+    per_row = row_dimensions(distances[:, :n_neighbors], x.shape[1])
     if not np.isfinite(values).all():
         raise DataError(
             f"The distances of {points.name} are tied: nearest and second nearest rows lie equally far, as on a grid. "
             f"Its dimension can't be told from distances; use rows that weren't rounded."
         )
-    null = control(
-        x,
+    tested = beside_lumps(
+        points,
+        points.values,
         both,
-        values,
-        row_rotations,
-        rows=CONTROL_ROWS,
+        ("less", "less"),
+        rows=max(CONTROL_ROWS, 2 * n_neighbors),
         n_null=n_null,
         random_state=random_state,
-        what="intrinsic_dimension: null",
+        what="intrinsic_dimension",
     )
+
+    if tested.sample.thinned:  # rows that come again count once
+        values, n = tested.values, len(tested.sample.at)
+        indices, distances = k_nearest(points.values[tested.sample.at], min(n - 1, 8 * n_neighbors))
+        groups = tested.sample.groups
+    else:
+        groups = points.groups if len(x) == points.n else None
 
     def subsampled(rows: np.ndarray) -> np.ndarray:
         near = [nearest_within(indices, distances, rows, k) for k in (2, n_neighbors)]
         return np.array([two_nn(near[0], discard_fraction), likeliest(near[1])])
 
     fraction = float(np.clip(2 * n_neighbors / n, 0.25, 0.5))
-    intervals = subsample_intervals(subsampled, values, n, n_boot, random_state, fraction, least=0)
+    intervals = subsample_intervals(
+        subsampled, values, n, n_boot, random_state, fraction, least=0, groups=groups
+    )
     estimators = {"TwoNN": "TwoNN", "maximum likelihood": f"maximum likelihood, {n_neighbors} neighbours"}
     evidence = tuple(
         Evidence(
-            question=f"Is the {name} dimension lower than the rows' covariance alone would make it?",
+            question=f"Is the {name} dimension lower than that of one lump like the rows?",
             id="intrinsic_dimension",
             of=estimator,
             label=f"intrinsic dimension ({name})",
-            value=value,
-            n=n,
             interval=interval,
-            interval_method=f"subsamples of {fraction:.0%} of the rows",
-            null="rows rotated at random",
-            null_details=null.details,
-            hypothesis="the rows have as many dimensions as their covariance has",
-            null_values=tuple(draws),
-            alternative="less",
+            interval_method=f"subsamples of {fraction:.0%} of the {points.unit if groups is not None else 'rows'}",
+            **tested.against(values, n, s),
         )
-        for (estimator, name), value, interval, draws in zip(
-            estimators.items(), values, intervals, null.beside(values).T, strict=True
-        )
+        for s, ((estimator, name), interval) in enumerate(zip(estimators.items(), intervals, strict=True))
     )
-    repeats = points.n - n
+    repeats = points.n - len(x)
     return Estimate(
-        per_row=row_dimensions(distances[:, :n_neighbors], x.shape[1])[inverse, None].astype(np.float32),
+        per_row=per_row[inverse, None].astype(np.float32),
         ids=points.ids,
         names=("intrinsic dimension",),
         evidence=evidence,

@@ -502,7 +502,7 @@ class Trajectory(Rowed):
         require_finite(values, self.name)
         table = self.table.reindex(steps)
         table["step"] = steps
-        return Points(self.name, self.digest, self.space, steps, table, values)
+        return Points(self.name, self.digest, self.space, steps, table, values, grouped_by="")
 
     def as_descent(self) -> Descent:
         return Descent(

@@ -1,0 +1,173 @@
+"""The ledger: what calibration found of each method, in files that ship with the package, one a method."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench.calibrating.running import DRAWS, LEVEL
+from workbench.calibrating.world import World
+from workbench.core.method import Method
+from workbench.core.storage import writing
+
+FOLDER = Path(__file__).parent / "ledger"
+SURE = (
+    2.576  # standard errors: a rate within so many of its bound isn't known to exceed it (1 in 200 by chance)
+)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often something came, of how many.
+
+    Attributes
+    ----------
+    of : tries. count : how many of them had it.
+    """
+
+    count: int
+    of: int
+
+    @property
+    def value(self) -> float:
+        """The share; NaN without tries."""
+        return self.count / self.of if self.of else float("nan")
+
+    @property
+    def error(self) -> float:
+        """Its standard error, of a binomial share with one success and one failure more (Agresti and Coull 1998)."""
+        p = (self.count + 1) / (self.of + 2)
+        return float(np.sqrt(p * (1 - p) / (self.of + 2)))
+
+    def __str__(self) -> str:
+        return "-" if not self.of else f"{self.value:.1%} ± {self.error:.1%}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one question of a method came to in one world.
+
+    Attributes
+    ----------
+    holds : whether the answer is yes there: then ``rejected`` counts hits, else false claims.
+    rejected : rejected at 5 %, of the runs in which it was tested.
+    covered : intervals that held the statistic's mean over all runs, of those that were given.
+    untested : why it wasn't tested, where it never was.
+    """
+
+    holds: bool
+    rejected: Rate
+    covered: Rate
+    untested: str = ""
+
+    @property
+    def in_bounds(self) -> bool:
+        """Whether false claims are no more than 5 %, and intervals cover 93 to 97 %, as far as the runs can tell."""
+        alarms = (
+            self.holds or not self.rejected.of or self.rejected.value - SURE * self.rejected.error <= LEVEL
+        )
+        _low, high = (
+            self.covered.value - SURE * self.covered.error,
+            self.covered.value + SURE * self.covered.error,
+        )
+        return alarms and (not self.covered.of or (high >= 0.93))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What calibration found of a method in one world.
+
+    Attributes
+    ----------
+    version : of the method's code that was asked; see `Method.version`. seconds : of one run, the median.
+    """
+
+    method: str
+    world: str
+    says: str
+    version: str
+    runs: int
+    refused: int
+    seconds: float
+    answers: Mapping[str, Answer]
+
+
+def entry_of(asked: Method, world: World, records: Mapping[int, Mapping[str, Any]]) -> Entry:
+    """Count what the runs of a method in a world came to."""
+    answered = [r for r in records.values() if "answers" in r]
+    names = list(dict.fromkeys(n for r in answered for n in r["answers"]))
+    seconds = float(np.median([r["seconds"] for r in answered])) if answered else 0.0
+    return Entry(
+        method=asked.name,
+        world=world.name,
+        says=world.says,
+        version=asked.version,
+        runs=len(records),
+        refused=len(records) - len(answered),
+        seconds=round(seconds, 4),
+        answers={
+            n: _answer(world, asked.name, n, [r["answers"][n] for r in answered if n in r["answers"]])
+            for n in names
+        },
+    )
+
+
+def _answer(world: World, method: str, name: str, given: list[Mapping[str, Any]]) -> Answer:
+    tested = [a["p"] for a in given if a["p"] is not None]
+    values = [a["value"] for a in given if a["value"] is not None]
+    middle = float(np.mean(values)) if values else float("nan")
+    intervals = [a["interval"] for a in given if a["interval"] is not None and None not in a["interval"]]
+    reasons = [a["untested"] for a in given if a["untested"]]
+    return Answer(
+        holds=name.partition("@")[0] in world.holds.get(method, ()),
+        rejected=Rate(sum(p <= LEVEL for p in tested), len(tested)),
+        covered=Rate(sum(low <= middle <= high for low, high in intervals), len(intervals)),
+        untested="" if tested or not reasons else reasons[0],
+    )
+
+
+def path_of(name: str) -> Path:
+    """The file of a method."""
+    return FOLDER / f"{name}.json"
+
+
+@cache
+def read(name: str) -> dict[str, Entry]:
+    """What is known of a method, by world; nothing where it was never calibrated."""
+    path = path_of(name)
+    if not path.is_file():
+        return {}
+    found = json.loads(path.read_text("utf-8"))
+    return {
+        world: Entry(
+            **{
+                **e,
+                "answers": {
+                    n: Answer(a["holds"], Rate(**a["rejected"]), Rate(**a["covered"]), a["untested"])
+                    for n, a in e["answers"].items()
+                },
+            }
+        )
+        for world, e in found["worlds"].items()
+    }
+
+
+def write(name: str, entries: Mapping[str, Entry]) -> None:
+    """Add entries to a method's file, those of the same worlds in place of what was there."""
+    worlds = {w: asdict(e) for w, e in {**read(name), **entries}.items()}
+    text = json.dumps({"level": LEVEL, "draws": DRAWS, "worlds": worlds}, indent=1, ensure_ascii=False)
+    FOLDER.mkdir(exist_ok=True)
+    with writing(path_of(name)) as temporary:
+        temporary.write_text(text + "\n", "utf-8")
+    read.cache_clear()
+
+
+def stale(asked: Method) -> list[str]:
+    """Worlds in which a method was calibrated as its code was before."""
+    return [w for w, e in read(asked.name).items() if e.version != asked.version]

@@ -1,0 +1,119 @@
+"""``workbench calibrate``: how often a method claims what isn't there, finds what is, and covers what it should."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from workbench.commands.catalogue import find
+from workbench.commands.console import progress, say, say_json
+
+if TYPE_CHECKING:
+    from workbench.calibrating.ledger import Entry
+    from workbench.core.method import Method
+
+
+@click.command("calibrate", short_help="Measure how far a method's answers can be trusted.")
+@click.argument("names", nargs=-1, metavar="[METHOD]...")
+@click.option(
+    "--world", "wanted", multiple=True, metavar="NAME", help="Only this kind of data; may be repeated."
+)
+@click.option(
+    "--runs", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Runs in each world."
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=None, help="Processes. By default as many as processors."
+)
+@click.option(
+    "--write", "keep", is_flag=True, help="Put the rates into the ledger that ships with the package."
+)
+@click.option("--show", is_flag=True, help="Show what the ledger says; run nothing.")
+@click.option(
+    "--stale", "only_stale", is_flag=True, help="List what was measured of earlier code; run nothing."
+)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def calibrate(
+    names: tuple[str, ...],
+    wanted: tuple[str, ...],
+    runs: int,
+    jobs: int | None,
+    keep: bool,
+    show: bool,
+    only_stale: bool,
+    as_json: bool,
+) -> None:
+    """Ask METHOD, or all of them, in worlds whose truth is known, and count.
+
+    In most worlds nothing is to be found: there, at most 5 % of the tests may claim something. In others something was
+    planted: there, the more hits the better. Intervals are said to cover 95 %. What was run is kept, so that a command
+    that was stopped goes on where it was.
+
+    \b
+    workbench calibrate cka --runs 1000
+    workbench calibrate persistence --world "heavy tails" --world uniform
+    workbench calibrate --show
+    """
+    from dataclasses import asdict
+
+    from workbench.calibrating import ledger, running
+    from workbench.calibrating.world import worlds_for
+
+    asked = [find(n) for n in names] if names else _testing()
+    if only_stale:
+        found = {m.name: ledger.stale(m) for m in asked}
+        if as_json:
+            say_json({n: w for n, w in found.items() if w})
+        for n, w in found.items() if not as_json else ():
+            if w:
+                say(f"{n}: {', '.join(w)}")
+        return
+    entries: list[Entry] = []
+    for m in asked:
+        if show:
+            measured = ledger.read(m.name).values()
+            done = {e.world: e for e in measured if not wanted or e.world in wanted}
+        else:
+            done = {}
+            with progress():
+                for world, records in running.calibrate(
+                    m, worlds_for(m, wanted), runs, jobs or os.cpu_count() or 1
+                ):
+                    done[world.name] = ledger.entry_of(m, world, records)
+                    if keep:
+                        ledger.write(m.name, done)
+        entries += done.values()
+        for line in [] if as_json else lines(m.name, done.values()):
+            say(line)
+    if as_json:
+        say_json([asdict(e) for e in entries])
+
+
+def _testing() -> list[Method]:
+    """The methods for which there is a world."""
+    from workbench.calibrating.world import worlds
+    from workbench.core.registry import methods
+
+    known = worlds()
+    return [m for m in methods() if any(w.suits(m) for w in known)]
+
+
+def lines(name: str, entries: Iterable[Entry]) -> list[str]:
+    """What was found of a method as lines of text: first where nothing was to be found, then where something was."""
+    said = []
+    for e in entries:
+        for answer_name, a in e.answers.items():
+            what = "hits" if a.holds else "false claims"
+            tested = (
+                f"{what} {a.rejected}" if a.rejected.of else f"not tested: {a.untested or 'it has no null'}"
+            )
+            covers = f", intervals cover {a.covered}" if a.covered.of else ""
+            outside = "" if a.in_bounds else "  OUT OF BOUNDS"
+            said.append(
+                f"{name:<22} {e.world:<16} {answer_name:<28} {tested}{covers} ({e.runs:,} runs){outside}"
+            )
+        if e.refused:
+            said.append(f"{name:<22} {e.world:<16} refused {e.refused} of {e.runs:,} runs")
+    return said

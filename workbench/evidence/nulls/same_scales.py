@@ -1,0 +1,77 @@
+"""Same scales: columns share nothing, whatever the scale of each row, each column and each group of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.core.evidence import Alternative
+from workbench.core.view import Rows
+from workbench.evidence.nulls.named import Null
+from workbench.evidence.nulls.one_lump import Tested
+from workbench.evidence.nulls.sampling import about, details, sampled, too_few
+from workbench.numerics.controls import Drawn, draw_until_clear
+from workbench.numerics.threads import one_thread
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+NULL = Null("same_scales", "columns share nothing but the scales of their rows", "signs turned at random")
+
+
+def turned_signs(
+    x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | None
+) -> Callable[[np.random.Generator], np.ndarray]:
+    """Return what draws the rows, less their mean, with the sign of each column turned at random, in a whole group at once.
+
+    All sizes stay where they are, so that heavy tails and rows, columns and groups of any scale are in the draws; and so
+    does the order within a column. What columns share goes. Exact for columns that are symmetric about their mean.
+
+    References
+    ----------
+    Hong, Sheng and Dobriban 2020, Selecting the number of components in PCA via random signflips, arXiv:2012.02985.
+    """
+    centred = x - x.mean(axis=0, dtype=np.float64)
+    many = len(x) if groups is None else int(groups.max()) + 1
+
+    def draw(rng: np.random.Generator) -> np.ndarray:
+        signs = rng.integers(0, 2, (many, x.shape[1]), dtype=np.int8) * 2 - 1
+        return np.asarray(centred * (signs if groups is None else signs[groups]))
+
+    return draw
+
+
+def beside_turned_signs(
+    view: Rows,
+    x: Float[np.ndarray, "n d"],
+    statistics: Callable[[np.ndarray], Float[np.ndarray, " s"]],
+    alternatives: Sequence[Alternative],
+    *,
+    rows: int,
+    n_null: int,
+    random_state: int,
+    what: str,
+) -> Tested:
+    """Compute statistics on a sample of the rows, and with signs turned; parameters are those of `one_lump.beside_lumps`."""
+    some = sampled(view, x, rows=rows, random_state=random_state)
+    own = np.asarray(x[some.at], dtype=np.float64)
+    with one_thread():
+        values = np.asarray(statistics(own), dtype=np.float64)
+    shared: dict[str, Any] = about(view, own, some)
+    if n_null and (why := too_few(view, some)):
+        none = Drawn(np.empty(0))
+        return Tested(
+            some, values, [none] * len(values), [{**NULL.refused(why, a), **shared} for a in alternatives]
+        )
+    turn = turned_signs(own, some.groups)
+    draws = draw_until_clear(
+        lambda rng: statistics(turn(rng)), values, alternatives, n_null, random_state, f"{what}: null"
+    )
+    drawn = [Drawn(d) for d in draws]
+    said = [
+        {**NULL.said(d, a, details=details(view, some)), **shared}
+        for d, a in zip(drawn, alternatives, strict=True)
+    ]
+    return Tested(some, values, drawn, said)

@@ -1,0 +1,148 @@
+"""Clouds that are one lump: what a cloud would look like without groups, holes or bends, whatever its margins and tails.
+
+A cloud isn't Gaussian because it has no groups. So a claim of shape is set beside three lumps, and holds if it holds
+beside each: the Gaussian one of the same covariance, the elliptical one whose rows lie as far out as the data's (heavy
+tails), and the one whose columns have the data's own distributions, each with one mode, joined by the same rank
+correlations (uniform, lognormal). Whole groups of rows are mixed with whole groups, position by position, so that rows
+of one group resemble each other, and rows their neighbours, in the draws as in the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.numerics.exchangeable import as_blocks
+from workbench.numerics.surrogates import row_rotations
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+Draw = Callable[[np.random.Generator], np.ndarray]
+GRID = 256  # points of a column's density
+VALLEY, ERRORS = (
+    0.25,
+    3.0,
+)  # a valley this much lower than its lower hill, and so many standard errors, parts two
+LEAST_ROWS = 4  # rows for each direction whose scale the radius counts
+
+
+def gaussian(x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | None) -> Draw:
+    """Return what draws the Gaussian lump: rows, or whole groups, rotated at random about their mean.
+
+    Exact for Gaussian rows, and for Gaussian groups of one size, each a vector of all its rows; see `row_rotations`.
+    """
+    if groups is None:
+        return row_rotations(x)
+    table, line, column = as_blocks(groups)
+    d = x.shape[1]
+    mean = x.mean(axis=0, dtype=np.float64)
+    mixed = row_rotations((x - mean)[table].reshape(len(table), -1))
+    return lambda rng: mean + mixed(rng).reshape(*table.shape, d)[line, column]
+
+
+def elliptical(x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | None) -> Draw:
+    """Return what draws an elliptical lump: the Gaussian one's directions, each row as far out as it is in the data.
+
+    How far out is measured in the leading directions, of unit variance, as many as a quarter of the rows.
+    """
+    mean = x.mean(axis=0, dtype=np.float64)
+    centred = x - mean
+    _, s, vt = np.linalg.svd(centred, full_matrices=False)
+    k = max(1, min(int((s > s[0] * 1e-6).sum()), len(x) // LEAST_ROWS))
+    whiten = vt[:k].T / s[:k] * np.sqrt(len(x) - 1)
+    tiny = np.finfo(float).tiny
+    radius = np.sqrt(np.square(centred @ whiten).mean(axis=1))
+    draw = gaussian(x, groups)
+
+    def drawn(rng: np.random.Generator) -> np.ndarray:
+        rows = draw(rng) - mean
+        own = np.sqrt(np.square(rows @ whiten).mean(axis=1))
+        return np.asarray(mean + rows * (radius / np.maximum(own, tiny))[:, None])
+
+    return drawn
+
+
+def own_margins(x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | None) -> Draw:
+    """Return what draws a lump with the columns' own distributions and rank correlations: a Gaussian copula.
+
+    A column whose density has a valley is smoothed until it has none, its variance kept, since the groups that are asked
+    about may show in a column.
+    """
+    from scipy.special import ndtri
+    from scipy.stats import rankdata
+
+    n = len(x)
+    scores = ndtri((rankdata(x, axis=0) - 0.5) / n)
+    margins = one_mode(np.sort(x, axis=0).astype(np.float64))
+    draw = gaussian(scores, groups)
+
+    def drawn(rng: np.random.Generator) -> np.ndarray:
+        rank = draw(rng).argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
+        return np.take_along_axis(margins, rank, axis=0)
+
+    return drawn
+
+
+LUMPS: dict[str, Callable[[np.ndarray, np.ndarray | None], Draw]] = {
+    "Gaussian": gaussian,
+    "elliptical": elliptical,
+    "with the columns' own distributions": own_margins,
+}
+
+
+def one_mode(ordered: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    """Return sorted columns, those whose density has a valley smoothed until it has none; mean and variance stay.
+
+    References
+    ----------
+    Silverman 1981, Using kernel density estimates to investigate multimodality, J. R. Stat. Soc. B 43.
+    """
+    n = len(ordered)
+    spread = ordered.std(axis=0)
+    varying = spread > 0
+    middle = (np.quantile(ordered, 0.75, axis=0) - np.quantile(ordered, 0.25, axis=0)) / 1.34
+    width = 0.9 * np.where(middle > 0, np.minimum(spread, middle), spread) * n**-0.2
+    out = ordered.copy()
+    for j in np.flatnonzero(varying):
+        column = ordered[:, j]
+        low, high = column[0] - 4 * spread[j], column[-1] + 4 * spread[j]
+        counts, edges = np.histogram(column, GRID, (low, high))
+        step = edges[1] - edges[0]
+        if not valley(_smoothed(counts, width[j] / step), width[j] / step):
+            continue
+        narrow, wide = width[j], 4 * spread[j]
+        for _ in range(12):  # the least width that leaves no valley lies between these
+            between = float(np.sqrt(narrow * wide))
+            parted = valley(_smoothed(counts, between / step), between / step)
+            narrow, wide = (between, wide) if parted else (narrow, between)
+        density = _smoothed(counts, wide / step)
+        share = np.concatenate([[0], np.cumsum(density)]) / density.sum()
+        smooth = np.interp((np.arange(n) + 0.5) / n, share, edges)
+        out[:, j] = column.mean() + (smooth - smooth.mean()) * (spread[j] / smooth.std())
+    return out
+
+
+def valley(counts: Float[np.ndarray, " m"], width: float) -> bool:
+    """Whether smoothed counts fall, between two hills, by a quarter of the lower one and by more than chance would.
+
+    Parameters
+    ----------
+    width : of the Gaussian that they were smoothed with, in steps of the grid; it says how many rows a count rests on.
+    """
+    left, right = np.maximum.accumulate(counts), np.maximum.accumulate(counts[::-1])[::-1]
+    lower = np.minimum(left, right)
+    error = np.sqrt(
+        (lower + counts) / (2 * np.sqrt(np.pi) * max(width, 1e-3))
+    )  # of the difference of two such sums
+    return bool((lower - counts > np.maximum(VALLEY * lower, ERRORS * error)).any())
+
+
+def _smoothed(counts: np.ndarray, width: float) -> Float[np.ndarray, " m"]:
+    from scipy.ndimage import gaussian_filter1d
+
+    return np.asarray(
+        gaussian_filter1d(counts.astype(np.float64), max(width, 1e-3), mode="constant", truncate=6)
+    )
