@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FAMILIES = {"io", "capturing", "models", "sources", "analyses", "edits"}
+FAMILIES = {"io", "capturing", "models", "sources", "analyses", "edits", "calibrating"}
 RANK = {
     "core": 0,
     "numerics": 1,
@@ -25,7 +25,6 @@ RANK = {
     "asking": 5,  # opens, captures and narrows what commands and widgets ask a method of
     "report": 5,
     "benchmarks": 5,
-    "calibrating": 5,
     "commands": 6,
     "cli": 7,
 }

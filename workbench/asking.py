@@ -71,6 +71,10 @@ def chosen_rows(
         Ge(1),
         Doc(f"At most so many rows, drawn at random; of a network's {SAMPLE:,} without it, else all."),
     ] = None,
+    group_by: Annotated[
+        str | None,
+        Doc("Rows with the same value in this column belong together; by default text_id, sample or group."),
+    ] = None,
 ) -> list[Any]:
     """Return the inputs with the rows that are asked about, the same ones of all whose rows belong together.
 
@@ -84,10 +88,10 @@ def chosen_rows(
     ParameterError
         Rows are to be chosen and nothing has any.
     MissingError
-        No input has the columns that ``select`` asks about.
+        No input has the columns that ``select`` asks about, or one lacks that of ``group_by``.
     """
     rowed = [i for i, thing in enumerate(things) if isinstance(thing, Rowed)]
-    asked = {"select": select, "drop_nonfinite": drop_nonfinite, "sample": sample}
+    asked = {"select": select, "drop_nonfinite": drop_nonfinite, "sample": sample, "group_by": group_by}
     idle = [n for n, v in asked.items() if v and not any(hasattr(things[i], n) for i in rowed)]
     if idle:
         first = next(t for t in things if t is not None)
@@ -100,7 +104,7 @@ def chosen_rows(
         drawn = sample or (SAMPLE if any(inputs[i].name in read for i in group) else None)
         made = _rows([things[i] for i in group], select, drop_nonfinite, drawn)
         for i, thing in zip(group, made, strict=True):
-            out[i] = thing
+            out[i] = thing if group_by is None else thing.group_by(group_by)
     return out
 
 

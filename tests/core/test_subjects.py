@@ -15,7 +15,7 @@ from workbench.core.patterns import matches
 from workbench.subjects.activations import Aligned
 from workbench.subjects.checkpoint import Checkpoint, Matrix, TensorInfo
 from workbench.subjects.graph import GraphSubject
-from workbench.subjects.points import Points
+from workbench.subjects.points import PointCloud, Points
 from workbench.subjects.series import Series
 
 
@@ -271,3 +271,29 @@ def test_complex_numbers_are_refused_where_real_ones_are_taken() -> None:
     ):
         with pytest.raises(WorkbenchError, match="complex"):
             ask()
+
+
+def test_rows_belong_together_by_a_columns_name_or_as_it_is_said() -> None:
+    table = pd.DataFrame(
+        {"text_id": [0, 0, 1, 1], "who": ["a", None, "a", None], "token": ["x", "y", "x", "z"]}
+    )
+    cloud = PointCloud(np.eye(4), table=table)
+    assert cloud.grouped_by == "text_id"
+    points = cloud.as_points()
+    np.testing.assert_array_equal(points.groups, [0, 0, 1, 1])
+    np.testing.assert_array_equal(points.kinds, [0, 1, 0, 2])
+    by_who = cloud.group_by("who")
+    np.testing.assert_array_equal(by_who.as_points().groups, [0, 1, 0, 2])  # a gap is a group of its own
+    assert by_who.name.endswith("grouped by who") and by_who.select([0, 1]).grouped_by == "who"
+    alone = cloud.group_by(None)
+    assert alone.as_points().groups is None
+    assert len({c.as_points().digest for c in (cloud, by_who, alone)}) == 3
+    assert cloud.digest == by_who.digest
+    with pytest.raises(MissingError, match="text_id"):
+        cloud.group_by("texts")
+
+
+def test_a_column_that_never_repeats_groups_nothing() -> None:
+    cloud = PointCloud(np.eye(3), table=pd.DataFrame({"text_id": [0, 1, 2], "token": ["a", "b", "c"]}))
+    assert cloud.grouped_by is None
+    assert cloud.as_points().groups is None and cloud.as_points().kinds is None

@@ -1,55 +1,69 @@
-"""Nulls on some of the rows."""
+"""Draws that stop when their answer is clear, and nulls that may be any of several."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from workbench.numerics.controls import Control, control, shuffled_columns
-
-
-def correlation_and_size(x: np.ndarray) -> np.ndarray:
-    return np.array([abs(np.corrcoef(x.T)[0, 1]), float(len(x))])
+from workbench.core.evidence import monte_carlo_p
+from workbench.numerics.controls import ENOUGH, Alternative, draw_until_clear, hardest
 
 
-def ask(x: np.ndarray, rows: int, n_null: int = 19) -> Control:
-    return control(
-        x,
-        correlation_and_size,
-        correlation_and_size(x),
-        shuffled_columns,
-        rows=rows,
-        n_null=n_null,
-        random_state=0,
-        what="test",
+def test_a_large_p_value_costs_few_draws_and_a_small_one_all() -> None:
+    draws = draw_until_clear(
+        lambda rng: rng.standard_normal(2), np.array([0.0, 9.0]), ("greater", "greater"), 999, 0
     )
+    assert ENOUGH <= len(draws[0]) < 60
+    assert (draws[0] >= 0).sum() == ENOUGH and draws[0][-1] >= 0
+    assert len(draws[1]) == 999
+    assert monte_carlo_p(9.0, draws[1].tolist(), "greater") == 1e-3
 
 
-def test_all_rows_need_no_shift() -> None:
-    x = np.random.default_rng(0).standard_normal((50, 2))
-    found = ask(x, 50)
-    assert (found.details, found.n) == ("", 50)
-    assert np.array_equal(found.beside(correlation_and_size(x)), found.draws)
-    assert (found.draws[:, 1] == 50).all()
+def test_draws_are_the_same_however_many_are_asked_for() -> None:
+    few, many = (
+        draw_until_clear(lambda rng: rng.standard_normal(), np.array([9.0]), ("greater",), n, 3)[0]
+        for n in (20, 50)
+    )
+    np.testing.assert_array_equal(few, many[:20])
 
 
-def test_fewer_rows_are_said_and_the_draws_shifted_by_what_they_change() -> None:
-    x = np.random.default_rng(0).standard_normal((50, 2))
-    found = ask(x, 20)
-    assert "20 of the rows" in found.details
-    assert found.values[1] == found.n == 20
-    beside = found.beside(correlation_and_size(x))
-    assert (found.draws[:, 1] == 20).all()
-    assert (beside[:, 1] == 50).all()
-    extreme = [(d >= v).sum() for d, v in ((found.draws, found.values), (beside, correlation_and_size(x)))]
-    assert extreme[0] == extreme[1]  # the p-value is that of equally many rows
+@pytest.mark.parametrize("alternative", ["greater", "less", "two-sided"])
+def test_stopping_early_keeps_the_level(alternative: Alternative) -> None:
+    rng = np.random.default_rng(0)
+    found = []
+    for i, value in enumerate(rng.standard_normal(600)):
+        draws = draw_until_clear(lambda r: r.standard_normal(), np.array([value]), (alternative,), 99, i)[0]
+        found.append(monte_carlo_p(value, draws.tolist(), alternative))
+    p = np.array(found)
+    for level in (0.05, 0.2):  # 600 tries: three standard errors
+        assert np.mean(p <= level) <= level + 3 * np.sqrt(level * (1 - level) / 600)
+    assert np.mean(p <= 0.2) >= 0.1
 
 
-def test_no_draws_cost_nothing() -> None:
-    assert ask(np.random.default_rng(0).standard_normal((50, 2)), 20, n_null=0).draws.shape == (0, 2)
+def test_nan_draws_speak_for_the_null() -> None:
+    draws = draw_until_clear(lambda rng: np.nan, np.array([1.0]), ("greater",), 99, 0)[0]
+    assert len(draws) == ENOUGH
+    assert monte_carlo_p(1.0, draws.tolist(), "greater") == 1.0
 
 
-def test_shuffling_keeps_the_margins_alone() -> None:
-    x = np.repeat(np.random.default_rng(1).standard_normal((400, 1)), 2, axis=1)
-    drawn = shuffled_columns(x)(np.random.default_rng(2))
-    assert np.array_equal(np.sort(drawn, axis=0), np.sort(x, axis=0))
-    assert abs(np.corrcoef(drawn.T)[0, 1]) < 0.2
+def test_the_member_that_contradicts_least_is_kept_for_each_statistic() -> None:
+    members = {
+        "narrow": lambda: lambda rng: rng.standard_normal(40),
+        "wide": lambda: lambda rng: 10 * rng.standard_normal(40),
+    }
+    drawn = hardest(
+        members, lambda x: np.array([x.max(), x.min()]), np.array([8.0, -100.0]), ("greater", "less"), 99, 0
+    )
+    assert [d.of for d in drawn] == ["wide", "narrow"]
+    assert monte_carlo_p(8.0, drawn[0].values.tolist(), "greater") > 0.1
+    assert monte_carlo_p(-100.0, drawn[1].values.tolist(), "less") == 0.01
+
+
+def test_what_one_member_does_not_contradict_is_not_asked_of_the_others() -> None:
+    def never() -> None:
+        raise AssertionError("asked though the answer was clear")
+
+    members = {"first": lambda: lambda rng: rng.standard_normal(5), "second": never}
+    drawn = hardest(members, lambda x: np.array([x.mean()]), np.array([0.0]), ("greater",), 99, 0)  # type: ignore[arg-type]
+    assert drawn[0].of == "first"
+    assert hardest(members, lambda x: x, np.array([0.0]), ("greater",), 0, 0)[0].values.size == 0  # type: ignore[arg-type]

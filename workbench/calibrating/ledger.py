@@ -86,6 +86,7 @@ class Entry:
     Attributes
     ----------
     version : of the method's code that was asked; see `Method.version`. seconds : of one run, the median.
+    grouped : whether the world's rows belong together in groups.
     """
 
     method: str
@@ -95,6 +96,7 @@ class Entry:
     runs: int
     refused: int
     seconds: float
+    grouped: bool
     answers: Mapping[str, Answer]
 
 
@@ -111,6 +113,7 @@ def entry_of(asked: Method, world: World, records: Mapping[int, Mapping[str, Any
         runs=len(records),
         refused=len(records) - len(answered),
         seconds=round(seconds, 4),
+        grouped=any(a["groups"] for r in answered for a in r["answers"].values()),
         answers={
             n: _answer(world, asked.name, n, [r["answers"][n] for r in answered if n in r["answers"]])
             for n in names
@@ -171,3 +174,29 @@ def write(name: str, entries: Mapping[str, Entry]) -> None:
 def stale(asked: Method) -> list[str]:
     """Worlds in which a method was calibrated as its code was before."""
     return [w for w, e in read(asked.name).items() if e.version != asked.version]
+
+
+def quoted(method: str, id: str, *, grouped: bool) -> str:
+    """Say in a sentence how often a question of a method claimed what wasn't there; "" where that wasn't measured.
+
+    Parameters
+    ----------
+    id : of the question, whatever it is of.
+    grouped : whether it was asked of rows that belong together: then the worlds of such rows count, else the others.
+    """
+    rates = [
+        (a.rejected, e)
+        for e in read(method).values()
+        if e.grouped == grouped
+        for name, a in e.answers.items()
+        if name.partition("@")[0] == id and not a.holds and a.rejected.of
+    ]
+    if not rates:
+        return ""
+    worst, where = max(rates, key=lambda r: r[0].value)
+    many = len({e.world for _, e in rates})
+    kinds = "in data of one kind" if many == 1 else f"in {many} kinds of data"
+    return (
+        f"At a level of 5 % it claimed what wasn't there in at most {worst} of the runs, {kinds} without it "
+        f"(most often: {where.says})."
+    )

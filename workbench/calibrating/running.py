@@ -82,6 +82,7 @@ def run_once(method: Method, world: World, seed: int) -> dict[str, Any]:
             "p": e.p_value,
             "interval": finite(e.interval),
             "untested": e.untested,
+            "groups": e.groups,
         }
         for e in result.evidence
     }

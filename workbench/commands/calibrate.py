@@ -85,8 +85,10 @@ def calibrate(
                     if keep:
                         ledger.write(m.name, done)
         entries += done.values()
-        for line in [] if as_json else lines(m.name, done.values()):
-            say(line)
+        if done and not as_json:
+            say(f"{m.name}: claims of what isn't there, or of what is (there)")
+            for line in lines(done.values()):
+                say(f"  {line}")
     if as_json:
         say_json([asdict(e) for e in entries])
 
@@ -100,20 +102,17 @@ def _testing() -> list[Method]:
     return [m for m in methods() if any(w.suits(m) for w in known)]
 
 
-def lines(name: str, entries: Iterable[Entry]) -> list[str]:
-    """What was found of a method as lines of text: first where nothing was to be found, then where something was."""
-    said = []
+def lines(entries: Iterable[Entry]) -> list[str]:
+    """What was found of a method as a table of text, a line for each question in each kind of data."""
+    rows = [("data", "question", "claims at 5 %", "intervals cover", "runs", "")]
     for e in entries:
-        for answer_name, a in e.answers.items():
-            what = "hits" if a.holds else "false claims"
-            tested = (
-                f"{what} {a.rejected}" if a.rejected.of else f"not tested: {a.untested or 'it has no null'}"
-            )
-            covers = f", intervals cover {a.covered}" if a.covered.of else ""
-            outside = "" if a.in_bounds else "  OUT OF BOUNDS"
-            said.append(
-                f"{name:<22} {e.world:<16} {answer_name:<28} {tested}{covers} ({e.runs:,} runs){outside}"
+        for name, a in e.answers.items():
+            claims = f"{a.rejected}{' (there)' if a.holds else ''}" if a.rejected.of else "not tested"
+            covered = str(a.covered) if a.covered.of else ""
+            rows.append(
+                (e.world, name, claims, covered, f"{e.runs:,}", "" if a.in_bounds else "out of bounds")
             )
         if e.refused:
-            said.append(f"{name:<22} {e.world:<16} refused {e.refused} of {e.runs:,} runs")
-    return said
+            rows.append((e.world, "", f"{e.refused:,} refused", "", f"{e.runs:,}", ""))
+    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(w) for cell, w in zip(r, widths, strict=True)).rstrip() for r in rows]

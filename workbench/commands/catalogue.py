@@ -77,6 +77,16 @@ def info(method: str) -> None:
     say()
     say(found.__doc__ or found.summary)
     say()
+    if found.verb == "analysis":
+        from workbench.calibrating.ledger import read
+        from workbench.commands.calibrate import lines
+
+        if measured := read(found.name):
+            say("Calibration")
+            say("-----------")
+            for line in lines(measured.values()):
+                say(line)
+            say()
     say(f"At the command line:  {example(found)}")
     say(f"In Python:            workbench.{found.name}({', '.join(spec.name for spec in found.inputs)})")
 

@@ -26,6 +26,8 @@ VALLEY, ERRORS = (
     0.25,
     3.0,
 )  # a valley this much lower than its lower hill, and so many standard errors, parts two
+TYLER_STEPS = 10
+TINY = np.finfo(np.float64).tiny
 LEAST_ROWS = 4  # rows for each direction whose scale the radius counts
 
 
@@ -44,23 +46,37 @@ def gaussian(x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | None) 
 
 
 def elliptical(x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | None) -> Draw:
-    """Return what draws an elliptical lump: the Gaussian one's directions, each row as far out as it is in the data.
+    """Return what draws an elliptical lump: directions of a Gaussian one, each row as far out as it is in the data.
 
-    How far out is measured in the leading directions, of unit variance, as many as a quarter of the rows.
+    How far out is measured in the leading directions, as many as a quarter of the rows, by the shape in which rows lie
+    alike in all of them whatever their distance (Tyler's): a few far rows would tilt a covariance.
+
+    References
+    ----------
+    Tyler 1987, A distribution-free M-estimator of multivariate scatter, Ann. Statist. 15.
     """
-    mean = x.mean(axis=0, dtype=np.float64)
-    centred = x - mean
+    centre = np.median(x, axis=0).astype(np.float64)
+    centred = x - centre
     _, s, vt = np.linalg.svd(centred, full_matrices=False)
     k = max(1, min(int((s > s[0] * 1e-6).sum()), len(x) // LEAST_ROWS))
-    whiten = vt[:k].T / s[:k] * np.sqrt(len(x) - 1)
-    tiny = np.finfo(float).tiny
-    radius = np.sqrt(np.square(centred @ whiten).mean(axis=1))
-    draw = gaussian(x, groups)
+    leading = vt[:k].T / s[:k] * np.sqrt(len(x))
+    radius = np.sqrt(np.square(centred @ leading).mean(axis=1))
+    for _ in range(TYLER_STEPS):
+        directions = centred @ leading / np.maximum(radius, TINY)[:, None]
+        shape = directions.T @ directions / len(x)
+        w, v = np.linalg.eigh(shape)
+        leading = leading @ (v / np.sqrt(np.maximum(w, TINY)))
+        radius = np.sqrt(np.square(centred @ leading).mean(axis=1))
+    middle = max(float(np.median(radius)), TINY)
+    drawn_in = gaussian(centred / np.maximum(radius / middle, 1.0)[:, None], groups)  # far rows brought near
+    ordered = np.sort(radius)
 
     def drawn(rng: np.random.Generator) -> np.ndarray:
-        rows = draw(rng) - mean
-        own = np.sqrt(np.square(rows @ whiten).mean(axis=1))
-        return np.asarray(mean + rows * (radius / np.maximum(own, tiny))[:, None])
+        rows = drawn_in(rng)
+        own = np.sqrt(np.square(rows @ leading).mean(axis=1))
+        # the farthest as far as the farthest of the data: rows that resemble each other still do
+        wanted = ordered[own.argsort(kind="stable").argsort(kind="stable")]
+        return np.asarray(centre + rows * (wanted / np.maximum(own, TINY))[:, None])
 
     return drawn
 

@@ -13,6 +13,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from workbench.calibrating.ledger import quoted
 from workbench.core.lineage import code
 from workbench.core.result import RESULT_MIME
 from workbench.core.run import Run
@@ -225,8 +226,17 @@ class _Body:
             **result,
             "files": self._files.get(key),
             "asked": asked,
+            "calibrated": _calibrated(result),
             **_computed_how(result.get("run")),
         }
+
+
+def _calibrated(result: dict[str, Any]) -> list[dict[str, str]]:
+    """What the ledger says of the questions of a result that were tested, each once."""
+    method = (result.get("run") or {}).get("method", "")
+    tested = {e["id"]: bool(e.get("groups")) for e in result["evidence"] if e.get("null_values")}
+    said = {id: quoted(method, id, grouped=grouped) for id, grouped in tested.items()}
+    return [{"id": id, "said": s} for id, s in said.items() if s]
 
 
 def _settled(outputs: list[Any]) -> list[Any]:
