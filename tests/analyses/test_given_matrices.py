@@ -19,7 +19,7 @@ import workbench as wb
 from workbench.core.errors import DataError
 from workbench.numerics.distances import as_distances, from_centre
 from workbench.numerics.laplacian import affinity_graph
-from workbench.numerics.walks import walk
+from workbench.numerics.walks import walk, walk_in_torch
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((120, 3))
@@ -184,7 +184,18 @@ def test_edges_that_rounding_would_decide_are_none_and_rows_alone_are_pieces() -
     assert three.labels[0] == 2 and three.evidence[1].value == 0
     assert affinity_graph(np.zeros((2, 2))).toarray().tolist() == [[1, 0], [0, 1]]
     weights = np.array([[0.0, 3, 1], [3, 0, 0], [1, 0, 0]])
-    assert as_distances(weights).tolist() == [[0, 0, 2], [0, 0, 3], [2, 3, 0]]
+    assert as_distances(weights).tolist() == [[0, 3, 5], [3, 0, 6], [5, 6, 0]]
+
+
+@pytest.mark.parametrize("affinity", ["precomputed", NEIGHBOURS])
+def test_given_matrices_have_the_same_modes_in_torch(affinity: Any) -> None:
+    blobs = wb.planted_clusters(n=150, n_clusters=3, separation=6, random_state=1)
+    apart = distances(blobs.values.astype(float))
+    given = apart if affinity == NEIGHBOURS else np.exp(-(apart**2) / 20) * (1 - np.eye(150))
+    plain, in_torch = walk(given, 5, 9, affinity=affinity), walk_in_torch(given, 5, 9, "cpu", 0, affinity)
+    np.testing.assert_allclose(in_torch.values, plain.values, atol=1e-5)
+    np.testing.assert_allclose(in_torch.graph.toarray(), plain.graph.toarray(), atol=1e-6)
+    assert adjusted_rand_score(in_torch.cluster(3), plain.cluster(3)) > 0.95
 
 
 @pytest.mark.parametrize(

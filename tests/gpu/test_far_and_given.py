@@ -58,7 +58,7 @@ def test_spectra_and_clusters_of_given_matrices_are_the_cpu_s(affinity: Any) -> 
     how: dict[str, Any] = {"affinity": affinity, "n_clusters": 6, "n_boot": 0}
     cpu, cuda = (wb.spectral_clustering(given, device=device, **how) for device in ("cpu", "cuda"))
     np.testing.assert_allclose(cuda.spectrum, cpu.spectrum, atol=1e-4)
-    assert cuda.evidence[1].value <= cpu.evidence[1].value * 1.02  # as good a cut
+    assert cuda.evidence[1].value <= cpu.evidence[1].value * 1.1  # about as good a cut
     laid = [wb.spectral_embedding(given, affinity=affinity, n_null=0, device=on) for on in ("cpu", "cuda")]
     assert laid[1].evidence[0].value == pytest.approx(laid[0].evidence[0].value, abs=1e-3)
 

@@ -75,8 +75,11 @@ def like_distances(affinities: np.ndarray, name: str) -> str:
 
 
 def as_distances(affinities: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
-    """Distances in the same order: the greater the affinity, the nearer; not their scale, nor a metric."""
-    d = affinities.max() - affinities
+    """Distances in the same order: the greater the affinity, the nearer.
+
+    None is more than twice another, so the triangle inequality holds, and no two rows are at 0.
+    """
+    d = 2 * affinities.max() - affinities
     np.fill_diagonal(d, 0)
     return d
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from workbench.core.device import resolve
 from workbench.numerics.laplacian import affinity_graph, neighbour_graph, pieces_of, slowest_modes
-from workbench.numerics.neighbours import k_nearest
+from workbench.numerics.neighbours import AnyMetric, k_nearest
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Real
@@ -87,45 +87,38 @@ def walk(
     device : "cpu" for the libraries, "cuda" for our primitives.
     """
     device = resolve(device)
-    if affinity == "nearest_neighbors" and device != "cpu":
-        return walk_in_torch(x, k, n_neighbors, device, random_state)
-    graph = (
-        affinity_graph(x)
-        if affinity == "precomputed"
-        else neighbour_graph(
-            k_nearest(x, n_neighbors, "euclidean" if affinity == "nearest_neighbors" else "precomputed")[0]
-        )
-    )
-    if device == "cpu":
-        return Walk(graph, *slowest_modes(graph, k, random_state), pieces_of(graph)[1])
-    return _modes_in_torch(_in_torch(graph, device), k, random_state)
+    if device != "cpu":
+        return walk_in_torch(x, k, n_neighbors, device, random_state, affinity)
+    graph = _graph(x, n_neighbors, affinity)
+    return Walk(graph, *slowest_modes(graph, k, random_state), pieces_of(graph)[1])
 
 
-def walk_in_torch(x: np.ndarray, k: int, n_neighbors: int, device: str, random_state: int) -> Walk:
-    """Return what `walk` does by our primitives, whatever the device."""
-    from workbench.numerics import spectral_clustering as spectral
-    from workbench.numerics.neighbours_torch import k_nearest as search
-
-    near = search(x, n_neighbors, recall_rows=0, device=device, random_state=random_state)
-    return _modes_in_torch(spectral.neighbour_graph(near.indices), k, random_state)
+def _graph(x: np.ndarray, n_neighbors: int, affinity: Affinity) -> csr_array:
+    if affinity == "precomputed":
+        return affinity_graph(x)
+    metric: AnyMetric = "euclidean" if affinity == "nearest_neighbors" else "precomputed"
+    return neighbour_graph(k_nearest(x, n_neighbors, metric)[0])
 
 
-def _in_torch(graph: csr_array, device: str) -> Graph:
-    import torch
-
-    from workbench.numerics import spectral_clustering as spectral
-
-    graph.sort_indices()
-    starts, columns = (torch.from_numpy(a.astype(np.int64)) for a in (graph.indptr, graph.indices))
-    weights = torch.from_numpy(graph.data.astype(np.float32))
-    return spectral.Graph(starts.to(device), columns.to(device), weights.to(device))
-
-
-def _modes_in_torch(graph: Graph, k: int, random_state: int) -> Walk:
+def walk_in_torch(
+    x: np.ndarray,
+    k: int,
+    n_neighbors: int,
+    device: str,
+    random_state: int,
+    affinity: Affinity = "nearest_neighbors",
+) -> Walk:
+    """Return what `walk` does by our primitives, whatever the device; of given matrices the graph comes from the CPU."""
     from scipy.sparse import csr_array
 
     from workbench.numerics import spectral_clustering as spectral
+    from workbench.numerics.neighbours_torch import k_nearest as search
 
+    if affinity == "nearest_neighbors":
+        near = search(x, n_neighbors, recall_rows=0, device=device, random_state=random_state)
+        graph = spectral.neighbour_graph(near.indices)
+    else:
+        graph = _in_torch(_graph(x, n_neighbors, affinity), device)
     found = spectral.spectral_modes(graph, k, tol=TOLERANCE, random_state=random_state)
     modes = (found.vectors / graph.degrees.sqrt()[:, None]).double().cpu().numpy()
     entries = (a.cpu().numpy() for a in (graph.weights.double(), graph.columns.int(), graph.starts.int()))
@@ -137,3 +130,14 @@ def _modes_in_torch(graph: Graph, k: int, random_state: int) -> Walk:
         found.piece_of.cpu().numpy(),
         (graph, found.vectors),
     )
+
+
+def _in_torch(graph: csr_array, device: str) -> Graph:
+    import torch
+
+    from workbench.numerics import spectral_clustering as spectral
+
+    graph.sort_indices()
+    starts, columns = (torch.from_numpy(a.astype(np.int64)) for a in (graph.indptr, graph.indices))
+    weights = torch.from_numpy(graph.data.astype(np.float32))
+    return spectral.Graph(starts.to(device), columns.to(device), weights.to(device))

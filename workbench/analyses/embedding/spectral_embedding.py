@@ -110,7 +110,7 @@ def spectral_embedding(
             device=device,
             random_state=random_state,
         )
-        return _layout_of(found, n_components)
+        return _layout_of(found, n_components, affinity)
 
     result = lay_out(
         points,
@@ -142,13 +142,16 @@ def _ties(affinities: np.ndarray) -> str:
     )
 
 
-def _layout_of(found: Walk, n_components: int) -> tuple[np.ndarray, Outcome]:
+def _layout_of(found: Walk, n_components: int, affinity: Affinity) -> tuple[np.ndarray, Outcome]:
     layout = found.modes[:, 1:]
     largest = np.abs(layout).argmax(axis=0)
     layout = (layout * np.sign(layout[largest, np.arange(n_components)])).astype(np.float32)
     if found.pieces == 1:
         return layout, Outcome()
+    graph, more = "neighbour graph", "raise n_neighbors"
+    if affinity == PRECOMPUTED:
+        graph, more = "graph of affinities", "give more affinities above 0"
     return layout, Outcome(
-        advice=f"The neighbour graph fell into {found.pieces} pieces, which the leading eigenvectors tell apart instead of "
-        f"showing the shape of each: raise n_neighbors, or ask it of one piece."
+        advice=f"The {graph} fell into {found.pieces} pieces, which the leading eigenvectors tell apart instead of "
+        f"showing the shape of each: {more}, or ask it of one piece."
     )
