@@ -9,6 +9,7 @@ import torch
 
 from workbench import analyses as analyses
 from workbench import benchmarks as benchmarks
+from workbench import calibrating as calibrating
 from workbench import capturing as capturing
 from workbench import commands as commands
 from workbench import core as core

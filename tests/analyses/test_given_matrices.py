@@ -122,7 +122,7 @@ def test_spectral_clustering_of_distances_is_that_of_the_rows(n_clusters: int | 
     np.testing.assert_array_equal(given.labels, rows.labels)
     np.testing.assert_allclose(given.spectrum, rows.spectrum, atol=1e-12)
     assert numbers(given) == pytest.approx(numbers(rows))
-    assert all(not e.null and e.untested == "distances without rows can't be rotated" for e in given.evidence)
+    assert all(not e.null and "distances without rows" in e.untested for e in given.evidence)
     assert not given.caveat
 
 
@@ -135,7 +135,7 @@ def test_spectral_clustering_of_the_rows_own_graph_is_that_of_the_rows(n_cluster
     cut, leaving = given.evidence  # affinities have no silhouette
     assert [cut.value, leaving.value] == pytest.approx([e.value for e in rows.evidence[:2]])
     assert cut.interval is not None and leaving.interval is not None
-    assert "affinities without rows can't be rotated" == cut.untested == leaving.untested
+    assert "affinities without rows" in cut.untested == leaving.untested
     assert "silhouettes were not asked" in given.caveat and "looks like" not in given.caveat
 
 
@@ -251,4 +251,4 @@ def test_the_command_line_takes_distances(tmp_path: Path) -> None:
     flags = ["--affinity", NEIGHBOURS, "--n-clusters", "3", "--n-boot", "0", "--json"]
     done = subprocess.run([*command, *flags], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "distances without rows can't be rotated" in done.stdout
+    assert "distances without rows" in done.stdout
