@@ -298,6 +298,8 @@ def _untested(
     """What `beside_lumps` gives, of a matrix that no lump can be made of."""
     kinds = np.arange(points.n) if points.kinds is None else points.kinds
     some = sample(None, points.groups, kinds, rows=rows, random_state=recipe.random_state)
+    if len(some.at) <= recipe.least:  # one row of each kind is too few for a graph
+        some = sample(None, points.groups, np.arange(points.n), rows=rows, random_state=recipe.random_state)
     values = statistics(among(x, some.at, recipe.affinity))
     together = grouping(points, some)
     said = [{**NULL.refused(recipe.untested, a), "groups": together} for a in ALTERNATIVES[: len(values)]]
