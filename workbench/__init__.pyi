@@ -9,6 +9,7 @@ import torch
 
 from workbench import analyses as analyses
 from workbench import benchmarks as benchmarks
+from workbench import calibrating as calibrating
 from workbench import capturing as capturing
 from workbench import commands as commands
 from workbench import core as core
@@ -88,6 +89,9 @@ class _spectral_clustering(Method):
         n_clusters: int | None = None,
         max_clusters: int = 15,
         n_neighbors: int = 10,
+        affinity: Literal[
+            "nearest_neighbors", "precomputed", "precomputed_nearest_neighbors"
+        ] = "nearest_neighbors",
         n_null: int = 39,
         n_boot: int = 200,
         random_state: int = 0,
@@ -468,6 +472,9 @@ class _spectral_embedding(Method):
         *,
         n_components: int = 2,
         n_neighbors: int = 15,
+        affinity: Literal[
+            "nearest_neighbors", "precomputed", "precomputed_nearest_neighbors"
+        ] = "nearest_neighbors",
         n_null: int = 99,
         random_state: int = 0,
         device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -549,7 +556,9 @@ class _neighbourhood_preservation(Method):
         /,
         *,
         n_neighbors: int = 10,
-        metric: Literal["euclidean", "cosine", "correlation", "manhattan", "chebyshev"] = "euclidean",
+        metric: Literal[
+            "euclidean", "cosine", "correlation", "manhattan", "chebyshev", "precomputed"
+        ] = "euclidean",
         n_null: int = 99,
         random_state: int = 0,
         device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -804,7 +813,7 @@ class _barcode_distance(Method):
         metric: Literal["bottleneck", "wasserstein"] = "bottleneck",
         p: float = 2.0,
         homology_dimension: int = 1,
-        row_metric: Literal["euclidean", "manhattan", "chebyshev", "cosine"] = "euclidean",
+        row_metric: Literal["euclidean", "manhattan", "chebyshev", "cosine", "precomputed"] = "euclidean",
         normalize: bool = True,
         max_points: int = 128,
         n_null: int = 39,
@@ -840,6 +849,7 @@ class _mapper(Method):
         points: Asked,
         /,
         *,
+        metric: Literal["euclidean", "precomputed"] = "euclidean",
         n_components: int = 2,
         kind: Literal["uniform", "balanced"] = "uniform",
         n_intervals: int = 10,

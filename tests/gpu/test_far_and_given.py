@@ -51,6 +51,18 @@ def test_persistence_of_distances_is_that_of_the_rows() -> None:
     np.testing.assert_allclose(given.pairs, rows.pairs, rtol=1e-5)
 
 
+@pytest.mark.parametrize("affinity", ["precomputed", "precomputed_nearest_neighbors"])
+def test_spectra_and_clusters_of_given_matrices_are_the_cpu_s(affinity: Any) -> None:
+    d = cdist(X[:600], X[:600])
+    given = np.exp(-((d / 20) ** 2)) if affinity == "precomputed" else d
+    how: dict[str, Any] = {"affinity": affinity, "n_clusters": 6, "n_boot": 0}
+    cpu, cuda = (wb.spectral_clustering(given, device=device, **how) for device in ("cpu", "cuda"))
+    np.testing.assert_allclose(cuda.spectrum, cpu.spectrum, atol=1e-4)
+    assert cuda.evidence[1].value <= cpu.evidence[1].value * 1.1  # about as good a cut
+    laid = [wb.spectral_embedding(given, affinity=affinity, n_null=0, device=on) for on in ("cpu", "cuda")]
+    assert laid[1].evidence[0].value == pytest.approx(laid[0].evidence[0].value, abs=1e-3)
+
+
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_gradient_scaler_leaves_no_trace_in_a_recording(fused: bool) -> None:
     torch.manual_seed(0)

@@ -83,6 +83,18 @@ def are_distances(values: np.ndarray) -> bool:
     return bool(values.any())
 
 
+def taken_for_rows(name: str, values: np.ndarray, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is to be said where distances may have been taken for rows: nothing, or a sentence."""
+    as_such = any(str(value).startswith("precomputed") for value in parameters.values())
+    if as_such or not are_distances(values):
+        return ()
+    n = len(values)
+    return (
+        f"{name} looks like a matrix of distances (square, symmetric, zeros on the diagonal) and was taken for {n:,} "
+        f"rows of {n:,} numbers: methods that have metric='precomputed' take it as distances.",
+    )
+
+
 def _columns_of(bad: np.ndarray, columns: Mapping[str, int]) -> str:
     """The names of those columns in which some value is bad, as an end of a sentence."""
     starts = np.cumsum([0, *columns.values()])[:-1]

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from scipy.sparse import csr_array
 
+NO_EDGE = 1e-9  # of what two nodes have: rounding would decide what so weak an edge joins
 TIED = 1e-5  # gaps that differ by less are the same in single precision
 DENSE_UP_TO = 300  # nodes; below it all eigenvectors are cheaper than a few by iteration
 
@@ -21,6 +22,19 @@ def neighbour_graph(indices: Int[np.ndarray, "n k"]) -> csr_array:
     n, k = indices.shape
     named = csr_array((np.full(n * k, 0.5), indices.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
     return csr_array(named + named.T)
+
+
+def affinity_graph(affinities: Float[np.ndarray, "n n"]) -> csr_array:
+    """The graph whose weights are given, zero on the diagonal; a node without edges is a piece of its own."""
+    from scipy.sparse import csr_array, diags_array
+
+    root = np.sqrt(affinities.sum(axis=1))
+    weights = affinities / (affinities.max() or 1)  # in the range of single precision, for a GPU
+    graph = csr_array(np.where(affinities > NO_EDGE * root[:, None] * root, weights, 0))
+    alone = np.asarray(graph.sum(axis=1)).ravel() == 0
+    return csr_array(
+        graph + diags_array(alone.astype(np.float64))
+    )  # an edge to itself, since a walk has to go on
 
 
 def slowest_modes(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, ViewError, suggest
 from workbench.core.patterns import matching
-from workbench.core.rows import flat, floats, frozen, owned, require_finite, table_digest
+from workbench.core.rows import flat, floats, frozen, owned, require_finite, table_digest, taken_for_rows
 from workbench.core.subject import Rowed
 from workbench.core.view import Rows, View
 from workbench.subjects.points import PointCloud, Points
@@ -35,6 +35,11 @@ class Aligned(Rows):
     needs: ClassVar[str] = "two or more arrays with the same rows (several layers)"
     rowwise: ClassVar[tuple[str, ...]] = ("arrays",)
     arrays: dict[str, Float[np.ndarray, "n _"]]
+
+    def notes(self, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+        """With what is to be said where distances may have been taken for rows."""
+        found = (taken_for_rows(f"{self.name} at {site}", x, parameters) for site, x in self.arrays.items())
+        return *super().notes(parameters), *(sentence for said in found for sentence in said)
 
 
 class Activations(Rowed):

@@ -15,7 +15,6 @@ from workbench.core.digest import digest
 from workbench.core.errors import DataError
 from workbench.core.rows import (
     ROW_FILES,
-    are_distances,
     floats,
     frozen,
     owned,
@@ -24,6 +23,7 @@ from workbench.core.rows import (
     save_rows,
     table_column,
     table_digest,
+    taken_for_rows,
 )
 from workbench.core.subject import Rowed
 from workbench.core.view import Rows
@@ -51,14 +51,7 @@ class Points(Rows):
 
     def notes(self, parameters: Mapping[str, Any]) -> tuple[str, ...]:
         """With what is to be said where distances may have been taken for rows."""
-        notes = super().notes(parameters)
-        if parameters.get("metric") == "precomputed" or not are_distances(self.values):
-            return notes
-        return (
-            *notes,
-            f"{self.name} looks like a matrix of distances (square, symmetric, zeros on the diagonal) and was taken for {self.n:,} "
-            f"rows of {self.n:,} numbers: methods that have metric='precomputed' take it as distances.",
-        )
+        return *super().notes(parameters), *taken_for_rows(self.name, self.values, parameters)
 
     def column(self, name: str) -> Shaped[np.ndarray, " n"]:
         """One column of the row table, in row order; refused with the names that exist."""

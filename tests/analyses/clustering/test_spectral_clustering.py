@@ -170,7 +170,7 @@ def through_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is asked of the GPU is computed by the same torch code on the CPU."""
     on_gpu = walks.walk_in_torch
     monkeypatch.setattr("workbench.core.device._usable", lambda: True)
-    monkeypatch.setattr(walks, "walk_in_torch", lambda x, k, n, device, seed: on_gpu(x, k, n, "cpu", seed))
+    monkeypatch.setattr(walks, "walk_in_torch", lambda x, k, n, _, *rest: on_gpu(x, k, n, "cpu", *rest))
 
 
 @pytest.mark.parametrize(("separation", "n_clusters"), [(8.0, None), (5.0, 4), (40.0, None), (40.0, 2)])

@@ -54,7 +54,7 @@ def test_what_cant_be_laid_out_is_refused() -> None:
 def test_devices_agree(pieces: int, monkeypatch: pytest.MonkeyPatch) -> None:
     on_gpu = walks.walk_in_torch
     monkeypatch.setattr("workbench.core.device._usable", lambda: True)
-    monkeypatch.setattr(walks, "walk_in_torch", lambda x, k, n, device, seed: on_gpu(x, k, n, "cpu", seed))
+    monkeypatch.setattr(walks, "walk_in_torch", lambda x, k, n, _, *rest: on_gpu(x, k, n, "cpu", *rest))
     rows = wb.swiss_roll(n=400).values
     rows = np.vstack([rows + 500 * i for i in range(pieces)])
     here, there = (

@@ -24,7 +24,7 @@ from workbench.subjects.points import Points
 if TYPE_CHECKING:
     from workbench.numerics.neighbours import AnyMetric
 
-NO_COLUMNS = "Distances have no columns to shuffle: whether noise would be laid out as well was not asked."
+NO_COLUMNS = "Given distances and affinities have no columns to shuffle: whether noise would be laid out as well was not asked."
 Fit = Callable[[np.ndarray], tuple[np.ndarray, Outcome]]
 NEIGHBOURS = 10  # one number for all methods, so that their layouts compare
 ROW_BY_ROW = 5000  # rows; up to here every row gets its own trustworthiness

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.embedding._layouts import lay_out, require_rows
+from workbench.analyses.embedding._layouts import NEIGHBOURS, lay_out, require_rows
 from workbench.core.evidence import Outcome
 from workbench.core.parameters import NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.walks import walk
+from workbench.numerics.distances import (
+    PRECOMPUTED,
+    Affinity,
+    as_distances,
+    like_distances,
+    require_affinities,
+    require_distances,
+)
+from workbench.numerics.walks import Walk, walk
 from workbench.results.embedding import Embedding
 from workbench.subjects.points import Points
 
@@ -20,14 +29,16 @@ if TYPE_CHECKING:
     from sklearn.manifold import SpectralEmbedding
 
 
-def estimator(n_components: int, n_neighbors: int, random_state: int) -> SpectralEmbedding:
+def estimator(
+    n_components: int, n_neighbors: int, affinity: Affinity, random_state: int
+) -> SpectralEmbedding:
     """Return scikit-learn's estimator."""
     from sklearn.manifold import SpectralEmbedding
 
     return SpectralEmbedding(
         n_components=n_components,
         n_neighbors=n_neighbors,
-        affinity="nearest_neighbors",
+        affinity=affinity,
         random_state=random_state,
     )
 
@@ -40,6 +51,13 @@ def spectral_embedding(
     n_neighbors: Annotated[
         int, Interval(ge=2, le=1000), Doc("Neighbours of a row in the graph, itself included.")
     ] = 15,
+    affinity: Annotated[
+        Affinity,
+        Doc(
+            "What the graph is made of: of rows; 'precomputed': the rows are affinities, which are the graph (n_neighbors "
+            "isn't read); 'precomputed_nearest_neighbors': the rows are distances."
+        ),
+    ] = "nearest_neighbors",
     n_null: NullDraws = 99,
     random_state: Seed = 0,
     device: OnDevice = "auto",
@@ -49,7 +67,7 @@ def spectral_embedding(
     Of a graph in pieces the first eigenvectors say which piece a row is in.
 
     The control is trustworthiness, against the layout's rows permuted and against the same method's layout
-    of shuffled columns.
+    of shuffled columns (which given distances and affinities don't have). Of affinities, who has more is nearer.
 
     Returns
     -------
@@ -59,39 +77,81 @@ def spectral_embedding(
     Raises
     ------
     DataError
-        No more rows than ``n_neighbors`` or than ``n_components`` + 1, or all rows equal.
+        No more rows than ``n_neighbors`` or than ``n_components`` + 1, all rows equal, or what are given as
+        distances or affinities are none.
 
     References
     ----------
     Belkin and Niyogi 2003, Laplacian eigenmaps for dimensionality reduction and data representation,
     Neural Computation 15.
     """
+    graph: np.ndarray | None = None  # None: made of what is laid out
+    told: tuple[str, ...] = ()
+    if affinity == "precomputed":
+        graph = require_affinities(points.values, points.name)
+        told = (_ties(graph), like_distances(points.values, points.name))
+        points = replace(points, values=as_distances(graph))
+    elif affinity == "precomputed_nearest_neighbors":
+        points = replace(
+            points, values=require_distances(points.values, points.name, f"affinity={affinity!r}")
+        )
     require_rows(
         points,
-        ("n_neighbors", n_neighbors, n_neighbors + 1),
+        ("n_neighbors", n_neighbors, n_neighbors + 1 if graph is None else 0),
         ("n_components", n_components, n_components + 2),
     )
-    return lay_out(
+
+    def fit(x: np.ndarray) -> tuple[np.ndarray, Outcome]:
+        found = walk(
+            x if graph is None else graph,
+            n_components + 1,
+            n_neighbors - 1,
+            affinity=affinity,
+            device=device,
+            random_state=random_state,
+        )
+        return _layout_of(found, n_components, affinity)
+
+    result = lay_out(
         points,
-        lambda x: _fit(x, n_components, n_neighbors, random_state, device),
+        fit,
         axis="eigenvector",
-        metric="euclidean",
+        metric="euclidean" if affinity == "nearest_neighbors" else PRECOMPUTED,
         n_null=n_null,
         control_rows=2 * max(n_neighbors, n_components),
         random_state=random_state,
     )
+    return replace(result, caveat=" ".join(filter(None, [result.caveat, *told])))
 
 
-def _fit(
-    x: np.ndarray, n_components: int, n_neighbors: int, random_state: int, device: str
-) -> tuple[np.ndarray, Outcome]:
-    found = walk(x, n_components + 1, n_neighbors - 1, device=device, random_state=random_state)
+def _ties(affinities: np.ndarray) -> str:
+    """What is to be said where equal affinities leave open who is a neighbour: nothing, or a sentence."""
+    n = len(affinities)
+    k = min(NEIGHBOURS, (n - 1) // 2)
+    if k < 1:
+        return ""
+    others = affinities.copy()
+    np.fill_diagonal(others, -np.inf)
+    most_first = np.sort(others, axis=1)[:, ::-1]
+    tied = int((most_first[:, k - 1] == most_first[:, k]).sum())
+    if not tied:
+        return ""
+    return (
+        f"{tied:,} of {n:,} rows have equal affinities at the edge of their {k} neighbours: trustworthiness counts the "
+        f"earlier row as nearer there."
+    )
+
+
+def _layout_of(found: Walk, n_components: int, affinity: Affinity) -> tuple[np.ndarray, Outcome]:
     layout = found.modes[:, 1:]
     largest = np.abs(layout).argmax(axis=0)
     layout = (layout * np.sign(layout[largest, np.arange(n_components)])).astype(np.float32)
     if found.pieces == 1:
         return layout, Outcome()
+    graph, more = "neighbour graph", "raise n_neighbors"
+    if affinity == PRECOMPUTED:
+        graph, more = "graph of affinities", "give more affinities above 0"
     return layout, Outcome(
-        advice=f"The neighbour graph fell into {found.pieces} pieces, which the leading eigenvectors tell apart instead of "
-        f"showing the shape of each: raise n_neighbors, or ask it of one piece."
+        advice=f"The {graph} fell into {found.pieces} pieces, which the leading eigenvectors tell apart instead of "
+        f"showing the shape of each: {more}, or ask it of one piece."
     )

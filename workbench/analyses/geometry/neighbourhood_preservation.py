@@ -12,7 +12,8 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.neighbours import Metric
+from workbench.numerics.distances import PRECOMPUTED, require_distances
+from workbench.numerics.neighbours import AnyMetric
 from workbench.numerics.preservation import Scores, preservation
 from workbench.results.estimate import Estimate
 from workbench.subjects.activations import Aligned
@@ -33,7 +34,9 @@ def neighbourhood_preservation(
     n_neighbors: Annotated[
         int, Interval(ge=1, le=1000), Doc("Neighbours that make a row's neighbourhood.")
     ] = 10,
-    metric: Annotated[Metric, Doc("Distance between rows, in both arrays.")] = "euclidean",
+    metric: Annotated[
+        AnyMetric, Doc("Distance between rows, in both arrays; 'precomputed': both arrays are distances.")
+    ] = "euclidean",
     n_null: NullDraws = 99,
     random_state: Seed = 0,
     device: OnDevice = "auto",
@@ -53,13 +56,14 @@ def neighbourhood_preservation(
     Raises
     ------
     DataError
-        ``n_neighbors`` is half the number of rows or more.
+        ``n_neighbors`` is half the number of rows or more; or what are given as distances are none.
 
     References
     ----------
     Venna and Kaski 2001, Neighborhood preservation in nonlinear projection methods, ICANN.
     """
     first, *_, last = aligned.arrays
+    before, after = (_rows(aligned, site, metric) for site in (first, last))
     n = len(aligned.ids)
     if 2 * n_neighbors >= n or n < 4:
         most = (n - 1) // 2 if n > 3 else 0
@@ -71,8 +75,8 @@ def neighbourhood_preservation(
     if n > ROW_BY_ROW:
         asked = np.sort(np.random.default_rng([random_state, 0x61736B]).choice(n, ASKED, replace=False))
     found = preservation(
-        aligned.arrays[first],
-        aligned.arrays[last],
+        before,
+        after,
         n_neighbors,
         metric=metric,
         metric_after=metric,
@@ -102,3 +106,8 @@ def neighbourhood_preservation(
         names=tuple(found),
         evidence=tuple(asked_of(name, s) for name, s in found.items()),
     )
+
+
+def _rows(aligned: Aligned, site: str, metric: AnyMetric) -> np.ndarray:
+    x = aligned.arrays[site]
+    return require_distances(x, f"{aligned.name} at {site}") if metric == PRECOMPUTED else x

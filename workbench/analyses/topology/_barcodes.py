@@ -11,7 +11,7 @@ import numpy as np
 
 from workbench.core.device import Device
 from workbench.core.errors import DataError, ParameterError
-from workbench.numerics.distances import PRECOMPUTED, require_distances
+from workbench.numerics.distances import NO_ROWS, PRECOMPUTED, among, require_distances
 from workbench.numerics.landmarks import MetricSpace, farthest_first
 from workbench.numerics.pairwise import pairwise
 from workbench.numerics.resampling import null_draws, subsample_intervals
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Metric = Literal["euclidean", "manhattan", "chebyshev", "cosine"]
 AnyMetric = Literal[Metric, "precomputed"]
-NO_ROWS = "distances without rows can't be rotated"
 # cosine distance breaks the triangle inequality; the chord between unit vectors orders rows in the same way
 SPACES: dict[str, MetricSpace] = {
     "euclidean": "euclidean",
@@ -115,11 +114,6 @@ def rows_of(points: Points, metric: AnyMetric) -> np.ndarray:
             f"All {len(x):,} rows of {points.name} are equal{said}: there is no shape to see. Give rows that differ."
         )
     return x
-
-
-def among(rows: np.ndarray, at: np.ndarray, metric: AnyMetric) -> np.ndarray:
-    """Some of what `rows_of` gives: of distances those between these rows."""
-    return rows[np.ix_(at, at)] if metric == PRECOMPUTED else rows[at]
 
 
 def all_equal(rows: np.ndarray) -> bool:

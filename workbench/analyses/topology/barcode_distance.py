@@ -10,13 +10,14 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.topology._barcodes import Metric, Shape, all_equal, check_size, noun
+from workbench.analyses.topology._barcodes import AnyMetric, Shape, all_equal, check_size, noun
 from workbench.analyses.topology._giotto import giotto
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.progress import track
 from workbench.core.registry import analysis
+from workbench.numerics.distances import PRECOMPUTED, among, from_centre, require_distances
 from workbench.numerics.resampling import NORMAL, null_draws, percentile_interval
 from workbench.numerics.threads import one_thread
 from workbench.results.matrix import MatrixResult
@@ -42,7 +43,9 @@ def barcode_distance(
         Interval(ge=0, le=5),
         Doc("0 components, 1 loops, 2 voids, 3 to 5 hollows of so many dimensions."),
     ] = 1,
-    row_metric: Annotated[Metric, Doc("Between rows.")] = "euclidean",
+    row_metric: Annotated[
+        AnyMetric, Doc("Distance between rows; 'precomputed': the layers are distances.")
+    ] = "euclidean",
     normalize: Annotated[
         bool, Doc("Divide layers by their rows' mean distance from the centre: shape counts, not size.")
     ] = True,
@@ -59,7 +62,8 @@ def barcode_distance(
     samples of one shape differ too, so the evidence asks, of each layer and the next and of the first and the
     last, whether one layer at a random half of the rows lies farther from the other layer at the other half
     than a layer at one half lies from itself at the other. Where both layers have one shape, the test is
-    exact. Its interval is that of other random halves.
+    exact. Its interval is that of other random halves. All this takes no more than distances
+    (``row_metric="precomputed"``), whose mean distance from the centre is what euclidean ones imply.
 
     Returns
     -------
@@ -70,7 +74,7 @@ def barcode_distance(
     Raises
     ------
     DataError
-        Fewer than 8 rows, or a layer in which all rows are equal.
+        Fewer than 8 rows, a layer in which all rows are equal, or one given as distances that isn't.
     ParameterError
         More rows than the dimension allows.
     MissingError
@@ -134,18 +138,22 @@ def barcode_distance(
     )
 
 
-def _layer(aligned: Aligned, name: str, at: np.ndarray, metric: Metric, normalize: bool) -> np.ndarray:
-    """A layer's rows in float64, of length one for the cosine metric."""
-    x = aligned.arrays[name][at].astype(np.float64)
+def _layer(aligned: Aligned, name: str, at: np.ndarray, metric: AnyMetric, normalize: bool) -> np.ndarray:
+    """A layer's rows in float64, of length one for the cosine metric; or its distances."""
+    x = aligned.arrays[name]
+    if metric == PRECOMPUTED:
+        x = require_distances(x, f"{aligned.name} at {name}", "row_metric='precomputed'")
+    x = among(x, at, metric).astype(np.float64)
     if metric == "cosine":
         x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(float).tiny)
     if all_equal(x):
         raise DataError(
             f"All rows of {aligned.name} at {name} are equal: there is no shape to compare. Leave that layer out."
         )
-    if normalize and metric != "cosine":
-        x = x / np.linalg.norm(x - x.mean(axis=0), axis=1).mean()
-    return x
+    if not normalize or metric == "cosine":
+        return x
+    far = from_centre(x) if metric == PRECOMPUTED else np.linalg.norm(x - x.mean(axis=0), axis=1)
+    return x / far.mean()
 
 
 def _between(metric: Kind, p: float) -> Distance:
@@ -169,7 +177,8 @@ def _halves(
     """Every layer's bars at a random half of the rows, and at the other half."""
     order = rng.permutation(len(layers[0]))
     half = len(order) // 2
-    a, b = ([shape.bars(x[np.sort(at)]) for x in layers] for at in (order[:half], order[half : 2 * half]))
+    parts = (np.sort(order[:half]), np.sort(order[half : 2 * half]))
+    a, b = ([shape.bars(among(x, at, shape.metric)) for x in layers] for at in parts)
     return a, b
 
 

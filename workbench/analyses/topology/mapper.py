@@ -14,6 +14,7 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
+from workbench.numerics.distances import NO_ROWS, PRECOMPUTED, among, classical_scaling, require_distances
 from workbench.numerics.near_origin import near_origin
 from workbench.numerics.resampling import null_draws, subsample_intervals
 from workbench.numerics.surrogates import row_rotations
@@ -24,7 +25,9 @@ from workbench.subjects.points import Points
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+Metric = Literal["euclidean", "precomputed"]
 CONTROL_ROWS = 400
+FLAT = 1e-12  # of all variance: directions with less are rounding
 CORE_SHARE = 0.99  # of the rows are within the default eps of enough others
 EPS_ROWS = 2000  # rows from which the default eps is read
 
@@ -49,12 +52,16 @@ class Recipe(NamedTuple):
     eps: float | None
     min_samples: int
     min_intersection: int
+    metric: Metric
 
 
 @analysis
 def mapper(
     points: Points,
     *,
+    metric: Annotated[
+        Metric, Doc("Distance between rows; 'precomputed': the rows are distances.")
+    ] = "euclidean",
     n_components: Annotated[
         int, Interval(ge=1, le=2), Doc("Principal components that the cover slices (the filter function).")
     ] = 2,
@@ -92,7 +99,9 @@ def mapper(
     random about their mean, which keeps mean and covariance and makes any cloud Gaussian (exact for Gaussian
     data). A loop is as wide as the number of steps at which its Vietoris-Rips class dies, about a third of
     the nodes around it; width tells a shape from the frayed edge of a cloud better than the number of loops
-    does. Values, null and interval are taken at up to 400 rows, the graph itself from all.
+    does. Values, null and interval are taken at up to 400 rows, the graph itself from all. Of given distances
+    (``metric="precomputed"``) the components are those of classical scaling, up to their signs the same where the
+    distances are euclidean; they have no null.
 
     Returns
     -------
@@ -102,7 +111,8 @@ def mapper(
     Raises
     ------
     DataError
-        Too few rows, rows that differ in fewer directions than ``n_components``, or all rows noise.
+        Too few rows, rows that differ in fewer directions than ``n_components``, all rows noise, or what are given
+        as distances are none.
     MissingError
         giotto-tda is not installed.
 
@@ -113,11 +123,15 @@ def mapper(
     Statistics and Computing 15.
     """
     gtda = giotto("mapper")
-    x = near_origin(points.values.astype(np.float64))
-    recipe = Recipe(n_components, kind, n_intervals, overlap_frac, eps, min_samples, min_intersection)
+    x = (
+        require_distances(points.values, points.name)
+        if metric == PRECOMPUTED
+        else near_origin(points.values.astype(np.float64))
+    )
+    recipe = Recipe(n_components, kind, n_intervals, overlap_frac, eps, min_samples, min_intersection, metric)
     with one_thread():
         filtered = _filter(points, x, recipe)
-        chosen = default_eps(x, min_samples, random_state) if eps is None else eps
+        chosen = default_eps(x, min_samples, random_state, metric) if eps is None else eps
         labels = clusters(x, filtered, chosen, recipe, gtda)
     noise = sum(not nodes for nodes in labels)
     if noise == len(x):
@@ -149,7 +163,7 @@ def _filter(points: Points, x: np.ndarray, recipe: Recipe) -> np.ndarray:
             f"{points.name} has {n:,} rows; clusters around min_samples={recipe.min_samples} rows need at least {need}. "
             f"Lower min_samples or take more rows."
         )
-    scores = components(x)
+    scores = components(x, recipe.metric)
     if scores.shape[1] < recipe.n_components:
         raise DataError(
             f"The rows of {points.name} differ in {scores.shape[1]} directions (all equal, or all on one line), "
@@ -158,10 +172,16 @@ def _filter(points: Points, x: np.ndarray, recipe: Recipe) -> np.ndarray:
     return scores
 
 
-def components(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
+def components(x: Float[np.ndarray, "n d"], metric: Metric = "euclidean") -> Float[np.ndarray, "n k"]:
     """Scores on the two leading principal components, fewer where the rows differ in fewer directions."""
     from sklearn.decomposition import PCA
 
+    if metric == PRECOMPUTED:
+        scores = classical_scaling(x, 2)
+        variances = (scores**2).mean(axis=0)
+        return scores[
+            :, variances > FLAT * (x**2).mean() / 2
+        ]  # the total: half the mean square of all distances
     n, d = x.shape
     total = np.var(x - x.mean(axis=0), axis=0).sum()
     if total <= (1e-12 * np.abs(x).max()) ** 2:
@@ -169,17 +189,19 @@ def components(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
     solver = "arpack" if min(n, d) > 50 else "covariance_eigh" if d < n else "full"  # two of many is quick
     pca = PCA(n_components=min(2, n, d), svd_solver=solver, random_state=0)
     scores = pca.fit_transform(x)
-    return scores[:, pca.explained_variance_ > 1e-12 * total]
+    return scores[:, pca.explained_variance_ > FLAT * total]
 
 
-def default_eps(x: Float[np.ndarray, "n d"], min_samples: int, random_state: int) -> float:
+def default_eps(
+    x: Float[np.ndarray, "n d"], min_samples: int, random_state: int, metric: Metric = "euclidean"
+) -> float:
     """The distance within which 99 % of the rows have ``min_samples`` rows, themselves included."""
     from sklearn.neighbors import NearestNeighbors
 
     rng = np.random.default_rng([random_state, 0x657073])
     asked = x if len(x) <= EPS_ROWS else x[rng.choice(len(x), EPS_ROWS, replace=False)]
     k = min(max(min_samples, 2), len(x))
-    reach = NearestNeighbors(n_neighbors=k).fit(x).kneighbors(asked)[0][:, -1]
+    reach = NearestNeighbors(n_neighbors=k, metric=metric).fit(x).kneighbors(asked)[0][:, -1]
     return float(max(np.quantile(reach, CORE_SHARE), np.finfo(np.float64).tiny))
 
 
@@ -193,7 +215,9 @@ def clusters(
     cover = gtda.CubicalCover(
         kind=recipe.kind, n_intervals=recipe.n_intervals, overlap_frac=recipe.overlap_frac
     )
-    clusterer = gtda.ParallelClustering(DBSCAN(eps=eps, min_samples=recipe.min_samples), n_jobs=1)
+    clusterer = gtda.ParallelClustering(
+        DBSCAN(eps=eps, min_samples=recipe.min_samples, metric=recipe.metric), n_jobs=1
+    )
     # slices are small and many: checking each one's input takes as long as clustering it
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
         labels = clusterer.fit_predict([x, cover.fit_transform(scores[:, : recipe.n_components])])
@@ -230,13 +254,15 @@ def _control(
 ) -> tuple[Evidence, ...]:
     if len(x) > CONTROL_ROWS:
         rng = np.random.default_rng([random_state, 0x706F6F6C])
-        x = x[np.sort(rng.choice(len(x), CONTROL_ROWS, replace=False))]
+        x = among(x, np.sort(rng.choice(len(x), CONTROL_ROWS, replace=False)), recipe.metric)
+    untested = NO_ROWS if recipe.metric == PRECOMPUTED else ""
+    n_null = 0 if untested else n_null
 
     def statistic(rows: np.ndarray) -> np.ndarray:
-        scores = components(rows)
+        scores = components(rows, recipe.metric)
         if scores.shape[1] < recipe.n_components:
             return np.zeros(3)
-        eps = recipe.eps or default_eps(rows, recipe.min_samples, random_state)
+        eps = recipe.eps or default_eps(rows, recipe.min_samples, random_state, recipe.metric)
         return shape(clusters(rows, scores, eps, recipe, gtda), recipe.min_intersection)
 
     with one_thread():
@@ -244,7 +270,7 @@ def _control(
     draws = null_draws(lambda rng: statistic(rotated(rng)), n_null, random_state, "mapper: null")
     null = draws.reshape(n_null, 3)
     intervals = subsample_intervals(
-        lambda at: statistic(x[at]), values, len(x), n_boot, random_state, least=0
+        lambda at: statistic(among(x, at, recipe.metric)), values, len(x), n_boot, random_state, least=0
     )
     return tuple(
         Evidence(
@@ -258,6 +284,7 @@ def _control(
             null="rows rotated at random" if n_null else "",
             hypothesis="the rows are one lump with this covariance",
             null_values=tuple(null[:, i]),
+            untested=untested,
         )
         for i, (id, question, label) in enumerate(_QUESTIONS)
     )

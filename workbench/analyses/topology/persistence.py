@@ -10,13 +10,11 @@ from annotated_types import Interval, MinLen
 from typing_extensions import Doc
 
 from workbench.analyses.topology._barcodes import (
-    NO_ROWS,
     SPACES,
     AnyMetric,
     Bars,
     Engine,
     all_equal,
-    among,
     bars_of,
     check_size,
     distances_of,
@@ -30,7 +28,7 @@ from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.cycles import dying_components, loop_through
-from workbench.numerics.distances import PRECOMPUTED
+from workbench.numerics.distances import NO_ROWS, PRECOMPUTED, among
 from workbench.numerics.landmarks import farthest_first
 from workbench.numerics.resampling import null_draws, subsample_intervals
 from workbench.numerics.surrogates import row_rotations
