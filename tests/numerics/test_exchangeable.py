@@ -50,6 +50,21 @@ def test_few_groups_are_not_testable() -> None:
     assert not sample(None, np.zeros(100, int), None, rows=500, random_state=0).testable
 
 
+def test_rows_of_one_kind_that_are_not_alike_are_all_taken() -> None:
+    kinds = RNG.integers(0, 40, 400)
+    free = RNG.standard_normal((400, 5))
+    alike = RNG.standard_normal((40, 5))[kinds] + 0.5 * free
+    assert not sample(free, None, kinds, rows=1000, random_state=0).thinned
+    assert len(sample(alike, None, kinds, rows=1000, random_state=0).at) == len(np.unique(kinds))
+
+
+def test_too_few_kinds_are_all_taken_and_not_testable() -> None:
+    kinds = RNG.integers(0, 9, 100)
+    alike = RNG.standard_normal((9, 5))[kinds] + 0.5 * RNG.standard_normal((100, 5))
+    some = sample(alike, None, kinds, rows=1000, random_state=0)
+    assert some.few_kinds == 9 and len(some.at) == 100 and not some.thinned and not some.testable
+
+
 def test_groups_of_one_row_are_rows() -> None:
     assert sample(None, np.arange(20), None, rows=500, random_state=0).groups is None
 

@@ -20,6 +20,7 @@ FEWEST_GROUPS = 6
 GAP = 8.0  # a rise of the spanning tree's edges by so much parts repeats from rows that differ
 REPEATED = 0.05  # of the edges below the rise; fewer are what chance brings near
 LEAST_DISTINCT = 20  # rows that must be left, else what lies together are clusters and not repeats
+ALIKE = 0.9  # rows of one kind that together are worth less than this share of them say the same
 
 
 class Sample(NamedTuple):
@@ -31,12 +32,15 @@ class Sample(NamedTuple):
     groups : (m,) which group each is in, from 0, or None where each row stands for itself.
     whole : whether these are all rows that there are.
     thinned : whether rows were left out since another of their kind is there.
+    few_kinds : how many kinds there are, where rows of one kind are alike and there are too few kinds to take one of each;
+        then the sample has several of each and can't be tested. 0 otherwise.
     """
 
     at: Int[np.ndarray, " m"]
     groups: Int[np.ndarray, " m"] | None
     whole: bool
     thinned: bool
+    few_kinds: int = 0
 
     @property
     def units(self) -> int:
@@ -46,7 +50,7 @@ class Sample(NamedTuple):
     @property
     def testable(self) -> bool:
         """Whether there are enough of them for a test."""
-        return self.units >= FEWEST_GROUPS
+        return self.units >= FEWEST_GROUPS and not self.few_kinds
 
     def details(self, unit: str = "groups", kind: str = "kind") -> str:
         """What a reader has to know of it, in a few words; "" where it is all rows, each for itself.
@@ -77,15 +81,20 @@ def sample(
     ----------
     x : where given, rows that (nearly) repeat others are of one kind too.
     groups : codes of the groups; None where each row stands for itself.
-    kinds : codes of what says the same (a token type); None where every row says something else.
+    kinds : codes of what may say the same (a token type): one row of each is taken, unless ``x`` shows that rows of one
+        kind are no more alike than others. None where every row says something else.
     rows : whole groups are taken until so many rows are there; at least `FEWEST_GROUPS` are, with fewer rows of each
         where they are large.
     """
     n = len(groups if groups is not None else kinds if kinds is not None else x)  # type: ignore[arg-type]
     rng = np.random.default_rng([random_state, 0x6374726C])
     order = rng.permutation(n)
-    if kinds is not None:  # one of each kind, whichever comes first in a random order
-        order = order[np.sort(np.unique(kinds[order], return_index=True)[1])]
+    few_kinds = 0
+    if kinds is not None and (x is None or effective_rows(x, kinds) < ALIKE * n):
+        if (many := len(np.unique(kinds))) < LEAST_DISTINCT:
+            few_kinds = many
+        else:  # one of each kind, whichever comes first in a random order
+            order = order[np.sort(np.unique(kinds[order], return_index=True)[1])]
     at = _whole_groups(order, groups, rows)
     thinned = len(order) < n
     if x is not None and len(at) > LEAST_DISTINCT:
@@ -96,7 +105,7 @@ def sample(
     own = None if groups is None else _renumbered(groups[at])
     if own is not None and own.max() + 1 == len(at):  # a row a group: rows that stand for themselves
         own = None
-    return Sample(at, own, len(at) == n, thinned)
+    return Sample(at, own, len(at) == n, thinned, few_kinds)
 
 
 def _whole_groups(
@@ -138,7 +147,8 @@ def repeats(x: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
     centred = x - x.mean(axis=0, dtype=np.float64)
     tree = linkage(centred, "single")
     heights = np.sort(tree[:, 2])
-    rounding = 1e-7 * heights[-1]
+    own = np.finfo(x.dtype if x.dtype.kind == "f" else np.float64)
+    rounding = 4 * float(own.eps) * float(np.abs(x).max())
     rise = heights[1:] / np.maximum(heights[:-1], max(rounding, np.finfo(float).tiny))
     below = np.arange(1, n - 1)
     left = n - below
@@ -222,4 +232,4 @@ def effective_rows(x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | 
     a, b = between / (g - 1), within / (n - g)
     spread = a + (usual - 1) * b
     icc = float(np.clip((a - b) / spread, 0, 1)) if spread > 0 else 0.0
-    return n / (1 + ((sizes**2).sum() / n - 1) * icc)
+    return float(n / (1 + ((sizes**2).sum() / n - 1) * icc))

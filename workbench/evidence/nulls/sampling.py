@@ -47,7 +47,7 @@ def about(view: Rows, x: Float[np.ndarray, "m d"], some: Sample) -> dict[str, An
     ----------
     x : the sample's rows.
     """
-    effective = None if some.groups is None else round(effective_rows(x, some.groups), 1)
+    effective = None if some.groups is None else round(float(effective_rows(x, some.groups)), 1)
     return {"groups": grouping(view, some), "effective": effective}
 
 
@@ -55,6 +55,8 @@ def too_few(view: Rows, some: Sample) -> str:
     """Why a sample can't be tested; "" where it can."""
     if some.testable:
         return ""
+    if some.few_kinds:
+        return f"its rows are of {some.few_kinds} {KIND}s, whose rows are alike: one row of each is too few to test"
     if some.units == 1:
         return "its rows are one series: how far they depend on each other can't be told from them"
     return f"its rows are of {some.units} {view.unit}, and what fewer than {FEWEST_GROUPS} have in common can't be told from chance"
