@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -187,3 +188,38 @@ def test_peer_pandas_reads_the_same_numbers(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         open_subject(tmp_path / "x.csv").values, pd.read_csv(tmp_path / "x.csv").to_numpy()
     )
+
+
+def calls_to_open(path: Path) -> int:
+    """How many Python functions are called to open a file: work that doesn't depend on what else the machine does."""
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        open_subject(path)
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+# pandas itself makes 60 calls for a column of a csv. With 100 or 200 a column, 20,000 of them take seconds.
+@pytest.mark.parametrize(("ending", "most"), [("csv", 85), ("parquet", 50), ("jsonl", 70)])
+def test_little_is_done_for_each_column_of_a_wide_table(ending: str, most: int, tmp_path: Path) -> None:
+    calls = {}
+    for width in (1, 300, 1300):  # the first only imports
+        path = tmp_path / f"{width}.{ending}"
+        values = np.random.default_rng(0).normal(size=(5, width))
+        table = pd.DataFrame(values, columns=[f"gene {k}" for k in range(width)]).assign(label=list("ababa"))
+        if ending == "csv":
+            table.to_csv(path, index=False)
+        elif ending == "parquet":
+            table.to_parquet(path)
+        else:
+            table.to_json(path, orient="records", lines=True)
+        calls[width] = calls_to_open(path)
+    assert (calls[1300] - calls[300]) / 1000 < most
