@@ -117,7 +117,9 @@ def _read_csv(path: Path, texts: Sequence[str]) -> pd.DataFrame:
         except pd.errors.ParserWarning:
             cause = "its lines have more fields than its first line has names"
             raise broken(path, "csv", cause, "Name every column, or remove what ends each line.") from None
-    table = table.copy()  # pandas left each column apart; in one block a wide table is looked at at once
+    if table.shape[1] > len(table):
+        # pandas left each column in a block of its own, and work for each block takes longer than copying.
+        table = table.copy()
     table.columns = [f"c{c}" if names is None else str(c) for c in table.columns]
     worded = [c for c, kind in table.dtypes.items() if kind.kind not in "iufb" and c not in texts]
     read = {c: numbers for c in worded if (numbers := plain_numbers(table[c].tolist())) is not None}
