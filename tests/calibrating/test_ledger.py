@@ -1,0 +1,60 @@
+"""The ledger that ships: every method that can be calibrated has an entry, each rate is in its bound, and a rerun agrees."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import fisher_exact
+
+from workbench.calibrating import ledger, running
+from workbench.calibrating.ledger import Rate
+from workbench.calibrating.world import worlds_for
+from workbench.core.method import Method
+from workbench.core.registry import methods
+
+METHODS = [m for m in methods() if worlds_for(m)]
+RUNS, SECONDS = 40, 0.5  # of a rerun, and of one run at most: a longer one has its rates from elsewhere
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+def test_every_world_that_suits_a_method_has_its_entry(method: Method) -> None:
+    assert {w.name for w in worlds_for(method)} == set(ledger.read(method.name))
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+def test_every_rate_is_in_its_bound(method: Method) -> None:
+    outside = [
+        f"{e.world}: {name}, claims {a.rejected}, intervals cover {a.covered}"
+        for e in ledger.read(method.name).values()
+        for name, a in e.answers.items()
+        if not a.in_bounds
+    ]
+    assert not outside
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+def test_a_rerun_agrees_with_the_highest_rate(
+    method: Method, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path))
+    cells = [
+        (a.rejected.value, e, name)
+        for e in ledger.read(method.name).values()
+        for name, a in e.answers.items()
+        if a.rejected.of and not a.holds and e.seconds <= SECONDS
+    ]
+    if not cells:
+        pytest.skip("no false claims were counted of it, or each run takes long")
+    _, entry, name = max(cells, key=lambda c: (c[0], c[1].world, c[2]))
+    (world,) = worlds_for(method, (entry.world,))
+    again = {
+        s: running.run_once(method, world, s) for s in range(10_000, 10_000 + RUNS)
+    }  # seeds that weren't counted
+    rate = ledger.entry_of(method, world, again).answers[name].rejected
+    assert agree(rate, entry.answers[name].rejected)
+
+
+def agree(a: Rate, b: Rate) -> bool:
+    """Whether two rates may be of one share (Fisher's exact test, 1 in 1,000)."""
+    return bool(fisher_exact(np.array([[r.count, r.of - r.count] for r in (a, b)])).pvalue > 1e-3)
