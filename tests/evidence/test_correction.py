@@ -37,7 +37,7 @@ def test_correction_keeps_the_false_discovery_rate() -> None:
             Evidence(question="?", id=f"s{i}", label=str(i), value=v, n=1, null="noise", null_values=d)
             for i, (v, d) in enumerate(zip(values, null, strict=True))
         )
-        found = [f.found for f in wb.correct([Estimate(evidence=evidence)], false_discovery_rate=0.1)]
+        found = [f.found for f in wb.correct([Estimate(evidence=evidence)], level=0.1)]
         shares.append(sum(found[5:]) / max(1, sum(found)))
     assert np.mean(shares) < 0.1 + 3 * np.std(shares) / 10
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from workbench.core.evidence import Evidence
 from workbench.core.result import Result
 
+COVERAGE = 0.95  # of every interval
+LEVEL = 0.05
 
-def difference(a: Evidence, b: Evidence) -> Evidence:
+
+def difference(a: Evidence, b: Evidence, *, among: int = 1) -> Evidence:
     """By how much one estimate exceeds another, with an interval that needs no more than both of theirs.
 
     It holds for estimates that err independently and is wider than need be where they err alike, as those of
     the same rows do.
+
+    Parameters
+    ----------
+    among : how many such differences are asked about together; their intervals cover all of them at 95 % (Bonferroni).
 
     References
     ----------
@@ -21,9 +30,11 @@ def difference(a: Evidence, b: Evidence) -> Evidence:
     """
     interval = None
     if a.interval is not None and b.interval is not None:
-        below = np.hypot(a.value - a.interval[0], b.interval[1] - b.value)
-        above = np.hypot(a.interval[1] - a.value, b.value - b.interval[0])
+        wider = _normal(1 - (1 - COVERAGE) / 2 / among) / _normal(0.5 + COVERAGE / 2)
+        below = wider * np.hypot(a.value - a.interval[0], b.interval[1] - b.value)
+        above = wider * np.hypot(a.interval[1] - a.value, b.value - b.interval[0])
         interval = (a.value - b.value - below, a.value - b.value + above)
+    together = f", for {among} differences together" if among > 1 else ""
     return Evidence(
         id="difference",
         of=a.name,
@@ -33,9 +44,48 @@ def difference(a: Evidence, b: Evidence) -> Evidence:
         n=min(a.n, b.n),
         unit=a.unit,
         interval=interval,
-        interval_method="from the intervals of both",
+        interval_method=f"from the intervals of both{together}",
         untested="the interval of a difference says whether it excludes 0",
     )
+
+
+def possibly_highest(
+    answers: Mapping[str, Evidence], *, lowest: bool = False, level: float = LEVEL
+) -> list[str]:
+    """Return which of several answers may be the highest: all that none of the others surely exceeds.
+
+    The truly highest is among them with probability 1 - ``level`` or more, whatever the others are; where several are equal,
+    a single one is left by chance less often than that. An answer without an interval, or with one that isn't finite,
+    excludes none and can't be excluded.
+
+    Parameters
+    ----------
+    lowest : which may be the lowest instead.
+
+    References
+    ----------
+    Hsu 1984, Constrained simultaneous confidence intervals for multiple comparisons with the best, Ann. Statist. 12; Mogstad,
+    Romano, Shaikh and Wilhelm 2024, Inference for ranks with applications to mobility across neighbourhoods, Rev. Econ.
+    Stud. 91. With Bonferroni's bound over the others in place of their bootstrap, since an answer comes with its interval.
+    """
+    wider = _normal(1 - level / max(1, len(answers) - 1)) / _normal(0.5 + COVERAGE / 2)
+
+    def exceeds(a: Evidence, b: Evidence) -> bool:
+        if a.interval is None or b.interval is None:
+            return False
+        return a.value - b.value > wider * np.hypot(a.value - a.interval[0], b.interval[1] - b.value)
+
+    def beaten(name: str) -> bool:
+        own = answers[name]
+        return any(exceeds(own, other) if lowest else exceeds(other, own) for other in answers.values())
+
+    return [name for name in answers if not beaten(name)]
+
+
+def _normal(p: float) -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri(p))
 
 
 def since(result: Result | None, of: str = "", *, id: str = "change") -> str:
