@@ -14,7 +14,7 @@ from workbench.core.evidence import Evidence
 from workbench.core.history import Asked
 from workbench.core.run import Given, Run
 from workbench.evidence import answers, ask, ask_each, comparisons, difference, helping, since
-from workbench.evidence.differences import possibly_highest
+from workbench.evidence.highest import possibly_highest
 from workbench.results.estimate import Estimate
 
 

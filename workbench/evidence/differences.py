@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from workbench.core.evidence import Evidence
 from workbench.core.result import Result
 
-COVERAGE = 0.95  # of every interval
-LEVEL = 0.05
+LEVEL = 0.05  # at which an interval misses
 
 
 def difference(a: Evidence, b: Evidence, *, among: int = 1) -> Evidence:
@@ -28,9 +25,11 @@ def difference(a: Evidence, b: Evidence, *, among: int = 1) -> Evidence:
     Zou and Donner 2008, Construction of confidence limits about effect measures: a general approach, Statist.
     Med. 27.
     """
+    from scipy.special import ndtri
+
     interval = None
     if a.interval is not None and b.interval is not None:
-        wider = _normal(1 - (1 - COVERAGE) / 2 / among) / _normal(0.5 + COVERAGE / 2)
+        wider = ndtri(1 - LEVEL / 2 / among) / ndtri(1 - LEVEL / 2)
         below = wider * np.hypot(a.value - a.interval[0], b.interval[1] - b.value)
         above = wider * np.hypot(a.interval[1] - a.value, b.value - b.interval[0])
         interval = (a.value - b.value - below, a.value - b.value + above)
@@ -47,45 +46,6 @@ def difference(a: Evidence, b: Evidence, *, among: int = 1) -> Evidence:
         interval_method=f"from the intervals of both{together}",
         untested="the interval of a difference says whether it excludes 0",
     )
-
-
-def possibly_highest(
-    answers: Mapping[str, Evidence], *, lowest: bool = False, level: float = LEVEL
-) -> list[str]:
-    """Return which of several answers may be the highest: all that none of the others surely exceeds.
-
-    The truly highest is among them with probability 1 - ``level`` or more, whatever the others are; where several are equal,
-    a single one is left by chance less often than that. An answer without an interval, or with one that isn't finite,
-    excludes none and can't be excluded.
-
-    Parameters
-    ----------
-    lowest : which may be the lowest instead.
-
-    References
-    ----------
-    Hsu 1984, Constrained simultaneous confidence intervals for multiple comparisons with the best, Ann. Statist. 12; Mogstad,
-    Romano, Shaikh and Wilhelm 2024, Inference for ranks with applications to mobility across neighbourhoods, Rev. Econ.
-    Stud. 91. With Bonferroni's bound over the others in place of their bootstrap, since an answer comes with its interval.
-    """
-    wider = _normal(1 - level / max(1, len(answers) - 1)) / _normal(0.5 + COVERAGE / 2)
-
-    def exceeds(a: Evidence, b: Evidence) -> bool:
-        if a.interval is None or b.interval is None:
-            return False
-        return a.value - b.value > wider * np.hypot(a.value - a.interval[0], b.interval[1] - b.value)
-
-    def beaten(name: str) -> bool:
-        own = answers[name]
-        return any(exceeds(own, other) if lowest else exceeds(other, own) for other in answers.values())
-
-    return [name for name in answers if not beaten(name)]
-
-
-def _normal(p: float) -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri(p))
 
 
 def since(result: Result | None, of: str = "", *, id: str = "change") -> str:

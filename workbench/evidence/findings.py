@@ -12,7 +12,8 @@ from workbench.core.errors import MissingError
 from workbench.core.history import Earlier, earlier
 from workbench.core.result import Result
 from workbench.evidence.correction import LEVEL, Finding, correct
-from workbench.evidence.differences import difference, possibly_highest
+from workbench.evidence.differences import difference
+from workbench.evidence.highest import possibly_highest
 
 FINDINGS_MIME = "application/vnd.workbench.findings+json"
 
