@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,3 +131,29 @@ def test_the_subject_is_what_was_opened_or_made_whatever_was_taken_of_it() -> No
     for asked in (whole, whole.sample(40), whole.sample(40).select(whole.sample(40).ids[:20])):
         wb.pca(asked, n_null=0, n_boot=0)
     assert {tuple(roots(a.run)) for a in history.asked()} == {(whole.digest,)}
+
+
+@pytest.mark.slow
+def test_a_kernel_counts_earlier_sessions_where_somebody_is_there_and_not_where_a_program_runs_it() -> None:
+    from jupyter_client.manager import start_new_kernel
+
+    kept_questions.keep(run_of(1), answer(), [cloud().digest])
+    manager, client = start_new_kernel(kernel_name="python3", env={**os.environ})
+    code = (
+        "import numpy as np, workbench as wb\nfrom workbench.core import history\n"
+        "cloud = wb.PointCloud(np.random.default_rng(0).standard_normal((60, 5)))\n"
+        "wb.pca(cloud, n_null=19, n_boot=0)\n"
+        "print(len(history.earlier().tests), history.earlier().counted)"
+    )
+    try:
+        said: list[str] = []
+
+        def hear(message: dict[str, Any]) -> None:
+            said.append(message["content"].get("text", ""))
+
+        for there in (True, False):
+            client.execute_interactive(code, allow_stdin=there, output_hook=hear, timeout=120)
+        assert "".join(said).split("\n")[:2] == ["1 True", "0 False"]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
