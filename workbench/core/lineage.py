@@ -164,18 +164,12 @@ def chosen_by_looking(run: Run) -> str:
     columns = {v for v in run.parameters.values() if isinstance(v, str)}
     for item in run.inputs:
         queried: set[str] = set()
-        for link in _steps(item):
-            said = link.parameters if link.verb == "call" else {}
+        for link in (one for one in _steps(item) if one.verb == "call"):
+            said = link.parameters
             if link.method == "select" and isinstance(said.get("rows"), str):
                 queried |= set(re.findall(r"\w+", said["rows"]))
-            if (
-                link.method == "select"
-                and not said.get("reason")
-                and not isinstance(said.get("rows", ()), str)
-            ):
-                many = (
-                    f"{len(said['rows']):,} " if "rows" in said else ""
-                )  # too many to be written down are an input
+            elif link.method == "select" and not said.get("reason"):
+                many = f"{len(said['rows']):,} " if "rows" in said else ""  # else too many to be written down
                 return (
                     f"these rows were chosen by looking at them: {many}rows of {link.inputs[0].title}, by their ids. Choose "
                     "by a query or sample() to test, or say select(ids, reason=...) where their numbers weren't the reason"
