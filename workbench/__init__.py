@@ -37,6 +37,7 @@ PLACES = {
     "side_by_side": "workbench.evidence",
     "correct": "workbench.evidence",
     "Findings": "workbench.evidence",
+    "forget": "workbench.core.history",
     "Edit": "workbench.core.edit",
     "Affine": "workbench.edits.affine",
     "Dense": "workbench.edits.dense",

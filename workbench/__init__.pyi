@@ -26,6 +26,7 @@ from workbench import subjects as subjects
 from workbench.capturing.capture import capture as capture
 from workbench.core.edit import Edit as Edit
 from workbench.core.errors import WorkbenchError as WorkbenchError
+from workbench.core.history import forget as forget
 from workbench.core.loading import load as load
 from workbench.core.method import Method
 from workbench.core.registry import method as method

@@ -30,6 +30,7 @@ from workbench.subjects.points import PointCloud
 
 AUTO = "auto"  # all blocks of a network
 SAMPLE = 1500  # rows that are drawn of a network's, where nobody says otherwise
+TOGETHER = "the rows that the inputs have together"
 Thing = Subject | Result | Network
 Choose = Callable[[Input, Any, Any, str | None], str | None]
 """Called as ``choose(input, thing, narrowed, place)``: which of the parts of what is left after ``place`` was named, if it was;
@@ -311,14 +312,15 @@ def _rows(group: list[Any], select: str | None, drop_nonfinite: bool, sample: in
         # rows that belong together by their order: what one has lost, none keeps
         kept = np.logical_and.reduce([np.isin(t.ids, m.ids) for t, m in zip(group, made, strict=True)])
         made = [
-            m if len(m) == kept.sum() else m.select(t.ids[kept]) for t, m in zip(group, made, strict=True)
+            m if len(m) == kept.sum() else m.select(t.ids[kept], reason=TOGETHER)
+            for t, m in zip(group, made, strict=True)
         ]
     if sample is None:
         return made
     if not by_id or all(np.array_equal(m.ids, made[0].ids) for m in made):
         return [m.sample(sample) for m in made]
-    drawn = made[0].select(reduce(np.intersect1d, [m.ids for m in made])).sample(sample)
-    return [drawn, *(m.select(drawn.ids) for m in made[1:])]
+    drawn = made[0].select(reduce(np.intersect1d, [m.ids for m in made]), reason=TOGETHER).sample(sample)
+    return [drawn, *(m.select(drawn.ids, reason=TOGETHER) for m in made[1:])]
 
 
 def _selected(group: list[Any], query: str) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -143,3 +144,50 @@ def test_very_many_texts_are_an_input_and_not_written_into_every_run() -> None:
     few, many = read(["a", "b"]).run, read(["a"] * 5000).run
     assert few is not None and few.parameters == {"texts": ("a", "b")}
     assert many is not None and not many.parameters and [i.kind for i in many.inputs] == ["list"]
+
+
+def test_rows_that_were_chosen_by_their_ids_are_not_tested_and_queries_and_samples_are() -> None:
+    cloud = wb.planted_clusters(n=120)
+    picked = cloud.ids[:40].tolist()
+
+    def asked(subject: Any) -> tuple[set[bool], str]:
+        found = wb.intrinsic_dimension(subject, n_neighbors=5, n_null=9, n_boot=0)
+        return {e.p_value is None for e in found.evidence}, found.evidence[0].untested
+
+    for chosen in (cloud.select(picked), cloud.select(np.isin(cloud.ids, picked)).sample(30)):
+        untested, why = asked(chosen)
+        assert untested == {True}
+        assert why.startswith("these rows were chosen by looking at them: 40 rows of planted clusters")
+    # the same rows, chosen otherwise: another question, with an answer of its own
+    assert asked(cloud.select(picked, reason="the first forty"))[0] == {False}
+    assert asked(cloud.select("cluster == 1"))[0] == asked(cloud.sample(40))[0] == {False}
+    assert asked(cloud.select(picked))[0] == {True}
+    values = cloud.values.copy()
+    values[3] = np.nan
+    assert asked(wb.PointCloud(values).drop_nonfinite())[0] == {False}
+    assert asked(wb.pca(cloud.select(picked), n_null=0, n_boot=0))[0] == {True}
+
+
+def test_labels_that_were_found_in_rows_are_not_tested_on_them() -> None:
+    cloud = wb.planted_clusters(n=120)
+    groups = wb.spectral_clustering(cloud, n_clusters=3, n_null=0)
+    labelled = cloud.with_label(groups, "found")
+    np.testing.assert_array_equal(labelled.column("found"), [str(g) for g in groups.labels])
+    assert labelled.space == cloud.space and labelled.digest != cloud.digest
+    (known,) = wb.linear_probe(labelled, label="cluster", n_null=19).evidence
+    (found,) = wb.linear_probe(labelled, label="found", n_null=19).evidence
+    assert known.p_value is not None and not known.untested
+    assert found.p_value is None and found.untested.startswith(
+        "the labels 'found' were found in these rows: Spectral"
+    )
+    assert found.value > 0.9
+    shape = wb.intrinsic_dimension(labelled.select("found == '1'"), n_neighbors=5, n_null=9, n_boot=0)
+    assert "'found' were found in these rows" in shape.evidence[0].untested
+    code = wb.linear_probe(labelled, label="found", n_null=19).code()
+    assert "step1.with_label(step2, name='found')" in code
+    with pytest.raises(wb.WorkbenchError, match="already"):
+        labelled.with_label(groups, "found")
+    with pytest.raises(wb.WorkbenchError, match="has none"):
+        cloud.with_label(wb.pca(cloud, n_null=0, n_boot=0))
+    with pytest.raises(wb.WorkbenchError, match="no group for"):
+        wb.planted_clusters(n=130).with_label(groups, "found")

@@ -14,6 +14,7 @@ from workbench.core.evidence import Evidence
 from workbench.core.history import Asked
 from workbench.core.run import Given, Run
 from workbench.evidence import answers, ask, ask_each, comparisons, difference, helping, since
+from workbench.evidence.highest import possibly_highest
 from workbench.results.estimate import Estimate
 
 
@@ -27,7 +28,13 @@ def asked(*evidence: Evidence, key: str = "k", method: str = "mine") -> Estimate
 
 
 def answer(value: float = 1.0, id: str = "share", of: str = "", **more: Any) -> Evidence:
-    given = {"label": f"share of {of}", "question": "?", "n": 9, "null": "noise"}
+    given = {
+        "label": f"share of {of}",
+        "question": "?",
+        "n": 9,
+        "null": "noise",
+        "hypothesis": "shares are even",
+    }
     return Evidence(id=id, of=of, value=value, **{**given, **more})
 
 
@@ -89,7 +96,7 @@ def test_two_sets_of_results_are_contrasted_in_one_chart_and_one_finding() -> No
     assert chart.y.shape == chart.low.shape == chart.null_high.shape == (2, 2)
     found = wb.Findings()
     found.contrast("Sharp is flatter", sharp, blurred, "variance_explained", meaning="As it was made.")
-    assert found.sentences[0].startswith("Sharp is flatter at all 2 of them, most at layer")
+    assert found.sentences[0].startswith("Sharp is flatter at all 2 of them: at layer")
     assert "a difference of" in found.sentences[0]
     assert found.statements[0].meaning == "As it was made."
 
@@ -111,7 +118,79 @@ def test_a_verdict_is_less_more_or_alike_and_says_what_was_found() -> None:
         "Rows with high are more than chance has it",
         "Rows with none are as many as chance has it",
     ]
-    assert findings.statements[2].numbers[0].endswith("not distinguishable from the null")
+    assert findings.statements[2].numbers[0].endswith("which doesn't reject “shares are even”")
+    assert findings.statements[0].numbers[0].endswith("which rejects “shares are even”")
+
+
+def test_words_come_from_the_null_and_what_was_not_tested_supports_none() -> None:
+    history.forget()
+    result = asked(
+        answer(9, of="high", null_values=LOW),
+        answer(0, of="none", null_values=LOW),
+        answer(3, of="bare", null="", untested="its rows are one series"),
+    )
+    findings = wb.Findings()
+    for of in ("high", "none", "bare"):
+        findings.judge(f"The share of {of} is {{}}", result, "share", of)
+    assert [s.claim for s in findings.statements] == [
+        "The share of high is higher than with noise",
+        "The share of none is not shown to differ from that with noise",
+        "Share of bare was not tested",
+    ]
+    assert findings.statements[2].numbers == ("3; not tested: its rows are one series",)
+
+
+def layers(rng: np.random.Generator, truths: list[float], error: float = 0.1) -> dict[str, Evidence]:
+    """Estimates that err independently, each with its 95 % interval."""
+    values = truths + error * rng.standard_normal(len(truths))
+    half = 1.96 * error
+    return {f"layer {i}": answer(v, null="", interval=(v - half, v + half)) for i, v in enumerate(values)}
+
+
+@pytest.mark.parametrize("many", [5, 12])
+def test_equal_layers_are_told_apart_by_chance_only(many: int) -> None:
+    rng = np.random.default_rng(3)
+    runs = 600
+    single = missed = claimed = 0
+    for _ in range(runs):
+        equal = layers(rng, [0.5] * many)
+        tops = possibly_highest(equal)
+        single += len(tops) == 1
+        best = layers(rng, [0.5] * (many - 1) + [0.52])
+        missed += f"layer {many - 1}" not in possibly_highest(best)
+        pairs = zip(equal.values(), layers(rng, [0.5] * many).values(), strict=True)
+        gaps = [difference(a, b, among=many).interval for a, b in pairs]
+        claimed += any(g is not None and (g[0] > 0 or g[1] < 0) for g in gaps)
+    allowed = 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
+    assert max(single, missed, claimed) / runs <= allowed
+    far = [possibly_highest(layers(rng, [0.5] * (many - 1) + [1.2])) for _ in range(50)]
+    assert np.mean([tops == [f"layer {many - 1}"] for tops in far]) > 0.9
+
+
+def test_the_highest_is_one_of_those_that_none_exceeds_for_sure() -> None:
+    history.forget()
+
+    def result(name: str, value: float, half: float | None) -> Estimate:
+        interval = None if half is None else (value - half, value + half)
+        return asked(answer(value, null="", interval=interval), key=name)
+
+    def said(values: dict[str, float], half: float | None = 0.1) -> str:
+        results = {n: result(f"{n} {v} {half}", v, half) for n, v in values.items()}
+        findings = wb.Findings()
+        findings.compare("“topic”", results, "share", highest="easiest", lowest="hardest", unit="layers")
+        return findings.statements[0].claim
+
+    assert (
+        said({"a": 0.1, "b": 0.9, "c": 0.95, "d": 0.5})
+        == "“topic” is easiest at one of b and c and hardest at a"
+    )
+    assert said({"a": 0.5, "b": 0.51, "c": 0.52}) == "“topic”: none of 3 layers can be told from another"
+    assert (
+        said({"a": 0.1, "b": 0.9}, None)
+        == "“topic”: none of 2 layers has an interval by which to tell it from another"
+    )
+    many = {f"{i}": 0.9 + i / 1000 for i in range(6)}
+    assert said({"a": 0.1, **many}) == "“topic” is easiest at one of 6 of the 7 layers and hardest at a"
 
 
 def test_a_change_is_told_with_its_interval_or_nothing_is() -> None:

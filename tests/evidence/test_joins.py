@@ -76,7 +76,7 @@ def _relabel(said: facts.ReportFacts) -> facts.ReportFacts:
     results = tuple(
         r.model_copy(update={"evidence": other(r.evidence), "title": "T of U"}) for r in said.results
     )
-    assert said.findings is not None
+    assert said.findings is not None and "was run as a whole" in said.findings.counted
     findings = said.findings.model_copy(update={"questions": other(said.findings.questions)})
     return said.model_copy(update={"results": results, "findings": findings})
 
@@ -95,6 +95,20 @@ def test_reports_and_sweeps_compare_alike_with_alike(written: Path) -> None:
         "persistence: longest bar, H1",
         "pca: variance explained",
     ]
+
+
+def test_a_sweep_corrects_over_all_its_runs_and_counts_what_they_share_once(written: Path) -> None:
+    one = values.of(facts.of(written))
+    own = [v.q for run in values.corrected_together([one]) for v in run.values()]
+    alone = wb.correct()  # nothing of the report's kernel is known here
+    assert not any(f.key in {v.key for v in one.values()} for f in alone)
+    shared = values.corrected_together([one, one])
+    assert [v.q for run in shared for v in run.values()] == own * 2
+    (key, tested), *_ = one.items()  # one of two bars, and the other method's answer is another question
+    strong = {**one, key: dataclasses.replace(tested, p=0.001)}
+    assert values.corrected_together([strong])[0][key].q == pytest.approx(2 * 2 * 0.001)
+    others = [{key: dataclasses.replace(tested, key=f"another {i}", p=0.9)} for i in range(9)]
+    assert values.corrected_together([strong, *others])[0][key].q == pytest.approx(2 * 11 * 0.001)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -114,6 +114,12 @@ class Evidence:
         if not self.null_values:
             return None
         return monte_carlo_p(self.value, self.null_values, self.alternative)
+
+    def without_test(self, why: str) -> Evidence:
+        """The same number without its null, where there is or could be one, and why it isn't tested."""
+        if not (self.null_values or self.hypothesis or self.untested):
+            return self
+        return replace(self, null="", null_details="", null_name="", null_values=(), untested=why)
 
     def quote(self, q_value: float | None = None) -> str:
         """The number with its interval, its null and its p-value (or ``q_value``, corrected): ``0.54 (...)``."""

@@ -10,7 +10,8 @@ import functools
 import inspect
 import itertools
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
@@ -25,6 +26,8 @@ R = TypeVar("R")
 _OBJECTS = itertools.count(1)
 ITEMS_KEPT, CHARACTERS_KEPT = 100, 2000  # of a list and of a text; more of them are an input of their own
 IDS_KEPT = 5000  # of a selection; a larger one is known by its digest
+OBJECT = "object "  # begins the digest of what has none
+SEVERAL = ("analysis", "list", "dict")  # verbs of what is made of all its inputs alike
 
 
 class Made(Protocol):
@@ -52,7 +55,7 @@ class InMemory:
         """Whatever it is; an array is known by its digest, anything else by a number of its own."""
         if isinstance(thing, np.ndarray):
             return cls(f"array {thing.shape} of {thing.dtype}", digest(thing), "ndarray")
-        return cls(type(thing).__name__, f"object {next(_OBJECTS)}", type(thing).__name__)
+        return cls(type(thing).__name__, f"{OBJECT}{next(_OBJECTS)}", type(thing).__name__)
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,57 @@ def given(name: str, thing: Made, digest: str = "") -> Given:
     """One input of a run: what it is called, its digest (or that of what was seen of it) and how it came to be."""
     kind = thing.kind if isinstance(thing, InMemory) else type(thing).__name__
     return Given(name, thing.called, kind, digest or thing.digest, thing.run)
+
+
+def roots(run: Run) -> list[str]:
+    """Return what an answer was asked of in the end: digests of what was opened, made or given in memory, each once."""
+    return list(dict.fromkeys(root for item in run.inputs for root in _roots(item)))
+
+
+def _followed(run: Run | None) -> tuple[Given, ...]:
+    """The inputs whose rows and numbers something is: the network of a capture and not its texts, a selection's whole."""
+    return () if run is None else run.inputs if run.verb in SEVERAL else run.inputs[:1]
+
+
+def _roots(item: Given) -> list[str]:
+    found = [root for further in _followed(item.run) for root in _roots(further)]
+    # a module is known by a number of its own in this process: what was made with it has a digest
+    return found or ([] if item.digest.startswith(OBJECT) else [item.digest])
+
+
+def _steps(item: Given) -> Iterator[Run]:
+    """Every step between a root and what was given, the latest first."""
+    if item.run is not None:
+        yield item.run
+    for further in _followed(item.run):
+        yield from _steps(further)
+
+
+def chosen_by_looking(run: Run) -> str:
+    """Say why what a run asks can't be tested on its data, where they are what it was chosen by; "" where it can.
+
+    Rows that were chosen by their ids, as a lasso or a click does, were chosen by what they look like: that they lie
+    together is no news. A query, a sample, and a selection that says its reason are none of that. Nor can labels that were
+    found in rows be tested on these rows.
+    """
+    columns = {v for v in run.parameters.values() if isinstance(v, str)}
+    for item in run.inputs:
+        queried: set[str] = set()
+        for link in (one for one in _steps(item) if one.verb == "call"):
+            said = link.parameters
+            if link.method == "select" and isinstance(said.get("rows"), str):
+                queried |= set(re.findall(r"\w+", said["rows"]))
+            elif link.method == "select" and not said.get("reason"):
+                many = f"{len(said['rows']):,} " if "rows" in said else ""  # else too many to be written down
+                return (
+                    f"these rows were chosen by looking at them: {many}rows of {link.inputs[0].title}, by their ids. Choose "
+                    "by a query or sample() to test, or say select(ids, reason=...) where their numbers weren't the reason"
+                )
+            if link.method == "with_label" and said.get("name") in columns | queried:
+                labels = link.inputs[1]
+                if set(_roots(labels)) & set(_roots(item)):
+                    return f"the labels {said['name']!r} were found in these rows: {labels.title}"
+    return ""
 
 
 def code(run: Run) -> str:

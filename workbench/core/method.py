@@ -14,10 +14,11 @@ from typing import Any, Literal
 
 from workbench.core import cache, history
 from workbench.core.device import describe, refusing_what_does_not_fit, resolve
+from workbench.core.digest import digest
 from workbench.core.errors import MethodError, MissingError, WorkbenchError
 from workbench.core.estimator import estimator_class
 from workbench.core.inputs import Input, align, bind, inputs_of, rows_of, seen_digest
-from workbench.core.lineage import given
+from workbench.core.lineage import chosen_by_looking, given
 from workbench.core.parameters import Parameter, parameters_of, validate_all
 from workbench.core.progress import tell
 from workbench.core.result import Result
@@ -150,6 +151,10 @@ class Method:
             views[k] = view
         inputs = [given(i.name, f, seen_digest(v)) for (i, f), v in zip(asked, views, strict=True)]
         run = self._run(inputs, values, chosen, how)
+        why = chosen_by_looking(run)
+        if why:  # another answer than that of equal rows that were chosen otherwise
+            apart = [dataclasses.replace(g, digest=digest(g.digest, "chosen", why)) for g in inputs]
+            run = dataclasses.replace(run, inputs=tuple(apart))
         title = f"{self.title} of {run.subject}"
         space, table = rows_of(views)
         caching = cache.wanted()
@@ -167,7 +172,12 @@ class Method:
         else:
             tell(title)
             by_name = {i.name: v for (i, _), v in zip(asked, views, strict=True)}
-            result = self._call([by_name.get(i.name) for i in self.inputs], values)
+            drawn = {**values, "n_null": 0} if why and "n_null" in values else values
+            result = self._call([by_name.get(i.name) for i in self.inputs], drawn)
+            if why:
+                result = dataclasses.replace(
+                    result, evidence=tuple(e.without_test(why) for e in result.evidence)
+                )
             run = dataclasses.replace(run, seconds=round(time.perf_counter() - start, 4))
             result = dataclasses.replace(
                 result, space=space, rows=table, run=run, title=result.title or title

@@ -42,6 +42,22 @@ NullDraws = Annotated[
     Few(3),
     Doc("Draws from the null; the smallest p-value is 1 / (draws + 1). 0 leaves the null out."),
 ]
+"""Draws are sequential (`workbench.numerics.controls.draw_until_clear`), so that a default that is high costs little but where
+something is there. A page's correction (`workbench.numerics.multiplicity.hierarchical`, level 0.05) needs so many:
+
+========================================  ============  =====================
+one effect on a page of this many         at all its    at one layer of six
+questions                                 layers        (of twelve)
+========================================  ============  =====================
+1                                         99            199 (399)
+5                                         99            999 (1999)
+10                                        199           1999 (3999)
+20                                        399           3999 (9999)
+30                                        999           3999 (9999)
+========================================  ============  =====================
+
+and about twice as many for a two-sided alternative. So 399 is a default for what is asked of a whole, and 999 where it is
+two-sided or cheap; a finding that more draws might change says so."""
 BootstrapDraws = Annotated[
     int, Interval(ge=0, le=9999), Few(3), Doc("Resamples behind the interval. 0 leaves the interval out.")
 ]

@@ -28,6 +28,9 @@ _LIBRARIES = (
     "transformers",
 )
 
+DRAWS = ("n_null", "n_boot")
+"""Parameters that say how exactly a question is answered, and not which it is."""
+
 
 @dataclass(frozen=True)
 class Given:
@@ -107,6 +110,13 @@ class Run:
             self.device,
             self.versions,
         )
+
+    @property
+    def question(self) -> str:
+        """Digest of what was asked: alike for whatever versions and device answered it, and from however many draws."""
+        given = [[i.name, i.digest] for i in self.inputs]
+        asked = {n: v for n, v in self.parameters.items() if n not in DRAWS}
+        return digest(self.verb, self.method, given, self.aligned, asked)
 
     def chain(self) -> Iterator[Run]:
         """Yield every run that this one rests on, the earliest first and itself last, each once."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.discovery import import_all
-from workbench.core.errors import DataError, MissingError, ViewError
+from workbench.core.errors import DataError, MissingError, ParameterError, ViewError
 from workbench.core.lineage import IDS_KEPT, InMemory, Origin
 from workbench.core.parameters import require_integer
 from workbench.core.query import matching
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound="Subject")
 PACKAGE = "workbench.subjects"
+FINITE = "no NaN or infinity"
+"""Why rows are selected in `drop_nonfinite`."""
 BY_NAME = "*"  # no column: the groups are those of the first column that is called as groups are
 SUBJECTS: dict[str, type[Subject]] = {}
 """Every class that was imported, by name; see `subjects`."""
@@ -171,7 +173,7 @@ class Subject(Giving):
             made._group = self._group if not self._group or self._group in made._table.columns else BY_NAME
         if type(made) is type(self):
             made.truth = self.truth
-        more = {n: v if hasattr(v, "made_by") else InMemory.of(v) for n, v in others.items()}
+        more: dict[str, Any] = {n: v if isinstance(v, Giving) else InMemory.of(v) for n, v in others.items()}
         return made.made_by(Origin(method, {"subject": self, **more}, parameters, verb="call"))
 
     def __repr__(self) -> str:
@@ -252,13 +254,17 @@ class Rowed(Subject):
         """
         return table_column(self._table, name, self.name)
 
-    def select(self, rows: Any) -> Self:
+    def select(self, rows: Any, *, reason: str = "") -> Self:
         """Return the chosen rows as a subject with the same ids.
+
+        Rows that are chosen by their ids or a mask count as chosen by looking at them, so that no method tests what shape
+        they have; those of a query, or for a reason, don't.
 
         Parameters
         ----------
         rows : row ids (integers), a boolean mask (one a row), or a query on the row table, such as
             ``"label == 'noun' and position > 3"``; see `workbench.core.query`.
+        reason : why these ids, in words, where it wasn't what their numbers look like: "the texts that were checked by hand".
 
         Raises
         ------
@@ -278,10 +284,53 @@ class Rowed(Subject):
             raise DataError(f"{self.name}: the selection {rows!r} holds no row of {len(self):,}.")
         said = f"{rows} ({len(at):,} rows)" if isinstance(rows, str) else f"{len(at):,} selected rows"
         ids = self.ids[at]
+        why = {"reason": reason} if reason else {}
         if not isinstance(rows, str) and len(ids) > IDS_KEPT:  # too many to be written down
-            return self.derived(self._take(at), "select", said, {}, {"rows": ids})
+            return self.derived(self._take(at), "select", said, why, {"rows": ids})
         asked = rows if isinstance(rows, str) else tuple(ids.tolist())
-        return self.derived(self._take(at), "select", said, {"rows": asked})
+        return self.derived(self._take(at), "select", said, {"rows": asked, **why})
+
+    def with_label(self, labels: Any, name: str = "cluster") -> Self:
+        """Return the same rows with a column more: the groups that a method put them into.
+
+        The lineage says where the labels come from, so that no method tests on these rows what was found in them.
+
+        Parameters
+        ----------
+        labels : a result with a group for each row, such as that of `spectral_clustering`.
+        name : of the column.
+
+        Raises
+        ------
+        ViewError
+            ``labels`` has no groups of rows.
+        ParameterError
+            There is such a column already.
+        DataError
+            A row has no group in it.
+        """
+        codes = getattr(labels, "labels", None)
+        if codes is None or getattr(labels, "ids", None) is None or not hasattr(labels, "name_of"):
+            raise ViewError(
+                f"with_label takes a result with a group for each row, such as spectral_clustering's; "
+                f"{getattr(labels, 'called', type(labels).__name__)} has none."
+            )
+        if name in self._table.columns:
+            raise ParameterError(f"{self.name} has a column {name!r} already: give the labels another name.")
+        of = dict(zip(labels.ids.tolist(), codes.tolist(), strict=True))
+        missing = [i for i in self.ids.tolist() if i not in of]
+        if missing or labels.space != self.space:
+            raise DataError(
+                f"{labels.called} has no group for {len(missing) or len(self):,} of the {len(self):,} rows of {self.name}: "
+                "label the rows that it was asked of."
+            )
+        made = copy.copy(self)
+        made._table = self._table.assign(
+            **{name: [labels.name_of(of[i]) if of[i] >= 0 else "" for i in self.ids.tolist()]}
+        )
+        vars(made).pop("digest", None)  # kept by some classes, of the table as it was
+        made._space = self.space
+        return self.derived(made, "with_label", f"with {name}", {"name": name}, {"labels": labels})
 
     def _positions(self, rows: np.ndarray) -> np.ndarray:
         if rows.dtype == bool:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from workbench.core.errors import MissingError
-from workbench.core.evidence import Evidence
+from workbench.core.history import Earlier, earlier
 from workbench.core.result import Result
-from workbench.evidence.correction import Finding, correct
+from workbench.evidence.correction import LEVEL, Finding, correct
 from workbench.evidence.differences import difference
+from workbench.evidence.highest import possibly_highest
 
 FINDINGS_MIME = "application/vnd.workbench.findings+json"
 
-_UNSHOWN = {"two-sided": "not distinguishable from", "greater": "not above", "less": "not below"}
+LESS, MORE, ALIKE = (
+    "lower than with {null}",
+    "higher than with {null}",
+    "not shown to differ from that with {null}",
+)
+MOST_NAMED = 4
+"""So many names are listed of those that can't be told apart; of more, their number."""
 
 
 class Statement(NamedTuple):
@@ -33,18 +40,19 @@ class Statement(NamedTuple):
 
 
 class Findings:
-    """Sentences about results, corrected for everything that was asked in this process.
+    """Sentences about results, corrected for everything that was asked of the same data; see `correct`.
 
     Each is about the answer of a result, or of several, to the question ``id``, of what ``of`` says: see `Evidence`.
 
     Parameters
     ----------
-    false_discovery_rate : expected share of false findings among the findings.
+    level : of the correction.
     """
 
-    def __init__(self, *, false_discovery_rate: float = 0.05):
-        self.false_discovery_rate = false_discovery_rate
-        self.all: list[Finding] = correct(false_discovery_rate=false_discovery_rate)
+    def __init__(self, *, level: float = LEVEL):
+        self.level = level
+        self.earlier: Earlier = earlier()
+        self.all: list[Finding] = correct(level=level)
         self.statements: list[Statement] = []
 
     def of(self, result: Result, id: str, of: str = "") -> Finding:
@@ -72,17 +80,20 @@ class Findings:
         ----------
         meaning : what the number means, in a sentence or two for somebody who doesn't know it.
         """
-        finding = self.of(result, id, of)
-        unshown = finding.q_value is not None and not finding.found
-        verdict = f", {_UNSHOWN[finding.evidence.alternative]} the null" if unshown else ""
-        self._state(what, [f"{_quote(finding)}{verdict}"], meaning)
+        self._state(what, [_quote(self.of(result, id, of))], meaning)
 
-    def verdict(self, result: Result, id: str, of: str = "", *, less: str, more: str, alike: str) -> str:
-        """Return which of three ways to say it holds: below the null, above it, or neither, once corrected."""
+    def verdict(
+        self, result: Result, id: str, of: str = "", *, less: str = LESS, more: str = MORE, alike: str = ALIKE
+    ) -> str:
+        """Return which of three ways to say it holds: below the null, above it, or neither, once corrected.
+
+        ``{null}`` in it is how the null was drawn.
+        """
         finding = self.of(result, id, of)
-        if not finding.found:
-            return alike
-        return less if finding.evidence.value < np.median(finding.evidence.null_values) else more
+        way = alike
+        if finding.found:
+            way = less if finding.evidence.value < np.median(finding.evidence.null_values) else more
+        return way.replace("{null}", finding.evidence.null or "its null")
 
     def judge(
         self,
@@ -91,22 +102,32 @@ class Findings:
         id: str,
         of: str = "",
         *,
-        less: str,
-        more: str,
-        alike: str,
+        less: str = LESS,
+        more: str = MORE,
+        alike: str = ALIKE,
         meaning: str = "",
     ) -> None:
         """State one number beside its null: the claim, with the `verdict` in the place of its ``{}``.
 
+        What was rejected, or couldn't be, stands beside the number in the words of the hypothesis itself. A number that
+        wasn't tested supports none of the three: it is stated as what it is, with the reason.
+
         Parameters
         ----------
         result : None, where it couldn't be asked (see `ask`), states nothing.
-        less, more, alike : what stands in the claim where the number is surely below the null, surely above, or neither.
+        less, more, alike : what stands in the claim where the number is surely below the null, surely above, or neither;
+            without them, that it is lower or higher than with what was drawn.
         meaning : as in `say`.
         """
-        if result is not None:
-            way = self.verdict(result, id, of, less=less, more=more, alike=alike)
-            self.say(claim.replace("{}", way), result, id, of, meaning=meaning)
+        if result is None:
+            return
+        finding = self.of(result, id, of)
+        if finding.q_value is None:
+            label = finding.evidence.label
+            self._state(f"{label[:1].upper()}{label[1:]} was not tested", [_quote(finding)], meaning)
+            return
+        way = self.verdict(result, id, of, less=less, more=more, alike=alike)
+        self._state(claim.replace("{}", way), [_quote(finding)], meaning)
 
     def compare(
         self,
@@ -123,6 +144,9 @@ class Findings:
     ) -> None:
         """State where along an axis a number is highest and lowest, or that there is nothing.
 
+        Named are all that may be the highest, and all that may be the lowest (`possibly_highest`): together they hold the
+        right ones at 95 %.
+
         Parameters
         ----------
         what : the sentence's subject; it is ``highest`` ``at`` one of the names and ``lowest`` at another.
@@ -137,13 +161,22 @@ class Findings:
             claim = f"{what}: nowhere distinguishable from chance"
             self._state(claim, [f"nearest {at} {nearest}, {_quote(tested[nearest])}"], meaning)
             return
-        high = max(findings, key=lambda n: findings[n].evidence.value)
-        low = min(findings, key=lambda n: findings[n].evidence.value)
-        claim = f"{what} is {highest} {at} {high}"
-        if low != high:
-            claim += f" and {lowest} {at} {low}"
-            if not _apart(findings[high].evidence, findings[low].evidence):
-                claim += " (the intervals overlap, so the order may be chance)"
+        answers = {n: f.evidence for n, f in findings.items()}
+        high, low = (f(answers, key=lambda n: answers[n].value) for f in (max, min))
+        tops = possibly_highest(answers, level=LEVEL / 2)
+        bottoms = possibly_highest(answers, lowest=True, level=LEVEL / 2)
+        several = f" {unit}" if unit != "of them" else ""
+        if len(answers) == 1:
+            claim = f"{what} is {highest} {at} {high}"
+        elif len(tops) == len(bottoms) == len(answers):
+            known = all(a.interval is not None for a in answers.values())
+            why = "can be told from another" if known else "has an interval by which to tell it from another"
+            claim = f"{what}: none of {len(answers)}{several} {why}"
+        else:
+            claim = (
+                f"{what} is {highest} {at} {_one_of(tops, answers, several)}"
+                f" and {lowest} {at} {_one_of(bottoms, answers, several)}"
+            )
         if len(found) < len(tested):
             claim += f"; it differs from the control in {len(found)} of {len(tested)} {unit}"
         self._state(claim, [f"{at} {n}, {_quote(findings[n])}" for n in dict.fromkeys([high, low])], meaning)
@@ -160,20 +193,32 @@ class Findings:
         unit: str = "of them",
         meaning: str = "",
     ) -> None:
-        """State by how much a number of ``results`` exceeds that of ``others``, where most and where least.
+        """State by how much a number of ``results`` exceeds that of ``others``, at how many of them, and where most.
 
-        The difference's interval is made from both (`difference`), without a null: it holds where it excludes 0.
+        The differences' intervals are made from those of both (`difference`), without a null, for all names together: that
+        any excludes 0 where nothing differs has a chance of 5 %.
         """
         gaps = {
-            n: difference(self.of(r, id, of).evidence, self.of(others[n], id, of).evidence)
+            n: difference(
+                self.of(r, id, of).evidence, self.of(others[n], id, of).evidence, among=len(results)
+            )
             for n, r in results.items()
         }
         sure = [n for n, e in gaps.items() if e.interval and e.interval[0] > 0]
         most, least = (f(gaps, key=lambda n: gaps[n].value) for f in (max, min))
         many = f"all {len(gaps)}" if len(sure) == len(gaps) > 1 else f"{len(sure)} of {len(gaps)}"
-        where = f"{at} {many} {unit}"
-        claim = f"{what} {where}" + (f", most {at} {most}" if sure and len(gaps) > 1 else "")
-        numbers = [f"{at} {n}, a difference of {gaps[n].quote()}" for n in dict.fromkeys([most, least])]
+        claim = f"{what} {at} {many} {unit}"
+        each = {
+            n: difference(self.of(r, id, of).evidence, self.of(others[n], id, of).evidence)
+            for n, r in results.items()
+        }
+        tops = possibly_highest(each)
+        if sure and len(tops) < len(gaps):
+            claim += f", most {at} {_one_of(tops, gaps, f' {unit}' if unit != 'of them' else '')}"
+        together = f" (intervals that hold for all {len(gaps)} together)" if len(gaps) > 1 else ""
+        numbers = [
+            f"{at} {n}, a difference of {gaps[n].quote()}{together}" for n in dict.fromkeys([most, least])
+        ]
         self._state(claim, numbers, meaning)
 
     def _state(self, claim: str, numbers: list[str], meaning: str) -> None:
@@ -187,32 +232,51 @@ class Findings:
     def to_json(self) -> dict[str, Any]:
         """Sentences and all questions, for the page and the manifest."""
         return {
-            "false_discovery_rate": self.false_discovery_rate,
+            "level": self.level,
+            "counted": self.counted,
             "sentences": self.sentences,
             "statements": [s._asdict() for s in self.statements],
             "questions": [f.to_json() for f in self.all],
         }
 
+    @property
+    def counted(self) -> str:
+        """What the correction counts, in two sentences."""
+        tested = [f for f in self.all if f.q_value is not None]
+        families = len({(f.method, f.evidence.id) for f in tested})
+        return (
+            f"{len(tested):,} tests of {families:,} questions are corrected together, questions first and then the answers to "
+            f"each (Benjamini and Bogomolov), at a level of {self.level:g}. {self.earlier.said}"
+        )
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         items = "".join(f"<li>{html.escape(s)}</li>" for s in self.sentences)
         tested = sum(f.q_value is not None for f in self.all)
-        note = (
-            f"{sum(f.found for f in self.all)} of {tested} tests hold at a false discovery rate of "
-            f"{self.false_discovery_rate:g} (Benjamini and Hochberg over every question asked)."
-        )
+        note = f"{sum(f.found for f in self.all)} of {tested} tests hold. {self.counted}"
         return {
             FINDINGS_MIME: self.to_json(),
-            "text/html": f"<ul>{items}</ul><p>{note}</p>",
+            "text/html": f"<ul>{items}</ul><p>{html.escape(note)}</p>",
             "text/plain": "\n".join([*(f"- {s}" for s in self.sentences), note]),
         }
 
 
 def _quote(finding: Finding) -> str:
-    return finding.evidence.quote(finding.q_value)
+    """The number, and what its test says in the words of the hypothesis that was tested."""
+    e = finding.evidence
+    said = e.quote(finding.q_value)
+    if finding.q_value is None:
+        return f"{said}; not tested: {e.untested}" if e.untested else said
+    hypothesis = f"“{e.hypothesis}”" if e.hypothesis else "its null"
+    said += f", which rejects {hypothesis}" if finding.found else f", which doesn't reject {hypothesis}"
+    if finding.draws_needed:
+        said += f"; none of {len(e.null_values)} draws was as extreme, and more would be needed to tell (n_null={finding.draws_needed})"
+    return said
 
 
-def _apart(a: Evidence, b: Evidence) -> bool:
-    """Whether two intervals don't overlap (a stricter demand than a difference of 95 %)."""
-    if a.interval is None or b.interval is None:
-        return True
-    return a.interval[0] > b.interval[1] or b.interval[0] > a.interval[1]
+def _one_of(names: Sequence[str], all_names: Collection[str], unit: str) -> str:
+    """Names that can't be told apart: the one, ``one of a, b and c``, or how many."""
+    if len(names) == 1:
+        return names[0]
+    if len(names) > MOST_NAMED:
+        return f"one of {len(names)} of the {len(all_names)}{unit}"
+    return f"one of {', '.join(names[:-1])} and {names[-1]}"

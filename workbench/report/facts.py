@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from workbench.core.errors import FormatError, MissingError
+from workbench.core.evidence import Alternative
 from workbench.report.manifest import FORMAT, MARK, SAMPLED
 
 MAX_BYTES = 64_000_000  # of a manifest; one of the atlas has 200 KB
@@ -35,6 +36,7 @@ class Asked(_Facts):
     unit: Name = "rows"
     interval: tuple[Number, Number] | None = None
     null: Text = ""
+    alternative: Alternative = "greater"
     null_values: Annotated[tuple[Number, ...], Field(max_length=1_000_000)] = ()
 
 
@@ -125,11 +127,13 @@ class Question(_Facts):
     p: Number = None
     q: Number = None
     found: bool = False
+    draws_needed: int = 0
 
 
 class FindingsFacts(_Facts):
     """What a report states."""
 
+    counted: Text = ""
     sentences: Annotated[tuple[Text, ...], Field(max_length=10_000)] = ()
     questions: Annotated[tuple[Question, ...], Field(max_length=100_000)] = ()
 

@@ -13,7 +13,7 @@ from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, ViewError, suggest
 from workbench.core.patterns import matching
 from workbench.core.rows import flat, floats, frozen, owned, require_finite, table_digest, taken_for_rows
-from workbench.core.subject import Rowed
+from workbench.core.subject import FINITE, Rowed
 from workbench.core.view import Rows, View
 from workbench.subjects.points import PointCloud, Points
 
@@ -175,7 +175,7 @@ class Activations(Rowed):
     def drop_nonfinite(self) -> Activations:
         """Return the rows without NaN or infinite values at any site."""
         ok = [np.isfinite(flat(self.array(s))).all(axis=1) for s in self.sites]
-        return self.select(np.logical_and.reduce(ok))
+        return self.select(np.logical_and.reduce(ok), reason=FINITE)
 
     def as_points(self) -> Points:
         values = floats(self.values)

@@ -25,7 +25,7 @@ from workbench.core.rows import (
     table_digest,
     taken_for_rows,
 )
-from workbench.core.subject import Rowed
+from workbench.core.subject import FINITE, Rowed
 from workbench.core.view import Rows
 from workbench.subjects.coordinates import split
 
@@ -223,7 +223,7 @@ class PointCloud(Rowed):
 
     def drop_nonfinite(self) -> PointCloud:
         """Return the rows without NaN or infinite values."""
-        return self.select(np.isfinite(self.values).all(axis=1))
+        return self.select(np.isfinite(self.values).all(axis=1), reason=FINITE)
 
     def as_points(self) -> Points:
         require_finite(self.values, self.name, self.columns)

@@ -22,7 +22,7 @@ from workbench.core.rows import (
     save_rows,
     table_digest,
 )
-from workbench.core.subject import Rowed
+from workbench.core.subject import FINITE, Rowed
 from workbench.core.view import Rows
 from workbench.subjects.points import Points
 
@@ -151,7 +151,7 @@ class TimeSeries(Rowed):
 
     def drop_nonfinite(self) -> TimeSeries:
         """Return the steps without NaN or infinite values; those beside a gap then count as neighbours in time."""
-        return self.select(np.isfinite(self.values).all(axis=1))
+        return self.select(np.isfinite(self.values).all(axis=1), reason=FINITE)
 
     def as_series(self) -> Series:
         require_finite(self.values, self.name)

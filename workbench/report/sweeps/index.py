@@ -52,7 +52,7 @@ class Book:
         """Return the page as HTML."""
         from jinja2 import Environment, select_autoescape
 
-        found = [self._done.get(job.name, {}) for job in self.jobs]
+        found = values.corrected_together([self._done.get(job.name, {}) for job in self.jobs])
         columns, left, unknown = values.columns(found, self.names)
         self.value_names = list(dict.fromkeys(c.name for c in (*columns, *left)))
         self.unknown = unknown if self._done else []

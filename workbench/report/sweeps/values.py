@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 import numpy as np
 
-from workbench.core.evidence import named, shared_label
+from workbench.core.evidence import monte_carlo_p, named, shared_label
+from workbench.evidence.correction import Counted, corrected
 from workbench.report.facts import Asked, Question, ReportFacts
 
 MOST = 12  # columns shown if nobody names any; a table that is wider is read by nobody
@@ -33,7 +34,13 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Value:
-    """One number of one run, with its interval and its null."""
+    """One number of one run, with its interval and its null.
+
+    Attributes
+    ----------
+    key : of the run that answered it. p, q : as it came, and corrected; None without a null.
+    draws : behind the p-value.
+    """
 
     id: str
     of: str
@@ -46,7 +53,10 @@ class Value:
     null_words: str
     n: int
     unit: str
-    q: float | None
+    key: str
+    p: float | None
+    draws: int
+    q: float | None = None
 
 
 @dataclass(frozen=True)
@@ -87,22 +97,40 @@ def of(said: ReportFacts) -> dict[Key, Value]:
     shown = {(r.run.key, e.id, e.of): e for r in said.results for e in r.evidence}
     counted = said.findings.questions if said.findings else ()
     known = {(q.key, q.id, q.of) for q in counted}
-    every: list[tuple[str, str, Question | Asked, Asked | None]] = [
-        (q.method, q.subject, q, shown.get((q.key, q.id, q.of))) for q in counted
+    every: list[tuple[str, str, str, Question | Asked, Asked | None]] = [
+        (q.method, q.subject, q.key, q, shown.get((q.key, q.id, q.of))) for q in counted
     ]
     for r in said.results:
         rest = [e for e in r.evidence if (r.run.key, e.id, e.of) not in known]
-        every += [(r.run.method, r.run.subject, e, e) for e in rest]
+        every += [(r.run.method, r.run.subject, r.run.key, e, e) for e in rest]
     found: dict[Key, Value] = {}
     seen: Counter[tuple[str, str, str]] = Counter()
-    for method, subject, asked, evidence in every:
+    for method, subject, key, asked, evidence in every:
         question = (method, asked.id, asked.of)
         seen[question] += 1
-        found[Key(*question, seen[question])] = _value(subject, asked, evidence)
+        found[Key(*question, seen[question])] = _value(subject, key, asked, evidence)
     return found
 
 
-def _value(subject: str, asked: Question | Asked, evidence: Asked | None) -> Value:
+def corrected_together(runs: Sequence[dict[Key, Value]]) -> list[dict[Key, Value]]:
+    """Return the numbers of several reports with their p-values corrected for all that all of them asked.
+
+    What several reports asked alike, the same run, counts once.
+    """
+    tested = [(i, k, v) for i, run in enumerate(runs) for k, v in run.items() if v.p is not None]
+    counted = [
+        Counted((k.method, k.id), (v.key or (i, k), k.id, k.of), v.p, v.draws)
+        for i, k, v in tested
+        if v.p is not None
+    ]
+    made = [dict(run) for run in runs]
+    for (i, k, v), q in zip(tested, corrected(counted) if counted else (), strict=True):
+        made[i][k] = replace(v, q=float(q))
+    return made
+
+
+def _value(subject: str, key: str, asked: Question | Asked, evidence: Asked | None) -> Value:
+    p, draws = (asked.p, asked.draws) if isinstance(asked, Question) else _test(asked)
     return Value(
         asked.id,
         asked.of,
@@ -115,7 +143,19 @@ def _value(subject: str, asked: Question | Asked, evidence: Asked | None) -> Val
         asked.null,
         asked.n,
         asked.unit,
-        asked.q if isinstance(asked, Question) else None,
+        key,
+        p if p is None or 0 < p <= 1 else None,
+        draws,
+    )
+
+
+def _test(asked: Asked) -> tuple[float | None, int]:
+    """P-value and draws of an answer that no findings counted."""
+    draws = [math.nan if v is None else v for v in asked.null_values]
+    if not draws:
+        return None, 0
+    return monte_carlo_p(math.nan if asked.value is None else asked.value, draws, asked.alternative), len(
+        draws
     )
 
 

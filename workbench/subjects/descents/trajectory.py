@@ -23,7 +23,7 @@ from workbench.core.errors import DataError, MissingError, ParameterError, ViewE
 from workbench.core.registry import method
 from workbench.core.rows import require_finite, table_column, table_digest
 from workbench.core.storage import writing
-from workbench.core.subject import Rowed, Subject
+from workbench.core.subject import FINITE, Rowed, Subject
 from workbench.core.view import View
 from workbench.numerics.gram import coordinates
 from workbench.numerics.objectives import Probe
@@ -478,7 +478,7 @@ class Trajectory(Rowed):
         """Return the steps at which everything that was recorded at most steps is finite."""
         columns = [c for c in self._curves() if c in self.table]
         ok = np.isfinite(self.table[columns].to_numpy(dtype=np.float64)).all(axis=1)
-        return self.select(ok)
+        return self.select(ok, reason=FINITE)
 
     # -- views --------------------------------------------------------------------------------------
 
