@@ -15,6 +15,7 @@ from workbench.evidence.nulls.one_lump import NULL, Tested, beside_lumps
 from workbench.evidence.nulls.sampling import grouping, sampled
 from workbench.numerics.controls import Drawn
 from workbench.numerics.distances import NO_ROWS, PRECOMPUTED, among, require_distances
+from workbench.numerics.exchangeable import Sample, sample
 from workbench.numerics.landmarks import MetricSpace, farthest_first
 from workbench.numerics.pairwise import pairwise
 from workbench.numerics.resampling import subsample_intervals
@@ -214,8 +215,17 @@ def longest(values: np.ndarray, count: int) -> np.ndarray:
     return np.argsort(values[:, 0] - values[:, 1], kind="stable")[:count]
 
 
+def sample_of(points: Points, metric: AnyMetric, random_state: int) -> Sample:
+    """The rows that a control is taken at; of given distances near repeats aren't looked for."""
+    if metric != PRECOMPUTED:
+        return sampled(points, points.values, rows=CONTROL_ROWS, random_state=random_state)
+    kinds = np.arange(points.n) if points.kinds is None else points.kinds
+    return sample(None, points.groups, kinds, rows=CONTROL_ROWS, random_state=random_state)
+
+
 def beside_lumps_of(
     points: Points,
+    rows: Float[np.ndarray, "n d"],
     metric: AnyMetric,
     statistics: Callable[[np.ndarray], Float[np.ndarray, " s"]],
     many: int,
@@ -223,18 +233,18 @@ def beside_lumps_of(
     random_state: int,
     what: str,
 ) -> tuple[Tested, np.ndarray]:
-    """Set statistics of a sample of the rows beside those of lumps like it, and give that sample as `rows_of` does.
+    """Set statistics of a sample of the rows beside those of lumps like it, and give that sample as they are seen.
 
-    The lumps are made of the rows themselves, and then seen in the metric. Of given distances there are none.
+    The lumps are made of the view's own rows, and then seen in the metric. Of given distances there are none.
 
     Parameters
     ----------
-    statistics : of (m, d) rows as `rows_of` gives them, or (m, m) distances; ``many`` of them.
+    rows : as the metric sees them (`rows_of`), or (n, n) distances.
+    statistics : of (m, d) such rows, or (m, m) distances; ``many`` of them.
     """
-    rows = rows_of(points, metric)
     alternatives = ("greater",) * many
     if metric == PRECOMPUTED:
-        some = sampled(points, None, rows=CONTROL_ROWS, random_state=random_state)
+        some = sample_of(points, metric, random_state)
         own = among(rows, some.at, metric)
         with one_thread():
             values = statistics(own)
@@ -318,7 +328,16 @@ def measured(
         return numbers[-1:]
 
     asked = shape.dimension > 0
-    tested, rows = beside_lumps_of(points, shape.metric, last, 1, n_null if asked else 0, random_state, what)
+    tested, rows = beside_lumps_of(
+        points,
+        rows_of(points, shape.metric),
+        shape.metric,
+        last,
+        1,
+        n_null if asked else 0,
+        random_state,
+        what,
+    )
     values = drawn[float(tested.values[0])]
     null = [drawn[float(v)] for v in tested.drawn[0].values]
     intervals = subsample_intervals(

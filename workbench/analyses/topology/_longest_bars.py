@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.analyses.topology._barcodes import (
-    CONTROL_ROWS,
     SPACES,
     AnyMetric,
     Bars,
@@ -19,13 +18,13 @@ from workbench.analyses.topology._barcodes import (
     distances_of,
     interval_method,
     noun,
+    sample_of,
 )
 from workbench.core.evidence import Evidence
-from workbench.evidence.nulls.sampling import sampled
 from workbench.numerics.distances import PRECOMPUTED, among
 from workbench.numerics.landmarks import farthest_first
 from workbench.numerics.resampling import subsample_intervals
-from workbench.numerics.robust_linkage import longest_life
+from workbench.numerics.robust_linkage import deepest_valley
 from workbench.numerics.surrogates import row_rotations
 from workbench.numerics.threads import one_thread
 from workbench.subjects.points import Points
@@ -41,7 +40,7 @@ REFERENCES = 3  # lumps that say how long a typical bar is at least
 def summary(bars: list[Bars], dimensions: tuple[int, ...], limit: float | None) -> Float[np.ndarray, "k 2"]:
     """Per dimension the longest bar and the mean of all others, as log(death / birth); zeros without bars.
 
-    A bar without end counts up to ``limit``. Of components there is none: see `longest_life`.
+    A bar without end counts up to ``limit``. Of components there is none: see `deepest_valley`.
     """
     out = np.zeros((len(dimensions), 2))
     for i, k in enumerate(dimensions):
@@ -94,8 +93,8 @@ class _Lives:
         return out
 
     def components(self, rows: np.ndarray) -> float:
-        """How long a component lives that holds enough rows."""
-        return longest_life(distances_of(rows, self.metric, self.name), self.limit)
+        """How far density falls between components that hold enough rows."""
+        return deepest_valley(distances_of(rows, self.metric, self.name), self.limit)
 
     def summary(self, rows: np.ndarray) -> Float[np.ndarray, "k 2"]:
         """The `summary` of the bars of landmarks; zeros where only components are asked for."""
@@ -139,15 +138,15 @@ def longest_bars(
     if not n_null and not n_boot:
         values = relative(own)
         if dimensions[0] == 0:
-            some = sampled(points, None, rows=CONTROL_ROWS, random_state=random_state)
+            some = sample_of(points, metric, random_state)
             values[0] = lives.components(among(rows, some.at, metric))
         return _evidence(dimensions, [{"value": v, "n": points.n} for v in values]), noise
     if n_null and metric != PRECOMPUTED and dimensions[-1] and not all_equal(points.values):
-        some = sampled(points, points.values, rows=CONTROL_ROWS, random_state=random_state)
+        some = sample_of(points, metric, random_state)
         with one_thread():
             lives.take_floor(points.values[some.at].astype(np.float64), random_state)
     tested, kept = beside_lumps_of(
-        points, metric, lives, len(dimensions), n_null, random_state, "persistence"
+        points, rows, metric, lives, len(dimensions), n_null, random_state, "persistence"
     )
     intervals = subsample_intervals(
         lambda at: lives(among(kept, at, metric)),
@@ -176,7 +175,7 @@ def longest_bars(
 
 
 def _evidence(dimensions: tuple[int, ...], said: Sequence[dict[str, Any]]) -> tuple[Evidence, ...]:
-    labels = {0: "H0, longest life of a group of rows, log(death / birth)"}
+    labels = {0: "H0, deepest valley between groups of rows, log of density"}
     return tuple(
         Evidence(
             id="longest_bar",
@@ -191,5 +190,5 @@ def _evidence(dimensions: tuple[int, ...], said: Sequence[dict[str, Any]]) -> tu
 
 def _question(dimension: int) -> str:
     if dimension == 0:
-        return "Do groups of rows stand apart further than in one lump like the rows?"
+        return "Does a valley part groups of rows, deeper than in one lump like the rows?"
     return f"Is there a {noun(dimension)} that lasts longer than in one lump like the rows?"

@@ -87,9 +87,9 @@ def persistence(
     The statistic of loops and voids is the longest bar's log(death / birth), relative to the mean of all others of the
     same cloud: noise has about the same longest bar then, whatever its distribution, scale and dimension (universality,
     Bobrowski and Skraba 2023). Where bars are rare or minute, as on a curve without noise, half the typical bar of a
-    Gaussian cloud of the same covariance takes the place of the cloud's own. Of components it is the longest life,
-    log(death / birth), of one that holds 5 % of the rows, at least 5, by distances that are no less than those to the fifth
-    neighbour: an outlier ends its bar of H0 late, and is no group. The null is one lump, whatever its covariance, tails and
+    Gaussian cloud of the same covariance takes the place of the cloud's own. Of components it is how much
+    thinner rows lie between two of them than in the thinner one (see `workbench.numerics.robust_linkage`), where one holds
+    5 % of the rows: an outlier ends its bar of H0 late, and is no group. The null is one lump, whatever its covariance, tails and
     margins (see `workbench.numerics.lumps`), with rows of one text as alike as they are. Under the cosine metric the lumps
     are made of the rows and then seen in direction. Statistic, null and interval are taken at up to 400 rows, whole texts
     and one of each token where the table says so, and from loops on at 128 landmarks (64 with voids, 48, 40 and 30 with
