@@ -71,7 +71,7 @@ def phase_randomised(
     current = np.fft.irfft(size * np.exp(1j * (phase + turn)), n, axis=0)
     previous = None
     for _ in range(iterations):
-        rank = current.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
+        rank = _ranks(current)
         if previous is not None and (rank == previous).all():
             break
         previous = rank
@@ -80,16 +80,15 @@ def phase_randomised(
         # the angle common to all channels is free; what differs between them stays
         common = np.angle(np.exp(1j * (angles - phase)).mean(axis=1, keepdims=True))
         current = np.fft.irfft(size * np.exp(1j * (phase + common)), n, axis=0)
-    return np.take_along_axis(
-        ordered, current.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable"), axis=0
-    )
+    return np.take_along_axis(ordered, _ranks(current), axis=0)
 
 
 def meeting_ends(values: Float[np.ndarray, "T c"], share: float = 0.1) -> slice:
-    """Return the stretch of a series, short of ``share`` at either end at most, whose ends meet best.
+    """Return the stretch of a series, short of ``share`` at either end at most, that goes on at its end as at its start.
 
-    Fourier surrogates take the series for a period: a jump from its last step to its first would give them
-    noise that the series doesn't have, and a test against them would reject too often.
+    Fourier surrogates take the series for a period: a jump from its last step to its first, or a season that is cut, would
+    give them noise that the series doesn't have, and a test against them would reject too often. What follows either end
+    is compared over half of ``share``, since one step alone may meet by noise.
 
     References
     ----------
@@ -98,12 +97,14 @@ def meeting_ends(values: Float[np.ndarray, "T c"], share: float = 0.1) -> slice:
     """
     n = len(values)
     m = max(1, int(share * n))
+    compared = max(1, m // 2)
     z = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), np.finfo(float).tiny)
-    first, last = np.arange(m), n - 1 - np.arange(m)
-    jump = ((z[first][:, None] - z[last]) ** 2).sum(axis=2)
-    bend = (((z[first + 1] - z[first])[:, None] - (z[last] - z[last - 1])) ** 2).sum(axis=2)
-    start, end = np.unravel_index(int((jump + bend).argmin()), (m, m))
-    return slice(int(start), n - int(end))
+    starts, ends = np.arange(m), np.arange(n - m, n - compared + 1)
+    steps = np.arange(compared)
+    after_start, after_end = z[starts[:, None] + steps], z[ends[:, None] + steps]
+    apart = np.square(after_start[:, None] - after_end).sum(axis=(2, 3))
+    start, end = np.unravel_index(int(apart.argmin()), apart.shape)
+    return slice(int(starts[start]), int(ends[end]))
 
 
 def autoregressive(

@@ -228,6 +228,8 @@ def _exchanged(excess: Float[np.ndarray, " p"], n_null: int, random_state: int) 
 
     Exchanging a block's layers turns what is across into what is within, in all pairs that it is in.
     """
+    if not n_null:
+        return np.empty(0)
     many = round((1 + np.sqrt(1 + 8 * len(excess))) / 2)
     ways = np.random.default_rng([random_state, 0x73776170]).permutation(2 ** (many - 1) - 1)[:n_null] + 1
     signs = 1 - 2 * (ways[:, None] >> np.arange(many) & 1)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CONTROL_STEPS = 800
 LONGEST = 1500  # steps that delay and dimension may need: the control holds (2 x 1500)² distances
-TINY = 1e-20  # of the variance: a line that errs by less is exact
+TINY = 1e-20  # of the variance: what errs by less is exact
 NEIGHBOURS = 5  # whose futures are averaged into a prediction
 
 
@@ -178,7 +178,7 @@ def _control(x: np.ndarray, delay: int, dimension: int, n_null: int, random_stat
 
     def relative(values: np.ndarray) -> np.ndarray:
         near, line = prediction_errors(values, delay, dimension)
-        return np.array([np.sqrt(near / line) if line > TINY else np.nan])
+        return np.array([np.sqrt((near + TINY) / (line + TINY))])
 
     observed = relative(x)
     (said,) = beside_linear(

@@ -27,6 +27,9 @@ MAY_WANDER = (
 )
 
 
+STANDS_STILL = "it stands still in the steps that are compared"
+
+
 def fourier(x: Float[np.ndarray, "T c"]) -> Draw:
     """Return what draws iterated amplitude-adjusted Fourier surrogates; see `phase_randomised`. The ends should meet."""
     return lambda rng: phase_randomised(x, rng)
@@ -58,6 +61,8 @@ def beside_linear(
     x : a stretch whose ends meet (`meeting_ends`).
     values : its own statistics. what : the method's name, for progress.
     """
+    if n_null and not np.ptp(x, axis=0).all():
+        return [NULL.refused(STANDS_STILL, a) for a in alternatives]
     if n_null and any(unit_root(channel) for channel in x.T):
         return [NULL.refused(MAY_WANDER, a) for a in alternatives]
     members = {name: partial(make, x) for name, make in MEMBERS.items()}
