@@ -817,7 +817,7 @@ class _barcode_distance(Method):
         row_metric: Literal["euclidean", "manhattan", "chebyshev", "cosine", "precomputed"] = "euclidean",
         normalize: bool = True,
         max_points: int = 128,
-        n_null: int = 39,
+        n_null: int = 99,
         n_boot: int = 20,
         random_state: int = 0,
     ) -> MatrixResult:
@@ -859,7 +859,6 @@ class _mapper(Method):
         min_samples: int = 3,
         min_intersection: int = 1,
         n_null: int = 39,
-        n_boot: int = 12,
         random_state: int = 0,
     ) -> GraphResult:
         """Slice the cloud along principal components, cluster every slice, join clusters that share rows."""
@@ -919,7 +918,6 @@ class _takens(Method):
         max_time_delay: int = 10,
         max_dimension: int = 5,
         n_null: int = 39,
-        n_boot: int = 200,
         random_state: int = 0,
     ) -> Embedding:
         """Unfold a series in delayed copies of itself, and ask whether its next step is more than linear."""

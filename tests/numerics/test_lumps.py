@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from workbench.numerics.exchangeable import effective_rows
-from workbench.numerics.lumps import LUMPS, Draw, elliptical, gaussian, one_mode, own_margins
+from workbench.numerics.lumps import LUMPS, Draw, elliptical, gaussian, no_hole, one_mode, own_margins
 
 RNG = np.random.default_rng(0)
 Make = Callable[[np.ndarray, np.ndarray | None], Draw]
@@ -87,3 +87,21 @@ def test_a_lump_of_more_columns_than_rows_and_of_constant_columns() -> None:
         y = drawn(make, x)
         assert y.shape == x.shape and np.isfinite(y).all()
         np.testing.assert_allclose(y[:, -2:], 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("k", [1, 3, 100])
+def test_radii_of_a_lump_stay_and_those_of_a_sphere_fill_it(k: int) -> None:
+    rng = np.random.default_rng(0)
+    radii = np.sort(np.linalg.norm(rng.standard_normal((400, k)), axis=1))
+    kept = no_hole(radii, k)
+    assert np.abs(np.log(kept[100:] / radii[100:])).max() < 0.2 / k**0.5
+    assert kept[-1] == pytest.approx(radii[-1]) and (kept <= radii * (1 + 1e-9)).all()
+    filled = no_hole(np.ones(400), k)
+    assert np.allclose(filled**k, np.arange(1, 401) / 400)  # an even ball
+
+
+def test_an_elliptical_lump_like_a_sphere_is_no_sphere() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((300, 3))
+    drawn = elliptical(x / np.linalg.norm(x, axis=1, keepdims=True), None)(rng)
+    assert (np.linalg.norm(drawn, axis=1) < 0.6).mean() > 0.1

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from workbench.numerics.surrogates import meeting_ends, phase_randomised, row_rotations
+from workbench.numerics.surrogates import (
+    autoregressive,
+    meeting_ends,
+    phase_randomised,
+    row_rotations,
+    unit_root,
+)
 
 
 @pytest.mark.parametrize("shape", [(200, 5), (20, 60), (30, 30)])
@@ -75,3 +81,36 @@ def test_the_stretch_whose_ends_meet() -> None:
     assert len(kept) >= 0.8 * len(x)
     assert abs(kept[0] - kept[-1]) < abs(x[0] - x[-1]) / 3
     assert (len(kept) % period) in (0, 1, period - 1)
+
+
+def test_the_stretch_of_a_noisy_season_is_whole_seasons() -> None:
+    rng = np.random.default_rng(6)
+    season = np.sin(2 * np.pi * np.arange(300) / 12)[:, None]
+    lengths = [
+        len(range(*meeting_ends(season + 0.5 * rng.standard_normal((300, 1))).indices(300)))
+        for _ in range(20)
+    ]
+    assert sum(n % 12 in (0, 1, 11) for n in lengths) >= 17
+
+
+def test_an_autoregression_is_simulated_as_it_is() -> None:
+    """Two channels, one of which follows the other: values, memory and what they share stay."""
+    rng = np.random.default_rng(7)
+    x = np.zeros((3000, 2))
+    for t in range(1, 3000):
+        x[t] = [[0.8, 0.0], [0.5, 0.2]] @ x[t - 1] + rng.standard_normal(2)
+    y = autoregressive(x)(rng)
+    assert np.array_equal(np.sort(y, axis=0), np.sort(x, axis=0))
+    for lag in (0, 1, 2):
+        before, after = (np.corrcoef(v[lag:].T, v[: len(v) - lag].T)[:2, 2:] for v in (x, y))
+        assert np.allclose(before, after, atol=0.1)
+    assert abs(np.corrcoef(x[:, 0], y[:, 0])[0, 1]) < 0.2
+
+
+def test_a_unit_root_is_not_ruled_out_of_a_walk_and_is_of_noise() -> None:
+    rng = np.random.default_rng(8)
+    noise = rng.standard_normal((60, 250))
+    walks = sum(unit_root(x) for x in np.cumsum(noise, axis=1))
+    assert walks >= 52  # 95 % of 60, less three standard errors
+    assert not any(unit_root(x) for x in noise)
+    assert unit_root(np.arange(100.0) + noise[0, :100])

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 PRECOMPUTED: Final = "precomputed"
 """The metric of rows that are distances already, as scikit-learn calls it."""
-NO_ROWS = "distances without rows can't be rotated"
-"""Why given distances have no null of rows rotated at random."""
+NO_ROWS = "of distances without rows no lump can be drawn"
+"""Why given distances have no null of one lump."""
 Affinity = Literal["nearest_neighbors", "precomputed", "precomputed_nearest_neighbors"]
 """What a graph is made of, as scikit-learn calls it: rows, affinities, or distances."""
 _ROUNDING = 1e-4  # of the largest number, by which one and its mirror image may differ

@@ -48,6 +48,8 @@ def gaussian(x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | None) 
 def elliptical(x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | None) -> Draw:
     """Return what draws an elliptical lump: directions of a Gaussian one, each row as far out as it is in the data.
 
+    A hole in the middle, as of a sphere, is filled, since it may be what is asked about; see `no_hole`.
+
     How far out is measured in the leading directions, as many as a quarter of the rows, by the shape in which rows lie
     alike in all of them whatever their distance (Tyler's): a few far rows would tilt a covariance.
 
@@ -69,7 +71,7 @@ def elliptical(x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | None
         radius = np.sqrt(np.square(centred @ leading).mean(axis=1))
     middle = max(float(np.median(radius)), TINY)
     drawn_in = gaussian(centred / np.maximum(radius / middle, 1.0)[:, None], groups)  # far rows brought near
-    ordered = np.sort(radius)
+    ordered = no_hole(np.sort(radius), k)
 
     def drawn(rng: np.random.Generator) -> np.ndarray:
         rows = drawn_in(rng)
@@ -79,6 +81,34 @@ def elliptical(x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | None
         return np.asarray(centre + rows * (wanted / np.maximum(own, TINY))[:, None])
 
     return drawn
+
+
+def no_hole(ordered: Float[np.ndarray, " n"], k: int) -> Float[np.ndarray, " n"]:
+    """Return sorted radii, those short of a hole made smaller until rows lie nowhere thinner than farther out.
+
+    The volume within a row's radius has a density that falls where the rows' own density does, so its distribution is
+    made concave: the least concave majorant, which leaves the radii of such rows (nearly) as they are.
+
+    Parameters
+    ----------
+    k : dimensions that the radii are measured in.
+
+    References
+    ----------
+    Grenander 1956, On the theory of mortality measurement II, Skand. Aktuarietidskr. 39.
+    """
+    n = len(ordered)
+    volume = np.concatenate([[0.0], (ordered / max(float(ordered[-1]), TINY)) ** k])
+    knots = [0]  # of the greatest convex minorant of volume over rank
+    for i in range(1, n + 1):
+        while len(knots) > 1:
+            a, b = knots[-2:]
+            if (volume[b] - volume[a]) * (i - a) < (volume[i] - volume[a]) * (b - a):
+                break
+            knots.pop()
+        knots.append(i)
+    filled = np.interp(np.arange(1, n + 1), knots, volume[knots])
+    return np.asarray(ordered[-1] * filled ** (1 / k))
 
 
 def own_margins(x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | None) -> Draw:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,9 @@ from helpers import assert_calibrated
 from scipy.optimize import linear_sum_assignment
 
 import workbench as wb
+from workbench.analyses.topology.barcode_distance import _blocks, _exchanged
 from workbench.core.errors import DataError
+from workbench.subjects.activations import Aligned
 
 NO_CONTROL = {"n_null": 0, "n_boot": 0}
 
@@ -84,15 +88,53 @@ def test_a_layer_is_no_way_from_itself() -> None:
 
 
 @pytest.mark.slow
-def test_calibrated_for_layers_of_one_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["turned", "apart"])
+def test_calibrated_for_layers_of_one_shape(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer and itself turned round, and two clouds that have nothing to do with each other."""
     monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
 
     def p_value(seed: int) -> float:
-        x = np.random.default_rng([seed, 10]).standard_normal((40, 2))
-        pair = layers(a=x, b=x[:, ::-1] * [1, -1])
-        return wb.barcode_distance(pair, n_null=19, n_boot=0, random_state=seed).evidence[0].p_value
+        rng = np.random.default_rng([seed, 10])
+        x = rng.standard_normal((64, 2))
+        pair = layers(a=x, b=x[:, ::-1] * [1, -1] if kind == "turned" else rng.standard_normal((64, 2)))
+        return wb.barcode_distance(pair, n_null=99, n_boot=0, random_state=seed).evidence[0].p_value
 
     assert_calibrated(p_value)
+
+
+def test_whole_texts_are_dealt_into_blocks() -> None:
+    texts = np.repeat(np.arange(20), 5)
+    table = pd.DataFrame({"text_id": texts})
+    rng = np.random.default_rng(5)
+    arrays = {name: rng.standard_normal((100, 3)) for name in "ab"}
+    aligned = wb.Activations(arrays, table, name="layers").view(Aligned)
+    blocks = _blocks(aligned, "euclidean", 64, 0)
+    assert sorted(blocks.rows.tolist()) == list(range(100))
+    assert len(blocks.at) == 8
+    assert sum(len(np.unique(texts[at])) for at in blocks.at) == 20
+    found = wb.barcode_distance(wb.Activations(arrays, table, name="layers"), n_boot=4).evidence[0]
+    assert found.groups == "20 texts" and found.p_value is not None
+
+
+def test_what_can_not_be_dealt_into_six_blocks_is_not_tested() -> None:
+    rng = np.random.default_rng(6)
+    arrays = {name: rng.standard_normal((60, 3)) for name in "ab"}
+    few = wb.barcode_distance(layers(**{k: x[:40] for k, x in arrays.items()}), n_boot=0).evidence[0]
+    for texts in (1, 4):
+        table = pd.DataFrame({"text_id": np.arange(60) * texts // 60})
+        found = wb.barcode_distance(wb.Activations(arrays, table, name="layers"), n_boot=4).evidence[0]
+        assert found.p_value is None and "fewer than 6 blocks" in found.untested
+    assert few.p_value is None and "fewer than 6 blocks" in few.untested
+
+
+def test_all_exchanges_are_drawn_and_no_more() -> None:
+    excess = np.arange(15.0)  # of six blocks
+    drawn = _exchanged(excess, 999, 0)
+    assert len(drawn) == 31
+    signs = np.array([[1 - 2 * (w >> b & 1) for b in range(6)] for w in range(1, 32)])
+    pairs = np.array(list(combinations(range(6), 2)))
+    every = (signs[:, pairs[:, 0]] * signs[:, pairs[:, 1]] * excess).mean(axis=1)
+    assert np.allclose(np.sort(drawn), np.sort(every))
 
 
 def test_refuses_few_rows_and_equal_rows() -> None:

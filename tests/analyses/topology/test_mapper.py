@@ -8,7 +8,7 @@ from functools import cache
 import networkx as nx
 import numpy as np
 import pytest
-from helpers import assert_calibrated
+from scipy.stats import binom
 from sklearn.cluster import DBSCAN
 from sklearn.decomposition import PCA
 
@@ -17,7 +17,7 @@ from workbench.analyses.topology.mapper import components
 from workbench.core.errors import DataError, MissingError
 from workbench.results.graph import GraphResult
 
-NO_CONTROL = {"n_null": 0, "n_boot": 0}
+NO_CONTROL = {"n_null": 0}
 
 
 def as_networkx(result: GraphResult) -> nx.Graph:
@@ -27,7 +27,7 @@ def as_networkx(result: GraphResult) -> nx.Graph:
 
 
 def test_known_answer_circle_has_one_loop() -> None:
-    result = wb.mapper(wb.circle(n=400), n_components=1, n_null=19, n_boot=5)
+    result = wb.mapper(wb.circle(n=400), n_components=1, n_null=19)
     graph = as_networkx(result)
     assert nx.number_connected_components(graph) == 1
     assert len(nx.cycle_basis(graph)) == 1
@@ -39,7 +39,7 @@ def test_known_answer_circle_has_one_loop() -> None:
 
 
 def test_known_answer_circle_has_one_wide_loop_in_two_components() -> None:
-    _, loops, width = wb.mapper(wb.circle(n=400, dimensions=8, noise=0.03), n_null=19, n_boot=0).evidence
+    _, loops, width = wb.mapper(wb.circle(n=400, dimensions=8, noise=0.03), n_null=19).evidence
     assert loops.value == 1
     assert width.p_value == pytest.approx(1 / 20)
     assert width.value > 2 * max(width.null_values)
@@ -48,7 +48,7 @@ def test_known_answer_circle_has_one_wide_loop_in_two_components() -> None:
 def test_known_answer_far_groups_are_pieces() -> None:
     rng = np.random.default_rng(0)
     group = np.arange(150) % 3
-    result = wb.mapper(rng.standard_normal((150, 5)) + 40 * np.eye(5)[group], n_null=19, n_boot=5)
+    result = wb.mapper(rng.standard_normal((150, 5)) + 40 * np.eye(5)[group], n_null=19)
     pieces = [
         np.unique([g for node in piece for g in group[result.members(node)]])
         for piece in nx.connected_components(as_networkx(result))
@@ -58,7 +58,7 @@ def test_known_answer_far_groups_are_pieces() -> None:
     outside = result.evidence[0]
     assert outside.value == pytest.approx(2 / 3, abs=0.05)
     assert outside.p_value == pytest.approx(1 / 20)
-    assert outside.interval[0] > 0.4
+    assert outside.interval is None
 
 
 def test_every_solver_finds_the_same_components() -> None:
@@ -110,7 +110,7 @@ def test_statistics_are_those_of_the_graph() -> None:
     """The control counts on a matrix what the graph shows."""
     rng = np.random.default_rng(1)
     for x in (wb.circle(n=150).values, rng.standard_normal((150, 2)), rng.uniform(size=(150, 4))):
-        result = wb.mapper(x, n_null=0, n_boot=0)
+        result = wb.mapper(x, n_null=0)
         graph = as_networkx(result)
         pieces = [set(np.concatenate([result.members(n) for n in p])) for p in nx.connected_components(graph)]
         everyone = set().union(*pieces)
@@ -150,15 +150,15 @@ def test_nodes_are_row_ids_and_noise_is_in_none() -> None:
 @cache
 def p_values(seed: int) -> tuple[float, ...]:
     rows = np.random.default_rng([seed, 3]).standard_normal((40, 3)) * [3, 2, 1]
-    result = wb.mapper(rows, n_components=1, n_intervals=4, n_null=19, n_boot=0, random_state=seed)
+    result = wb.mapper(rows, n_components=1, n_intervals=4, n_null=19, random_state=seed)
     return tuple(e.p_value for e in result.evidence)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("question", [0, 1])
-def test_calibrated_for_gaussian_rows(question: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_claims_no_shape_in_gaussian_rows(question: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
-    assert_calibrated(lambda seed: p_values(seed)[question], runs=50)
+    assert sum(p_values(seed)[question] <= 0.05 for seed in range(50)) <= binom.ppf(0.9995, 50, 0.05)
 
 
 def test_few_and_repeated_rows_answer_or_say_why() -> None:
@@ -171,9 +171,9 @@ def test_few_and_repeated_rows_answer_or_say_why() -> None:
         wb.mapper(line)
     with pytest.raises(DataError, match="noise"):
         wb.mapper(wb.circle(n=50), eps=1e-9)
-    path = wb.mapper(line, n_components=1, n_intervals=5, n_null=3, n_boot=3)
+    path = wb.mapper(line, n_components=1, n_intervals=5, n_null=3)
     assert len(path.edges) == len(path.positions) - 1
-    corners = wb.mapper(np.repeat([[0.0, 0], [0, 1], [1, 0], [1, 1]], 10, axis=0), n_null=3, n_boot=3)
+    corners = wb.mapper(np.repeat([[0.0, 0], [0, 1], [1, 0], [1, 1]], 10, axis=0), n_null=3)
     assert len(corners.member_ids) == 40
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from workbench.core.device import Device
 from workbench.core.errors import DataError, ParameterError
+from workbench.evidence.nulls.one_lump import NULL, Tested, beside_lumps
+from workbench.evidence.nulls.sampling import grouping, sampled
+from workbench.numerics.controls import Drawn
 from workbench.numerics.distances import NO_ROWS, PRECOMPUTED, among, require_distances
+from workbench.numerics.exchangeable import Sample, sample
 from workbench.numerics.landmarks import MetricSpace, farthest_first
 from workbench.numerics.pairwise import pairwise
-from workbench.numerics.resampling import null_draws, subsample_intervals
-from workbench.numerics.surrogates import row_rotations
+from workbench.numerics.resampling import subsample_intervals
 from workbench.numerics.threads import one_thread
 from workbench.subjects.points import Points
 
@@ -38,7 +41,8 @@ MAX_POINTS_GIOTTO = {2: 300, 3: 150, 4: 80, 5: 50}  # modulo other primes, by gi
 OWN_ROWS = 500  # on a CPU, components and loops of no more rows are sooner had than our engine is loaded
 LOADED_ROWS = 150  # and of no more than these when it is
 OWN_ENGINE = "workbench.numerics.rips"
-CONTROL_ROWS = 1000
+CONTROL_ROWS = 400
+OUTLIERS = "the longest bar of components is an outlier's as a rule; persistence asks of components that hold enough rows"
 
 
 class Bars(NamedTuple):
@@ -211,12 +215,61 @@ def longest(values: np.ndarray, count: int) -> np.ndarray:
     return np.argsort(values[:, 0] - values[:, 1], kind="stable")[:count]
 
 
-def pool_of(n: int, random_state: int) -> Int[np.ndarray, " p"]:
-    """Which rows a control is taken at: all, or so many drawn at random."""
-    if n <= CONTROL_ROWS:
-        return np.arange(n)
-    rng = np.random.default_rng([random_state, 0x706F6F6C])
-    return np.sort(rng.choice(n, CONTROL_ROWS, replace=False))
+def sample_of(points: Points, metric: AnyMetric, random_state: int) -> Sample:
+    """The rows that a control is taken at; of given distances near repeats aren't looked for."""
+    if metric != PRECOMPUTED:
+        return sampled(points, points.values, rows=CONTROL_ROWS, random_state=random_state)
+    kinds = np.arange(points.n) if points.kinds is None else points.kinds
+    return sample(None, points.groups, kinds, rows=CONTROL_ROWS, random_state=random_state)
+
+
+def beside_lumps_of(
+    points: Points,
+    rows: Float[np.ndarray, "n d"],
+    metric: AnyMetric,
+    statistics: Callable[[np.ndarray], Float[np.ndarray, " s"]],
+    many: int,
+    n_null: int,
+    random_state: int,
+    what: str,
+) -> tuple[Tested, np.ndarray]:
+    """Set statistics of a sample of the rows beside those of lumps like it, and give that sample as they are seen.
+
+    The lumps are made of the view's own rows, and then seen in the metric. Of given distances there are none.
+
+    Parameters
+    ----------
+    rows : as the metric sees them (`rows_of`), or (n, n) distances.
+    statistics : of (m, d) such rows, or (m, m) distances; ``many`` of them.
+    """
+    alternatives = ("greater",) * many
+    if metric == PRECOMPUTED:
+        some = sample_of(points, metric, random_state)
+        own = among(rows, some.at, metric)
+        with one_thread():
+            values = statistics(own)
+        said = {**NULL.refused(NO_ROWS), "groups": grouping(points, some)}
+        return Tested(some, values, [Drawn(np.empty(0))] * many, [said] * many), own
+
+    def seen(x: np.ndarray) -> np.ndarray:
+        return statistics(x / np.linalg.norm(x, axis=1, keepdims=True) if metric == "cosine" else x)
+
+    tested = beside_lumps(
+        points,
+        points.values,
+        seen,
+        alternatives,
+        rows=CONTROL_ROWS,
+        n_null=n_null,
+        random_state=random_state,
+        what=what,
+    )
+    return tested, among(rows, tested.sample.at, metric)
+
+
+def interval_method(points: Points, tested: Tested) -> str:
+    """What was drawn anew for the intervals of a sample."""
+    return f"subsamples of half the {points.unit if tested.sample.groups is not None else 'rows'}"
 
 
 class Shape(NamedTuple):
@@ -226,11 +279,6 @@ class Shape(NamedTuple):
     metric: AnyMetric
     max_points: int
     name: str
-
-    @property
-    def untested(self) -> str:
-        """Why there is no null, if there is none."""
-        return NO_ROWS if self.metric == PRECOMPUTED else ""
 
     def bars(self, rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "b 2"]:
         """Births and deaths in float64; no bar where all rows are equal."""
@@ -243,6 +291,21 @@ class Shape(NamedTuple):
         return values[np.isfinite(values[:, 1])].astype(np.float64)
 
 
+class Measured(NamedTuple):
+    """What a cloud's bars were made into, one number of which is asked about.
+
+    Attributes
+    ----------
+    values : (k,) of the sample. null : (m, k) of those lumps that contradict the last number least.
+    intervals : one a number. said : the fields of `Evidence` of the last number, from ``value`` on.
+    """
+
+    values: Float[np.ndarray, " k"]
+    null: Float[np.ndarray, "m k"]
+    intervals: list[tuple[float, float] | None]
+    said: dict[str, Any]
+
+
 def measured(
     points: Points,
     shape: Shape,
@@ -251,26 +314,32 @@ def measured(
     n_boot: int,
     random_state: int,
     what: str,
-) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "n k"], list[tuple[float, float] | None], int]:
-    """Numbers made of a cloud's bars, the same under rotation of the rows, intervals, and the number of rows.
+) -> Measured:
+    """Make numbers of a cloud's bars, of which the last is asked about, with intervals.
 
-    See `persistence` for why the null rotates rows. Of given distances there is none: (0, k).
+    Nothing is asked of components, whose longest bar is an outlier's as a rule.
     """
-    chosen = pool_of(points.n, random_state)
-    rows = among(rows_of(points, shape.metric), chosen, shape.metric)
-    pool = points.values[chosen].astype(np.float64)
-    n_null = 0 if shape.untested else n_null
-    check_size(shape.dimension, min(len(rows), shape.max_points), shape.max_points)
-    with one_thread():
-        rotated, values = row_rotations(pool), measure(shape.bars(rows))
+    check_size(shape.dimension, min(points.n, shape.max_points), shape.max_points)
+    drawn: dict[float, np.ndarray] = {}  # all that was measured, by the number that is asked about
 
-    def draw(rng: np.random.Generator) -> np.ndarray:
-        x = rotated(rng)
-        return measure(
-            shape.bars(x / np.linalg.norm(x, axis=1, keepdims=True) if shape.metric == "cosine" else x)
-        )
+    def last(rows: np.ndarray) -> np.ndarray:
+        numbers = measure(shape.bars(rows))
+        drawn[float(numbers[-1])] = numbers
+        return numbers[-1:]
 
-    null = null_draws(draw, n_null, random_state, f"{what}: null").reshape(n_null, len(values))
+    asked = shape.dimension > 0
+    tested, rows = beside_lumps_of(
+        points,
+        rows_of(points, shape.metric),
+        shape.metric,
+        last,
+        1,
+        n_null if asked else 0,
+        random_state,
+        what,
+    )
+    values = drawn[float(tested.values[0])]
+    null = [drawn[float(v)] for v in tested.drawn[0].values]
     intervals = subsample_intervals(
         lambda at: measure(shape.bars(among(rows, at, shape.metric))),
         values,
@@ -278,5 +347,14 @@ def measured(
         n_boot,
         random_state,
         least=0,
+        groups=tested.sample.groups,
     )
-    return values, null, intervals, len(rows)
+    said = {
+        "value": values[-1],
+        "n": len(rows),
+        "interval": intervals[-1],
+        "interval_method": interval_method(points, tested),
+        **tested.said[0],
+        **({} if asked else NULL.refused(OUTLIERS)),
+    }
+    return Measured(values, np.array(null).reshape(len(null), len(values)), intervals, said)

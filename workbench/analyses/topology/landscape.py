@@ -44,9 +44,9 @@ def landscape(
 
     Each bar is a tent over its own range, half as high as it is long; layer k is the k-th highest tent at each
     distance. Bars without end (one component) are left out. The bands are pointwise: of subsamples of half the
-    rows around each layer, and of clouds rotated at random about their mean, which have the same covariance and
-    no shape (see `persistence`; of given distances there are none). The question is asked of the first layer's
-    peak, half the longest bar. All is taken at up to 1000 rows.
+    rows, or half the texts, around each layer, and of lumps like the rows (see `persistence`; of given distances there
+    are none). The question is asked of the first layer's peak, half the longest bar; not of components, whose longest
+    bar is an outlier's as a rule. All is taken at up to 400 rows, in whole texts, one of each token.
 
     Returns
     -------
@@ -64,8 +64,7 @@ def landscape(
 
     References
     ----------
-    Bubenik 2015, Statistical topological data analysis using persistence landscapes, JMLR 16; Langsrud 2005,
-    Rotation tests, Statistics and Computing 15.
+    Bubenik 2015, Statistical topological data analysis using persistence landscapes, JMLR 16.
     """
     gtda = giotto("diagrams._metrics")
     shape = Shape(homology_dimension, metric, max_points, points.name)
@@ -79,7 +78,9 @@ def landscape(
         layers = gtda.landscapes(some[None], grid[0][:, None, None], n_layers)
         return np.append(layers.reshape(n_layers, n_bins).T.ravel(), peak)
 
-    values, null, intervals, n = measured(points, shape, measure, n_null, n_boot, random_state, "landscape")
+    values, null, intervals, said = measured(
+        points, shape, measure, n_null, n_boot, random_state, "landscape"
+    )
     y = values[:-1].reshape(n_bins, n_layers)
     empty = np.empty((0, 0))
     low, high = np.array([i or (np.nan, np.nan) for i in intervals[:-1]]).T.reshape(2, n_bins, n_layers)
@@ -97,17 +98,10 @@ def landscape(
         y_title=f"landscape of H{homology_dimension}",
         evidence=(
             Evidence(
-                question=f"Does a {what} last longer than any of a Gaussian cloud of the same covariance?",
+                question=f"Does a {what} last longer than any of one lump like the rows?",
                 id="peak",
                 label=f"H{homology_dimension}, peak of the landscape",
-                value=values[-1],
-                n=n,
-                interval=intervals[-1],
-                interval_method="subsamples of half the rows",
-                null="rows rotated at random" if len(null) else "",
-                hypothesis="the rows are one lump with this covariance",
-                null_values=tuple(null[:, -1]),
-                untested=shape.untested,
+                **said,
             ),
         ),
     )

@@ -9,15 +9,14 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
+from workbench.analyses.topology._barcodes import beside_lumps_of
 from workbench.analyses.topology._giotto import giotto
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
-from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.distances import NO_ROWS, PRECOMPUTED, among, classical_scaling, require_distances
+from workbench.numerics.distances import PRECOMPUTED, classical_scaling, require_distances
 from workbench.numerics.near_origin import near_origin
-from workbench.numerics.resampling import null_draws, subsample_intervals
-from workbench.numerics.surrogates import row_rotations
 from workbench.numerics.threads import one_thread
 from workbench.results.graph import GraphResult
 from workbench.subjects.points import Points
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 Metric = Literal["euclidean", "precomputed"]
-CONTROL_ROWS = 400
 FLAT = 1e-12  # of all variance: directions with less are rounding
 CORE_SHARE = 0.99  # of the rows are within the default eps of enough others
 EPS_ROWS = 2000  # rows from which the default eps is read
@@ -88,20 +86,19 @@ def mapper(
         int, Interval(ge=1, le=1000), Doc("Rows that two clusters share where an edge joins them.")
     ] = 1,
     n_null: NullDraws = 39,
-    n_boot: BootstrapDraws = 12,
     random_state: Seed = 0,
 ) -> GraphResult:
     """Slice the cloud along principal components, cluster every slice, join clusters that share rows.
 
     Rows that DBSCAN calls noise belong to no node. The questions are whether more rows lie outside the
     graph's largest piece, and whether it has more loops (its first Betti number with triangles filled, since
-    three slices may meet in one place) or a wider one, than for a cloud without shape: the rows rotated at
-    random about their mean, which keeps mean and covariance and makes any cloud Gaussian (exact for Gaussian
-    data). A loop is as wide as the number of steps at which its Vietoris-Rips class dies, about a third of
-    the nodes around it; width tells a shape from the frayed edge of a cloud better than the number of loops
-    does. Values, null and interval are taken at up to 400 rows, the graph itself from all. Of given distances
-    (``metric="precomputed"``) the components are those of classical scaling, up to their signs the same where the
-    distances are euclidean; they have no null.
+    three slices may meet in one place) or a wider one, than for one lump, whatever its covariance, tails and margins, with
+    rows of one text as alike as they are (see `persistence`). A loop is as wide as the number of steps at which its
+    Vietoris-Rips class dies, about a third of the nodes around it; width tells a shape from the frayed edge of a cloud
+    better than the number of loops does. Values and null are taken at up to 400 rows, whole texts and one of each token
+    where the table says so, the graph itself from all. There are no intervals: of fewer rows the graph is another one.
+    Of given distances (``metric="precomputed"``) the components are those of classical scaling, up to their signs the
+    same where the distances are euclidean; they have no null.
 
     Returns
     -------
@@ -119,8 +116,7 @@ def mapper(
     References
     ----------
     Singh, Memoli and Carlsson 2007, Topological methods for the analysis of high dimensional data sets and 3D
-    object recognition, Eurographics Symposium on Point-Based Graphics; Langsrud 2005, Rotation tests,
-    Statistics and Computing 15.
+    object recognition, Eurographics Symposium on Point-Based Graphics.
     """
     gtda = giotto("mapper")
     x = (
@@ -149,7 +145,7 @@ def mapper(
         member_starts=np.cumsum([0, *map(len, members)]),
         values=centres[:, 0],
         values_name="mean of PC1",
-        evidence=_control(x, recipe, gtda, n_null, n_boot, random_state),
+        evidence=_control(points, x, recipe, gtda, n_null, random_state),
         caveat=f"Pieces of the graph of all rows: {len(graph.components()):,}; rows that are noise, in no node: {noise:,} of "
         f"{len(x):,}; clusters reach eps = {chosen:.3g}.",
     )
@@ -250,14 +246,8 @@ def shape(labels: list[tuple[tuple[int, int], ...]], min_intersection: int) -> F
 
 
 def _control(
-    x: np.ndarray, recipe: Recipe, gtda: Any, n_null: int, n_boot: int, random_state: int
+    points: Points, x: np.ndarray, recipe: Recipe, gtda: Any, n_null: int, random_state: int
 ) -> tuple[Evidence, ...]:
-    if len(x) > CONTROL_ROWS:
-        rng = np.random.default_rng([random_state, 0x706F6F6C])
-        x = among(x, np.sort(rng.choice(len(x), CONTROL_ROWS, replace=False)), recipe.metric)
-    untested = NO_ROWS if recipe.metric == PRECOMPUTED else ""
-    n_null = 0 if untested else n_null
-
     def statistic(rows: np.ndarray) -> np.ndarray:
         scores = components(rows, recipe.metric)
         if scores.shape[1] < recipe.n_components:
@@ -265,26 +255,17 @@ def _control(
         eps = recipe.eps or default_eps(rows, recipe.min_samples, random_state, recipe.metric)
         return shape(clusters(rows, scores, eps, recipe, gtda), recipe.min_intersection)
 
-    with one_thread():
-        rotated, values = row_rotations(x), statistic(x)
-    draws = null_draws(lambda rng: statistic(rotated(rng)), n_null, random_state, "mapper: null")
-    null = draws.reshape(n_null, 3)
-    intervals = subsample_intervals(
-        lambda at: statistic(among(x, at, recipe.metric)), values, len(x), n_boot, random_state, least=0
+    tested, _ = beside_lumps_of(
+        points, x, recipe.metric, statistic, len(_QUESTIONS), n_null, random_state, "mapper"
     )
     return tuple(
         Evidence(
             id=id,
-            question=f"{question} than for a Gaussian cloud of the same covariance?",
+            question=f"{question} than for one lump like the rows?",
             label=label,
-            value=values[i],
-            n=len(x),
-            interval=intervals[i],
-            interval_method="subsamples of half the rows",
-            null="rows rotated at random" if n_null else "",
-            hypothesis="the rows are one lump with this covariance",
-            null_values=tuple(null[:, i]),
-            untested=untested,
+            value=tested.values[i],
+            n=len(tested.sample.at),
+            **tested.said[i],
         )
         for i, (id, question, label) in enumerate(_QUESTIONS)
     )

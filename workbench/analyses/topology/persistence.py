@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Interval, MinLen
@@ -14,40 +13,24 @@ from workbench.analyses.topology._barcodes import (
     AnyMetric,
     Bars,
     Engine,
-    all_equal,
     bars_of,
     check_size,
     distances_of,
     longest,
-    noun,
-    pool_of,
     rows_of,
 )
+from workbench.analyses.topology._longest_bars import longest_bars, summary
 from workbench.core.errors import ParameterError
-from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.cycles import dying_components, loop_through
-from workbench.numerics.distances import NO_ROWS, PRECOMPUTED, among
+from workbench.numerics.distances import among
 from workbench.numerics.landmarks import farthest_first
-from workbench.numerics.resampling import null_draws, subsample_intervals
-from workbench.numerics.surrogates import row_rotations
 from workbench.numerics.threads import one_thread
 from workbench.results.diagram import Diagram
 from workbench.subjects.points import Points
 
-if TYPE_CHECKING:
-    from jaxtyping import Float
-
 SPARSE_ROWS = 4000  # whose distances, several times over, take a gigabyte
-CONTROL_LANDMARKS = (
-    200,
-    200,
-    100,
-    60,
-    40,
-    30,
-)  # by the highest dimension asked for: what a draw of the null costs
 
 
 @analysis(title="Persistent homology")
@@ -101,17 +84,18 @@ def persistence(
     at most 1 + sparse, and only bars whose death is within that factor of their birth can come or go. It pays
     where rows fill few dimensions; 500 rows of noise in ten have too many simplices. The control stays as it is.
 
-    The statistic compares the longest bar with the typical one of the same cloud. Loops and voids count by
-    log(death / birth), relative to the mean of all others: noise has about the same longest bar then,
-    whatever its distribution, scale and dimension (universality, Bobrowski and Skraba 2023). Components, all
-    born at 0, count by their death, relative to the median. The null rotates the rows at random about their
-    mean, which keeps mean and covariance and turns any cloud into a Gaussian one; the test is exact for
-    Gaussian data of any covariance. (Shuffling columns would make every correlated cloud significant, since
-    it raises the dimension that the rows fill.) Where bars are rare or minute, as on a curve without noise,
-    half the typical bar of the null takes the place of the cloud's own. Statistic, null and interval are
-    taken at up to 1000 rows and 200 landmarks (100 with voids, 60, 40 and 30 with hollows of dimension 3, 4 and
-    5); the evidence's ``n`` says how many rows. Where neither null nor interval is asked for, the statistic is that of
-    the bars themselves. Of given distances (``metric="precomputed"``) there is no null.
+    The statistic of loops and voids is the longest bar's log(death / birth), relative to the mean of all others of the
+    same cloud: noise has about the same longest bar then, whatever its distribution, scale and dimension (universality,
+    Bobrowski and Skraba 2023). Where bars are rare or minute, as on a curve without noise, half the typical bar of a
+    Gaussian cloud of the same covariance takes the place of the cloud's own. Of components it is how much
+    thinner rows lie between two of them than in the thinner one (see `workbench.numerics.robust_linkage`), where one holds
+    5 % of the rows: an outlier ends its bar of H0 late, and is no group. The null is one lump, whatever its covariance, tails and
+    margins (see `workbench.numerics.lumps`), with rows of one text as alike as they are. Under the cosine metric the lumps
+    are made of the rows and then seen in direction. Statistic, null and interval are taken at up to 400 rows, whole texts
+    and one of each token where the table says so, and from loops on at 128 landmarks (64 with voids, 48, 40 and 30 with
+    hollows of dimension 3, 4 and 5); the evidence's ``n`` says how many rows. Where neither null nor interval is asked for,
+    the statistic of loops and beyond is that of the bars themselves. Of given distances (``metric="precomputed"``) there is
+    no null.
 
     On a GPU the bars come from our engine. On a CPU they come from giotto-ph where it answers sooner (components and
     loops of up to 500 rows, or 150 once our engine is loaded) and for other coefficients than 2, else from our
@@ -124,7 +108,8 @@ def persistence(
         merge; H1, a loop that is born with the bar and is the shortest through its last edge,
         which may differ from the bar's own class by older loops; from H2 on, the rows
         of a cycle that is born with the bar and is a boundary from its death on and not before (modulo 2;
-        none for other coefficients). With ``sparse``, none. ``noise`` is NaN in dimensions not asked for.
+        none for other coefficients). With ``sparse``, none. ``noise`` is NaN for components, of which no single bar is
+        tested, and in dimensions not asked for.
 
     Raises
     ------
@@ -140,8 +125,8 @@ def persistence(
     Bauer 2021, Ripser: efficient computation of Vietoris-Rips persistence barcodes, J. Appl. Comput.
     Topol. 5; Perez, Hauke, Lupo, Caorsi and Dassatti 2021, giotto-ph, arXiv:2107.05412; Chazal, de Silva
     and Oudot 2014, Persistence stability for geometric complexes, Geom. Dedicata 173; Bobrowski and Skraba
-    2023, A universal null-distribution for topological data analysis, Sci. Rep. 13; Langsrud 2005, Rotation
-    tests, Statistics and Computing 15.
+    2023, A universal null-distribution for topological data analysis, Sci. Rep. 13; Chaudhuri and Dasgupta 2010, Rates of
+    convergence for the cluster tree, NIPS.
     """
     dimensions = tuple(sorted(set(homology_dimensions)))
     rows = rows_of(points, metric)
@@ -159,7 +144,7 @@ def persistence(
             bars = bars_of(distances, dimensions, engine, cycles)
         listed = _representatives(distances, dimensions, bars, cycles)
     pairs = [np.insert(bars[k].values, 2, k, axis=1) for k in dimensions]
-    evidence, noise = _control(
+    evidence, noise = longest_bars(
         points,
         rows,
         metric,
@@ -170,7 +155,6 @@ def persistence(
         n_boot,
         random_state,
         summary(bars, dimensions, max_edge_length),
-        len(at),
     )
     return Diagram(
         pairs=np.concatenate(pairs).astype(np.float32),
@@ -180,12 +164,6 @@ def persistence(
         evidence=evidence,
         caveat=_caveat(len(at), points.n, radius, metric, coeff, bars, sparse),
     )
-
-
-def _question(dimension: int) -> str:
-    if dimension == 0:
-        return "Do rows or groups stand apart further"
-    return f"Is there a {noun(dimension)} that lasts longer"
 
 
 def _sparse(
@@ -258,133 +236,6 @@ def _loops(distances: np.ndarray, bars: Bars, cycles: int) -> list[np.ndarray]:
         a, b = map(int, bars.rows[bar])
         out[bar] = loop_through(distances, (a, b), float(distances[a, b]))
     return out
-
-
-def summary(bars: list[Bars], dimensions: tuple[int, ...], limit: float | None) -> Float[np.ndarray, "k 2"]:
-    """Per dimension the longest bar and the typical bar; zeros without bars.
-
-    Of components a bar is as long as its death, and typical is the median; of loops and voids it is as long
-    as the logarithm of death over birth, and typical is the mean of all but the longest. A bar without end
-    counts up to ``limit``; the component that is always there doesn't count.
-    """
-    out = np.zeros((len(dimensions), 2))
-    for i, k in enumerate(dimensions):
-        values = bars[k].values.astype(np.float64)
-        if k == 0:
-            values = values[np.argsort(values[:, 1], kind="stable")][:-1]
-        if len(values):
-            ends = values[:, 1] if limit is None else np.minimum(values[:, 1], limit)
-            sizes = ends if k == 0 else np.log(ends / values[:, 0])
-            others = np.sort(sizes)[:-1]
-            typical = np.median(sizes) if k == 0 else others.mean() if len(others) else 0.0
-            out[i] = sizes.max(), typical
-    return out
-
-
-def relative(
-    summaries: Float[np.ndarray, "... k 2"], floor: Float[np.ndarray, " k"]
-) -> Float[np.ndarray, "... k"]:
-    """The statistic: the longest bar over the typical one, or over ``floor`` if the typical one is shorter."""
-    typical = np.maximum(summaries[..., 1], floor)
-    return summaries[..., 0] / np.where(typical > 0, typical, 1)
-
-
-def _control(
-    points: Points,
-    rows: np.ndarray,
-    metric: AnyMetric,
-    dimensions: tuple[int, ...],
-    limit: float | None,
-    coeff: int,
-    n_null: int,
-    n_boot: int,
-    random_state: int,
-    own: Float[np.ndarray, "k 2"],
-    n: int,
-) -> tuple[tuple[Evidence, ...], np.ndarray]:
-    """One entry of evidence a dimension, and how long the null's bars get beside the longest of ``n`` rows.
-
-    The test is made on fewer landmarks than are drawn: the null's bars are scaled as the longest one is. Without
-    null and interval the statistic is that of ``own``, the `summary` of the bars that are there already.
-    """
-    if not n_null and not n_boot:
-        values = relative(own, np.zeros(len(own)))
-        return _evidence(dimensions, values, n, [None] * len(values), np.empty((0, len(values)))), np.full(
-            dimensions[-1] + 1, np.nan
-        )
-    chosen = pool_of(points.n, random_state)
-    rows = among(rows, chosen, metric)
-    if metric == PRECOMPUTED:
-        n_null = 0
-    most = CONTROL_LANDMARKS[dimensions[-1]]
-    # where a GPU has the data's own bars, our engine is loaded, but so few rows are had sooner on the CPU
-    engine = Engine.choose("cpu", dimensions[-1], min(points.n, most), coeff, limit)
-
-    def summarise(x: np.ndarray) -> np.ndarray:
-        if all_equal(x):
-            return np.zeros((len(dimensions), 2))
-        at, _ = farthest_first(x, most, SPACES[metric])
-        return summary(
-            bars_of(distances_of(among(x, at, metric), metric, points.name), dimensions, engine),
-            dimensions,
-            engine.limit,
-        )
-
-    with one_thread():
-        observed = summarise(rows)
-        rotated = row_rotations(points.values[chosen].astype(np.float64)) if n_null else None
-
-    def draw(rng: np.random.Generator) -> np.ndarray:
-        x = rotated(rng)  # type: ignore[misc]
-        return summarise(x / np.linalg.norm(x, axis=1, keepdims=True) if metric == "cosine" else x)
-
-    null = null_draws(draw, n_null, random_state, "persistence: null").reshape(n_null, len(dimensions), 2)
-    # of the data and the draws alike, so that the test stays exact; half, so that it rarely matters
-    floor = (
-        np.median(np.concatenate([observed[None], null])[:, :, 1], axis=0) / 2 * (np.array(dimensions) > 0)
-    )
-    values, null_values = relative(observed, floor), relative(null, floor)
-    intervals = subsample_intervals(
-        lambda at: relative(summarise(among(rows, at, metric)), floor),
-        values,
-        len(rows),
-        n_boot,
-        random_state,
-        least=0,
-    )
-    noise = np.full(dimensions[-1] + 1, np.nan)
-    if n_null:
-        scale = np.divide(own[:, 0], values, out=np.full(len(values), np.nan), where=values > 0)
-        noise[list(dimensions)] = np.quantile(null_values, 0.95, axis=0) * scale
-    untested = NO_ROWS if metric == PRECOMPUTED else ""
-    return _evidence(dimensions, values, len(rows), intervals, null_values, untested), noise
-
-
-def _evidence(
-    dimensions: tuple[int, ...],
-    values: np.ndarray,
-    n: int,
-    intervals: Sequence[tuple[float, float] | None],
-    null_values: Float[np.ndarray, "m k"],
-    untested: str = "",
-) -> tuple[Evidence, ...]:
-    return tuple(
-        Evidence(
-            id="longest_bar",
-            of=f"H{k}",
-            question=f"{_question(k)} than in a Gaussian cloud of the same covariance?",
-            label=f"H{k}, longest bar / {'median' if k == 0 else 'typical'} bar",
-            value=values[i],
-            n=n,
-            interval=intervals[i],
-            interval_method="subsamples of half the rows",
-            null="rows rotated at random" if len(null_values) else "",
-            hypothesis="the rows are one lump with this covariance",
-            null_values=tuple(null_values[:, i]),
-            untested=untested,
-        )
-        for i, k in enumerate(dimensions)
-    )
 
 
 def _caveat(

@@ -11,10 +11,10 @@ from typing_extensions import Doc
 from workbench.analyses.topology._giotto import giotto
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
-from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.resampling import null_draws, percentile_interval
-from workbench.numerics.surrogates import meeting_ends, phase_randomised
+from workbench.evidence.nulls.linear_process import beside_linear
+from workbench.numerics.surrogates import meeting_ends
 from workbench.results.embedding import Embedding
 from workbench.subjects.series import Series
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CONTROL_STEPS = 800
 LONGEST = 1500  # steps that delay and dimension may need: the control holds (2 x 1500)² distances
+TINY = 1e-20  # of the variance: what errs by less is exact
 NEIGHBOURS = 5  # whose futures are averaged into a prediction
 
 
@@ -48,7 +49,6 @@ def takens(
         int, Interval(ge=2, le=100), Doc("Highest dimension tried where dimension is None.")
     ] = 5,
     n_null: NullDraws = 39,
-    n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
 ) -> Embedding:
     """Unfold a series in delayed copies of itself, and ask whether its next step is more than linear.
@@ -56,10 +56,11 @@ def takens(
     Delay and dimension are found by giotto-tda's heuristics in each channel, and the median is taken; where the
     delay is given, the dimension is sought on every so many steps. Channels stand side by side in the
     cloud. The statistic is the error of predicting the next step by the mean of what followed the 5 nearest
-    earlier or later points (those that overlap in time left out), in standard deviations: near 0 where the
-    past determines the future, 1 where it doesn't. Its null randomises the Fourier phases, which keeps each
-    channel's values and spectrum: what is left is linear. The interval draws blocks of steps. Both are taken
-    on up to 800 steps whose ends meet.
+    earlier or later points (those that overlap in time left out), over that of the best linear prediction from the same
+    coordinates: below 1 where the past says more than a line through it, about 1.1 for linear noise. Its null is a linear
+    process of the series' spectrum and values: the error has to be less than in Fourier surrogates, which are exact where
+    the ends meet, and than in runs of a fitted autoregression, which vary as short series of few swings do. A series
+    that may be a random walk or have a trend isn't tested. All is taken on up to 800 steps whose ends meet.
 
     Returns
     -------
@@ -78,7 +79,8 @@ def takens(
     ----------
     Takens 1981, Detecting strange attractors in turbulence, Lecture Notes in Mathematics 898; Kennel, Brown
     and Abarbanel 1992, Phys. Rev. A 45 (false nearest neighbours); Theiler, Eubank, Longtin, Galdrikian and
-    Farmer 1992, Testing for nonlinearity in time series: the method of surrogate data, Physica D 58.
+    Farmer 1992, Testing for nonlinearity in time series: the method of surrogate data, Physica D 58; Schreiber and
+    Schmitz 2000, Surrogate time series, Physica D 142.
     """
     gtda = giotto("time_series")
     x = series.values.astype(np.float64)
@@ -105,7 +107,7 @@ def takens(
         axes=tuple(
             f"{c}t - {(size - 1 - i) * delay}".removesuffix(" - 0") for c in channels for i in range(size)
         ),
-        evidence=(_control(x[-max(CONTROL_STEPS, 2 * need) :], delay, size, n_null, n_boot, random_state),),
+        evidence=(_control(x[-max(CONTROL_STEPS, 2 * need) :], delay, size, n_null, random_state),),
         caveat=f"Delay {delay} ({_how(time_delay)}), dimension {size} ({_how(dimension)}).",
     )
 
@@ -148,8 +150,11 @@ def _require_steps(series: Series, steps: int, delay: int, dimension: int) -> in
     return need
 
 
-def prediction_errors(x: Float[np.ndarray, "T c"], delay: int, dimension: int) -> Float[np.ndarray, " n"]:
-    """Squared error of each step predicted from the delayed past, channels averaged, in units of variance."""
+def prediction_errors(x: Float[np.ndarray, "T c"], delay: int, dimension: int) -> Float[np.ndarray, " 2"]:
+    """Mean squared errors of each step predicted from the delayed past, by near points and by a linear fit.
+
+    In units of variance, channels averaged. The linear fit leaves out each step in turn, as the near points do.
+    """
     from scipy.spatial.distance import cdist
 
     x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), np.finfo(float).tiny)  # a stretch may stand still
@@ -160,44 +165,31 @@ def prediction_errors(x: Float[np.ndarray, "T c"], delay: int, dimension: int) -
     at = np.arange(n)
     distance[np.abs(at[:, None] - at) <= delay * dimension] = np.inf
     nearest = np.argpartition(distance, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
-    return ((future[nearest].mean(axis=1) - future) ** 2).mean(axis=1)
+    by_near = future[nearest].mean(axis=1) - future
+    u, s, _ = np.linalg.svd(np.column_stack([np.ones(n), past]), full_matrices=False)
+    u = u[:, s > s[0] * 1e-10]
+    leverage = np.square(u).sum(axis=1)
+    by_line = (future - u @ (u.T @ future)) / np.maximum(1 - leverage, 1 / n)[:, None]
+    return np.array([np.square(by_near).mean(), np.square(by_line).mean()])
 
 
-def _control(
-    x: np.ndarray, delay: int, dimension: int, n_null: int, n_boot: int, random_state: int
-) -> Evidence:
+def _control(x: np.ndarray, delay: int, dimension: int, n_null: int, random_state: int) -> Evidence:
     x = x[meeting_ends(x)]
 
-    def error(values: np.ndarray) -> float:
-        return float(np.sqrt(prediction_errors(values, delay, dimension).mean()))
+    def relative(values: np.ndarray) -> np.ndarray:
+        near, line = prediction_errors(values, delay, dimension)
+        return np.array([np.sqrt((near + TINY) / (line + TINY))])
 
-    errors = prediction_errors(x, delay, dimension)
-    null = null_draws(lambda rng: error(phase_randomised(x, rng)), n_null, random_state, "takens: null")
+    observed = relative(x)
+    (said,) = beside_linear(
+        x, relative, observed, ("less",), n_null=n_null, random_state=random_state, what="takens"
+    )
     return Evidence(
-        question="Does the past determine the next step better than in a linear series of the same spectrum?",
+        question="Does the past determine the next step better than in a linear process of the same spectrum?",
         id="prediction_error",
-        label="prediction error, in standard deviations",
-        value=np.sqrt(errors.mean()),
+        label="prediction error, relative to the best linear prediction",
+        value=observed[0],
         n=len(x),
         unit="steps",
-        interval=_block_interval(errors, delay * dimension, n_boot, random_state),
-        interval_method="bootstrap over blocks of steps",
-        null="Fourier phases randomised" if n_null else "",
-        hypothesis="the series is linear noise of this spectrum",
-        null_values=tuple(null),
-        alternative="less",
+        **said,
     )
-
-
-def _block_interval(
-    errors: np.ndarray, reach: int, n_boot: int, random_state: int
-) -> tuple[float, float] | None:
-    """Interval of the root mean square from circular blocks, since errors near in time are alike."""
-    if n_boot == 0:
-        return None
-    n = len(errors)
-    length = min(max(reach, int(np.ceil(n ** (1 / 3)))), n)
-    rng = np.random.default_rng([random_state, 0x626C6F])
-    starts = rng.integers(0, n, (n_boot, int(np.ceil(n / length))))
-    at = (starts[:, :, None] + np.arange(length)).reshape(n_boot, -1)[:, :n] % n
-    return percentile_interval(np.sqrt(errors[at].mean(axis=1)))
