@@ -17,12 +17,13 @@ from workbench.core.registry import analysis
 from workbench.evidence.nulls.independent_given_groups import exchange, null_of
 from workbench.evidence.nulls.sampling import about, details, sampled, too_few
 from workbench.numerics.controls import draw_until_clear
-from workbench.numerics.exchangeable import Sample
+from workbench.numerics.exchangeable import Sample, fewer
 from workbench.numerics.similarity import Kernel, LeftOut, alignment, centred, gram, jackknife_intervals
 from workbench.results.matrix import MatrixResult
 from workbench.subjects.activations import Aligned
 
 FEWEST = 8
+CONTROL_ROWS = 500
 BLOCKS = 100  # that are left out in turn at most; more texts, or rows, are put together at random
 ROUNDED = 1e-6  # what single precision may take from a draw, so that what ties isn't less
 
@@ -80,11 +81,12 @@ def cka(
     low, high = _intervals(kernels, values, some, debiased, random_state)
     asked = list(dict.fromkeys([*pairwise(range(len(names))), (0, len(names) - 1)]))
     null, why = null_of(aligned, some), too_few(aligned, some)
-    drawn: list[np.ndarray] = [np.empty(0)] * len(asked)
-    if n_null and not why:
-        draw = _exchanged(kernels, grams, asked, some, debiased)
-        own = np.array([values[i, j] for i, j in asked])
-        drawn = draw_until_clear(draw, own, ["greater"] * len(asked), n_null, random_state, "cka: null")
+    control = fewer(some, CONTROL_ROWS, random_state)
+    drawn = (
+        [np.empty(0)] * len(asked)
+        if why
+        else _drawn(kernels, values, asked, some, control, debiased, n_null, random_state)
+    )
     shared: dict[str, Any] = about(aligned, np.hstack([rows[some.at] for rows in scaled]), some)
     return MatrixResult(
         values=values,
@@ -107,12 +109,14 @@ def cka(
                 **(
                     null.refused(why)
                     if n_null and why
-                    else null.said(draws.tolist(), details=details(aligned, some))
+                    else null.said(draws.tolist(), details=details(aligned, control))
                 ),
             )
             for (i, j), draws in zip(asked, drawn, strict=True)
         ),
-        caveat=f"One row of each token or repeat was compared, {len(some.at):,} in all." if some.thinned else "",
+        caveat=f"One row of each token or repeat was compared, {len(some.at):,} in all."
+        if some.thinned
+        else "",
     )
 
 
@@ -136,6 +140,29 @@ def _rows(aligned: Aligned, scaled: list[np.ndarray], max_rows: int, random_stat
     return some
 
 
+def _drawn(
+    kernels: list[np.ndarray],
+    values: np.ndarray,
+    asked: list[tuple[int, int]],
+    some: Sample,
+    control: Sample,
+    debiased: bool,
+    n_null: int,
+    random_state: int,
+) -> list[np.ndarray]:
+    """Draws of the alignments that are asked for, shifted by what the control's fewer rows change in the value."""
+    of_all = np.array([values[i, j] for i, j in asked])
+    if len(control.at) < len(some.at):
+        at = np.searchsorted(some.at, control.at)
+        kernels = [k[np.ix_(at, at)] for k in kernels]
+    grams = [centred(k, debiased=debiased) for k in kernels]
+    near = alignment(grams)
+    own = np.array([near[i, j] for i, j in asked])
+    draw = _exchanged(kernels, grams, asked, control, debiased)
+    draws = draw_until_clear(draw, own, ["greater"] * len(asked), n_null, random_state, "cka: null")
+    return [d + (value - part) for d, value, part in zip(draws, of_all, own, strict=True)]
+
+
 def _exchanged(
     kernels: list[np.ndarray],
     grams: list[np.ndarray],
@@ -154,7 +181,7 @@ def _exchanged(
         p = exchanging(rng)
         moved, size = {}, dict(enumerate(norms))
         for j, k in second.items():
-            moved[j] = k[p][:, p]
+            moved[j] = k.take(p, axis=0).take(p, axis=1)
             if not whole:  # rows of longer texts come twice: no permutation
                 moved[j] = centred(moved[j], debiased=debiased)
                 size[j] = np.linalg.norm(moved[j])
