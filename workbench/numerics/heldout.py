@@ -134,16 +134,18 @@ class _Fit:
         known, asked = (known - mean) / std, (asked - mean) / std
         self.dual = known.shape[0] < known.shape[1]
         self.gram = known @ known.T if self.dual else known.T @ known
-        self.left = known.T
         self.asked = (
             asked @ known.T if self.dual else asked
         )  # in the dual: inner products with what is learnt from
+        self.left = None if self.dual else known.T
         self.alphas = np.asarray(alphas)
         if len(alphas) == 1:
             self.factor = cho_factor(self.gram + alphas[0] * np.eye(len(self.gram)), lower=True)
-        else:
-            self.values, self.vectors = eigh(self.gram)
-            self.values = np.maximum(self.values, 0)
+        else:  # along the covariance's own directions a penalty only adds to a number
+            values, vectors = eigh(self.gram)
+            self.values = np.maximum(values, 0)[:, None]
+            self.asked = self.asked @ vectors
+            self.left = vectors.T if self.left is None else vectors.T @ self.left
 
     def testing(self, some: np.ndarray) -> _Fit:
         """The same probe, asked for some of its test rows."""
@@ -159,31 +161,28 @@ class _Fit:
         if not classes:
             mean = known.mean(axis=0)
             return np.stack([self.asked @ b + mean for b in self._solved(known - mean)[1]])
-        count = np.stack([(known == c).sum(axis=0) for c in range(classes)])  # (c, k)
-        targets = np.stack([known == c for c in range(classes)], axis=1) / np.maximum(count, 1)  # (n, c, k)
-        n, _, k = targets.shape
-        centred = (targets - targets.mean(axis=0)).reshape(n, -1)
-        held, solved = self._solved(centred)
-        held = held.reshape(-1, classes, k)
-        return np.stack([self._nearest(b.reshape(-1, classes, k), held, count) for b in solved])
+        belongs = known[:, :, None] == np.arange(classes)  # (n, k, c)
+        count = belongs.sum(axis=0)
+        targets = belongs / np.maximum(count, 1)
+        held, solved = self._solved(targets.reshape(len(known), -1))
+        held = held.reshape(-1, *count.shape).transpose(1, 2, 0)  # (k, c, r)
+        return np.stack([self._nearest(b, held, count) for b in solved])
 
     def _solved(self, targets: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
         """What the means are in the rows' terms, and T⁻¹ of it for each penalty."""
         from scipy.linalg import cho_solve
 
-        right = targets if self.dual else self.left @ targets
-        held = self.gram @ targets if self.dual else right
+        right = targets if self.left is None else self.left @ targets
         if len(self.alphas) == 1:
-            return held, [cho_solve(self.factor, right)]
-        turned = self.vectors.T @ right
-        return held, [self.vectors @ (turned / (self.values + a)[:, None]) for a in self.alphas]
+            return self.gram @ targets if self.dual else right, [cho_solve(self.factor, right)]
+        return right * self.values if self.dual else right, [right / (self.values + a) for a in self.alphas]
 
     def _nearest(self, solved: np.ndarray, held: np.ndarray, count: np.ndarray) -> Int[np.ndarray, "t k"]:
         """The class whose mean is nearest to each row asked for; one that wasn't learnt is never guessed."""
-        classes, k = count.shape
-        within = np.einsum("rck,rdk->kcd", held, solved)
-        widen = np.linalg.inv(np.eye(classes) - count.T[:, :, None] * within)
-        asked = (self.asked @ solved.reshape(len(solved), -1)).reshape(-1, classes, k)
-        scores = np.einsum("tck,kcd->tdk", asked, widen) - 0.5 * np.einsum("kcd,kdc->ck", within, widen)
-        scores[:, count == 0] = -np.inf
-        return np.asarray(scores.argmax(axis=1))
+        k, classes = count.shape
+        within = held @ solved.reshape(-1, k, classes).transpose(1, 0, 2)
+        widen = np.linalg.inv(np.eye(classes) - count[:, :, None] * within)
+        asked = (self.asked @ solved).reshape(-1, k, classes).transpose(1, 0, 2)
+        scores = asked @ widen - 0.5 * np.einsum("kcd,kdc->kc", within, widen)[:, None]
+        scores[np.broadcast_to((count == 0)[:, None], scores.shape)] = -np.inf
+        return np.asarray(scores.argmax(axis=2).T)

@@ -97,13 +97,11 @@ def neighbourhood_preservation(
         before, after, n_neighbors, queries=asked if n > ROW_BY_ROW else None, n_null=n_null if alone else 0,
         groups=some.groups if alone else None, **how,
     )  # fmt: skip
-    control = found
+    control, null = found, null_of(aligned, some)
+    own_before, own_after = (_taken(x, some.at, metric) for x in (before, after))
     if not why and not some.whole:
-        few = [_taken(x, some.at, metric) for x in (before, after)]
-        control = preservation(*few, n_neighbors, n_null=n_null, groups=some.groups, **how)
-    null = null_of(aligned, some)
-    layers = [_taken(x, some.at, metric) for x in (before, after)]
-    shared: dict[str, Any] = about(aligned, np.hstack([_unit(x) for x in layers]), some)
+        control = preservation(own_before, own_after, n_neighbors, n_null=n_null, groups=some.groups, **how)
+    shared: dict[str, Any] = about(aligned, np.hstack([_unit(own_before), _unit(own_after)]), some)
 
     def asked_of(name: str, scores: Scores, tested: Scores) -> Evidence:
         value, own = float(scores.rows.mean()), float(tested.rows.mean())
