@@ -609,13 +609,13 @@ class _linear_probe(Method):
         label: str | None = None,
         group: str | None = None,
         control: str | None = None,
-        alpha: float = 100.0,
+        alpha: float | None = None,
         cv: int = 5,
-        n_null: int = 99,
-        n_boot: int = 500,
+        n_null: int = 399,
+        n_boot: int = 40,
         random_state: int = 0,
     ) -> Estimate:
-        """Predict a label from the columns by ridge regression, on groups of rows that it hasn't seen."""
+        """Predict a label from the columns by a linear probe, on groups of rows that it hasn't seen."""
 
 linear_probe: _linear_probe
 

@@ -78,7 +78,7 @@ def of_texts(seed: int, sizes: list[int], d: int = 4) -> tuple[np.ndarray, np.nd
 
 
 def test_rows_of_one_text_near_each_other_in_both_are_nothing_in_common() -> None:
-    x, y, text = of_texts(5, [6] * 20)
+    x, y, text = of_texts(8, [6] * 20)
     fooled = wb.neighbourhood_preservation(layers(x, y), n_null=19).evidence
     honest = wb.neighbourhood_preservation(layers(x, y, text_id=text), n_null=19).evidence
     assert all(e.p_value == 0.05 for e in fooled)

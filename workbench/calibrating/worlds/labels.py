@@ -73,9 +73,10 @@ def _number_of_texts(rng: np.random.Generator) -> tuple[Any, ...]:
 
 ACCURACY, R_SQUARED = {"linear_probe": ("balanced_accuracy",)}, {"linear_probe": ("r_squared",)}
 PROBE = ("linear_probe",)
+TWO = {"linear_probe": {"cv": 2}}  # folds, where texts are few
 WORLDS = (
     World("unnamed texts", "texts that no column names, each with one label", POINTS, _unnamed_texts, only=PROBE),
-    World("few long texts", "four texts, rows and labels like those before them", POINTS, _few_texts, only=PROBE, parameters={"linear_probe": {"cv": 2}}),
+    World("few long texts", "four texts, rows and labels like those before them", POINTS, _few_texts, only=PROBE, parameters=TWO),
     World("rare label", "a label of one row in twenty that says nothing", POINTS, _rare(0.0), only=PROBE),
     World("number of texts", "a number that texts have in common and rows say nothing of", POINTS, _number_of_texts, only=PROBE),
     World("topic", "a label of whole texts, one row's changed, in their rows", POINTS, _said(1.5), holds=ACCURACY, covers=True),
