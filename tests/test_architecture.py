@@ -145,7 +145,7 @@ CELLS = (
     "wb.coherence(wb.TimeSeries.example()).show()",
     "wb.column_formula(acts.at('layer.1'), column='height').show()",
     "net = wb.Checkpoint.example()\n"
-    "wb.singular_values((net + wb.remove_leading(net)).at('w'), n_null=9, n_boot=9).show()",
+    "wb.singular_values((net + wb.remove_leading(net)).at('w'), n_null=9).show()",
     "@analysis\n"
     "def update_size(update: Update) -> Estimate:\n"
     "    'Say how large the update of a weight is beside the weight.'\n"

@@ -594,8 +594,7 @@ class _cka(Method):
         kernel: Literal["linear", "rbf"] = "linear",
         debiased: bool = True,
         max_rows: int = 1000,
-        n_null: int = 99,
-        n_boot: int = 50,
+        n_null: int = 399,
         random_state: int = 0,
     ) -> MatrixResult:
         """Compare every two layers by which rows each holds to be similar."""
@@ -611,13 +610,13 @@ class _linear_probe(Method):
         label: str | None = None,
         group: str | None = None,
         control: str | None = None,
-        alpha: float = 100.0,
+        alpha: float | None = None,
         cv: int = 5,
-        n_null: int = 99,
-        n_boot: int = 500,
+        n_null: int = 399,
+        n_boot: int = 40,
         random_state: int = 0,
     ) -> Estimate:
-        """Predict a label from the columns by ridge regression, on groups of rows that it hasn't seen."""
+        """Predict a label from the columns by a linear probe, on groups of rows that it hasn't seen."""
 
 linear_probe: _linear_probe
 
@@ -926,16 +925,9 @@ takens: _takens
 
 class _singular_values(Method):
     def __call__(
-        self,
-        matrix: Asked,
-        /,
-        *,
-        n_components: int = 200,
-        n_null: int = 39,
-        n_boot: int = 30,
-        random_state: int = 0,
+        self, matrix: Asked, /, *, n_components: int = 200, n_null: int = 99, random_state: int = 0
     ) -> Spectrum:
-        """Decompose a weight matrix and compare it with the same entries in random places."""
+        """Decompose a weight matrix and compare it with the same entries under random signs."""
 
 singular_values: _singular_values
 

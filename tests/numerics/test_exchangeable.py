@@ -10,6 +10,8 @@ from workbench.numerics.exchangeable import (
     as_blocks,
     effective_rows,
     exchanged,
+    fewer,
+    of_one_size,
     repeats,
     sample,
 )
@@ -127,3 +129,23 @@ def test_effective_rows_of_known_worlds() -> None:
     assert effective_rows(free, groups) == pytest.approx(2000, rel=0.05)
     assert effective_rows(same, groups) == pytest.approx(200, rel=0.01)
     assert effective_rows(half, groups) == pytest.approx(2000 / (1 + 9 * 0.5), rel=0.05)
+
+
+def test_groups_are_cut_to_the_size_that_keeps_most_rows() -> None:
+    groups = np.repeat(np.arange(9), [2, 5, 5, 6, 7, 9, 5, 5, 1])
+    some = sample(None, groups, None, rows=100, random_state=0)
+    cut = of_one_size(some)
+    assert cut.groups is not None
+    assert np.bincount(cut.groups).tolist() == [5] * 7  # 35 rows; six would keep 18
+    assert not cut.whole
+    assert (groups[cut.at] == np.repeat(np.arange(1, 8), 5)).all()
+    alike = sample(None, np.repeat(np.arange(8), 4), None, rows=100, random_state=0)
+    assert of_one_size(alike).whole and (of_one_size(alike).at == alike.at).all()
+
+
+def test_fewer_rows_are_whole_groups_of_the_same() -> None:
+    some = sample(None, np.repeat(np.arange(40), 5), None, rows=500, random_state=0)
+    few = fewer(some, 60, 0)
+    assert few.groups is not None and 30 <= len(few.at) <= 60 and not few.whole
+    assert np.bincount(few.groups).tolist() == [5] * few.units
+    assert fewer(some, 200, 0) is some

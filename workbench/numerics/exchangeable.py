@@ -108,6 +108,40 @@ def sample(
     return Sample(at, own, len(at) == n, thinned, few_kinds)
 
 
+def fewer(some: Sample, rows: int, random_state: int) -> Sample:
+    """Return a sample with at most about ``rows`` of the rows of another, in whole groups; itself where it has no more."""
+    if len(some.at) <= rows:
+        return some
+    order = np.random.default_rng([random_state, 0x666577]).permutation(len(some.at))
+    kept = _whole_groups(order, some.groups, rows)
+    groups = None if some.groups is None else _renumbered(some.groups[kept])
+    return some._replace(at=some.at[kept], groups=groups, whole=False)
+
+
+def of_one_size(some: Sample) -> Sample:
+    """Return a sample cut to groups of one size, the one that keeps most rows, so that whole groups can be permuted.
+
+    Longer groups keep their first rows, shorter ones are left out. Where rows stand for themselves it is the sample.
+    """
+    if some.groups is None:
+        return some
+    sizes = np.bincount(some.groups)
+    at_least = np.array([(sizes >= m).sum() for m in range(1, sizes.max() + 1)])
+    kept_rows = at_least * np.arange(1, len(at_least) + 1)
+    enough = at_least >= min(FEWEST_GROUPS, len(sizes))
+    size = int(np.where(enough, kept_rows, -1).argmax()) + 1
+    order = np.argsort(some.groups, kind="stable")
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    kept = (place < size) & (sizes[some.groups] >= size)
+    groups = _renumbered(some.groups[kept])
+    return some._replace(
+        at=some.at[kept],
+        groups=None if size == 1 and groups.max() > 0 else groups,
+        whole=some.whole and bool(kept.all()),
+    )
+
+
 def _whole_groups(
     order: Int[np.ndarray, " m"], groups: Int[np.ndarray, " n"] | None, rows: int
 ) -> Int[np.ndarray, " k"]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from workbench.core.progress import track
+from workbench.numerics.exchangeable import exchanged
 from workbench.numerics.neighbours import BLOCK_CELLS, AnyMetric, k_nearest, rank_blocks
-from workbench.numerics.resampling import NORMAL, jackknife_error
+from workbench.numerics.resampling import LEVEL, NORMAL, jackknife_error
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Real
@@ -29,9 +30,21 @@ class Scores(NamedTuple):
     null: Float[np.ndarray, " m"]
     left_out: Float[np.ndarray, " n"]
 
-    def interval(self) -> tuple[float, float]:
-        """95 % interval of the total, by the jackknife over rows, within what the total can be."""
-        value, half = float(self.rows.mean()), NORMAL * jackknife_error(self.left_out)
+    def interval(self, groups: Int[np.ndarray, " n"] | None = None) -> tuple[float, float]:
+        """95 % interval of the total, by the jackknife over rows, within what the total can be.
+
+        Parameters
+        ----------
+        groups : codes from 0 of rows that are left out together; what that changes is taken for the sum of what each of
+            them alone does. At least two.
+        """
+        value = float(self.rows.mean())
+        half = NORMAL * jackknife_error(self.left_out)
+        if groups is not None:
+            from scipy.stats import t
+
+            change = np.bincount(groups, self.left_out - self.left_out.mean())
+            half = float(t.ppf((1 + LEVEL) / 2, len(change) - 1)) * jackknife_error(change)
         return max(0.0, value - half), min(1.0, value + half)
 
 
@@ -61,6 +74,7 @@ def trustworthiness(
     n_null: int = 0,
     random_state: int = 0,
     device: str = "cpu",
+    groups: Int[np.ndarray, " n"] | None = None,
 ) -> Scores:
     """Measure whether the ``k`` nearest of all rows after were near before; exact.
 
@@ -70,18 +84,19 @@ def trustworthiness(
     queries : positions of the rows asked about; None asks about all.
     n_null : draws with the rows of ``after`` permuted (the asked ones among themselves, the rest likewise).
     device : "cuda" ranks all rows by distance there, which takes most of the time.
+    groups : codes from 0 of rows that are permuted as one, all of one size, with all rows asked; None permutes rows.
 
     Raises
     ------
     ValueError
-        ``k`` is out of range.
+        ``k`` is out of range, or groups of several sizes, or of rows that aren't asked, are to be permuted.
 
     References
     ----------
     Venna and Kaski 2001, Neighborhood preservation in nonlinear projection methods, ICANN.
     """
     near_after = _nearest(after, k, metric_after, queries)
-    return _survival(before, near_after, metric, queries, n_null, random_state, device)[0]
+    return _survival(before, near_after, metric, queries, n_null, random_state, device, groups)[0]
 
 
 def preservation(
@@ -95,12 +110,14 @@ def preservation(
     n_null: int = 0,
     random_state: int = 0,
     device: str = "cpu",
+    groups: Int[np.ndarray, " n"] | None = None,
 ) -> Preservation:
     """Measure trustworthiness, continuity and recall together; parameters are those of `trustworthiness`."""
     near_before, near_after = _nearest(before, k, metric, queries), _nearest(after, k, metric_after, queries)
-    trust, recall = _survival(before, near_after, metric, queries, n_null, random_state, device)
+    asked = (queries, n_null, random_state, device, groups)
+    trust, recall = _survival(before, near_after, metric, *asked)
     # Continuity is trustworthiness with the roles exchanged, and a permutation's inverse is as good a draw.
-    continuity, _ = _survival(after, near_before, metric_after, queries, n_null, random_state, device)
+    continuity, _ = _survival(after, near_before, metric_after, *asked)
     return Preservation(trust, continuity, recall)
 
 
@@ -121,10 +138,14 @@ def _survival(
     n_null: int,
     random_state: int,
     device: str,
+    groups: np.ndarray | None,
 ) -> tuple[Scores, Scores]:
     """Trustworthiness and recall of the neighbours ``near`` (q, k + 1) by their ranks in ``x``."""
     n, k = len(x), near.shape[1] - 1
     asked = np.arange(n) if queries is None else queries
+    if groups is not None and n_null and (queries is not None or len(set(np.bincount(groups))) > 1):
+        raise ValueError("groups are permuted where all rows are asked and all groups have one size")
+    permute = _permuting(asked, n) if groups is None else _permuting_groups(groups)
     measures = [
         _Measure(f, len(asked), n, n_null) for f in (lambda r: np.maximum(r - k, 0), lambda r: (r <= k) * 1)
     ]
@@ -132,7 +153,7 @@ def _survival(
     many = max(1, BLOCK_CELLS // near.size)  # draws that are looked up in one pass over the distances
     for start in track(range(0, max(n_null, 1), many), "neighbourhoods"):
         draws = range(start, min(start + many, n_null))
-        sets = [_permute(near[:, :k], asked, n, np.random.default_rng(seeds[i])) for i in draws]
+        sets = [permute(near[:, :k], np.random.default_rng(seeds[i])) for i in draws]
         done = 0
         for rows, ranks in rank_blocks(x, metric, queries, device=device):
             part = slice(done, done + len(rows))
@@ -182,11 +203,31 @@ class _Measure:
         return total / count
 
 
-def _permute(near: np.ndarray, asked: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Neighbours after the rows behind ``near`` are permuted: row i gets p^-1(near(p(i)))."""
-    p = rng.permutation(len(asked))
-    rest = np.setdiff1d(np.arange(n), asked)
-    inverse = np.empty(n, np.int64)
-    inverse[asked[p]] = asked
-    inverse[rng.permutation(rest)] = rest
-    return inverse[near[p]]
+Permute = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+
+def _permuting(asked: np.ndarray, n: int) -> Permute:
+    """Return what gives the neighbours after the rows behind them are permuted: row i gets p^-1(near(p(i)))."""
+
+    def permute(near: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        p = rng.permutation(len(asked))
+        rest = np.setdiff1d(np.arange(n), asked)
+        inverse = np.empty(n, np.int64)
+        inverse[asked[p]] = asked
+        inverse[rng.permutation(rest)] = rest
+        return inverse[near[p]]
+
+    return permute
+
+
+def _permuting_groups(groups: np.ndarray) -> Permute:
+    """Return the same for whole groups of rows, all of one size."""
+    exchange = exchanged(groups, len(groups))
+
+    def permute(near: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        p = exchange(rng)
+        inverse = np.empty(len(p), np.int64)
+        inverse[p] = np.arange(len(p))
+        return inverse[near[p]]
+
+    return permute

@@ -14,14 +14,14 @@ TRACY_WIDOM_95 = 0.9793  # 95 % point of the Tracy-Widom law for real matrices (
 TRACY_WIDOM_95_COMPLEX = -0.2325  # and for complex ones (Bejan 2005, table 2)
 
 
-def spectrum(w: Float[np.ndarray, "n m"]) -> Float[np.ndarray, " k"]:
+def spectrum(w: Float[np.ndarray, "n m"], *, fast: bool = False) -> Float[np.ndarray, " k"]:
     """Singular values, descending, (min(n, m),) float64.
 
-    A matrix more than twice as long as wide goes through the eigenvalues of its smaller Gram matrix, where
-    values below 1e-8 of the largest are lost in rounding.
+    A matrix more than twice as long as wide (any, where it is to be ``fast``) goes through the eigenvalues of its smaller
+    Gram matrix, where values below 1e-8 of the largest are lost in rounding.
     """
     n, m = w.shape
-    if max(n, m) < 2 * min(n, m):
+    if max(n, m) < 2 * min(n, m) and not fast:
         return np.linalg.svd(w, compute_uv=False)
     gram = w.conj().T @ w if n > m else w @ w.conj().T
     return np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[::-1], 0))

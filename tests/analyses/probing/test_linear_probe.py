@@ -9,8 +9,9 @@ from helpers import assert_calibrated
 
 import workbench as wb
 from workbench.core.errors import DataError, MissingError
+from workbench.numerics.heldout import ALPHAS, Folds, HeldOut
 
-FEW = {"n_null": 19, "n_boot": 50}
+FEW = {"n_null": 19, "n_boot": 20}
 
 
 def cloud(x: np.ndarray, **columns: np.ndarray) -> wb.PointCloud:
@@ -38,22 +39,106 @@ def test_known_answer_of_a_number_is_its_share_of_variance() -> None:
     assert e.interval[0] < 0.75 < e.interval[1]
 
 
-def test_peer_is_scikit_learns_ridge_classifier_on_the_same_folds() -> None:
-    from sklearn.linear_model import RidgeClassifier
-    from sklearn.model_selection import PredefinedSplit, cross_val_predict
-    from sklearn.pipeline import make_pipeline
+@pytest.mark.parametrize("columns", [8, 300], ids=["more rows", "more columns"])
+def test_peer_is_scikit_learns_shrunken_discriminant_on_the_same_folds(columns: int) -> None:
+    from sklearn.covariance import EmpiricalCovariance
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.preprocessing import StandardScaler
 
-    from workbench.analyses.probing.linear_probe import _folds
+    class Penalised(EmpiricalCovariance):  # the pooled covariance within classes, and alpha on its diagonal
+        def fit(self, x: np.ndarray, y: None = None) -> Penalised:
+            self.covariance_ = within
+            return self
 
     rng = np.random.default_rng(2)
     text = np.repeat(np.arange(60), 4)
-    kind = rng.integers(0, 3, 60)[text]
-    x = rng.standard_normal((240, 8)) + np.eye(8)[kind]
+    kind = np.r_[np.zeros(40, int), np.ones(12, int), np.full(8, 2)][text]
+    x = rng.standard_normal((240, columns)) + 1.5 * np.eye(columns)[kind]
     result = wb.linear_probe(cloud(x, kind=np.array(list("abc"))[kind], text_id=text), alpha=10.0, **FEW)
-    folds = PredefinedSplit(_folds(text, 5, 0))
-    peer = cross_val_predict(make_pipeline(StandardScaler(), RidgeClassifier(alpha=10.0)), x, kind, cv=folds)
+    folds = Folds.of(text, 5, 0).outer
+    peer = np.empty(240, int)
+    for f in range(5):
+        scaler = StandardScaler().fit(x[folds != f])
+        known, asked, own = scaler.transform(x[folds != f]), scaler.transform(x[folds == f]), kind[folds != f]
+        means = np.array([known[own == c].mean(axis=0) for c in range(3)])
+        left = known - means[own]
+        within = left.T @ left + 10.0 * np.eye(columns)
+        probe = LinearDiscriminantAnalysis(
+            solver="lsqr", priors=[1 / 3] * 3, covariance_estimator=Penalised()
+        ).fit(known, own)
+        peer[folds == f] = probe.predict(asked)
     assert (result.per_row[:, 0] == (peer == kind)).all()
+
+
+def test_known_answer_a_rare_class_is_not_lost() -> None:
+    """Regression on indicators says "common" of every row here."""
+    rng = np.random.default_rng(10)
+    rare = rng.random(1000) < 0.05
+    x = rng.standard_normal((1000, 5)) + 2.4 * rare[:, None] * np.eye(5)[0]
+    (e,) = wb.linear_probe(cloud(x, rare=rare.astype(str)), **FEW).evidence
+    assert abs(e.value - 0.885) < 0.04  # the normal distribution's at 1.2
+    assert e.p_value == 0.05
+
+
+def test_the_penalty_is_chosen_where_columns_are_many() -> None:
+    from sklearn.linear_model import RidgeCV
+
+    rng = np.random.default_rng(11)
+    x = rng.standard_normal((120, 200))
+    height = x @ rng.standard_normal(200) / 8 + rng.standard_normal(120)
+    view = cloud(x, height=height)
+    chosen, weak = (wb.linear_probe(view, alpha=a, **FEW).evidence[0].value for a in (None, 1.0))
+    assert chosen > weak - 0.02
+    z = (x - x.mean(axis=0)) / x.std(axis=0)
+    folds = Folds.of(np.arange(120), 5, 0)
+    _, used = HeldOut(x, folds, ALPHAS, 0).predict(((height - height.mean()) / height.std())[:, None])
+    peer = RidgeCV(alphas=ALPHAS).fit(z, height).alpha_
+    assert peer / 10 <= np.median(used) <= peer * 10
+
+
+def test_one_label_changed_in_one_row_changes_little() -> None:
+    """Labels of whole texts are permuted whether or not all rows of a text have one."""
+    rng = np.random.default_rng(12)
+    text = np.repeat(np.arange(24), 10)
+    topic = (np.arange(24) % 2)[text]
+    x = rng.standard_normal((240, 6)) + rng.standard_normal((24, 6))[text] + 4 * topic[:, None] * np.eye(6)[0]
+    spoilt = topic.copy()
+    spoilt[0] = 1 - spoilt[0]
+    for kind in (topic, spoilt):
+        (e,) = wb.linear_probe(cloud(x, kind=kind.astype(str), text_id=text), **FEW).evidence
+        assert e.p_value == 0.05
+        assert e.null == "the labels of whole texts permuted"
+        assert (e.null_name, e.groups) == ("label_given_groups", "24 texts")
+
+
+def test_few_texts_shift_labels_within_or_are_left_untested() -> None:
+    rng = np.random.default_rng(13)
+    text = np.repeat(np.arange(3), 60)
+    kind = rng.integers(0, 2, 180)
+    x = rng.standard_normal((180, 4)) + 3 * kind[:, None] * np.eye(4)[0]
+    (e,) = wb.linear_probe(cloud(x, kind=kind.astype(str), text_id=text), cv=3, **FEW).evidence
+    assert e.p_value == 0.05 and e.null == "labels shifted in a circle within texts"
+    assert e.interval is None
+    four = np.repeat(np.arange(4), 45)
+    (e,) = wb.linear_probe(cloud(x, kind=(four % 2).astype(str), text_id=four), cv=2, **FEW).evidence
+    assert e.p_value is None and "the label is the same in all rows of each" in e.untested
+
+
+def test_rows_in_order_without_groups_are_left_untested_where_labels_are_too() -> None:
+    rng = np.random.default_rng(14)
+    text = np.repeat(np.arange(30), 8)
+    x = rng.standard_normal((240, 10)) + 2 * rng.standard_normal((30, 10))[text]
+    kind = rng.integers(0, 2, 30)[text].astype(str)
+    unnamed = wb.linear_probe(cloud(x, kind=kind), **FEW)
+    assert unnamed.evidence[0].p_value is None
+    assert "name it with group=" in unnamed.evidence[0].untested
+    assert "no column says which belong together" in unnamed.caveat
+    told = wb.linear_probe(cloud(x, kind=kind, row=np.arange(240)), label="kind", group="row", **FEW)
+    assert told.evidence[0].p_value is not None
+    # a table that is only sorted by its label is tested
+    two = np.repeat([0, 1], 60)
+    apart = rng.standard_normal((120, 4)) + 2 * two[:, None]
+    assert wb.linear_probe(cloud(apart, kind=two.astype(str)), **FEW).evidence[0].p_value == 0.05
 
 
 @pytest.mark.slow

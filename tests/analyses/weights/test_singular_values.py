@@ -21,7 +21,7 @@ def matrix(values: np.ndarray) -> Matrix:
 
 
 def ask(values: np.ndarray, **parameters: int):
-    return wb.singular_values.function(matrix(values), **{"n_null": 19, "n_boot": 10, **parameters})
+    return wb.singular_values.function(matrix(values), **{"n_null": 19, **parameters})
 
 
 def planted(shape: tuple[int, int], strengths: list[float], seed: int = 0) -> np.ndarray:
@@ -36,7 +36,7 @@ def test_the_caveat_says_what_quantization_did() -> None:
     quantized = Matrix(
         "w", "w", "w", planted((40, 30), [3.0]), "4-bit blocks: values carry quantization noise"
     )
-    said = wb.singular_values.function(quantized, n_null=0, n_boot=0).caveat
+    said = wb.singular_values.function(quantized, n_null=0).caveat
     assert said.endswith("The matrix is stored in 4-bit blocks: values carry quantization noise.")
 
 
@@ -54,9 +54,7 @@ def test_known_answer_planted_directions_are_counted(strengths: list[float]) -> 
 def test_known_answer_a_direction_below_the_transition_is_not_seen() -> None:
     """Under (n m)^(1/4) a direction moves no singular value out of the noise (Baik, Ben Arous and Peche)."""
     weak = 0.8 * (200 * 120) ** 0.25 / (np.sqrt(200) + np.sqrt(120))
-    seen = [
-        ask(planted((200, 120), [weak], seed), n_null=0, n_boot=0).evidence[1].value for seed in range(20)
-    ]
+    seen = [ask(planted((200, 120), [weak], seed), n_null=0).evidence[1].value for seed in range(20)]
     assert sum(seen) <= 4
 
 
@@ -81,12 +79,29 @@ def test_peer_is_numpys_decomposition() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("statistic", [0, 2, 3])
-def test_calibrated_on_scattered_entries(statistic: int) -> None:
+def test_calibrated_whatever_the_scales_of_rows_and_columns(statistic: int) -> None:
     def p(seed: int) -> float:
-        w = np.random.default_rng(seed).standard_t(5, (15, 10))
-        return ask(w, n_boot=0, random_state=seed).evidence[statistic].p_value
+        rng = np.random.default_rng(seed)
+        w = (
+            rng.standard_t(5, (15, 10))
+            * np.exp(rng.standard_normal((15, 1)))
+            * np.exp(rng.standard_normal(10))
+        )
+        return ask(w, random_state=seed).evidence[statistic].p_value
 
     assert_calibrated(p)
+
+
+def test_rows_of_different_scale_are_no_direction() -> None:
+    """What permuted entries would have taken for one: the edge is passed, and by the drawn matrices too."""
+    rng = np.random.default_rng(3)
+    w = rng.standard_normal((60, 40)) * np.exp(rng.standard_normal((60, 1)))
+    ratio, count, *_ = ask(w).evidence
+    assert ratio.value > 1 and count.value >= 1
+    assert ratio.null_name == "same_scales"
+    assert min(ratio.p_value, count.p_value) > 0.1
+    permuted = [spectrum(rng.permuted(w.ravel()).reshape(w.shape))[0] for _ in range(19)]
+    assert spectrum(w)[0] > max(permuted)
 
 
 def test_what_has_no_direction_is_refused() -> None:
@@ -128,7 +143,7 @@ def test_peer_complex_matrices_have_numpys_singular_values(
     w = complex_noise(np.random.default_rng(7), (40, 30)).astype(np.complex64)
     w.real /= 1e3  # nearly all of it is imaginary
     save_file({"w": w}, tmp_path / "x.safetensors")
-    result = wb.singular_values(wb.open(tmp_path / "x.safetensors"), n_components=9, n_null=3, n_boot=3)
+    result = wb.singular_values(wb.open(tmp_path / "x.safetensors"), n_components=9, n_null=3)
     assert np.allclose(result.values, np.linalg.svd(w, compute_uv=False)[:9], rtol=1e-5)
 
 
@@ -156,5 +171,6 @@ def test_a_large_matrix_is_decomposed_at_random_and_controlled_by_a_block(
 def test_a_matrix_without_noise_answers() -> None:
     result = ask(np.outer(np.arange(1.0, 9), np.ones(5)))
     assert [e.value for e in result.evidence[1:]] == pytest.approx([1, 1, 1], rel=1e-3)
-    constant = ask(np.ones((6, 4)))
-    assert constant.evidence[0].p_value == 1
+    constant = ask(np.ones((6, 4)))  # a mean is a direction that all entries share
+    assert constant.evidence[2].value == pytest.approx(1)
+    assert constant.evidence[2].p_value == 0.05

@@ -10,9 +10,10 @@ from typing_extensions import Doc
 
 from workbench.core.errors import DataError
 from workbench.core.evidence import Alternative, Evidence
-from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.resampling import null_draws, subsample_intervals
+from workbench.evidence.nulls.same_scales import OF_ENTRIES, turned_entries
+from workbench.numerics.controls import draw_until_clear
 from workbench.numerics.spectra import edge_of_noise, effective_rank, noise_level, spectrum, stable_rank
 from workbench.results.spectrum import Spectrum
 from workbench.subjects.checkpoint import Matrix
@@ -42,18 +43,19 @@ def singular_values(
     matrix: Matrix,
     *,
     n_components: Annotated[int, Interval(ge=1, le=100_000), Doc("How many of the largest to keep.")] = 200,
-    n_null: NullDraws = 39,
-    n_boot: BootstrapDraws = 30,
+    n_null: NullDraws = 99,
     random_state: Seed = 0,
 ) -> Spectrum:
-    """Decompose a weight matrix and compare it with the same entries in random places.
+    """Decompose a weight matrix and compare it with the same entries under random signs.
 
-    Permuting the entries keeps their distribution and destroys every direction that they share. What remains
-    follows the law of Marchenko and Pastur, whose upper edge is σ(√n + √m); here it is the 95 % point of the
-    largest singular value (Tracy and Widom). σ is read off the median singular value, so that a strong
-    direction doesn't hide weaker ones (Gavish and Donoho), and each permuted matrix is measured by its own.
-    The stable rank (squared Frobenius norm over squared largest singular value) and the effective rank
-    (exponential of the entropy of the singular values' shares) say in how many directions it spreads.
+    Turning the signs of entries keeps each one's size where it is, and so the scales of all rows and columns, and destroys
+    every direction that entries share. Entries of one scale follow the law of Marchenko and Pastur then, whose upper edge
+    is σ(√n + √m); here it is the 95 % point of the largest singular value (Tracy and Widom). σ is read off the median
+    singular value, so that a strong direction doesn't hide weaker ones (Gavish and Donoho), and each drawn matrix is
+    measured by its own. Rows or columns of different scale lift singular values over that edge without any direction: what
+    is above it is a finding where the drawn matrices have less. The stable rank (squared Frobenius norm over squared
+    largest singular value) and the effective rank (exponential of the entropy of the singular values' shares) say in how
+    many directions it spreads. No interval is given, since a matrix's rows aren't drawn from others like them.
 
     A matrix that would take minutes is represented in the control by a random block of at most 4096 x 1024
     entries, and only its ``n_components`` largest singular values are computed (randomised).
@@ -61,8 +63,8 @@ def singular_values(
     Returns
     -------
     Spectrum
-        ``values`` (min(n, m, n_components),) descending, with the band of the permuted matrices (left out
-        where a block stands for the whole).
+        ``values`` (min(n, m, n_components),) descending, with the band of the drawn matrices, of which there are fewer
+        than ``n_null`` where the answers were clear before (left out where a block stands for the whole).
 
     Raises
     ------
@@ -74,7 +76,8 @@ def singular_values(
     Marchenko and Pastur 1967, Math. USSR Sbornik 1; Johnstone 2001, On the distribution of the largest
     eigenvalue in principal components analysis, Ann. Statist. 29; Gavish and Donoho 2014, The optimal hard
     threshold for singular values is 4/√3, IEEE Trans. Inf. Theory 60; Martin and Mahoney 2021, Implicit
-    self-regularization in deep neural networks, JMLR 22; Roy and Vetterli 2007, The effective rank, EUSIPCO.
+    self-regularization in deep neural networks, JMLR 22; Roy and Vetterli 2007, The effective rank, EUSIPCO; Hong, Sheng and
+    Dobriban 2020, Selecting the number of components in PCA via random signflips, arXiv:2012.02985.
     """
     w = matrix.values
     if min(w.shape) < 2:
@@ -91,24 +94,20 @@ def singular_values(
     s = spectrum(block)
     found = s if whole else _largest(w, n_components, random_state) / scale
     statistics = _statistics(s, block.shape, of_complex)
-    drawn = null_draws(
-        lambda rng: spectrum(rng.permuted(block.ravel()).reshape(block.shape)),
-        n_null,
-        random_state,
-        "singular values: null",
-    ).reshape(n_null, len(s))
-    null = np.array([_statistics(d, block.shape, of_complex) for d in drawn]).reshape(n_null, len(_QUESTIONS))
-    intervals = subsample_intervals(
-        lambda i: _statistics(spectrum(block[i]), (len(i), block.shape[1]), of_complex),
-        statistics,
-        len(block),
-        n_boot,
-        random_state,
-        least=0,
-    )
+    spectra: list[np.ndarray] = []
+    turned = turned_entries(block)
+
+    def draw(rng: np.random.Generator) -> np.ndarray:
+        spectra.append(spectrum(turned(rng), fast=True))
+        return _statistics(spectra[-1], block.shape, of_complex)
+
+    alternatives = [alternative for *_, alternative in _QUESTIONS]
+    null = draw_until_clear(draw, statistics, alternatives, n_null, random_state, "singular values: null")
     k = min(n_components, len(found))
     low, high = (
-        np.quantile(drawn, [0.025, 0.975], axis=0) * scale if n_null and whole else (np.empty(0), np.empty(0))
+        np.quantile(spectra, [0.025, 0.975], axis=0) * scale
+        if n_null and whole
+        else (np.empty(0), np.empty(0))
     )
     return Spectrum(
         values=found[:k] * scale,
@@ -123,12 +122,7 @@ def singular_values(
                 label=label,
                 value=statistics[i],
                 n=len(block),
-                interval=intervals[i],
-                interval_method="subsamples of half the rows",
-                null="entries permuted" if n_null else "",
-                hypothesis="entries are scattered without regard to rows and columns",
-                null_values=tuple(null[:, i]),
-                alternative=alternative,
+                **OF_ENTRIES.said(null[i].tolist(), alternative),
             )
             for i, (id, question, label, alternative) in enumerate(_QUESTIONS)
         ),
@@ -138,6 +132,7 @@ def singular_values(
             w.shape,
             block.shape,
             matrix.noise,
+            float(np.quantile([d[0] for d in spectra], 0.95)) if n_null and whole else None,
         ),
     )
 
@@ -179,10 +174,18 @@ def _largest(w: np.ndarray, k: int, random_state: int) -> np.ndarray:
 
 
 def _caveat(
-    found: np.ndarray, edge: float, shape: tuple[int, ...], block: tuple[int, ...], noise: str
+    found: np.ndarray,
+    edge: float,
+    shape: tuple[int, ...],
+    block: tuple[int, ...],
+    noise: str,
+    turned: float | None,
 ) -> str:
     above = int((found > edge).sum())
-    said = f"{above} of {min(shape):,} singular values lie above the edge of noise."
+    said = f"{above} of {min(shape):,} singular values lie above the edge of noise"
+    if turned is not None:
+        said += f" of one scale, {int((found > turned).sum())} above what turned signs give 95 times in 100"
+    said += "."
     if shape != block:
         said += (
             f" The {len(found)} largest were computed, by an iterative decomposition; the control is that of a random block of "

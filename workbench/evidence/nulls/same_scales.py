@@ -20,6 +20,25 @@ if TYPE_CHECKING:
 
 NULL = Null("same_scales", "columns share nothing but the scales of their rows", "signs turned at random")
 
+OF_ENTRIES = Null(
+    NULL.name,
+    "entries share nothing but the scales of their rows and columns",
+    "the signs of entries turned at random",
+)
+
+
+def turned_entries(w: np.ndarray) -> Callable[[np.random.Generator], np.ndarray]:
+    """Return what draws a matrix with the sign of each entry turned at random; complex entries are turned by ±1 too.
+
+    Every entry's size stays where it is, so that rows and columns of any scale, and heavy tails, are in the draws. Exact
+    for independent entries that are symmetric about zero. A mean that isn't zero is a direction, and goes.
+
+    References
+    ----------
+    Hong, Sheng and Dobriban 2020, Selecting the number of components in PCA via random signflips, arXiv:2012.02985.
+    """
+    return lambda rng: w * (rng.integers(0, 2, w.shape, dtype=np.int8) * 2 - 1)
+
 
 def turned_signs(
     x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | None

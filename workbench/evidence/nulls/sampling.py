@@ -23,7 +23,10 @@ def sampled(
     x : the view's rows, where those that nearly repeat others are to be left out; None: they aren't looked for.
     kinds : leave one row of each kind (token).
     """
-    return sample(x, view.groups, view.kinds if kinds else None, rows=rows, random_state=random_state)
+    groups, own_kinds = view.groups, view.kinds if kinds else None
+    if x is None and groups is None and own_kinds is None:  # which says how many rows there are
+        groups = np.arange(view.n)
+    return sample(x, groups, own_kinds, rows=rows, random_state=random_state)
 
 
 def details(view: Rows, some: Sample) -> str:

@@ -1,0 +1,147 @@
+"""What a probe is asked to predict, and for which rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.core.errors import DataError
+from workbench.numerics.lag import resemble_the_next
+from workbench.subjects.points import Points
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+NOT_LABELS = ("text", "token", "text_id", "position", "sample")
+MAX_CLASSES = 200
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is predicted for which rows.
+
+    Attributes
+    ----------
+    rows : (m,) positions of the rows that are asked about.
+    truth : (m,) class of each row from 0, or its standardized number.
+    groups : (m,) group of each row from 0, where ``grouped``; else each row is one.
+    classes : how many; 0 for a number.
+    """
+
+    name: str
+    rows: Int[np.ndarray, " m"]
+    truth: np.ndarray
+    groups: Int[np.ndarray, " m"]
+    grouped: bool
+    classes: int
+    caveat: str
+
+    @classmethod
+    def of(cls, points: Points, label: str | None, cv: int) -> Task:
+        """Take the label's rows, by classes or as a number.
+
+        Raises
+        ------
+        DataError
+            One class only, too few groups, more than 200 classes, or a number that is the same in all rows.
+        """
+        name = label if label is not None else _default_label(points)
+        values = points.column(name)
+        groups = np.arange(points.n) if points.groups is None else points.groups
+        if values.dtype.kind == "f" or (values.dtype.kind in "iu" and len(np.unique(values)) > 20):
+            return cls._numeric(name, values.astype(np.float64), groups, points, cv)
+        codes, names = _codes(values)
+        known = codes >= 0
+        pairs = np.unique(np.column_stack([codes, groups])[known], axis=0)
+        enough = np.bincount(pairs[:, 0], minlength=len(names)) >= cv
+        if enough.sum() < 2:
+            raise DataError(
+                f"{name} has {len(names)} values in {points.name}, of which {int(enough.sum())} occur in at least cv={cv} "
+                f"{points.unit}; a probe needs two. Give more rows, or lower cv."
+            )
+        if enough.sum() > MAX_CLASSES:
+            raise DataError(
+                f"{name} has {int(enough.sum())} values; a probe tells at most {MAX_CLASSES} apart. Choose a coarser label."
+            )
+        rows = np.flatnonzero(enough[codes] & known)
+        truth = (np.cumsum(enough) - 1)[codes[rows]]
+        few = int(known.sum()) - len(rows)
+        said = [f"{few:,} rows of {int((~enough).sum())} rare values of {name} were left out."] if few else []
+        said += [f"{int((~known).sum()):,} rows have no {name}."] if not known.all() else []
+        own, classes = numbered(groups[rows]), int(enough.sum())
+        return cls(name, rows, truth, own, points.groups is not None, classes, " ".join(said))
+
+    @classmethod
+    def _numeric(cls, name: str, values: np.ndarray, groups: np.ndarray, points: Points, cv: int) -> Task:
+        rows = np.flatnonzero(np.isfinite(values))
+        if len(rows) < 2 or values[rows].std() == 0:
+            raise DataError(f"{name} is the same in all rows that have it: there is nothing to predict.")
+        if len(np.unique(groups[rows])) < cv:
+            raise DataError(
+                f"{name} is known in {len(np.unique(groups[rows]))} {points.unit}; cv={cv} takes at least as many. Lower cv."
+            )
+        truth = (values[rows] - values[rows].mean()) / values[rows].std()
+        few = len(values) - len(rows)
+        said = f"{few:,} rows without a finite {name} were left out." if few else ""
+        return cls(name, rows, truth, numbered(groups[rows]), points.groups is not None, 0, said)
+
+    @property
+    def measure(self) -> str:
+        return "balanced accuracy" if self.classes else "R²"
+
+    @property
+    def units(self) -> int:
+        """How many groups, or rows that stand for themselves, there are."""
+        return int(self.groups.max()) + 1
+
+    @property
+    def constant(self) -> bool:
+        """Whether every group has one label."""
+        first = np.unique(self.groups, return_index=True)[1]
+        return bool((self.truth == self.truth[first][self.groups]).all())
+
+    def in_order(self, x: Float[np.ndarray, "m d"], random_state: int) -> tuple[bool, bool]:
+        """Whether rows, beyond what their labels give, and labels resemble those of the next row.
+
+        A table sorted by label doesn't make rows resemble each other by itself, but texts do that nobody named.
+        """
+        labels = np.eye(self.classes)[self.truth] if self.classes else self.truth[:, None]
+        of_label = labels / np.sqrt(np.square(labels).sum(axis=0))
+        if self.classes:
+            left = x - of_label @ (of_label.T @ x)
+        else:
+            centred = x - x.mean(axis=0)
+            left = centred - of_label @ (of_label.T @ centred)
+        spread = left.std(axis=0)
+        left = left / np.where(spread > 0, spread, np.inf)
+        return resemble_the_next(left, random_state), resemble_the_next(labels, random_state)
+
+
+def numbered(values: np.ndarray) -> np.ndarray:
+    """Number groups from 0 in order of appearance."""
+    import pandas as pd
+
+    return pd.factorize(np.asarray(values), use_na_sentinel=False)[0].astype(np.int64)
+
+
+def _codes(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Number values from 0 in order of their names; -1 where there is none."""
+    import pandas as pd
+
+    plain = np.asarray(values, dtype=object)
+    strings = plain.astype(str).astype(object)
+    strings[pd.isna(plain)] = None
+    codes, names = pd.factorize(strings, sort=True)
+    return codes.astype(np.int64), [str(n) for n in names]
+
+
+def _default_label(points: Points) -> str:
+    for column in points.table.columns:
+        if column not in NOT_LABELS and points.table[column].nunique() > 1:
+            return str(column)
+    raise DataError(
+        f"{points.name} has no label to predict (columns: {', '.join(map(str, points.table.columns)) or 'none'}). "
+        f"Give a row table with one, or name it with label=."
+    )
