@@ -13,8 +13,18 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.descent_laws import LARGEST_CORRELATION, averaged
-from workbench.numerics.joinpoints import Joined, fit_joined, noise_size, redrawn_lines, search, sequence
+from workbench.evidence.nulls.linear_process import NULL
+from workbench.evidence.nulls.named import Null
+from workbench.numerics.descent_laws import averaged
+from workbench.numerics.joinpoints import (
+    Joined,
+    LinearNoise,
+    fit_joined,
+    noise_size,
+    redrawn_lines,
+    search,
+    sequence,
+)
 from workbench.numerics.resampling import percentile_interval
 from workbench.numerics.threads import one_thread
 from workbench.results.curve import Curve
@@ -93,15 +103,15 @@ def plateaus(
         )
     with one_thread():
         named, time = _clock(x, y, clock)
-        fit, tests = sequence(
+        fit, noise, tests = sequence(
             time, y, shortest=length, most=most, level=level, n_null=n_null, random_state=random_state
         )
-        drawn = _redrawn(time, fit, length, n_boot, random_state)
+        drawn = _redrawn(time, fit, noise, length, n_boot, random_state)
     paces = _paces(time, fit)
     intervals = [percentile_interval(d) if len(d) > 1 else None for d in drawn[1].T]
     stalled = [_stalled(p, i, flat, len(paces)) for p, i in zip(paces, intervals, strict=True)]
     spans = _spans(x, fit, stalled)
-    evidence = _tested(tests, x, fit, drawn[0], n_boot, level)
+    evidence = _tested(tests, x, fit, noise, drawn[0])
     evidence += _paced(x, fit, paces, intervals, stalled, named, k)
     made = np.exp(fit.curve) if log else fit.curve
     return Curve(
@@ -115,7 +125,7 @@ def plateaus(
         span_names=("plateau",) * len(spans),
         evidence=tuple(evidence),
         outcome=_outcome(tests, fit, most, level, n_null),
-        caveat=_caveat(named, fit, flat, k),
+        caveat=_caveat(named, fit, noise, flat, k),
     )
 
 
@@ -137,13 +147,13 @@ def _clock(x: np.ndarray, y: np.ndarray, clock: str) -> tuple[str, np.ndarray]:
 
 
 def _redrawn(
-    time: np.ndarray, fit: Joined, length: int, n_boot: int, random_state: int
+    time: np.ndarray, fit: Joined, noise: LinearNoise, length: int, n_boot: int, random_state: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Knots and paces found again in curves redrawn along the lines: (n_boot, k) and (n_boot, k + 1)."""
     rng = np.random.default_rng([random_state, 0x6A6F696E])
     knots, paces = [], []
     for _ in range(n_boot):
-        made = redrawn_lines(fit, rng)
+        made = redrawn_lines(fit, noise, rng)
         found = search(time, made, len(fit.knots), length, fit.correlation, fit.size)
         again = fit_joined(time, made, found, fit.size, fit.correlation)
         if len(again.knots) == len(fit.knots):
@@ -177,9 +187,8 @@ def _tested(
     tests: list[tuple[float, np.ndarray]],
     x: np.ndarray,
     fit: Joined,
+    noise: LinearNoise,
     drawn: np.ndarray,
-    n_boot: int,
-    level: float,
 ) -> list[Evidence]:
     """One question a test, and where each change is."""
     found = [
@@ -191,9 +200,15 @@ def _tested(
             of=str(j + 1),
             label="F of one change" if not j else f"F of change {j + 1}",
             value=value,
-            null_values=tuple(draws),
-            null="curves of steady pace" if not j else f"curves of {j} change{'s' if j > 1 else ''}",
-            hypothesis="the pace is steady" if not j else f"the pace changes {j} times and no more",
+            **Null(
+                NULL.name,
+                ("the pace is steady" if not j else f"the pace changes {j} times and no more")
+                + ", the rest being linear noise",
+                "curves of steady pace" if not j else f"curves of {j} change{'s' if j > 1 else ''}",
+            ).said(
+                draws.tolist(),
+                details="about them a random walk" if noise.may_walk else "about them noise like theirs",
+            ),
         )
         for j, (value, draws) in enumerate(tests)
     ]
@@ -256,16 +271,16 @@ def _outcome(
     return Outcome()
 
 
-def _caveat(named: str, fit: Joined, flat: float, averaged_over: int) -> str:
+def _caveat(named: str, fit: Joined, noise: LinearNoise, flat: float, averaged_over: int) -> str:
     law = "an exponential" if named == "step" else "a power law"
     said = (
         f"A steady pace is a straight line in the {named}, as of {law}; a plateau is surely slower than {flat:.0%} of the "
         f"average. The noise's correlation from one point to the next is {fit.correlation:.2f}."
     )
-    if fit.correlation == LARGEST_CORRELATION:
+    if noise.may_walk:
         said += (
-            " That is the most that is told from a drift: the curve has hardly any noise, and what the lines miss of it is "
-            "taken for noise."
+            " It may be a random walk, and changes were set beside those that one feigns: a change that is not found may be "
+            "there all the same."
         )
     if averaged_over > 1:
         said += f" Each point is the mean of {averaged_over} steps."
