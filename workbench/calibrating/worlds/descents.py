@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from workbench.calibrating.world import World
+from workbench.numerics.descent_laws import LAWS, special_cases
 from workbench.subjects.descents.trajectory import Trajectory
 
 N = 240
@@ -78,6 +79,26 @@ def rests(noise: Noise, fall: float) -> Callable[[np.random.Generator], tuple[Tr
     return lambda rng: curve(1 - fall * moved + SIZE * noise(rng, N))
 
 
+def lawful(name: str, noise: Noise) -> Callable[[np.random.Generator], tuple[Trajectory, ...]]:
+    """A descent from 2, or to a floor of 0.1, along one of the laws."""
+    law = LAWS[name]
+    shape = law.shape(np.arange(float(N)), *(OWN[p] for p in law.own))
+    floor = 0.1 if law.floor else 0.0
+    return lambda rng: curve(np.log(floor + (2 - floor) * shape) + 0.05 * noise(rng, N))
+
+
+def told_from(name: str) -> tuple[str, ...]:
+    """The questions whose answer is yes where a law holds: the curve is told from all that don't have it for a special case."""
+    return tuple(f"misfit@{n}" for n in LAWS if n != name and name not in _cases(n))
+
+
+def _cases(name: str) -> set[str]:
+    cases = set(special_cases(name))
+    return cases.union(*(_cases(c) for c in cases)) if cases else cases
+
+
+OWN = {"time scale": 60.0, "exponent": 0.5, "stretch": 0.6}
+LAW_NOISES = ("white noise", "phi 0.9")
 DESCENT = ("Descent",)
 PLATEAUS = ("plateaus",)
 FOUND = {"plateaus": ("f_of_change@1",)}
@@ -101,5 +122,17 @@ WORLDS = (
         rests(autoregressive(0.9), 3.0),
         holds=FOUND,
         covers=True,
+    ),
+    *(
+        World(
+            f"{law}, {noise}",
+            f"{law}, in {NOISES[noise][0]}",
+            DESCENT,
+            lawful(law, NOISES[noise][1]),
+            holds={"descent_law": told_from(law)},
+            covers=True,
+        )
+        for law in LAWS
+        for noise in LAW_NOISES
     ),
 )
