@@ -101,9 +101,12 @@ def test_laws_that_cannot_be_told_apart_are_all_named() -> None:
     assert left.value >= 2
     assert "any of" in left.label
     whole = wb.descent_law(descent(planted("exponential with floor", 0, noise=0.02)), n_null=39, n_boot=0)
-    assert "laws that are left (exponential with floor)" == whole.evidence_of("laws_left").label
+    assert whole.evidence_of("laws_left").label == "laws that are left (exponential with floor)"
     assert whole.evidence_of("misfit", "exponential").p_value == 0.025
-    assert simplest(("exponential", "exponential with floor", "power law with floor")) == ("exponential", "power law with floor")
+    assert simplest(("exponential", "exponential with floor", "power law with floor")) == (
+        "exponential",
+        "power law with floor",
+    )
 
 
 def test_a_restart_is_seen_at_its_step_and_nowhere_else() -> None:

@@ -113,7 +113,11 @@ def descent_law(
     else:
         told, left = _choice_evidence(x, y, whole, n_null, random_state)
         evidence += told
-        named = f"The curve follows {_any_of(left)}, as far as it tells; a law holds with more parameters too. " if n_null else ""
+        named = (
+            f"The curve follows {_any_of(left)}, as far as it tells; a law holds with more parameters too. "
+            if n_null
+            else ""
+        )
         found, bands = constants(whole[0], x - x[0], n_boot, random_state)
         evidence += found
         near = [f for f in whole[1:] if _worse(f, whole[0], criterion) < NEARLY]
@@ -195,7 +199,12 @@ def _choice_evidence(
         draws = np.empty(0)
         if n_null:
             (draws,) = draw_until_clear(
-                misfits_by_chance(fit, t), np.array([value]), ("greater",), n_null, random_state, f"descent_law: {name}"
+                misfits_by_chance(fit, t),
+                np.array([value]),
+                ("greater",),
+                n_null,
+                random_state,
+                f"descent_law: {name}",
             )
         told = Evidence(
             id="misfit",
@@ -232,7 +241,9 @@ def _choice_evidence(
 
 def _any_of(names: tuple[str, ...]) -> str:
     """The laws that are left, in words."""
-    return "none of those tried" if not names else names[0] if len(names) == 1 else f"any of {', '.join(names)}"
+    return (
+        "none of those tried" if not names else names[0] if len(names) == 1 else f"any of {', '.join(names)}"
+    )
 
 
 def joined_evidence(

@@ -220,7 +220,11 @@ def _evidence(
     random_state: int,
 ) -> tuple[Evidence, ...]:
     before, after = (float(barriers(s.mean(axis=2), ways.at).mean()) for s in (plain, aligned))
-    said = "samples drawn anew, these networks kept" if models.n < FEWEST_GROUPS else "networks and samples drawn anew"
+    said = (
+        "samples drawn anew, these networks kept"
+        if models.n < FEWEST_GROUPS
+        else "networks and samples drawn anew"
+    )
     boot = drawn.barriers
 
     def interval(values: np.ndarray) -> tuple[float, float] | None:

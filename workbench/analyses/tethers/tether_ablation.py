@@ -59,7 +59,8 @@ def tether_ablation(
     in all. The statistic is the rise of the loss over that of the whole network, averaged over samples and over
     ``fractions``. It is compared with random choices of equally many edges (the null of "more than any edges"), and,
     sample by sample, with the choice of magnitude (beside two choices that are as good: any two differ, by the samples and
-    by which edges they happen to be; the interval draws samples with replacement, for these two choices of edges). In mode ``remove`` a good source is missed more, in mode ``keep`` less.
+    by which edges they happen to be; the interval draws samples with replacement, for these two choices of edges). In mode
+    ``remove`` a good source is missed more, in mode ``keep`` less.
 
     Movement, Adam's moment and magnitude were made on the training data and don't look at the probe.
 

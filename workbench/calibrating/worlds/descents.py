@@ -87,6 +87,23 @@ def lawful(name: str, noise: Noise) -> Callable[[np.random.Generator], tuple[Tra
     return lambda rng: curve(np.log(floor + (2 - floor) * shape) + 0.05 * noise(rng, N))
 
 
+def updated(kept: float) -> Callable[[np.random.Generator], tuple[Trajectory, ...]]:
+    """Weights that move in five directions, each update keeping ``kept`` of the one before."""
+
+    def make(rng: np.random.Generator) -> tuple[Trajectory, ...]:
+        import pandas as pd
+
+        directions = rng.standard_normal((5, WEIGHTS))
+        moves = rng.standard_normal((UPDATES, 5))
+        for t in range(1, UPDATES):
+            moves[t] = kept * moves[t - 1] + np.sqrt(1 - kept**2) * moves[t]
+        path = np.vstack([np.zeros(WEIGHTS), np.cumsum(moves @ directions, axis=0)])
+        table = pd.DataFrame({"loss": np.ones(len(path))})
+        return (Trajectory(table, weights={t: {"a.w": w} for t, w in enumerate(path)}, name="world"),)
+
+    return make
+
+
 def told_from(name: str) -> tuple[str, ...]:
     """The questions whose answer is yes where a law holds: the curve is told from all that don't have it for a special case."""
     return tuple(f"misfit@{n}" for n in LAWS if n != name and name not in _cases(n))
@@ -98,13 +115,29 @@ def _cases(name: str) -> set[str]:
 
 
 OWN = {"time scale": 60.0, "exponent": 0.5, "stretch": 0.6}
+UPDATES, WEIGHTS = 24, 60
 LAW_NOISES = ("white noise", "phi 0.9")
 DESCENT = ("Descent",)
 PLATEAUS = ("plateaus",)
 FOUND = {"plateaus": ("f_of_change@1",)}
 WORLDS = (
+    World(
+        "few directions",
+        "independent updates in five directions",
+        DESCENT,
+        updated(0.0),
+        only=("update_alignment",),
+    ),
+    World(
+        "kept direction",
+        "updates in five directions, each with three tenths of the one before",
+        DESCENT,
+        updated(0.3),
+        holds={"update_alignment": ("mean_cosine",)},
+        parameters={"update_alignment": {"beside": "previous"}},
+    ),
     *(
-        World(name, f"one pace, and {says}", DESCENT, steady(noise), only=PLATEAUS)
+        World(name, f"one pace, and {says}", DESCENT, steady(noise), only=PLATEAUS, covers=name in LAW_NOISES)
         for name, (says, noise) in NOISES.items()
     ),
     World(
