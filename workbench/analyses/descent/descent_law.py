@@ -73,10 +73,9 @@ def descent_law(
     is a first-order autoregression fitted with each law, so that the likelihoods behind AIC and BIC, and the
     intervals (curves redrawn from the law with noise as correlated, fitted again), count a correlated curve for
     the few independent points that it is worth. A law is ruled out where wider laws fit better than they fit curves that
-    it made itself (5 %); of those left the simplest are named, all of them where the curve doesn't tell. With ``split_at`` the
-    nulls are
-    curves that one law made, and the same curve joined at other steps: no real descent follows one law for ever, so only the
-    second says that something happened at that step.
+    it made itself (5 %); of those left the simplest are named, all of them where the curve doesn't tell. With ``split_at``
+    the nulls are curves that one law made, and the same curve joined at other steps: no real descent follows one law for
+    ever, so only the second says that something happened at that step.
 
     Returns
     -------
