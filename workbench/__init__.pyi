@@ -112,7 +112,7 @@ class _activation_rank(Method):
         layers: str = "*",
         max_steps: int = 8,
         max_samples: int = 256,
-        n_null: int = 19,
+        n_null: int = 99,
         n_boot: int = 40,
         random_state: int = 0,
         device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -135,7 +135,7 @@ class _descent_law(Method):
         n_boot: int = 200,
         random_state: int = 0,
     ) -> Curve:
-        """Fit the usual laws to a curve of a descent and say which one it follows, how surely, and with which constants."""
+        """Fit the usual laws to a curve of a descent and say which it can follow, and with which constants."""
 
 descent_law: _descent_law
 
@@ -149,7 +149,7 @@ class _gradient_rank(Method):
         layers: str = "*",
         max_steps: int = 8,
         max_samples: int = 128,
-        n_null: int = 19,
+        n_null: int = 99,
         n_boot: int = 40,
         random_state: int = 0,
         device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -222,7 +222,7 @@ class _loss_landscape(Method):
         normalization: Literal["filter", "layer", "none"] = "filter",
         points: int = 25,
         extent: float = 1.0,
-        n_null: int = 19,
+        n_null: int = 199,
         n_boot: int = 200,
         random_state: int = 0,
         device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -241,7 +241,7 @@ class _loss_slice(Method):
         normalization: Literal["filter", "layer", "none"] = "filter",
         points: int = 51,
         extent: float = 1.0,
-        n_null: int = 19,
+        n_null: int = 199,
         n_boot: int = 200,
         random_state: int = 0,
         device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -275,7 +275,7 @@ class _output_entropy(Method):
         *,
         max_steps: int = 8,
         max_samples: int = 256,
-        n_null: int = 39,
+        n_null: int = 99,
         n_boot: int = 200,
         random_state: int = 0,
         device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -380,7 +380,7 @@ class _sameness(Method):
         of: Literal["representations", "answers"] = "representations",
         max_steps: int = 8,
         max_samples: int = 256,
-        n_null: int = 39,
+        n_null: int = 99,
         n_boot: int = 40,
         random_state: int = 0,
         device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -398,8 +398,7 @@ class _update_alignment(Method):
         beside: Literal["previous", "path"] = "previous",
         layers: str = "*",
         max_steps: int = 50,
-        n_null: int = 39,
-        n_boot: int = 200,
+        n_null: int = 999,
         random_state: int = 0,
     ) -> Curve:
         """Follow the cosine between successive updates of the weights, layer by layer."""
@@ -577,8 +576,7 @@ class _pagerank(Method):
         alpha: float = 0.85,
         max_iter: int = 200,
         tol: float = 1e-06,
-        n_null: int = 39,
-        n_boot: int = 30,
+        n_null: int = 99,
         random_state: int = 0,
     ) -> Ranking:
         """Rank nodes by how often a random walk that starts anew with chance 1 - alpha visits them."""

@@ -128,7 +128,7 @@ def _answer(world: World, method: str, name: str, given: list[Mapping[str, Any]]
     intervals = [a["interval"] for a in given if a["interval"] is not None and None not in a["interval"]]
     reasons = [a["untested"] for a in given if a["untested"]]
     return Answer(
-        holds=name.partition("@")[0] in world.holds.get(method, ()),
+        holds=not {name, name.partition("@")[0]}.isdisjoint(world.holds.get(method, ())),
         rejected=Rate(sum(p <= LEVEL for p in tested), len(tested)),
         covered=Rate(sum(low <= middle <= high for low, high in intervals), len(intervals)),
         untested="" if tested or not reasons else reasons[0],

@@ -26,7 +26,7 @@ class World:
     says : what is true in it, in a sentence.
     gives : names of the views that its subjects give, in order: what a method's inputs must ask for.
     make : draws the subjects, one an input.
-    holds : method to the ids of the questions whose answer is yes in it: there, a null that is rejected is a hit. The
+    holds : method to the ids of the questions (or id@of) whose answer is yes in it: there, a null that is rejected is a hit. The
         null of every other question is true, and rejecting it a false claim.
     only : methods that it is for; empty for all that take what it gives.
     parameters : method to parameters that it is asked with in place of defaults.

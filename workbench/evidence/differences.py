@@ -49,7 +49,7 @@ def difference(a: Evidence, b: Evidence, *, among: int = 1) -> Evidence:
 
 
 def since(result: Result | None, of: str = "", *, id: str = "change") -> str:
-    """Say in a sentence how a number changed, to stand as the meaning of what it is now.
+    """Say in a sentence how a number changed, and whether by more than its control did, to stand as the meaning of what it is now.
 
     Parameters
     ----------
@@ -62,4 +62,11 @@ def since(result: Result | None, of: str = "", *, id: str = "change") -> str:
     change = result.evidence_of(id, of)
     low, high = change.interval or (change.value, change.value)
     way = "fell" if high < 0 else "rose" if low > 0 else "neither fell nor rose beyond its interval"
-    return f"From the first step to the last it {way}: {change.quote()}, a change that has no control of its own here."
+    said = f"From the first step to the last it {way}: {change.quote()}"
+    p = change.p_value
+    if p is None:
+        return f"{said}, a change that has no control of its own here."
+    if p > LEVEL:
+        return f"{said}, a change that isn't told from that with {change.null}."
+    beside = "lower" if change.value < np.median(change.null_values) else "higher"
+    return f"{said}, a change that is {beside} than with {change.null}."

@@ -149,3 +149,29 @@ def sign_flips(differences: Float[np.ndarray, " n"], n: int, random_state: int) 
     rng = np.random.default_rng([random_state, 0x666C6970])
     signs = rng.integers(0, 2, (n, len(differences))) * 2 - 1
     return (signs @ differences) / len(differences)
+
+
+def differing_choices(
+    differences: Float[np.ndarray, " n"],
+    rises: tuple[float, float],
+    random: Float[np.ndarray, " m"],
+    n: int,
+    random_state: int,
+) -> Float[np.ndarray, " d"]:
+    """Mean differences of two choices of edges that are as good: they differ by the samples, and by which edges they took.
+
+    Any two choices of equally many edges differ for good, so that more samples alone make any of them differ surely. To the
+    samples' part (`sign_flips`) comes the difference of two random choices, in proportion to what is lost.
+
+    Parameters
+    ----------
+    differences : of each sample's loss. rises : mean of either choice. random : mean rises of random choices.
+    """
+    if len(random) < 2:
+        return np.empty(0)
+    rng = np.random.default_rng([random_state, 0x73657473])
+    usual = abs(float(random.mean()))
+    larger = max(1.0, float(np.abs(rises).mean()) / usual) if usual > 0 else 1.0
+    first = rng.integers(0, len(random), n)
+    second = (first + rng.integers(1, len(random), n)) % len(random)
+    return sign_flips(differences, n, random_state) + larger * (random[first] - random[second])

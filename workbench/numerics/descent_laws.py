@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,27 @@ LAWS = {"constant": Law("constant", (), _flat, False)} | {
     for law in (Law(name, own, shape, False), Law(f"{name} with floor", own, shape, True))
 }
 """Every law by its name; ``constant`` is what the others are held against."""
+
+
+WIDEST = ("stretched exponential with floor", "power law with floor")
+"""Of which every law is a special case."""
+
+
+def special_cases(name: str) -> tuple[str, ...]:
+    """The laws that a law becomes with parameters left out: those that a curve follows follow it too."""
+    cases = ["constant"] if name != "constant" else []
+    if LAWS[name].floor:
+        cases.append(name.removesuffix(" with floor"))
+    if name.startswith("stretched"):
+        cases.append("exponential")
+    if name == "stretched exponential with floor":
+        cases.append("exponential with floor")
+    return tuple(cases)
+
+
+def simplest(names: Sequence[str]) -> tuple[str, ...]:
+    """Laws of which no special case is among them."""
+    return tuple(n for n in names if not set(special_cases(n)) & set(names))
 
 
 @dataclass(frozen=True)
@@ -173,6 +194,28 @@ def fit_laws(
 ) -> list[Fit]:
     """Fit each of several laws."""
     return [fit_law(name, time, values, log=log) for name in names]
+
+
+def misfit(fit: Fit, widest: Sequence[Fit]) -> float:
+    """By how much log-likelihood the best of the widest laws exceeds one that they have for a special case; 0 or more."""
+    return max(0.0, max(w.log_likelihood for w in widest) - fit.log_likelihood)
+
+
+def misfits_by_chance(fit: Fit, time: Float[np.ndarray, " n"]) -> Callable[[np.random.Generator], float]:
+    """Return what draws the `misfit` of a law to curves that it made itself, with noise as correlated.
+
+    References
+    ----------
+    Williams 1970, Discrimination between regression models to determine the pattern of enzyme synthesis, Biometrics 26.
+    """
+    starts = [fit_law(name, time, fit.curve, log=fit.log) for name in WIDEST]
+
+    def draw(rng: np.random.Generator) -> float:
+        made = redrawn(fit, rng)
+        own, *wide = (fit_law(f.law.name, time, made, log=fit.log, start=f) for f in (fit, *starts))
+        return misfit(own, wide)
+
+    return draw
 
 
 def redrawn(fit: Fit, rng: np.random.Generator) -> Float[np.ndarray, " n"]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workbench.numerics.descent_laws import LARGEST_CORRELATION, correlated, lag_one, whitened
-from workbench.numerics.resampling import null_draws
+from workbench.numerics.controls import draw_until_clear
+from workbench.numerics.descent_laws import LARGEST_CORRELATION, lag_one, whitened
+from workbench.numerics.slow_noise import SlowNoise, slow_noise
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 CANDIDATES = 80  # places that are tried for a joint
 WINDOWS = 6  # of a curve, over each of which the noise's size is taken for even
 UNEVEN = 10.0  # times its median the noise is taken to be at most
-CORRECTIONS = 16  # curves behind the correction of the noise's correlation
-APPROACHES, NEAR = 8, 0.005
 
 
 @dataclass(frozen=True)
@@ -129,52 +128,34 @@ def search(
     return np.sort(knots)
 
 
-def flexible_correlation(
+def flexible_noise(
     clock: np.ndarray, y: np.ndarray, shortest: int, most: int, size: np.ndarray
-) -> float:
-    """Correlation of the noise about more lines than will be asked for, so that no joint is taken for noise."""
+) -> tuple[Float[np.ndarray, " n"], float]:
+    """The noise about more lines than will be asked for, so that no joint is taken for noise, and its correlation."""
     knots = np.empty(0, int)
     for _ in range(most):
         places = candidates(len(y), shortest, knots)
         if not len(places):
             break
         knots = np.append(knots, best_knot(clock, y, knots, places, 0.0, size)[0])
-    return fit_joined(clock, y, knots, size).correlation
+    fit = fit_joined(clock, y, knots, size)
+    return (y - fit.curve) / size, fit.correlation
 
 
-def corrected_correlation(
+def noise_of(
     clock: np.ndarray, y: np.ndarray, shortest: int, most: int, size: np.ndarray, random_state: int
-) -> tuple[float, float]:
-    """`flexible_correlation` without its bias (raised by as much as curves made with it come out low), and its standard error.
+) -> SlowNoise:
+    """Say what the noise about at most ``most`` joints may be."""
 
-    Lines that bend take part of slow noise for signal: the more lines and the slower the noise, the more. The value whose
-    curves give what was found is approached in steps of what is still missing, on the same innovations each time.
-    """
-    found = flexible_correlation(clock, y, shortest, most, size)
-    new = np.random.default_rng([random_state, 0x706869]).standard_normal((CORRECTIONS, len(y)))
-    phi = found
-    for _ in range(APPROACHES):
-        made = [flexible_correlation(clock, size * correlated(e, phi), shortest, most, size) for e in new]
-        missing = found - float(np.mean(made))
-        phi = float(np.clip(phi + missing, -LARGEST_CORRELATION, LARGEST_CORRELATION))
-        if abs(missing) < NEAR:
-            break
-    steeper = (
-        phi / found if phi > found > 0 else 1.0
-    )  # how much more the corrected value varies than the found one
-    return phi, float(np.std(made)) * steeper
+    def left(y: np.ndarray) -> np.ndarray:
+        return flexible_noise(clock, y, shortest, most, size)[0]
+
+    return slow_noise(left(y), lambda noise: left(size * noise), random_state)
 
 
-def redrawn_lines(fit: Joined, rng: np.random.Generator, error: float = 0.0) -> Float[np.ndarray, " n"]:
-    """A curve along the same lines, with noise as correlated, its innovations resampled.
-
-    ``error`` is the correlation's standard error: each curve is then drawn with another that may be the true one.
-    """
-    n = len(fit.curve)
-    new = (fit.innovations - fit.innovations.mean()) * np.sqrt(n / max(n - 3 - 2 * len(fit.knots), 1))
-    phi = fit.correlation + error * rng.standard_normal() if error else fit.correlation
-    phi = float(np.clip(phi, -LARGEST_CORRELATION, LARGEST_CORRELATION))
-    return fit.curve + fit.size * correlated(rng.choice(new, n), phi)
+def redrawn_lines(fit: Joined, noise: SlowNoise, rng: np.random.Generator) -> Float[np.ndarray, " n"]:
+    """A curve along the same lines, with noise like its own."""
+    return fit.curve + fit.size * noise.draw(rng)
 
 
 def sequence(
@@ -186,13 +167,13 @@ def sequence(
     level: float,
     n_null: int,
     random_state: int,
-) -> tuple[Joined, list[tuple[float, np.ndarray]]]:
+) -> tuple[Joined, SlowNoise, list[tuple[float, np.ndarray]]]:
     """Add knots while one more than those found is beyond what curves without it give at ``level``.
 
     Returns
     -------
-    The lines, and for each test its F statistic and the null's draws: one for each knot that was found and, unless ``most``
-    was reached, one that was not.
+    The lines, what is known of their noise, and for each test its F statistic and the null's draws: one for each knot that
+    was found and, unless ``most`` was reached, one that was not.
 
     References
     ----------
@@ -201,7 +182,8 @@ def sequence(
     Econometrica 66 (l + 1 changes against l).
     """
     size = noise_size(y)
-    phi, error = corrected_correlation(clock, y, shortest, most + 1, size, random_state)
+    noise = noise_of(clock, y, shortest, most + 1, size, random_state)
+    phi = min(noise.correlation, LARGEST_CORRELATION)
     knots = np.empty(0, int)
     tests: list[tuple[float, np.ndarray]] = []
     fit = fit_joined(clock, y, knots, size, phi)
@@ -210,22 +192,29 @@ def sequence(
             break
         statistic = _statistic(clock, k, shortest, most, size)
         value = statistic(y)
-        draws = null_draws(_drawing(fit, statistic, error), n_null, random_state + k, f"change {k + 1}")
+        (draws,) = draw_until_clear(
+            _drawing(fit, noise, statistic),
+            np.array([value]),
+            ("greater",),
+            n_null,
+            random_state + k,
+            f"change {k + 1}",
+        )
         tests.append((value, draws))
-        if (1 + int((draws >= value).sum())) / (1 + n_null) > level:
+        if (1 + int((draws >= value).sum())) / (1 + len(draws)) > level:
             break
         found = search(clock, y, k + 1, shortest, phi, size)
         if len(found) <= k:
             break  # no room for another
         knots = found
         fit = fit_joined(clock, y, knots, size, phi)
-    return fit, tests
+    return fit, noise, tests
 
 
 def _drawing(
-    fit: Joined, statistic: Callable[[np.ndarray], float], error: float
+    fit: Joined, noise: SlowNoise, statistic: Callable[[np.ndarray], float]
 ) -> Callable[[np.random.Generator], float]:
-    return lambda rng: statistic(redrawn_lines(fit, rng, error))
+    return lambda rng: statistic(redrawn_lines(fit, noise, rng))
 
 
 def _statistic(
@@ -234,7 +223,7 @@ def _statistic(
     """F of the best knot beside the k best, the noise's correlation and those k found in the curve itself."""
 
     def value(y: np.ndarray) -> float:
-        phi = flexible_correlation(clock, y, shortest, most + 1, size)
+        _, phi = flexible_noise(clock, y, shortest, most + 1, size)
         knots = search(clock, y, k, shortest, phi, size)
         places = candidates(len(y), shortest, knots)
         return best_knot(clock, y, knots, places, phi, size)[1] if len(places) else 0.0

@@ -58,6 +58,23 @@ def rewired(
     return out
 
 
+def transitivity(edges: Int[np.ndarray, "m 2"], n: int) -> float:
+    """Share of the pairs of edges that meet whose far ends are joined too; directions and loops don't count.
+
+    References
+    ----------
+    Newman 2003, The structure and function of complex networks, SIAM Review 45, eq. 3.
+    """
+    from scipy.sparse import coo_array
+
+    ends = edges[edges[:, 0] != edges[:, 1]]
+    one = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(n, n)).tocsr()
+    joined = ((one + one.T) > 0).astype(np.float64).tocsr()
+    degrees = joined.sum(axis=1)
+    meeting = float((degrees * (degrees - 1)).sum())
+    return float((joined @ joined).multiply(joined).sum()) / meeting if meeting else 0.0
+
+
 def _keys(edges: np.ndarray, n: int, directed: bool) -> np.ndarray:
     ends = edges if directed else np.sort(edges, axis=1)
     return ends[:, 0] * n + ends[:, 1]

@@ -10,7 +10,10 @@ from torch import nn
 
 import workbench as wb
 from workbench.core.errors import ViewError
+from workbench.core.evidence import Evidence
+from workbench.evidence.differences import since
 from workbench.numerics.spectra import fewer_columns
+from workbench.results.estimate import Estimate
 
 
 def identity(d: int) -> nn.Linear:
@@ -97,6 +100,28 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
     mean = np.mean([f.y[0, 0] for f in found])
     held = sum(f.low[0, 0] <= mean <= f.high[0, 0] for f in found)
     assert held >= 70, held
+
+
+def changed(last: np.ndarray, x: np.ndarray) -> Evidence:
+    """How the rank of a linear map's answers changes when it becomes another, beside the units' own spread."""
+    network = nn.Sequential(identity(x.shape[1]))
+    steps = {0: network.state_dict(), 9: {"0.weight": torch.tensor(last, dtype=torch.float32)}}
+    d = hand_made_descent(network, x.astype(np.float32), np.zeros(len(x)), "output", steps)
+    return wb.activation_rank(d, n_null=99, n_boot=20, device="cpu").evidence_of("change", "0")
+
+
+def test_a_change_is_told_from_what_the_units_spread_alone_makes_of_it() -> None:
+    """Units that fade one after another bring the control down as far; units that become alike don't."""
+    x = np.random.default_rng(0).standard_normal((80, 6))
+    fading = changed(np.diag(0.5 ** np.arange(6)), x)
+    assert fading.value < -2
+    assert fading.p_value > 0.1
+    assert np.median(fading.null_values) == pytest.approx(fading.value, abs=0.3)
+    assert "isn't told from that with each unit's values" in since(Estimate(evidence=(fading,)), "0")
+    alike = changed(0.3 * np.eye(6) + 0.7 / 6, x)
+    assert alike.value < -0.5
+    assert alike.p_value == 0.02
+    assert "lower than with each unit's values" in since(Estimate(evidence=(alike,)), "0")
 
 
 def test_many_layers_are_thinned_and_said() -> None:

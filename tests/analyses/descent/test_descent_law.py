@@ -11,7 +11,7 @@ from helpers import assert_calibrated
 
 import workbench as wb
 from workbench.core.errors import DataError, MissingError
-from workbench.numerics.descent_laws import LAWS, averaged, correlated, fit_law, fit_laws, whitened
+from workbench.numerics.descent_laws import LAWS, averaged, correlated, fit_law, fit_laws, simplest, whitened
 from workbench.subjects.descents.trajectory import Descent, Trajectory
 
 OWN = {"time scale": 60.0, "exponent": 0.5, "stretch": 0.6}
@@ -69,7 +69,7 @@ def test_intervals_cover_the_planted_constants() -> None:
         if found.names[1] != "exponential with floor":
             hits += 1  # a choice that fails is counted by its own test
             continue
-        for j, (e, truth) in enumerate(zip(found.evidence[2:], (2.0, 0.1, 60.0), strict=True)):
+        for j, (e, truth) in enumerate(zip(found.evidence[len(LAWS) :], (2.0, 0.1, 60.0), strict=True)):
             hits[j] += e.interval[0] <= truth <= e.interval[1]
     assert (hits >= 32).all(), hits  # 38 expected; fewer with probability 0.001 at 95 % coverage
 
@@ -89,9 +89,24 @@ def test_a_curve_that_only_wavers_is_seldom_given_a_law() -> None:
     def p_value(seed: int) -> float:
         loss = planted("constant", seed, n=60, phi=0.6)
         found = wb.descent_law.function(descent(loss).view(Descent), n_null=9, n_boot=0, random_state=seed)
-        return found.evidence[1].p_value
+        return found.evidence_of("misfit", "constant").p_value
 
     assert_calibrated(p_value, runs=20, level=0.1)
+
+
+def test_laws_that_cannot_be_told_apart_are_all_named() -> None:
+    """A short stretch of an exponential is near a power law's; a whole one with its floor is near none."""
+    short = wb.descent_law(descent(planted("exponential", 0, n=30, noise=0.1)), n_null=39, n_boot=0)
+    left = short.evidence_of("laws_left")
+    assert left.value >= 2
+    assert "any of" in left.label
+    whole = wb.descent_law(descent(planted("exponential with floor", 0, noise=0.02)), n_null=39, n_boot=0)
+    assert whole.evidence_of("laws_left").label == "laws that are left (exponential with floor)"
+    assert whole.evidence_of("misfit", "exponential").p_value == 0.025
+    assert simplest(("exponential", "exponential with floor", "power law with floor")) == (
+        "exponential",
+        "power law with floor",
+    )
 
 
 def test_a_restart_is_seen_at_its_step_and_nowhere_else() -> None:

@@ -37,7 +37,7 @@ def resting(n: int = 300) -> np.ndarray:
 
 @pytest.mark.parametrize("phi", [0.0, 0.5])
 def test_known_answer_a_planted_plateau_is_found_at_its_steps(phi: float) -> None:
-    exact, covered = 0, np.zeros(2)
+    exact, near = 0, np.zeros(2)
     for seed in range(6):
         found = wb.plateaus.function(
             descent(resting() + noise(seed, 300, phi)).view(Descent),
@@ -49,11 +49,9 @@ def test_known_answer_a_planted_plateau_is_found_at_its_steps(phi: float) -> Non
         assert len(found.spans) == 1, (seed, found.spans)
         exact += bool(np.abs(found.spans[0] - [START, STOP]).max() <= 10)
         changes = [e for e in found.evidence if e.id == "step_of_change"]
-        covered += [
-            e.interval[0] - 1 <= v <= e.interval[1] + 1 for e, v in zip(changes, (START, STOP), strict=False)
-        ]
+        near += [abs(e.value - v) <= 10 for e, v in zip(changes, (START, STOP), strict=False)]
     assert exact >= 5
-    assert (covered >= 4).all(), covered
+    assert (near >= 5).all(), near
 
 
 @pytest.mark.slow

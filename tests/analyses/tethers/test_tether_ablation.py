@@ -18,8 +18,8 @@ from torch import nn
 
 import workbench as wb
 from workbench.core.errors import DataError, ParameterError, ViewError
-from workbench.core.evidence import Evidence
-from workbench.numerics.ablation import sample_losses, sign_flips
+from workbench.core.evidence import Evidence, monte_carlo_p
+from workbench.numerics.ablation import differing_choices, sample_losses, sign_flips
 from workbench.numerics.tethers import tether, top
 from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
@@ -127,6 +127,21 @@ def test_two_edges_that_matter_alike_are_no_finding_at_the_level() -> None:
         ).p_value
 
     assert_calibrated(p_value)
+
+
+def test_two_random_choices_of_edges_are_no_finding_however_many_samples() -> None:
+    """They do differ for good: signs of samples alone find it, more often than the level says."""
+    rng = np.random.default_rng(0)
+    alone = both = 0
+    for seed in range(200):
+        rises = 1 + 0.1 * rng.standard_normal(42)[:, None] + 0.3 * rng.standard_normal((42, 200))
+        gain, others = rises[0] - rises[1], rises[2:].mean(axis=1)
+        means = (float(rises[0].mean()), float(rises[1].mean()))
+        draws = differing_choices(gain, means, others, 99, seed), sign_flips(gain, 99, seed)
+        p = [monte_carlo_p(float(gain.mean()), d.tolist(), "two-sided") for d in draws]
+        both, alone = both + (p[0] <= 0.05), alone + (p[1] <= 0.05)
+    assert alone > 60
+    assert both <= 20
 
 
 def test_edges_are_chosen_on_other_samples_than_they_are_judged_on() -> None:

@@ -15,7 +15,7 @@ from workbench.core.evidence import Alternative, Evidence
 from workbench.core.parameters import Few
 from workbench.core.patterns import layer_said, matching
 from workbench.numerics.objectives import Probe
-from workbench.numerics.resampling import percentile_interval, subsample_intervals
+from workbench.numerics.resampling import null_draws, percentile_interval, subsample_intervals
 from workbench.results.curve import Curve
 from workbench.subjects.descents.trajectory import Descent
 
@@ -41,6 +41,7 @@ Layers = Annotated[
     ),
 ]
 MAX_LAYERS = 8
+BETWEEN = 19  # draws at steps between the first and the last, where they are a band and no test
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Measured:
     Attributes
     ----------
     changes : intervals of last minus first, one a column; None where there are none.
-    draws : (d, t, m), NaN at steps without a null.
+    draws : (d, t, m), NaN at steps without a null. A draw makes the same random choices at every step, so that what it
+        changes by from step to step is a draw too.
     """
 
     values: Float[np.ndarray, "t m"]
@@ -201,12 +203,35 @@ def shuffled_weights(network: torch.nn.Module, names: Sequence[str], rng: np.ran
             p.copy_(p.reshape(-1)[order].reshape(p.shape))
 
 
+def null_at(
+    draw: Callable[[np.random.Generator], np.ndarray],
+    step: int,
+    steps: Int[np.ndarray, " t"],
+    n_null: int,
+    random_state: int,
+    what: str,
+) -> Float[np.ndarray, "d m"]:
+    """Draw the null of a measure at a step, with the same random choices at each; NaN where it has fewer than ``n_null``.
+
+    The first and the last step are tested, and have all draws; those between have a band.
+
+    Parameters
+    ----------
+    draw : gives (m,) values. what : the method's name.
+    """
+    many = n_null if step in (steps[0], steps[-1]) else min(n_null, BETWEEN)
+    drawn = null_draws(draw, many, random_state, f"{what}: null at step {step}")
+    if not many:
+        return np.empty((0, 0))
+    return np.pad(drawn, ((0, n_null - many), (0, 0)), constant_values=np.nan)
+
+
 def over_samples(
     statistic: Callable[[Int[np.ndarray, " s"]], Float[np.ndarray, "t m"]],
     n: int,
     n_boot: int,
     random_state: int,
-    draws: Float[np.ndarray, "d t m"],
+    draws: Float[np.ndarray, "d t m"] | Sequence[Float[np.ndarray, "d m"]],
     least: float = -np.inf,
 ) -> Measured:
     """Measure on all samples, and get the intervals of each value and of each change from random halves of them.
@@ -214,6 +239,7 @@ def over_samples(
     Parameters
     ----------
     statistic : of positions of samples, (t, m). least : the smallest value that it can take.
+    draws : of the null, or those at each step.
     """
 
     def both(at: np.ndarray) -> np.ndarray:
@@ -227,6 +253,8 @@ def over_samples(
     t, m = values.shape
     nan = (np.nan, np.nan)
     band = np.array([i or nan for i in intervals[: t * m]]).reshape(t, m, 2)
+    if not isinstance(draws, np.ndarray):
+        draws = np.stack(draws, axis=1) if len(draws[0]) else np.empty((0, t, m))
     return Measured(values, np.maximum(band[..., 0], least), band[..., 1], intervals[t * m :], draws)
 
 
@@ -265,21 +293,7 @@ def curve(
             )
         )
         if len(steps) > 1:
-            change = measured.changes[j]
-            asked.append(
-                Evidence(
-                    id="change",
-                    of=names[j],
-                    question=f"Did it change from step {first} to step {last} ({said})?",
-                    label=f"change of {said} from step {first} to {last}",
-                    value=value - measured.values[0, j],
-                    n=n,
-                    unit=w.unit,
-                    interval=change,
-                    interval_method=w.interval if change else "",
-                    untested="the interval answers it",
-                )
-            )
+            asked.append(_change(names[j], said, measured, j, (first, last), n, w))
     t, m = measured.values.shape
     null = np.empty((2, 0, 0))
     if np.isfinite(measured.draws).any(axis=(0, 2)).sum() > 1 or (t == 1 and len(measured.draws)):
@@ -301,5 +315,35 @@ def curve(
     )
 
 
+def _change(
+    name: str, said: str, measured: Measured, j: int, steps: tuple[int, int], n: int, w: Wording
+) -> Evidence:
+    """What a column changed by, beside what the null's draws did, each from the same random choices at both steps."""
+    first, last = steps
+    draws = measured.draws[:, -1, j] - measured.draws[:, 0, j]
+    draws = draws[np.isfinite(draws)]
+    interval = measured.changes[j]
+    return Evidence(
+        id="change",
+        of=name,
+        question=f"Did it change from step {first} to step {last} otherwise than {w.null} would have it ({said})?"
+        if len(draws)
+        else f"Did it change from step {first} to step {last} ({said})?",
+        label=f"change of {said} from step {first} to {last}",
+        value=measured.values[-1, j] - measured.values[0, j],
+        n=n,
+        unit=w.unit,
+        interval=interval,
+        interval_method=w.interval if interval else "",
+        null=w.null if len(draws) else "",
+        null_details="at both steps alike" if len(draws) else "",
+        hypothesis=f"{w.hypothesis}, at both steps" if len(draws) else "",
+        null_values=tuple(draws),
+        alternative="two-sided",
+        untested="" if len(draws) else "the interval answers it",
+    )
+
+
 def _band(draws: np.ndarray) -> tuple[float, float]:
-    return percentile_interval(draws) if np.isfinite(draws).all() else (np.nan, np.nan)
+    drawn = draws[np.isfinite(draws)]
+    return percentile_interval(drawn) if len(drawn) else (np.nan, np.nan)

@@ -17,6 +17,7 @@ from workbench.analyses.descent._over_steps import (
     chosen_steps,
     curve,
     network_at,
+    null_at,
     over_samples,
     some_samples,
 )
@@ -24,7 +25,7 @@ from workbench.core.device import resolve
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.progress import track
 from workbench.core.registry import analysis
-from workbench.numerics.resampling import null_draws, shuffle_columns
+from workbench.numerics.resampling import shuffle_columns
 from workbench.numerics.spectra import fewer_columns, row_rank
 from workbench.results.curve import Curve
 from workbench.subjects.descents.trajectory import Descent
@@ -43,7 +44,7 @@ def activation_rank(
     layers: Layers = "*",
     max_steps: MaxSteps = 8,
     max_samples: MaxSamples = 256,
-    n_null: NullDraws = 19,
+    n_null: NullDraws = 99,
     n_boot: BootstrapDraws = 40,
     random_state: Seed = 0,
     device: OnDevice = "auto",
@@ -87,13 +88,13 @@ def activation_rank(
         def draw(rng: np.random.Generator, rows: list[np.ndarray] = rows) -> np.ndarray:
             return np.array([row_rank(shuffle_columns(a, rng), measure) for a in rows])
 
-        draws.append(null_draws(draw, n_null, random_state, f"activation_rank: null at step {step}"))
+        draws.append(null_at(draw, step, steps, n_null, random_state, "activation_rank"))
     measured = over_samples(
         lambda at: np.array([[row_rank(a[at], measure) for a in rows] for rows in held]),
         len(probe),
         n_boot,
         random_state,
-        np.array(draws).reshape(len(steps), n_null, len(names)).transpose(1, 0, 2),
+        draws,
         least=0,
     )
     words = measure.replace("_", " ")

@@ -12,7 +12,19 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.descent_laws import Fit, averaged, fit_law, fit_laws, redrawn
+from workbench.evidence.nulls.named import Null
+from workbench.numerics.controls import draw_until_clear
+from workbench.numerics.descent_laws import (
+    WIDEST,
+    Fit,
+    averaged,
+    fit_law,
+    fit_laws,
+    misfit,
+    misfits_by_chance,
+    redrawn,
+    simplest,
+)
 from workbench.numerics.resampling import null_draws
 from workbench.numerics.threads import one_thread
 from workbench.results.curve import Curve
@@ -20,10 +32,7 @@ from workbench.subjects.descents.trajectory import Descent
 
 MOST_POINTS = 1000  # longer curves are averaged over neighbouring steps
 FEWEST = 16  # points; the largest law has four parameters and its noise two
-AGAINST_CONSTANT = (
-    "exponential with floor",
-    "power law with floor",
-)  # they rise as well as fall, and end anywhere
+LEVEL = 0.05
 UNEVEN = 2.0  # ratio of the noise in two halves from which on a reader is told
 CONSTANTS = {
     "level": "level",
@@ -58,15 +67,15 @@ def descent_law(
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
 ) -> Curve:
-    """Fit the usual laws to a curve of a descent and say which one it follows, how surely, and with which constants.
+    """Fit the usual laws to a curve of a descent and say which it can follow, and with which constants.
 
     Laws: exponential, power of the step (counted from 1), stretched exponential, each to 0 or to a floor. The noise
     is a first-order autoregression fitted with each law, so that the likelihoods behind AIC and BIC, and the
     intervals (curves redrawn from the law with noise as correlated, fitted again), count a correlated curve for
-    the few independent points that it is worth. Two nulls: curves that only waver about a constant, and curves
-    that the second best law made, which say whether the best one's lead could be luck. With ``split_at`` they are
-    curves that one law made, and the same curve joined at other steps: no real descent follows one law for ever, so only the
-    second says that something happened at that step.
+    the few independent points that it is worth. A law is ruled out where wider laws fit better than they fit curves that
+    it made itself (5 %); of those left the simplest are named, all of them where the curve doesn't tell. With ``split_at``
+    the nulls are curves that one law made, and the same curve joined at other steps: no real descent follows one law for
+    ever, so only the second says that something happened at that step.
 
     Returns
     -------
@@ -92,6 +101,7 @@ def descent_law(
         whole = _ordered(fit_laws(x - x[0], y, log=log), criterion)
         parts = _halves(x, y, split_at, log, criterion, descent.name) if split_at is not None else ()
     evidence: list[Evidence] = []
+    named = ""
     if parts:
         names = (parts[0][0][0].law.name, parts[1][0][0].law.name)
         evidence += joined_evidence(x, y, whole[0], names, len(parts[0][1]), n_null, random_state)
@@ -100,7 +110,13 @@ def descent_law(
         titles, columns = _drawn_parts(parts, whole[0])
         low = high = np.full((len(x), len(titles)), np.nan)
     else:
-        evidence += _choice_evidence(x, y, whole, criterion, n_null, random_state)
+        told, left = _choice_evidence(x, y, whole, n_null, random_state)
+        evidence += told
+        named = (
+            f"The curve follows {_any_of(left)}, as far as it tells; a law holds with more parameters too. "
+            if n_null
+            else ""
+        )
         found, bands = constants(whole[0], x - x[0], n_boot, random_state)
         evidence += found
         near = [f for f in whole[1:] if _worse(f, whole[0], criterion) < NEARLY]
@@ -120,7 +136,7 @@ def descent_law(
         y_title=column,
         log=log,
         evidence=tuple(evidence),
-        caveat=_said(whole, criterion, k),
+        caveat=named + _said(whole, criterion, k),
     )
 
 
@@ -170,57 +186,63 @@ def _halves(
 
 
 def _choice_evidence(
-    x: np.ndarray, y: np.ndarray, fits: list[Fit], criterion: str, n_null: int, random_state: int
-) -> list[Evidence]:
-    """Does any law hold, and does the best one lead by more than luck?"""
-    t, log = x - x[0], fits[0].log
-    best, second = fits[:2]
-
-    def gain(values: np.ndarray) -> float:
-        flat = fit_law("constant", t, values, log=log)
-        return (
-            max(fit_law(n, t, values, log=log).log_likelihood for n in AGAINST_CONSTANT) - flat.log_likelihood
+    x: np.ndarray, y: np.ndarray, fits: list[Fit], n_null: int, random_state: int
+) -> tuple[list[Evidence], tuple[str, ...]]:
+    """Which laws is the curve told from, and which are left?"""
+    t = x - x[0]
+    by_name = {f.law.name: f for f in fits}
+    widest = [by_name[name] for name in WIDEST]
+    asked, left = [], []
+    for fit in fits:
+        name, value = fit.law.name, misfit(fit, widest)
+        draws = np.empty(0)
+        if n_null:
+            (draws,) = draw_until_clear(
+                misfits_by_chance(fit, t),
+                np.array([value]),
+                ("greater",),
+                n_null,
+                random_state,
+                f"descent_law: {name}",
+            )
+        told = Evidence(
+            id="misfit",
+            of=name,
+            question=f"Is the curve told from those that {name} makes?",
+            label=f"log-likelihood by which wider laws fit better than {name}",
+            value=value,
+            n=len(x),
+            unit="points",
+            **Null(
+                "linear_process",
+                f"the curve follows {name}, with linear noise about it",
+                f"curves that {name} made",
+            ).said(draws.tolist(), details="with noise as correlated as the data's"),
         )
+        asked.append(told)
+        if told.p_value is not None and told.p_value > LEVEL:
+            left.append(name)
+    held = simplest(left)
+    if n_null:
+        asked.append(
+            Evidence(
+                id="laws_left",
+                question="How many laws can't be told apart by the curve?",
+                label=f"laws that are left ({_any_of(held)})",
+                value=len(held),
+                n=len(x),
+                unit="points",
+                untested="it counts the laws that aren't ruled out at 5 %",
+            )
+        )
+    return asked, held
 
-    def lead(rng: np.random.Generator) -> float:
-        made = redrawn(second, rng)
-        first, other = (fit_law(f.law.name, t, made, log=log, start=f) for f in (best, second))
-        return _worse(other, first, criterion)
 
-    constant = next(f for f in fits if f.law.name == "constant")
-    return [
-        Evidence(
-            id="lead_over_next",
-            of=second.law.name,
-            question=f"Does {best.law.name} fit better than {second.law.name} by more than luck?",
-            label=f"{criterion.upper()} lead of {best.law.name} over {second.law.name}",
-            value=_worse(second, best, criterion),
-            n=len(x),
-            unit="points",
-            null=f"curves that {second.law.name} made",
-            hypothesis=f"the curve follows {second.law.name}",
-            null_values=tuple(null_draws(lead, n_null, random_state, "descent_law: second best")),
-        ),
-        Evidence(
-            id="gain_over_constant",
-            question="Does the curve follow a law at all?",
-            label="log-likelihood gain of a law over a constant",
-            value=gain(y),
-            n=len(x),
-            unit="points",
-            null="noise about a constant",
-            null_details="as correlated as the data's",
-            hypothesis="the curve wavers about a constant",
-            null_values=tuple(
-                null_draws(
-                    lambda rng: gain(redrawn(constant, rng)),
-                    n_null,
-                    random_state + 1,
-                    "descent_law: constant",
-                )
-            ),
-        ),
-    ]
+def _any_of(names: tuple[str, ...]) -> str:
+    """The laws that are left, in words."""
+    return (
+        "none of those tried" if not names else names[0] if len(names) == 1 else f"any of {', '.join(names)}"
+    )
 
 
 def joined_evidence(

@@ -17,6 +17,7 @@ from workbench.analyses.descent._over_steps import (
     curve,
     layers_of,
     network_at,
+    null_at,
     over_samples,
     some_samples,
     trained_parameters,
@@ -25,7 +26,6 @@ from workbench.core.device import resolve
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.progress import track
 from workbench.core.registry import analysis
-from workbench.numerics.resampling import null_draws
 from workbench.numerics.spectra import gram_rank
 from workbench.results.curve import Curve
 from workbench.subjects.descents.trajectory import Descent
@@ -48,7 +48,7 @@ def gradient_rank(
     layers: Layers = "*",
     max_steps: MaxSteps = 8,
     max_samples: MaxSamples = 128,
-    n_null: NullDraws = 19,
+    n_null: NullDraws = 99,
     n_boot: BootstrapDraws = 40,
     random_state: Seed = 0,
     device: OnDevice = "auto",
@@ -100,14 +100,14 @@ def gradient_rank(
         def draw(rng: np.random.Generator, by_layer: list[list[Tensor]] = by_layer) -> np.ndarray:
             return gram_rank(_grams([[_flipped(g, rng) for g in parts] for parts in by_layer]), measure)
 
-        draws.append(null_draws(draw, n_null, random_state, f"gradient_rank: null at step {step}"))
+        draws.append(null_at(draw, step, steps, n_null, random_state, "gradient_rank"))
     whole = np.array(grams)
     measured = over_samples(
         lambda at: gram_rank(whole[:, :, at[:, None], at], measure),
         len(probe),
         n_boot,
         random_state,
-        np.array(draws).reshape(len(steps), n_null, whole.shape[1]).transpose(1, 0, 2),
+        draws,
         least=0,
     )
     if slow:

@@ -15,6 +15,7 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, Few, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
+from workbench.numerics.exchangeable import FEWEST_GROUPS
 from workbench.numerics.landscapes import Plane
 from workbench.numerics.neuron_alignment import (
     hidden_activations,
@@ -199,8 +200,8 @@ def _drawn(
 
 
 def _networks(models: int, rng: np.random.Generator) -> np.ndarray:
-    """Networks drawn with replacement, two different ones among them at least; of two networks, both."""
-    while models > 2:
+    """Networks drawn with replacement, two different ones among them at least; those there are where they are few."""
+    while models >= FEWEST_GROUPS:  # of fewer, resampling would give intervals that can't cover
         chosen = rng.integers(0, models, models)
         if (chosen != chosen[0]).any():
             return chosen
@@ -219,7 +220,11 @@ def _evidence(
     random_state: int,
 ) -> tuple[Evidence, ...]:
     before, after = (float(barriers(s.mean(axis=2), ways.at).mean()) for s in (plain, aligned))
-    said = "samples drawn anew" if models.n == 2 else "networks and samples drawn anew"
+    said = (
+        "samples drawn anew, these networks kept"
+        if models.n < FEWEST_GROUPS
+        else "networks and samples drawn anew"
+    )
     boot = drawn.barriers
 
     def interval(values: np.ndarray) -> tuple[float, float] | None:

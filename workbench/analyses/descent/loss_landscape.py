@@ -23,12 +23,12 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
+from workbench.numerics.controls import draw_until_clear
 from workbench.numerics.landscapes import Plane, plane_shares, walk_shares
-from workbench.numerics.resampling import null_draws
 from workbench.results.landscape import Landscape
 from workbench.subjects.descents.trajectory import Descent
 
-BORDER = 24  # points on the border of a plane at which it is compared with others
+BORDER = 8  # points on the border of a plane at which it is compared with others
 
 
 @analysis
@@ -42,7 +42,7 @@ def loss_landscape(
     normalization: Normalization = "filter",
     points: GridPoints = 25,
     extent: Extent = 1.0,
-    n_null: NullDraws = 19,
+    n_null: NullDraws = 199,
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
     device: OnDevice = "auto",
@@ -123,6 +123,14 @@ def _share(chart: Chart, directions: str, n_null: int, random_state: int) -> Evi
     def plane(rng: np.random.Generator) -> float:
         return plane_shares(chart.variances, chart.dimensions, 2, rng)
 
+    (drawn,) = draw_until_clear(
+        walk if directions == "path" else plane,
+        np.array([chart.share]),
+        ("greater",),
+        n_null,
+        random_state,
+        "loss_landscape: share",
+    )
     null = {"path": "random walks of equal steps", "random": "other random planes"}[directions]
     return Evidence(
         id="share_of_path",
@@ -133,9 +141,7 @@ def _share(chart: Chart, directions: str, n_null: int, random_state: int) -> Evi
         unit="steps with weights",
         null=null,
         hypothesis={"path": "the path is a random walk", "random": "the plane is any plane"}[directions],
-        null_values=tuple(
-            null_draws(walk if directions == "path" else plane, n_null, random_state, "loss_landscape: share")
-        ),
+        null_values=tuple(drawn),
     )
 
 
@@ -163,6 +169,14 @@ def _rise(
         found = other.losses(np.vstack([np.zeros((1, 2)), circle]))
         return float(found[1:].mean() - found[0])
 
+    (drawn,) = draw_until_clear(
+        elsewhere,
+        np.array([rises.mean()]),
+        ("two-sided",),
+        n_null,
+        random_state + 1,
+        "loss_landscape: other planes",
+    )
     return Evidence(
         id="mean_rise",
         question="Is the descent's plane steeper than others are?",
@@ -175,5 +189,5 @@ def _rise(
         null="random planes as long in every tensor",
         hypothesis="the plane is as steep as any",
         alternative="two-sided",
-        null_values=tuple(null_draws(elsewhere, n_null, random_state + 1, "loss_landscape: other planes")),
+        null_values=tuple(drawn),
     )

@@ -20,10 +20,13 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
+from workbench.numerics.controls import draw_until_clear
 from workbench.numerics.landscapes import Plane
-from workbench.numerics.resampling import null_draws
 from workbench.results.curve import Curve
 from workbench.subjects.descents.trajectory import Descent
+
+PLACES = 9  # at which a line is compared with others
+DRAWN = 39  # other lines behind the band
 
 
 @analysis
@@ -37,7 +40,7 @@ def loss_slice(
     normalization: Normalization = "filter",
     points: GridPoints = 51,
     extent: Extent = 1.0,
-    n_null: NullDraws = 19,
+    n_null: NullDraws = 199,
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
     device: OnDevice = "auto",
@@ -45,7 +48,7 @@ def loss_slice(
     """Evaluate the loss on the probe along a line through the last weights, and along random lines beside it.
 
     The random lines are as long in every tensor as the line itself. Flatness along a random line alone says
-    little: the question is whether this line differs from others. The interval is over the probe's samples.
+    little: the question is whether this line differs from others, at nine places of it. The interval is over the probe's samples.
 
     Returns
     -------
@@ -75,19 +78,28 @@ def loss_slice(
             f"{descent.name}: the loss isn't finite at {int((~np.isfinite(samples).all(axis=1)).sum())} of {len(at)} places on the "
             f"line. Lower extent={extent:g}."
         )
-    rises = samples[:-1].mean(axis=0) - samples[-1]
+    few = np.unique(np.linspace(0, points - 1, min(points, PLACES)).round().astype(int))
+    rises = samples[few].mean(axis=0) - samples[-1]
+    lines: list[np.ndarray] = []
 
-    def elsewhere(rng: np.random.Generator) -> np.ndarray:
+    def elsewhere(rng: np.random.Generator) -> float:
         other = Plane(
             chart.network, descent.probe, chart.origin, random_directions(chart, rng), device=device
         )
-        return other.losses(at)
+        if len(lines) < DRAWN:  # the band needs every place, the test a few
+            losses = other.losses(at)
+            lines.append(losses[:-1])
+            return float(losses[few].mean() - losses[-1])
+        losses = other.losses(at[[*few, points]])
+        return float(losses[:-1].mean() - losses[-1])
 
-    drawn = null_draws(elsewhere, n_null, random_state, "loss_slice: other lines").reshape(n_null, len(at))
+    (drawn,) = draw_until_clear(
+        elsewhere, np.array([rises.mean()]), ("two-sided",), n_null, random_state, "loss_slice: other lines"
+    )
     evidence = Evidence(
         id="mean_rise",
         question="Does the loss rise along this line as it does along others?",
-        label="mean rise of the loss along the line",
+        label=f"mean rise of the loss at {len(few)} places along the line",
         value=float(rises.mean()),
         n=len(rises),
         unit="samples",
@@ -96,10 +108,10 @@ def loss_slice(
         null="random lines as long in every tensor",
         hypothesis="the line is as steep as any",
         alternative="two-sided",
-        null_values=tuple((drawn[:, :-1].mean(axis=1) - drawn[:, -1]) if n_null else ()),
+        null_values=tuple(drawn),
     )
     band = _band(samples[:-1], n_boot, random_state)
-    nulls = np.quantile(drawn[:, :-1], [0.025, 0.975], axis=0)[..., None] if n_null else np.empty((2, 0, 0))
+    nulls = np.quantile(lines, [0.025, 0.975], axis=0)[..., None] if lines else np.empty((2, 0, 0))
     return Curve(
         x=x,
         y=samples[:-1].mean(axis=1)[:, None],

@@ -13,6 +13,7 @@ from workbench.analyses.descent._over_steps import (
     chosen_steps,
     curve,
     network_at,
+    null_at,
     over_samples,
     shuffled_weights,
     some_samples,
@@ -24,7 +25,6 @@ from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.progress import track
 from workbench.core.registry import analysis
 from workbench.numerics.objectives import Probe
-from workbench.numerics.resampling import null_draws
 from workbench.results.curve import Curve
 from workbench.subjects.descents.trajectory import Descent
 
@@ -41,7 +41,7 @@ def output_entropy(
     *,
     max_steps: MaxSteps = 8,
     max_samples: MaxSamples = 256,
-    n_null: NullDraws = 39,
+    n_null: NullDraws = 99,
     n_boot: BootstrapDraws = 200,
     random_state: Seed = 0,
     device: OnDevice = "auto",
@@ -83,13 +83,13 @@ def output_entropy(
             shuffled_weights(network, names, rng)
             return _entropies(*_answers(network, probe))
 
-        draws.append(null_draws(draw, n_null, random_state, f"output_entropy: null at step {step}"))
+        draws.append(null_at(draw, step, steps, n_null, random_state, "output_entropy"))
     measured = over_samples(
         lambda at: np.array([_entropies(own[at], mean[at]) for own, mean in held]),
         len(probe),
         n_boot,
         random_state,
-        np.array(draws).reshape(len(steps), n_null, len(NAMES)).transpose(1, 0, 2),
+        draws,
         least=0,
     )
     return curve(

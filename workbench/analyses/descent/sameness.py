@@ -16,6 +16,7 @@ from workbench.analyses.descent._over_steps import (
     chosen_steps,
     curve,
     network_at,
+    null_at,
     over_samples,
     shuffled_weights,
     some_samples,
@@ -26,7 +27,6 @@ from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.progress import track
 from workbench.core.registry import analysis
 from workbench.numerics.objectives import Probe
-from workbench.numerics.resampling import null_draws
 from workbench.numerics.spectra import fewer_columns
 from workbench.results.curve import Curve
 from workbench.subjects.descents.trajectory import Descent
@@ -46,7 +46,7 @@ def sameness(
     ] = "representations",
     max_steps: MaxSteps = 8,
     max_samples: MaxSamples = 256,
-    n_null: NullDraws = 39,
+    n_null: NullDraws = 99,
     n_boot: BootstrapDraws = 40,
     random_state: Seed = 0,
     device: OnDevice = "auto",
@@ -93,13 +93,13 @@ def sameness(
             shuffled_weights(network, names, rng)
             return np.array([_alike(_rows(network, probe, layers))])
 
-        draws.append(null_draws(draw, n_null, random_state, f"sameness: null at step {step}"))
+        draws.append(null_at(draw, step, steps, n_null, random_state, "sameness"))
     measured = over_samples(
         lambda at: np.array([[_alike([a[at] for a in rows])] for rows in held]),
         len(probe),
         n_boot,
         random_state,
-        np.array(draws).reshape(len(steps), n_null, 1).transpose(1, 0, 2),
+        draws,
         least=-1,
     )
     return curve(

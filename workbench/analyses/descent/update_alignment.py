@@ -16,18 +16,18 @@ from workbench.analyses.descent._over_steps import (
     require_finite_weights,
 )
 from workbench.core.evidence import Evidence
-from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.parameters import NullDraws, Seed
 from workbench.core.patterns import layer_said
 from workbench.core.registry import analysis
 from workbench.core.rows import floats
-from workbench.numerics.resampling import null_draws, percentile_interval
+from workbench.numerics.resampling import null_draws
 from workbench.results.curve import Curve
 from workbench.subjects.descents.trajectory import Descent
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-BLOCK = 2  # neighbouring cosines share an update, and are drawn together
+FEWEST = 7  # updates; signs of fewer leave no p-value of 5 %
 
 
 @analysis
@@ -44,15 +44,15 @@ def update_alignment(
         Interval(ge=3, le=1000),
         Doc("Steps with weights between which updates are taken, evenly chosen among those kept."),
     ] = 50,
-    n_null: NullDraws = 39,
-    n_boot: BootstrapDraws = 200,
+    n_null: NullDraws = 999,
     random_state: Seed = 0,
 ) -> Curve:
     """Follow the cosine between successive updates of the weights, layer by layer.
 
     An update leads from one step with weights to the next one chosen, so it may be the sum of many of the optimizer's.
-    1: straight on; 0: at right angles; -1: back. The null flips the sign of every entry of every update at random, which
-    keeps how far each weight moves and takes away where to. With ``path`` an update is part of the way that it is
+    1: straight on; 0: at right angles; -1: back. The null turns whole updates round at random, in all layers at once: each
+    keeps its size and its line, however few the directions that updates have, and which way along it was chosen goes. It
+    is exact for updates that are as likely as their opposites, whatever came before. With ``path`` an update is part of the way that it is
     compared with, in the null as well, so that even the null's cosines are above 0. Needs weights only: no network and no
     probe.
 
@@ -60,8 +60,8 @@ def update_alignment(
     -------
     Curve
         One column a layer, and all layers together where there are several; at the step from which the update leads on.
-        An update of zeros has cosine 0. The interval of the mean draws blocks of two neighbouring updates; single
-        cosines have none, since each is a number and no sample.
+        An update of zeros has cosine 0. There are no intervals: each cosine is a number and no sample, and a descent is
+        one of its kind.
 
     Raises
     ------
@@ -83,15 +83,18 @@ def update_alignment(
     steps = chosen_steps(descent, max_steps)
     updates = [_updates(descent, steps, owned[n]) for n in names]
     at = steps[1:-1] if beside == "previous" else steps[:-1]
-    values = _cosines(updates, beside)
+    products = [u @ u.T for u in updates]
 
     def draw(rng: np.random.Generator) -> np.ndarray:
-        return _cosines([u * (rng.integers(0, 2, u.shape, dtype=np.int8) * 2 - 1) for u in updates], beside)
+        signs = rng.integers(0, 2, len(steps) - 1) * 2.0 - 1
+        return _cosines([g * signs * signs[:, None] for g in products], beside)
 
+    values = _cosines(products, beside)
     draws = null_draws(draw, n_null, random_state, "update_alignment: null")
     columns = [*(["all layers"] if len(names) > 1 else []), *names]
     said_of = list(map(layer_said, columns))
-    intervals = _intervals(values, n_boot, random_state)
+    enough = len(steps) > FEWEST
+    tested = bool(n_null and enough)
     evidence = tuple(
         Evidence(
             id="mean_cosine",
@@ -101,12 +104,13 @@ def update_alignment(
             value=values[:, j].mean(),
             n=len(values),
             unit="updates",
-            interval=intervals[j],
-            interval_method=f"blocks of {BLOCK} updates" if n_boot else "",
-            null="signs of all entries flipped at random" if n_null else "",
-            hypothesis="each entry of an update goes up or down by chance",
-            null_values=tuple(draws[:, :, j].mean(axis=1)) if n_null else (),
+            null="whole updates turned round at random" if tested else "",
+            hypothesis="an update goes as readily one way along its line as the other",
+            null_values=tuple(draws[:, :, j].mean(axis=1)) if tested else (),
             alternative="two-sided",
+            untested=""
+            if enough
+            else f"{len(steps) - 1} updates can be turned round in too few ways; it takes {FEWEST}",
         )
         for j, (name, words) in enumerate(zip(columns, said_of, strict=True))
     )
@@ -137,32 +141,19 @@ def _updates(descent: Descent, steps: np.ndarray, parameters: list[str]) -> Floa
     return np.diff(np.array(held), axis=0)
 
 
-def _cosines(updates: list[Float[np.ndarray, "t d"]], beside: str) -> Float[np.ndarray, "p m"]:
-    """Cosines in each layer, before them those in all together where there are several."""
-    products = np.array([_products(u, beside) for u in updates])
-    if len(updates) > 1:
+def _cosines(grams: list[Float[np.ndarray, "t t"]], beside: str) -> Float[np.ndarray, "p m"]:
+    """Cosines in each layer, before them those in all together where there are several, from updates' inner products."""
+    products = np.array([_products(g, beside) for g in grams])
+    if len(grams) > 1:
         products = np.concatenate([products.sum(axis=0, keepdims=True), products])
     inner, a, b = np.moveaxis(products, 1, 0)
     scale = np.sqrt(a * b)
     return np.divide(inner, scale, out=np.zeros_like(inner), where=scale > 0).T
 
 
-def _products(u: Float[np.ndarray, "t d"], beside: str) -> Float[np.ndarray, "3 p"]:
+def _products(gram: Float[np.ndarray, "t t"], beside: str) -> Float[np.ndarray, "3 p"]:
     """Inner products of each update with what it is compared with, and the squares of both."""
-    other = u[:-1] if beside == "previous" else np.broadcast_to(u.sum(axis=0), u.shape)
-    u = u[1:] if beside == "previous" else u
-    return np.array([(u * other).sum(axis=1), (u * u).sum(axis=1), (other * other).sum(axis=1)])
-
-
-def _intervals(
-    values: Float[np.ndarray, "p m"], n_boot: int, random_state: int
-) -> list[tuple[float, float] | None]:
-    """Intervals of the columns' means from moving blocks, the same for all columns."""
-    p = len(values)
-    if n_boot == 0:
-        return [None] * values.shape[1]
-    rng = np.random.default_rng([random_state, 0x757064])
-    block = min(BLOCK, p)
-    starts = rng.integers(0, p - block + 1, (n_boot, -(-p // block)))
-    at = (starts[..., None] + np.arange(block)).reshape(n_boot, -1)[:, :p]
-    return [percentile_interval(values[at, j].mean(axis=1)) for j in range(values.shape[1])]
+    squares = np.diag(gram)
+    if beside == "previous":
+        return np.array([np.diag(gram, 1), squares[1:], squares[:-1]])
+    return np.array([gram.sum(axis=1), squares, np.full(len(gram), gram.sum())])

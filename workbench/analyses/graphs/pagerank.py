@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
@@ -11,10 +10,11 @@ from typing_extensions import Doc
 
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence, Outcome
-from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
+from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.resampling import null_draws
-from workbench.numerics.rewiring import rewired, simple_edges
+from workbench.evidence.nulls.same_degrees import NULL, rewire, wired_by_place
+from workbench.numerics.controls import draw_until_clear
+from workbench.numerics.rewiring import simple_edges
 from workbench.results.ranking import Ranking
 from workbench.subjects.graph import Graph
 
@@ -30,20 +30,21 @@ def pagerank(
     ] = 0.85,
     max_iter: Annotated[int, Interval(ge=1, le=100_000), Doc("Most steps of the power iteration.")] = 200,
     tol: Annotated[float, Interval(gt=0, le=0.01), Doc("Change a node at which the iteration ends.")] = 1e-6,
-    n_null: NullDraws = 39,
-    n_boot: BootstrapDraws = 30,
+    n_null: NullDraws = 99,
     random_state: Seed = 0,
 ) -> Ranking:
     """Rank nodes by how often a random walk that starts anew with chance 1 - alpha visits them.
 
     The statistic is the largest score. Its null exchanges the ends of edges at random, which keeps every
-    node's number of edges (in and out), so that it asks whether the wiring makes a node central beyond its
-    degree. Intervals draw edges with replacement. Parallel edges count as one with the sum of their weights.
+    node's number of edges (in and out), so that it asks whether random wiring would make a node as central. That is no
+    question for a graph that is wired by place or by groups, such as one of nearest neighbours: where neighbours of a node
+    are neighbours far more often than random wiring has it, nothing is tested. Parallel edges count as one with the sum of
+    their weights. A graph is one of its kind, and its scores have no intervals.
 
     Returns
     -------
     Ranking
-        ``scores`` (n,) that sum to 1, in node order, with intervals. ``outcome`` says if they didn't settle.
+        ``scores`` (n,) that sum to 1, in node order. ``outcome`` says if they didn't settle.
 
     Raises
     ------
@@ -70,34 +71,32 @@ def pagerank(
     def score(edges: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float]:
         return _scores(*simple_edges(edges, weights, graph.n, directed=directed), graph, alpha, max_iter, tol)
 
-    def draw(rng: np.random.Generator) -> float:
-        return score(rewired(edges, graph.n, rng, directed=directed), weights)[0].max()
-
+    draw = rewire(edges, graph.n, directed=directed)
     scores, reached = score(edges, weights)
     top = int(scores.argmax())
-    low, high = _intervals(
-        lambda at: score(edges[at], weights[at])[0], scores, len(edges), n_boot, random_state
+    why = wired_by_place(edges, graph.n, directed=directed, random_state=random_state) if n_null else ""
+    (drawn,) = draw_until_clear(
+        lambda rng: np.array([score(draw(rng), weights)[0].max()]),
+        scores[[top]],
+        ("greater",),
+        0 if why else n_null,
+        random_state,
+        "pagerank: null",
     )
     return Ranking(
         names=tuple(_names(graph)),
         scores=scores,
-        low=low,
-        high=high,
         ids=graph.ids,
         quantity="visits",
         evidence=(
             Evidence(
-                question="Is the most central node more so than its number of edges makes it?",
+                question="Is the most central node more so than random wiring with these degrees would make one?",
                 id="largest_score",
                 label="largest score",
                 value=scores[top],
                 n=graph.n,
                 unit="nodes",
-                interval=(float(low[top]), float(high[top])) if n_boot else None,
-                interval_method="edges drawn with replacement",
-                null="edges rewired, degrees kept" if n_null else "",
-                hypothesis="a node is as central as its number of edges makes it",
-                null_values=tuple(null_draws(draw, n_null, random_state, "pagerank: null")),
+                **(NULL.refused(why) if why else NULL.said(drawn.tolist())),
             ),
         ),
         outcome=Outcome()
@@ -128,18 +127,6 @@ def _scores(
             tol *= 10  # networkx keeps what it had reached to itself; a single step satisfies the largest
         else:
             return np.array([found[i] for i in range(graph.n)]), tol
-
-
-def _intervals(
-    score: Callable[[np.ndarray], np.ndarray], scores: np.ndarray, m: int, n_boot: int, random_state: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """95 % of each node's scores on resampled edges, widened to the score itself where it lies outside."""
-    if n_boot == 0:
-        return np.empty(0), np.empty(0)
-    rng = np.random.default_rng([random_state, 0x706167])
-    drawn = np.array([score(rng.integers(0, m, m)) for _ in range(n_boot)])
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    return np.minimum(low, scores), np.maximum(high, scores)
 
 
 def _names(graph: Graph) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Interval
@@ -13,15 +13,12 @@ from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Evidence, monte_carlo_p
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.ablation import Ablation, Measure, sign_flips
+from workbench.numerics.ablation import Ablation, Measure, differing_choices
 from workbench.numerics.resampling import percentile_interval
 from workbench.numerics.tethers import Place, Rest, Tensors, tether
 from workbench.results.curve import Curve
 from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
-
-if TYPE_CHECKING:
-    pass
 
 LEAST = 8  # samples in either half
 AT_ONCE = 16  # random choices that are held at once
@@ -61,8 +58,9 @@ def tether_ablation(
     other way around, so that every sample is held out once. All sources remove equally many edges, in each layer or
     in all. The statistic is the rise of the loss over that of the whole network, averaged over samples and over
     ``fractions``. It is compared with random choices of equally many edges (the null of "more than any edges"), and,
-    sample by sample, with the choice of magnitude (the signs of the differences drawn anew; the interval draws samples with
-    replacement, for these two choices of edges). In mode ``remove`` a good source is missed more, in mode ``keep`` less.
+    sample by sample, with the choice of magnitude (beside two choices that are as good: any two differ, by the samples and
+    by which edges they happen to be; the interval draws samples with replacement, for these two choices of edges). In mode
+    ``remove`` a good source is missed more, in mode ``keep`` less.
 
     Movement, Adam's moment and magnitude were made on the training data and don't look at the probe.
 
@@ -162,6 +160,7 @@ def _answer(
         if s == "magnitude":
             continue
         gain = better * (own[asked.index(s)] - base)
+        means = (float(own[asked.index(s)].mean()), float(base.mean()))
         evidence.append(
             Evidence(
                 question=f"Do edges tethered by {s} matter otherwise than the largest weights do?",
@@ -173,9 +172,10 @@ def _answer(
                 unit="samples",
                 interval=_interval(gain, draws),
                 interval_method="samples drawn with replacement",
-                null="signs of the samples' differences drawn anew" if len(null) else "",
-                hypothesis="these edges matter as the largest weights do",
-                null_values=tuple(sign_flips(gain, len(null), random_state)),
+                null="two choices of edges that are as good" if len(null) > 1 else "",
+                null_details="they differ as two random ones, in proportion to the rise, and by the samples",
+                hypothesis="these edges matter as the largest weights do, but for which they happen to be",
+                null_values=tuple(differing_choices(gain, means, random, len(null), random_state)),
                 alternative="two-sided",
             )
         )
