@@ -6,6 +6,8 @@ whether anybody looked at it. Asking the same run again is the same question.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from workbench.core.evidence import Evidence, Outcome
@@ -27,9 +29,23 @@ class Asked:
 _asked: dict[str, Asked] = {}
 
 
+_aside: list[bool] = []
+
+
 def remember(asked: Asked) -> None:
     """Add a run; the first answer to a run is kept."""
-    _asked.setdefault(asked.run.key, asked)
+    if not _aside:
+        _asked.setdefault(asked.run.key, asked)
+
+
+@contextmanager
+def as_control() -> Iterator[None]:
+    """Ask what is no question of its own, but what another answer is set beside: it isn't remembered."""
+    _aside.append(True)
+    try:
+        yield
+    finally:
+        _aside.pop()
 
 
 def asked() -> list[Asked]:

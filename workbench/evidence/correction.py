@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,13 +79,11 @@ def correct(
     ----------
     Benjamini and Hochberg 1995, Controlling the false discovery rate, J. R. Stat. Soc. B 57.
     """
-    from scipy.stats import false_discovery_control
-
     questions = [(r, e, e.p_value) for r in (asked() if results is None else results) for e in r.evidence]
     tested = [i for i, (_, _, p) in enumerate(questions) if p is not None]
     q = np.full(len(questions), np.nan)
     if tested:
-        q[tested] = false_discovery_control([questions[i][2] for i in tested], method="bh")
+        q[tested] = q_values([questions[i][2] or 0.0 for i in tested])
     return [
         Finding(
             title=r.title,
@@ -98,3 +96,10 @@ def correct(
         )
         for (r, e, p), v in zip(questions, q, strict=True)
     ]
+
+
+def q_values(p: Sequence[float]) -> np.ndarray:
+    """The smallest false discovery rates at which each of several p-values is a finding (Benjamini and Hochberg)."""
+    from scipy.stats import false_discovery_control
+
+    return np.asarray(false_discovery_control(p, method="bh")) if len(p) else np.empty(0)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from workbench.core.errors import MissingError
+from workbench.core.digest import digest
+from workbench.core.errors import MissingError, suggest
 from workbench.core.evidence import Evidence
 from workbench.core.result import Result
-from workbench.evidence.correction import Finding, correct
-from workbench.evidence.differences import difference
+from workbench.evidence.correction import Finding, correct, q_values
+from workbench.evidence.nulls.untrained import beside_untrained
 
 FINDINGS_MIME = "application/vnd.workbench.findings+json"
 
@@ -32,6 +34,46 @@ class Statement(NamedTuple):
         return f"{self.claim}: {'; '.join(self.numbers)}.{' ' * bool(self.meaning)}{self.meaning}"
 
 
+@dataclass(frozen=True, eq=False)
+class _Contrast:
+    """A claim that holds only where untrained networks differ from the network."""
+
+    what: str
+    less: str
+    more: str
+    at: str
+    meaning: str
+    answer: Evidence
+    gaps: Mapping[str, float]
+    trained: Mapping[str, Evidence]
+    others: Mapping[str, Sequence[Evidence]]
+    key: str
+
+    @property
+    def subject(self) -> str:
+        """What it is about, in a list."""
+        return self.answer.label + (f", {self.answer.of}" if self.answer.of else "")
+
+    @property
+    def why(self) -> str:
+        return f" ({self.answer.untested})" if self.answer.untested else ""
+
+    def statement(self, finding: Finding) -> Statement:
+        """The claim, the number over all, and where the network differs most."""
+        more = self.answer.value > np.median(self.answer.null_values)
+        claim = self.what.replace("{}", self.more if more else self.less)
+        over = f"mean of {len(self.gaps)}: " if len(self.gaps) > 1 else ""
+        numbers = [over + _quote(finding)]
+        if len(self.gaps) > 1:
+            most = (max if more else min)(self.gaps, key=lambda n: self.gaps[n])
+            drawn = [e.value for e in self.others[most]]
+            numbers.append(
+                f"the difference is greatest {self.at} {most}: {self.trained[most].quote_interval()}, and {min(drawn):.3g} to "
+                f"{max(drawn):.3g} in {len(drawn)} untrained networks"
+            )
+        return Statement(claim, tuple(numbers), self.meaning)
+
+
 class Findings:
     """Sentences about results, corrected for everything that was asked in this process.
 
@@ -45,7 +87,8 @@ class Findings:
     def __init__(self, *, false_discovery_rate: float = 0.05):
         self.false_discovery_rate = false_discovery_rate
         self.all: list[Finding] = correct(false_discovery_rate=false_discovery_rate)
-        self.statements: list[Statement] = []
+        self._entries: list[Statement | _Contrast] = []
+        self._contrasts: list[_Contrast] = []
 
     def of(self, result: Result, id: str, of: str = "") -> Finding:
         """Return the corrected finding for one answer of one result.
@@ -152,32 +195,89 @@ class Findings:
         self,
         what: str,
         results: Mapping[str, Result],
-        others: Mapping[str, Result],
+        untrained: Sequence[Mapping[str, Result]],
         id: str,
         of: str = "",
         *,
+        less: str,
+        more: str,
         at: str = "at",
-        unit: str = "of them",
         meaning: str = "",
     ) -> None:
-        """State by how much a number of ``results`` exceeds that of ``others``, where most and where least.
+        """State what training did to a number, or list it among what untrained networks have too.
 
-        The difference's interval is made from both (`difference`), without a null: it holds where it excludes 0.
+        The mean over all names is set beside that of untrained networks that read the same (`beside_untrained`). All
+        contrasts of these findings are corrected together, by themselves: among tests that nearly always reject, a
+        correction over every question would let one in twenty of them through. So a network that learned nothing has no
+        finding here in 95 of 100 cases, however many contrasts there are.
+
+        Parameters
+        ----------
+        what : the claim, with ``less`` or ``more`` in the place of its ``{}``.
+        results : name (layer) to result, of the network. untrained : the same of each network of its architecture whose
+            weights were drawn anew; see `Network.untrained`.
+        at, meaning : as in `compare`.
+
+        Raises
+        ------
+        MissingError
+            A result has no such answer, or an untrained network has no result of such a name.
         """
+        trained = {n: r.evidence_of(id, of) for n, r in results.items()}
+        for one in untrained:
+            for n in results:
+                if n not in one:
+                    raise MissingError(f"An untrained network has no result {n!r}. {suggest(n, list(one))}")
+        others = {n: [one[n].evidence_of(id, of) for one in untrained] for n in results}
+        answer = beside_untrained(list(trained.values()), list(zip(*others.values(), strict=True)))
         gaps = {
-            n: difference(self.of(r, id, of).evidence, self.of(others[n], id, of).evidence)
-            for n, r in results.items()
+            n: e.value - float(np.mean([o.value for o in others[n]] or [np.nan])) for n, e in trained.items()
         }
-        sure = [n for n, e in gaps.items() if e.interval and e.interval[0] > 0]
-        most, least = (f(gaps, key=lambda n: gaps[n].value) for f in (max, min))
-        many = f"all {len(gaps)}" if len(sure) == len(gaps) > 1 else f"{len(sure)} of {len(gaps)}"
-        where = f"{at} {many} {unit}"
-        claim = f"{what} {where}" + (f", most {at} {most}" if sure and len(gaps) > 1 else "")
-        numbers = [f"{at} {n}, a difference of {gaps[n].quote()}" for n in dict.fromkeys([most, least])]
-        self._state(claim, numbers, meaning)
+        key = digest(
+            "contrast", [r.run.key if r.run else "" for m in (results, *untrained) for r in m.values()]
+        )
+        self._contrasts.append(_Contrast(what, less, more, at, meaning, answer, gaps, trained, others, key))
+        self._entries.append(self._contrasts[-1])
+
+    @property
+    def contrasts(self) -> list[Finding]:
+        """What the network was set beside untrained ones in, corrected for how many contrasts there are."""
+        tested = [c for c in self._contrasts if c.answer.p_value is not None]
+        q = dict(zip(map(id, tested), q_values([c.answer.p_value or 0.0 for c in tested]), strict=True))
+        return [
+            Finding(
+                title=f"{c.answer.label} beside {c.answer.n - 1} untrained networks",
+                key=c.key,
+                method="contrast",
+                subject="",
+                evidence=c.answer,
+                q_value=q.get(id(c)),
+                found=id(c) in q and bool(q[id(c)] <= self.false_discovery_rate),
+            )
+            for c in self._contrasts
+        ]
+
+    @property
+    def statements(self) -> list[Statement]:
+        """All that was stated, in order; contrasts that don't hold come last, together."""
+        findings = dict(zip(map(id, self._contrasts), self.contrasts, strict=True))
+        said = [
+            e if isinstance(e, Statement) else e.statement(findings[id(e)])
+            for e in self._entries
+            if isinstance(e, Statement) or findings[id(e)].found
+        ]
+        unheld = [
+            f"{c.subject}: {_quote(findings[id(c)])}{c.why}"
+            for c in self._contrasts
+            if not findings[id(c)].found
+        ]
+        if unheld:
+            claim = "Nothing is claimed of these, in which the network isn't told from untrained ones"
+            said.append(Statement(claim, tuple(unheld), ""))
+        return said
 
     def _state(self, claim: str, numbers: list[str], meaning: str) -> None:
-        self.statements.append(Statement(claim, tuple(numbers), meaning))
+        self._entries.append(Statement(claim, tuple(numbers), meaning))
 
     @property
     def sentences(self) -> list[str]:
@@ -190,7 +290,7 @@ class Findings:
             "false_discovery_rate": self.false_discovery_rate,
             "sentences": self.sentences,
             "statements": [s._asdict() for s in self.statements],
-            "questions": [f.to_json() for f in self.all],
+            "questions": [f.to_json() for f in (*self.all, *self.contrasts)],
         }
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
@@ -200,6 +300,11 @@ class Findings:
             f"{sum(f.found for f in self.all)} of {tested} tests hold at a false discovery rate of "
             f"{self.false_discovery_rate:g} (Benjamini and Hochberg over every question asked)."
         )
+        if self._contrasts:
+            note += (
+                f" Beside untrained networks, {sum(f.found for f in self.contrasts)} of {len(self._contrasts)} comparisons "
+                f"hold, corrected by themselves."
+            )
         return {
             FINDINGS_MIME: self.to_json(),
             "text/html": f"<ul>{items}</ul><p>{note}</p>",
