@@ -12,6 +12,7 @@ import io
 import json
 import multiprocessing
 import os
+import re
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from workbench.core import history
 from workbench.core.cache import cache_dir
 from workbench.core.digest import digest
 from workbench.core.storage import writing
+from workbench.core.version import source_digest
 from workbench.report.notebooks import find_notebook
 
 TAGS = ("parameters", "rows", "arms", "questions", "findings")
@@ -172,5 +174,18 @@ def _shipped(tour: str) -> Path:
 
 
 def _records(tour: str, kind: str) -> Path:
-    version = digest("tour", _cells(tour), (Path(__file__).parent / "planted.py").read_text("utf-8"))[:16]
-    return cache_dir() / "tours" / tour / version / f"{kind}.jsonl"
+    return cache_dir() / "tours" / tour / version(tour)[:16] / f"{kind}.jsonl"
+
+
+@functools.cache
+def version(tour: str) -> str:
+    """Digest of all that a tour's claims depend on: its cells, the methods that they ask, and the networks' kinds."""
+    from workbench.core.registry import method, names
+
+    cells = _cells(tour)
+    asked = set(re.findall(r"\bwb\.(\w+)", " ".join(source for _, source in cells))) & set(names())
+    own = [
+        source_digest(m).hex()
+        for m in (__name__, "workbench.calibrating.planted", "workbench.evidence.findings")
+    ]
+    return digest("tour", cells, sorted((n, method(n).version) for n in asked), own)

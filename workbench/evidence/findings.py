@@ -18,6 +18,8 @@ from workbench.evidence.nulls.untrained import beside_untrained
 
 FINDINGS_MIME = "application/vnd.workbench.findings+json"
 
+UNTOLD_FROM_UNTRAINED = "Nothing is claimed of these, in which the network isn't told from untrained ones"
+UNTOLD_FROM_CONTROL = "Nothing is claimed of these, which aren't told from their controls"
 _UNSHOWN = {"two-sided": "not distinguishable from", "greater": "not above", "less": "not below"}
 
 
@@ -89,6 +91,7 @@ class Findings:
         self.all: list[Finding] = correct(false_discovery_rate=false_discovery_rate)
         self._entries: list[Statement | _Contrast] = []
         self._contrasts: list[_Contrast] = []
+        self._unfound: list[str] = []
 
     def of(self, result: Result, id: str, of: str = "") -> Finding:
         """Return the corrected finding for one answer of one result.
@@ -141,15 +144,22 @@ class Findings:
     ) -> None:
         """State one number beside its null: the claim, with the `verdict` in the place of its ``{}``.
 
+        What is not told from its null is no finding: it is listed with its like, after all that are.
+
         Parameters
         ----------
         result : None, where it couldn't be asked (see `ask`), states nothing.
         less, more, alike : what stands in the claim where the number is surely below the null, surely above, or neither.
         meaning : as in `say`.
         """
-        if result is not None:
-            way = self.verdict(result, id, of, less=less, more=more, alike=alike)
-            self.say(claim.replace("{}", way), result, id, of, meaning=meaning)
+        if result is None:
+            return
+        claim = claim.replace("{}", self.verdict(result, id, of, less=less, more=more, alike=alike))
+        finding = self.of(result, id, of)
+        if finding.found or finding.q_value is None:
+            self.say(claim, result, id, of, meaning=meaning)
+        else:
+            self._unfound.append(f"{claim}: {_quote(finding)}")
 
     def compare(
         self,
@@ -177,8 +187,9 @@ class Findings:
         found = [f for f in tested.values() if f.found]
         if tested and not found:
             nearest = min(tested, key=lambda n: tested[n].q_value or 0.0)
-            claim = f"{what}: nowhere distinguishable from chance"
-            self._state(claim, [f"nearest {at} {nearest}, {_quote(tested[nearest])}"], meaning)
+            self._unfound.append(
+                f"{what}: nowhere distinguishable from chance, nearest {at} {nearest}, {_quote(tested[nearest])}"
+            )
             return
         high = max(findings, key=lambda n: findings[n].evidence.value)
         low = min(findings, key=lambda n: findings[n].evidence.value)
@@ -259,7 +270,7 @@ class Findings:
 
     @property
     def statements(self) -> list[Statement]:
-        """All that was stated, in order; contrasts that don't hold come last, together."""
+        """All that was stated, in order; what doesn't hold comes last, together."""
         findings = dict(zip(map(id, self._contrasts), self.contrasts, strict=True))
         said = [
             e if isinstance(e, Statement) else e.statement(findings[id(e)])
@@ -271,9 +282,9 @@ class Findings:
             for c in self._contrasts
             if not findings[id(c)].found
         ]
-        if unheld:
-            claim = "Nothing is claimed of these, in which the network isn't told from untrained ones"
-            said.append(Statement(claim, tuple(unheld), ""))
+        for claim, listed in ((UNTOLD_FROM_UNTRAINED, unheld), (UNTOLD_FROM_CONTROL, self._unfound)):
+            if listed:
+                said.append(Statement(claim, tuple(listed), ""))
         return said
 
     def _state(self, claim: str, numbers: list[str], meaning: str) -> None:

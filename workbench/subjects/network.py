@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from workbench.core.digest import digest
 from workbench.core.edit import Edit, Editable, changed, edited_digest, titles
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError, suggest
 from workbench.core.lazy import LazyTensor
@@ -185,7 +186,7 @@ class Network(Subject, Editable["Network"]):
             self.tensor_names,
             "; ".join(filter(None, [self.note, note])),
         )
-        made._digest = made.identity
+        made._digest = digest("untrained", self.digest, label)
         return self.derived(made, "untrained", label, {"random_state": seed, "how": how})
 
     def with_edits(self, edits: tuple[Edit, ...]) -> Network:
