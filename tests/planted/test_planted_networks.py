@@ -70,6 +70,17 @@ def test_the_atlas_claims_what_was_planted(kind: str) -> None:
     assert {n: answers[n]["claimed"] for n in KINDS[kind].claims} == KINDS[kind].claims
 
 
+@pytest.mark.slow
+def test_the_atlas_claims_nothing_of_networks_that_learned_nothing() -> None:
+    claimed = [
+        n
+        for seed in range(2, 6)
+        for n, a in claims_of("atlas", "untrained", seed)["answers"].items()
+        if a["claimed"]
+    ]
+    assert len(claimed) <= 1  # of 28, in four tours
+
+
 def test_tours_that_claim_something_are_counted_by_question_and_way() -> None:
     records = [
         {"answers": {"recall": {"claimed": "more"}, "cka": {"claimed": ""}}},
