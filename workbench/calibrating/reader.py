@@ -17,7 +17,7 @@ class Attention(nn.Module):
     def forward(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
         """What each token takes from the others."""
         scores = self.query(x) @ self.key(x).mT / x.shape[-1] ** 0.5
-        return self.out(scores.softmax(-1) @ self.value(x))  # type: ignore[no-any-return]
+        return self.out(scores.softmax(-1) @ self.value(x))
 
 
 class Block(nn.Module):
@@ -31,7 +31,7 @@ class Block(nn.Module):
     def forward(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
         """The tokens one block on."""
         x = x + self.attention(x)
-        return x + self.narrow(torch.relu(self.wide(x)))  # type: ignore[no-any-return]
+        return x + self.narrow(torch.relu(self.wide(x)))
 
 
 class Reader(nn.Module):
@@ -48,4 +48,4 @@ class Reader(nn.Module):
         x = self.embedding(ids) + self.positions(torch.arange(ids.shape[1]))
         for block in self.blocks:
             x = block(x)
-        return self.head(x)  # type: ignore[no-any-return]
+        return self.head(x)
