@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 
 from workbench.calibrating.planted import KINDS
-from workbench.calibrating.touring import said, tour_rates, write
+from workbench.report.touring import said, tour_rates, write
 
 
 def main() -> None:

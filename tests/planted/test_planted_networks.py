@@ -7,7 +7,7 @@ import pytest
 
 import workbench as wb
 from workbench.calibrating.planted import AT, BLOCKS, KINDS, network, texts
-from workbench.calibrating.touring import claims_of, count
+from workbench.report.touring import claims_of, count
 
 
 def layers(kind: str, seed: int = 0) -> wb.Activations:
