@@ -12,9 +12,12 @@ from workbench.core import history
 from workbench.core.errors import DataError, MissingError
 from workbench.core.evidence import Evidence
 from workbench.core.history import Asked
+from workbench.core.lineage import code
 from workbench.core.run import Given, Run
-from workbench.evidence import answers, ask, ask_each, comparisons, difference, helping, since
+from workbench.evidence import answers, ask, ask_each, ask_untrained, comparisons, helping, since
+from workbench.evidence.findings import UNTOLD_FROM_CONTROL, UNTOLD_FROM_UNTRAINED
 from workbench.evidence.highest import possibly_highest
+from workbench.evidence.nulls.untrained import beside_untrained
 from workbench.results.estimate import Estimate
 
 
@@ -60,6 +63,7 @@ def test_findings_say_when_nothing_is_there() -> None:
     findings = wb.Findings()
     findings.compare("Shared structure", noise, "variance_explained")
     assert "nowhere distinguishable from chance" in findings.sentences[0]
+    assert findings.statements[0].claim == UNTOLD_FROM_CONTROL
 
 
 def test_findings_refuse_what_is_not_in_the_correction() -> None:
@@ -68,37 +72,103 @@ def test_findings_refuse_what_is_not_in_the_correction() -> None:
         wb.Findings().of(Estimate(title="by hand", evidence=(answer(),)), "share")
 
 
-def test_the_interval_of_a_difference_covers_it_and_is_no_wider_than_need_be() -> None:
+def network_asked(seed: int, shift: float = 0.0, spread: float = 1.0) -> dict[str, Estimate]:
+    """What three layers of a network answer, which share a draw of the network's own."""
+    rng = np.random.default_rng(seed)
+    own = spread * rng.standard_normal()
+    return {
+        f"layer {i}": asked(
+            answer(5 + own + shift * i + 0.1 * rng.standard_normal(), null=""), key=f"{seed} {i}"
+        )
+        for i in range(3)
+    }
+
+
+def test_what_training_did_is_claimed_with_where_and_what_it_did_not_is_only_listed() -> None:
+    history.forget()
+    untrained = [network_asked(seed) for seed in range(1, 6)]
+    findings = wb.Findings()
+    ways = {"less": "smaller", "more": "larger"}
+    findings.contrast(
+        "Shares are {}", network_asked(0, shift=30), untrained, "share", **ways, meaning="As made."
+    )
+    findings.contrast("Shares of none are {}", network_asked(9), untrained, "share", **ways)
+    findings.contrast("Shares below are {}", network_asked(8, shift=-30), untrained, "share", **ways)
+    said = findings.statements
+    assert [s.claim for s in said] == ["Shares are larger", "Shares below are smaller", UNTOLD_FROM_UNTRAINED]
+    assert "the difference is greatest at layer 2" in said[0].numbers[1] and said[0].meaning == "As made."
+    assert "5 untrained networks" in said[0].numbers[1]
+    assert [f.found for f in findings.contrasts] == [True, False, True]
+    assert "2 of 3 comparisons hold" in findings._repr_mimebundle_()["text/plain"]
+    with pytest.raises(MissingError, match="no result 'layer 1'"):
+        findings.contrast("x", network_asked(0), [{"layer 0": untrained[0]["layer 0"]}], "share", **ways)
+
+
+def test_a_network_that_is_one_more_draw_is_told_from_others_in_5_of_100() -> None:
     rng = np.random.default_rng(0)
 
-    def estimate(truth: float, error: float) -> Evidence:
-        value = truth + error * rng.standard_normal()
-        half = 1.96 * error
-        return Evidence(
-            question="?", id="s", label="s", value=value, n=9, interval=(value - half, value + half)
-        )
+    def told(shift: float) -> float:
+        drawn = rng.standard_normal((1500, 6))
+        drawn[:, 0] += shift
+        p = [beside_untrained([answer(v[0])], [[answer(x)] for x in v[1:]]).p_value for v in drawn]
+        return float(np.mean([q is not None and q <= 0.05 for q in p]))
 
-    found = [difference(estimate(2.0, 0.3), estimate(1.5, 0.4)) for _ in range(2000)]
-    covered = np.mean([e.interval is not None and e.interval[0] <= 0.5 <= e.interval[1] for e in found])
-    assert 0.935 < covered < 0.965
+    assert 0.037 < told(0) < 0.063
+    assert told(6) > 0.9
 
 
-def test_two_sets_of_results_are_contrasted_in_one_chart_and_one_finding() -> None:
+def test_several_contrasts_of_one_that_learned_nothing_have_no_finding_in_95_of_100() -> None:
+    ways = {"less": "smaller", "more": "larger"}
+
+    def claims(seed: int) -> int:
+        history.forget()
+        nets = [[network_asked(1000 * seed + 10 * k + j) for j in range(6)] for k in range(8)]
+        findings = wb.Findings()
+        for one, *others in nets:
+            findings.contrast("Shares are {}", one, others, "share", **ways)
+        return sum(f.found for f in findings.contrasts)
+
+    assert np.mean([claims(seed) > 0 for seed in range(100)]) <= 0.11  # 5 %, and 2.6 standard errors of 100
+
+
+@pytest.mark.parametrize(
+    ("others", "why"),
+    [
+        ([1.0, 2.0], "2 untrained"),
+        ([3.0] * 5, "the same number"),
+        ([1.0, 2.0, np.nan], "no such number"),
+        ([], "0 untr"),
+    ],
+)
+def test_where_untrained_networks_say_nothing_of_chance_nothing_is_tested(
+    others: list[float], why: str
+) -> None:
+    made = beside_untrained([answer(9.0)], [[answer(x)] for x in others])
+    assert made.p_value is None and why in made.untested
+
+
+def test_the_band_of_untrained_networks_is_where_further_ones_lie_and_lineage_has_them() -> None:
     history.forget()
+    untrained = [network_asked(seed) for seed in range(1, 6)]
+    chart = wb.along(network_asked(0), untrained=untrained, x_title="layer")
+    values = [u["layer 1"].evidence[0].value for u in untrained]
+    half = 2.7764 * np.std(values, ddof=1) * np.sqrt(1 + 1 / 5)  # t of 4 degrees of freedom
+    assert chart.null_low[1, 0] == pytest.approx(np.mean(values) - half, rel=0.02)
+    assert chart.null_high[1, 0] == pytest.approx(np.mean(values) + half, rel=0.02)
+    assert chart.run is not None
+    line = code(chart.run).splitlines()[-1]
+    assert line.count("'layer 1': ") == 6 and "untrained=[{" in line
+    wb.along(network_asked(0), untrained=untrained[:2])  # of two, from the lower to the higher
 
-    def asked(scale: float) -> dict[str, Estimate]:
-        clouds = {f"layer {i}": wb.circle(n=80, noise=scale, dimensions=4, random_state=i) for i in (1, 2)}
-        return {n: wb.pca(c, n_null=19, n_boot=50, whiten=scale > 1) for n, c in clouds.items()}
 
-    sharp, blurred = asked(0.01), asked(5.0)
-    chart = wb.side_by_side({"sharp": sharp, "blurred": blurred}, "variance_explained", x_title="layer")
-    assert chart.names == ("sharp", "blurred")
-    assert chart.y.shape == chart.low.shape == chart.null_high.shape == (2, 2)
-    found = wb.Findings()
-    found.contrast("Sharp is flatter", sharp, blurred, "variance_explained", meaning="As it was made.")
-    assert found.sentences[0].startswith("Sharp is flatter at all 2 of them: at layer")
-    assert "a difference of" in found.sentences[0]
-    assert found.statements[0].meaning == "As it was made."
+def test_what_is_asked_of_a_control_is_no_question() -> None:
+    history.forget()
+    cloud = wb.circle(n=60, dimensions=6)
+    trained = {"a": wb.pca(cloud, n_null=19, n_boot=19)}
+    arms = [{"a": wb.circle(n=60, dimensions=6, random_state=i)} for i in (1, 2)]
+    asked = ask_untrained(wb.pca, trained, arms)
+    assert len(asked) == 2 and all(r["a"].evidence[0].p_value is None for r in asked)
+    assert len(wb.Findings().all) == len(trained["a"].evidence)
 
 
 def test_a_verdict_is_less_more_or_alike_and_says_what_was_found() -> None:
@@ -116,8 +186,9 @@ def test_a_verdict_is_less_more_or_alike_and_says_what_was_found() -> None:
     assert [s.claim for s in findings.statements] == [
         "Rows with low are fewer than chance has it",
         "Rows with high are more than chance has it",
-        "Rows with none are as many as chance has it",
+        UNTOLD_FROM_CONTROL,
     ]
+    assert findings.statements[2].numbers[0].startswith("Rows with none are as many as chance has it: ")
     assert findings.statements[2].numbers[0].endswith("which doesn't reject “shares are even”")
     assert findings.statements[0].numbers[0].endswith("which rejects “shares are even”")
 
@@ -134,10 +205,12 @@ def test_words_come_from_the_null_and_what_was_not_tested_supports_none() -> Non
         findings.judge(f"The share of {of} is {{}}", result, "share", of)
     assert [s.claim for s in findings.statements] == [
         "The share of high is higher than with noise",
-        "The share of none is not shown to differ from that with noise",
         "Share of bare was not tested",
+        UNTOLD_FROM_CONTROL,
     ]
-    assert findings.statements[2].numbers == ("3; not tested: its rows are one series",)
+    assert findings.statements[1].numbers == ("3; not tested: its rows are one series",)
+    unfound = findings.statements[2].numbers[0]
+    assert unfound.startswith("The share of none is not shown to differ from that with noise: ")
 
 
 def layers(rng: np.random.Generator, truths: list[float], error: float = 0.1) -> dict[str, Evidence]:
@@ -151,18 +224,15 @@ def layers(rng: np.random.Generator, truths: list[float], error: float = 0.1) ->
 def test_equal_layers_are_told_apart_by_chance_only(many: int) -> None:
     rng = np.random.default_rng(3)
     runs = 600
-    single = missed = claimed = 0
+    single = missed = 0
     for _ in range(runs):
         equal = layers(rng, [0.5] * many)
         tops = possibly_highest(equal)
         single += len(tops) == 1
         best = layers(rng, [0.5] * (many - 1) + [0.52])
         missed += f"layer {many - 1}" not in possibly_highest(best)
-        pairs = zip(equal.values(), layers(rng, [0.5] * many).values(), strict=True)
-        gaps = [difference(a, b, among=many).interval for a, b in pairs]
-        claimed += any(g is not None and (g[0] > 0 or g[1] < 0) for g in gaps)
     allowed = 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
-    assert max(single, missed, claimed) / runs <= allowed
+    assert max(single, missed) / runs <= allowed
     far = [possibly_highest(layers(rng, [0.5] * (many - 1) + [1.2])) for _ in range(50)]
     assert np.mean([tops == [f"layer {many - 1}"] for tops in far]) > 0.9
 

@@ -12,7 +12,7 @@ import pytest
 from workbench.core.errors import MissingError, ParameterError
 from workbench.report import report
 
-SMALL = {"max_texts": 60, "max_rows": 240}
+SMALL = {"max_texts": 60, "max_rows": 240, "untrained": 4}
 pytestmark = pytest.mark.slow
 
 
@@ -43,13 +43,16 @@ def started(page: Path) -> dict[str, str]:
 
 def test_answers_with_a_figure_a_control_and_findings(atlas: Path) -> None:
     found = facts(atlas)["findings"]
-    assert len(found["sentences"]) >= 8
-    assert all("interval" in s for s in found["sentences"])
+    assert all("with weights drawn anew" in s for s in found["sentences"])
+    contrasts = {(q["id"], q["of"]) for q in found["questions"] if q["method"] == "contrast"}
+    assert (
+        len(contrasts) == 7 and ("balanced_accuracy", "") in contrasts and ("longest_bar", "H1") in contrasts
+    )
     methods = {r["run"]["method"] for r in facts(atlas)["results"]}
     assert {"umap", "spectral_clustering", "persistence", "cka"} <= methods
     tested = [q for q in found["questions"] if q["p"] is not None]
     assert all(q["q"] >= q["p"] for q in tested)
-    assert {"linear_probe", "intrinsic_dimension"} <= {q["method"] for q in tested}
+    assert {"linear_probe", "spectral_clustering", "contrast"} <= {q["method"] for q in tested}
 
 
 def test_says_nothing_on_stderr_and_its_explorer_lives_without_a_kernel(atlas: Path) -> None:
@@ -135,12 +138,13 @@ def test_a_parameter_that_is_not_legal_is_refused_and_nothing_is_written(
     assert not (folder / name).exists()
 
 
-def test_trained_and_shuffled_are_one_chart_and_one_finding(atlas: Path) -> None:
-    (chart,) = [f for f in figures(atlas) if "is read off each layer" in f["layout"]["title"]["text"]]
-    assert {"trained", "weights shuffled"} <= {t.get("name") for t in chart["data"]}
-    (said,) = [s for s in facts(atlas)["findings"]["sentences"] if s.startswith("Training made")]
-    assert "a difference of" in said
-    assert "layers" in said
+def test_untrained_networks_are_the_band_of_charts_and_no_questions_of_their_own(atlas: Path) -> None:
+    charts = [f for f in figures(atlas) if "beside untrained networks" in f["layout"]["title"]["text"]]
+    assert len(charts) == 3
+    assert all(any("null" in str(t.get("name")) for t in c["data"]) for c in charts)
+    assert not any("drawn anew" in q["subject"] for q in facts(atlas)["findings"]["questions"])
+    (said,) = [s for s in facts(atlas)["findings"]["sentences"] if s.startswith("“topic”")]
+    assert "is easier to read off" in said and "in 4 untrained networks" in said
 
 
 def figures(page: Path) -> list[dict[str, Any]]:

@@ -123,15 +123,23 @@ class Evidence:
 
     def quote(self, q_value: float | None = None) -> str:
         """The number with its interval, its null and its p-value (or ``q_value``, corrected): ``0.54 (...)``."""
-        said = []
-        if self.interval is not None:
-            said.append(f"95 % interval {_short(self.interval[0])} to {_short(self.interval[1])}")
+        said = self._interval_said()
         p = self.p_value
         if p is not None:
             low, high = np.quantile(self.null_values, [0.025, 0.975])
             said.append(f"{_short(low)} to {_short(high)} with {self.null}")
             said.append(f"p = {p:.2g}" if q_value is None else f"q = {q_value:.2g}")
         return _short(self.value) + (f" ({'; '.join(said)})" if said else "")
+
+    def quote_interval(self) -> str:
+        """The number with its interval alone, as where another null is told of it."""
+        said = self._interval_said()
+        return _short(self.value) + (f" ({said[0]})" if said else "")
+
+    def _interval_said(self) -> list[str]:
+        if self.interval is None:
+            return []
+        return [f"95 % interval {_short(self.interval[0])} to {_short(self.interval[1])}"]
 
     def sentence(self) -> str:
         """The answer in one plain sentence: what it is, `quote`, and n."""

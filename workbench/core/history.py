@@ -8,7 +8,8 @@ subjects is read from disk (`workbench.core.kept_questions`).
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,11 +36,24 @@ _asked: dict[str, Asked] = {}
 _forgotten = ""  # when
 
 
+_aside: list[bool] = []
+
+
 def remember(asked: Asked) -> None:
     """Add a run; the first answer to a run is kept."""
-    if asked.run.key not in _asked:
+    if not _aside and asked.run.key not in _asked:
         _asked[asked.run.key] = asked
         kept_questions.keep(asked.run, asked.evidence, roots(asked.run))
+
+
+@contextmanager
+def as_control() -> Iterator[None]:
+    """Ask what is no question of its own, but what another answer is set beside: it isn't remembered."""
+    _aside.append(True)
+    try:
+        yield
+    finally:
+        _aside.pop()
 
 
 def asked() -> list[Asked]:

@@ -24,10 +24,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _OBJECTS = itertools.count(1)
+_ARM = "\x1f"  # between an arm's number and a name in it
 ITEMS_KEPT, CHARACTERS_KEPT = 100, 2000  # of a list and of a text; more of them are an input of their own
 IDS_KEPT = 5000  # of a selection; a larger one is known by its digest
 OBJECT = "object "  # begins the digest of what has none
-SEVERAL = ("analysis", "list", "dict")  # verbs of what is made of all its inputs alike
+SEVERAL = ("analysis", "list", "dict", "arms")  # verbs of what is made of all its inputs alike
 
 
 class Made(Protocol):
@@ -218,9 +219,33 @@ def _call(link: Run, arguments: list[str]) -> str:
     if link.verb == "list":
         return f"wb.{link.method}([{', '.join(arguments)}]{''.join(f', {r}' for r in rest)})"
     if link.verb == "dict":
-        pairs = ", ".join(f"{i.name!r}: {a}" for i, a in zip(link.inputs, arguments, strict=True))
-        return f"wb.{link.method}({{{pairs}}}{''.join(f', {r}' for r in rest)})"
+        named = dict(zip((i.name for i in link.inputs), arguments, strict=True))
+        return f"wb.{link.method}({_dict(named)}{''.join(f', {r}' for r in rest)})"
+    if link.verb == "arms":
+        own, arms = _arms(link, arguments)
+        return f"wb.{link.method}({_dict(own)}, untrained=[{', '.join(map(_dict, arms))}]{''.join(f', {r}' for r in rest)})"
     if link.verb == "call":
         owner, *others = arguments
         return f"{owner}.{link.method}({', '.join([*others, *rest])})"
     return f"wb.{link.method}({', '.join([*arguments, *rest])})"
+
+
+def arm(i: int, name: str) -> str:
+    """What an input is called that is one of the ``i``-th further arm, in a run of the verb ``arms``."""
+    return f"{i}{_ARM}{name}"
+
+
+def _arms(link: Run, arguments: list[str]) -> tuple[dict[str, str], list[dict[str, str]]]:
+    own: dict[str, str] = {}
+    arms: dict[str, dict[str, str]] = {}
+    for item, argument in zip(link.inputs, arguments, strict=True):
+        i, separator, name = item.name.rpartition(_ARM)
+        if separator:
+            arms.setdefault(i, {})[name] = argument
+        else:
+            own[name] = argument
+    return own, list(arms.values())
+
+
+def _dict(named: Mapping[str, str]) -> str:
+    return f"{{{', '.join(f'{n!r}: {a}' for n, a in named.items())}}}"

@@ -2,9 +2,9 @@
 
 from workbench.evidence.along import along, side_by_side
 from workbench.evidence.arms import answers, comparisons, helping
-from workbench.evidence.asking import ask, ask_each
+from workbench.evidence.asking import ask, ask_each, ask_untrained
 from workbench.evidence.correction import Finding, correct
-from workbench.evidence.differences import difference, since
+from workbench.evidence.differences import since
 from workbench.evidence.findings import FINDINGS_MIME, Findings
 
 __all__ = [
@@ -15,9 +15,9 @@ __all__ = [
     "answers",
     "ask",
     "ask_each",
+    "ask_untrained",
     "comparisons",
     "correct",
-    "difference",
     "helping",
     "side_by_side",
     "since",

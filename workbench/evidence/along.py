@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from workbench.core.errors import DataError
-from workbench.core.evidence import Evidence, shared_label, words
-from workbench.core.lineage import Origin
+from workbench.core.evidence import shared_label, words
+from workbench.core.lineage import Origin, arm
 from workbench.core.result import Result
+from workbench.evidence.nulls.untrained import FEWEST, further_network
 from workbench.results.curve import Curve
 
 
@@ -20,6 +21,7 @@ def along(
     ids: str | Sequence[str] | None = None,
     of: str | Sequence[str] = "",
     *,
+    untrained: Sequence[Mapping[str, Result]] = (),
     x_title: str = "",
     title: str = "",
 ) -> Curve:
@@ -30,12 +32,14 @@ def along(
     results : name on the axis (a layer, a step) to result, in order; all of one method.
     ids : which of the method's questions (see `Evidence`); None for all that the first result answers.
     of : what they are of, where the method asks them of several things; several are a curve each.
+    untrained : the same of untrained networks (see `Network.untrained`), which stand in the place of the nulls.
 
     Returns
     -------
     Curve
-        ``y`` (len(results), len(ids) * len(of)); the band is the middle 95 % of each null's draws. It asks
-        nothing new, so it carries no evidence of its own.
+        ``y`` (len(results), len(ids) * len(of)); the band is the middle 95 % of each null's draws, or where 95 % of further
+        untrained networks would lie (of fewer than three: from the lowest to the highest). It asks nothing new, so it
+        carries no evidence of its own.
 
     Raises
     ------
@@ -54,12 +58,16 @@ def along(
         wanted = [(i, o) for i in ([ids] if isinstance(ids, str) else ids) for o in ofs]
     grid = [[r.evidence_of(i, o) for i, o in wanted] for r in results.values()]
     interval = np.array([[e.interval or (np.nan, np.nan) for e in row] for row in grid])
-    null = np.array([[_band(e) for e in row] for row in grid])
+    null = np.array([[_band(e.null_values) for e in row] for row in grid])
+    if untrained:
+        drawn = [[[one[n].evidence_of(i, o).value for one in untrained] for i, o in wanted] for n in results]
+        null = np.array([[_untrained(np.array(values)) for values in row] for row in drawn])
     chosen = {
         "ids": ids if ids is None or isinstance(ids, str) else tuple(ids),
         "of": of if isinstance(of, str) else tuple(of),
     }
     chosen |= {"x_title": x_title, "title": title}
+    arms = {arm(i, n): one[n] for i, one in enumerate(untrained, 1) for n in results}
     names = [shared_label(column) for column in zip(*grid, strict=True)]
     asked = ", ".join(dict.fromkeys(words(i) for i, _ in wanted))
     return Curve(
@@ -75,15 +83,21 @@ def along(
         y_title=names[0] if len(names) == 1 else asked,
         title=title or f"{', '.join(names)} along {x_title or 'the axis'}",
         space=first.space,
-        run=Origin("along", dict(results), chosen, verb="dict").run(),
+        run=Origin("along", {**results, **arms}, chosen, verb="arms" if arms else "dict").run(),
     )
 
 
-def _band(e: Evidence) -> tuple[float, float]:
-    if not e.null_values:
+def _band(values: Sequence[float]) -> tuple[float, float]:
+    if not len(values):
         return np.nan, np.nan
-    low, high = np.quantile(e.null_values, [0.025, 0.975])
+    low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
+
+
+def _untrained(values: np.ndarray) -> tuple[float, float]:
+    if len(values) < FEWEST or not np.isfinite(values).all():
+        return float(values.min()), float(values.max())
+    return _band(further_network(values).tolist())
 
 
 def side_by_side(

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import html
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from workbench.core.errors import MissingError
+from workbench.core.digest import digest
+from workbench.core.errors import MissingError, suggest
+from workbench.core.evidence import Evidence
 from workbench.core.history import Earlier, earlier
 from workbench.core.result import Result
 from workbench.evidence.correction import LEVEL, Finding, correct
-from workbench.evidence.differences import difference
 from workbench.evidence.highest import possibly_highest
+from workbench.evidence.nulls.untrained import beside_untrained
+from workbench.numerics.multiplicity import hochberg
 
 FINDINGS_MIME = "application/vnd.workbench.findings+json"
 
+UNTOLD_FROM_UNTRAINED = "Nothing is claimed of these, in which the network isn't told from untrained ones"
+UNTOLD_FROM_CONTROL = "Nothing is claimed of these, which aren't told from their controls"
 LESS, MORE, ALIKE = (
     "lower than with {null}",
     "higher than with {null}",
@@ -39,6 +45,42 @@ class Statement(NamedTuple):
         return f"{self.claim}: {'; '.join(self.numbers)}.{' ' * bool(self.meaning)}{self.meaning}"
 
 
+@dataclass(frozen=True, eq=False)
+class _Contrast:
+    """A claim that holds only where untrained networks differ from the network."""
+
+    what: str
+    less: str
+    more: str
+    at: str
+    meaning: str
+    answer: Evidence
+    gaps: Mapping[str, float]
+    trained: Mapping[str, Evidence]
+    others: Mapping[str, Sequence[Evidence]]
+    key: str
+
+    @property
+    def subject(self) -> str:
+        """What it is about, in a list."""
+        return self.answer.label + (f", {self.answer.of}" if self.answer.of else "")
+
+    def statement(self, finding: Finding) -> Statement:
+        """The claim, the number over all, and where the network differs most."""
+        more = self.answer.value > np.median(self.answer.null_values)
+        claim = self.what.replace("{}", self.more if more else self.less)
+        over = f"mean of {len(self.gaps)}: " if len(self.gaps) > 1 else ""
+        numbers = [over + _quote(finding)]
+        if len(self.gaps) > 1:
+            most = (max if more else min)(self.gaps, key=lambda n: self.gaps[n])
+            drawn = [e.value for e in self.others[most]]
+            numbers.append(
+                f"the difference is greatest {self.at} {most}: {self.trained[most].quote_interval()}, and {min(drawn):.3g} to "
+                f"{max(drawn):.3g} in {len(drawn)} untrained networks"
+            )
+        return Statement(claim, tuple(numbers), self.meaning)
+
+
 class Findings:
     """Sentences about results, corrected for everything that was asked of the same data; see `correct`.
 
@@ -53,7 +95,9 @@ class Findings:
         self.level = level
         self.earlier: Earlier = earlier()
         self.all: list[Finding] = correct(level=level)
-        self.statements: list[Statement] = []
+        self._entries: list[Statement | _Contrast] = []
+        self._contrasts: list[_Contrast] = []
+        self._unfound: list[str] = []
 
     def of(self, result: Result, id: str, of: str = "") -> Finding:
         """Return the corrected finding for one answer of one result.
@@ -110,7 +154,8 @@ class Findings:
         """State one number beside its null: the claim, with the `verdict` in the place of its ``{}``.
 
         What was rejected, or couldn't be, stands beside the number in the words of the hypothesis itself. A number that
-        wasn't tested supports none of the three: it is stated as what it is, with the reason.
+        wasn't tested supports none of the three: it is stated as what it is, with the reason. What is not told from its null
+        is no finding: it is listed with its like, after all that are.
 
         Parameters
         ----------
@@ -126,8 +171,11 @@ class Findings:
             label = finding.evidence.label
             self._state(f"{label[:1].upper()}{label[1:]} was not tested", [_quote(finding)], meaning)
             return
-        way = self.verdict(result, id, of, less=less, more=more, alike=alike)
-        self._state(claim.replace("{}", way), [_quote(finding)], meaning)
+        claim = claim.replace("{}", self.verdict(result, id, of, less=less, more=more, alike=alike))
+        if finding.found:
+            self._state(claim, [_quote(finding)], meaning)
+        else:
+            self._unfound.append(f"{claim}: {_quote(finding)}")
 
     def compare(
         self,
@@ -158,8 +206,9 @@ class Findings:
         found = [f for f in tested.values() if f.found]
         if tested and not found:
             nearest = min(tested, key=lambda n: tested[n].q_value or 0.0)
-            claim = f"{what}: nowhere distinguishable from chance"
-            self._state(claim, [f"nearest {at} {nearest}, {_quote(tested[nearest])}"], meaning)
+            self._unfound.append(
+                f"{what}: nowhere distinguishable from chance, nearest {at} {nearest}, {_quote(tested[nearest])}"
+            )
             return
         answers = {n: f.evidence for n, f in findings.items()}
         high, low = (f(answers, key=lambda n: answers[n].value) for f in (max, min))
@@ -185,44 +234,87 @@ class Findings:
         self,
         what: str,
         results: Mapping[str, Result],
-        others: Mapping[str, Result],
+        untrained: Sequence[Mapping[str, Result]],
         id: str,
         of: str = "",
         *,
+        less: str,
+        more: str,
         at: str = "at",
-        unit: str = "of them",
         meaning: str = "",
     ) -> None:
-        """State by how much a number of ``results`` exceeds that of ``others``, at how many of them, and where most.
+        """State what training did to a number, or list it among what untrained networks have too.
 
-        The differences' intervals are made from those of both (`difference`), without a null, for all names together: that
-        any excludes 0 where nothing differs has a chance of 5 %.
+        The mean over all names is set beside that of untrained networks that read the same (`beside_untrained`). All
+        contrasts of these findings are corrected together, by themselves: among tests that nearly always reject, a
+        correction over every question would let one in twenty of them through. So a network that learned nothing has no
+        finding here in 95 of 100 cases, however many contrasts there are.
+
+        Parameters
+        ----------
+        what : the claim, with ``less`` or ``more`` in the place of its ``{}``.
+        results : name (layer) to result, of the network. untrained : the same of each network of its architecture whose
+            weights were drawn anew; see `Network.untrained`.
+        at, meaning : as in `compare`.
+
+        Raises
+        ------
+        MissingError
+            A result has no such answer, or an untrained network has no result of such a name.
         """
+        trained = {n: r.evidence_of(id, of) for n, r in results.items()}
+        for one in untrained:
+            for n in results:
+                if n not in one:
+                    raise MissingError(f"An untrained network has no result {n!r}. {suggest(n, list(one))}")
+        others = {n: [one[n].evidence_of(id, of) for one in untrained] for n in results}
+        answer = beside_untrained(list(trained.values()), list(zip(*others.values(), strict=True)))
         gaps = {
-            n: difference(
-                self.of(r, id, of).evidence, self.of(others[n], id, of).evidence, among=len(results)
+            n: e.value - float(np.mean([o.value for o in others[n]] or [np.nan])) for n, e in trained.items()
+        }
+        key = digest(
+            "contrast", [r.run.key if r.run else "" for m in (results, *untrained) for r in m.values()]
+        )
+        self._contrasts.append(_Contrast(what, less, more, at, meaning, answer, gaps, trained, others, key))
+        self._entries.append(self._contrasts[-1])
+
+    @property
+    def contrasts(self) -> list[Finding]:
+        """What the network was set beside untrained ones in, corrected for how many contrasts there are."""
+        tested = [c for c in self._contrasts if c.answer.p_value is not None]
+        q = dict(zip(map(id, tested), hochberg(np.array([c.answer.p_value for c in tested])), strict=True))
+        return [
+            Finding(
+                title=f"{c.answer.label} beside {c.answer.n - 1} untrained networks",
+                key=c.key,
+                method="contrast",
+                subject="",
+                evidence=c.answer,
+                q_value=float(q[id(c)]) if id(c) in q else None,
+                found=id(c) in q and bool(q[id(c)] <= self.level),
             )
-            for n, r in results.items()
-        }
-        sure = [n for n, e in gaps.items() if e.interval and e.interval[0] > 0]
-        most, least = (f(gaps, key=lambda n: gaps[n].value) for f in (max, min))
-        many = f"all {len(gaps)}" if len(sure) == len(gaps) > 1 else f"{len(sure)} of {len(gaps)}"
-        claim = f"{what} {at} {many} {unit}"
-        each = {
-            n: difference(self.of(r, id, of).evidence, self.of(others[n], id, of).evidence)
-            for n, r in results.items()
-        }
-        tops = possibly_highest(each)
-        if sure and len(tops) < len(gaps):
-            claim += f", most {at} {_one_of(tops, gaps, f' {unit}' if unit != 'of them' else '')}"
-        together = f" (intervals that hold for all {len(gaps)} together)" if len(gaps) > 1 else ""
-        numbers = [
-            f"{at} {n}, a difference of {gaps[n].quote()}{together}" for n in dict.fromkeys([most, least])
+            for c in self._contrasts
         ]
-        self._state(claim, numbers, meaning)
+
+    @property
+    def statements(self) -> list[Statement]:
+        """All that was stated, in order; what doesn't hold comes last, together."""
+        findings = dict(zip(map(id, self._contrasts), self.contrasts, strict=True))
+        said = [
+            e if isinstance(e, Statement) else e.statement(findings[id(e)])
+            for e in self._entries
+            if isinstance(e, Statement) or findings[id(e)].found
+        ]
+        unheld = [
+            f"{c.subject}: {_quote(findings[id(c)])}" for c in self._contrasts if not findings[id(c)].found
+        ]
+        for claim, listed in ((UNTOLD_FROM_UNTRAINED, unheld), (UNTOLD_FROM_CONTROL, self._unfound)):
+            if listed:
+                said.append(Statement(claim, tuple(listed), ""))
+        return said
 
     def _state(self, claim: str, numbers: list[str], meaning: str) -> None:
-        self.statements.append(Statement(claim, tuple(numbers), meaning))
+        self._entries.append(Statement(claim, tuple(numbers), meaning))
 
     @property
     def sentences(self) -> list[str]:
@@ -236,7 +328,7 @@ class Findings:
             "counted": self.counted,
             "sentences": self.sentences,
             "statements": [s._asdict() for s in self.statements],
-            "questions": [f.to_json() for f in self.all],
+            "questions": [f.to_json() for f in (*self.all, *self.contrasts)],
         }
 
     @property
@@ -253,6 +345,11 @@ class Findings:
         items = "".join(f"<li>{html.escape(s)}</li>" for s in self.sentences)
         tested = sum(f.q_value is not None for f in self.all)
         note = f"{sum(f.found for f in self.all)} of {tested} tests hold. {self.counted}"
+        if self._contrasts:
+            note += (
+                f" Beside untrained networks, {sum(f.found for f in self.contrasts)} of {len(self._contrasts)} comparisons "
+                f"hold, corrected by themselves."
+            )
         return {
             FINDINGS_MIME: self.to_json(),
             "text/html": f"<ul>{items}</ul><p>{html.escape(note)}</p>",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -220,6 +220,20 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         network = self._load()
         network.name = self.name
         return network
+
+    def untrained(
+        self, *, random_state: int = 0, how: Literal["auto", "drawn", "shuffled"] = "auto"
+    ) -> Network:
+        """Return the network without what training put into its weights; see `Network.untrained`.
+
+        Raises
+        ------
+        ViewError
+            The checkpoint names no architecture that is known here, or its weights can't be drawn anew.
+        """
+        made = self.network().untrained(random_state=random_state, how=how)
+        label = made.name.removeprefix(f"{self.name} · ")
+        return self.derived(made, "untrained", label, {"random_state": random_state, "how": how})
 
     def as_network(self) -> Network:
         """The network, to be called."""

@@ -6,15 +6,17 @@ import copy
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from uuid import uuid4
 
 import numpy as np
 
+from workbench.core.digest import digest
 from workbench.core.edit import Edit, Editable, changed, edited_digest, titles
-from workbench.core.errors import DataError, MissingError, ViewError, suggest
+from workbench.core.errors import DataError, MissingError, ParameterError, ViewError, suggest
 from workbench.core.lazy import LazyTensor
 from workbench.core.lineage import Origin
+from workbench.core.parameters import require_integer
 from workbench.core.patterns import matching
 from workbench.core.subject import Subject
 
@@ -137,6 +139,55 @@ class Network(Subject, Editable["Network"]):
                 f"{self.name} has no short answer: call its module, or capture what its sites give."
             )
         return self.ask(self.module, question)
+
+    def untrained(
+        self, *, random_state: int = 0, how: Literal["auto", "drawn", "shuffled"] = "auto"
+    ) -> Network:
+        """Return the same architecture without what training put into the weights: the control for what was learned.
+
+        Parameters
+        ----------
+        random_state : decides the weights; networks of several seeds say how far chance takes a number.
+        how : ``drawn``, every weight anew by the network's own initializer; ``shuffled``, the entries of every matrix
+            permuted within it, biases and norms as they are; ``auto``, drawn where that can be, else shuffled, and
+            ``note`` says why.
+
+        Raises
+        ------
+        ParameterError
+            No such ``how``, or ``random_state`` is no seed.
+        ViewError
+            ``drawn``, of a network with parameters that nothing is known to draw.
+        """
+        from workbench.numerics.untrained import NoInitializer, drawn_anew, shuffled_within
+
+        if how not in ("auto", "drawn", "shuffled"):
+            raise ParameterError(f"how={how!r} is not legal. It takes 'auto', 'drawn' or 'shuffled'.")
+        seed = require_integer(random_state, "random_state", "untrained", low=0)
+        module, note = None, ""
+        if how != "shuffled":
+            try:
+                module = drawn_anew(self.module, seed)
+            except NoInitializer as e:
+                if how == "drawn":
+                    raise ViewError(
+                        f"{self.name} can't be drawn anew: {e}. Give the module that owns them reset_parameters(), or ask "
+                        f"for how='shuffled'."
+                    ) from None
+                note = f"weights shuffled, since they can't be drawn anew: {e}"
+        label = f"weights {'shuffled' if module is None else 'drawn anew'}, seed {seed}"
+        made = Network(
+            self.name,
+            "",
+            shuffled_within(self.module, seed) if module is None else module,
+            self.encode,
+            self.ask,
+            self.answers,
+            self.tensor_names,
+            "; ".join(filter(None, [self.note, note])),
+        )
+        made._digest = digest("untrained", self.digest, label)
+        return self.derived(made, "untrained", label, {"random_state": seed, "how": how})
 
     def with_edits(self, edits: tuple[Edit, ...]) -> Network:
         if not edits:

@@ -1,0 +1,93 @@
+"""Networks in which something was planted: that it is there, and that the atlas says so and nothing of one without."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from workbench.calibrating.planted import AT, BLOCKS, KINDS, network, texts
+from workbench.report.touring import claims_of, count
+
+
+def layers(kind: str, seed: int = 0) -> wb.Activations:
+    return wb.capture(network(kind, seed), texts(seed))
+
+
+def accuracy(acts: wb.Activations, site: str, label: str = "kind") -> float:
+    return wb.linear_probe(acts.at(site), label=label, n_null=0, n_boot=0).evidence[0].value
+
+
+def test_a_planted_label_is_read_off_from_its_layer_on_and_a_coin_never() -> None:
+    acts = layers("label")
+    before, after = (accuracy(acts, f"blocks.{i}") for i in (AT - 1, AT))
+    assert before < 0.9 < 0.97 < after
+    assert accuracy(acts, f"blocks.{BLOCKS - 1}") > 0.97
+    assert accuracy(acts, f"blocks.{AT}", "coin") < 0.7
+
+
+def test_a_label_that_is_read_off_may_be_of_no_use_to_the_network() -> None:
+    import torch
+
+    net, ids = network("label", 0), torch.randint(0, 60, (4, 12), generator=torch.manual_seed(0))
+    last = net.module.blocks[-1]
+    weights = last.attention.value.weight, last.wide.weight, net.module.head.weight
+    acts = layers("label").at(f"blocks.{BLOCKS - 1}")
+    values, kind = acts.values, acts.column("kind") == "a"
+    axis = values[kind].mean(0) - values[~kind].mean(0)
+    axis = torch.tensor(axis / np.linalg.norm(axis), dtype=torch.float32)
+    with torch.no_grad():
+        weights[-1].copy_(weights[-1] - torch.outer(weights[-1] @ axis, axis))  # the head doesn't see it
+        before = net.module(ids)
+        hook = last.register_forward_hook(lambda m, args, x: x - (x @ axis)[..., None] * axis)
+        torch.testing.assert_close(net.module(ids), before, atol=1e-4, rtol=1e-4)
+        hook.remove()
+    assert accuracy(wb.capture(net, texts(0)), f"blocks.{BLOCKS - 1}") > 0.97  # and it is there all the same
+
+
+@pytest.mark.parametrize("kind", ["copies", "turns"])
+def test_a_layer_that_copies_or_turns_is_the_same_picture(kind: str) -> None:
+    acts = layers(kind)
+    step = acts.at(f"blocks.{AT - 1}", f"blocks.{AT}")
+    assert wb.cka(step, n_null=0, n_boot=0).evidence[0].value == pytest.approx(1, abs=1e-4)
+    recall = wb.neighbourhood_preservation(step, n_null=0).evidence_of("recall").value
+    assert recall == pytest.approx(1, abs=0.01)
+    moved = np.abs(acts.array(f"blocks.{AT}") - acts.array(f"blocks.{AT - 1}")).max()
+    assert (moved < 1e-5) == (kind == "copies")
+
+
+def test_a_flat_network_has_three_dimensions() -> None:
+    for site in ("blocks.0", f"blocks.{BLOCKS - 1}"):
+        values = layers("flat").at(site).values
+        spread = np.linalg.svd(values - values.mean(0), compute_uv=False)
+        assert spread[3] < 1e-4 * spread[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [k for k in KINDS if KINDS[k].claims])
+def test_the_atlas_claims_what_was_planted(kind: str) -> None:
+    answers = claims_of("atlas", kind, seed=1)["answers"]
+    assert {n: answers[n]["claimed"] for n in KINDS[kind].claims} == KINDS[kind].claims
+
+
+@pytest.mark.slow
+def test_the_atlas_claims_nothing_of_networks_that_learned_nothing() -> None:
+    claimed = [
+        n
+        for seed in range(2, 6)
+        for n, a in claims_of("atlas", "untrained", seed)["answers"].items()
+        if a["claimed"]
+    ]
+    assert len(claimed) <= 1  # of 28, in four tours
+
+
+def test_tours_that_claim_something_are_counted_by_question_and_way() -> None:
+    records = [
+        {"answers": {"recall": {"claimed": "more"}, "cka": {"claimed": ""}}},
+        {"answers": {"recall": {"claimed": "less"}, "cka": {"claimed": "less"}}},
+        {"answers": {"recall": {"claimed": ""}}},
+    ]
+    counted = count("copies", records)
+    assert (counted["networks"], counted["claimed"]) == (3, 2)
+    assert counted["claims"]["recall"] == {"more": 1, "less": 1, "planted": "more"}
+    assert counted["claims"]["cka"] == {"more": 0, "less": 1, "planted": "more"}
