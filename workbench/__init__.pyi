@@ -440,7 +440,7 @@ class _isomap(Method):
         metric: Literal[
             "euclidean", "cosine", "correlation", "manhattan", "chebyshev", "precomputed"
         ] = "euclidean",
-        n_null: int = 99,
+        n_null: int = 5,
         random_state: int = 0,
     ) -> Embedding:
         """Lay rows out so that distances are those of shortest paths through the neighbour graph."""
@@ -475,7 +475,7 @@ class _spectral_embedding(Method):
         affinity: Literal[
             "nearest_neighbors", "precomputed", "precomputed_nearest_neighbors"
         ] = "nearest_neighbors",
-        n_null: int = 99,
+        n_null: int = 5,
         random_state: int = 0,
         device: Literal["auto", "cpu", "cuda"] = "auto",
     ) -> Embedding:
@@ -498,7 +498,7 @@ class _tsne(Method):
             "euclidean", "cosine", "correlation", "manhattan", "chebyshev", "precomputed"
         ] = "euclidean",
         init: Literal["pca", "random"] = "pca",
-        n_null: int = 99,
+        n_null: int = 5,
         random_state: int = 0,
     ) -> Embedding:
         """Lay rows out so that each keeps its neighbours (t-distributed stochastic neighbour embedding)."""
@@ -524,7 +524,7 @@ class _umap(Method):
         densmap: bool = False,
         target: str = "",
         target_weight: float = 0.5,
-        n_null: int = 99,
+        n_null: int = 3,
         random_state: int = 0,
         device: Literal["auto", "cpu", "cuda"] = "auto",
     ) -> Embedding:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.sparse import block_diag, csr_array
 
-from workbench.numerics.laplacian import neighbour_graph, slowest_modes
+from workbench.numerics.laplacian import neighbour_graph, slowest_modes, slowest_values
+from workbench.numerics.neighbours import k_nearest
 
 
 def cycle(n: int) -> csr_array:
@@ -52,3 +53,10 @@ def test_a_clique_of_equal_rows_has_modes() -> None:
         assert pieces == 1
         assert np.allclose(values[1:], size / (size - 1))
         assert np.isfinite(modes).all()
+
+
+def test_values_alone_are_those_of_the_modes() -> None:
+    rows = np.random.default_rng(0).standard_normal((120, 3))
+    rows[:20] += 100  # a piece of its own
+    graph = neighbour_graph(k_nearest(rows, 6)[0])
+    assert np.allclose(slowest_values(graph, 8), slowest_modes(graph, 8)[0], atol=1e-9)

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 NO_EDGE = 1e-9  # of what two nodes have: rounding would decide what so weak an edge joins
-TIED = 1e-5  # gaps that differ by less are the same in single precision
+TIED = 1e-5  # eigenvalues that differ by less are the same in single precision
+FLOOR = 0.1  # of the last eigenvalue; modes slower than this are all slow
 DENSE_UP_TO = 300  # nodes; below it all eigenvectors are cheaper than a few by iteration
 
 
@@ -74,6 +75,13 @@ def slowest_modes(
     return np.array(values)[order].clip(0), modes, pieces
 
 
+def slowest_values(graph: csr_array, k: int) -> Float[np.ndarray, " k"]:
+    """Return the eigenvalues that `slowest_modes` does, of a graph of a few hundred nodes in a third of the time."""
+    scale = 1 / np.sqrt(np.asarray(graph.sum(axis=1)).ravel())
+    walk = scale[:, None] * graph.toarray() * scale
+    return (1 - np.linalg.eigvalsh(walk)[::-1][:k]).clip(0)
+
+
 def pieces_of(graph: csr_array) -> tuple[int, Int[np.ndarray, " n"]]:
     """Return how many connected pieces a graph has and the piece of every node, 0 the largest."""
     from scipy.sparse.csgraph import connected_components
@@ -85,14 +93,26 @@ def pieces_of(graph: csr_array) -> tuple[int, Int[np.ndarray, " n"]]:
 
 
 def eigengap(values: Float[np.ndarray, " m"]) -> int:
-    """Number of clusters, at least 2, after whose eigenvalue the spectrum rises most; of equal rises the first.
+    """Number of clusters, at least 2, after whose eigenvalue the spectrum's logarithm bends most; of equal bends the first.
 
-    One rule for every device: gaps closer than the rounding of single precision count as equal.
+    The gaps of the eigenvalues themselves are widest where few clusters lie far apart and where one lump is cut in three
+    alike, since a lump's own modes rise fast: where the rise stops says more. A tenth of the last eigenvalue is added to
+    all, so that it doesn't matter by how much modes are slower than slow. On planted clusters this was right most often
+    of the rules tried (gaps, ratios, and a lump's modes as the measure).
+
+    One rule for every device: what differs by less than the rounding of single precision counts as equal.
+
+    Parameters
+    ----------
+    values : ascending, with two more than the most clusters that may be chosen.
     """
-    if len(values) < 3:
+    v = np.asarray(values, np.float64)
+    if len(v) < 4:
         return 2
-    gaps = np.diff(np.asarray(values, np.float64))[1:]
-    return int(np.argmax(gaps >= gaps.max() - TIED)) + 2
+    floor = max(FLOOR * v[-1], TIED)
+    rise = np.diff(np.log(v + floor))[1:]
+    bend = rise[:-1] - rise[1:]
+    return int(np.argmax(bend >= bend.max() - TIED / floor)) + 2
 
 
 def _modes(graph: csr_array, degree: np.ndarray, k: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:

@@ -126,8 +126,9 @@ def own_margins(x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | Non
     draw = gaussian(scores, groups)
 
     def drawn(rng: np.random.Generator) -> np.ndarray:
-        rank = draw(rng).argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
-        return np.take_along_axis(margins, rank, axis=0)
+        rows = np.empty_like(margins)
+        np.put_along_axis(rows, draw(rng).argsort(axis=0, kind="stable"), margins, axis=0)
+        return rows
 
     return drawn
 

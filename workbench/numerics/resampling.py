@@ -135,18 +135,34 @@ def subsample_intervals(
 
     ``least`` is the smallest value that they can take; an interval doesn't reach below it.
     """
+    drawn, factor = subsample_draws(statistics, n, draws, random_state, fraction, groups)
+    if not len(drawn):
+        return [None] * len(values)
+    half = NORMAL * factor * drawn.std(axis=0, ddof=1)
+    return [(max(float(v - h), least), float(v + h)) for v, h in zip(values, half, strict=True)]
+
+
+def subsample_draws(
+    statistics: Callable[[np.ndarray], Float[np.ndarray, " k"]],
+    n: int,
+    draws: int,
+    random_state: int,
+    fraction: float = 0.5,
+    groups: Int[np.ndarray, " n"] | None = None,
+) -> tuple[Float[np.ndarray, "draws k"], float]:
+    """Statistics of subsamples, and what their standard deviation is multiplied by to be the error of all rows'.
+
+    Parameters are those of `subsample_interval`. Fewer than two draws, or things to draw, give none.
+    """
     members = _Members(groups, n)
     many = members.many
     if draws < 2 or many < 2:
-        return [None] * len(values)
+        return np.empty((0, 0)), 0.0
     m = max(2, round(fraction * many))
     rng = np.random.default_rng([random_state, 0x737562])
     with one_thread():
-        drawn = np.array(
-            [statistics(np.sort(members(rng.choice(many, m, replace=False)))) for _ in range(draws)]
-        )
-    half = NORMAL * drawn.std(axis=0, ddof=1) * np.sqrt(m / max(many - m, 1))
-    return [(max(float(v - h), least), float(v + h)) for v, h in zip(values, half, strict=True)]
+        drawn = [statistics(np.sort(members(rng.choice(many, m, replace=False)))) for _ in range(draws)]
+    return np.array(drawn), float(np.sqrt(m / max(many - m, 1)))
 
 
 def jackknife_error(left_out: Float[np.ndarray, " n"]) -> float:

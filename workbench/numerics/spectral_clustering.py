@@ -224,7 +224,7 @@ def spectral_clustering(
     Parameters
     ----------
     x : (n, d) rows, or a graph whose weights are multiples of a half.
-    n_clusters : None takes the place of the widest gap among the first ``max_clusters`` eigenvalues.
+    n_clusters : None takes at most ``max_clusters``, as many as `eigengap` says.
     n_neighbors, metric : as in `neighbours_torch.k_nearest`.
 
     Returns
@@ -240,7 +240,7 @@ def spectral_clustering(
     clustering, Inf. Inference 8.
     """
     graph = x if isinstance(x, Graph) else _graph_of(x, n_neighbors, metric, device, random_state)
-    n_modes = n_clusters if n_clusters is not None else min(max_clusters + 1, graph.n)
+    n_modes = n_clusters if n_clusters is not None else min(max_clusters + 2, graph.n)
     if not 1 <= n_modes <= graph.n:
         raise ParameterError(f"n_clusters={n_clusters} must be at least 1 and at most {graph.n}")
     modes = spectral_modes(graph, n_modes, random_state=random_state)
@@ -253,7 +253,7 @@ def spectral_clustering(
 
 
 def widest_gap(values: Float[Tensor, " k"]) -> int:
-    """Return after how many eigenvalues, at least two where there are more, the widest gap comes."""
+    """Return after how many eigenvalues, at least two where there are more, the spectrum bends; see `eigengap`."""
     if len(values) < 3:
         return len(values)
     return eigengap(values.cpu().numpy())

@@ -10,12 +10,12 @@ from scipy.sparse import csr_array
 from sklearn.metrics import adjusted_rand_score
 
 import workbench as wb
-from workbench.analyses.clustering._naming import typical_tokens
-from workbench.analyses.clustering.spectral_clustering import (
+from workbench.analyses.clustering._clusters import (
     cut_per_cluster,
     largest_first,
     least_cut,
 )
+from workbench.analyses.clustering._naming import typical_tokens
 from workbench.core.errors import DataError
 from workbench.numerics import walks
 from workbench.numerics.laplacian import eigengap
@@ -37,22 +37,26 @@ def test_known_answer_of_planted_clusters(k: int) -> None:
     found = wb.spectral_clustering(cloud, **FEW)
     assert found.n_groups == k  # by the eigengap
     assert adjusted_rand_score(found.labels, cloud.table["cluster"]) > 0.95
-    apart, cut, silhouette = found.evidence
-    assert apart.p_value == 0.05
-    assert apart.value <= cut.value
-    assert apart.n == min(500, 40 * k)
-    assert silhouette.value > 0.3
-    assert cut.interval[0] <= cut.value <= cut.interval[1]
+    of = {e.id: e for e in found.evidence}
+    assert of["least_cut"].p_value == 0.05
+    assert of["least_cut"].value <= of["cut_per_cluster"].value
+    assert of["least_cut"].n == 40 * k
+    assert of["stability"].value > 0.9  # half of the rows give the same clusters
+    assert of["silhouette"].value > 0.3
+    for name in ("least_cut", "cut_per_cluster", "silhouette"):
+        low, high = of[name].interval
+        assert low <= of[name].value <= high
     told = wb.spectral_clustering(cloud, n_clusters=k, **FEW)
     assert np.array_equal(told.labels, found.labels)
-    assert [e.p_value for e in told.evidence] == [0.05, 0.05, 0.05]
+    p = {e.id: e.p_value for e in told.evidence}
+    assert p == {"least_cut": 0.05, "stability": None, "cut_per_cluster": 0.05, "silhouette": 0.05}
 
 
 def test_known_answer_of_two_rings() -> None:
     rows, ring = two_rings(100)
     found = wb.spectral_clustering(rows, n_clusters=2, n_null=0)
     assert adjusted_rand_score(found.labels, ring) == 1
-    assert found.evidence[1].value == 0
+    assert {e.id: e.value for e in found.evidence}["cut_per_cluster"] == 0
     assert "fell into 2 pieces" in found.outcome.advice
 
 
@@ -94,8 +98,61 @@ def test_calibrated_on_one_gaussian_lump(n_clusters: int | None, monkeypatch: py
 def test_one_lump_is_said_to_be_one() -> None:
     lump = wb.planted_clusters(n=200, separation=0)
     found = wb.spectral_clustering(lump, n_null=19, n_boot=0)
-    assert found.evidence[0].p_value > 0.05
-    assert "rows in one piece" in found.outcome.advice
+    (apart,) = found.evidence
+    assert apart.id == "least_cut"
+    assert apart.p_value > 0.05
+    assert found.n_groups == 1
+    assert "one cluster" in found.outcome.advice
+    split = wb.spectral_clustering(lump, n_clusters=3, n_null=19, n_boot=10)
+    assert split.n_groups == 3  # who asks for three gets three
+    p = {e.id: e.p_value for e in split.evidence}
+    assert min(p["cut_per_cluster"], p["silhouette"]) > 0.05
+
+
+def test_the_number_of_clusters_that_half_of_the_rows_dont_give_is_unstable() -> None:
+    cloud = wb.planted_clusters(n=200, n_clusters=3, separation=8, random_state=1)
+    right, wrong = (
+        {e.id: e.value for e in wb.spectral_clustering(cloud, n_clusters=k, n_null=0, n_boot=20).evidence}
+        for k in (3, 7)
+    )
+    assert right["stability"] > 0.9 > 0.75 > wrong["stability"]
+
+
+def test_unstable_clusters_whose_rows_lie_nearer_to_others_are_left_as_one() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.concatenate(
+        [rng.standard_normal((150, 8)), 8 * rng.standard_normal((60, 8))]
+    )  # a core and its halo
+    found = wb.spectral_clustering(rows, n_null=0, n_boot=20)
+    assert found.n_groups == 1
+    assert "nearer to another cluster than to their own" in found.outcome.advice
+    drawn = wb.spectral_clustering(rows, n_clusters=7, n_null=0, n_boot=20)
+    of = {e.id: e.value for e in drawn.evidence}
+    assert of["silhouette"] < 0
+    assert of["stability"] < 0.75
+
+
+@pytest.mark.parametrize(("k", "d"), [(2, 2), (3, 2), (4, 5), (6, 5), (3, 20)])
+def test_blobs_five_deviations_apart_are_counted(k: int, d: int) -> None:
+    from workbench.calibrating.worlds.clusters import blobs
+    from workbench.numerics.walks import walk
+
+    counted = [
+        eigengap(walk(blobs(np.random.default_rng([s, k, d]), k, 5.0, 240, d), 17, 9).values)
+        for s in range(10)
+    ]
+    assert counted.count(k) >= 8
+
+
+def test_few_groups_are_an_answer_with_its_reason() -> None:
+    rows = np.random.default_rng(0).standard_normal((90, 4))
+    for texts in (np.arange(90) // 30, np.zeros(90, int)):
+        cloud = wb.PointCloud(rows, table=pd.DataFrame({"text_id": texts}))
+        found = wb.spectral_clustering(cloud, **FEW)
+        assert found.evidence[0].p_value is None
+        assert found.evidence[0].untested
+    again = wb.PointCloud(rows, table=pd.DataFrame({"token": (np.arange(90) % 8).astype(str)}))
+    assert "8 tokens" in wb.spectral_clustering(again, **FEW).evidence[0].untested
 
 
 def test_clusters_are_numbered_from_the_largest() -> None:
@@ -111,7 +168,9 @@ def test_cut_spectrum_and_gap_are_what_they_are_called() -> None:
     assert eigengap(np.array([0, 0.9, 0.95, 0.97])) == 2  # one cluster is no clustering
     rows = wb.planted_clusters(n=120, n_clusters=4, separation=6).values
     found = wb.spectral_clustering(rows, n_clusters=4, n_null=0, n_boot=0)
-    assert least_cut(found.spectrum, 4) <= found.evidence[1].value  # Ky Fan
+    assert (
+        least_cut(found.spectrum, 4) <= {e.id: e.value for e in found.evidence}["cut_per_cluster"]
+    )  # Ky Fan
     assert found.spectrum[0] == pytest.approx(0, abs=1e-9)
     assert (np.diff(found.spectrum) >= 0).all()
 

@@ -1,4 +1,4 @@
-"""What every layout is asked: trustworthiness against chance and against shuffled columns."""
+"""What every layout is asked: trustworthiness, and how far it exceeds that of one lump."""
 
 from __future__ import annotations
 
@@ -25,28 +25,51 @@ def first_two(x: np.ndarray) -> tuple[np.ndarray, Outcome]:
     return x[:, :2].astype(np.float32), Outcome()
 
 
-def ask(rows: np.ndarray, fit=first_two, n_null: int = 19, seed: int = 0, control_rows: int = 0):
+def ask(rows: np.ndarray, fit=first_two, n_null: int = 19, seed: int = 0, least_rows: int = 0):
     return lay_out(
         points(rows),
         fit,
         axis="axis",
         metric="euclidean",
-        control_rows=control_rows,
+        least_rows=least_rows,
+        control_rows=_layouts.CONTROL_ROWS,
         n_null=n_null,
         random_state=seed,
     )
 
 
 @pytest.mark.slow
-def test_calibrated_where_the_layout_knows_nothing_of_the_rows() -> None:
+@pytest.mark.parametrize("world", ["iid", "uniform square", "texts 0.5"])
+def test_calibrated_where_the_rows_are_one_lump(world: str) -> None:
+    from workbench.calibrating.world import worlds_for
+    from workbench.core.registry import method
+
+    (here,) = worlds_for(method("isomap"), (world,))
+
     def p(seed: int) -> float:
-        rng = np.random.default_rng(seed)
-        found = ask(
-            rng.standard_normal((30, 4)), lambda x: (rng.standard_normal((len(x), 2)), Outcome()), seed=seed
+        (subject,) = here.make(np.random.default_rng(seed))
+        found = lay_out(
+            subject.view(Points),
+            first_two,
+            axis="axis",
+            metric="euclidean",
+            least_rows=0,
+            n_null=19,
+            random_state=seed,
         )
-        return found.evidence[0].p_value
+        return found.evidence[1].p_value
 
     assert_calibrated(p)
+
+
+def test_chance_is_about_a_half() -> None:
+    """What the evidence says of trustworthiness by chance, in place of a test that nobody asks for."""
+    rng = np.random.default_rng(0)
+    found = ask(
+        rng.standard_normal((300, 4)), lambda x: (rng.standard_normal((len(x), 2)), Outcome()), n_null=0
+    )
+    assert found.evidence[0].value == pytest.approx(0.5, abs=0.02)
+    assert "about a half" in found.evidence[0].untested
 
 
 def test_quality_and_evidence_are_the_trustworthiness_row_by_row() -> None:
@@ -57,26 +80,53 @@ def test_quality_and_evidence_are_the_trustworthiness_row_by_row() -> None:
     assert np.isclose(found.evidence[0].value, found.quality.mean())
 
 
-def test_shuffled_columns_cost_what_columns_share() -> None:
+def test_a_bent_sheet_is_laid_out_better_than_its_lump_and_a_flat_one_is_not() -> None:
     rng = np.random.default_rng(1)
-    shared = rng.standard_normal((200, 2)) @ rng.standard_normal((2, 6))
-    noise = rng.standard_normal((200, 6))
-    bound, unbound = ask(shared).evidence[1], ask(noise).evidence[1]
-    assert bound.interval[0] > 0.05
-    assert unbound.interval[0] < 0 < unbound.interval[1]
-    assert bound.p_value is None  # one shuffled draw is no test, and isn't counted as one
-    assert "one shuffled layout" in ask(noise).caveat
+    angle = rng.uniform(0, 2 * np.pi, 200)
+    turned = np.column_stack([np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)])
+    flat = rng.standard_normal((200, 2)) @ rng.standard_normal(
+        (2, 6)
+    )  # columns share much, and one lump as much
+    for n_null in (5, 19):
+        bent, lump = ask(turned, n_null=n_null).evidence[1], ask(flat, n_null=n_null).evidence[1]
+        assert bent.interval[0] > 0.02
+        assert lump.interval[0] < 0 < lump.interval[1]
+    assert bent.p_value == 0.05
+    assert lump.p_value > 0.05
+    few = ask(turned, n_null=5).evidence[1]
+    assert few.p_value is None
+    assert "n_null=19" in few.untested
+
+
+def test_rows_that_come_again_and_few_texts_are_not_compared() -> None:
+    x = np.random.default_rng(4).standard_normal((40, 3))
+    import pandas as pd
+
+    def asked(rows: np.ndarray, least_rows: int, **columns: object):
+        view = wb.PointCloud(rows, table=pd.DataFrame(columns, index=range(len(rows)))).view(Points)
+        return lay_out(
+            view, first_two, axis="a", metric="euclidean", least_rows=least_rows, n_null=5, random_state=0
+        )
+
+    again = asked(np.repeat(x, 4, axis=0), 62)
+    assert "40 rows don't come again" in again.caveat
+    assert len(again.evidence) == 1
+    texts = asked(np.random.default_rng(5).standard_normal((160, 3)), 0, text_id=np.arange(160) // 40)
+    assert "4 texts" in texts.caveat
+    enough = asked(np.repeat(x, 4, axis=0), 20)
+    assert enough.evidence[1].n == 40  # one of each
 
 
 def test_many_rows_are_asked_by_sample_and_controlled_on_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, few in {"ROW_BY_ROW": 100, "ASKED": 60, "CONTROL_ROWS": 40}.items():
+    for name, few in {"ROW_BY_ROW": 100, "ASKED": 60, "CONTROL_ROWS": 40, "TESTED": 99}.items():
         monkeypatch.setattr(_layouts, name, few)
     found = ask(np.random.default_rng(2).standard_normal((150, 3)))
     assert found.quality.shape == (0,)
     assert [e.n for e in found.evidence] == [60, 40]
-    assert [
-        e.n for e in ask(np.random.default_rng(2).standard_normal((150, 3)), control_rows=70).evidence
-    ] == [60, 70]
+    assert [e.n for e in ask(np.random.default_rng(2).standard_normal((150, 3)), least_rows=35).evidence] == [
+        60,
+        70,
+    ]
     assert len(ask(np.random.default_rng(2).standard_normal((150, 3)), n_null=0).evidence) == 1
 
 

@@ -21,7 +21,10 @@ def test_known_answer_of_a_circle() -> None:
         found = wb.spectral_embedding(rows, n_neighbors=7, n_null=19)
         assert procrustes_distance(found.values, circle[:, :2]) < 0.15
         assert found.evidence[0].value > 0.98
-        assert found.evidence[0].p_value == 0.05
+        assert found.evidence[1].value > -0.01
+    assert (
+        found.evidence[1].p_value == 0.05
+    )  # a closed curve in space; a circle's lump lies in a plane as it does
 
 
 def test_peer_is_scikit_learn() -> None:

@@ -108,6 +108,32 @@ def test_repeated_rows_count_once() -> None:
     assert np.array_equal(found.per_row[:40], found.per_row[150:190])
 
 
+def test_the_bias_of_many_dimensions_is_said_beside_what_a_lump_reads_as() -> None:
+    rows = np.random.default_rng(3).standard_normal((400, 20))
+    found = wb.intrinsic_dimension(rows, n_null=19, n_boot=0)
+    likely = found.evidence[1]
+    assert likely.value < 16  # of 20
+    assert likely.value == pytest.approx(np.mean(likely.null_values), abs=0.7)
+    assert "fills 20 directions, reads as" in found.caveat
+    assert f"{np.mean(likely.null_values):.1f} (maximum likelihood)" in found.caveat
+    assert "neighbour 20" in found.caveat  # the scale
+
+
+def test_tokens_that_come_again_leave_too_few_rows_in_words() -> None:
+    import pandas as pd
+
+    kind = np.arange(240) % 40
+    rng = np.random.default_rng(4)
+    rows = rng.standard_normal((40, 5))[kind] + 0.2 * rng.standard_normal((240, 5))
+    cloud = wb.PointCloud(rows, table=pd.DataFrame({"token": kind.astype(str)}))
+    found = wb.intrinsic_dimension(cloud, n_null=19, n_boot=20)
+    for e in found.evidence:
+        assert e.p_value is None
+        assert e.interval is None
+        assert "40 rows don't come again" in e.untested
+    assert "bring the dimension down" in found.caveat
+
+
 def test_tied_distances_and_few_rows_are_refused() -> None:
     grid = np.stack(np.meshgrid(np.arange(15.0), np.arange(15.0)), -1).reshape(-1, 2)
     with pytest.raises(DataError, match="as on a grid"):

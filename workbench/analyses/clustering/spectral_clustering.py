@@ -9,6 +9,15 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
+from workbench.analyses.clustering._clusters import (
+    Found,
+    Recipe,
+    cluster,
+    least_cut,
+    least_cut_of,
+    silhouettes,
+    statistics,
+)
 from workbench.analyses.clustering._naming import typical_tokens
 from workbench.core.device import resolve
 from workbench.core.errors import DataError
@@ -27,26 +36,23 @@ from workbench.numerics.distances import (
     require_distances,
 )
 from workbench.numerics.exchangeable import sample
-from workbench.numerics.laplacian import eigengap
-from workbench.numerics.resampling import subsample_interval, subsample_intervals
-from workbench.numerics.walks import Walk, walk
+from workbench.numerics.resampling import NORMAL, subsample_draws
 from workbench.results.partition import Partition
 from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
-    from scipy.sparse import csr_array
+    from jaxtyping import Float
     from sklearn.cluster import SpectralClustering
 
-CONTROL_ROWS = 500
+CONTROL_ROWS = 300
 ALTERNATIVES: tuple[Alternative, ...] = ("less", "less", "greater")
-WALKS = 30  # graphs behind the interval of the least cut, at most: each is a search for neighbours
-SILHOUETTE_ROWS = 2000  # beyond so many, silhouettes are those of a sample
-UNTESTED = {
-    "nearest_neighbors": "",
-    "precomputed": "affinities without rows can't be set beside a lump like them",
-    "precomputed_nearest_neighbors": "distances without rows can't be set beside a lump like them",
-}
+SUBSAMPLES = 20  # clusterings of half of the control's rows, at most
+STABLE = (
+    0.75  # adjusted Rand index from which clusters are taken for the same ones (Steinley 2004: good from 0.8)
+)
+LEVEL = 0.05  # share of one lump's graphs that fall apart as easily, beyond which there is one cluster
+
+
 NO_SILHOUETTE = "Affinities aren't distances, so silhouettes were not asked."
 
 
@@ -70,10 +76,10 @@ def spectral_clustering(
     *,
     n_clusters: Annotated[
         Annotated[int, Interval(ge=2, le=1000)] | None,
-        Doc("Clusters; None: as many as the largest eigengap says."),
+        Doc("Clusters; None: as many as the spectrum says, and one where the rows are like one lump."),
     ] = None,
     max_clusters: Annotated[
-        int, Interval(ge=2, le=100), Doc("Most clusters that the eigengap may choose.")
+        int, Interval(ge=2, le=100), Doc("Most clusters that the spectrum may choose.")
     ] = 15,
     n_neighbors: Annotated[
         int, Interval(ge=2, le=1000), Doc("Neighbours of a row in the graph, itself included.")
@@ -92,11 +98,13 @@ def spectral_clustering(
 ) -> Partition:
     """Group rows by k-means on the leading modes of a random walk on their neighbour graph.
 
-    It always finds groups. The control says whether there are any, whatever their number: the least normalized
-    cut per cluster that any split in two could have (half the graph's second eigenvalue: Ky Fan), on at most
-    500 rows, one of each token and whole texts where the table says so, against that of one lump of the same covariance,
-    margins and tails. How seldom the
-    walk leaves the groups that were found (normalized cut per cluster, 0 for never) and how much nearer a row
+    Asked for a number of clusters it always finds them. The control says whether there are any, whatever their number:
+    the least normalized cut per cluster that any split in two could have (half the graph's second eigenvalue: Ky Fan), on
+    at most 300 rows, one of each token and whole texts where the table says so, against that of one lump of the same
+    covariance, margins and tails. Where one lump's graph falls apart as easily, and ``n_clusters`` is None, all rows are
+    one cluster. Else there are as many as the eigenvalues that rise slowly, and how stable they are is said by
+    clustering halves of the rows again (adjusted Rand index, 1: the same clusters): a wrong number seldom is. How seldom
+    the walk leaves the clusters (normalized cut per cluster, 0 for never) and how much nearer a row
     is to its own than to the next (silhouette) depend on how many there are, so they are tested only where
     ``n_clusters`` is given, and the least cut is then that into so many. Where the row table has a column
     ``token``, a cluster is named by the tokens it has most more of than the rest. Pieces of the graph are clusters
@@ -118,51 +126,54 @@ def spectral_clustering(
     References
     ----------
     von Luxburg 2007, A tutorial on spectral clustering, Statistics and Computing 17; Liu, Hayes, Nobel and
-    Marron 2008, Statistical significance of clustering, J. Am. Stat. Assoc. 103.
+    Marron 2008, Statistical significance of clustering, J. Am. Stat. Assoc. 103; von Luxburg 2010, Clustering
+    stability: an overview, Found. Trends Mach. Learn. 2; Rousseeuw 1987, Silhouettes, J. Comput. Appl. Math. 20.
     """
-    recipe = _Recipe(n_clusters, max_clusters, n_neighbors, affinity, random_state)
+    recipe = Recipe(n_clusters, max_clusters, n_neighbors, affinity, random_state)
     _check(points, recipe)
     x = points.values
     if affinity == "precomputed":
         x = require_affinities(x, points.name)
     elif affinity == "precomputed_nearest_neighbors":
         x = require_distances(x, points.name, f"affinity={affinity!r}")
-    found = _cluster(x, recipe, resolve(device))
-    evidence = _evidence(points, x, found, recipe, n_null, n_boot)
+    found = cluster(x, recipe, resolve(device))
+    ask = _Asked(points, x, recipe)
+    own = silhouettes(x, found.labels, recipe)
+    tested = ask.beside_lumps(n_null)
+    one_lump = n_clusters is None and like_one_lump(tested)
+    again = ask.again(tested, found, one_lump, min(n_boot, SUBSAMPLES))
+    folded = n_clusters is None and not one_lump and again.unstable and own.mean() < 0
+    if one_lump or folded:
+        labels = np.zeros(points.n, np.int64)
+        evidence: tuple[Evidence, ...] = (ask.least_cut(tested, again, found),)
+        outcome = Outcome(advice=ONE_LUMP if one_lump else FOLDED.format(k=found.asked))
+    else:
+        labels = found.labels
+        evidence = ask.evidence(tested, again, found, own)
+        outcome = _outcome(found, recipe)
     told = (NO_SILHOUETTE, like_distances(points.values, points.name)) if affinity == PRECOMPUTED else ()
     return Partition(
-        labels=found.labels,
+        labels=labels,
         ids=points.ids,
-        names=typical_tokens(points.column("token"), found.labels) if "token" in points.table.columns else (),
+        names=typical_tokens(points.column("token"), labels) if "token" in points.table.columns else (),
         spectrum=found.spectrum,
         evidence=evidence,
-        outcome=_outcome(found, recipe),
+        outcome=outcome,
         caveat=" ".join(filter(None, told)),
     )
 
 
-class _Recipe(NamedTuple):
-    """Everything that makes clusters of rows; see `spectral_clustering` for what each is."""
-
-    n_clusters: int | None
-    max_clusters: int
-    n_neighbors: int
-    affinity: Affinity
-    random_state: int
-
-    @property
-    def untested(self) -> str:
-        """Why there is no null, if there is none."""
-        return UNTESTED[self.affinity]
-
-    @property
-    def least(self) -> int:
-        """No graph has fewer rows, or as many."""
-        parts = self.n_clusters or 2
-        return parts if self.affinity == PRECOMPUTED else max(self.n_neighbors, parts)
+ONE_LUMP = (
+    "The graph falls apart no more easily than that of one lump like the rows: they are one cluster. Give n_clusters to "
+    "split them all the same."
+)
+FOLDED = (
+    "{k} clusters were found, but half of the rows give others, and rows are nearer to another cluster than to their own: "
+    "they are left as one. Give n_clusters to split them all the same."
+)
 
 
-def _check(points: Points, recipe: _Recipe) -> None:
+def _check(points: Points, recipe: Recipe) -> None:
     """Refuse what has no answer: too few rows, or too few that differ."""
     x, n_clusters = points.values, recipe.n_clusters
     n = len(x)
@@ -185,114 +196,180 @@ def _check(points: Points, recipe: _Recipe) -> None:
         )
 
 
-class _Found(NamedTuple):
-    labels: Int[np.ndarray, " n"]
-    walk: Walk
-    asked: int
+def like_one_lump(tested: Tested) -> bool:
+    """Whether more than 5 % of the draws of one lump have a least cut as small; not where none were drawn."""
+    draws = tested.drawn[0].values
+    return bool(len(draws) and (draws <= tested.values[0]).mean() > LEVEL)
+
+
+class _Again(NamedTuple):
+    """Halves of the control's rows, clustered again.
+
+    Attributes
+    ----------
+    drawn : (draws, s) of each the least cut, and where there are clusters the cut, the silhouette and the agreement.
+    factor : from their standard deviation to the standard error of the control's rows' statistics.
+    units : how many rows or groups the control has.
+    """
+
+    drawn: Float[np.ndarray, "draws s"]
+    factor: float
+    units: int
 
     @property
-    def spectrum(self) -> Float[np.ndarray, " m"]:
-        return self.walk.values
+    def stability(self) -> float | None:
+        """Mean adjusted Rand index of the clusters of halves and of all; None where there are none."""
+        return float(self.drawn[:, 3].mean()) if self.drawn.shape[1] == 4 else None
+
+    @property
+    def unstable(self) -> bool:
+        return self.stability is not None and self.stability < STABLE
+
+    def interval(self, s: int, value: float, units: int, least: float = 0.0) -> tuple[float, float] | None:
+        """Normal interval around the value of so many rows or groups."""
+        if not self.drawn.shape[1] > s:
+            return None
+        half = NORMAL * self.factor * self.drawn[:, s].std(ddof=1) * np.sqrt(self.units / max(units, 1))
+        return max(float(value - half), least), float(value + half)
 
 
-def _evidence(
-    points: Points, x: np.ndarray, found: _Found, recipe: _Recipe, n_null: int, n_boot: int
-) -> tuple[Evidence, ...]:
-    """The least cut that the graph allows, the cut that was made, and the silhouette, each with its control."""
-    n, n_clusters, random_state = points.n, recipe.n_clusters, recipe.random_state
-    cut = cut_per_cluster(found.walk.graph, found.labels)
-    asked, silhouettes = _silhouettes(x, found.labels, recipe)
-    parts = n_clusters or 2
+class _Asked(NamedTuple):
+    """What was asked, and its evidence. ``x`` are rows, distances or affinities."""
 
-    def again(rows: np.ndarray) -> np.ndarray:
-        if n_clusters is None:  # cuts and silhouettes of different numbers of clusters don't compare
-            return np.array([least_cut(_walk(rows, parts, recipe).values, parts)])
-        other = _cluster(rows, recipe, "cpu")
-        near = _silhouettes(rows, other.labels, recipe)[1]
-        return np.array(
-            [least_cut(other.spectrum, parts), cut_per_cluster(other.walk.graph, other.labels), near.mean()]
-        )
+    points: Points
+    x: np.ndarray
+    recipe: Recipe
 
-    values = np.array([least_cut(found.spectrum, parts), cut, silhouettes.mean()])[: 3 if n_clusters else 1]
-    few = max(CONTROL_ROWS, 2 * recipe.n_neighbors, 2 * parts)
-    # so few rows are the CPU's, draws and values alike: its k-means and the GPU's choose labels otherwise
-    tested = (
-        _untested(points, x, again, recipe, few)
-        if recipe.untested
-        else beside_lumps(
-            points,
-            x,
-            again,
-            ALTERNATIVES[: len(values)],
+    @property
+    def parts(self) -> int:
+        return self.recipe.n_clusters or 2
+
+    def beside_lumps(self, n_null: int) -> Tested:
+        """The least cut, and for a given number of clusters the cut made and the silhouette, beside those of lumps."""
+
+        def own(rows: np.ndarray) -> np.ndarray:
+            if (
+                self.recipe.n_clusters is None
+            ):  # cuts and silhouettes of different numbers of clusters don't compare
+                return np.array([least_cut_of(rows, self.recipe)])
+            # so few rows are the CPU's, draws and values alike: its k-means and the GPU's choose labels otherwise
+            return statistics(rows, cluster(rows, self.recipe, "cpu"), self.recipe)
+
+        few = max(CONTROL_ROWS, 2 * self.recipe.n_neighbors, 2 * self.parts)
+        if self.recipe.untested:
+            return _untested(self.points, self.x, own, self.recipe, few)
+        return beside_lumps(
+            self.points,
+            self.x,
+            own,
+            ALTERNATIVES[: 3 if self.recipe.n_clusters else 1],
             rows=few,
             n_null=n_null,
-            random_state=random_state,
+            random_state=self.recipe.random_state,
             what="spectral_clustering",
+            least=self.recipe.least + 1,
         )
-    )
-    some, groups = among(x, tested.sample.at, recipe.affinity), tested.sample.groups
-    walks = n_boot if len(some) > 2 * recipe.least else 0
-    around = subsample_intervals(
-        lambda i: np.array([least_cut(_walk(among(some, i, recipe.affinity), parts, recipe).values, parts)]),
-        tested.values[:1],
-        len(some),
-        min(walks, WALKS),
-        random_state,
-        least=0,
-        groups=groups,
-    )[0]
-    subsamples = f"subsamples of half of the {points.unit}, labels kept"
-    chosen = NULL.refused(
-        recipe.untested or "it depends on how many clusters were chosen: give n_clusters to test it"
-    )
-    own = {"value": cut, "n": n}, {"value": silhouettes.mean(), "n": len(asked)}
-    k = int(found.labels.max()) + 1
-    evidence = (
-        Evidence(
+
+    def again(self, tested: Tested, found: Found, one_lump: bool, draws: int) -> _Again:
+        """Cluster halves of the control's rows, whole groups, in as many clusters as were found."""
+        from sklearn.metrics import adjusted_rand_score
+
+        affinity = self.recipe.affinity
+        some, own = among(self.x, tested.sample.at, affinity), found.labels[tested.sample.at]
+        same = self.recipe._replace(n_clusters=found.asked, max_clusters=found.asked)
+
+        def drawn(i: np.ndarray) -> np.ndarray:
+            rows = among(some, i, affinity)
+            if one_lump:
+                return np.array([least_cut_of(rows, self.recipe)])
+            half = cluster(rows, same, "cpu")
+            values = statistics(rows, half, self.recipe)
+            return np.append(values, adjusted_rand_score(own[i], half.labels))
+
+        size, units = len(tested.sample.at), tested.sample.units
+        sizes = np.ones(size, np.int64) if tested.sample.groups is None else np.bincount(tested.sample.groups)
+        if np.sort(sizes)[: units // 2].sum() <= max(self.recipe.least, found.asked) + 2:
+            draws = 0  # a half may be too few rows for a graph
+        return _Again(
+            *subsample_draws(drawn, size, draws, self.recipe.random_state, groups=tested.sample.groups), units
+        )
+
+    def least_cut(self, tested: Tested, again: _Again, found: Found) -> Evidence:
+        told = bool(np.isfinite(tested.values[0]))  # else too few rows of the control's are different
+        value = float(tested.values[0]) if told else least_cut(found.spectrum, self.parts)
+        interval = again.interval(0, value, again.units) if told else None
+        return Evidence(
             question="Does the graph fall apart more easily than that of one lump like the rows?",
             id="least_cut",
-            label=f"least possible cut into {parts} clusters",
-            value=tested.values[0],
-            n=len(some),
-            interval=around,
-            interval_method=f"subsamples of half of the {points.unit if groups is not None else 'rows'}",
+            label=f"least possible cut into {self.parts} clusters",
+            value=value,
+            n=len(tested.sample.at) if told else self.points.n,
+            interval=interval,
+            interval_method=self.method if interval else "",
             **tested.said[0],
-        ),
-        Evidence(
-            question=f"Does a walk leave the {k} clusters less often than those of one lump like the rows?",
-            id="cut_per_cluster",
-            label="normalized cut per cluster",
-            interval=subsample_intervals(
-                lambda i: np.array([cut_per_cluster(found.walk.graph[i][:, i], found.labels[i])]),
-                np.array([cut]),
-                n,
-                n_boot,
-                random_state,
-                least=0,
-                groups=points.groups,
-            )[0],
-            interval_method=subsamples,
-            **(tested.against(values, n, 1) if n_clusters else {**own[0], **chosen, "alternative": "less"}),
-        ),
-        Evidence(
-            question=f"Are the {k} clusters better apart than those of one lump like the rows?",
-            id="silhouette",
-            label="silhouette",
-            interval=subsample_interval(
-                lambda i: float(silhouettes[i].mean()), silhouettes.mean(), len(asked), n_boot, random_state
+        )
+
+    @property
+    def method(self) -> str:
+        return f"halves of the {self.points.unit}, clustered again"
+
+    def evidence(self, tested: Tested, again: _Again, found: Found, own: np.ndarray) -> tuple[Evidence, ...]:
+        """The least cut that the graph allows, whether the clusters come again, the cut that was made, the silhouette."""
+        values = statistics(self.x, found, self.recipe)
+        n, k = self.points.n, int(found.labels.max()) + 1
+        groups = self.points.groups
+        units = n if groups is None else int(groups.max()) + 1
+        chosen = NULL.refused(
+            self.recipe.untested or "it depends on how many clusters were chosen: give n_clusters to test it"
+        )
+        words = {
+            "cut_per_cluster": (
+                f"Does a walk leave the {k} clusters less often than those of one lump like the rows?",
+                "normalized cut per cluster",
             ),
-            interval_method=subsamples,
-            **(tested.against(values, len(asked), 2) if n_clusters else {**own[1], **chosen}),
-        ),
-    )
-    return evidence[:2] if recipe.affinity == PRECOMPUTED else evidence
+            "silhouette": (
+                f"Are the {k} clusters better apart than those of one lump like the rows?",
+                "silhouette",
+            ),
+        }
+        if self.recipe.affinity == PRECOMPUTED:
+            del words["silhouette"]
+        made = []
+        for s, (name, (question, label)) in enumerate(words.items(), 1):
+            count = n if s == 1 else len(own)
+            if self.recipe.n_clusters:
+                said = tested.against(values, count, s)
+            else:
+                said = {"value": values[s], "n": count, **chosen, "alternative": ALTERNATIVES[s]}
+            interval = again.interval(
+                s, said["value"], again.units if tested.sample.thinned else units, (0.0, -1.0)[s - 1]
+            )
+            method = self.method if interval else ""
+            made.append(
+                Evidence(
+                    question=question, id=name, label=label, interval=interval, interval_method=method, **said
+                )
+            )
+        stable = [] if again.stability is None else [self.stability(tested, again.stability, k)]
+        return (self.least_cut(tested, again, found), *stable, *made)
+
+    def stability(self, tested: Tested, value: float, k: int) -> Evidence:
+        return Evidence(
+            question=f"Does half of the {self.points.unit} give the same {k} clusters?",
+            id="stability",
+            label=f"stability of {k} clusters (adjusted Rand index of those of half of the {self.points.unit})",
+            value=value,
+            n=len(tested.sample.at),
+            groups=tested.said[0]["groups"],
+            untested="one long lump is split the same way every time too: whether there are clusters is the least cut's question",
+        )
 
 
 def _untested(
     points: Points,
     x: np.ndarray,
     statistics: Callable[[np.ndarray], np.ndarray],
-    recipe: _Recipe,
+    recipe: Recipe,
     rows: int,
 ) -> Tested:
     """What `beside_lumps` gives, of a matrix that no lump can be made of."""
@@ -306,61 +383,7 @@ def _untested(
     return Tested(some, values, [Drawn(np.empty(0))] * len(values), said)
 
 
-def _cluster(x: np.ndarray, recipe: _Recipe, device: str) -> _Found:
-    size = max(recipe.max_clusters, recipe.n_clusters or 0) + 1
-    found = _walk(x, size, recipe, device)
-    k = recipe.n_clusters or eigengap(found.values[: recipe.max_clusters + 1])
-    return _Found(largest_first(found.cluster(k, recipe.random_state)), found, k)
-
-
-def _walk(x: np.ndarray, size: int, recipe: _Recipe, device: str = "cpu") -> Walk:
-    return walk(
-        x,
-        min(size, len(x)),
-        recipe.n_neighbors - 1,
-        affinity=recipe.affinity,
-        device=device,
-        random_state=recipe.random_state,
-    )
-
-
-def least_cut(spectrum: Float[np.ndarray, " m"], k: int) -> float:
-    """Mean of the ``k`` smallest eigenvalues: a lower bound on the normalized cut per cluster into ``k``."""
-    return round(float(spectrum[:k].mean()), 9)
-
-
-def cut_per_cluster(graph: csr_array, labels: Int[np.ndarray, " n"]) -> float:
-    """Mean over clusters of the share of a cluster's edge weight that leaves it."""
-    edges = graph.tocoo()
-    leaving = labels[edges.row] != labels[edges.col]
-    volume = np.bincount(labels[edges.row], edges.data)
-    cut = np.bincount(labels[edges.row], edges.data * leaving)
-    held = volume > 0
-    return float((cut[held] / volume[held]).mean()) if held.any() else 0.0
-
-
-def largest_first(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """Number groups from the largest, and among equals from the one that comes first."""
-    _, first, inverse, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
-    place = np.empty(len(first), np.int64)
-    place[np.lexsort((first, -counts))] = np.arange(len(first))
-    return place[inverse]
-
-
-def _silhouettes(x: np.ndarray, labels: np.ndarray, recipe: _Recipe) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.metrics import silhouette_samples
-
-    rows = np.arange(len(x))
-    if len(x) > SILHOUETTE_ROWS:
-        rng = np.random.default_rng([recipe.random_state, 0x73696C])
-        rows = np.sort(rng.choice(len(x), SILHOUETTE_ROWS, replace=False))
-    if recipe.affinity == PRECOMPUTED or not 2 <= len(np.unique(labels[rows])) < len(rows):
-        return rows, np.zeros(len(rows))  # as scikit-learn gives a row that is alone in its group
-    metric = PRECOMPUTED if recipe.untested else "euclidean"
-    return rows, np.asarray(silhouette_samples(among(x, rows, metric), labels[rows], metric=metric))
-
-
-def _outcome(found: _Found, recipe: _Recipe) -> Outcome:
+def _outcome(found: Found, recipe: Recipe) -> Outcome:
     n_clusters, max_clusters = recipe.n_clusters, recipe.max_clusters
     graph, more = "neighbour graph", "raise n_neighbors"
     if recipe.affinity == PRECOMPUTED:
@@ -375,16 +398,11 @@ def _outcome(found: _Found, recipe: _Recipe) -> Outcome:
         return Outcome(
             "stopped",
             f"The {graph} fell into {found.walk.pieces} pieces, more than max_clusters={max_clusters}, so the "
-            f"eigengap can't choose among them: {more} (or raise max_clusters).",
+            f"spectrum can't choose among them: {more} (or raise max_clusters).",
         )
     if found.walk.pieces > 1:
         return Outcome(
             advice=f"The {graph} fell into {found.walk.pieces} pieces, which count as clusters first: {more} "
             f"if they shouldn't."
-        )
-    if n_clusters is None and np.diff(found.spectrum[:3])[0] > np.diff(found.spectrum)[1:].max(initial=0):
-        return Outcome(
-            advice=f"The spectrum's largest gap is after its first eigenvalue, as for rows in one piece; {found.asked} "
-            f"clusters follow from the next one."
         )
     return Outcome()

@@ -1,4 +1,4 @@
-"""What every layout is asked: are rows that lie together in it near in the data, and would noise do as well?"""
+"""What every layout is asked: are rows that lie together in it near in the data, and would one lump be laid out as well?"""
 
 from __future__ import annotations
 
@@ -11,30 +11,38 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.core.errors import DataError
-from workbench.core.evidence import Evidence, Outcome
-from workbench.core.progress import tell
+from workbench.core.evidence import Evidence, Outcome, monte_carlo_p
+from workbench.evidence.nulls.one_lump import NULL
+from workbench.evidence.nulls.sampling import about, details, sampled, too_few
+from workbench.numerics.controls import draw_until_clear
 from workbench.numerics.distances import PRECOMPUTED, require_distances
 from workbench.numerics.distinct import count_distinct
+from workbench.numerics.exchangeable import Sample
+from workbench.numerics.lumps import LUMPS
 from workbench.numerics.near_origin import MOVABLE, near_origin
 from workbench.numerics.preservation import Scores, trustworthiness
-from workbench.numerics.resampling import NORMAL, jackknife_error, shuffle_columns
+from workbench.numerics.resampling import LEVEL, jackknife_error
 from workbench.results.embedding import Embedding
 from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
     from workbench.numerics.neighbours import AnyMetric
 
-NO_COLUMNS = "Given distances and affinities have no columns to shuffle: whether noise would be laid out as well was not asked."
+NO_COLUMNS = (
+    "Given distances and affinities have no covariance to make a lump of: whether one would be laid out as well was not "
+    "asked."
+)
 Fit = Callable[[np.ndarray], tuple[np.ndarray, Outcome]]
 NEIGHBOURS = 10  # one number for all methods, so that their layouts compare
 ROW_BY_ROW = 5000  # rows; up to here every row gets its own trustworthiness
 ASKED = 2000  # rows asked about beyond that
-CONTROL_ROWS = 500
+CONTROL_ROWS = 200
+TESTED = 19
+"""Layouts of lumps from which a p-value can be 5 %; with fewer there is an interval alone."""
+LAYOUTS = 5
+"""Layouts of each lump, by default: a layout takes long, and so few cost about as much as that of a thousand rows."""
 SMALLEST, LARGEST = 1e-15, 1e15
-ONE_SHUFFLE = (
-    "The comparison with shuffled columns rests on one shuffled layout: its interval covers the choice of rows, "
-    "not the method's own randomness."
-)
+CHANCE = "by chance it is about a half, which nobody expects of a layout: what one lump comes to is asked beside it"
 
 
 def lay_out(
@@ -43,21 +51,23 @@ def lay_out(
     *,
     axis: str,
     metric: AnyMetric,
-    control_rows: int,
+    least_rows: int,
     n_null: int,
     random_state: int,
+    control_rows: int = CONTROL_ROWS,
 ) -> Embedding:
     """Lay rows out and measure how far the layout can be trusted.
 
-    The evidence is the layout's trustworthiness against its rows permuted, and how far it exceeds that of the
-    same method's layout of shuffled columns.
+    The evidence is the layout's trustworthiness, and how far it exceeds that of the same method's layouts of one lump
+    with the rows' covariance, tails, margins and groups.
 
     Parameters
     ----------
     fit : takes (m, d) rows and returns an (m, k) layout and how the fit ended.
     axis : name of the axes.
-    control_rows : at least so many rows, where there are more, are laid out as they are and with columns shuffled.
-    n_null : draws with the layout's rows permuted; 0 leaves out both controls.
+    least_rows : the control needs so many rows that don't come again.
+    control_rows : about so many rows, or twice the least, are laid out beside lumps, where there are more.
+    n_null : layouts of each lump; 0 leaves the control out, and fewer than 19 give an interval and no p-value.
 
     Raises
     ------
@@ -84,9 +94,7 @@ def lay_out(
         queries = np.sort(
             np.random.default_rng([random_state, 0x61736B]).choice(len(x), ASKED, replace=False)
         )
-    scores = trustworthiness(
-        x, layout, k, metric=metric, queries=queries, n_null=n_null, random_state=random_state
-    )
+    scores = trustworthiness(x, layout, k, metric=metric, queries=queries)
     evidence = [
         Evidence(
             question="Do rows that lie together in the layout lie together in the data?",
@@ -96,15 +104,19 @@ def lay_out(
             n=len(scores.rows),
             interval=scores.interval(),
             interval_method="jackknife over rows, layout kept",
-            null="the layout's rows permuted",
-            hypothesis="rows lie anywhere in the layout",
-            null_values=tuple(scores.null),
+            untested=CHANCE,
         )
     ]
-    if n_null and metric != PRECOMPUTED:
-        control_rows = max(control_rows, CONTROL_ROWS)
-        known = scores if len(x) <= control_rows else None
-        evidence.append(_beyond_noise(x, known, fit, metric, control_rows, random_state))
+    caveat = ""
+    if n_null and metric == PRECOMPUTED:
+        caveat = NO_COLUMNS
+    elif n_null:
+        rows = max(control_rows, 2 * least_rows)
+        some = sampled(points, x, rows=rows, random_state=random_state)
+        if why := too_few(points, some, least_rows):
+            caveat = f"Whether one lump would be laid out as well was not asked: {why}."
+        else:
+            evidence.append(_beyond_lumps(points, some, scores, fit, metric, n_null, random_state))
     return Embedding(
         values=layout,
         ids=points.ids,
@@ -113,7 +125,7 @@ def lay_out(
         axes=tuple(f"{axis} {i + 1}" for i in range(layout.shape[1])),
         evidence=tuple(evidence),
         outcome=outcome,
-        caveat="" if not n_null else NO_COLUMNS if metric == PRECOMPUTED else ONE_SHUFFLE,
+        caveat=caveat,
     )
 
 
@@ -204,27 +216,93 @@ def warnings_raised(*beginnings: str) -> Iterator[list[str]]:
             warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
 
 
-def _beyond_noise(
-    x: np.ndarray, known: Scores | None, fit: Fit, metric: AnyMetric, rows: int, random_state: int
+def _beyond_lumps(
+    points: Points,
+    some: Sample,
+    known: Scores,
+    fit: Fit,
+    metric: AnyMetric,
+    n_null: int,
+    random_state: int,
 ) -> Evidence:
-    rng = np.random.default_rng([random_state, 0x73687566])
-    some = x if len(x) <= rows else x[np.sort(rng.choice(len(x), rows, replace=False))]
-    k = min(NEIGHBOURS, (len(some) - 1) // 2)
-    tell("the same layout of shuffled columns")
-    own = known or trustworthiness(some, fit(some)[0], k, metric=metric)
-    shuffled = shuffle_columns(some, rng)
-    if metric == "correlation":  # shuffling may make rows without variation, whose correlation is undefined
-        shuffled = shuffled[np.ptp(shuffled, axis=1) > 0]
-    noise = trustworthiness(shuffled, fit(shuffled)[0], k, metric=metric)
-    value = own.rows.mean() - noise.rows.mean()
-    half = NORMAL * np.hypot(jackknife_error(own.left_out), jackknife_error(noise.left_out))
-    return Evidence(
-        question="Is the layout more faithful than the same method's layout of columns that share nothing?",
-        id="beyond_shuffled_columns",
-        label=f"trustworthiness ({k} neighbours) above that of shuffled columns",
-        value=value,
-        n=len(some),
-        interval=(value - half, value + half),
-        interval_method="jackknife over the rows of both layouts; one shuffled draw",
-        untested="one layout of shuffled columns stands behind it, and its interval says whether it excludes 0",
+    """How far the trustworthiness of a sample's layout exceeds that of the lump that is laid out best."""
+    x = points.values
+    own = np.asarray(x[some.at], dtype=np.float64)
+    k = min(NEIGHBOURS, (len(own) - 1) // 2)
+
+    def laid_out(rows: np.ndarray) -> Scores:
+        if metric == "correlation":  # a draw may have rows without variation, whose correlation is undefined
+            rows = rows[np.ptp(rows, axis=1) > 0]
+        rows = rows.astype(x.dtype)
+        return trustworthiness(rows, fit(rows)[0], k, metric=metric)
+
+    scores = known if some.whole and len(known.rows) == len(own) else laid_out(own)
+    value = float(scores.rows.mean())
+    of, drawn = _best_lump(
+        lambda rows: float(laid_out(rows).rows.mean()), own, some, value, n_null, random_state
     )
+    said = {"hypothesis": NULL.hypothesis}
+    if n_null >= TESTED:
+        said = NULL.said(
+            (drawn - drawn.mean()).tolist(), details=", ".join(filter(None, (of, details(points, some))))
+        )
+    else:
+        said["untested"] = (
+            f"{len(drawn)} layouts of lumps are too few for a p-value (n_null={TESTED} gives one): whether the interval "
+            f"excludes 0 says as much"
+        )
+    return Evidence(
+        question="Is the layout more faithful than the same method's layout of one lump like the rows?",
+        id="beyond_one_lump",
+        label=f"trustworthiness ({k} neighbours) above that of one lump's layout",
+        n=len(own),
+        value=value - drawn.mean(),
+        interval=_beyond(value - drawn.mean(), jackknife_error(scores.left_out), drawn),
+        interval_method=f"spread of {len(drawn)} layouts of lumps ({of}), or of the rows' own by the jackknife where that is more",
+        **about(points, own, some),
+        **said,
+    )
+
+
+def _best_lump(
+    trust: Callable[[np.ndarray], float],
+    own: np.ndarray,
+    some: Sample,
+    value: float,
+    n_null: int,
+    random_state: int,
+) -> tuple[str, np.ndarray]:
+    """Which lump is laid out most faithfully, and the trustworthiness of its layouts.
+
+    Where one is laid out as faithfully as the rows, on average, no other is asked.
+    """
+    best: tuple[float, float, str, np.ndarray] | None = None
+    for name, make in LUMPS.items():
+        draw = make(own, some.groups)
+        drawn = draw_until_clear(
+            lambda rng, draw=draw: trust(draw(rng)),
+            np.array([value]),
+            ("greater",),
+            n_null,
+            random_state,
+            f"layouts of a lump, {name}",
+        )[0]
+        p = monte_carlo_p(value, drawn.tolist(), "greater") if n_null >= TESTED else 0.0
+        candidate = (p, float(drawn.mean()), name, drawn)
+        best = candidate if best is None or candidate[:2] > best[:2] else best
+        if drawn.mean() >= value:
+            break
+    assert best is not None  # there are lumps
+    return best[2], best[3]
+
+
+def _beyond(value: float, error: float, drawn: np.ndarray) -> tuple[float, float] | None:
+    """Interval (95 %) of a difference from the mean of a few draws, as a new draw would spread: Student's."""
+    from scipy.stats import t
+
+    m = len(drawn)
+    if m < 2:
+        return None
+    spread = float(drawn.std(ddof=1))
+    half = t.ppf((1 + LEVEL) / 2, m - 1) * np.hypot(max(spread, error), spread / np.sqrt(m))
+    return value - half, value + half

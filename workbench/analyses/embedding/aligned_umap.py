@@ -9,14 +9,14 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.embedding._layouts import ASKED, NEIGHBOURS, ROW_BY_ROW, require_rows
+from workbench.analyses.embedding._layouts import ASKED, CHANCE, NEIGHBOURS, ROW_BY_ROW, require_rows
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Evidence, Outcome
-from workbench.core.parameters import Few, NullDraws, OnDevice, Seed
+from workbench.core.parameters import Few, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.layout_alignment import Alignment, measure_alignment
 from workbench.numerics.preservation import Scores, trustworthiness
-from workbench.numerics.resampling import NORMAL, jackknife_error
+from workbench.numerics.resampling import NORMAL, bootstrap_interval, jackknife_error
 from workbench.results.layouts import Layouts
 from workbench.subjects.activations import Aligned
 from workbench.subjects.points import Points
@@ -28,6 +28,8 @@ CAVEAT = (
     "Related rows are pulled together when the layouts are made: that they stay together says that the layouts can be "
     "compared. Whether layers hold the same rows to be similar, ask cka or neighbourhood_preservation."
 )
+
+MOVES = 200  # resamples behind the interval of a displacement
 
 
 def estimator(
@@ -97,7 +99,12 @@ def aligned_umap(
         Interval(ge=0, le=16),
         Doc("How many layers before and after pull at one, each less than the nearer one."),
     ] = 3,
-    n_null: NullDraws = 99,
+    n_null: Annotated[
+        int,
+        Interval(ge=0, le=9999),
+        Few(3),
+        Doc("0 leaves out what it costs to be aligned, for which all is laid out once more."),
+    ] = 99,
     random_state: Seed = 0,
     device: OnDevice = "auto",
 ) -> Layouts:
@@ -105,9 +112,9 @@ def aligned_umap(
 
     Each layer gets the layout that UMAP would give it, and every row is also pulled towards where it is in
     the layers before and after, the more so the more neighbours it shares with itself there. A row that
-    moves is a row whose neighbours change. The controls: how far rows move, against rows related at random;
-    each layout's trustworthiness, against its rows permuted; and what trustworthiness the pull costs, against
-    the same layouts without it.
+    moves is a row whose neighbours change. How far rows move is measured in units of rows related at random, and what
+    trustworthiness the pull costs against the same layouts without it. Neither that rows move less than at random nor
+    that layouts are trustworthier than chance is tested: the first is what they are pulled to, the second nobody doubts.
 
     Returns
     -------
@@ -148,10 +155,10 @@ def aligned_umap(
     k, queries = min(NEIGHBOURS, (n - 1) // 2), None
     if n > ROW_BY_ROW:
         queries = np.sort(np.random.default_rng([random_state, 0x61736B]).choice(n, ASKED, replace=False))
-    asked: dict[str, Any] = {"k": k, "metric": metric, "queries": queries, "random_state": random_state}
-    scores = [trustworthiness(x, y, n_null=n_null, **asked) for x, y in zip(xs, frames, strict=True)]
+    asked: dict[str, Any] = {"k": k, "metric": metric, "queries": queries}
+    scores = [trustworthiness(x, y, **asked) for x, y in zip(xs, frames, strict=True)]
     same = [np.arange(n)] * (len(xs) - 1)
-    evidence = _moves(measure_alignment(list(frames), same, n_null=n_null, random_state=random_state), names)
+    evidence = _moves(layers, measure_alignment(list(frames), same), names, random_state)
     evidence += [_trust(s, name, k) for s, name in zip(scores, names, strict=True)]
     if n_null and alignment_regularisation and alignment_window_size:
         apart = _fit(xs, {**chosen, "alignment_regularisation": 0.0}, layers.name)
@@ -214,20 +221,20 @@ def _fit(xs: list[np.ndarray], chosen: dict[str, Any], name: str) -> np.ndarray:
     return frames
 
 
-def _moves(found: Alignment, names: list[str]) -> list[Evidence]:
+def _moves(layers: Aligned, found: Alignment, names: list[str], random_state: int) -> list[Evidence]:
     return [
         Evidence(
-            question=f"Do rows stay where they are from {a} to {b}, more than rows related at random?",
+            question=f"How far do rows move from {a} to {b}?",
             id="displacement",
             of=f"{a} to {b}",
             label=f"displacement from {a} to {b} (1: that of rows related at random)",
             value=found.displacement[p],
             n=len(found.rows[p]),
-            interval=found.interval(p),
-            interval_method="standard error over rows, layouts kept",
-            null="rows of one layout permuted",
-            hypothesis="where a row lies in one layout says nothing of where it lies in the next",
-            null_values=tuple(found.null[:, p]),
+            interval=bootstrap_interval(
+                lambda i, p=p: found.rows[p][i].mean(), len(found.rows[p]), MOVES, random_state, layers.groups
+            ),
+            interval_method=f"bootstrap over {layers.unit}, layouts kept",
+            untested="related rows are pulled together when the layouts are made: that they stay near is no finding",
             alternative="less",
         )
         for p, (a, b) in enumerate(pairwise(names))
@@ -244,9 +251,7 @@ def _trust(scores: Scores, name: str, k: int) -> Evidence:
         n=len(scores.rows),
         interval=scores.interval(),
         interval_method="jackknife over rows, layout kept",
-        null="the layout's rows permuted",
-        hypothesis="rows lie anywhere in the layout",
-        null_values=tuple(scores.null),
+        untested=CHANCE,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.embedding._layouts import NEIGHBOURS, lay_out, require_rows
+from workbench.analyses.embedding._layouts import LAYOUTS, NEIGHBOURS, lay_out, require_rows
 from workbench.core.evidence import Outcome
 from workbench.core.parameters import NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
@@ -27,6 +27,8 @@ from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
     from sklearn.manifold import SpectralEmbedding
+
+CONTROL_ROWS = 300
 
 
 def estimator(
@@ -58,7 +60,7 @@ def spectral_embedding(
             "isn't read); 'precomputed_nearest_neighbors': the rows are distances."
         ),
     ] = "nearest_neighbors",
-    n_null: NullDraws = 99,
+    n_null: NullDraws = LAYOUTS,
     random_state: Seed = 0,
     device: OnDevice = "auto",
 ) -> Embedding:
@@ -66,8 +68,10 @@ def spectral_embedding(
 
     Of a graph in pieces the first eigenvectors say which piece a row is in.
 
-    The control is trustworthiness, against the layout's rows permuted and against the same method's layout
-    of shuffled columns (which given distances and affinities don't have). Of affinities, who has more is nearer.
+    The control is trustworthiness (by chance about a
+    half), and how far it exceeds that of the same method's layouts of one lump of the same covariance, margins and tails
+    (at most about 300 rows, in whole texts, one of each token, where the table says so).
+    Given distances and affinities have no such lump. Of affinities, who has more is nearer.
 
     Returns
     -------
@@ -118,7 +122,8 @@ def spectral_embedding(
         axis="eigenvector",
         metric="euclidean" if affinity == "nearest_neighbors" else PRECOMPUTED,
         n_null=n_null,
-        control_rows=2 * max(n_neighbors, n_components),
+        least_rows=max(n_neighbors, n_components) + 2,
+        control_rows=CONTROL_ROWS,
         random_state=random_state,
     )
     return replace(result, caveat=" ".join(filter(None, [result.caveat, *told])))

@@ -8,7 +8,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.embedding._layouts import lay_out, moved, require_rows
+from workbench.analyses.embedding._layouts import LAYOUTS, lay_out, moved, require_rows
 from workbench.core.errors import DataError
 from workbench.core.evidence import Outcome
 from workbench.core.parameters import Few, NullDraws, Seed
@@ -70,13 +70,15 @@ def tsne(
         AnyMetric, Doc("Distance between rows; 'precomputed': the rows are distances.")
     ] = "euclidean",
     init: Annotated[Literal["pca", "random"], Doc("Where rows start.")] = "pca",
-    n_null: NullDraws = 99,
+    n_null: NullDraws = LAYOUTS,
     random_state: Seed = 0,
 ) -> Embedding:
     """Lay rows out so that each keeps its neighbours (t-distributed stochastic neighbour embedding).
 
-    Sizes of clumps and distances between them mean little. The control is trustworthiness, against the
-    layout's rows permuted and against the same method's layout of shuffled columns.
+    Sizes of clumps and distances between them mean little. The control is trustworthiness (by chance about a
+    half), and how far it exceeds that of the same method's layouts of one lump of the same covariance, margins and tails
+    (at most about 200 rows, in whole texts, one of each token, where the table says so).
+    It is computed with one thread: with several, the rounding of their sums would make another layout of the same seed.
 
     Returns
     -------
@@ -108,7 +110,7 @@ def tsne(
         axis="t-SNE",
         metric=metric,
         n_null=n_null,
-        control_rows=4 * int(perplexity),
+        least_rows=2 * int(perplexity) + 2,
         random_state=random_state,
     )
 

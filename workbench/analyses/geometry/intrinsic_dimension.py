@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -13,7 +14,8 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
-from workbench.evidence.nulls.one_lump import beside_lumps
+from workbench.evidence.nulls.one_lump import NULL, Tested, beside_lumps
+from workbench.evidence.nulls.sampling import sampled, too_few
 from workbench.numerics.neighbours import k_nearest
 from workbench.numerics.resampling import subsample_intervals
 from workbench.results.estimate import Estimate
@@ -22,7 +24,8 @@ from workbench.subjects.points import Points
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-CONTROL_ROWS = 750
+CONTROL_ROWS = 400
+ESTIMATORS = ("TwoNN", "maximum likelihood")
 
 
 @analysis
@@ -50,9 +53,11 @@ def intrinsic_dimension(
     of Levina and Bickel, its inverse averaged over rows as MacKay and Ghahramani showed it must be, at
     ``n_neighbors``. Both come out low in many dimensions with few rows: compare values at equal n.
 
-    They are tested on at most 750 rows, one of each token and whole texts, where the table says so: rows that come
+    They are tested on at most 400 rows, one of each token and whole texts, where the table says so: rows that come
     again bring both estimates down. The null is one lump with the same covariance, margins and tails, which takes away
-    all that bends the rows; the interval is from subsamples of a quarter of the rows.
+    all that bends the rows. What such a lump reads as, and how far the neighbours lie, is said in the caveat: the bias of
+    many dimensions is the lump's too, so the estimates are to be read beside it, not beside the number of columns. The
+    intervals are from subsamples of a quarter to a half of the rows.
 
     Returns
     -------
@@ -92,53 +97,129 @@ def intrinsic_dimension(
             f"The distances of {points.name} are tied: nearest and second nearest rows lie equally far, as on a grid. "
             f"Its dimension can't be told from distances; use rows that weren't rounded."
         )
-    tested = beside_lumps(
-        points,
-        points.values,
-        both,
-        ("less", "less"),
-        rows=max(CONTROL_ROWS, 2 * n_neighbors),
-        n_null=n_null,
-        random_state=random_state,
-        what="intrinsic_dimension",
-    )
-
-    if tested.sample.thinned:  # rows that come again count once
-        values, n = tested.values, len(tested.sample.at)
-        indices, distances = k_nearest(points.values[tested.sample.at], min(n - 1, 8 * n_neighbors))
-        groups = tested.sample.groups
-    else:
-        groups = points.groups if len(x) == points.n else None
-
-    def subsampled(rows: np.ndarray) -> np.ndarray:
-        near = [nearest_within(indices, distances, rows, k) for k in (2, n_neighbors)]
-        return np.array([two_nn(near[0], discard_fraction), likeliest(near[1])])
-
-    fraction = float(np.clip(2 * n_neighbors / n, 0.25, 0.5))
-    intervals = subsample_intervals(
-        subsampled, values, n, n_boot, random_state, fraction, least=0, groups=groups
-    )
-    estimators = {"TwoNN": "TwoNN", "maximum likelihood": f"maximum likelihood, {n_neighbors} neighbours"}
-    evidence = tuple(
-        Evidence(
-            question=f"Is the {name} dimension lower than that of one lump like the rows?",
-            id="intrinsic_dimension",
-            of=estimator,
-            label=f"intrinsic dimension ({name})",
-            interval=interval,
-            interval_method=f"subsamples of {fraction:.0%} of the {points.unit if groups is not None else 'rows'}",
-            **tested.against(values, n, s),
+    some = sampled(points, points.values, rows=max(CONTROL_ROWS, 4 * n_neighbors), random_state=random_state)
+    if some.thinned and len(some.at) < 4 * n_neighbors:
+        why = too_few(points, some, 4 * n_neighbors)
+        evidence = tuple(
+            Evidence(**_asked(of, n_neighbors), value=value, n=n, **NULL.refused(why, "less"))
+            for of, value in zip(ESTIMATORS, values, strict=True)
         )
-        for s, ((estimator, name), interval) in enumerate(zip(estimators.items(), intervals, strict=True))
-    )
+        caveats = [f"Rows that come again bring the dimension down: {why}."]
+    else:
+        tested = beside_lumps(
+            points,
+            points.values,
+            both,
+            ("less", "less"),
+            rows=max(CONTROL_ROWS, 4 * n_neighbors),
+            n_null=n_null,
+            random_state=random_state,
+            what="intrinsic_dimension",
+        )
+        groups = points.groups if len(x) == points.n else None
+        if tested.sample.thinned:  # rows that come again count once
+            values, n = tested.values, len(tested.sample.at)
+            indices, distances = k_nearest(points.values[tested.sample.at], min(n - 1, 8 * n_neighbors))
+            groups = tested.sample.groups
+        unit = points.unit if groups is not None else "rows"
+        found = _intervals(
+            indices, distances, values, n_neighbors, discard_fraction, n_boot, random_state, groups
+        )
+        evidence = tuple(
+            Evidence(
+                **_asked(of, n_neighbors),
+                interval=interval,
+                interval_method=f"subsamples of {fraction:.0%} of the {unit}",
+                **tested.against(values, n, s),
+            )
+            for s, (of, (interval, fraction)) in enumerate(zip(ESTIMATORS, found, strict=True))
+        )
+        caveats = [_scale(points.values, distances, n_neighbors), *_reading(points.values, tested)]
     repeats = points.n - len(x)
     return Estimate(
         per_row=per_row[inverse, None].astype(np.float32),
         ids=points.ids,
         names=("intrinsic dimension",),
         evidence=evidence,
-        caveat=f"{repeats:,} rows that repeat another were counted once." if repeats else "",
+        caveat=" ".join(
+            [*caveats, *([f"{repeats:,} rows that repeat another were counted once."] if repeats else [])]
+        ),
     )
+
+
+def _asked(estimator: str, n_neighbors: int) -> dict[str, str]:
+    """The fields of `Evidence` that say what an estimator's number is."""
+    name = estimator if estimator == ESTIMATORS[0] else f"{estimator}, {n_neighbors} neighbours"
+    return {
+        "question": f"Is the {name} dimension lower than that of one lump like the rows?",
+        "id": "intrinsic_dimension",
+        "of": estimator,
+        "label": f"intrinsic dimension ({name})",
+    }
+
+
+def _intervals(
+    indices: np.ndarray,
+    distances: np.ndarray,
+    values: np.ndarray,
+    n_neighbors: int,
+    discard_fraction: float,
+    n_boot: int,
+    random_state: int,
+    groups: np.ndarray | None,
+) -> list[tuple[tuple[float, float] | None, float]]:
+    """Each estimator's interval and the share of the rows in its subsamples.
+
+    Six times as many rows as neighbours, at least, where there are: in fewer, neighbours are no neighbours, and estimates
+    vary less than they should. Two neighbours are near in a quarter of any rows.
+    """
+    n = len(indices)
+    estimators: tuple[tuple[int, int, float, Callable[[np.ndarray], float]], ...] = (
+        (2, 24, 0.25, lambda near: two_nn(near, discard_fraction)),
+        (n_neighbors, indices.shape[1], float(np.clip(6 * n_neighbors / n, 0.25, 0.5)), likeliest),
+    )
+    made = []
+    for s, (k, wide, fraction, estimate) in enumerate(estimators):
+        near, far = indices[:, :wide], distances[:, :wide]
+        interval = subsample_intervals(
+            lambda rows, near=near, far=far, k=k, estimate=estimate: np.array(
+                [estimate(nearest_within(near, far, rows, k))]
+            ),
+            values[s : s + 1],
+            n,
+            n_boot,
+            random_state,
+            fraction,
+            least=0,
+            groups=groups,
+        )[0]
+        made.append((interval if interval is None or np.isfinite(interval).all() else None, fraction))
+    return made
+
+
+def _scale(x: np.ndarray, distances: np.ndarray, n_neighbors: int) -> str:
+    """How far neighbours lie, beside how far rows spread: the scale at which the dimension was seen."""
+    spread = float(np.sqrt(2 * x.var(axis=0, dtype=np.float64).sum()))
+    second, last = (float(np.median(distances[:, k])) / spread for k in (1, n_neighbors - 1))
+    return (
+        f"The dimension was seen at a distance of {second:.2g} (second neighbour) and {last:.2g} (neighbour "
+        f"{n_neighbors}) of the root mean square distance of two rows."
+    )
+
+
+def _reading(x: np.ndarray, tested: Tested) -> list[str]:
+    """What one lump reads as, whose true dimension is known: the estimators' bias at this number of rows."""
+    if not all(len(d.values) for d in tested.drawn):
+        return []
+    own = x[tested.sample.at].astype(np.float64)
+    full = int(np.linalg.matrix_rank(own - own.mean(axis=0), rtol=1e-6))
+    read = " and ".join(
+        f"{d.values.mean():.1f} ({of})" for of, d in zip(ESTIMATORS, tested.drawn, strict=True)
+    )
+    return [
+        f"At {len(own):,} rows a lump like them, which fills {full} directions, reads as {read}: estimates are to be "
+        f"compared with that."
+    ]
 
 
 def _nearest(x: np.ndarray, k: int, device: str) -> tuple[np.ndarray, np.ndarray]:

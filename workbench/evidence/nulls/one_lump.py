@@ -48,7 +48,7 @@ class Tested(NamedTuple):
         are shifted by what fewer rows change, which leaves the p-value as that of equally many rows.
         """
         said = self.said[s]
-        if self.sample.thinned:
+        if self.sample.thinned and np.isfinite(self.values[s]):
             return {"value": self.values[s], "n": len(self.sample.at), **said}
         draws = np.asarray(said.get("null_values", ())) + (values[s] - self.values[s])
         return {"value": values[s], "n": n, **said, **({"null_values": tuple(draws)} if len(draws) else {})}
@@ -64,6 +64,7 @@ def beside_lumps(
     n_null: int,
     random_state: int,
     what: str,
+    least: int = 0,
 ) -> Tested:
     """Compute statistics on a sample of the rows, and of lumps with its covariance, tails, margins and groups.
 
@@ -76,13 +77,17 @@ def beside_lumps(
     statistics : of (m, d) rows, in any order, of about as many rows as the sample has.
     rows : of the sample, at most.
     what : the method's name, for progress.
+    least : rows that the statistics take; of a sample of fewer they are NaN, and it is said why they aren't tested.
     """
     some = sampled(view, x, rows=rows, random_state=random_state)
     own = np.asarray(x[some.at], dtype=np.float64)
-    with one_thread():
-        values = np.asarray(statistics(own), dtype=np.float64)
     shared = about(view, own, some)
-    if n_null and (why := too_few(view, some)):
+    if len(own) < least:
+        values = np.full(len(alternatives), np.nan)
+    else:
+        with one_thread():
+            values = np.asarray(statistics(own), dtype=np.float64)
+    if (n_null or len(own) < least) and (why := too_few(view, some, least)):
         said = [{**NULL.refused(why, a), **shared} for a in alternatives]
         return Tested(some, values, [Drawn(np.empty(0))] * len(values), said)
     members = {name: partial(make, own, some.groups) for name, make in LUMPS.items()}

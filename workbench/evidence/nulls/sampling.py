@@ -54,8 +54,16 @@ def about(view: Rows, x: Float[np.ndarray, "m d"], some: Sample) -> dict[str, An
     return {"groups": grouping(view, some), "effective": effective}
 
 
-def too_few(view: Rows, some: Sample) -> str:
-    """Why a sample can't be tested; "" where it can."""
+def too_few(view: Rows, some: Sample, least: int = 0) -> str:
+    """Why a sample can't be tested; "" where it can.
+
+    Parameters
+    ----------
+    least : rows that the statistic takes.
+    """
+    if len(some.at) < least:
+        there = "rows don't come again" if some.thinned else "rows are there"
+        return f"{len(some.at):,} {there}, and with these parameters it takes at least {least:,}"
     if some.testable:
         return ""
     if some.few_kinds:
