@@ -32,7 +32,7 @@ def beyond(result: Diagram, dimension: int) -> bool:
 def test_bars_pass_their_ticks_where_the_statistic_passes_the_null(
     kind: str, seed: int, tested_on: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = importlib.import_module("workbench.analyses.topology.persistence")
+    module = importlib.import_module("workbench.analyses.topology._longest_bars")
     monkeypatch.setattr(module, "CONTROL_LANDMARKS", (tested_on,) * 6)
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((60, 3)) * [3, 1, 1]
