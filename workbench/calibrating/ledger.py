@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -200,3 +200,19 @@ def quoted(method: str, id: str, *, grouped: bool) -> str:
         f"At a level of 5 % it claimed what wasn't there in at most {worst} of the runs, {kinds} without it "
         f"(most often: {where.says})."
     )
+
+
+def lines(entries: Iterable[Entry]) -> list[str]:
+    """What was found of a method as a table of text, a line for each question in each kind of data."""
+    rows = [("data", "question", "claims at 5 %", "intervals cover", "runs", "")]
+    for e in entries:
+        for name, a in e.answers.items():
+            claims = f"{a.rejected}{' (there)' if a.holds else ''}" if a.rejected.of else "not tested"
+            covered = str(a.covered) if a.covered.of else ""
+            rows.append(
+                (e.world, name, claims, covered, f"{e.runs:,}", "" if a.in_bounds else "out of bounds")
+            )
+        if e.refused:
+            rows.append((e.world, "", f"{e.refused:,} refused", "", f"{e.runs:,}", ""))
+    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(w) for cell, w in zip(r, widths, strict=True)).rstrip() for r in rows]

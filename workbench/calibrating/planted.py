@@ -63,9 +63,8 @@ def network(kind: str, seed: int) -> Network:
         module = _module()
     with torch.no_grad():
         KINDS[kind].plant(module, np.random.default_rng([seed, 0x706C]))
-    made = Network(kind, "", module.eval(), encode=_encode)
-    made._digest = made.identity
-    return made
+    known = Network(kind, "", module.eval(), encode=_encode).identity
+    return Network(kind, known, module, encode=_encode)
 
 
 def _module() -> torch.nn.Module:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -87,7 +86,7 @@ def calibrate(
         entries += done.values()
         if done and not as_json:
             say(f"{m.name}: claims of what isn't there, or of what is (there)")
-            for line in lines(done.values()):
+            for line in ledger.lines(done.values()):
                 say(f"  {line}")
     if as_json:
         say_json([asdict(e) for e in entries])
@@ -100,19 +99,3 @@ def _testing() -> list[Method]:
 
     known = worlds()
     return [m for m in methods() if any(w.suits(m) for w in known)]
-
-
-def lines(entries: Iterable[Entry]) -> list[str]:
-    """What was found of a method as a table of text, a line for each question in each kind of data."""
-    rows = [("data", "question", "claims at 5 %", "intervals cover", "runs", "")]
-    for e in entries:
-        for name, a in e.answers.items():
-            claims = f"{a.rejected}{' (there)' if a.holds else ''}" if a.rejected.of else "not tested"
-            covered = str(a.covered) if a.covered.of else ""
-            rows.append(
-                (e.world, name, claims, covered, f"{e.runs:,}", "" if a.in_bounds else "out of bounds")
-            )
-        if e.refused:
-            rows.append((e.world, "", f"{e.refused:,} refused", "", f"{e.runs:,}", ""))
-    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(w) for cell, w in zip(r, widths, strict=True)).rstrip() for r in rows]

@@ -78,8 +78,7 @@ def info(method: str) -> None:
     say(found.__doc__ or found.summary)
     say()
     if found.verb == "analysis":
-        from workbench.calibrating.ledger import read
-        from workbench.commands.calibrate import lines
+        from workbench.calibrating.ledger import lines, read
 
         if measured := read(found.name):
             say("Calibration")
