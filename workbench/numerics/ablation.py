@@ -158,15 +158,18 @@ def differing_choices(
     n: int,
     random_state: int,
 ) -> Float[np.ndarray, " d"]:
-    """Mean differences of two choices of edges that are as good: they differ by the samples, and by which edges they took.
+    """Mean differences of two choices of edges that are as good: by the samples, or by which edges they took.
 
-    Any two choices of equally many edges differ for good, so that more samples alone make any of them differ surely. To the
-    samples' part (`sign_flips`) comes the difference of two random choices, in proportion to what is lost.
+    Any two choices of equally many edges differ for good, so that with enough samples any of them differ surely. So the
+    draws are those that contradict the mean least: of `sign_flips`, or differences of two random choices, in proportion to
+    what is lost.
 
     Parameters
     ----------
     differences : of each sample's loss. rises : mean of either choice. random : mean rises of random choices.
     """
+    from workbench.core.evidence import monte_carlo_p
+
     if len(random) < 2:
         return np.empty(0)
     rng = np.random.default_rng([random_state, 0x73657473])
@@ -174,4 +177,6 @@ def differing_choices(
     larger = max(1.0, float(np.abs(rises).mean()) / usual) if usual > 0 else 1.0
     first = rng.integers(0, len(random), n)
     second = (first + rng.integers(1, len(random), n)) % len(random)
-    return sign_flips(differences, n, random_state) + larger * (random[first] - random[second])
+    members = (sign_flips(differences, n, random_state), larger * (random[first] - random[second]))
+    mean = float(differences.mean())
+    return max(members, key=lambda draws: monte_carlo_p(mean, draws.tolist(), "two-sided"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -208,7 +208,10 @@ def misfits_by_chance(fit: Fit, time: Float[np.ndarray, " n"]) -> Callable[[np.r
     ----------
     Williams 1970, Discrimination between regression models to determine the pattern of enzyme synthesis, Biometrics 26.
     """
-    starts = [fit_law(name, time, fit.curve, log=fit.log) for name in WIDEST]
+    starts = [
+        replace(fit_law(name, time, fit.curve, log=fit.log, rounds=1), correlation=fit.correlation)
+        for name in WIDEST
+    ]
 
     def draw(rng: np.random.Generator) -> float:
         made = redrawn(fit, rng)

@@ -173,7 +173,7 @@ def _answer(
                 interval=_interval(gain, draws),
                 interval_method="samples drawn with replacement",
                 null="two choices of edges that are as good" if len(null) > 1 else "",
-                null_details="they differ as two random ones, in proportion to the rise, and by the samples",
+                null_details="as two random ones differ, in proportion to the rise, or by the samples, whichever is nearer",
                 hypothesis="these edges matter as the largest weights do, but for which they happen to be",
                 null_values=tuple(differing_choices(gain, means, random, len(null), random_state)),
                 alternative="two-sided",
