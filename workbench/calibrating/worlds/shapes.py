@@ -58,9 +58,9 @@ WORLDS = (
     ),
     World(
         "two blobs",
-        "two groups whose centres are four standard deviations apart",
+        "two groups whose centres are four and a half standard deviations apart",
         POINTS,
-        _blobs(4.0),
+        _blobs(4.5),
         holds={"persistence": ("longest_bar",), "mapper": ("outside_largest_piece",)},
         parameters={"persistence": {"homology_dimensions": (0,)}},
         covers=True,
