@@ -28,7 +28,7 @@ HOLDS = {"pca": ("variance_explained",)}
 WORLDS = (
     World(
         "direction",
-        "a direction of 1.8 times the variance of others",
+        "a direction of nearly twice the variance of others",
         POINTS,
         _direction(0.8, 0.0),
         holds=HOLDS,

@@ -77,7 +77,7 @@ WORLDS = (
     World("untrained", "a new linear layer, as torch fills it", WEIGHTS, _drawn(_untrained)),
     World(
         "spike",
-        "a direction of 1.4 times the strength that noise hides",
+        "a direction somewhat stronger than noise hides",
         WEIGHTS,
         _drawn(_spiked(_noise)),
         holds=SEEN,
