@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -241,7 +242,7 @@ def _beyond_lumps(
     of, drawn = _best_lump(
         lambda rows: float(laid_out(rows).rows.mean()), own, some, value, n_null, random_state
     )
-    said = {"hypothesis": NULL.hypothesis}
+    said: dict[str, Any] = {"hypothesis": NULL.hypothesis}
     if n_null >= TESTED:
         said = NULL.said(
             (drawn - drawn.mean()).tolist(), details=", ".join(filter(None, (of, details(points, some))))
@@ -280,7 +281,7 @@ def _best_lump(
     for name, make in LUMPS.items():
         draw = make(own, some.groups)
         drawn = draw_until_clear(
-            lambda rng, draw=draw: trust(draw(rng)),
+            partial(_drawn, trust, draw),
             np.array([value]),
             ("greater",),
             n_null,
@@ -294,6 +295,14 @@ def _best_lump(
             break
     assert best is not None  # there are lumps
     return best[2], best[3]
+
+
+def _drawn(
+    trust: Callable[[np.ndarray], float],
+    draw: Callable[[np.random.Generator], np.ndarray],
+    rng: np.random.Generator,
+) -> float:
+    return trust(draw(rng))
 
 
 def _beyond(value: float, error: float, drawn: np.ndarray) -> tuple[float, float] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -221,6 +222,10 @@ def _fit(xs: list[np.ndarray], chosen: dict[str, Any], name: str) -> np.ndarray:
     return frames
 
 
+def _mean_of(rows: np.ndarray, at: np.ndarray) -> float:
+    return float(rows[at].mean())
+
+
 def _moves(layers: Aligned, found: Alignment, names: list[str], random_state: int) -> list[Evidence]:
     return [
         Evidence(
@@ -231,7 +236,7 @@ def _moves(layers: Aligned, found: Alignment, names: list[str], random_state: in
             value=found.displacement[p],
             n=len(found.rows[p]),
             interval=bootstrap_interval(
-                lambda i, p=p: found.rows[p][i].mean(), len(found.rows[p]), MOVES, random_state, layers.groups
+                partial(_mean_of, found.rows[p]), len(found.rows[p]), MOVES, random_state, layers.groups
             ),
             interval_method=f"bootstrap over {layers.unit}, layouts kept",
             untested="related rows are pulled together when the layouts are made: that they stay near is no finding",

@@ -13,8 +13,9 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
+from workbench.evidence.nulls.one_lump import Tested
 from workbench.evidence.nulls.same_scales import beside_turned_signs
-from workbench.numerics.resampling import bootstrap_interval
+from workbench.numerics.resampling import subsample_interval
 from workbench.results.embedding import Embedding
 from workbench.subjects.points import Points
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sklearn.decomposition import PCA
 
 CONTROL_ROWS = 1000
+REFITS = 50  # decompositions behind the interval, at most
 DECIMALS = 6  # of a share that rows in single precision have
 
 
@@ -49,8 +51,8 @@ def pca(
 
     The statistic is the share of variance that the kept components explain. Its null turns the signs of each
     column at random, of a whole text at once where rows are of texts, which keeps all scales and destroys what columns
-    share (signed parallel analysis). Its interval resamples rows, or whole texts, and keeps the directions, since those
-    that are refitted to repeated rows explain too much.
+    share (signed parallel analysis). Its interval is from halves of the rows, or of whole texts, with directions of
+    their own.
 
     Returns
     -------
@@ -103,10 +105,8 @@ def pca(
         question=f"Do {n_components} components explain more variance than columns that share nothing?",
         id="variance_explained",
         label=f"variance explained by {n_components} components",
-        interval=bootstrap_interval(
-            lambda i: kept[i].sum() / (whole[i].sum() or 1), n, n_boot, random_state, points.groups
-        ),
-        interval_method=f"bootstrap over {points.unit}, directions kept",
+        interval=_interval(points, tested, value, n_components, n_boot, random_state),
+        interval_method=f"subsamples of half of the {points.unit}, directions fitted anew",
         **tested.against(np.array([value]), n, 0),
     )
     return Embedding(
@@ -117,6 +117,23 @@ def pca(
         axes=tuple(f"PC{i + 1} ({s:.1%})" for i, s in enumerate(shares)),
         evidence=(evidence,),
     )
+
+
+def _interval(
+    points: Points, tested: Tested, value: float, k: int, n_boot: int, random_state: int
+) -> tuple[float, float] | None:
+    """Interval (95 %) of the share, by half-subsamples of the control's rows, as wide as all groups make it."""
+    some = tested.sample
+    own = points.values[some.at].astype(np.float64)
+    found = subsample_interval(
+        lambda i: explained(own[i], k), 0.0, len(own), min(n_boot, REFITS), random_state, groups=some.groups
+    )
+    if found is None:
+        return None
+    all_groups = points.n if points.groups is None else int(points.groups.max()) + 1
+    half = found[1] * (1.0 if some.thinned else np.sqrt(some.units / max(some.units, all_groups)))
+    middle = tested.values[0] if some.thinned else value
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def projected(x: np.ndarray, mean: np.ndarray, components: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from annotated_types import Interval
@@ -147,7 +147,7 @@ def intrinsic_dimension(
     )
 
 
-def _asked(estimator: str, n_neighbors: int) -> dict[str, str]:
+def _asked(estimator: str, n_neighbors: int) -> dict[str, Any]:
     """The fields of `Evidence` that say what an estimator's number is."""
     name = estimator if estimator == ESTIMATORS[0] else f"{estimator}, {n_neighbors} neighbours"
     return {
@@ -181,10 +181,18 @@ def _intervals(
     made = []
     for s, (k, wide, fraction, estimate) in enumerate(estimators):
         near, far = indices[:, :wide], distances[:, :wide]
+
+        def again(
+            rows: np.ndarray,
+            near: np.ndarray = near,
+            far: np.ndarray = far,
+            k: int = k,
+            estimate: Callable[[np.ndarray], float] = estimate,
+        ) -> np.ndarray:
+            return np.array([estimate(nearest_within(near, far, rows, k))])
+
         interval = subsample_intervals(
-            lambda rows, near=near, far=far, k=k, estimate=estimate: np.array(
-                [estimate(nearest_within(near, far, rows, k))]
-            ),
+            again,
             values[s : s + 1],
             n,
             n_boot,

@@ -11,6 +11,7 @@ import numpy as np
 
 from workbench.core.device import Device
 from workbench.core.errors import DataError, ParameterError
+from workbench.core.evidence import Alternative
 from workbench.evidence.nulls.one_lump import NULL, Tested, beside_lumps
 from workbench.evidence.nulls.sampling import grouping, sampled
 from workbench.numerics.controls import Drawn
@@ -242,7 +243,7 @@ def beside_lumps_of(
     rows : as the metric sees them (`rows_of`), or (n, n) distances.
     statistics : of (m, d) such rows, or (m, m) distances; ``many`` of them.
     """
-    alternatives = ("greater",) * many
+    alternatives: tuple[Alternative, ...] = ("greater",) * many
     if metric == PRECOMPUTED:
         some = sample_of(points, metric, random_state)
         own = among(rows, some.at, metric)
