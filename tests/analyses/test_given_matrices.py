@@ -158,7 +158,7 @@ def test_peer_scikit_learn_by_the_same_affinity(affinity: Any, matrix: np.ndarra
         assert abs(np.corrcoef(theirs[:, i], layout.values[:, i])[0, 1]) > 1 - 1e-6
     # the greater an affinity the nearer: of a kernel the neighbours are those of the rows
     assert layout.evidence[0].value == pytest.approx(trustworthiness(X, layout.values, n_neighbors=10))
-    assert len(layout.evidence) == 1 and "no columns to shuffle" in layout.caveat
+    assert len(layout.evidence) == 1 and "no covariance to make a lump of" in layout.caveat
 
 
 def test_spectral_embedding_of_distances_is_that_of_the_rows() -> None:

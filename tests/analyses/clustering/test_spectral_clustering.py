@@ -151,7 +151,8 @@ def test_few_groups_are_an_answer_with_its_reason() -> None:
         found = wb.spectral_clustering(cloud, **FEW)
         assert found.evidence[0].p_value is None
         assert found.evidence[0].untested
-    again = wb.PointCloud(rows, table=pd.DataFrame({"token": (np.arange(90) % 8).astype(str)}))
+    alike = rows[np.arange(90) % 8] + 0.05 * rows[::-1]
+    again = wb.PointCloud(alike, table=pd.DataFrame({"token": (np.arange(90) % 8).astype(str)}))
     assert "8 tokens" in wb.spectral_clustering(again, **FEW).evidence[0].untested
 
 

@@ -28,7 +28,7 @@ def test_distances_are_laid_out_as_the_rows_are(name: str) -> None:
     given = method(D, metric="precomputed", n_null=3, **QUICK[name])
     assert given.evidence[0].value == pytest.approx(rows.evidence[0].value, abs=0.03)
     assert [e.id for e in given.evidence] == ["trustworthiness"]
-    assert "no columns to shuffle" in given.caveat
+    assert "no covariance to make a lump of" in given.caveat
     assert "looks like a matrix of distances" not in given.caveat
     if name == "isomap":
         np.testing.assert_allclose(np.abs(given.values), np.abs(rows.values), atol=1e-4)
