@@ -333,23 +333,28 @@ class Findings:
 
     @property
     def counted(self) -> str:
-        """What the correction counts, in two sentences."""
+        """What the correction counts, in a few sentences."""
         tested = [f for f in self.all if f.q_value is not None]
         families = len({(f.method, f.evidence.id) for f in tested})
         return (
             f"{len(tested):,} tests of {families:,} questions are corrected together, questions first and then the answers to "
-            f"each (Benjamini and Bogomolov), at a level of {self.level:g}. {self.earlier.said}"
+            f"each (Benjamini and Bogomolov), at a level of {self.level:g}. {self.earlier.said}{self._contrasted}"
+        )
+
+    @property
+    def _contrasted(self) -> str:
+        if not self._contrasts:
+            return ""
+        found = sum(f.found for f in self.contrasts)
+        return (
+            f" Beside untrained networks, {found} of {len(self._contrasts)} comparisons hold, corrected by themselves "
+            "(Hochberg)."
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         items = "".join(f"<li>{html.escape(s)}</li>" for s in self.sentences)
         tested = sum(f.q_value is not None for f in self.all)
         note = f"{sum(f.found for f in self.all)} of {tested} tests hold. {self.counted}"
-        if self._contrasts:
-            note += (
-                f" Beside untrained networks, {sum(f.found for f in self.contrasts)} of {len(self._contrasts)} comparisons "
-                f"hold, corrected by themselves."
-            )
         return {
             FINDINGS_MIME: self.to_json(),
             "text/html": f"<ul>{items}</ul><p>{html.escape(note)}</p>",

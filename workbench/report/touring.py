@@ -101,7 +101,7 @@ def tour_rates(tour: str, kinds: Sequence[str], runs: int, jobs: int) -> Iterato
                 with path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(future.result()) + "\n")
             records = kept(_records(tour, kind))
-            yield kind, count(kind, [records[s] for s in range(runs)])
+            yield kind, {"version": version(tour), **count(kind, [records[s] for s in range(runs)])}
 
 
 def _run(tour: str, kind: str, seed: int) -> dict[str, Any]:
@@ -166,6 +166,11 @@ def said(tour: str) -> str:
         f"How far such claims can be trusted was measured on small networks whose truth is known: of {none['networks']} that "
         f"learned nothing, something was claimed of {none['claimed']} ({Rate(none['claimed'], none['networks'])})."
         + (f" What was planted was found in {'; '.join(hits)}." if hits else "")
+        + (
+            ""
+            if none["version"] == version(tour)
+            else " That was measured of an earlier version of the workbench."
+        )
     )
 
 
