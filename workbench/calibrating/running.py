@@ -25,7 +25,7 @@ from workbench.core.registry import method
 
 LEVEL = 0.05
 DRAWS = 39
-"""Draws of a null in a calibration: a level of 5 % needs no more, and every rate is that of any number of draws."""
+"""Draws of a null in a calibration, at most: a level of 5 % needs no more, and every rate is that of any number of draws."""
 RESAMPLES = 60
 TOGETHER = 5
 """Runs that a process makes before it hands them over."""
@@ -58,8 +58,9 @@ def run_once(method: Method, world: World, seed: int) -> dict[str, Any]:
     """Ask a method in one draw of a world: its answers by name, or why it refused."""
     rng = np.random.default_rng([seed, 0x63616C])
     subjects = world.make(rng)
+    most = method.parameters["n_null"].default if "n_null" in method.parameters else 0
     wanted = {
-        "n_null": DRAWS,
+        "n_null": min(DRAWS, most),
         "n_boot": RESAMPLES if world.covers else 0,
         "random_state": seed,
         "device": "cpu",
