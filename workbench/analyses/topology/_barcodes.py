@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -243,7 +243,7 @@ def beside_lumps_of(
     rows : as the metric sees them (`rows_of`), or (n, n) distances.
     statistics : of (m, d) such rows, or (m, m) distances; ``many`` of them.
     """
-    alternatives: Sequence[Alternative] = ["greater"] * many
+    alternatives: list[Alternative] = ["greater"] * many
     if metric == PRECOMPUTED:
         some = sample_of(points, metric, random_state)
         own = among(rows, some.at, metric)
