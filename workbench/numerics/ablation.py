@@ -153,7 +153,6 @@ def sign_flips(differences: Float[np.ndarray, " n"], n: int, random_state: int) 
 
 def differing_choices(
     differences: Float[np.ndarray, " n"],
-    rises: tuple[float, float],
     random: Float[np.ndarray, " m"],
     n: int,
     random_state: int,
@@ -161,22 +160,19 @@ def differing_choices(
     """Mean differences of two choices of edges that are as good: by the samples, or by which edges they took.
 
     Any two choices of equally many edges differ for good, so that with enough samples any of them differ surely. So the
-    draws are those that contradict the mean least: of `sign_flips`, or differences of two random choices, in proportion to
-    what is lost.
+    draws are those that contradict the mean least: of `sign_flips`, or differences of two random choices.
 
     Parameters
     ----------
-    differences : of each sample's loss. rises : mean of either choice. random : mean rises of random choices.
+    differences : of each sample's loss. random : mean rises of random choices.
     """
     from workbench.core.evidence import monte_carlo_p
 
     if len(random) < 2:
         return np.empty(0)
     rng = np.random.default_rng([random_state, 0x73657473])
-    usual = abs(float(random.mean()))
-    larger = max(1.0, float(np.abs(rises).mean()) / usual) if usual > 0 else 1.0
     first = rng.integers(0, len(random), n)
     second = (first + rng.integers(1, len(random), n)) % len(random)
-    members = (sign_flips(differences, n, random_state), larger * (random[first] - random[second]))
+    members = (sign_flips(differences, n, random_state), random[first] - random[second])
     mean = float(differences.mean())
     return max(members, key=lambda draws: monte_carlo_p(mean, draws.tolist(), "two-sided"))

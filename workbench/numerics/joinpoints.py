@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workbench.numerics.autoregression import Autoregression, autoregression, bounded, order
 from workbench.numerics.controls import draw_until_clear
-from workbench.numerics.descent_laws import LARGEST_CORRELATION, lag_one, whitened
-from workbench.numerics.slow_noise import SlowNoise, slow_noise
+from workbench.numerics.descent_laws import lag_one, whitened
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 CANDIDATES = 80  # places that are tried for a joint
 WINDOWS = 6  # of a curve, over each of which the noise's size is taken for even
 UNEVEN = 10.0  # times its median the noise is taken to be at most
+PERSISTENCES = (
+    -0.6,
+    0.0,
+    0.4,
+    0.7,
+    0.85,
+    0.93,
+    0.97,
+    1.0,
+)  # that noise is made with, to see what becomes of them
+CORRECTIONS = 16  # curves of each
+LONG = 4000  # points that tell a correlation
 
 
 @dataclass(frozen=True)
@@ -142,18 +154,77 @@ def flexible_noise(
     return (y - fit.curve) / size, fit.correlation
 
 
+@dataclass(frozen=True)
+class LinearNoise:
+    """What is known of a curve's noise: that it is linear, and how persistent it may be.
+
+    Lines that bend take part of slow noise for signal, so that its persistence comes out low, the lower the slower it is.
+    So curves without a change are made with each of several persistences, and where the value found lies among theirs says
+    how surely the true one is less.
+
+    Attributes
+    ----------
+    noise : (n,) about the lines. lags : of its changes that the next one owes something to.
+    tried : persistences, rising to that of a random walk; ``sure`` how surely the true one is less than each.
+
+    References
+    ----------
+    Hansen 1999, The grid bootstrap and the autoregressive model, Rev. Econ. Stat. 81; Perron and Yabu 2009, Testing for
+    shifts in trend with an integrated or stationary noise component, J. Bus. Econ. Stat. 27.
+    """
+
+    noise: Float[np.ndarray, " n"]
+    lags: int
+    tried: Float[np.ndarray, " m"]
+    sure: Float[np.ndarray, " m"]
+
+    @property
+    def may_walk(self) -> bool:
+        """Whether a random walk isn't ruled out at 5 %."""
+        return bool(self.sure[-1] < 0.95)
+
+    @property
+    def correlation(self) -> float:
+        """From one point to the next, at the persistence that the true one is as surely above as below."""
+        long = self._with(0.5).draw(LONG, np.random.default_rng(0))
+        return lag_one(long - long.mean())
+
+    def draw(self, rng: np.random.Generator) -> Float[np.ndarray, " n"]:
+        """Noise like it: a random walk where it may be one, the hardest to tell from changes; else as persistent as it may be."""
+        return self._with(1.0 if self.may_walk else rng.random()).draw(len(self.noise), rng)
+
+    def _with(self, share: float) -> Autoregression:
+        persistence = 1.0 if share == 1 else float(np.interp(share, self.sure, self.tried))
+        return bounded(self.noise, self.lags, persistence)
+
+
 def noise_of(
     clock: np.ndarray, y: np.ndarray, shortest: int, most: int, size: np.ndarray, random_state: int
-) -> SlowNoise:
+) -> LinearNoise:
     """Say what the noise about at most ``most`` joints may be."""
+    from scipy.stats import norm
 
-    def left(y: np.ndarray) -> np.ndarray:
-        return flexible_noise(clock, y, shortest, most, size)[0]
+    n = len(y)
+    noise, _ = flexible_noise(clock, y, shortest, most, size)
+    noise = noise * np.sqrt(n / max(n - 2 - 2 * most, 1))
+    lags = order(noise)
+    found = autoregression(noise, lags).persistence
+    sure = []
+    for persistence in PERSISTENCES:
+        member = bounded(noise, lags, persistence)
+        rng = np.random.default_rng([random_state, 0x706869])
+        made = (size * member.draw(n, rng) for _ in range(CORRECTIONS))
+        again = np.array(
+            [
+                autoregression(flexible_noise(clock, e, shortest, most, size)[0], lags).persistence
+                for e in made
+            ]
+        )
+        sure.append(float(norm.sf((found - again.mean()) / max(again.std(ddof=1), 1e-9))))
+    return LinearNoise(noise, lags, np.array(PERSISTENCES), np.maximum.accumulate(sure))
 
-    return slow_noise(left(y), lambda noise: left(size * noise), random_state)
 
-
-def redrawn_lines(fit: Joined, noise: SlowNoise, rng: np.random.Generator) -> Float[np.ndarray, " n"]:
+def redrawn_lines(fit: Joined, noise: LinearNoise, rng: np.random.Generator) -> Float[np.ndarray, " n"]:
     """A curve along the same lines, with noise like its own."""
     return fit.curve + fit.size * noise.draw(rng)
 
@@ -167,7 +238,7 @@ def sequence(
     level: float,
     n_null: int,
     random_state: int,
-) -> tuple[Joined, SlowNoise, list[tuple[float, np.ndarray]]]:
+) -> tuple[Joined, LinearNoise, list[tuple[float, np.ndarray]]]:
     """Add knots while one more than those found is beyond what curves without it give at ``level``.
 
     Returns
@@ -183,7 +254,7 @@ def sequence(
     """
     size = noise_size(y)
     noise = noise_of(clock, y, shortest, most + 1, size, random_state)
-    phi = min(noise.correlation, LARGEST_CORRELATION)
+    phi = noise.correlation
     knots = np.empty(0, int)
     tests: list[tuple[float, np.ndarray]] = []
     fit = fit_joined(clock, y, knots, size, phi)
@@ -212,7 +283,7 @@ def sequence(
 
 
 def _drawing(
-    fit: Joined, noise: SlowNoise, statistic: Callable[[np.ndarray], float]
+    fit: Joined, noise: LinearNoise, statistic: Callable[[np.ndarray], float]
 ) -> Callable[[np.random.Generator], float]:
     return lambda rng: statistic(redrawn_lines(fit, noise, rng))
 

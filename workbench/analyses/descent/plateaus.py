@@ -18,6 +18,7 @@ from workbench.evidence.nulls.named import Null
 from workbench.numerics.descent_laws import averaged
 from workbench.numerics.joinpoints import (
     Joined,
+    LinearNoise,
     fit_joined,
     noise_size,
     redrawn_lines,
@@ -25,14 +26,12 @@ from workbench.numerics.joinpoints import (
     sequence,
 )
 from workbench.numerics.resampling import percentile_interval
-from workbench.numerics.slow_noise import SlowNoise
 from workbench.numerics.threads import one_thread
 from workbench.results.curve import Curve
 from workbench.subjects.descents.trajectory import Descent
 
 MOST_POINTS = 400  # longer curves are averaged over neighbouring steps
 FEWEST = 5  # points of a stretch
-LIKELY = 0.2  # of a random walk, from which on a reader is told
 
 
 @analysis
@@ -70,12 +69,12 @@ def plateaus(
 ) -> Curve:
     """Cut a descent into stretches of steady pace, at changes that noise would seldom feign, and name the plateaus.
 
-    Joined straight lines in noise of two speeds: independent from point to point, on a slow one that may be as slow as a
-    random walk. How slow, and its share, are drawn as likely as they make what is left of the curve look as it does. A
-    change is taken where its F statistic is beyond ``1 - level`` of that of curves redrawn without it, with such noise; then
-    the next one is asked for beside it. A plateau is a stretch whose pace, to the upper end of its interval, is less than
-    ``flat`` of the average. A law that bends in the chosen clock is cut into pieces too, which then says that the law
-    doesn't hold, not that something happened.
+    Joined straight lines in noise that depends on its own past. A change is taken where its F statistic is beyond
+    ``1 - level`` of that of curves redrawn without it, with noise of an autoregression whose persistence is drawn as surely
+    as it is known, or of a random walk where that isn't ruled out; then the next one is asked for beside it. Independent
+    noise on a slow one of the same size is taken for less slow than it is: there, changes are found that are none. A
+    plateau is a stretch whose pace, to the upper end of its interval, is less than ``flat`` of the average. A law that bends
+    in the chosen clock is cut into pieces too, which then says that the law doesn't hold, not that something happened.
 
     Returns
     -------
@@ -113,7 +112,7 @@ def plateaus(
     intervals = [percentile_interval(d) if len(d) > 1 else None for d in redrawn.T]
     stalled = [_stalled(p, i, flat, len(paces)) for p, i in zip(paces, intervals, strict=True)]
     spans = _spans(x, fit, stalled)
-    evidence = _tested(tests, x, fit)
+    evidence = _tested(tests, x, fit, noise)
     evidence += _paced(x, fit, paces, intervals, stalled, named, k)
     made = np.exp(fit.curve) if log else fit.curve
     return Curve(
@@ -149,7 +148,7 @@ def _clock(x: np.ndarray, y: np.ndarray, clock: str) -> tuple[str, np.ndarray]:
 
 
 def _redrawn(
-    time: np.ndarray, fit: Joined, noise: SlowNoise, length: int, n_boot: int, random_state: int
+    time: np.ndarray, fit: Joined, noise: LinearNoise, length: int, n_boot: int, random_state: int
 ) -> np.ndarray:
     """Paces found again in curves redrawn along the lines: (n_boot, k + 1)."""
     rng = np.random.default_rng([random_state, 0x6A6F696E])
@@ -187,6 +186,7 @@ def _tested(
     tests: list[tuple[float, np.ndarray]],
     x: np.ndarray,
     fit: Joined,
+    noise: LinearNoise,
 ) -> list[Evidence]:
     """One question a test, and where each change is.
 
@@ -209,7 +209,7 @@ def _tested(
                 "curves of steady pace" if not j else f"curves of {j} change{'s' if j > 1 else ''}",
             ).said(
                 draws.tolist(),
-                details="about them noise of a kind that the curve's may be",
+                details="about them a random walk" if noise.may_walk else "about them noise like theirs",
             ),
         )
         for j, (value, draws) in enumerate(tests)
@@ -271,15 +271,15 @@ def _outcome(
     return Outcome()
 
 
-def _caveat(named: str, fit: Joined, noise: SlowNoise, flat: float, averaged_over: int) -> str:
+def _caveat(named: str, fit: Joined, noise: LinearNoise, flat: float, averaged_over: int) -> str:
     law = "an exponential" if named == "step" else "a power law"
     said = (
         f"A steady pace is a straight line in the {named}, as of {law}; a plateau is surely slower than {flat:.0%} of the "
         f"average. The noise's correlation from one point to the next is {fit.correlation:.2f}."
     )
-    if noise.may_walk > LIKELY:
+    if noise.may_walk:
         said += (
-            " There may be a random walk in it, and changes were set beside those that one feigns: a change that is not found "
+            " It may be a random walk, and changes were set beside those that one feigns: a change that is not found "
             "may be there all the same."
         )
     if averaged_over > 1:
