@@ -140,13 +140,6 @@ def _groups(module: Any, rng: np.random.Generator) -> None:
     module.embedding.weight += torch.tensor(centres[np.arange(WORDS) % 4].astype(np.float32))
 
 
-def _outlier(module: Any, rng: np.random.Generator) -> None:
-    """One word has a place of its own, far from all others, as one that was learned by heart."""
-    import torch
-
-    module.embedding.weight[2 * MARKERS + 1] += torch.tensor(25 * _unit(rng, 1)[0].astype(np.float32))
-
-
 def _flat(module: Any, rng: np.random.Generator) -> None:
     """All that is read lies in three dimensions, and no block leaves them."""
     import torch
@@ -178,7 +171,6 @@ KINDS = {
     ),
     "copies": Planted("blocks that give what they are given", _copies, {"recall": "more", "cka": "more"}),
     "turns": Planted("blocks that turn what they are given", _turns, {"recall": "more", "cka": "more"}),
-    "groups": Planted("four groups of words", _groups, {"least_cut": "less"}),
-    "outlier": Planted("a word far from all others", _outlier, {"longest_bar@H0": "more"}),
+    "groups": Planted("four groups of words", _groups, {"least_cut": "less", "longest_bar@H0": "more"}),
     "flat": Planted("tokens in three dimensions", _flat, {"intrinsic_dimension@TwoNN": "less"}),
 }
