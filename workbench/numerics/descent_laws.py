@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 LARGEST_CORRELATION = 0.99  # beyond it noise of a few hundred steps can't be told from a random walk
 STARTS = 24  # time scales or exponents that are tried before the best is refined
+LEAST = {
+    "stretch": 0.02,
+    "exponent": 1e-4,
+}  # an exponent of almost 0 is a constant, which the law has for a special case
 ROUNDS = 6  # alternations of the law and the noise's correlation; both stand still after three or four
 
 
@@ -208,14 +212,11 @@ def misfits_by_chance(fit: Fit, time: Float[np.ndarray, " n"]) -> Callable[[np.r
     ----------
     Williams 1970, Discrimination between regression models to determine the pattern of enzyme synthesis, Biometrics 26.
     """
-    starts = [
-        replace(fit_law(name, time, fit.curve, log=fit.log, rounds=1), correlation=fit.correlation)
-        for name in WIDEST
-    ]
 
     def draw(rng: np.random.Generator) -> float:
         made = redrawn(fit, rng)
-        own, *wide = (fit_law(f.law.name, time, made, log=fit.log, start=f) for f in (fit, *starts))
+        # sought as widely as in the data: from one start a wide law would find less in the draws
+        own, *wide = (fit_law(name, time, made, log=fit.log) for name in (fit.law.name, *WIDEST))
         return misfit(own, wide)
 
     return draw
@@ -280,7 +281,7 @@ def _unpacked(
     ends = np.exp(np.clip(theta[: 1 + law.floor], -600, 600)) if log else theta[: 1 + law.floor] * spread
     own = np.exp(np.clip(theta[1 + law.floor :], -25, 25))
     if law.own and law.own[-1] in ("stretch", "exponent"):
-        own[-1] = np.clip(own[-1], 0.02, 20)
+        own[-1] = np.clip(own[-1], LEAST[law.own[-1]], 20)
     floor = 0.0
     if law.floor:
         floor = (

@@ -114,6 +114,8 @@ def no_hole(ordered: Float[np.ndarray, " n"], k: int) -> Float[np.ndarray, " n"]
 def own_margins(x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | None) -> Draw:
     """Return what draws a lump with the columns' own distributions and rank correlations: a Gaussian copula.
 
+    Each draw has values of its own, between those of the data: with the very same ones draws would vary too little.
+
     A column whose density has a valley is smoothed until it has none, its variance kept, since the groups that are asked
     about may show in a column.
     """
@@ -127,10 +129,18 @@ def own_margins(x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | Non
 
     def drawn(rng: np.random.Generator) -> np.ndarray:
         rows = np.empty_like(margins)
-        np.put_along_axis(rows, draw(rng).argsort(axis=0, kind="stable"), margins, axis=0)
+        np.put_along_axis(rows, draw(rng).argsort(axis=0, kind="stable"), drawn_anew(margins, rng), axis=0)
         return rows
 
     return drawn
+
+
+def drawn_anew(ordered: Float[np.ndarray, "n d"], rng: np.random.Generator) -> Float[np.ndarray, "n d"]:
+    """Draw sorted values for each sorted column, between its own: the distribution with straight lines between values."""
+    place = np.sort(rng.random(ordered.shape), axis=0) * (len(ordered) - 1)
+    below = np.minimum(place.astype(np.int64), len(ordered) - 2)
+    low, high = (np.take_along_axis(ordered, below + i, axis=0) for i in (0, 1))
+    return np.asarray(low + (place - below) * (high - low))
 
 
 LUMPS: dict[str, Callable[[np.ndarray, np.ndarray | None], Draw]] = {

@@ -43,7 +43,10 @@ TESTED = 19
 LAYOUTS = 5
 """Layouts of each lump, by default: a layout takes long, and so few cost about as much as that of a thousand rows."""
 SMALLEST, LARGEST = 1e-15, 1e15
-CHANCE = "by chance it is about a half, which nobody expects of a layout: what one lump comes to is asked beside it"
+CHANCE = (
+    "by chance it is about a half, which nobody expects of a layout: what one lump comes to is asked beside it. An interval "
+    "for another layout of other rows isn't known"
+)
 
 
 def lay_out(
@@ -103,8 +106,6 @@ def lay_out(
             label=f"trustworthiness ({k} neighbours)",
             value=scores.rows.mean(),
             n=len(scores.rows),
-            interval=scores.interval(),
-            interval_method="jackknife over rows, layout kept",
             untested=CHANCE,
         )
     ]

@@ -254,8 +254,6 @@ def _trust(scores: Scores, name: str, k: int) -> Evidence:
         label=f"trustworthiness of {name} ({k} neighbours)",
         value=scores.rows.mean(),
         n=len(scores.rows),
-        interval=scores.interval(),
-        interval_method="jackknife over rows, layout kept",
         untested=CHANCE,
     )
 

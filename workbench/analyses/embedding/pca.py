@@ -94,7 +94,7 @@ def pca(
     tested = beside_turned_signs(
         points,
         x,
-        lambda rows: np.array([explained(rows, n_components)]),
+        lambda rows: np.array([explained(rows, n_components, centre=False)]),
         ("greater",),
         rows=CONTROL_ROWS,
         n_null=n_null,
@@ -147,11 +147,14 @@ def projected(x: np.ndarray, mean: np.ndarray, components: np.ndarray) -> tuple[
     return values, whole
 
 
-def explained(x: np.ndarray, k: int) -> float:
-    """Share of the total variance along the ``k`` leading directions, to six decimals so that ties tie."""
+def explained(x: np.ndarray, k: int, *, centre: bool = True) -> float:
+    """Share of the total variance along the ``k`` leading directions, to six decimals so that ties tie.
+
+    Rows whose signs were turned have no mean to be taken off: all that they have is noise (``centre=False``).
+    """
     from scipy.linalg import eigh
 
-    centred = x - x.mean(axis=0, dtype=np.float64)
+    centred = x - x.mean(axis=0, dtype=np.float64) if centre else x
     gram = centred.T @ centred if x.shape[0] >= x.shape[1] else centred @ centred.T
     size = len(gram)
     leading = eigh(gram, eigvals_only=True, subset_by_index=[size - k, size - 1])

@@ -73,9 +73,13 @@ def beside_turned_signs(
     random_state: int,
     what: str,
 ) -> Tested:
-    """Compute statistics on a sample of the rows, and with signs turned; parameters are those of `one_lump.beside_lumps`."""
+    """Compute statistics on a sample of the rows, less its mean, and with signs turned.
+
+    Parameters are those of `one_lump.beside_lumps`; statistics take off no mean, which turned signs don't have.
+    """
     some = sampled(view, x, rows=rows, random_state=random_state)
     own = np.asarray(x[some.at], dtype=np.float64)
+    own = own - own.mean(axis=0)
     with one_thread():
         values = np.asarray(statistics(own), dtype=np.float64)
     shared: dict[str, Any] = about(view, own, some)
