@@ -87,7 +87,6 @@ def test_barcode_distance_of_distances_is_that_of_the_rows(normalize: bool, max_
         "normalize": normalize,
         "max_points": max_points,
         "n_null": 9,
-        "n_boot": 4,
     }
     rows, given = (
         wb.barcode_distance(ROWS, **asked),
@@ -231,12 +230,11 @@ def test_a_matrix_without_any_affinity_is_refused() -> None:
 
 
 def test_what_looks_like_distances_is_told_of() -> None:
-    quick: dict[str, Any] = {"n_null": 0, "n_boot": 0}
     for ask in (wb.mapper, wb.spectral_clustering):
-        assert "was taken for 120 rows" in ask(D, **quick).caveat
-    taken = wb.barcode_distance(GIVEN, **quick).caveat
+        assert "was taken for 120 rows" in ask(D, n_null=0).caveat
+    taken = wb.barcode_distance(GIVEN, n_null=0).caveat
     assert taken.count("looks like a matrix of distances") == 3 and "given at b" in taken
-    assert "looks like" not in wb.barcode_distance(GIVEN, row_metric="precomputed", **quick).caveat
+    assert "looks like" not in wb.barcode_distance(GIVEN, row_metric="precomputed", n_null=0).caveat
     assert "given at a looks like" in wb.neighbourhood_preservation(GIVEN, n_null=0).caveat
     assert not wb.neighbourhood_preservation(ROWS, n_null=0).caveat
     for result in (

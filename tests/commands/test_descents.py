@@ -18,7 +18,7 @@ def test_a_descent_is_kept_and_asked_about(run: Run) -> None:
     assert isinstance(wb.open("kept"), wb.Trajectory)
     code, out, _ = run("run", "pca", "kept", "--n-null", 9, "--n-boot", 9, "--json")
     assert code == 0 and json.loads(out)["evidence"][0]["n"] == len(wb.open("kept").weight_steps)
-    code, out, _ = run("run", "singular-values", "kept", "--at", "30/0.weight", "--n-null", 9, "--n-boot", 9)
+    code, out, _ = run("run", "singular-values", "kept", "--at", "30/0.weight", "--n-null", 9)
     assert code == 0 and "30/" not in out.split("\n")[0]
 
 

@@ -150,7 +150,7 @@ def test_without_a_site_the_last_block_is_asked_or_all_of_them(run: Run) -> None
     assert code == 0
     assert json.loads(out)["subject"].endswith(" · encoder.layer.5 · 40 sampled rows")
     assert "Asked of encoder.layer.5, one of 6 parts" in err and "encoder.layer.0" in err
-    code, out, _ = run("run", "cka", "minilm", *few)
+    code, out, _ = run("run", "cka", "minilm", "--max-texts", 8, "--sample", 40, "--n-null", 9, "--json")
     assert code == 0
     assert "encoder.layer.0 and encoder.layer.5" in out
     (store,) = (Path(os.environ["WORKBENCH_CACHE"]) / "captures").iterdir()
@@ -161,9 +161,7 @@ def test_without_a_site_the_last_block_is_asked_or_all_of_them(run: Run) -> None
 
 def test_a_weight_is_chosen_by_name(run: Run) -> None:
     tensor = "encoder.layer.0.attention.self.query.weight"
-    code, out, _ = run(
-        "run", "singular-values", "minilm", "--at", tensor, "--n-null", 3, "--n-boot", 3, "--json"
-    )
+    code, out, _ = run("run", "singular-values", "minilm", "--at", tensor, "--n-null", 3, "--json")
     weights = wb.open("minilm")[tensor]
     stable_rank = (np.linalg.norm(weights) / np.linalg.norm(weights, 2)) ** 2
     assert code == 0

@@ -180,7 +180,7 @@ def test_a_name_that_is_taken_is_refused() -> None:
 def test_a_dictionary_of_arrays_has_parts_and_gives_them_aligned() -> None:
     rng = np.random.default_rng(0)
     x = {"a": rng.standard_normal((20, 3)), "b": rng.standard_normal((20, 4))}
-    found = wb.cka(x, n_null=0, n_boot=0)
+    found = wb.cka(x, n_null=0)
     assert found.values.shape == (2, 2)
     pair = wb.Arrays(x)
     assert pair.parts() == ("a", "b") and pair.at("b").values.shape == (20, 4)

@@ -82,7 +82,7 @@ def test_a_capture_is_in_the_lineage(files: Path) -> None:
 
 def test_a_descent_and_its_steps_are_in_the_lineage(files: Path) -> None:
     descent = wb.digits_descent(width=4, depth=1, steps=12)
-    found = wb.singular_values(descent.at(12).at("0.weight"), n_null=3, n_boot=3)
+    found = wb.singular_values(descent.at(12).at("0.weight"), n_null=3)
     assert steps(found.run) == ["source digits_descent", "call at", "call at", "analysis singular_values"]
     assert again(found).digest == found.digest
 

@@ -45,10 +45,9 @@ def test_evidence_is_alignment_trust_and_its_cost() -> None:
     found = wb.aligned_umap(layers(), **FAST)
     moves, trust, cost = found.evidence[:2], found.evidence[2:5], found.evidence[5]
     assert all(e.p_value is None and "pulled together" in e.untested and e.value < 0.3 for e in moves)
-    assert all(e.interval[0] < e.value < e.interval[1] for e in moves)
     for e, x, y in zip(trust, layers()._arrays.values(), found.frames, strict=True):
         assert np.isclose(e.value, trustworthiness(x, y, n_neighbors=10))
-        assert e.interval[0] < e.value < e.interval[1] and "about a half" in e.untested
+        assert e.interval is None and "about a half" in e.untested
     assert cost.interval[0] < cost.value < cost.interval[1] and cost.value > -0.03
     assert cost.p_value is None
     assert np.isclose(found.quality.mean(), np.mean([e.value for e in trust]))

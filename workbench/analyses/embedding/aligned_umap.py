@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,7 +16,7 @@ from workbench.core.parameters import Few, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.layout_alignment import Alignment, measure_alignment
 from workbench.numerics.preservation import Scores, trustworthiness
-from workbench.numerics.resampling import NORMAL, bootstrap_interval, jackknife_error
+from workbench.numerics.resampling import NORMAL, jackknife_error
 from workbench.results.layouts import Layouts
 from workbench.subjects.activations import Aligned
 from workbench.subjects.points import Points
@@ -29,8 +28,6 @@ CAVEAT = (
     "Related rows are pulled together when the layouts are made: that they stay together says that the layouts can be "
     "compared. Whether layers hold the same rows to be similar, ask cka or neighbourhood_preservation."
 )
-
-MOVES = 200  # resamples behind the interval of a displacement
 
 
 def estimator(
@@ -222,10 +219,6 @@ def _fit(xs: list[np.ndarray], chosen: dict[str, Any], name: str) -> np.ndarray:
     return frames
 
 
-def _mean_of(rows: np.ndarray, at: np.ndarray) -> float:
-    return float(rows[at].mean())
-
-
 def _moves(layers: Aligned, found: Alignment, names: list[str], random_state: int) -> list[Evidence]:
     return [
         Evidence(
@@ -235,10 +228,6 @@ def _moves(layers: Aligned, found: Alignment, names: list[str], random_state: in
             label=f"displacement from {a} to {b} (1: that of rows related at random)",
             value=found.displacement[p],
             n=len(found.rows[p]),
-            interval=bootstrap_interval(
-                partial(_mean_of, found.rows[p]), len(found.rows[p]), MOVES, random_state, layers.groups
-            ),
-            interval_method=f"bootstrap over {layers.unit}, layouts kept",
             untested="related rows are pulled together when the layouts are made: that they stay near is no finding",
             alternative="less",
         )

@@ -119,7 +119,7 @@ UPDATES, WEIGHTS = 24, 60
 LAW_NOISES = ("white noise", "phi 0.9")
 DESCENT = ("Descent",)
 PLATEAUS = ("plateaus",)
-FOUND = {"plateaus": ("f_of_change@1",)}
+FOUND = {"plateaus": ("f_of_change@1", "f_of_change@2")}  # where the rest begins, and where it ends
 WORLDS = (
     World(
         "few directions",
