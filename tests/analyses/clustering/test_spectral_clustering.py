@@ -92,7 +92,7 @@ def test_calibrated_on_one_gaussian_lump(n_clusters: int | None, monkeypatch: py
     tests = len(asked(0))
     assert tests == (1 if n_clusters is None else 3)
     for i in range(tests):
-        assert_calibrated(lambda seed, i=i: asked(seed)[i], runs=60)
+        assert_calibrated(lambda seed, i=i: asked(seed)[i], runs=60, exact=False)
 
 
 def test_one_lump_is_said_to_be_one() -> None:

@@ -76,7 +76,7 @@ def test_calibrated_on_gaussian_rows(shape: tuple[int, int]) -> None:
         return p[seed]
 
     for i in range(2):
-        assert_calibrated(lambda seed, i=i: asked(seed)[i])
+        assert_calibrated(lambda seed, i=i: asked(seed)[i], exact=False)
 
 
 @pytest.mark.slow

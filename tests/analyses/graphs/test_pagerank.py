@@ -55,7 +55,7 @@ def test_calibrated_on_graphs_that_are_wired_at_random(directed: bool) -> None:
         view = graph.view(wb.pagerank.inputs[0].takes)
         return wb.pagerank.function(view, n_null=19, random_state=seed).evidence[0].p_value
 
-    assert_calibrated(p, runs=60)
+    assert_calibrated(p, runs=60, exact=False)
 
 
 def test_a_star_is_as_central_as_its_degrees_make_it() -> None:

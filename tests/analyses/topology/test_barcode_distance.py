@@ -99,7 +99,7 @@ def test_calibrated_for_layers_of_one_shape(kind: str, monkeypatch: pytest.Monke
         pair = layers(a=x, b=x[:, ::-1] * [1, -1] if kind == "turned" else rng.standard_normal((64, 2)))
         return wb.barcode_distance(pair, n_null=99, n_boot=0, random_state=seed).evidence[0].p_value
 
-    assert_calibrated(p_value)
+    assert_calibrated(p_value, exact=False)
 
 
 def test_whole_texts_are_dealt_into_blocks() -> None:
