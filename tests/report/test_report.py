@@ -194,7 +194,7 @@ def test_the_page_says_first_what_it_is_of_and_drops_a_section_that_is_shown_at_
 
 @pytest.mark.slow
 def test_the_page_says_what_came_from_the_cache_and_how_small_p_can_be(tmp_path: Path) -> None:
-    cell = "import workbench as wb\nwb.pca(wb.circle(n=60), n_null=19, n_boot=9)"
+    cell = "import workbench as wb\nwb.pca(wb.planted_clusters(n=60), n_null=19, n_boot=9)"
     path = notebook(tmp_path / "n.ipynb", cell)
     first = report(path, {}, tmp_path / "first.html").read_text()
     time.sleep(1.1)  # runs are dated to the second

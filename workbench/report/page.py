@@ -18,6 +18,7 @@ from workbench.core.lineage import code
 from workbench.core.result import RESULT_MIME
 from workbench.core.run import Run
 from workbench.evidence import FINDINGS_MIME
+from workbench.numerics.controls import ENOUGH
 from workbench.report.inline import inert_json, plotly_script, policy
 from workbench.report.markup import clean, inline, latex, markdown
 from workbench.report.parameters import DECLARED, INJECTED, from_json, shown
@@ -320,8 +321,9 @@ def _computed(facts: dict[str, Any]) -> str:
 
 
 def _floors(questions: list[dict[str, Any]]) -> list[tuple[int, float]]:
-    """Numbers of draws, and the least p that each allows."""
-    draws = {q["draws"] for q in questions if q["p"] is not None}
+    """Numbers of draws, and the least p that each allows; not of draws that stopped early, since p was large."""
+    tested = [q for q in questions if q["p"] is not None]
+    draws = {q["draws"] for q in tested if q["p"] * (q["draws"] + 1) - 1 < ENOUGH}
     return [(n, 1 / (n + 1)) for n in sorted(draws)]
 
 
