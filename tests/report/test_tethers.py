@@ -66,7 +66,7 @@ def test_answers_every_question_with_a_control(page: Path) -> None:
         "output ensembling",
     ):
         assert claim in said, claim
-    assert all(q["draws"] or q["interval"] for q in found["questions"])
+    assert all(q["draws"] or q["interval"] or q["untested"] for q in found["questions"])
     assert all(q["q"] >= q["p"] for q in found["questions"] if q["p"] is not None)
 
 
