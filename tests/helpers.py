@@ -16,8 +16,9 @@ def assert_calibrated(
 
     ``p_value(seed)`` draws data for which the null holds and returns the p-value, or None where that can't be tested,
     which is no rejection. The number of rejections must lie within the middle 99.9 % of the binomial with the level's
-    rate; of a test that isn't ``exact`` (the null is any of several, and the one that contradicts least counts) it may
-    be fewer. Use a number of null draws m with ``level * (m + 1)`` whole (19, 39, 99), where the Monte-Carlo test is exact.
+    rate; it may be fewer where the test isn't ``exact``: the null is any of several, of which the one that contradicts
+    least counts, or some data aren't tested, or the statistic has many ties. Use a number of null draws m with
+    ``level * (m + 1)`` whole (19, 39, 99), where the Monte-Carlo test is exact.
     """
     found = [p_value(seed) for seed in range(runs)]
     rejected = sum(p is not None and p <= level for p in found)

@@ -110,3 +110,16 @@ def test_a_ledger_is_written_read_and_quoted(tmp_path: Path, monkeypatch: pytest
     assert "independent Gaussian rows" in ledger.quoted("pca", "variance_explained", grouped=False)
     assert ledger.quoted("pca", "nothing", grouped=True) == "" == ledger.quoted("umap", "x", grouped=False)
     ledger.read.cache_clear()
+
+
+def test_a_method_without_rates_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from workbench.commands.calibrate import calibrate
+
+    monkeypatch.setattr(ledger, "FOLDER", tmp_path)
+    ledger.read.cache_clear()
+    said = CliRunner().invoke(calibrate, ["gradient-rank", "pca", "--show"]).output
+    assert "gradient_rank: there is no data of known truth for it." in said
+    assert "pca: it was never calibrated." in said
+    ledger.read.cache_clear()

@@ -84,6 +84,9 @@ def calibrate(
                     if keep:
                         ledger.write(m.name, done)
         entries += done.values()
+        if not done and not as_json:
+            why = "it was never calibrated" if worlds_for(m) else "there is no data of known truth for it"
+            say(f"{m.name}: {why}.")
         if done and not as_json:
             say(f"{m.name}: claims of what isn't there, or of what is (there)")
             for line in ledger.lines(done.values()):
