@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from workbench.numerics import exchangeable
 from workbench.numerics.exchangeable import (
     FEWEST_GROUPS,
     as_blocks,
@@ -58,6 +59,18 @@ def test_rows_of_one_kind_that_are_not_alike_are_all_taken() -> None:
     alike = RNG.standard_normal((40, 5))[kinds] + 0.5 * free
     assert not sample(free, None, kinds, rows=1000, random_state=0).thinned
     assert len(sample(alike, None, kinds, rows=1000, random_state=0).at) == len(np.unique(kinds))
+
+
+def test_many_rows_are_asked_by_some_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(
+        exchangeable, "effective_rows", lambda x, groups: asked.append(len(x)) or effective_rows(x, groups)
+    )
+    kinds = RNG.integers(0, 40, 20_000)
+    alike = RNG.standard_normal((40, 5))[kinds] + 0.5 * RNG.standard_normal((20_000, 5))
+    assert sample(alike, None, kinds, rows=1000, random_state=0).thinned
+    assert not sample(RNG.standard_normal((20_000, 5)), None, kinds, rows=1000, random_state=0).thinned
+    assert asked == [exchangeable.ASKED] * 2
 
 
 def test_too_few_kinds_are_all_taken_and_not_testable() -> None:

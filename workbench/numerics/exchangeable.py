@@ -20,6 +20,7 @@ FEWEST_GROUPS = 6
 GAP = 8.0  # a rise of the spanning tree's edges by so much parts repeats from rows that differ
 REPEATED = 0.05  # of the edges below the rise; fewer are what chance brings near
 LEAST_DISTINCT = 20  # rows that must be left, else what lies together are clusters and not repeats
+ASKED = 5000  # rows by which it is told whether rows of one kind are alike
 ALIKE = 0.9  # rows of one kind that together are worth less than this share of them say the same
 
 
@@ -90,7 +91,7 @@ def sample(
     rng = np.random.default_rng([random_state, 0x6374726C])
     order = rng.permutation(n)
     few_kinds = 0
-    if kinds is not None and (x is None or effective_rows(x, kinds) < ALIKE * n):
+    if kinds is not None and (x is None or _alike(x, kinds, random_state)):
         if (many := len(np.unique(kinds))) < LEAST_DISTINCT:
             few_kinds = many
         else:  # one of each kind, whichever comes first in a random order
@@ -140,6 +141,14 @@ def of_one_size(some: Sample) -> Sample:
         groups=None if size == 1 and groups.max() > 0 else groups,
         whole=some.whole and bool(kept.all()),
     )
+
+
+def _alike(x: Float[np.ndarray, "n d"], kinds: Int[np.ndarray, " n"], random_state: int) -> bool:
+    """Whether rows of one kind are alike, by some of them where there are many: all in double precision take gigabytes."""
+    if len(x) > ASKED:
+        at = np.sort(np.random.default_rng([random_state, 0x616C696B]).choice(len(x), ASKED, replace=False))
+        x, kinds = x[at], _renumbered(kinds[at])
+    return effective_rows(x, kinds) < ALIKE * len(x)
 
 
 def _whole_groups(
