@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.numerics.neighbours import Metric, rank_blocks
-from workbench.numerics.preservation import preservation
+from workbench.numerics.neighbour_ranks import rank_blocks
+from workbench.numerics.neighbours import Metric
+from workbench.numerics.preservation import preservation, trust_of_rows
 
 pytestmark = pytest.mark.gpu
 if not torch.cuda.is_available():
@@ -25,3 +26,11 @@ def test_ranks_equal_the_cpu(metric: Metric) -> None:
     for here, there in zip(a, b, strict=True):
         np.testing.assert_allclose(here.rows, there.rows, atol=1e-6)
         np.testing.assert_allclose(here.null, there.null, atol=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "correlation", "manhattan"])
+def test_a_rows_trust_equals_the_cpus(metric: Metric) -> None:
+    x = np.random.default_rng(0).standard_normal((9000, 12)).astype(np.float32)
+    asked = np.arange(0, 9000, 9)
+    here, there = (trust_of_rows(x, x[:, :2], 10, metric=metric, queries=asked, device=d) for d in ("cpu", "cuda"))
+    np.testing.assert_allclose(here, there, atol=1e-5)

@@ -138,3 +138,45 @@ def test_the_estimator_runs_on_the_gpu() -> None:
         assert model.device_ == "cuda"
         assert model.transform(x[1500:]).shape == (297, 2)
         assert model.distortion_.mean() < 0.7
+
+
+@pytest.mark.parametrize("m", [3, 31, 33, 200])
+@pytest.mark.parametrize("d", [1, 2, 4])
+def test_sets_are_moved_as_each_alone(m, d) -> None:
+    """A few steps: more amplify the last bits."""
+    s = 5
+    pieces = [graph(m, seed) for seed in range(s)]
+    whole = chunked.Chunks(
+        torch.cat([pieces[0].first[:1], *(p.first[1:] + o for p, o in zip(pieces, _before(pieces), strict=True))]),
+        torch.cat([p.heads + i * m for i, p in enumerate(pieces)]),
+        torch.cat([p.tails + i * m for i, p in enumerate(pieces)]),
+        torch.cat([p.weights for p in pieces]),
+    )
+    y = torch.randn((s * m, d), generator=torch.Generator().manual_seed(1)).to(DEVICE)
+    repel = chunked.row_sums(whole) / 8
+    for epochs in (1, 4):
+        asked = (y, whole, m, repel, 1.58, 0.9, epochs, 0.1, 16, 2**31 + 7)
+        got, want = layout.sets(*asked), layout.sets_reference(*asked)
+        assert torch.allclose(got, want, rtol=1e-3, atol=5e-3)
+    assert layout.sets(*asked).equal(got)
+
+
+def _before(pieces) -> list[int]:
+    lengths = [len(p.heads) for p in pieces]
+    return [sum(lengths[:i]) for i in range(len(lengths))]
+
+
+def test_small_sets_together_are_laid_out_as_faithfully_as_alone() -> None:
+    from workbench.numerics.umap_sets import fit_sets
+
+    x = load_digits().data.astype(np.float32)
+    xs = [x[i : i + 200] for i in range(0, 1600, 200)]
+    for rows, y in zip(xs, fit_sets(xs), strict=True):
+        alone = um.fit(rows, device=DEVICE).embedding
+        a, b = (trustworthiness(rows, z.cpu().numpy(), n_neighbors=10) for z in (y, alone))
+        assert abs(a - b) < 0.03
+
+
+def test_pieces_are_counted() -> None:
+    x = np.concatenate([np.random.default_rng(i).standard_normal((500, 5)) + 100 * i for i in range(3)])
+    assert um.fit(x.astype(np.float32), device=DEVICE, n_epochs=5).pieces == 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workbench.numerics import neighbours
+from workbench.numerics import neighbour_ranks, neighbours
 from workbench.numerics import preservation as module
 from workbench.numerics.preservation import preservation, trustworthiness
 
@@ -107,17 +107,15 @@ def test_intervals_cover_the_mean_over_many_samples() -> None:
 @pytest.mark.parametrize("metric", ["euclidean", "cosine", "correlation", "manhattan", "chebyshev"])
 def test_devices_rank_alike(metric: neighbours.Metric, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a GPU computes, by the same torch code on the CPU."""
-    on_gpu = neighbours.ranks_in_torch
     monkeypatch.setattr("workbench.core.device._usable", lambda: True)
-    monkeypatch.setattr(
-        neighbours, "ranks_in_torch", lambda space, asked, device: on_gpu(space, asked, "cpu")
-    )
+    on_gpu = neighbour_ranks.TorchSpace
+    monkeypatch.setattr(neighbour_ranks, "TorchSpace", lambda x, metric, device: on_gpu(x, metric, "cpu"))
     rng = np.random.default_rng(0)
     # with many ties, and the mean of 256 whole numbers rounds nothing
     x = rng.integers(0, 4, (256, 3)).astype(float)
     x[5] = 0
     asked = rng.permutation(200)[:90]
-    here, there = (list(neighbours.rank_blocks(x, metric, asked, device=d)) for d in ("cpu", "cuda"))
+    here, there = (list(neighbour_ranks.rank_blocks(x, metric, asked, device=d)) for d in ("cpu", "cuda"))
     for (rows, ranks), (same, others) in zip(here, there, strict=True):
         np.testing.assert_array_equal(rows, same)
         if metric in ("manhattan", "chebyshev", "euclidean"):  # exact in binary
@@ -130,3 +128,24 @@ def test_devices_rank_alike(metric: neighbours.Metric, monkeypatch: pytest.Monke
     )
     np.testing.assert_allclose(a.rows, b.rows)
     np.testing.assert_allclose(a.null, b.null)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "correlation", "manhattan"])
+def test_counting_ranks_as_sorting_does(metric, device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ties by position too: whole numbers in three columns are equally far very often."""
+    monkeypatch.setattr("workbench.core.device._usable", lambda: True)
+    on_gpu = neighbour_ranks.TorchSpace
+    monkeypatch.setattr(neighbour_ranks, "TorchSpace", lambda x, metric, device: on_gpu(x, metric, "cpu"))
+    rng = np.random.default_rng(1)
+    for x in (rng.integers(0, 4, (256, 3)).astype(float), rng.standard_normal((150, 6)).astype(np.float32)):
+        asked = rng.permutation(len(x))[:40]
+        others = rng.integers(0, len(x), (40, 5))
+        whole = np.concatenate([r for _, r in neighbour_ranks.rank_blocks(x, metric, asked, device=device)])
+        few = neighbour_ranks.ranks_of(x, others, metric, asked, device=device)
+        np.testing.assert_array_equal(few, np.take_along_axis(whole, others, axis=1))
+        for queries in (None, asked):
+            plain = trustworthiness(x, x[:, :2], 9, metric=metric, queries=queries).rows
+            quick = module.trust_of_rows(x, x[:, :2], 9, metric=metric, queries=queries, device=device)
+            if device == "cpu" or x.dtype == np.float32:  # on a GPU any of equally near rows is a neighbour
+                np.testing.assert_allclose(quick, plain)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 ROW_FILES = (".npz", ".npy")
+FINITE_CELLS = 1 << 20
 
 
 def frozen(given: Any) -> np.ndarray:
@@ -54,13 +55,9 @@ def require_finite(values: np.ndarray, name: str, columns: Mapping[str, int] | N
     DataError
         With the counts, the first rows and columns that have them, and `drop_nonfinite`.
     """
-    rows_ok = (
-        np.isfinite(values).reshape(len(values), -1).all(axis=1)
-        if values.size
-        else np.ones(len(values), bool)
-    )
-    if rows_ok.all():
+    if all_finite(values):
         return
+    rows_ok = np.isfinite(values).reshape(len(values), -1).all(axis=1)
     bad = values[~rows_ok]
     first = ", ".join(str(i) for i in np.flatnonzero(~rows_ok)[:5])
     where = _columns_of(~np.isfinite(bad).reshape(len(bad), -1).all(axis=0), columns) if columns else ""
@@ -69,6 +66,21 @@ def require_finite(values: np.ndarray, name: str, columns: Mapping[str, int] | N
         f"{int((~rows_ok).sum()):,} of {len(values):,} rows (first: {first}){where}. Leave those rows out with "
         f"subject.drop_nonfinite(), or --drop-nonfinite at the command line."
     )
+
+
+def all_finite(values: np.ndarray) -> bool:
+    """Whether no value is NaN or infinite.
+
+    A sum that is finite says so in a tenth of the time that looking at each takes; where it isn't, they are looked at.
+    """
+    step = max(1, FINITE_CELLS * len(values) // max(values.size, 1))
+    for start in range(0, len(values), step):
+        block = values[start : start + step]
+        with np.errstate(over="ignore", invalid="ignore"):
+            fine = np.isfinite(block.sum(dtype=block.dtype if block.dtype.kind == "f" else np.float64))
+        if not fine and not np.isfinite(block).all():
+            return False
+    return True
 
 
 def are_distances(values: np.ndarray) -> bool:

@@ -35,6 +35,13 @@ class Drawn(NamedTuple):
     of: str = ""
 
 
+def generators(n: int, random_state: int) -> list[np.random.Generator]:
+    """Return a generator for each of ``n`` draws, the same whether they are drawn one by one or all at once."""
+    return [
+        np.random.default_rng(seed) for seed in np.random.SeedSequence([random_state, 0x6E756C6C]).spawn(n)
+    ]
+
+
 def draw_until_clear(
     draw: Callable[[np.random.Generator], float | np.ndarray],
     values: Float[np.ndarray, " s"],
@@ -63,13 +70,12 @@ def draw_until_clear(
     Besag and Clifford 1991, Sequential Monte Carlo p-values, Biometrika 78; Phipson and Smyth 2010, Permutation
     p-values should never be zero, Stat. Appl. Genet. Mol. Biol. 9:39.
     """
-    seeds = np.random.SeedSequence([random_state, 0x6E756C6C]).spawn(n)
     drawn = np.empty((n, len(values)))
     stops = np.full(len(values), n)
     count = np.zeros((2, len(values)), np.int64)
     with one_thread():
-        for i, seed in enumerate(track(seeds, what)):
-            drawn[i] = draw(np.random.default_rng(seed))
+        for i, rng in enumerate(track(generators(n, random_state), what)):
+            drawn[i] = draw(rng)
             count += [~(drawn[i] < values), ~(drawn[i] > values)]  # NaN speaks for the null
             extreme = [_extreme(count[:, s], a) for s, a in enumerate(alternatives)]
             for s, many in enumerate(extreme):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 CPU_BUDGET = 2 << 30  # temporaries on a CPU; the rows themselves are the caller's
+_STAGED = 32 << 20  # bytes that wait to be sent to a GPU at a time
 _SPARE = 1 << 30  # left to the driver, Triton and whoever else is on the card
 
 
@@ -41,6 +42,34 @@ def borrowed(array: np.ndarray) -> torch.Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
         return torch.from_numpy(array)
+
+
+def uploaded(array: np.ndarray, device: torch.device | str) -> torch.Tensor:
+    """Return a copy of an array on a GPU, by way of two small pinned buffers: plain copies go at a fifth of the speed.
+
+    Parameters
+    ----------
+    array : (n, ...); a memory map is read a few rows at a time.
+    """
+    import torch
+
+    each = max(1, _STAGED * max(len(array), 1) // max(array.nbytes, 1))
+    if array.nbytes < _STAGED or torch.device(device).type != "cuda":
+        return borrowed(np.ascontiguousarray(array)).to(device)
+    kind = borrowed(array[:1]).dtype
+    out = torch.empty(array.shape, dtype=kind, device=device)
+    staged = [torch.empty((each, *array.shape[1:]), dtype=kind, pin_memory=True) for _ in range(2)]
+    sent = [torch.cuda.Event() for _ in staged]
+    # block i goes through buffer i % 2, which is free again once block i - 2 has been sent
+    for i, start in enumerate(range(0, len(array), each)):
+        rows = borrowed(np.ascontiguousarray(array[start : start + each]))
+        buffer = staged[i % 2][: len(rows)]
+        sent[i % 2].synchronize()
+        buffer.copy_(rows)
+        out[start : start + each].copy_(buffer, non_blocking=True)
+        sent[i % 2].record()
+    torch.cuda.current_stream().synchronize()
+    return out
 
 
 def memory_budget(device: torch.device) -> int:

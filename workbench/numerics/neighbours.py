@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from workbench.core.device import resolve
-from workbench.numerics.device import borrowed
 from workbench.numerics.distances import PRECOMPUTED
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int, Int32, Real
+    from jaxtyping import Float, Int, Real
 
 Metric = Literal["euclidean", "cosine", "correlation", "manhattan", "chebyshev"]
 AnyMetric = Literal[Metric, "precomputed"]
@@ -83,54 +81,6 @@ def distance_blocks(
     scale (euclidean ones come squared).
     """
     yield from _blocks(_Space(x, metric), np.arange(len(x)) if queries is None else np.asarray(queries))
-
-
-def rank_blocks(
-    x: Real[np.ndarray, "n d"],
-    metric: AnyMetric = "euclidean",
-    queries: Int[np.ndarray, " q"] | None = None,
-    *,
-    device: str = "cpu",
-) -> Iterator[tuple[Int[np.ndarray, " b"], Int32[np.ndarray, "b n"]]]:
-    """Yield some rows' positions and the rank of all rows by distance from each: 1 the nearest other, n itself.
-
-    The parameters are those of `k_nearest`; equals rank by position. A GPU measures and sorts in float64 too.
-    """
-    space, query_rows = _Space(x, metric), np.arange(len(x)) if queries is None else np.asarray(queries)
-    device = resolve(device)
-    if device != "cpu":
-        yield from ranks_in_torch(space, query_rows, device)
-        return
-    for rows, block in _blocks(space, query_rows):
-        ranks = np.empty(block.shape, np.int32)
-        order = block.argsort(axis=1, kind="stable")
-        np.put_along_axis(ranks, order, np.arange(1, block.shape[1] + 1, dtype=np.int32)[None], axis=1)
-        yield rows, ranks
-
-
-def ranks_in_torch(
-    space: _Space, query_rows: np.ndarray, device: str
-) -> Iterator[tuple[np.ndarray, Int32[np.ndarray, "b n"]]]:
-    """Yield what `rank_blocks` does, computed in torch, whatever the device."""
-    import torch
-
-    held = borrowed(space.rows).to(device)
-    squares = borrowed(space.squares).to(device)
-    number = torch.arange(1, len(held) + 1, dtype=torch.int32, device=device)
-    for part in _parts(len(query_rows), len(held)):
-        at = torch.from_numpy(query_rows[part]).to(device)
-        if space.by_product:
-            block = (held[at] @ held.T).mul_(-2).add_(squares[at][:, None]).add_(squares).clamp_min_(0)
-            if space.metric != "euclidean":
-                block[(squares[at] == 0)[:, None] | (squares == 0)] = 2
-        elif space.metric == PRECOMPUTED:
-            block = held[at].clone()
-        else:
-            block = torch.cdist(held[at], held, p=1 if space.metric == "manhattan" else torch.inf)
-        block[torch.arange(len(at)), at] = torch.inf
-        order = block.argsort(dim=1, stable=True)
-        ranks = torch.empty(order.shape, dtype=torch.int32, device=device)
-        yield query_rows[part], ranks.scatter_(1, order, number.expand_as(order)).cpu().numpy()
 
 
 class _Space:

@@ -9,11 +9,13 @@ import numpy as np
 
 from workbench.core.progress import track
 from workbench.numerics.exchangeable import exchanged
-from workbench.numerics.neighbours import BLOCK_CELLS, AnyMetric, k_nearest, rank_blocks
+from workbench.numerics.neighbour_ranks import nearest_of, rank_blocks, ranks_of
+from workbench.numerics.neighbours import BLOCK_CELLS, AnyMetric, k_nearest
 from workbench.numerics.resampling import LEVEL, NORMAL, jackknife_error
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Real
+    from torch import Tensor
 
 
 class Scores(NamedTuple):
@@ -99,6 +101,33 @@ def trustworthiness(
     return _survival(before, near_after, metric, queries, n_null, random_state, device, groups)[0]
 
 
+def trust_of_rows(
+    before: Real[np.ndarray | Tensor, "n d"],
+    after: Real[np.ndarray | Tensor, "n e"],
+    k: int,
+    *,
+    metric: AnyMetric = "euclidean",
+    queries: Int[np.ndarray, " q"] | None = None,
+    device: str = "cpu",
+) -> Float[np.ndarray, " q"]:
+    """Each asked row's trustworthiness alone, `trustworthiness(...).rows`, by ranking no more than its neighbours.
+
+    Parameters
+    ----------
+    before, after : on the device already or not.
+    k, metric, queries : as `trustworthiness` takes them.
+
+    Raises
+    ------
+    ValueError
+        ``k`` is out of range.
+    """
+    n = len(before)
+    _require_k(n, k)
+    ranks = ranks_of(before, nearest_of(after, k, queries=queries, device=device), metric, queries, device=device)
+    return 1 - np.maximum(ranks - k, 0).sum(axis=1) / (k * (2 * n - 3 * k - 1) / 2)
+
+
 def preservation(
     before: Real[np.ndarray, "n d"],
     after: Real[np.ndarray, "n e"],
@@ -123,11 +152,13 @@ def preservation(
 
 def _nearest(x: np.ndarray, k: int, metric: AnyMetric, queries: np.ndarray | None) -> np.ndarray:
     """The ``k`` nearest and the one that would take the place of any that is left out."""
-    if len(x) < 4 or not 1 <= k < len(x) / 2:
-        raise ValueError(
-            f"k={k} must be at least 1 and less than half the number of rows, {len(x)}, at least 4"
-        )
+    _require_k(len(x), k)
     return k_nearest(x, k + 1, metric, queries)[0]
+
+
+def _require_k(n: int, k: int) -> None:
+    if n < 4 or not 1 <= k < n / 2:
+        raise ValueError(f"k={k} must be at least 1 and less than half the number of rows, {n}, at least 4")
 
 
 def _survival(

@@ -12,6 +12,7 @@ from workbench.core.errors import DataError, ParameterError
 from workbench.numerics.device import Device, choose, memory_budget, refuse_beyond
 from workbench.numerics.laplacian import eigengap
 from workbench.numerics.linalg_torch import largest_eigenpairs
+from workbench.numerics.pieces_torch import piece_labels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,16 +96,7 @@ def neighbour_graph(indices: Int[Tensor, "n k"]) -> Graph:
 
 def connected_pieces(graph: Graph) -> tuple[int, Int[Tensor, " n"]]:
     """Return how many connected pieces a graph has and the piece of every node, 0 the largest."""
-    rows = graph.rows
-    label = torch.arange(graph.n, device=rows.device)
-    while True:
-        least = label.scatter_reduce(0, rows, label[graph.columns], "amin")
-        # the label's own node hears of it too, so that long pieces take few rounds
-        new = least.scatter_reduce(0, label, least, "amin")
-        new = new[new]
-        if torch.equal(new, label):
-            break
-        label = new
+    label = piece_labels(graph.rows, graph.columns, graph.n)
     _, piece, size = torch.unique(label, return_inverse=True, return_counts=True)
     place = torch.empty_like(size)
     place[size.argsort(descending=True, stable=True)] = torch.arange(len(size), device=size.device)

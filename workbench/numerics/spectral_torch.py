@@ -63,21 +63,40 @@ def spectral_layout(
     centred = marks.mean(0)
     group = nearest_landmark(x - centred, marks - centred)
     weight = coarse_graph(graph, group, m)
-    gaps = torch.cdist(marks.double(), marks.double()).fill_diagonal_(torch.inf)
-    near = gaps.topk(min(_LINKS, m - 1), dim=1, largest=False).indices
-    links = torch.zeros_like(weight).scatter_(1, near, 1.0)
-    links = torch.maximum(links, links.T)
-    weight = weight + links * (_LINK_WEIGHT * weight.sum() / links.sum().clamp_min(1)).clamp_min(1e-6)
-    degree = weight.sum(1)
-    root = degree.sqrt()
-    modes = torch.linalg.eigh(weight / root[:, None] / root)[1].flip(1)[:, 1 : dim + 1] / root[:, None]
-    modes = modes * torch.sign(modes.gather(0, modes.abs().argmax(0, keepdim=True)))
-    modes = torch.nn.functional.pad(modes, (0, max(0, dim - modes.shape[1])))
+    modes = coarse_modes(weight, torch.cdist(marks.double(), marks.double()), dim)
     y = modes.float()[group].contiguous()
     y = y / y.abs().amax().clamp_min(1e-30)
-    width = 1 << (dim - 1).bit_length()
-    y = torch.nn.functional.pad(y, (0, width - dim)).contiguous()
+    return smoothed(graph, y, smoothing)
+
+
+def coarse_modes(
+    weight: Float[Tensor, "*s m m"], gaps: Float[Tensor, "*s m m"], dim: int
+) -> Float[Tensor, "*s m dim"]:
+    """The slowest modes of weighted graphs, each weakly joined by its nearest nodes, one graph or a stack of them.
+
+    Parameters
+    ----------
+    weight : symmetric, float64. gaps : distances between the nodes, float64; the diagonal doesn't count.
+    """
+    m = weight.shape[-1]
+    own = torch.eye(m, dtype=torch.bool, device=gaps.device)
+    near = gaps.masked_fill(own, torch.inf).topk(min(_LINKS, m - 1), dim=-1, largest=False).indices
+    links = torch.zeros_like(weight).scatter_(-1, near, 1.0)
+    links = torch.maximum(links, links.mT)
+    all_links = links.sum((-2, -1), keepdim=True).clamp_min(1)
+    weight = weight + links * (_LINK_WEIGHT * weight.sum((-2, -1), keepdim=True) / all_links).clamp_min(1e-6)
+    root = weight.sum(-1).sqrt()
+    scaled = weight / root[..., :, None] / root[..., None, :]
+    modes = torch.linalg.eigh(scaled)[1].flip(-1)[..., 1 : dim + 1] / root[..., :, None]
+    modes = modes * torch.sign(modes.gather(-2, modes.abs().argmax(-2, keepdim=True)))
+    return torch.nn.functional.pad(modes, (0, max(0, dim - modes.shape[-1])))
+
+
+def smoothed(graph: chunked.Chunks, y: Float[Tensor, "n dim"], steps: int) -> Float[Tensor, "n dim"]:
+    """Positions after steps of lazy diffusion on a graph."""
+    dim = y.shape[1]
+    y = torch.nn.functional.pad(y, (0, (1 << (dim - 1).bit_length()) - dim)).contiguous()
     total = chunked.apply(graph, torch.ones_like(y))
-    for _ in range(smoothing):
+    for _ in range(steps):
         y = torch.where(total > 0, 0.5 * y + 0.5 * chunked.apply(graph, y) / total.clamp_min(1e-30), y)
     return y[:, :dim]

@@ -7,7 +7,7 @@ import numbers
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -19,6 +19,7 @@ from workbench.numerics.near_origin import MOVABLE, far_centre
 if TYPE_CHECKING:
     from jaxtyping import Float
     from scipy.sparse import csr_array
+    from torch import Tensor
 
     from workbench.numerics.umap_torch import Fitted
 
@@ -45,7 +46,7 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
     Attributes
     ----------
     embedding_ : (n, n_components) float32.
-    graph_ : (n, n) scipy sparse array of memberships, those too weak to count in the layout left out.
+    graph_ : (n, n) scipy sparse array of memberships. pieces_ : how many connected pieces it has.
     rad_orig_, rad_emb_ : (n,) with densmap, log of each row's local radius in the data and in the layout.
     device_ : where it was fitted. engine_ : "torch" or "umap-learn".
 
@@ -108,17 +109,20 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
         ParameterError
             A parameter out of its range.
         """
-        X = self._single(
-            validate_data(self, X, dtype=[np.float32, np.float64], ensure_min_samples=3), fit=True
+        return self.fit_rows(
+            validate_data(self, X, dtype=[np.float32, np.float64], ensure_min_samples=3), y
         )
-        chosen = {k: v for k, v in self.get_params().items() if k != "device"}
-        for name, (kind, least, most) in _LEGAL.items():
-            _require(name, chosen[name], kind, least, most)
-        if self.target_n_neighbors in (0, 1):
-            raise ParameterError(
-                f"target_n_neighbors={self.target_n_neighbors} must be at least 2, or -1 for as many as n_neighbors"
-            )
-        chosen["random_state"] = _seed(self.random_state)
+
+    def fit_rows(self, X: Float[np.ndarray | Tensor, "n d"], y: Any = None) -> UMAP:
+        """`fit` without looking at every number: of finite rows in a table, or on the device already as float32.
+
+        Raises
+        ------
+        ParameterError
+            A parameter out of its range.
+        """
+        X = self._single(X, fit=True)
+        chosen = self._chosen()
         if y is not None:
             y = self._targets(y, len(X))
         self.device_ = resolve(self.device)
@@ -132,9 +136,31 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
         self._fit_torch(X, y, chosen)
         return self
 
+    def _chosen(self) -> dict[str, Any]:
+        """The parameters but the device, checked, with a seed that is a number."""
+        chosen = {k: v for k, v in self.get_params().items() if k != "device"}
+        for name, (kind, least, most) in _LEGAL.items():
+            _require(name, chosen[name], kind, least, most)
+        if self.target_n_neighbors in (0, 1):
+            raise ParameterError(
+                f"target_n_neighbors={self.target_n_neighbors} must be at least 2, or -1 for as many as n_neighbors"
+            )
+        chosen["random_state"] = _seed(self.random_state)
+        return chosen
+
     def fit_transform(self, X: Any, y: Any = None) -> Float[np.ndarray, "n c"]:
         """`fit`, and the layout."""
         return self.fit(X, y).embedding_
+
+    def layouts(self, sets: list[np.ndarray]) -> list[Float[np.ndarray, "m c"]]:
+        """Lay several small sets of finite rows out, each as a fit of it alone would; on a GPU together."""
+        device = resolve(self.device)
+        if device == "cpu" or self.metric not in ("euclidean", "cosine", "correlation"):
+            return [clone(self).fit_rows(rows).embedding_ for rows in sets]
+        from workbench.numerics.umap_sets import fit_sets
+
+        rows = [clone(self)._single(x, fit=True) for x in sets]
+        return [y.cpu().numpy() for y in fit_sets(rows, device=device, **self._chosen())]
 
     def transform(self, X: Any) -> Float[np.ndarray, "m c"]:
         """Place new rows among those that were laid out; a row that was fitted keeps its place."""
@@ -166,13 +192,36 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
             rows = umap_torch.inverse_transform(self._model, places).cpu().numpy()
         return rows if self._centre is None else rows + self._centre
 
-    def _single(self, X: np.ndarray, *, fit: bool = False) -> Float[np.ndarray, "n d"]:
+    def _single(self, X: Any, *, fit: bool = False) -> Any:
         """Rows in single precision, those that lie far from the origin moved there first."""
+        if not isinstance(X, np.ndarray):  # a tensor, which nobody can place new rows beside: it is near already
+            self._centre = None
+            return X
         if fit:
             self._centre = far_centre(X) if self.metric in MOVABLE else None
         if self.metric == "correlation" and X.dtype == np.float64:
             X = X - X.mean(axis=1, keepdims=True)
         return (X if self._centre is None else X - self._centre).astype(np.float32, copy=False)
+
+    @property
+    def graph_(self) -> csr_array:
+        """(n, n) memberships, those too weak to count in the layout left out; made when first asked for."""
+        check_is_fitted(self)
+        if self.engine_ == "umap-learn":
+            return self._model.graph_
+        if not hasattr(self, "_graph"):
+            self._graph = _graph(self._model)
+        return self._graph
+
+    @property
+    def pieces_(self) -> int:
+        """How many connected pieces the graph has."""
+        check_is_fitted(self)
+        if self.engine_ == "torch":
+            return int(self._model.pieces)
+        from scipy.sparse.csgraph import connected_components
+
+        return int(connected_components(self.graph_, directed=False)[0])
 
     @property
     def distortion_(self) -> Float[np.ndarray, " n"]:
@@ -223,7 +272,6 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
         self._model: Any = fitted
         self._near = min(self.n_neighbors, len(X)) - 1
         self.embedding_ = fitted.embedding.cpu().numpy()
-        self.graph_ = _graph(fitted)
         if fitted.radii is not None:
             self.rad_orig_, self.rad_emb_ = fitted.radii.cpu().numpy()
 
@@ -257,7 +305,6 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
         self._model = model
         self._near = min(self.n_neighbors, len(X)) - 1
         self.embedding_ = np.asarray(model.embedding_, np.float32)
-        self.graph_ = model.graph_
         if chosen["densmap"]:
             self.rad_orig_, self.rad_emb_ = model.rad_orig_, model.rad_emb_
 

@@ -33,6 +33,7 @@ from workbench.numerics.neighbours_torch import (
     k_nearest,
     plan,
 )
+from workbench.numerics.pieces_torch import piece_labels
 from workbench.numerics.rows_torch import Metric, Rows, ready_rows
 from workbench.numerics.spectral_torch import spectral_layout
 from workbench.numerics.threads import one_thread
@@ -74,6 +75,15 @@ class Fitted:
     repulsion_strength: float
     random_state: int
     radii: Float[Tensor, "2 n"] | None = None
+
+
+    @property
+    def pieces(self) -> int:
+        """How many connected pieces the graph has."""
+        held = self.graph.weights > 0
+        rows = self.graph.heads.long()[:, None].expand_as(held)[held]
+        labels = piece_labels(rows, self.graph.tails.long()[held], len(self.embedding))
+        return int((labels == torch.arange(len(labels), device=labels.device)).sum())
 
 
 @lru_cache(maxsize=64)

@@ -53,6 +53,13 @@ class Points(Rows):
         """With what is to be said where distances may have been taken for rows."""
         return *super().notes(parameters), *taken_for_rows(self.name, self.values, parameters)
 
+    @cached_property
+    def distinct(self) -> int:
+        """How many rows differ."""
+        from workbench.numerics.distinct import count_distinct
+
+        return count_distinct(self.values)
+
     def column(self, name: str) -> Shaped[np.ndarray, " n"]:
         """One column of the row table, in row order; refused with the names that exist."""
         return table_column(self.table, name, self.name)

@@ -13,7 +13,8 @@ import workbench as wb
 from workbench.core.errors import DataError, ParameterError
 from workbench.numerics.distances import classical_scaling, require_distances
 from workbench.numerics.landmarks import farthest_first
-from workbench.numerics.neighbours import k_nearest, rank_blocks
+from workbench.numerics.neighbour_ranks import rank_blocks
+from workbench.numerics.neighbours import k_nearest
 from workbench.numerics.umap_estimator import UMAP
 
 X = np.random.default_rng(0).standard_normal((50, 3))

@@ -15,13 +15,12 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence, Outcome, monte_carlo_p
 from workbench.evidence.nulls.one_lump import NULL
 from workbench.evidence.nulls.sampling import about, details, sampled, too_few
-from workbench.numerics.controls import draw_until_clear
+from workbench.numerics.controls import draw_until_clear, generators
 from workbench.numerics.distances import PRECOMPUTED, require_distances
-from workbench.numerics.distinct import count_distinct
 from workbench.numerics.exchangeable import Sample
 from workbench.numerics.lumps import LUMPS
 from workbench.numerics.near_origin import MOVABLE, near_origin
-from workbench.numerics.preservation import Scores, trustworthiness
+from workbench.numerics.preservation import trust_of_rows, trustworthiness
 from workbench.numerics.resampling import LEVEL, jackknife_error
 from workbench.results.embedding import Embedding
 from workbench.subjects.points import Points
@@ -33,7 +32,8 @@ NO_COLUMNS = (
     "Given distances and affinities have no covariance to make a lump of: whether one would be laid out as well was not "
     "asked."
 )
-Fit = Callable[[np.ndarray], tuple[np.ndarray, Outcome]]
+Fit = Callable[[Any], tuple[np.ndarray, Outcome]]
+Again = Callable[[list[np.ndarray]], list[np.ndarray]]
 NEIGHBOURS = 10  # one number for all methods, so that their layouts compare
 ROW_BY_ROW = 5000  # rows; up to here every row gets its own trustworthiness
 ASKED = 2000  # rows asked about beyond that
@@ -59,6 +59,8 @@ def lay_out(
     n_null: int,
     random_state: int,
     control_rows: int = CONTROL_ROWS,
+    device: str = "cpu",
+    again: Again | None = None,
 ) -> Embedding:
     """Lay rows out and measure how far the layout can be trusted.
 
@@ -67,10 +69,13 @@ def lay_out(
 
     Parameters
     ----------
-    fit : takes (m, d) rows and returns an (m, k) layout and how the fit ended.
+    fit : takes (m, d) rows and returns an (m, k) layout and how the fit ended. On a GPU the rows are there already, but
+        for metrics that are searched on the CPU.
     axis : name of the axes.
     least_rows : the control needs so many rows that don't come again.
     control_rows : about so many rows, or twice the least, are laid out beside lumps, where there are more.
+    device : as resolved; where trustworthiness is measured.
+    again : lays several sets of rows out at once, for the control; None does so one by one by ``fit``.
     n_null : layouts of each lump; 0 leaves the control out, and fewer than 19 give an interval and no p-value.
 
     Raises
@@ -79,8 +84,9 @@ def lay_out(
         The layout ran off to infinity.
     """
     x = points.values
-    layout, outcome = fit(x)
-    distinct = count_distinct(x)
+    held = _held(x, metric, device)
+    layout, outcome = fit(held)
+    distinct = points.distinct
     if distinct < len(x):
         said = (
             f"{len(x) - distinct:,} of {len(x):,} rows repeat another: among equal rows, which are neighbours is arbitrary. "
@@ -98,14 +104,14 @@ def lay_out(
         queries = np.sort(
             np.random.default_rng([random_state, 0x61736B]).choice(len(x), ASKED, replace=False)
         )
-    scores = trustworthiness(x, layout, k, metric=metric, queries=queries)
+    trusted = trust_of_rows(held, layout, k, metric=metric, queries=queries, device=device)
     evidence = [
         Evidence(
             question="Do rows that lie together in the layout lie together in the data?",
             id="trustworthiness",
             label=f"trustworthiness ({k} neighbours)",
-            value=scores.rows.mean(),
-            n=len(scores.rows),
+            value=trusted.mean(),
+            n=len(trusted),
             untested=CHANCE,
         )
     ]
@@ -118,17 +124,34 @@ def lay_out(
         if why := too_few(points, some, least_rows):
             caveat = f"Whether one lump would be laid out as well was not asked: {why}."
         else:
-            evidence.append(_beyond_lumps(points, some, scores, fit, metric, n_null, random_state))
+            evidence.append(
+                _beyond_lumps(
+                    points, some, layout, again or _one_by_one(fit), metric, n_null, random_state, device != "cpu"
+                )
+            )
     return Embedding(
         values=layout,
         ids=points.ids,
-        quality=scores.rows.astype(np.float32) if queries is None else np.empty(0, np.float32),
+        quality=trusted.astype(np.float32) if queries is None else np.empty(0, np.float32),
         quality_name="trustworthiness" if queries is None else "",
         axes=tuple(f"{axis} {i + 1}" for i in range(layout.shape[1])),
         evidence=tuple(evidence),
         outcome=outcome,
         caveat=caveat,
     )
+
+
+def _held(x: np.ndarray, metric: AnyMetric, device: str) -> Any:
+    """The rows where they are laid out: on a GPU once, for the layout and all that is asked of it."""
+    if device == "cpu" or metric not in ("euclidean", "cosine", "correlation"):
+        return x
+    from workbench.numerics.device import uploaded
+
+    return uploaded(x if metric == "correlation" else x.astype(np.float32, copy=False), device)
+
+
+def _one_by_one(fit: Fit) -> Again:
+    return lambda sets: [fit(rows)[0] for rows in sets]
 
 
 def moved(points: Points, metric: AnyMetric) -> Points:
@@ -164,7 +187,7 @@ def require_rows(points: Points, *needs: tuple[str, float, int], metric: AnyMetr
     if n < 4:
         raise DataError(f"{has}, and a layout takes at least 4. Give more rows.")
     require_spread(points)
-    distinct = count_distinct(points.values)
+    distinct = points.distinct
     if distinct < 4:
         raise DataError(
             f"{points.name} has {n:,} rows, of which {distinct} are distinct, and a layout takes at least 4 different ones: "
@@ -221,28 +244,38 @@ def warnings_raised(*beginnings: str) -> Iterator[list[str]]:
 def _beyond_lumps(
     points: Points,
     some: Sample,
-    known: Scores,
-    fit: Fit,
+    whole: np.ndarray,
+    again: Again,
     metric: AnyMetric,
     n_null: int,
     random_state: int,
+    at_once: bool,
 ) -> Evidence:
-    """How far the trustworthiness of a sample's layout exceeds that of the lump that is laid out best."""
+    """How far the trustworthiness of a sample's layout exceeds that of the lump that is laid out best.
+
+    Parameters
+    ----------
+    whole : the layout of all rows, which is the sample's where it takes them all. at_once : lay all lumps out together.
+    """
     x = points.values
     own = np.asarray(x[some.at], dtype=np.float64)
     k = min(NEIGHBOURS, (len(own) - 1) // 2)
 
-    def laid_out(rows: np.ndarray) -> Scores:
+    def varied(rows: np.ndarray) -> np.ndarray:
         if metric == "correlation":  # a draw may have rows without variation, whose correlation is undefined
             rows = rows[np.ptp(rows, axis=1) > 0]
-        rows = rows.astype(x.dtype)
-        return trustworthiness(rows, fit(rows)[0], k, metric=metric)
+        return rows.astype(x.dtype)
 
-    scores = known if some.whole and len(known.rows) == len(own) else laid_out(own)
+    def trusts(sets: list[np.ndarray]) -> list[float]:
+        sets = [varied(rows) for rows in sets]
+        laid_out = zip(sets, again(sets), strict=True)
+        return [float(trust_of_rows(rows, y, k, metric=metric).mean()) for rows, y in laid_out]
+
+    mine = varied(own)
+    layout = whole if some.whole and len(whole) == len(own) else again([mine])[0]
+    scores = trustworthiness(mine, layout, k, metric=metric)
     value = float(scores.rows.mean())
-    of, drawn = _best_lump(
-        lambda rows: float(laid_out(rows).rows.mean()), own, some, value, n_null, random_state
-    )
+    of, drawn = _best_lump(trusts, own, some, value, n_null, random_state, at_once)
     said: dict[str, Any] = {"hypothesis": NULL.hypothesis}
     if n_null >= TESTED:
         said = NULL.said(
@@ -267,22 +300,28 @@ def _beyond_lumps(
 
 
 def _best_lump(
-    trust: Callable[[np.ndarray], float],
+    trusts: Callable[[list[np.ndarray]], list[float]],
     own: np.ndarray,
     some: Sample,
     value: float,
     n_null: int,
     random_state: int,
+    at_once: bool,
 ) -> tuple[str, np.ndarray]:
     """Which lump is laid out most faithfully, and the trustworthiness of its layouts.
 
     Where one is laid out as faithfully as the rows, on average, no other is asked.
     """
     best: tuple[float, float, str, np.ndarray] | None = None
-    for name, make in LUMPS.items():
-        draw = make(own, some.groups)
+    lumps = {name: make(own, some.groups) for name, make in LUMPS.items()}
+    known: dict[str, Iterator[float]] = {}
+    if at_once:  # what a GPU lays out beside the first costs nothing
+        drawn_rows = [draw(rng) for draw in lumps.values() for rng in generators(n_null, random_state)]
+        each = np.reshape(trusts(drawn_rows), (len(lumps), n_null))
+        known = {name: iter(row) for name, row in zip(lumps, each, strict=True)}
+    for name, draw in lumps.items():
         drawn = draw_until_clear(
-            partial(_drawn, trust, draw),
+            partial(_next, known[name]) if at_once else partial(_drawn, trusts, draw),
             np.array([value]),
             ("greater",),
             n_null,
@@ -298,12 +337,16 @@ def _best_lump(
     return best[2], best[3]
 
 
+def _next(known: Iterator[float], rng: np.random.Generator) -> float:
+    return next(known)
+
+
 def _drawn(
-    trust: Callable[[np.ndarray], float],
+    trusts: Callable[[list[np.ndarray]], list[float]],
     draw: Callable[[np.random.Generator], np.ndarray],
     rng: np.random.Generator,
 ) -> float:
-    return trust(draw(rng))
+    return trusts([draw(rng)])[0]
 
 
 def _beyond(value: float, error: float, drawn: np.ndarray) -> tuple[float, float] | None:

@@ -10,6 +10,7 @@ from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.analyses.embedding._layouts import LAYOUTS, NEIGHBOURS, lay_out, require_rows
+from workbench.core.device import resolve
 from workbench.core.evidence import Outcome
 from workbench.core.parameters import NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
@@ -125,6 +126,7 @@ def spectral_embedding(
         least_rows=max(n_neighbors, n_components) + 2,
         control_rows=CONTROL_ROWS,
         random_state=random_state,
+        device=resolve(device),
     )
     return replace(result, caveat=" ".join(filter(None, [result.caveat, *told])))
 

@@ -10,6 +10,7 @@ from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.analyses.embedding._layouts import lay_out, moved, require_rows, warnings_raised
+from workbench.core.device import resolve
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Outcome
 from workbench.core.parameters import Few, NullDraws, OnDevice, Seed
@@ -164,9 +165,10 @@ def umap(
     )
     steering = _steering(points, target) if target else None
     found = lay_out(
-        # the controls' rows are laid out without a target
         points,
-        lambda x: _fit(model, x, steering if x is points.values else None),
+        lambda x: _fit(model, x, steering),
+        again=model.layouts,  # without a target
+        device=resolve(device),
         axis="UMAP",
         metric=metric,
         n_null=n_null,
@@ -195,22 +197,21 @@ def _steering(points: Points, target: str) -> np.ndarray:
     return column
 
 
-def _fit(model: UMAP, x: np.ndarray, steering: np.ndarray | None) -> tuple[np.ndarray, Outcome]:
+def _fit(model: UMAP, x: Any, steering: np.ndarray | None) -> tuple[np.ndarray, Outcome]:
     """Lay out ``x`` and say what is to be known of it."""
-    from scipy.sparse.csgraph import connected_components
     from sklearn.base import clone
 
     fitted: Any = clone(model)
     if steering is not None and steering.dtype.kind == "f":
         fitted.set_params(target_metric="euclidean")
     with warnings_raised(*EXPECTED) as raised:
-        layout = fitted.fit_transform(x, steering)
+        fitted.fit_rows(x, steering)
     advice = []
-    pieces = connected_components(fitted.graph_, directed=False)[0]
-    if pieces > 1:
+    if fitted.pieces_ > 1:
         advice.append(
-            f"The neighbour graph fell into {pieces} pieces, whose places in the layout say nothing: raise n_neighbors."
+            f"The neighbour graph fell into {fitted.pieces_} pieces, whose places in the layout say nothing: raise "
+            f"n_neighbors."
         )
     if any(w.startswith("Spectral") for w in raised):
         advice.append("The spectral start failed and rows started at random: try init='pca'.")
-    return layout, Outcome(advice=" ".join(advice))
+    return fitted.embedding_, Outcome(advice=" ".join(advice))

@@ -169,3 +169,81 @@ def bandwidth_kernel(distances, rho_out, sigma_out, n, k, target, floor, R: tl.c
     least = 0.001 * tl.where(rho > 0, mean, floor)
     tl.store(rho_out + row, rho, mask=row < n)
     tl.store(sigma_out + row, tl.maximum(mid, least), mask=row < n)
+
+
+@triton.jit(do_not_specialize=["n", "m", "epochs"])
+def sets_kernel(
+    places,
+    parts,
+    heads,
+    tails,
+    weights,
+    first,
+    repel,
+    keys,
+    n,
+    m,
+    epochs,
+    a,
+    b,
+    length,
+    C: tl.constexpr,
+    W: tl.constexpr,
+    R: tl.constexpr,
+    NEG: tl.constexpr,
+    DIM: tl.constexpr,
+):
+    """All steps of a set of m rows in one program, which reads one half of ``places`` (2, n, DIM) and writes the other."""
+    base = tl.program_id(0) * m
+    chunks = tl.load(first + base + m)
+    begin = tl.load(first + base)
+    axis = tl.arange(0, DIM)
+    lane = tl.arange(0, W)
+    # before epoch e the positions after e steps are whole in half e % 2, and no thread of this program reads the other
+    for epoch in range(epochs):
+        here = places + (epoch % 2) * n * DIM
+        out = places + ((epoch + 1) % 2) * n * DIM
+        for c in range(begin, chunks, C):
+            chunk = c + tl.arange(0, C)
+            inside = chunk < chunks
+            slot = chunk[:, None] * W + lane[None, :]
+            tail = tl.load(tails + slot, mask=inside[:, None], other=0)
+            weight = tl.load(weights + slot, mask=inside[:, None], other=0.0)
+            head = tl.load(heads + chunk, mask=inside, other=0)
+            own = tl.load(here + head[:, None] * DIM + axis[None, :])
+            gap = tl.load(here + tail[:, :, None] * DIM + axis[None, None, :]) - own[:, None, :]
+            square = tl.sum(gap * gap, axis=2)
+            power = _power(tl.maximum(square, 1e-30), b)
+            pull = 2.0 * a * b * power / (tl.maximum(square, 1e-30) * (1.0 + a * power))
+            pull = tl.where(square > 0, pull, 0.0)
+            force = tl.sum(_clip(pull[:, :, None] * gap) * weight[:, :, None], axis=1)
+            tl.store(parts + chunk[:, None] * DIM + axis[None, :], force, mask=inside[:, None])
+        tl.debug_barrier()
+        key = tl.load(keys + epoch)
+        alpha = length * (1.0 - epoch.to(tl.float32) / epochs)
+        for r in range(0, m, R):
+            place = r + tl.arange(0, R)
+            inside = place < m
+            row = base + place
+            own = tl.load(here + row[:, None] * DIM + axis[None, :], mask=inside[:, None], other=0.0)
+            start = tl.load(first + row, mask=inside, other=0)
+            count = tl.load(first + row + 1, mask=inside, other=0) - start
+            force = tl.zeros((R, DIM), dtype=tl.float32)
+            for j in range(tl.max(count)):
+                more = inside & (j < count)
+                at = parts + (start + j)[:, None] * DIM + axis[None, :]
+                force += tl.load(at, mask=more[:, None], other=0.0)
+            force *= 2.0
+            h = _mix(place.to(tl.uint32) ^ key.to(tl.uint32))
+            draw = (tl.arange(0, NEG) + 1).to(tl.uint32) * 0x85EBCA6B
+            other = _mix(h[:, None] + draw[None, :])
+            other = ((other.to(tl.uint64) * m.to(tl.uint64)) >> 32).to(tl.int32)
+            gap = own[:, None, :] - tl.load(here + (base + other)[:, :, None] * DIM + axis[None, None, :])
+            square = tl.sum(gap * gap, axis=2)
+            power = _power(tl.maximum(square, 1e-30), b)
+            push = 2.0 * b / ((0.001 + square) * (1.0 + a * power))
+            push = tl.where(other == place[:, None], 0.0, push)
+            scale = tl.load(repel + row, mask=inside, other=0.0)
+            force += tl.sum(_clip(push[:, :, None] * gap), axis=1) * scale[:, None]
+            tl.store(out + row[:, None] * DIM + axis[None, :], own + alpha * force, mask=inside[:, None])
+        tl.debug_barrier()

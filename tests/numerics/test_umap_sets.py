@@ -1,0 +1,41 @@
+"""Small sets laid out together are laid out as each is alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.manifold import trustworthiness
+
+from workbench.numerics import umap_torch
+from workbench.numerics.umap_sets import fit_sets, together
+
+
+def sets(count: int = 3, m: int = 40) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [(rng.standard_normal((m, 6)) * [5, 3, 2, 1, 1, 1]).astype(np.float32) for _ in range(count)]
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "correlation"])
+@pytest.mark.parametrize("n_components", [2, 3])
+def test_a_few_steps_equal_those_of_each_alone(metric, n_components) -> None:
+    settings = {"metric": metric, "n_components": n_components, "n_neighbors": 7, "n_epochs": 1, "random_state": 4}
+    xs = sets()
+    for x, y in zip(xs, together(torch.stack([torch.from_numpy(x) for x in xs]), **settings), strict=True):
+        alone = umap_torch.fit(x, device="cpu", **settings).embedding
+        torch.testing.assert_close(y, alone, rtol=1e-2, atol=2e-2)
+
+
+def test_whole_layouts_are_as_faithful() -> None:
+    xs = sets(2, 120)
+    both = together(torch.stack([torch.from_numpy(x) for x in xs]), n_epochs=150)
+    for x, y in zip(xs, both, strict=True):
+        alone = umap_torch.fit(x, device="cpu", n_epochs=150).embedding
+        ours, theirs = (trustworthiness(x, z.numpy(), n_neighbors=8) for z in (y, alone))
+        assert abs(ours - theirs) < 0.02
+
+
+def test_sets_of_several_sizes_are_laid_out_one_by_one() -> None:
+    xs = [sets(1, 30)[0], sets(1, 40)[0]]
+    for x, y in zip(xs, fit_sets(xs, device="cpu", n_epochs=20), strict=True):
+        assert torch.equal(y, umap_torch.fit(x, device="cpu", n_epochs=20).embedding)

@@ -1,0 +1,191 @@
+"""Ranks of rows by distance, on whichever device: of all rows, or of a few that are asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.core.device import resolve
+from workbench.numerics.device import borrowed
+from workbench.numerics.distances import PRECOMPUTED
+from workbench.numerics.neighbours import BLOCK_CELLS, AnyMetric, distance_blocks, k_nearest
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, Int32, Real
+    from torch import Tensor
+
+GPU_CELLS = 1 << 26  # distances held at a time on a GPU: half a gibibyte
+_WIDENED = 1 << 24  # numbers that are held in float64 at a time
+
+
+def rank_blocks(
+    x: Real[np.ndarray, "n d"],
+    metric: AnyMetric = "euclidean",
+    queries: Int[np.ndarray, " q"] | None = None,
+    *,
+    device: str = "cpu",
+) -> Iterator[tuple[Int[np.ndarray, " b"], Int32[np.ndarray, "b n"]]]:
+    """Yield some rows' positions and the rank of all rows by distance from each: 1 the nearest other, n itself.
+
+    The parameters are those of `k_nearest`; equals rank by position. A GPU measures and sorts in float64 too.
+    """
+    asked = np.arange(len(x)) if queries is None else np.asarray(queries)
+    if resolve(device) != "cpu":
+        yield from ranks_in_torch(x, metric, asked, device)
+        return
+    for rows, block in distance_blocks(x, metric, asked):
+        ranks = np.empty(block.shape, np.int32)
+        order = block.argsort(axis=1, kind="stable")
+        np.put_along_axis(ranks, order, np.arange(1, block.shape[1] + 1, dtype=np.int32)[None], axis=1)
+        yield rows, ranks
+
+
+def ranks_in_torch(
+    x: np.ndarray, metric: AnyMetric, asked: np.ndarray, device: str
+) -> Iterator[tuple[np.ndarray, Int32[np.ndarray, "b n"]]]:
+    """Yield what `rank_blocks` does, computed in torch, whatever the device."""
+    import torch
+
+    space = TorchSpace(x, metric, device)
+    number = torch.arange(1, space.n + 1, dtype=torch.int32, device=space.device)
+    for part, block in space.blocks(asked, BLOCK_CELLS):
+        order = block.argsort(dim=1, stable=True)
+        ranks = torch.empty(order.shape, dtype=torch.int32, device=space.device)
+        yield asked[part], ranks.scatter_(1, order, number.expand_as(order)).cpu().numpy()
+
+
+def ranks_of(
+    x: Real[np.ndarray | Tensor, "n d"],
+    others: Int[np.ndarray, "q k"],
+    metric: AnyMetric = "euclidean",
+    queries: Int[np.ndarray, " q"] | None = None,
+    *,
+    device: str = "cpu",
+) -> Int[np.ndarray, "q k"]:
+    """Rank a few rows by their distance from each asked one: how many rows lie nearer, and 1.
+
+    The ranks of `rank_blocks`, by counting instead of sorting: k looks at each distance, and no table of ranks.
+
+    Parameters
+    ----------
+    x : (n, d), on the device already or not.
+    others : positions of the rows whose rank from each asked row is wanted.
+    """
+    asked = np.arange(len(x)) if queries is None else np.asarray(queries)
+    out = np.empty(others.shape, np.int64)
+    if resolve(device) == "cpu":
+        done = 0
+        for rows, block in distance_blocks(np.asarray(x), metric, asked):
+            part = slice(done, done + len(rows))
+            out[part] = _counted(block, others[part], np.arange(block.shape[1]))
+            done += len(rows)
+        return out
+    import torch
+
+    for part, block in TorchSpace(x, metric, device).blocks(asked, GPU_CELLS):
+        own = torch.from_numpy(others[part]).to(block.device)
+        out[part] = _counted(block, own, torch.arange(block.shape[1], device=block.device)).cpu().numpy()
+    return out
+
+
+def _counted(block: Any, others: Any, number: Any) -> Any:
+    """The ranks of ``others`` (b, k) in each row of distances (b, n), arrays or tensors: equals rank by position."""
+    own = np.take_along_axis(block, others, 1) if isinstance(block, np.ndarray) else block.gather(1, others)
+    ranks = 0 * others
+    for j in range(others.shape[1]):
+        edge = own[:, j, None]
+        nearer, upto = (block < edge).sum(1), (block <= edge).sum(1)
+        ranks[:, j] = nearer + 1
+        tied = upto - nearer > 1  # with rows as far as this one, of which those that stand before it come first
+        if tied.any():
+            first = number[None] < others[tied, j, None]
+            ranks[tied, j] += ((block[tied] == edge[tied]) & first).sum(1)
+    return ranks
+
+
+def nearest_of(
+    x: Real[np.ndarray | Tensor, "n d"],
+    k: int,
+    metric: AnyMetric = "euclidean",
+    queries: Int[np.ndarray, " q"] | None = None,
+    *,
+    device: str = "cpu",
+) -> Int[np.ndarray, "q k"]:
+    """The ``k`` nearest other rows of each asked one, as `k_nearest` finds them; on a GPU any of equally far ones."""
+    if resolve(device) == "cpu":
+        return k_nearest(np.asarray(x), k, metric, queries)[0]
+    asked = np.arange(len(x)) if queries is None else np.asarray(queries)
+    out = np.empty((len(asked), k), np.int64)
+    for part, block in TorchSpace(x, metric, device).blocks(asked, GPU_CELLS):
+        out[part] = block.topk(k, dim=1, largest=False).indices.cpu().numpy()
+    return out
+
+
+class TorchSpace:
+    """Rows on a device and blocks of their distances in float64, as `neighbours.Space` has them on the CPU.
+
+    The rows stay in their own precision; a block widens the part of them that it needs.
+    """
+
+    def __init__(self, x: np.ndarray | Tensor, metric: AnyMetric, device: str):
+        import torch
+
+        self.metric, self.device = metric, torch.device(device)
+        rows = borrowed(np.ascontiguousarray(x)) if isinstance(x, np.ndarray) else x
+        self.rows = rows.to(self.device)
+        self.n, self.d = self.rows.shape
+        self.by_product = metric in ("euclidean", "cosine", "correlation")
+        self.step = max(1, _WIDENED // max(self.d, 1))
+        self.centre = 0.0
+        self.top = 0.0
+        if metric == "euclidean":
+            self.centre = sum(p.double().sum(0) for p in self.rows.split(self.step)) / self.n
+        elif self.by_product:
+            self.top = float(self.rows.abs().max())
+
+    def ready(self, rows: Tensor) -> Tensor:
+        """Rows in float64 as their product ranks them: less the mean of all, or of unit length."""
+        import torch
+
+        wide = rows.double()
+        if self.metric == "euclidean":
+            return wide - self.centre
+        if self.metric == "correlation":
+            wide = wide - wide.mean(1, keepdim=True)
+        kind = torch.float64 if self.metric == "correlation" and rows.element_size() > 4 else torch.float32
+        length = wide.norm(dim=1, keepdim=True)
+        return wide / torch.where(length > torch.finfo(kind).eps * self.top, length, torch.inf)
+
+    def blocks(self, asked: np.ndarray, cells: int) -> Iterator[tuple[slice, Float[Tensor, "b n"]]]:
+        """Yield slices of ``asked`` and their distances to all rows, at most about ``cells`` at a time."""
+        import torch
+
+        each = max(1, cells // max(self.n, 1))
+        for start in range(0, len(asked), each):
+            part = slice(start, min(start + each, len(asked)))
+            yield part, self.block(torch.from_numpy(asked[part]).to(self.device))
+
+    def block(self, at: Int[Tensor, " b"]) -> Float[Tensor, "b n"]:
+        """The distances of the rows ``at`` to all, infinite to themselves; euclidean ones come squared."""
+        import torch
+
+        if self.metric == PRECOMPUTED:
+            out = self.rows[at].double()
+        elif not self.by_product:
+            norm = 1 if self.metric == "manhattan" else torch.inf
+            out = torch.cdist(self.rows[at].double(), self.rows.double(), p=norm)
+        else:
+            left = self.ready(self.rows[at])
+            squares = left.square().sum(1)[:, None]
+            out = torch.empty((len(at), self.n), dtype=torch.float64, device=self.device)
+            for start in range(0, self.n, self.step):
+                right = self.ready(self.rows[start : start + self.step])
+                own = right.square().sum(1)
+                part = (left @ right.T).mul_(-2).add_(squares).add_(own).clamp_min_(0)
+                if self.metric != "euclidean":
+                    part[(squares == 0) | (own == 0)] = 2
+                out[:, start : start + self.step] = part
+        out[torch.arange(len(at), device=self.device), at] = torch.inf
+        return out

@@ -1,0 +1,103 @@
+"""Several small sets of rows laid out at once: what controls need, each as `umap_torch.fit` lays it out alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from workbench.numerics import umap_torch
+from workbench.numerics.device import choose
+from workbench.numerics.kernels import chunked, layout
+from workbench.numerics.neighbours_torch import Neighbours
+from workbench.numerics.rows_torch import Metric, ready_rows
+from workbench.numerics.spectral_torch import coarse_modes, smoothed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+    from torch import Tensor
+
+LARGEST = 256  # rows of a set, up to which every row is a landmark of its start
+
+
+def fit_sets(
+    xs: Sequence[Float[Tensor | np.ndarray, "m d"]], *, device: str | torch.device = "auto", **settings: Any
+) -> list[Float[Tensor, "m c"]]:
+    """Lay out several sets of rows, none of which knows of another.
+
+    On a GPU sets of one small size are laid out together; elsewhere, and what is larger or follows more than the rows,
+    one after the other.
+
+    Parameters
+    ----------
+    xs : finite rows; settings : as `umap_torch.fit` takes them.
+
+    Raises
+    ------
+    ParameterError, DataError
+        As `umap_torch.fit`.
+    """
+    where = choose(device)
+    plain = settings.get("init", "spectral") == "spectral" and not settings.get("densmap", False)
+    alike = len({tuple(x.shape) for x in xs}) == 1 and len(xs[0]) <= LARGEST
+    if where.type != "cuda" or not (plain and alike) or len(xs) == 1:
+        return [umap_torch.fit(x, device=where, **settings).embedding for x in xs]
+    return list(together(torch.stack([torch.as_tensor(x) for x in xs]).to(where), **settings))
+
+
+def together(
+    x: Float[Tensor, "s m d"],
+    *,
+    n_neighbors: int = 15,
+    n_components: int = 2,
+    metric: Metric = "euclidean",
+    min_dist: float = 0.1,
+    spread: float = 1.0,
+    n_epochs: int | None = None,
+    negative_sample_rate: int = 5,
+    learning_rate: float = 1.0,
+    repulsion_strength: float = 1.0,
+    random_state: int = 0,
+    **unused: Any,
+) -> Float[Tensor, "s m c"]:
+    """Lay out a stack of sets of one size; parameters as `umap_torch.fit` takes them."""
+    s, m, _ = x.shape
+    umap_torch._check(m, n_neighbors, n_components, min_dist, spread, negative_sample_rate)
+    n_neighbors, epochs = min(n_neighbors, m), 500 if n_epochs is None else n_epochs
+    gaps = distances(x, metric)
+    own = torch.eye(m, dtype=torch.bool, device=x.device)
+    far, near = gaps.masked_fill(own, torch.inf).sort(dim=2, stable=True)
+    k = n_neighbors - 1
+    offsets = torch.arange(s, device=x.device)[:, None, None] * m
+    indices = (near[:, :, :k] + offsets).view(s * m, k)
+    found = Neighbours(indices.int(), far[:, :, :k].reshape(s * m, k).float(), 1.0, 0, "exact")
+    weights, _, _ = umap_torch.memberships(found, n_neighbors)
+    rows, cols, w = umap_torch.fuzzy_graph(found.indices, weights, 1.0 / max(epochs, 10))
+    graph = chunked.chunk(rows, cols, w, s * m)
+    dense = torch.zeros((s * m, m), dtype=torch.float64, device=x.device)
+    dense[rows, cols % m] = w.double()
+    modes = coarse_modes(dense.view(s, m, m), gaps, n_components).float()
+    modes = modes / modes.abs().amax((1, 2), keepdim=True).clamp_min(1e-30)
+    y = smoothed(graph, modes.reshape(s * m, -1), 10).view(s, m, -1)
+    y = y - y.mean(1, keepdim=True)
+    y = y * (10 / y.abs().amax((1, 2), keepdim=True).clamp_min(1e-30))
+    noise = torch.randn((m, n_components), generator=torch.Generator().manual_seed(random_state))
+    y = umap_torch._widened((y + 1e-4 * noise.to(x.device)).view(s * m, -1))
+    a, b = umap_torch.curve(spread, min_dist)
+    paced, _ = layout.shortened(graph, y.shape[1])
+    push = negative_sample_rate * repulsion_strength / umap_torch.NEGATIVES
+    repel = chunked.row_sums(paced, y.shape[1]) * push
+    length = umap_torch.STEP * learning_rate
+    y = layout.sets(y, paced, m, repel, a, b, epochs, length, umap_torch.NEGATIVES, random_state)
+    return y[:, :n_components].reshape(s, m, n_components)
+
+
+def distances(x: Float[Tensor, "s m d"], metric: Metric) -> Float[Tensor, "s m m"]:
+    """All distances within each set, from differences where they are lengths; float64."""
+    if metric == "euclidean":
+        wide = x.double()
+        return torch.cdist(wide, wide, compute_mode="donot_use_mm_for_euclid_dist")
+    rows = ready_rows(x.flatten(0, 1), metric, x.device).view(x.shape).double()
+    return (1 - rows @ rows.mT).clamp_min(0)  # ordered as the chords, which the start asks for
