@@ -91,6 +91,31 @@ def test_selected_bins_equal_the_reference(bins) -> None:
     )
 
 
+def test_a_floor_holds_what_other_bins_showed() -> None:
+    g = torch.Generator(DEVICE).manual_seed(3)
+    keys = torch.randint(-(2**31), 2**31 - 1, (300, 2048), generator=g, device=DEVICE).int()
+    table = torch.arange(-(-300 * 128 // knn.SPAN), dtype=torch.int32, device=DEVICE)[None]
+    floors = [torch.full((2048,), knn.LOWEST, dtype=torch.int32, device=DEVICE) for _ in range(2)]
+    for part in (keys[:200], keys[200:]):
+        part = part.contiguous()
+        got = knn.select_bins(part, table, 23, 32, 128, floors[0])
+        assert got.equal(knn.select_bins_reference(part, table, 23, 32, 128, floors[1]))
+        assert floors[0].equal(floors[1])
+    assert (got >= 0).sum() < 0.7 * 23 * 2048  # few of the second part are among the best of both
+
+
+def test_bands_find_what_the_whole_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = rows(210_000, 48)
+    whole = nt.k_nearest(x, 15, search="bins", recall_rows=500)
+    monkeypatch.setattr(nt, "KEYS", 1 << 20)
+    monkeypatch.setattr(nt, "KEYS_A_ROW", 100)
+    parts = nt.k_nearest(x, 15, search="bins", recall_rows=500)
+    assert parts.recall >= whole.recall - 0.003
+    assert (parts.indices == whole.indices).float().mean() > 0.98
+    again = nt.k_nearest(x, 15, search="bins", recall_rows=0)
+    assert again.indices.equal(parts.indices)
+
+
 @pytest.mark.parametrize("dot", [False, True])
 @pytest.mark.parametrize(
     ("d", "m", "k"), [(1, 7, 5), (3, 16, 16), (70, 32, 15), (384, 111, 15), (384, 40, 60)]

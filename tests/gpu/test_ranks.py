@@ -32,5 +32,7 @@ def test_ranks_equal_the_cpu(metric: Metric) -> None:
 def test_a_rows_trust_equals_the_cpus(metric: Metric) -> None:
     x = np.random.default_rng(0).standard_normal((9000, 12)).astype(np.float32)
     asked = np.arange(0, 9000, 9)
-    here, there = (trust_of_rows(x, x[:, :2], 10, metric=metric, queries=asked, device=d) for d in ("cpu", "cuda"))
+    here, there = (
+        trust_of_rows(x, x[:, :2], 10, metric=metric, queries=asked, device=d) for d in ("cpu", "cuda")
+    )
     np.testing.assert_allclose(here, there, atol=1e-5)

@@ -147,7 +147,9 @@ def test_sets_are_moved_as_each_alone(m, d) -> None:
     s = 5
     pieces = [graph(m, seed) for seed in range(s)]
     whole = chunked.Chunks(
-        torch.cat([pieces[0].first[:1], *(p.first[1:] + o for p, o in zip(pieces, _before(pieces), strict=True))]),
+        torch.cat(
+            [pieces[0].first[:1], *(p.first[1:] + o for p, o in zip(pieces, _before(pieces), strict=True))]
+        ),
         torch.cat([p.heads + i * m for i, p in enumerate(pieces)]),
         torch.cat([p.tails + i * m for i, p in enumerate(pieces)]),
         torch.cat([p.weights for p in pieces]),

@@ -19,7 +19,13 @@ def sets(count: int = 3, m: int = 40) -> list[np.ndarray]:
 @pytest.mark.parametrize("metric", ["euclidean", "cosine", "correlation"])
 @pytest.mark.parametrize("n_components", [2, 3])
 def test_a_few_steps_equal_those_of_each_alone(metric, n_components) -> None:
-    settings = {"metric": metric, "n_components": n_components, "n_neighbors": 7, "n_epochs": 1, "random_state": 4}
+    settings = {
+        "metric": metric,
+        "n_components": n_components,
+        "n_neighbors": 7,
+        "n_epochs": 1,
+        "random_state": 4,
+    }
     xs = sets()
     for x, y in zip(xs, together(torch.stack([torch.from_numpy(x) for x in xs]), **settings), strict=True):
         alone = umap_torch.fit(x, device="cpu", **settings).embedding

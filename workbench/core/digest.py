@@ -14,7 +14,9 @@ import numpy as np
 
 SAMPLED_ABOVE = 2 << 30  # bytes; a larger file is digested from samples, and its digest says so
 _SAMPLES, _SAMPLE_BYTES = 256, 1 << 20
-_TREE_ABOVE = 64 << 20  # bytes; a larger array counts by the digests of its blocks, which several threads make
+_TREE_ABOVE = (
+    64 << 20
+)  # bytes; a larger array counts by the digests of its blocks, which several threads make
 _BLOCK = 8 << 20
 
 

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import torch
 
 from workbench.core.errors import DataError
-from workbench.core.progress import tell
+from workbench.core.progress import tell, track
 from workbench.numerics.device import refuse_beyond
 from workbench.numerics.kernels import knn
+from workbench.numerics.rows_torch import slices
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Int32
     from torch import Tensor
 
 BIN = 32
+KEYS = 1 << 30  # bytes that the best of each bin may take
 _SAMPLE = 64  # rows a centre is fitted to
 _ROUNDS = 5
 _THROUGH, _OF_EACH = 12, 8  # neighbours looked through, and of each of these their nearest
@@ -31,9 +33,13 @@ def cluster_order(
     sample = rows[some]
     centres = sample[:spans].clone()
     for _ in range(_ROUNDS):
-        member = torch.nn.functional.one_hot(_nearest(sample, centres), spans).float()
-        size = member.sum(0)[:, None]
-        centres = torch.where(size > 0, member.T @ sample / size.clamp_min(1), centres)
+        total, size = torch.zeros_like(centres), torch.zeros((spans, 1), device=rows.device)
+        nearest = _nearest(sample, centres)
+        for part in slices(len(sample), 1 << 16):
+            member = torch.nn.functional.one_hot(nearest[part], spans).to(rows.dtype)
+            total += member.T @ sample[part]
+            size += member.sum(0)[:, None]
+        centres = torch.where(size > 0, total / size.clamp_min(1), centres)
     # clusters that lie close come one after the other, since spans run across their borders
     axis = torch.linalg.eigh((centres.T @ centres).double())[1][:, -1].float()
     rank = (centres @ axis).argsort(stable=True).argsort(stable=True)
@@ -78,32 +84,45 @@ def pruned(
     spans = len(means)
     probes = min(probes, spans, 4096 * BIN // knn.SPAN)
     per = knn.SPAN // BIN
-    refuse_beyond(
-        4 * probes * per * len(half) + 8 * n * _THROUGH * _OF_EACH, budget, n, "a search by clusters"
-    )
+    refuse_beyond(24 * n * k + KEYS, budget, n, "a search by clusters")
     table = torch.cdist(means, means).topk(probes, dim=1, largest=False).indices
-    own = torch.arange(spans, device=rows.device)[:, None].expand_as(table)
-    pairs = torch.stack([own.flatten(), table.flatten()], 1)
-    slots = (torch.arange(probes, device=rows.device) * per).repeat(spans)
-    tell("neighbours")
-    keys = knn.bin_maxima(half, half, norm, pairs, slots, probes * per, knn.Tiles(128, BIN, BIN))
-    chosen = knn.select_bins(keys, table, *shortlist, BIN)
-    del keys, half
     ids = order.int()
-    d, i = knn.rerank(rows, rows, chosen, k + 1, dot, ids=ids, rows=ids)
-    d, i = without_self(d, i)
+    d = torch.full((n, k), torch.inf, device=rows.device)
+    i = torch.full((n, k), -1, dtype=torch.int32, device=rows.device)
+    each = max(1, int(max(KEYS, budget // 16) // (4 * probes * per * knn.SPAN)))
+    for first in track(range(0, spans, each), "neighbours"):
+        asked = table[first : first + each]
+        own = torch.arange(len(asked), device=rows.device)[:, None].expand_as(asked)
+        pairs = torch.stack([own.flatten(), asked.flatten()], 1)
+        slots = (torch.arange(probes, device=rows.device) * per).repeat(len(asked))
+        left = half[first * knn.SPAN : (first + len(asked)) * knn.SPAN]
+        keys = knn.bin_maxima(left, half, norm, pairs, slots, probes * per, knn.Tiles(128, BIN, BIN))
+        lines = ids[first * knn.SPAN : (first + len(asked)) * knn.SPAN]
+        chosen = knn.select_bins(keys, asked, *shortlist, BIN)[: len(lines)]
+        near = knn.rerank(rows, rows, chosen, k + 1, dot, ids=ids, rows=lines)
+        at = lines.long()
+        d[at], i[at] = without_self(near[0][at], near[1][at], at)
+    del half, keys, chosen, near
     for _ in range(rounds):
-        through = i[:, :_THROUGH].long().clamp_min(0)
+        d, i = _looked_through(rows, d, i, k, dot)
+    return d, i
+
+
+def _looked_through(rows: Tensor, d: Tensor, i: Tensor, k: int, dot: bool) -> tuple[Tensor, Tensor]:
+    """Neighbours among the neighbours of all rows' neighbours as they were; a million rows at a time."""
+    new_d, new_i = torch.empty_like(d), torch.empty_like(i)
+    for part in slices(len(rows), 1 << 20):
+        through = i[part, :_THROUGH].long().clamp_min(0)
         more = i[:, :_OF_EACH][through].flatten(1)
-        own_row = torch.arange(n, device=rows.device, dtype=torch.int32)[:, None]
-        more = torch.where(more == own_row, -1, more)
-        d, i = knn.rerank(rows, rows, torch.cat([i, more], 1).contiguous(), k, dot, dedupe=True)
-    return d[:, :k].contiguous(), i[:, :k].contiguous()
+        own = torch.arange(part.start, part.stop, device=rows.device, dtype=torch.int32)[:, None]
+        more = torch.where(more == own, -1, more)
+        both = torch.cat([i[part], more], 1).contiguous()
+        new_d[part], new_i[part] = knn.rerank(rows, rows[part], both, k, dot, dedupe=True)
+    return new_d, new_i
 
 
-def without_self(d: Tensor, i: Tensor) -> tuple[Tensor, Tensor]:
+def without_self(d: Tensor, i: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
     """Move a row's own entry behind the others and cut the last."""
-    mine = i == torch.arange(len(i), device=i.device)[:, None]
-    last = (mine.int().cumsum(1) > 0).int()
+    last = ((i == own[:, None]).int().cumsum(1) > 0).int()
     at = (torch.arange(i.shape[1] - 1, device=i.device) + last[:, :-1]).long()
     return d.gather(1, at), i.gather(1, at)

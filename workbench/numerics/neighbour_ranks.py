@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int, Int32, Real
     from torch import Tensor
 
-GPU_CELLS = 1 << 26  # distances held at a time on a GPU: half a gibibyte
+GPU_CELLS = 1 << 27  # distances held at a time on a GPU, a gibibyte, or those of so many rows:
+GPU_ROWS = 48
 _WIDENED = 1 << 24  # numbers that are held in float64 at a time
 
 
@@ -79,29 +80,37 @@ def ranks_of(
         done = 0
         for rows, block in distance_blocks(np.asarray(x), metric, asked):
             part = slice(done, done + len(rows))
-            out[part] = _counted(block, others[part], np.arange(block.shape[1]))
+            out[part] = _counted(block, others[part])
             done += len(rows)
         return out
     import torch
 
+    from workbench.numerics.kernels import counts
+
     for part, block in TorchSpace(x, metric, device).blocks(asked, GPU_CELLS):
         own = torch.from_numpy(others[part]).to(block.device)
-        out[part] = _counted(block, own, torch.arange(block.shape[1], device=block.device)).cpu().numpy()
+        nearer, tied = counts.nearer(block, block.gather(1, own))
+        # rows as far as this one come before it where they stand before it
+        for r, j in tied.nonzero().tolist() if bool(tied.any()) else ():
+            nearer[r, j] += (block[r, : own[r, j]] == block[r, own[r, j]]).sum()
+        out[part] = (nearer + 1).cpu().numpy()
     return out
 
 
-def _counted(block: Any, others: Any, number: Any) -> Any:
-    """The ranks of ``others`` (b, k) in each row of distances (b, n), arrays or tensors: equals rank by position."""
-    own = np.take_along_axis(block, others, 1) if isinstance(block, np.ndarray) else block.gather(1, others)
-    ranks = 0 * others
+def _counted(block: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The ranks of ``others`` (b, k) in each row of distances (b, n)."""
+    own = np.take_along_axis(block, others, axis=1)
+    ranks = np.empty_like(others)
     for j in range(others.shape[1]):
         edge = own[:, j, None]
-        nearer, upto = (block < edge).sum(1), (block <= edge).sum(1)
+        nearer, upto = (np.count_nonzero(f(block, edge), axis=1) for f in (np.less, np.less_equal))
         ranks[:, j] = nearer + 1
-        tied = upto - nearer > 1  # with rows as far as this one, of which those that stand before it come first
+        tied = (
+            upto - nearer > 1
+        )  # with rows as far as this one, of which those that stand before it come first
         if tied.any():
-            first = number[None] < others[tied, j, None]
-            ranks[tied, j] += ((block[tied] == edge[tied]) & first).sum(1)
+            first = np.arange(block.shape[1]) < others[tied, j, None]
+            ranks[tied, j] += ((block[tied] == edge[tied]) & first).sum(axis=1)
     return ranks
 
 
@@ -124,7 +133,7 @@ def nearest_of(
 
 
 class TorchSpace:
-    """Rows on a device and blocks of their distances in float64, as `neighbours.Space` has them on the CPU.
+    """Rows on a device and blocks of their distances in float64, in the order that `distance_blocks` has.
 
     The rows stay in their own precision; a block widens the part of them that it needs.
     """
@@ -162,13 +171,16 @@ class TorchSpace:
         """Yield slices of ``asked`` and their distances to all rows, at most about ``cells`` at a time."""
         import torch
 
-        each = max(1, cells // max(self.n, 1))
+        each = max(GPU_ROWS if self.rows.is_cuda else 1, cells // max(self.n, 1))
         for start in range(0, len(asked), each):
             part = slice(start, min(start + each, len(asked)))
             yield part, self.block(torch.from_numpy(asked[part]).to(self.device))
 
     def block(self, at: Int[Tensor, " b"]) -> Float[Tensor, "b n"]:
-        """The distances of the rows ``at`` to all, infinite to themselves; euclidean ones come squared."""
+        """The distances of the rows ``at`` to all, infinite to themselves.
+
+        Only a row's order is promised: euclidean ones come squared, less the row's own square.
+        """
         import torch
 
         if self.metric == PRECOMPUTED:
@@ -183,9 +195,9 @@ class TorchSpace:
             for start in range(0, self.n, self.step):
                 right = self.ready(self.rows[start : start + self.step])
                 own = right.square().sum(1)
-                part = (left @ right.T).mul_(-2).add_(squares).add_(own).clamp_min_(0)
+                part = torch.addmm(own, left, right.T, alpha=-2)
                 if self.metric != "euclidean":
-                    part[(squares == 0) | (own == 0)] = 2
+                    part.add_(squares)[(squares == 0) | (own == 0)] = 2
                 out[:, start : start + self.step] = part
         out[torch.arange(len(at), device=self.device), at] = torch.inf
         return out

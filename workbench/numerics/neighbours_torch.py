@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 Search = Literal["auto", "exact", "bins", "clusters"]
 FEW = 16384  # rows up to which the plain product costs nothing
+CLUSTERS_FROM = 4_000_000  # rows; their products, of all with all, take ten seconds
 SYMMETRIC_FROM = 200_000  # below, tiles with narrow bins; above, every product is read both ways
+KEYS, KEYS_A_ROW = 256 << 20, 1000  # bytes that the best of each bin may take, in all or for each row
 MOST_BINS = 4096  # more lose fewer neighbours, and are more to choose among
+_HELD = 2 << 30  # bytes that a search by clusters takes beside what grows with the rows
 _MOST_BY_BINS = 200
 _ROUNDS = 2  # of looking through neighbours' neighbours
 _ROOM = 64  # candidates a row may have in the second pass of an exact search
@@ -77,7 +80,7 @@ def k_nearest(
     queries : rows to ask about instead of ``x`` itself, whose rows are never their own neighbours.
     search : "exact", float32 products; "bins", one half-precision product of all with all and the best of
         each bin measured exactly; "clusters", the same between near clusters only, then the neighbours'
-        neighbours; "auto", exact for few rows or on a CPU and bins otherwise.
+        neighbours; "auto", exact for few rows or on a CPU, clusters beyond four million, and bins between.
     probes : spans of 2,048 rows compared with each by "clusters".
     recall_rows : rows whose exact neighbours are looked up to measure the recall; 0 skips that.
     device, memory : where to run, and the bytes it may take there (what is free if None).
@@ -104,6 +107,8 @@ def k_nearest(
     if search == "auto":
         # halves are slow on a CPU, and bins save nothing there
         search = "exact" if n <= FEW or k > _MOST_BY_BINS or where.type == "cpu" else "bins"
+        if n > CLUSTERS_FROM and search == "bins" and queries is None and _holds(base, budget):
+            search = "clusters"
     if n <= 2 * knn.SPAN or k > _MOST_BY_BINS:
         search = "exact"
     if search == "clusters" and queries is not None:
@@ -172,22 +177,17 @@ def _exact(
     return out_d, out_i
 
 
-def tiles_for(n: int, budget: int, symmetric: bool) -> knn.Tiles:
-    """The tile shape for ``n`` columns: as many bins as the selection takes and the memory holds."""
+def tiles_for(n: int, symmetric: bool) -> knn.Tiles:
+    """The tile shape for ``n`` columns: as many bins as the selection takes."""
     least = max(16, 1 << (-(-n // MOST_BINS) - 1).bit_length())
-    if not symmetric:
-        return knn.Tiles(128, min(128, least), least)
-    least = max(128, least)
-    while n // least * n * 4 > budget // 2:
-        least *= 2
-    return knn.Tiles(128, 128, least)
+    return knn.Tiles(128, 128, max(128, least)) if symmetric else knn.Tiles(128, min(128, least), least)
 
 
 def plan(n: int, d: int, k: int, metric: Metric, device: torch.device) -> list[Callable[[], object]]:
     """Calls that compile what `k_nearest` by bins of ``n`` rows will launch, for `prepare.together`."""
     symmetric = n >= SYMMETRIC_FROM
     padded = -(-n // knn.SPAN) * knn.SPAN
-    tiles = tiles_for(n if symmetric else padded, memory_budget(device), symmetric)
+    tiles = tiles_for(n if symmetric else padded, symmetric)
     wanted, bins = k if symmetric else k + 1, padded // tiles.bin
     dot = metric != "euclidean"
 
@@ -211,7 +211,7 @@ def _by_bins(base: Rows, query_rows: Rows | None, k: int, budget: int, seed: int
     if per_row * base.n < budget * 3 // 4:
         base.hold()
         if query_rows is None and base.n >= SYMMETRIC_FROM and base.device.type == "cuda":
-            tiles = tiles_for(base.n, budget - per_row * base.n, symmetric=True)
+            tiles = tiles_for(base.n, symmetric=True)
             if 512 <= base.n // tiles.bin <= MOST_BINS and tiles.bin <= knn.SPAN:
                 return _symmetric(base, k, tiles, seed)
     wide = min(base.n, MOST_BINS * knn.SPAN, max(knn.SPAN, budget // 3 // per_row))
@@ -222,21 +222,51 @@ def _by_bins(base: Rows, query_rows: Rows | None, k: int, budget: int, seed: int
 
 
 def _symmetric(base: Rows, k: int, tiles: knn.Tiles, seed: int) -> tuple[Tensor, Tensor]:
+    """All rows' neighbours, every product computed once and read both ways, one band of rows beside another."""
     rows = base.hold()
     order = shuffled(base.n, seed, base.device)
     half, norm = half_rows(rows, order, *centre_and_factor(base, rows), norms=not base.dot)
-    keys = knn.bin_maxima_symmetric(half, norm, tiles)
-    spans = torch.arange(len(half) // knn.SPAN, dtype=torch.int32, device=base.device)
-    del half
-    chosen = knn.select_bins(keys, spans.repeat(len(spans), 1), *shortlist(k), tiles.bin)
-    del keys
-    return knn.rerank(rows, rows, chosen, k, base.dot, ids=order, rows=order)
+    kept, room = shortlist(k)
+    spans = len(half) // knn.SPAN
+    # the keys of a pair of bands take two tables of band x band / bin
+    bands = max(1, round((8 * len(half) ** 2 / tiles.bin / max(KEYS, KEYS_A_ROW * len(half))) ** 0.5))
+    each = -(-spans // bands) * knn.SPAN
+    floor = torch.full((len(half),), knn.LOWEST, dtype=torch.int32, device=base.device)
+    out = _empty(base.n, k, base.device)
+
+    def choose_among(keys: Tensor, part: slice, others: slice) -> None:
+        """Merge into the answer what the rows of one band find among those of another."""
+        own = torch.arange(others.start // knn.SPAN, others.stop // knn.SPAN, device=base.device)
+        table = own.repeat((part.stop - part.start) // knn.SPAN, 1)
+        chosen = knn.select_bins(keys, table, kept, room, tiles.bin, floor[part])
+        lines = order[part.start : min(part.stop, base.n)]
+        d, i = knn.rerank(rows, rows, chosen[: len(lines)], k, base.dot, ids=order, rows=lines)
+        at = lines.long()
+        out[0][at], out[1][at] = _merge(out[0][at], out[1][at], d[at], i[at], k)
+
+    parts = slices(len(half), each)
+    # after the pair (a, b) every row of bands up to it holds its nearest among all bands it was paired with, and its
+    # floor says how good a bin has to be to hold one of the nearest
+    for a, left in enumerate(track(parts, "neighbours")):
+        choose_among(knn.bin_maxima_symmetric(half[left], norm[left], tiles), left, left)
+        for right in parts[a + 1 :]:
+            here, there = knn.bin_maxima_both(half[left], half[right], norm[left], norm[right], tiles)
+            choose_among(here, left, right)
+            del here
+            choose_among(there, right, left)
+            del there
+    return out
+
+
+def _holds(base: Rows, budget: int) -> bool:
+    """Whether there is room for a search by clusters."""
+    return _HELD + (6 * base.d + 512) * base.n <= budget
 
 
 def _by_clusters(
     base: Rows, query_rows: Rows | None, k: int, budget: int, seed: int, probes: int
 ) -> tuple[Tensor, Tensor]:
-    refuse_beyond((6 * base.d + 512) * base.n, budget, base.n, "a search by clusters")
+    refuse_beyond(_HELD + (6 * base.d + 512) * base.n, budget, base.n, "a search by clusters")
     rows = base.hold()
     shift, factor = centre_and_factor(base, rows)
 
@@ -263,7 +293,7 @@ def _certified(base: Rows, k: int, budget: int, seed: int) -> tuple[Tensor, Tens
     lies within that plus r_i and the largest r in the rounded rows, and is collected and measured exactly.
     """
     rows, order = base.hold(), shuffled(base.n, seed, base.device)
-    tiles = tiles_for(base.n, budget // 2, symmetric=True)
+    tiles = tiles_for(base.n, symmetric=True)
     d, i = _symmetric(base, k, tiles, seed)
     shift, factor = centre_and_factor(base, rows)
     half, norm = half_rows(rows, order, shift, factor, norms=not base.dot)
@@ -306,7 +336,7 @@ def _panel(
     order = shuffled(len(right), seed, base.device)
     shift, factor = centre_and_factor(base, right)
     half, norm = half_rows(right, order, shift, factor, norms=not base.dot)
-    tiles = tiles_for(len(half), budget, symmetric=False)
+    tiles = tiles_for(len(half), symmetric=False)
     n_bins = len(half) // tiles.bin
     per_row = 4 * n_bins + 8 * base.d
     refuse_beyond(per_row * knn.SPAN, budget // 3, base.n, "a search by bins")

@@ -124,7 +124,9 @@ def trust_of_rows(
     """
     n = len(before)
     _require_k(n, k)
-    ranks = ranks_of(before, nearest_of(after, k, queries=queries, device=device), metric, queries, device=device)
+    ranks = ranks_of(
+        before, nearest_of(after, k, queries=queries, device=device), metric, queries, device=device
+    )
     return 1 - np.maximum(ranks - k, 0).sum(axis=1) / (k * (2 * n - 3 * k - 1) / 2)
 
 

@@ -109,9 +109,7 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
         ParameterError
             A parameter out of its range.
         """
-        return self.fit_rows(
-            validate_data(self, X, dtype=[np.float32, np.float64], ensure_min_samples=3), y
-        )
+        return self.fit_rows(validate_data(self, X, dtype=[np.float32, np.float64], ensure_min_samples=3), y)
 
     def fit_rows(self, X: Float[np.ndarray | Tensor, "n d"], y: Any = None) -> UMAP:
         """`fit` without looking at every number: of finite rows in a table, or on the device already as float32.
@@ -194,7 +192,9 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
 
     def _single(self, X: Any, *, fit: bool = False) -> Any:
         """Rows in single precision, those that lie far from the origin moved there first."""
-        if not isinstance(X, np.ndarray):  # a tensor, which nobody can place new rows beside: it is near already
+        if not isinstance(
+            X, np.ndarray
+        ):  # a tensor, which nobody can place new rows beside: it is near already
             self._centre = None
             return X
         if fit:

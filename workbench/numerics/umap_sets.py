@@ -42,7 +42,7 @@ def fit_sets(
     where = choose(device)
     plain = settings.get("init", "spectral") == "spectral" and not settings.get("densmap", False)
     alike = len({tuple(x.shape) for x in xs}) == 1 and len(xs[0]) <= LARGEST
-    if where.type != "cuda" or not (plain and alike) or len(xs) == 1:
+    if where.type != "cuda" or not (plain and alike):
         return [umap_torch.fit(x, device=where, **settings).embedding for x in xs]
     return list(together(torch.stack([torch.as_tensor(x) for x in xs]).to(where), **settings))
 

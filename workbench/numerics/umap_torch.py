@@ -76,7 +76,6 @@ class Fitted:
     random_state: int
     radii: Float[Tensor, "2 n"] | None = None
 
-
     @property
     def pieces(self) -> int:
         """How many connected pieces the graph has."""

@@ -8,7 +8,7 @@ from helpers import procrustes_distance
 
 import workbench as wb
 from workbench.core.errors import DataError
-from workbench.numerics import walks
+from workbench.numerics import neighbour_ranks, walks
 from workbench.subjects.points import Points
 
 
@@ -58,6 +58,9 @@ def test_devices_agree(pieces: int, monkeypatch: pytest.MonkeyPatch) -> None:
     on_gpu = walks.walk_in_torch
     monkeypatch.setattr("workbench.core.device._usable", lambda: True)
     monkeypatch.setattr(walks, "walk_in_torch", lambda x, k, n, _, *rest: on_gpu(x, k, n, "cpu", *rest))
+    monkeypatch.setattr("workbench.analyses.embedding._layouts._held", lambda x, metric, device: x)
+    on_device = neighbour_ranks.TorchSpace
+    monkeypatch.setattr(neighbour_ranks, "TorchSpace", lambda x, metric, _: on_device(x, metric, "cpu"))
     rows = wb.swiss_roll(n=400).values
     rows = np.vstack([rows + 500 * i for i in range(pieces)])
     here, there = (

@@ -6,19 +6,19 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence, Outcome, monte_carlo_p
+from workbench.core.rows import by_blocks
 from workbench.evidence.nulls.one_lump import NULL
 from workbench.evidence.nulls.sampling import about, details, sampled, too_few
 from workbench.numerics.controls import draw_until_clear, generators
 from workbench.numerics.distances import PRECOMPUTED, require_distances
 from workbench.numerics.exchangeable import Sample
-from workbench.numerics.lumps import LUMPS
+from workbench.numerics.lumps import LUMPS, Draw
 from workbench.numerics.near_origin import MOVABLE, near_origin
 from workbench.numerics.preservation import trust_of_rows, trustworthiness
 from workbench.numerics.resampling import LEVEL, jackknife_error
@@ -126,7 +126,14 @@ def lay_out(
         else:
             evidence.append(
                 _beyond_lumps(
-                    points, some, layout, again or _one_by_one(fit), metric, n_null, random_state, device != "cpu"
+                    points,
+                    some,
+                    layout,
+                    again or _one_by_one(fit),
+                    metric,
+                    n_null,
+                    random_state,
+                    again is not None and device != "cpu",
                 )
             )
     return Embedding(
@@ -211,7 +218,7 @@ def require_spread(points: Points) -> None:
     """
     x = points.values
     # nearly always the first rows differ and all squares add up to little: the columns' bounds take five times as long
-    if np.ptp(x[:256], axis=0).max(initial=0) > SMALLEST and np.vdot(x, x) < LARGEST**2 / 2:
+    if np.ptp(x[:256], axis=0).max(initial=0) > SMALLEST and sum(by_blocks(_square, x)) < LARGEST**2 / 2:
         return
     low, high = x.min(axis=0), x.max(axis=0)
     spread = float((high - low).max(initial=0))
@@ -225,6 +232,10 @@ def require_spread(points: Points) -> None:
             f"The numbers of {points.name} reach {largest:.3g} and spread over {spread:.3g}: squares of numbers beyond "
             f"{LARGEST:g} or under {SMALLEST:g} get lost in single precision. Multiply all columns by one constant."
         )
+
+
+def _square(x: np.ndarray) -> float:
+    return float(np.vdot(x, x))
 
 
 @contextmanager
@@ -266,16 +277,36 @@ def _beyond_lumps(
             rows = rows[np.ptp(rows, axis=1) > 0]
         return rows.astype(x.dtype)
 
-    def trusts(sets: list[np.ndarray]) -> list[float]:
-        sets = [varied(rows) for rows in sets]
-        laid_out = zip(sets, again(sets), strict=True)
-        return [float(trust_of_rows(rows, y, k, metric=metric).mean()) for rows, y in laid_out]
+    def trust(rows: np.ndarray, layout: np.ndarray) -> float:
+        return float(trust_of_rows(rows, layout, k, metric=metric).mean())
+
+    def lumps(name: str) -> Draw:
+        draw = LUMPS[name](own, some.groups)
+        return lambda rng: varied(draw(rng))
 
     mine = varied(own)
-    layout = whole if some.whole and len(whole) == len(own) else again([mine])[0]
-    scores = trustworthiness(mine, layout, k, metric=metric)
+    first = [] if some.whole and len(whole) == len(own) else [mine]
+    drawn_rows = []
+    if at_once:  # what a GPU lays out beside the sample costs next to nothing
+        drawn_rows = [lump(rng) for lump in map(lumps, LUMPS) for rng in generators(n_null, random_state)]
+    layouts = again([*first, *drawn_rows]) if first or drawn_rows else []
+    scores = trustworthiness(mine, layouts[0] if first else whole, k, metric=metric)
     value = float(scores.rows.mean())
-    of, drawn = _best_lump(trusts, own, some, value, n_null, random_state, at_once)
+    trusts = [trust(*pair) for pair in zip(drawn_rows, layouts[len(first) :], strict=True)]
+
+    def draws_of(name: str) -> Callable[[np.random.Generator], float]:
+        if at_once:
+            made = iter(trusts[list(LUMPS).index(name) * n_null :])
+            return lambda rng: next(made)
+        lump = lumps(name)
+
+        def one(rng: np.random.Generator) -> float:
+            rows = lump(rng)
+            return trust(rows, again([rows])[0])
+
+        return one
+
+    of, drawn = _best_lump(draws_of, value, n_null, random_state)
     said: dict[str, Any] = {"hypothesis": NULL.hypothesis}
     if n_null >= TESTED:
         said = NULL.said(
@@ -300,28 +331,19 @@ def _beyond_lumps(
 
 
 def _best_lump(
-    trusts: Callable[[list[np.ndarray]], list[float]],
-    own: np.ndarray,
-    some: Sample,
+    draws_of: Callable[[str], Callable[[np.random.Generator], float]],
     value: float,
     n_null: int,
     random_state: int,
-    at_once: bool,
 ) -> tuple[str, np.ndarray]:
     """Which lump is laid out most faithfully, and the trustworthiness of its layouts.
 
     Where one is laid out as faithfully as the rows, on average, no other is asked.
     """
     best: tuple[float, float, str, np.ndarray] | None = None
-    lumps = {name: make(own, some.groups) for name, make in LUMPS.items()}
-    known: dict[str, Iterator[float]] = {}
-    if at_once:  # what a GPU lays out beside the first costs nothing
-        drawn_rows = [draw(rng) for draw in lumps.values() for rng in generators(n_null, random_state)]
-        each = np.reshape(trusts(drawn_rows), (len(lumps), n_null))
-        known = {name: iter(row) for name, row in zip(lumps, each, strict=True)}
-    for name, draw in lumps.items():
+    for name in LUMPS:
         drawn = draw_until_clear(
-            partial(_next, known[name]) if at_once else partial(_drawn, trusts, draw),
+            draws_of(name),
             np.array([value]),
             ("greater",),
             n_null,
@@ -335,18 +357,6 @@ def _best_lump(
             break
     assert best is not None  # there are lumps
     return best[2], best[3]
-
-
-def _next(known: Iterator[float], rng: np.random.Generator) -> float:
-    return next(known)
-
-
-def _drawn(
-    trusts: Callable[[list[np.ndarray]], list[float]],
-    draw: Callable[[np.random.Generator], np.ndarray],
-    rng: np.random.Generator,
-) -> float:
-    return trusts([draw(rng)])[0]
 
 
 def _beyond(value: float, error: float, drawn: np.ndarray) -> tuple[float, float] | None:

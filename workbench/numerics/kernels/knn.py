@@ -119,6 +119,35 @@ def bin_maxima_symmetric(
     return out
 
 
+def bin_maxima_both(
+    a: Float16[Tensor, "na d"],
+    b: Float16[Tensor, "nb d"],
+    norm_a: Float[Tensor, " na"] | None,
+    norm_b: Float[Tensor, " nb"] | None,
+    tiles: Tiles,
+) -> tuple[Int32[Tensor, "bins_b na"], Int32[Tensor, "bins_a nb"]]:
+    """`bin_maxima` of all rows of ``a`` among ``b`` and of ``b`` among ``a``, every product computed once."""
+    device, parts = a.device, (len(a) // SPAN, len(b) // SPAN)
+    first, second = (
+        t.flatten() for t in torch.meshgrid(*(torch.arange(p, device=device) for p in parts), indexing="ij")
+    )
+    if not compiled(a):
+        ways = ((a, b, norm_b, first, second), (b, a, norm_a, second, first))
+        return tuple(
+            bin_maxima_reference(
+                x, y, norm, torch.stack([s, t], 1), t * SPAN // tiles.bin, len(y) // tiles.bin, tiles.bin
+            )
+            for x, y, norm, s, t in ways
+        )  # type: ignore[return-value]
+    out_a, out_b = (
+        torch.full((len(y) // tiles.bin, len(x)), LOWEST, dtype=torch.int32, device=device)
+        for x, y in ((a, b), (b, a))
+    )
+    slots = second * SPAN // tiles.bin, first * SPAN // tiles.bin
+    _launch(a, b, norm_a, norm_b, out_a, out_b, torch.stack([first, second], 1), *slots, tiles, False)
+    return out_a, out_b
+
+
 def _launch(a, b, norm_a, norm_b, out_a, out_b, pairs, slot_a, slot_b, tiles, self_too) -> None:
     from triton.tools.tensor_descriptor import TensorDescriptor
 
@@ -167,7 +196,12 @@ def _groups(n_bins: int) -> tuple[int, int]:
 
 
 def select_bins_reference(
-    keys: Int32[Tensor, "bins n"], table: Int[Tensor, "spans width"], kept: int, m: int, size: int
+    keys: Int32[Tensor, "bins n"],
+    table: Int[Tensor, "spans width"],
+    kept: int,
+    m: int,
+    size: int,
+    floor: Int32[Tensor, " n"] | None = None,
 ) -> Int32[Tensor, "n m"]:
     """The columns in every row's best bins, at most ``m`` and in order of bins; then -1.
 
@@ -178,6 +212,8 @@ def select_bins_reference(
     ----------
     keys : from `bin_maxima`.
     table : row s lists the spans of columns that the rows of span s were compared with.
+    floor : a key that so many bins elsewhere reach, `LOWEST` at first: no bin below is chosen, and it is raised in place
+        to what these bins show.
     """
     n_bins, n = keys.shape
     groups, each = _groups(n_bins)
@@ -185,6 +221,8 @@ def select_bins_reference(
     top = key.view(each, groups, n).amax(0)
     # bisection settles the upper 26 bits
     edge = (top.topk(min(kept, groups), dim=0).values[-1] >> 6) << 6
+    if floor is not None:
+        edge = floor.copy_(torch.maximum(edge, floor))
     hit = ((key >= edge) & (key > LOWEST)).T
     place = hit.cumsum(1) - 1
     row, bins = (hit & (place < m)).nonzero(as_tuple=True)
@@ -199,11 +237,16 @@ def select_bins_reference(
 
 
 def select_bins(
-    keys: Int32[Tensor, "bins n"], table: Int[Tensor, "spans width"], kept: int, m: int, size: int
+    keys: Int32[Tensor, "bins n"],
+    table: Int[Tensor, "spans width"],
+    kept: int,
+    m: int,
+    size: int,
+    floor: Int32[Tensor, " n"] | None = None,
 ) -> Int32[Tensor, "n m"]:
     """`select_bins_reference` by the Triton kernel on a GPU."""
     if not compiled(keys):
-        return select_bins_reference(keys, table, kept, m, size)
+        return select_bins_reference(keys, table, kept, m, size, floor)
     from workbench.numerics.kernels.knn_triton import select_bins_kernel
 
     n_bins, n = keys.shape
@@ -214,6 +257,7 @@ def select_bins(
         keys,
         table.int().contiguous(),
         out,
+        keys if floor is None else floor,
         n_bins,
         n,
         table.shape[1],
@@ -224,6 +268,7 @@ def select_bins(
         R=r,
         BIN=size,
         SPAN=SPAN,
+        FLOOR=floor is not None,
         num_warps=4,
     )
     return out

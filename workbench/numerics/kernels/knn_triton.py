@@ -99,6 +99,7 @@ def select_bins_kernel(
     keys,
     table,
     out,
+    floor,
     n_bins,
     n_rows,
     table_stride,
@@ -109,6 +110,7 @@ def select_bins_kernel(
     R: tl.constexpr,
     BIN: tl.constexpr,
     SPAN: tl.constexpr,
+    FLOOR: tl.constexpr,
 ):
     """The columns in R rows' best bins: those no worse than the maximum of the last group of bins kept.
 
@@ -130,6 +132,13 @@ def select_bins_kernel(
         count = tl.sum((u >= trial[None, :]).to(tl.int32), axis=0)
         edge = tl.where(count >= GROUPS_KEPT, trial, edge)
         step = step >> 1
+    if FLOOR:
+        known = (
+            tl.load(floor + rows, mask=rows < n_rows, other=-2147483648).to(tl.uint32, bitcast=True)
+            ^ 0x80000000
+        )
+        edge = tl.maximum(edge, known)
+        tl.store(floor + rows, (edge ^ 0x80000000).to(tl.int32, bitcast=True), mask=rows < n_rows)
     PER: tl.constexpr = SPAN // BIN
     taken = tl.zeros((R,), dtype=tl.int32)
     for j in range(each):

@@ -170,7 +170,9 @@ def sets_reference(
         own = (graph.heads >= first) & (graph.heads < first + m)
         starts = graph.first[first : first + m + 1] - graph.first[first]
         piece = Chunks(starts, graph.heads[own] - first, graph.tails[own] - first, graph.weights[own])
-        piece = piece._replace(tails=piece.tails.clamp_min(0))  # unused entries, of weight 0, name row 0 of all
+        piece = piece._replace(
+            tails=piece.tails.clamp_min(0)
+        )  # unused entries, of weight 0, name row 0 of all
         y = start[first : first + m]
         for epoch in range(epochs):
             alpha = length * (1 - epoch / epochs)

@@ -220,7 +220,7 @@ def sets_kernel(
             tl.store(parts + chunk[:, None] * DIM + axis[None, :], force, mask=inside[:, None])
         tl.debug_barrier()
         key = tl.load(keys + epoch)
-        alpha = length * (1.0 - epoch.to(tl.float32) / epochs)
+        alpha = length * ((epochs - epoch) / epochs)
         for r in range(0, m, R):
             place = r + tl.arange(0, R)
             inside = place < m
