@@ -8,7 +8,8 @@ import torch
 from sklearn.manifold import trustworthiness
 
 from workbench.numerics import umap_torch
-from workbench.numerics.umap_sets import fit_sets, together
+from workbench.numerics.preservation import trust_of_rows
+from workbench.numerics.umap_sets import fit_sets, together, trusts
 
 
 def sets(count: int = 3, m: int = 40) -> list[np.ndarray]:
@@ -39,6 +40,15 @@ def test_whole_layouts_are_as_faithful() -> None:
         alone = umap_torch.fit(x, device="cpu", n_epochs=150).embedding
         ours, theirs = (trustworthiness(x, z.numpy(), n_neighbors=8) for z in (y, alone))
         assert abs(ours - theirs) < 0.02
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "correlation"])
+def test_trust_is_that_of_each_alone(metric) -> None:
+    xs = [*sets(2, 50), *sets(1, 40)]
+    ys = [x[:, 1:3] for x in xs]
+    each = [trust_of_rows(x, y, 6, metric=metric).mean() for x, y in zip(xs, ys, strict=True)]
+    assert trusts(xs, ys, 6, metric, device="cpu") == pytest.approx(each)
+    assert trusts(xs[:2], ys[:2], 6, metric, device="cpu") == pytest.approx(each[:2])
 
 
 def test_sets_of_several_sizes_are_laid_out_one_by_one() -> None:

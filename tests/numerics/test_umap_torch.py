@@ -14,6 +14,7 @@ from workbench.numerics import spectral_torch
 from workbench.numerics import umap_torch as um
 from workbench.numerics.kernels import chunked, layout, random
 from workbench.numerics.neighbours_torch import k_nearest
+from workbench.numerics.rows_torch import Rows
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,9 @@ def test_the_start_of_a_graph_in_pieces_keeps_the_pieces_apart() -> None:
     near = k_nearest(x, 14, device="cpu")
     weights, _, _ = um.memberships(near, 15)
     graph = chunked.chunk(*um.fuzzy_graph(near.indices, weights), 600)
-    y = spectral_torch.spectral_layout(graph, torch.from_numpy(x).float(), 2, 0).numpy()
+    y = spectral_torch.spectral_layout(
+        graph, Rows(torch.from_numpy(x), "euclidean", torch.device("cpu")), 2, 0
+    ).numpy()
     centres = np.stack([y[label == c].mean(0) for c in range(3)])
     assert (np.linalg.norm(y[:, None] - centres, axis=2).argmin(1) == label).mean() > 0.99
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BIN = 32
+MOST_BINS = 4096  # of a row; more probes take wider bins
 KEYS = 1 << 30  # bytes that the best of each bin may take
 _SAMPLE = 64  # rows a centre is fitted to
 _ROUNDS = 5
@@ -82,23 +83,28 @@ def pruned(
     order, means = cluster_order(rows, generator)
     half, norm = half_rows(order)
     spans = len(means)
-    probes = min(probes, spans, 4096 * BIN // knn.SPAN)
-    per = knn.SPAN // BIN
+    probes = min(probes, spans)
+    size = BIN
+    while probes * knn.SPAN // size > MOST_BINS:
+        size *= 2
+    per = knn.SPAN // size
     refuse_beyond(24 * n * k + KEYS, budget, n, "a search by clusters")
     table = torch.cdist(means, means).topk(probes, dim=1, largest=False).indices
     ids = order.int()
     d = torch.full((n, k), torch.inf, device=rows.device)
     i = torch.full((n, k), -1, dtype=torch.int32, device=rows.device)
-    each = max(1, int(max(KEYS, budget // 16) // (4 * probes * per * knn.SPAN)))
+    each = max(1, KEYS // (4 * probes * per * knn.SPAN))
     for first in track(range(0, spans, each), "neighbours"):
         asked = table[first : first + each]
         own = torch.arange(len(asked), device=rows.device)[:, None].expand_as(asked)
         pairs = torch.stack([own.flatten(), asked.flatten()], 1)
         slots = (torch.arange(probes, device=rows.device) * per).repeat(len(asked))
         left = half[first * knn.SPAN : (first + len(asked)) * knn.SPAN]
-        keys = knn.bin_maxima(left, half, norm, pairs, slots, probes * per, knn.Tiles(128, BIN, BIN))
+        keys = knn.bin_maxima(
+            left, half, norm, pairs, slots, probes * per, knn.Tiles(128, min(size, 128), size)
+        )
         lines = ids[first * knn.SPAN : (first + len(asked)) * knn.SPAN]
-        chosen = knn.select_bins(keys, asked, *shortlist, BIN)[: len(lines)]
+        chosen = knn.select_bins(keys, asked, *shortlist, size)[: len(lines)]
         near = knn.rerank(rows, rows, chosen, k + 1, dot, ids=ids, rows=lines)
         at = lines.long()
         d[at], i[at] = without_self(near[0][at], near[1][at], at)

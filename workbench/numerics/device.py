@@ -78,9 +78,18 @@ def memory_budget(device: torch.device) -> int:
 
     if device.type != "cuda":
         return CPU_BUDGET
-    free = torch.cuda.mem_get_info(device)[0]
-    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return max(0, free + cached - _SPARE)
+    free, total = torch.cuda.mem_get_info(device)
+    reserved = torch.cuda.memory_reserved(device)
+    allowed = int(total * torch.cuda.get_per_process_memory_fraction(device)) - reserved
+    room = min(free, allowed) + reserved - torch.cuda.memory_allocated(device)
+    return max(0, room - min(_SPARE, room // 8))
+
+
+def fits(array: np.ndarray, device: torch.device | str) -> bool:
+    """Whether an array takes no more than a third of what is free on a device."""
+    import torch
+
+    return array.nbytes <= memory_budget(torch.device(device)) // 3
 
 
 def refuse_beyond(needed: int, budget: int, rows: int, what: str) -> None:

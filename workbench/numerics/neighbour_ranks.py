@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.core.device import resolve
-from workbench.numerics.device import borrowed
+from workbench.numerics.device import borrowed, fits
 from workbench.numerics.distances import PRECOMPUTED
 from workbench.numerics.neighbours import BLOCK_CELLS, AnyMetric, distance_blocks, k_nearest
 
@@ -87,12 +87,12 @@ def ranks_of(
 
     from workbench.numerics.kernels import counts
 
-    for part, block in TorchSpace(x, metric, device).blocks(asked, GPU_CELLS):
-        own = torch.from_numpy(others[part]).to(block.device)
-        nearer, tied = counts.nearer(block, block.gather(1, own))
+    for part, held in TorchSpace(x, metric, device).blocks(asked, GPU_CELLS):
+        own = torch.from_numpy(others[part]).to(held.device)
+        nearer, tied = counts.nearer(held, held.gather(1, own))
         # rows as far as this one come before it where they stand before it
         for r, j in tied.nonzero().tolist() if bool(tied.any()) else ():
-            nearer[r, j] += (block[r, : own[r, j]] == block[r, own[r, j]]).sum()
+            nearer[r, j] += (held[r, : own[r, j]] == held[r, own[r, j]]).sum()
         out[part] = (nearer + 1).cpu().numpy()
     return out
 
@@ -143,22 +143,28 @@ class TorchSpace:
 
         self.metric, self.device = metric, torch.device(device)
         rows = borrowed(np.ascontiguousarray(x)) if isinstance(x, np.ndarray) else x
-        self.rows = rows.to(self.device)
-        self.n, self.d = self.rows.shape
+        fitting = not isinstance(x, np.ndarray) or fits(x, self.device)
+        # what doesn't fit is sent a part at a time
+        self.rows: Tensor = rows.to(self.device) if fitting else rows
+        self.n, self.d = len(rows), int(rows.shape[1])
         self.by_product = metric in ("euclidean", "cosine", "correlation")
         self.step = max(1, _WIDENED // max(self.d, 1))
-        self.centre = 0.0
+        self.centre: Any = 0.0
         self.top = 0.0
         if metric == "euclidean":
-            self.centre = sum(p.double().sum(0) for p in self.rows.split(self.step)) / self.n
+            sums = [self._sent(p).double().sum(0) for p in self.rows.split(self.step)]
+            self.centre = torch.stack(sums).sum(0) / self.n
         elif self.by_product:
             self.top = float(self.rows.abs().max())
+
+    def _sent(self, rows: Tensor) -> Tensor:
+        return rows.to(self.device)
 
     def ready(self, rows: Tensor) -> Tensor:
         """Rows in float64 as their product ranks them: less the mean of all, or of unit length."""
         import torch
 
-        wide = rows.double()
+        wide = self._sent(rows).double()
         if self.metric == "euclidean":
             return wide - self.centre
         if self.metric == "correlation":
@@ -171,7 +177,7 @@ class TorchSpace:
         """Yield slices of ``asked`` and their distances to all rows, at most about ``cells`` at a time."""
         import torch
 
-        each = max(GPU_ROWS if self.rows.is_cuda else 1, cells // max(self.n, 1))
+        each = max(GPU_ROWS if self.device.type == "cuda" else 1, cells // max(self.n, 1))
         for start in range(0, len(asked), each):
             part = slice(start, min(start + each, len(asked)))
             yield part, self.block(torch.from_numpy(asked[part]).to(self.device))
@@ -183,13 +189,17 @@ class TorchSpace:
         """
         import torch
 
+        left = self.rows[at.to(self.rows.device)]
         if self.metric == PRECOMPUTED:
-            out = self.rows[at].double()
+            out = self._sent(left).double()
         elif not self.by_product:
             norm = 1 if self.metric == "manhattan" else torch.inf
-            out = torch.cdist(self.rows[at].double(), self.rows.double(), p=norm)
+            wide = self._sent(left).double()
+            out = torch.cat(
+                [torch.cdist(wide, self._sent(p).double(), p=norm) for p in self.rows.split(self.step)], 1
+            )
         else:
-            left = self.ready(self.rows[at])
+            left = self.ready(left)
             squares = left.square().sum(1)[:, None]
             out = torch.empty((len(at), self.n), dtype=torch.float64, device=self.device)
             for start in range(0, self.n, self.step):

@@ -63,7 +63,7 @@ def k_nearest(
     *,
     queries: Float[Tensor | np.ndarray, "q d"] | None = None,
     search: Search = "auto",
-    probes: int = 24,
+    probes: int | None = None,
     recall_rows: int = 256,
     device: str | torch.device = "auto",
     random_state: int = 0,
@@ -81,7 +81,7 @@ def k_nearest(
     search : "exact", float32 products; "bins", one half-precision product of all with all and the best of
         each bin measured exactly; "clusters", the same between near clusters only, then the neighbours'
         neighbours; "auto", exact for few rows or on a CPU, clusters beyond four million, and bins between.
-    probes : spans of 2,048 rows compared with each by "clusters".
+    probes : spans of 2,048 rows compared with each by "clusters"; None takes 24, or 192 beyond four million rows.
     recall_rows : rows whose exact neighbours are looked up to measure the recall; 0 skips that.
     device, memory : where to run, and the bytes it may take there (what is free if None).
     random_state : seeds the order in which columns fall into bins. The answer is the same on every run.
@@ -118,6 +118,7 @@ def k_nearest(
     elif search == "bins":
         d, i = _by_bins(base, query_rows, k, budget, random_state)
     else:
+        probes = probes or (24 if n <= CLUSTERS_FROM else 192)
         d, i = _by_clusters(base, query_rows, k, budget, random_state, probes)
     recall, rows = (1.0, 0) if search == "exact" else (None, 0)
     if search != "exact" and recall_rows > 0:

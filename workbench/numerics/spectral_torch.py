@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from workbench.numerics.kernels import chunked
+from workbench.numerics.rows_torch import Rows, slices
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -19,11 +20,13 @@ _QUANTUM = float(1 << 24)  # sums of whole numbers don't depend on their order
 
 
 def nearest_landmark(
-    x: Float[Tensor, "n d"], landmarks: Float[Tensor, "m d"], rows: int = 1 << 16
+    rows: Rows, landmarks: Float[Tensor, "m d"], centre: Float[Tensor, " d"], each: int = 1 << 16
 ) -> Int[Tensor, " n"]:
-    """Each row's nearest landmark; ties go to the earlier."""
-    half = landmarks.square().sum(1) / 2
-    return torch.cat([(half - part @ landmarks.T).argmin(1) for part in x.split(rows)])
+    """Each row's nearest landmark, both less ``centre``; ties go to the earlier. Rows are looked at ``each`` at a time."""
+    marks = landmarks - centre
+    half = marks.square().sum(1) / 2
+    parts = (rows.rows(part.start, part.stop) - centre for part in slices(rows.n, each))
+    return torch.cat([(half - part @ marks.T).argmin(1) for part in parts])
 
 
 def coarse_graph(graph: chunked.Chunks, group: Int[Tensor, " n"], m: int) -> Float[Tensor, "m m"]:
@@ -37,7 +40,7 @@ def coarse_graph(graph: chunked.Chunks, group: Int[Tensor, " n"], m: int) -> Flo
 
 def spectral_layout(
     graph: chunked.Chunks,
-    x: Float[Tensor, "n d"],
+    rows: Rows,
     dim: int,
     random_state: int,
     smoothing: int = 10,
@@ -50,18 +53,16 @@ def spectral_layout(
     Parameters
     ----------
     graph : symmetric weights.
-    x : the rows, in a space where Euclidean distance means nearness.
+    rows : in a space where Euclidean distance means nearness; they may lie elsewhere than on the device.
     dim : how many modes.
     random_state : seeds the choice of landmarks.
     smoothing : steps of lazy diffusion on the fine graph.
     """
-    n = len(x)
+    n = rows.n
     m = min(LANDMARKS, max(n // 4, min(n, 256)))
     g = torch.Generator().manual_seed(random_state)
-    at = torch.randperm(n, generator=g)[:m].to(x.device)
-    marks = x[at]
-    centred = marks.mean(0)
-    group = nearest_landmark(x - centred, marks - centred)
+    marks = rows.at(torch.randperm(n, generator=g)[:m])
+    group = nearest_landmark(rows, marks, marks.mean(0))
     weight = coarse_graph(graph, group, m)
     modes = coarse_modes(weight, torch.cdist(marks.double(), marks.double()), dim)
     y = modes.float()[group].contiguous()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,13 +14,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from workbench.core.device import resolve
 from workbench.core.errors import MissingError, ParameterError
+from workbench.numerics.device import fits, uploaded
 from workbench.numerics.distances import PRECOMPUTED
 from workbench.numerics.near_origin import MOVABLE, far_centre
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from scipy.sparse import csr_array
-    from torch import Tensor
 
     from workbench.numerics.umap_torch import Fitted
 
@@ -111,8 +112,8 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
         """
         return self.fit_rows(validate_data(self, X, dtype=[np.float32, np.float64], ensure_min_samples=3), y)
 
-    def fit_rows(self, X: Float[np.ndarray | Tensor, "n d"], y: Any = None) -> UMAP:
-        """`fit` without looking at every number: of finite rows in a table, or on the device already as float32.
+    def fit_rows(self, X: Any, y: Any = None) -> UMAP:
+        """`fit` without looking at every number: of an (n, d) array of finite rows, or of such a tensor on the device.
 
         Raises
         ------
@@ -151,13 +152,13 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
         return self.fit(X, y).embedding_
 
     def layouts(self, sets: list[np.ndarray]) -> list[Float[np.ndarray, "m c"]]:
-        """Lay several small sets of finite rows out, each as a fit of it alone would; on a GPU together."""
+        """Lay several small sets of rows out, finite and near the origin, each as a fit of it would; on a GPU together."""
         device = resolve(self.device)
         if device == "cpu" or self.metric not in ("euclidean", "cosine", "correlation"):
             return [clone(self).fit_rows(rows).embedding_ for rows in sets]
         from workbench.numerics.umap_sets import fit_sets
 
-        rows = [clone(self)._single(x, fit=True) for x in sets]
+        rows = [x if self.metric == "correlation" else x.astype(np.float32, copy=False) for x in sets]
         return [y.cpu().numpy() for y in fit_sets(rows, device=device, **self._chosen())]
 
     def transform(self, X: Any) -> Float[np.ndarray, "m c"]:
@@ -268,8 +269,13 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
         if self.metric not in get_args(Metric):
             chosen["neighbours"] = self._searched(X)
             chosen["metric"] = "euclidean"  # of what starts the layout and finds new rows' neighbours
-        fitted = umap_torch.fit(X, y=y, device=self.device_, **chosen)
-        self._model: Any = fitted
+        on_device = isinstance(X, np.ndarray) and self.device_ != "cpu" and fits(X, self.device_)
+        fitted = umap_torch.fit(
+            uploaded(X, self.device_) if on_device else X, y=y, device=self.device_, **chosen
+        )
+        self._model: Any = replace(
+            fitted, x=X
+        )  # the caller's rows, which new ones are placed among: none stay on a GPU
         self._near = min(self.n_neighbors, len(X)) - 1
         self.embedding_ = fitted.embedding.cpu().numpy()
         if fitted.radii is not None:

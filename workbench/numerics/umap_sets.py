@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from workbench.numerics import umap_torch
@@ -15,7 +16,6 @@ from workbench.numerics.rows_torch import Metric, ready_rows
 from workbench.numerics.spectral_torch import coarse_modes, smoothed
 
 if TYPE_CHECKING:
-    import numpy as np
     from jaxtyping import Float
     from torch import Tensor
 
@@ -92,6 +92,30 @@ def together(
     length = umap_torch.STEP * learning_rate
     y = layout.sets(y, paced, m, repel, a, b, epochs, length, umap_torch.NEGATIVES, random_state)
     return y[:, :n_components].reshape(s, m, n_components)
+
+
+def trusts(
+    xs: Sequence[np.ndarray],
+    ys: Sequence[np.ndarray],
+    k: int,
+    metric: Metric,
+    *,
+    device: str | torch.device = "auto",
+) -> list[float]:
+    """The trustworthiness of each set's layout, as `preservation.trust_of_rows` measures it; sets of one size together."""
+    where = choose(device)
+    if len({x.shape for x in xs}) > 1:
+        return [
+            value for x, y in zip(xs, ys, strict=True) for value in trusts([x], [y], k, metric, device=where)
+        ]
+    before, after = (torch.stack([torch.as_tensor(x) for x in some]).to(where) for some in (xs, ys))
+    m = before.shape[1]
+    own = torch.eye(m, dtype=torch.bool, device=where)
+    order = distances(before, metric).masked_fill(own, torch.inf).argsort(dim=2, stable=True)
+    ranks = order.argsort(2) + 1
+    near = distances(after, "euclidean").masked_fill(own, torch.inf).topk(k, 2, largest=False).indices
+    beyond = (ranks.gather(2, near) - k).clamp_min(0).sum(2).double()
+    return (1 - beyond.mean(1) / (k * (2 * m - 3 * k - 1) / 2)).tolist()
 
 
 def distances(x: Float[Tensor, "s m d"], metric: Metric) -> Float[Tensor, "s m m"]:

@@ -34,7 +34,7 @@ from workbench.numerics.neighbours_torch import (
     plan,
 )
 from workbench.numerics.pieces_torch import piece_labels
-from workbench.numerics.rows_torch import Metric, Rows, ready_rows
+from workbench.numerics.rows_torch import Metric, Rows, ready_rows, slices
 from workbench.numerics.spectral_torch import spectral_layout
 from workbench.numerics.threads import one_thread
 
@@ -380,7 +380,7 @@ def _rehearse(d: int, k: int, dim: int, where: torch.device, n: int = 20_000) ->
     """Go through the steps between search and layout, whose parts of torch and solvers load at their first use."""
     indices = torch.arange(n * k, device=where).view(n, k) % n
     graph = chunked.chunk(*fuzzy_graph(indices, torch.ones((n, k), device=where)), n)
-    spectral_layout(graph, torch.ones((n, d), device=where).cumsum(0), dim, 0)
+    spectral_layout(graph, Rows(torch.ones((n, d), device=where).cumsum(0), "euclidean", where), dim, 0)
 
 
 def _widened(y: Tensor) -> Tensor:
@@ -403,18 +403,25 @@ def _start(
         return (torch.rand((n, dim), generator=g) * 20 - 10).to(where)
     if init not in ("spectral", "pca"):
         raise ParameterError(f"init={init!r} must be 'spectral', 'pca', 'random' or an array of positions")
-    rows = ready_rows(x, metric, where)
+    rows = Rows(x, metric, where)
     y = _principal(rows, dim) if init == "pca" else spectral_layout(graph, rows, dim, seed)
     y = y - y.mean(0)
     y = y * (10 / y.abs().amax().clamp_min(1e-30))
     return y + 1e-4 * torch.randn((n, dim), generator=g).to(where)
 
 
-def _principal(rows: Tensor, dim: int) -> Tensor:
-    centred = rows - rows.mean(0)
-    axes = torch.linalg.eigh((centred.T @ centred).double())[1].flip(1)[:, :dim].float()
+def _principal(rows: Rows, dim: int, each: int = 1 << 17) -> Tensor:
+    """The leading principal components, of rows looked at ``each`` at a time."""
+    parts = slices(rows.n, each)
+    mean = sum(rows.rows(p.start, p.stop).sum(0) for p in parts) / rows.n
+    square = torch.zeros((rows.d, rows.d), dtype=torch.float64, device=rows.device)
+    for p in parts:
+        centred = rows.rows(p.start, p.stop) - mean
+        square += (centred.T @ centred).double()
+    axes = torch.linalg.eigh(square)[1].flip(1)[:, :dim].float()
     axes = axes * torch.sign(axes.gather(0, axes.abs().argmax(0, keepdim=True)))
-    return torch.nn.functional.pad(centred @ axes, (0, dim - axes.shape[1]))
+    y = torch.cat([(rows.rows(p.start, p.stop) - mean) @ axes for p in parts])
+    return torch.nn.functional.pad(y, (0, dim - axes.shape[1]))
 
 
 def _optimize(

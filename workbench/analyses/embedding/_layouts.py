@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
     from workbench.numerics.neighbours import AnyMetric
+    from workbench.numerics.rows_torch import Metric
 
 NO_COLUMNS = (
     "Given distances and affinities have no covariance to make a lump of: whether one would be laid out as well was not "
@@ -34,6 +35,7 @@ NO_COLUMNS = (
 )
 Fit = Callable[[Any], tuple[np.ndarray, Outcome]]
 Again = Callable[[list[np.ndarray]], list[np.ndarray]]
+PRODUCTS = ("euclidean", "cosine", "correlation")  # metrics that a product of matrices gives, on a GPU too
 NEIGHBOURS = 10  # one number for all methods, so that their layouts compare
 ROW_BY_ROW = 5000  # rows; up to here every row gets its own trustworthiness
 ASKED = 2000  # rows asked about beyond that
@@ -133,7 +135,7 @@ def lay_out(
                     metric,
                     n_null,
                     random_state,
-                    again is not None and device != "cpu",
+                    device if again is not None and metric in PRODUCTS else "cpu",
                 )
             )
     return Embedding(
@@ -149,12 +151,13 @@ def lay_out(
 
 
 def _held(x: np.ndarray, metric: AnyMetric, device: str) -> Any:
-    """The rows where they are laid out: on a GPU once, for the layout and all that is asked of it."""
-    if device == "cpu" or metric not in ("euclidean", "cosine", "correlation"):
+    """The rows where they are laid out: on a GPU once, for the layout and all that is asked of it, where they fit."""
+    if device == "cpu" or metric not in PRODUCTS:
         return x
-    from workbench.numerics.device import uploaded
+    from workbench.numerics.device import fits, uploaded
 
-    return uploaded(x if metric == "correlation" else x.astype(np.float32, copy=False), device)
+    rows = x if metric == "correlation" else x.astype(np.float32, copy=False)
+    return uploaded(rows, device) if fits(rows, device) else rows
 
 
 def _one_by_one(fit: Fit) -> Again:
@@ -260,14 +263,15 @@ def _beyond_lumps(
     metric: AnyMetric,
     n_null: int,
     random_state: int,
-    at_once: bool,
+    device: str,
 ) -> Evidence:
     """How far the trustworthiness of a sample's layout exceeds that of the lump that is laid out best.
 
     Parameters
     ----------
-    whole : the layout of all rows, which is the sample's where it takes them all. at_once : lay all lumps out together.
+    whole : the layout of all rows, which is the sample's where it takes them all. device : on a GPU all lumps are laid out together.
     """
+    at_once = device != "cpu"
     x = points.values
     own = np.asarray(x[some.at], dtype=np.float64)
     k = min(NEIGHBOURS, (len(own) - 1) // 2)
@@ -292,7 +296,11 @@ def _beyond_lumps(
     layouts = again([*first, *drawn_rows]) if first or drawn_rows else []
     scores = trustworthiness(mine, layouts[0] if first else whole, k, metric=metric)
     value = float(scores.rows.mean())
-    trusts = [trust(*pair) for pair in zip(drawn_rows, layouts[len(first) :], strict=True)]
+    trusts: list[float] = []
+    if at_once:
+        from workbench.numerics import umap_sets
+
+        trusts = umap_sets.trusts(drawn_rows, layouts[len(first) :], k, cast("Metric", metric), device=device)
 
     def draws_of(name: str) -> Callable[[np.random.Generator], float]:
         if at_once:
