@@ -80,7 +80,8 @@ def memory_budget(device: torch.device) -> int:
         return CPU_BUDGET
     free, total = torch.cuda.mem_get_info(device)
     reserved = torch.cuda.memory_reserved(device)
-    allowed = int(total * torch.cuda.get_per_process_memory_fraction(device)) - reserved
+    index = torch.cuda.current_device() if device.index is None else device.index
+    allowed = int(total * torch.cuda.get_per_process_memory_fraction(index)) - reserved
     room = min(free, allowed) + reserved - torch.cuda.memory_allocated(device)
     return max(0, room - min(_SPARE, room // 8))
 
