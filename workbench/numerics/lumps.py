@@ -18,7 +18,7 @@ from workbench.numerics.exchangeable import as_blocks
 from workbench.numerics.surrogates import row_rotations
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
 
 Draw = Callable[[np.random.Generator], np.ndarray]
 GRID = 256  # points of a column's density
@@ -158,48 +158,49 @@ def one_mode(ordered: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
     Silverman 1981, Using kernel density estimates to investigate multimodality, J. R. Stat. Soc. B 43.
     """
     n = len(ordered)
+    out = ordered.copy()
     spread = ordered.std(axis=0)
-    varying = spread > 0
     middle = (np.quantile(ordered, 0.75, axis=0) - np.quantile(ordered, 0.25, axis=0)) / 1.34
     width = 0.9 * np.where(middle > 0, np.minimum(spread, middle), spread) * n**-0.2
-    out = ordered.copy()
-    for j in np.flatnonzero(varying):
-        column = ordered[:, j]
-        low, high = column[0] - 4 * spread[j], column[-1] + 4 * spread[j]
-        counts, edges = np.histogram(column, GRID, (low, high))
-        step = edges[1] - edges[0]
-        if not valley(_smoothed(counts, width[j] / step), width[j] / step):
-            continue
-        narrow, wide = width[j], 4 * spread[j]
-        for _ in range(12):  # the least width that leaves no valley lies between these
-            between = float(np.sqrt(narrow * wide))
-            parted = valley(_smoothed(counts, between / step), between / step)
-            narrow, wide = (between, wide) if parted else (narrow, between)
-        density = _smoothed(counts, wide / step)
-        share = np.concatenate([[0], np.cumsum(density)]) / density.sum()
-        smooth = np.interp((np.arange(n) + 0.5) / n, share, edges)
-        out[:, j] = column.mean() + (smooth - smooth.mean()) * (spread[j] / smooth.std())
+    at = np.flatnonzero(spread > 0)
+    low = ordered[0] - 4 * spread
+    step = (ordered[-1] + 4 * spread - low) / GRID
+    place = (ordered[:, at] - low[at]) / step[at]
+    cell = np.minimum(place.astype(np.int64), GRID - 1) + np.arange(len(at)) * GRID
+    counts = np.bincount(cell.ravel(), minlength=len(at) * GRID).reshape(len(at), GRID).T.astype(np.float64)
+    parted = valley(counts, width[at] / step[at])
+    at, counts = at[parted], counts[:, parted]
+    narrow, wide = width[at], 4 * spread[at]
+    for _ in range(12):  # the least width that leaves no valley lies between these
+        between = np.sqrt(narrow * wide)
+        parted = valley(counts, between / step[at])
+        narrow, wide = np.where(parted, between, narrow), np.where(parted, wide, between)
+    density = smoothed(counts, wide / step[at])
+    for j, own in zip(at, density.T, strict=True):
+        share = np.concatenate([[0], np.cumsum(own)]) / own.sum()
+        smooth = np.interp((np.arange(n) + 0.5) / n, share, low[j] + step[j] * np.arange(GRID + 1))
+        out[:, j] = ordered[:, j].mean() + (smooth - smooth.mean()) * (spread[j] / smooth.std())
     return out
 
 
-def valley(counts: Float[np.ndarray, " m"], width: float) -> bool:
-    """Whether smoothed counts fall, between two hills, by a quarter of the lower one and by more than chance would.
+def valley(counts: Float[np.ndarray, "m d"], width: Float[np.ndarray, " d"]) -> Bool[np.ndarray, " d"]:
+    """Whether each column of counts, smoothed, falls between two hills by a quarter of the lower one and more than by chance.
 
     Parameters
     ----------
-    width : of the Gaussian that they were smoothed with, in steps of the grid; it says how many rows a count rests on.
+    width : of the Gaussian that they are smoothed with, in steps of the grid; it says how many rows a count rests on.
     """
-    left, right = np.maximum.accumulate(counts), np.maximum.accumulate(counts[::-1])[::-1]
+    hills = smoothed(counts, width)
+    left, right = np.maximum.accumulate(hills), np.maximum.accumulate(hills[::-1])[::-1]
     lower = np.minimum(left, right)
-    error = np.sqrt(
-        (lower + counts) / (2 * np.sqrt(np.pi) * max(width, 1e-3))
-    )  # of the difference of two such sums
-    return bool((lower - counts > np.maximum(VALLEY * lower, ERRORS * error)).any())
+    # of the difference of two such sums
+    error = np.sqrt((lower + hills) / (2 * np.sqrt(np.pi) * np.maximum(width, 1e-3)))
+    return np.asarray((lower - hills > np.maximum(VALLEY * lower, ERRORS * error)).any(axis=0))
 
 
-def _smoothed(counts: np.ndarray, width: float) -> Float[np.ndarray, " m"]:
-    from scipy.ndimage import gaussian_filter1d
-
-    return np.asarray(
-        gaussian_filter1d(counts.astype(np.float64), max(width, 1e-3), mode="constant", truncate=6)
-    )
+def smoothed(counts: Float[np.ndarray, "m d"], width: Float[np.ndarray, " d"]) -> Float[np.ndarray, "m d"]:
+    """Each column convolved with a Gaussian of its own width, in steps of the grid, with nothing beyond its ends."""
+    m = len(counts)
+    frequency = np.arange(2 * m + 1)[:, None] / (4 * m)  # of four times the length: no width here reaches round
+    response = np.exp(-2 * np.square(np.pi * frequency * width))
+    return np.maximum(np.fft.irfft(np.fft.rfft(counts, 4 * m, axis=0) * response, axis=0)[:m], 0.0)

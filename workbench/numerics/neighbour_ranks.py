@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int, Int32, Real
     from torch import Tensor
 
-GPU_CELLS = 1 << 27  # distances held at a time on a GPU, a gibibyte, or those of so many rows:
+GPU_CELLS = 1 << 26  # distances held at a time on a GPU, half a gibibyte, or those of so many rows:
 GPU_ROWS = 48
 _WIDENED = 1 << 24  # numbers that are held in float64 at a time
 

@@ -87,6 +87,11 @@ class Rows:
         return d if self.metric == "inner_product" else (1 + d).clamp_min(0)
 
 
+def rows_at_once(d: int) -> int:
+    """How many rows of ``d`` numbers are worked on at a time: 128 MiB of them."""
+    return max(1, (1 << 25) // max(d, 1))
+
+
 def slices(n: int, step: int) -> list[slice]:
     """Return consecutive slices of ``step`` that cover ``n``."""
     return [slice(s, min(s + step, n)) for s in range(0, n, step)]
@@ -109,7 +114,7 @@ def half_rows(
     padded, wide = -(-n // knn.SPAN) * knn.SPAN, -(-d // 64) * 64
     out = torch.zeros((padded, wide), dtype=torch.float16, device=rows.device)
     norm = torch.full((padded,), 1e30, device=rows.device)
-    for part in slices(n, 1 << 17):
+    for part in slices(n, rows_at_once(d)):
         at = order[part]
         out[part, :d] = ((rows[at.clamp_min(0)] - shift) * factor).half()
         length = out[part].float().square().sum(1) / 2 if norms else torch.zeros(len(at), device=rows.device)

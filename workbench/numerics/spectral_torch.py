@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from workbench.numerics.kernels import chunked
-from workbench.numerics.rows_torch import Rows, slices
+from workbench.numerics.rows_torch import Rows, rows_at_once, slices
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -20,12 +20,15 @@ _QUANTUM = float(1 << 24)  # sums of whole numbers don't depend on their order
 
 
 def nearest_landmark(
-    rows: Rows, landmarks: Float[Tensor, "m d"], centre: Float[Tensor, " d"], each: int = 1 << 16
+    rows: Rows, landmarks: Float[Tensor, "m d"], centre: Float[Tensor, " d"]
 ) -> Int[Tensor, " n"]:
-    """Each row's nearest landmark, both less ``centre``; ties go to the earlier. Rows are looked at ``each`` at a time."""
+    """Each row's nearest landmark, both less ``centre``; ties go to the earlier. A few rows are looked at at a time."""
     marks = landmarks - centre
     half = marks.square().sum(1) / 2
-    parts = (rows.rows(part.start, part.stop) - centre for part in slices(rows.n, each))
+    parts = (
+        rows.rows(part.start, part.stop) - centre
+        for part in slices(rows.n, min(1 << 16, rows_at_once(rows.d) // 2))
+    )
     return torch.cat([(half - part @ marks.T).argmin(1) for part in parts])
 
 

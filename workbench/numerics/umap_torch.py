@@ -34,7 +34,7 @@ from workbench.numerics.neighbours_torch import (
     plan,
 )
 from workbench.numerics.pieces_torch import piece_labels
-from workbench.numerics.rows_torch import Metric, Rows, ready_rows, slices
+from workbench.numerics.rows_torch import Metric, Rows, ready_rows, rows_at_once, slices
 from workbench.numerics.spectral_torch import spectral_layout
 from workbench.numerics.threads import one_thread
 
@@ -410,9 +410,9 @@ def _start(
     return y + 1e-4 * torch.randn((n, dim), generator=g).to(where)
 
 
-def _principal(rows: Rows, dim: int, each: int = 1 << 17) -> Tensor:
-    """The leading principal components, of rows looked at ``each`` at a time."""
-    parts = slices(rows.n, each)
+def _principal(rows: Rows, dim: int) -> Tensor:
+    """The leading principal components, of a few rows at a time."""
+    parts = slices(rows.n, max(1, rows_at_once(rows.d) // 2))
     mean = sum(rows.rows(p.start, p.stop).sum(0) for p in parts) / rows.n
     square = torch.zeros((rows.d, rows.d), dtype=torch.float64, device=rows.device)
     for p in parts:
