@@ -9,7 +9,6 @@ import torch
 
 from workbench.core.errors import DataError
 from workbench.core.progress import tell, track
-from workbench.numerics.device import refuse_beyond
 from workbench.numerics.kernels import knn
 from workbench.numerics.rows_torch import slices
 
@@ -88,12 +87,11 @@ def pruned(
     while probes * knn.SPAN // size > MOST_BINS:
         size *= 2
     per = knn.SPAN // size
-    refuse_beyond(24 * n * k + KEYS, budget, n, "a search by clusters")
     table = torch.cdist(means, means).topk(probes, dim=1, largest=False).indices
     ids = order.int()
     d = torch.full((n, k), torch.inf, device=rows.device)
     i = torch.full((n, k), -1, dtype=torch.int32, device=rows.device)
-    each = max(1, KEYS // (4 * probes * per * knn.SPAN))
+    each = max(1, min(KEYS, budget // 4) // (4 * probes * per * knn.SPAN))
     for first in track(range(0, spans, each), "neighbours"):
         asked = table[first : first + each]
         own = torch.arange(len(asked), device=rows.device)[:, None].expand_as(asked)

@@ -26,7 +26,6 @@ CLUSTERS_FROM = 4_000_000  # rows; their products, of all with all, take ten sec
 SYMMETRIC_FROM = 200_000  # below, tiles with narrow bins; above, every product is read both ways
 KEYS, KEYS_A_ROW = 256 << 20, 1000  # bytes that the best of each bin may take, in all or for each row
 MOST_BINS = 4096  # more lose fewer neighbours, and are more to choose among
-_HELD = 2 << 30  # bytes that a search by clusters takes beside what grows with the rows
 _MOST_BY_BINS = 200
 _ROUNDS = 2  # of looking through neighbours' neighbours
 _ROOM = 64  # candidates a row may have in the second pass of an exact search
@@ -261,13 +260,13 @@ def _symmetric(base: Rows, k: int, tiles: knn.Tiles, seed: int) -> tuple[Tensor,
 
 def _holds(base: Rows, budget: int) -> bool:
     """Whether there is room for a search by clusters."""
-    return _HELD + (6 * base.d + 512) * base.n <= budget
+    return (6 * base.d + 512) * base.n <= budget * 3 // 4
 
 
 def _by_clusters(
     base: Rows, query_rows: Rows | None, k: int, budget: int, seed: int, probes: int
 ) -> tuple[Tensor, Tensor]:
-    refuse_beyond(_HELD + (6 * base.d + 512) * base.n, budget, base.n, "a search by clusters")
+    refuse_beyond((6 * base.d + 512) * base.n, budget * 3 // 4, base.n, "a search by clusters")
     rows = base.hold()
     shift, factor = centre_and_factor(base, rows)
 
