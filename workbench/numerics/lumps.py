@@ -201,6 +201,8 @@ def valley(counts: Float[np.ndarray, "m d"], width: Float[np.ndarray, " d"]) -> 
 def smoothed(counts: Float[np.ndarray, "m d"], width: Float[np.ndarray, " d"]) -> Float[np.ndarray, "m d"]:
     """Each column convolved with a Gaussian of its own width, in steps of the grid, with nothing beyond its ends."""
     m = len(counts)
-    frequency = np.arange(2 * m + 1)[:, None] / (4 * m)  # of four times the length: no width here reaches round
+    frequency = np.arange(2 * m + 1)[:, None] / (
+        4 * m
+    )  # of four times the length: no width here reaches round
     response = np.exp(-2 * np.square(np.pi * frequency * width))
     return np.maximum(np.fft.irfft(np.fft.rfft(counts, 4 * m, axis=0) * response, axis=0)[:m], 0.0)

@@ -85,16 +85,20 @@ def ranks_of(
         return out
     import torch
 
+    for part, held in TorchSpace(x, metric, device).blocks(asked, GPU_CELLS):
+        out[part] = ranks_in(held, torch.from_numpy(others[part]).to(held.device)).cpu().numpy()
+    return out
+
+
+def ranks_in(block: Float[Tensor, "b n"], others: Int[Tensor, "b k"]) -> Int[Tensor, "b k"]:
+    """The ranks of ``others`` in each row of distances; equals rank by position."""
     from workbench.numerics.kernels import counts
 
-    for part, held in TorchSpace(x, metric, device).blocks(asked, GPU_CELLS):
-        own = torch.from_numpy(others[part]).to(held.device)
-        nearer, tied = counts.nearer(held, held.gather(1, own))
-        # rows as far as this one come before it where they stand before it
-        for r, j in tied.nonzero().tolist() if bool(tied.any()) else ():
-            nearer[r, j] += (held[r, : own[r, j]] == held[r, own[r, j]]).sum()
-        out[part] = (nearer + 1).cpu().numpy()
-    return out
+    nearer, tied = counts.nearer(block, block.gather(1, others))
+    # rows as far as this one come before it where they stand before it
+    for r, j in tied.nonzero().tolist() if bool(tied.any()) else ():
+        nearer[r, j] += (block[r, : others[r, j]] == block[r, others[r, j]]).sum()
+    return nearer + 1
 
 
 def _counted(block: np.ndarray, others: np.ndarray) -> np.ndarray:

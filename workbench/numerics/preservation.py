@@ -7,14 +7,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from workbench.core.device import resolve
 from workbench.core.progress import track
 from workbench.numerics.exchangeable import exchanged
-from workbench.numerics.neighbour_ranks import nearest_of, rank_blocks, ranks_of
+from workbench.numerics.neighbour_ranks import (
+    GPU_CELLS,
+    TorchSpace,
+    nearest_of,
+    rank_blocks,
+    ranks_in,
+    ranks_of,
+)
 from workbench.numerics.neighbours import BLOCK_CELLS, AnyMetric, k_nearest
 from workbench.numerics.resampling import LEVEL, NORMAL, jackknife_error
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int, Real
+    from jaxtyping import Float, Int, Int32, Real
     from torch import Tensor
 
 
@@ -182,6 +190,9 @@ def _survival(
     measures = [
         _Measure(f, len(asked), n, n_null) for f in (lambda r: np.maximum(r - k, 0), lambda r: (r <= k) * 1)
     ]
+    if not n_null:
+        _by_counting(x, near, metric, asked, device, measures)
+        return _scores(measures, asked, n, k)
     seeds = np.random.SeedSequence([random_state, 0x7065726D]).spawn(n_null)
     many = max(1, BLOCK_CELLS // near.size)  # draws that are looked up in one pass over the distances
     for start in track(range(0, max(n_null, 1), many), "neighbourhoods"):
@@ -192,10 +203,44 @@ def _survival(
             part = slice(done, done + len(rows))
             for measure in measures:
                 if start == 0:
-                    measure.add(rows, near[part], ranks, part)
+                    measure.add(near[part], ranks, part)
                 for draw, others in zip(draws, sets, strict=True):
                     measure.null[draw] += measure.f(np.take_along_axis(ranks, others[part], axis=1)).sum()
             done += len(rows)
+    return _scores(measures, asked, n, k)
+
+
+def _by_counting(
+    x: np.ndarray,
+    near: np.ndarray,
+    metric: AnyMetric,
+    asked: np.ndarray,
+    device: str,
+    measures: list[_Measure],
+) -> None:
+    """Add up the measures without ranking any but the neighbours: a look at each distance for each neighbour."""
+    import torch
+
+    space = TorchSpace(x, metric, resolve(device))
+    cells = BLOCK_CELLS if space.device.type == "cpu" else GPU_CELLS
+    for part, block in space.blocks(asked, cells):
+        others = torch.from_numpy(near[part]).to(block.device)
+        edges, ranks = block.gather(1, others), ranks_in(block, others)
+        own = ranks.cpu().numpy()
+        for measure in measures:
+            for j, change in enumerate(measure.own(near[part], own, part).T):
+                at = torch.from_numpy(np.flatnonzero(change)).to(block.device)
+                # a row that lies nearer than neighbour j, and no further than as many as j's rank says
+                some, edge = block[at], edges[at, j, None]
+                before = some < edge
+                if bool((before.sum(1) + 1 < ranks[at, j]).any()):
+                    number = torch.arange(space.n, device=block.device)
+                    before |= (some == edge) & (number < others[at, j, None])
+                weights = torch.from_numpy(change[change != 0]).to(block.device, torch.float64)
+                measure.change += (weights @ before.double()).cpu().numpy()
+
+
+def _scores(measures: list[_Measure], asked: np.ndarray, n: int, k: int) -> tuple[Scores, Scores]:
     excess, kept = measures
     worst, q = k * (2 * n - 3 * k - 1) / 2, len(asked)
     trust = Scores(
@@ -215,18 +260,22 @@ class _Measure:
         self.null = np.zeros(n_null)
         self.change = np.zeros(n)  # of the sum over all asked rows when a row is left out
 
-    def add(self, rows: np.ndarray, near: np.ndarray, ranks: np.ndarray, part: slice) -> None:
+    def add(self, near: np.ndarray, ranks: np.ndarray, part: slice) -> None:
         own = np.take_along_axis(ranks, near, axis=1)
-        own, spare = own[:, :-1], own[:, -1:]
-        value = self.f(own)
-        self.rows[part] = value.sum(axis=1)
-        # Without row j, the neighbours that are further than j come one rank nearer ...
-        nearer = np.zeros((len(rows), ranks.shape[1] + 1), np.int32)
-        np.put_along_axis(nearer, own, (self.f(own - 1) - value).astype(np.int32), axis=1)
+        # Without row j, the neighbours that are further than j come one rank nearer.
+        nearer = np.zeros((len(near), ranks.shape[1] + 1), np.int32)
+        np.put_along_axis(nearer, own[:, :-1], self.own(near, own, part), axis=1)
         further = np.cumsum(nearer[:, ::-1], axis=1, dtype=np.int32)[:, ::-1] - nearer
         self.change += np.take_along_axis(further, ranks, axis=1).sum(axis=0)
-        # ... and if it was a neighbour itself, the spare one takes its place.
+
+    def own(self, near: np.ndarray, ranks: np.ndarray, part: slice) -> Int32[np.ndarray, "b k"]:
+        """Add what the neighbours (b, k + 1) themselves say by their ranks; return what one rank nearer changes of each."""
+        own, spare = ranks[:, :-1], ranks[:, -1:]
+        value = self.f(own)
+        self.rows[part] = value.sum(axis=1)
+        # where a neighbour itself is left out, the spare one takes its place
         np.add.at(self.change, near[:, :-1], self.f(spare - (own < spare)) - value)
+        return (self.f(own - 1) - value).astype(np.int32)
 
     def left_out(self, asked: np.ndarray) -> np.ndarray:
         total = self.rows.sum() + self.change

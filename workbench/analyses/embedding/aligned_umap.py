@@ -153,7 +153,7 @@ def aligned_umap(
     k, queries = min(NEIGHBOURS, (n - 1) // 2), None
     if n > ROW_BY_ROW:
         queries = np.sort(np.random.default_rng([random_state, 0x61736B]).choice(n, ASKED, replace=False))
-    asked: dict[str, Any] = {"k": k, "metric": metric, "queries": queries}
+    asked: dict[str, Any] = {"k": k, "metric": metric, "queries": queries, "device": device}
     scores = [trustworthiness(x, y, **asked) for x, y in zip(xs, frames, strict=True)]
     same = [np.arange(n)] * (len(xs) - 1)
     evidence = _moves(layers, measure_alignment(list(frames), same), names, random_state)
