@@ -6,42 +6,33 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.analyses.embedding._beyond_lumps import NEIGHBOURS, Again, Lumps, beyond_lumps
 from workbench.core.errors import DataError
-from workbench.core.evidence import Evidence, Outcome, monte_carlo_p
+from workbench.core.evidence import Evidence, Outcome
 from workbench.core.rows import by_blocks
-from workbench.evidence.nulls.one_lump import NULL
-from workbench.evidence.nulls.sampling import about, details, sampled, too_few
-from workbench.numerics.controls import draw_until_clear, generators
+from workbench.evidence.nulls.sampling import sampled, too_few
 from workbench.numerics.distances import PRECOMPUTED, require_distances
-from workbench.numerics.exchangeable import Sample
-from workbench.numerics.lumps import LUMPS, Draw
 from workbench.numerics.near_origin import MOVABLE, near_origin
-from workbench.numerics.preservation import trust_of_rows, trustworthiness
-from workbench.numerics.resampling import LEVEL, jackknife_error
+from workbench.numerics.preservation import trust_of_rows
 from workbench.results.embedding import Embedding
 from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
     from workbench.numerics.neighbours import AnyMetric
-    from workbench.numerics.rows_torch import Metric
 
 NO_COLUMNS = (
     "Given distances and affinities have no covariance to make a lump of: whether one would be laid out as well was not "
     "asked."
 )
 Fit = Callable[[Any], tuple[np.ndarray, Outcome]]
-Again = Callable[[list[np.ndarray]], list[np.ndarray]]
 PRODUCTS = ("euclidean", "cosine", "correlation")  # metrics that a product of matrices gives, on a GPU too
-NEIGHBOURS = 10  # one number for all methods, so that their layouts compare
 ROW_BY_ROW = 5000  # rows; up to here every row gets its own trustworthiness
 ASKED = 2000  # rows asked about beyond that
 CONTROL_ROWS = 200
-TESTED = 19
-"""Layouts of lumps from which a p-value can be 5 %; with fewer there is an interval alone."""
 LAYOUTS = 5
 """Layouts of each lump, by default: a layout takes long, and so few cost about as much as that of a thousand rows."""
 SMALLEST, LARGEST = 1e-15, 1e15
@@ -126,18 +117,9 @@ def lay_out(
         if why := too_few(points, some, least_rows):
             caveat = f"Whether one lump would be laid out as well was not asked: {why}."
         else:
-            evidence.append(
-                _beyond_lumps(
-                    points,
-                    some,
-                    layout,
-                    again or _one_by_one(fit),
-                    metric,
-                    n_null,
-                    random_state,
-                    device if again is not None and metric in PRODUCTS else "cpu",
-                )
-            )
+            where = device if again is not None and metric in PRODUCTS else "cpu"
+            lumps = Lumps(points, some, again or _one_by_one(fit), metric, n_null, random_state, where)
+            evidence.append(beyond_lumps(lumps, layout))
     return Embedding(
         values=layout,
         ids=points.ids,
@@ -253,127 +235,3 @@ def warnings_raised(*beginnings: str) -> Iterator[list[str]]:
             matching.append(str(w.message))
         else:
             warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
-
-
-def _beyond_lumps(
-    points: Points,
-    some: Sample,
-    whole: np.ndarray,
-    again: Again,
-    metric: AnyMetric,
-    n_null: int,
-    random_state: int,
-    device: str,
-) -> Evidence:
-    """How far the trustworthiness of a sample's layout exceeds that of the lump that is laid out best.
-
-    Parameters
-    ----------
-    whole : the layout of all rows, which is the sample's where it takes them all. device : on a GPU all lumps are laid out together.
-    """
-    at_once = device != "cpu"
-    x = points.values
-    own = np.asarray(x[some.at], dtype=np.float64)
-    k = min(NEIGHBOURS, (len(own) - 1) // 2)
-
-    def varied(rows: np.ndarray) -> np.ndarray:
-        if metric == "correlation":  # a draw may have rows without variation, whose correlation is undefined
-            rows = rows[np.ptp(rows, axis=1) > 0]
-        return rows.astype(x.dtype)
-
-    def trust(rows: np.ndarray, layout: np.ndarray) -> float:
-        return float(trust_of_rows(rows, layout, k, metric=metric).mean())
-
-    def lumps(name: str) -> Draw:
-        draw = LUMPS[name](own, some.groups)
-        return lambda rng: varied(draw(rng))
-
-    mine = varied(own)
-    first = [] if some.whole and len(whole) == len(own) else [mine]
-    drawn_rows = []
-    if at_once:  # what a GPU lays out beside the sample costs next to nothing
-        drawn_rows = [lump(rng) for lump in map(lumps, LUMPS) for rng in generators(n_null, random_state)]
-    layouts = again([*first, *drawn_rows]) if first or drawn_rows else []
-    scores = trustworthiness(mine, layouts[0] if first else whole, k, metric=metric)
-    value = float(scores.rows.mean())
-    trusts: list[float] = []
-    if at_once:
-        from workbench.numerics import umap_sets
-
-        trusts = umap_sets.trusts(drawn_rows, layouts[len(first) :], k, cast("Metric", metric), device=device)
-
-    def draws_of(name: str) -> Callable[[np.random.Generator], float]:
-        if at_once:
-            made = iter(trusts[list(LUMPS).index(name) * n_null :])
-            return lambda rng: next(made)
-        lump = lumps(name)
-
-        def one(rng: np.random.Generator) -> float:
-            rows = lump(rng)
-            return trust(rows, again([rows])[0])
-
-        return one
-
-    of, drawn = _best_lump(draws_of, value, n_null, random_state)
-    said: dict[str, Any] = {"hypothesis": NULL.hypothesis}
-    if n_null >= TESTED:
-        said = NULL.said(
-            (drawn - drawn.mean()).tolist(), details=", ".join(filter(None, (of, details(points, some))))
-        )
-    else:
-        said["untested"] = (
-            f"{len(drawn)} layouts of lumps are too few for a p-value (n_null={TESTED} gives one): whether the interval "
-            f"excludes 0 says as much"
-        )
-    return Evidence(
-        question="Is the layout more faithful than the same method's layout of one lump like the rows?",
-        id="beyond_one_lump",
-        label=f"trustworthiness ({k} neighbours) above that of one lump's layout",
-        n=len(own),
-        value=value - drawn.mean(),
-        interval=_beyond(value - drawn.mean(), jackknife_error(scores.left_out), drawn),
-        interval_method=f"spread of {len(drawn)} layouts of lumps ({of}), or of the rows' own by the jackknife where that is more",
-        **about(points, own, some),
-        **said,
-    )
-
-
-def _best_lump(
-    draws_of: Callable[[str], Callable[[np.random.Generator], float]],
-    value: float,
-    n_null: int,
-    random_state: int,
-) -> tuple[str, np.ndarray]:
-    """Which lump is laid out most faithfully, and the trustworthiness of its layouts.
-
-    Where one is laid out as faithfully as the rows, on average, no other is asked.
-    """
-    best: tuple[float, float, str, np.ndarray] | None = None
-    for name in LUMPS:
-        drawn = draw_until_clear(
-            draws_of(name),
-            np.array([value]),
-            ("greater",),
-            n_null,
-            random_state,
-            f"layouts of a lump, {name}",
-        )[0]
-        p = monte_carlo_p(value, drawn.tolist(), "greater") if n_null >= TESTED else 0.0
-        candidate = (p, float(drawn.mean()), name, drawn)
-        best = candidate if best is None or candidate[:2] > best[:2] else best
-        if drawn.mean() >= value:
-            break
-    assert best is not None  # there are lumps
-    return best[2], best[3]
-
-
-def _beyond(value: float, error: float, drawn: np.ndarray) -> tuple[float, float] | None:
-    """Interval (95 %) of a difference from the mean of a few draws, as a new draw would spread: Student's."""
-    from scipy.stats import t
-
-    m = len(drawn)
-    if m < 2:
-        return None
-    spread = float(drawn.std(ddof=1))
-    half = t.ppf((1 + LEVEL) / 2, m - 1) * np.hypot(max(spread, error), spread / np.sqrt(m))
-    return value - half, value + half

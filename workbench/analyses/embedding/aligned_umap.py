@@ -9,7 +9,8 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.embedding._layouts import ASKED, CHANCE, NEIGHBOURS, ROW_BY_ROW, require_rows
+from workbench.analyses.embedding._beyond_lumps import NEIGHBOURS
+from workbench.analyses.embedding._layouts import ASKED, CHANCE, ROW_BY_ROW, require_rows
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.parameters import Few, OnDevice, Seed

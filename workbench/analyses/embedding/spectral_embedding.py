@@ -9,7 +9,8 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.embedding._layouts import LAYOUTS, NEIGHBOURS, lay_out, require_rows
+from workbench.analyses.embedding._beyond_lumps import NEIGHBOURS
+from workbench.analyses.embedding._layouts import LAYOUTS, lay_out, require_rows
 from workbench.core.device import resolve
 from workbench.core.evidence import Outcome
 from workbench.core.parameters import NullDraws, OnDevice, Seed

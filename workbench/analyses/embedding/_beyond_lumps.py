@@ -1,0 +1,173 @@
+"""Whether a layout is more faithful than the same method's layouts of one lump like the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from workbench.core.evidence import Evidence, monte_carlo_p
+from workbench.evidence.nulls.one_lump import NULL
+from workbench.evidence.nulls.sampling import about, details
+from workbench.numerics.controls import draw_until_clear, generators
+from workbench.numerics.exchangeable import Sample
+from workbench.numerics.lumps import LUMPS
+from workbench.numerics.preservation import Scores, trust_of_rows, trustworthiness
+from workbench.numerics.resampling import LEVEL, jackknife_error
+from workbench.subjects.points import Points
+
+if TYPE_CHECKING:
+    from workbench.numerics.neighbours import AnyMetric
+    from workbench.numerics.rows_torch import Metric
+
+Again = Callable[[list[np.ndarray]], list[np.ndarray]]
+NEIGHBOURS = 10  # one number for all methods, so that their layouts compare
+TESTED = 19
+"""Layouts of lumps from which a p-value can be 5 %; with fewer there is an interval alone."""
+
+
+@dataclass(frozen=True)
+class Lumps:
+    """A sample of the rows, and lumps like it, laid out.
+
+    Attributes
+    ----------
+    again : lays several sets of rows out.
+    n_null : layouts of each lump.
+    device : on a GPU the sample and all lumps are laid out together, which costs little more than one of them.
+    """
+
+    points: Points
+    some: Sample
+    again: Again
+    metric: AnyMetric
+    n_null: int
+    random_state: int
+    device: str
+
+    @cached_property
+    def own(self) -> np.ndarray:
+        """The sample's rows in double precision."""
+        return np.asarray(self.points.values[self.some.at], dtype=np.float64)
+
+    @property
+    def k(self) -> int:
+        """Neighbours that trustworthiness looks at."""
+        return min(NEIGHBOURS, (len(self.own) - 1) // 2)
+
+    def scores(self, whole: np.ndarray) -> Scores:
+        """The trustworthiness of the sample's layout: of ``whole``, that of all rows, where the sample is all of them."""
+        layout = whole if self.some.whole and len(whole) == len(self.own) else self._laid_out[0]
+        return trustworthiness(self._varied(self.own), layout, self.k, metric=self.metric)
+
+    def trust_of(self, name: str) -> Callable[[np.random.Generator], float]:
+        """What draws the trustworthiness of a lump's layout."""
+        if self.device != "cpu":
+            made = iter(self._trusts[list(LUMPS).index(name) * self.n_null :])
+            return lambda rng: next(made)
+        draw = LUMPS[name](self.own, self.some.groups)
+
+        def drawn(rng: np.random.Generator) -> float:
+            rows = self._varied(draw(rng))
+            return float(trust_of_rows(rows, self.again([rows])[0], self.k, metric=self.metric).mean())
+
+        return drawn
+
+    @cached_property
+    def _drawn(self) -> list[np.ndarray]:
+        """The rows of all lumps, as they would be drawn one by one; none on a CPU, where few may do."""
+        if self.device == "cpu":
+            return []
+        draws = [make(self.own, self.some.groups) for make in LUMPS.values()]
+        return [
+            self._varied(draw(rng)) for draw in draws for rng in generators(self.n_null, self.random_state)
+        ]
+
+    @cached_property
+    def _laid_out(self) -> list[np.ndarray]:
+        return self.again([self._varied(self.own), *self._drawn])
+
+    @cached_property
+    def _trusts(self) -> list[float]:
+        from workbench.numerics.umap_sets import trusts
+
+        metric = cast("Metric", self.metric)
+        return trusts(self._drawn, self._laid_out[1:], self.k, metric, device=self.device)
+
+    def _varied(self, rows: np.ndarray) -> np.ndarray:
+        if (
+            self.metric == "correlation"
+        ):  # a draw may have rows without variation, whose correlation is undefined
+            rows = rows[np.ptp(rows, axis=1) > 0]
+        return rows.astype(self.points.values.dtype)
+
+
+def beyond_lumps(lumps: Lumps, whole: np.ndarray) -> Evidence:
+    """How far the trustworthiness of a sample's layout exceeds that of the lump that is laid out best.
+
+    Parameters
+    ----------
+    whole : the layout of all rows.
+    """
+    scores = lumps.scores(whole)
+    value = float(scores.rows.mean())
+    of, drawn = _best_lump(lumps, value)
+    said: dict[str, Any] = {"hypothesis": NULL.hypothesis}
+    if lumps.n_null >= TESTED:
+        of_what = ", ".join(filter(None, (of, details(lumps.points, lumps.some))))
+        said = NULL.said((drawn - drawn.mean()).tolist(), details=of_what)
+    else:
+        said["untested"] = (
+            f"{len(drawn)} layouts of lumps are too few for a p-value (n_null={TESTED} gives one): whether the interval "
+            f"excludes 0 says as much"
+        )
+    return Evidence(
+        question="Is the layout more faithful than the same method's layout of one lump like the rows?",
+        id="beyond_one_lump",
+        label=f"trustworthiness ({lumps.k} neighbours) above that of one lump's layout",
+        n=len(lumps.own),
+        value=value - drawn.mean(),
+        interval=_beyond(value - drawn.mean(), jackknife_error(scores.left_out), drawn),
+        interval_method=f"spread of {len(drawn)} layouts of lumps ({of}), or of the rows' own by the jackknife where that is more",
+        **about(lumps.points, lumps.own, lumps.some),
+        **said,
+    )
+
+
+def _best_lump(lumps: Lumps, value: float) -> tuple[str, np.ndarray]:
+    """Which lump is laid out most faithfully, and the trustworthiness of its layouts.
+
+    Where one is laid out as faithfully as the rows, on average, no other is asked.
+    """
+    best: tuple[float, float, str, np.ndarray] | None = None
+    for name in LUMPS:
+        drawn = draw_until_clear(
+            lumps.trust_of(name),
+            np.array([value]),
+            ("greater",),
+            lumps.n_null,
+            lumps.random_state,
+            f"layouts of a lump, {name}",
+        )[0]
+        p = monte_carlo_p(value, drawn.tolist(), "greater") if lumps.n_null >= TESTED else 0.0
+        candidate = (p, float(drawn.mean()), name, drawn)
+        best = candidate if best is None or candidate[:2] > best[:2] else best
+        if drawn.mean() >= value:
+            break
+    assert best is not None  # there are lumps
+    return best[2], best[3]
+
+
+def _beyond(value: float, error: float, drawn: np.ndarray) -> tuple[float, float] | None:
+    """Interval (95 %) of a difference from the mean of a few draws, as a new draw would spread: Student's."""
+    from scipy.stats import t
+
+    m = len(drawn)
+    if m < 2:
+        return None
+    spread = float(drawn.std(ddof=1))
+    half = t.ppf((1 + LEVEL) / 2, m - 1) * np.hypot(max(spread, error), spread / np.sqrt(m))
+    return value - half, value + half
