@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,3 +76,20 @@ def test_other_errors_pass(small_card: None) -> None:
         1 / 0  # noqa: B018
     with refusing_what_does_not_fit("cuda", 10, "neighbours"):
         assert k_nearest(torch.randn(100, 4), 3, device="cuda").indices.shape == (100, 3)
+
+
+LOST = """
+import numpy as np, torch
+import workbench as wb
+broken = torch.zeros(1, device="cuda")[torch.tensor([5], device="cuda")]  # an assertion on the device ends its use
+wb.umap(np.random.default_rng(0).standard_normal((300, 5)))
+"""
+
+
+def test_a_gpu_that_does_not_answer_is_said_to(tmp_path: Path) -> None:
+    asked = {**os.environ, "WORKBENCH_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", LOST], env=asked, capture_output=True, text=True)
+    last = done.stderr.strip().splitlines()[-1]
+    assert "MissingError" in last
+    assert "doesn't answer any more" in last
+    assert "device='cpu'" in last

@@ -66,22 +66,43 @@ def refusing_what_does_not_fit(device: str, rows: int, what: str) -> Iterator[No
     ------
     DataError
         With the bytes that were lacking and about how many rows would fit.
+    MissingError
+        The GPU doesn't answer any more, whatever it is asked.
     """
     if not device.startswith("cuda"):
         yield
         return
     import torch
 
-    torch.cuda.reset_peak_memory_stats(device)
     try:
+        torch.cuda.reset_peak_memory_stats(device)
         yield
     except torch.OutOfMemoryError as e:
         message = _too_large(str(e), device, rows, what)
         traceback.clear_frames(e.__traceback__)  # they hold the tensors that filled the memory
+    except RuntimeError as e:
+        if "CUDA error" not in str(e) or _answers(device):
+            raise
+        raise MissingError(
+            f"{what} of {rows:,} rows: the GPU doesn't answer any more ({str(e).splitlines()[0]}). Nothing on it can be used by "
+            f"this process: restart the kernel or the command, or ask with device='cpu'. If it happens again, see what "
+            f"nvidia-smi says of it."
+        ) from e
     else:
         return
     torch.cuda.empty_cache()
     raise DataError(message)
+
+
+def _answers(device: str) -> bool:
+    """Whether the GPU still does what it is asked."""
+    import torch
+
+    try:
+        torch.zeros(1, device=device).cpu()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _too_large(said: str, device: str, rows: int, what: str) -> str:
