@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from workbench.numerics.pairwise import pairwise
+
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
@@ -185,10 +187,11 @@ def repeats(x: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
     20 rows, or a hundredth, they are clusters, which is another thing, and only equal rows are one.
     """
     from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
 
     n = len(x)
     centred = x - x.mean(axis=0, dtype=np.float64)
-    tree = linkage(centred, "single")
+    tree = linkage(squareform(pairwise(centred, "euclidean"), checks=False), "single")
     heights = np.sort(tree[:, 2])
     own = np.finfo(x.dtype if x.dtype.kind == "f" else np.float64)
     rounding = 4 * float(own.eps) * float(np.abs(x).max())
@@ -267,8 +270,8 @@ def effective_rows(x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | 
     if not 1 < g < n:
         return float(g)
     centred = x - x.mean(axis=0, dtype=np.float64)
-    sums = np.zeros((g, x.shape[1]))
-    np.add.at(sums, groups, centred)
+    by_group = np.argsort(groups, kind="stable")
+    sums = np.add.reduceat(centred[by_group], np.cumsum(sizes.astype(np.int64)) - sizes.astype(np.int64))
     between = float((sums**2 / sizes[:, None]).sum())
     within = float((centred**2).sum()) - between
     usual = (n - (sizes**2).sum() / n) / (g - 1)

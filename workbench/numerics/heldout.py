@@ -5,23 +5,29 @@ classes' common covariance W + α measures it, all classes being as likely. So r
 regression on indicators. W itself needn't be inverted for each labelling: with T = W + B, the covariance of all rows, and
 the classes' means M, the scores X W⁻¹M are X T⁻¹M (I - N K)⁻¹, where K = MᵀT⁻¹M and N counts the classes' rows (Woodbury). So
 a fold is factored once, and a labelling costs a product and the inverse of a matrix of classes by classes.
+
+Folds overlap: with five, a row is learnt from in four, and in most of the ten pairs that are left out to choose a penalty. So
+rows are multiplied by themselves, and added up by class, once in each part of them, and a fold takes the sum of its parts.
+Folding and factoring are in double precision, rows are asked in their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Bool, Float, Int
 
 ALPHAS = (1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 """What the penalty is chosen from, for columns of unit variance."""
 MIDDLE = 100.0  # where there are too few groups to choose
 DEAD = 1e-6  # columns that vary less than this share of the most varying one carry rounding, not signal
 INNER = 5  # parts that are left out in turn to choose the penalty
+CHOOSING = 1000  # rows by which the penalty is chosen, or 20 a class: its choices are tenfold apart, and all score alike
 AT_ONCE = 4e6  # numbers of all labellings' predictions that are held at a time
 
 
@@ -53,30 +59,35 @@ class HeldOut:
 
     Parameters
     ----------
-    x : (m, d) rows. alphas : penalties; of several, nested folds choose one for each fold, which scores best on the others.
+    x : (m, d) rows. alphas : penalties; of several, nested folds choose one for each fold, which scores best on the others
+        (on at most `CHOOSING` of their rows).
     classes : how many, or 0 where a number is predicted.
     """
 
     def __init__(self, x: Float[np.ndarray, "m d"], folds: Folds, alphas: Sequence[float], classes: int):
         if len(alphas) > 1 and not folds.nested:
             alphas = (MIDDLE,)
-        self.folds, self.alphas, self.classes = folds, alphas, classes
+        self.folds, self.alphas, self.classes = folds, np.asarray(alphas), classes
         outer, inner = folds.outer, folds.inner
-        self.fits = [_Fit(x, outer != f, outer == f, alphas) for f in range(int(outer.max()) + 1)]
-        self.choices: dict[
-            tuple[int, ...], list[_Fit]
-        ] = {}  # parts that hold a fold: the fits that choose for it
+        cells = _Cells(x, np.unique(np.stack([outer, inner]), axis=1, return_inverse=True)[1].ravel())
+        self.cells = cells
+        self.fits = [_fit(cells, outer != f, outer == f, alphas) for f in range(int(outer.max()) + 1)]
         self.away = [tuple(np.unique(inner[outer == f])) for f in range(len(self.fits))]
+        # of each fold, held out with its parts ("away"): the part that is left out too, and what is left out then
+        self.choices: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
+        self.choosing: dict[tuple[int, ...], _Fit] = {}
         if len(alphas) == 1:
             return
-        known: dict[tuple[int, ...], _Fit] = {}
         for away in dict.fromkeys(self.away):
-            self.choices[away] = []
-            for part in sorted(set(range(int(inner.max()) + 1)) - set(away)):
-                without = tuple(sorted((*away, part)))
-                if without not in known:
-                    known[without] = _Fit(x, ~np.isin(inner, without), np.isin(inner, without), alphas)
-                self.choices[away].append(known[without].testing(inner == part))
+            others = sorted(set(range(int(inner.max()) + 1)) - set(away))
+            self.choices[away] = [(part, tuple(sorted((*away, part)))) for part in others]
+        asked_of: dict[tuple[int, ...], list[int]] = {}
+        for part, without in (one for each in self.choices.values() for one in each):
+            asked_of.setdefault(without, []).append(part)
+        some = _some(len(outer), max(CHOOSING, CHOOSING // 50 * classes))
+        for without, parts in asked_of.items():
+            asked = np.isin(inner, parts) & some
+            self.choosing[without] = _fit(cells, ~np.isin(inner, without), asked, alphas)
 
     @property
     def at_once(self) -> int:
@@ -89,26 +100,31 @@ class HeldOut:
         """Predict (m, k) labellings; return what is predicted (m, k), and the penalty that each fold had (f, k)."""
         out = np.empty(truth.shape, np.int64 if self.classes else np.float64)
         used = np.full((len(self.fits), truth.shape[1]), self.alphas[0])
-        each = np.arange(truth.shape[1])
-        best = {away: self._choose(fits, truth) for away, fits in self.choices.items()}
+        labels = _Labels(truth, self.classes, self.cells)
+        best = self._chosen(labels)
         for f, fit in enumerate(self.fits):
-            guessed = fit.predict(truth, self.classes)
-            chosen = best[self.away[f]] if best else np.zeros(len(each), np.int64)
-            out[fit.test] = guessed[chosen, :, each].T
-            used[f] = np.asarray(self.alphas)[chosen]
+            penalty = self.alphas[best[self.away[f]]] if best else used[f]
+            out[fit.test], used[f] = fit.predict(labels, penalty[None])[0], penalty
         return out, used
 
-    def _choose(self, fits: list[_Fit], truth: np.ndarray) -> Int[np.ndarray, " k"]:
+    def _chosen(self, labels: _Labels) -> dict[tuple[int, ...], Int[np.ndarray, " k"]]:
         """Which penalty scores best on parts that neither it nor the fold's test has seen; the strongest of equals."""
-        rows = np.concatenate([np.flatnonzero(f.test) for f in fits])
-        guessed = np.concatenate([f.predict(truth, self.classes) for f in fits], axis=1)
-        scores = np.array(
-            [
-                [score(truth[rows, k], guessed[a, :, k], self.classes) for k in range(truth.shape[1])]
-                for a in range(len(self.alphas))
-            ]
-        )
-        return len(self.alphas) - 1 - scores[::-1].argmax(axis=0)
+        each = np.repeat(self.alphas[:, None], labels.truth.shape[1], axis=1)
+        guessed = {without: fit.predict(labels, each) for without, fit in self.choosing.items()}
+        chosen = {}
+        for away, choices in self.choices.items():
+            at, found = [], []
+            for part, without in choices:
+                test = np.flatnonzero(self.choosing[without].test)
+                in_part = self.folds.inner[test] == part
+                at.append(test[in_part])
+                found.append(guessed[without][:, in_part])
+            truth, made = labels.truth[np.concatenate(at)], np.concatenate(found, axis=1)
+            scores = np.array(
+                [[score(t, g, self.classes) for t, g in zip(truth.T, of.T, strict=True)] for of in made]
+            )
+            chosen[away] = np.asarray(len(self.alphas) - 1 - scores[::-1].argmax(axis=0))
+        return chosen
 
 
 def score(truth: np.ndarray, guessed: np.ndarray, classes: int) -> float:
@@ -121,68 +137,202 @@ def score(truth: np.ndarray, guessed: np.ndarray, classes: int) -> float:
     return 1 - float(np.square(truth - guessed).sum()) / spread if spread > 0 else 0.0
 
 
-class _Fit:
-    """Rows that a probe learns from and rows that it is asked for, factored for every penalty."""
+def _some(m: int, many: int) -> Bool[np.ndarray, " m"]:
+    """Which of ``m`` rows the penalty is chosen by: so many of them, drawn without a look at the labels."""
+    chosen = np.zeros(m, bool)
+    chosen[np.random.default_rng([m, 0x63686F]).permutation(m)[:many]] = True
+    return chosen
 
-    def __init__(self, x: np.ndarray, train: np.ndarray, test: np.ndarray, alphas: Sequence[float]):
-        from scipy.linalg import cho_factor, eigh
 
-        self.train, self.test = train, test
-        known, asked = x[train].astype(np.float64), x[test].astype(np.float64)
-        mean, std = known.mean(axis=0), known.std(axis=0)
-        std = np.where(std > DEAD * max(std.max(), np.finfo(float).tiny), std, np.inf)
-        known, asked = (known - mean) / std, (asked - mean) / std
-        self.dual = known.shape[0] < known.shape[1]
-        self.gram = known @ known.T if self.dual else known.T @ known
-        self.asked = (
-            asked @ known.T if self.dual else asked
-        )  # in the dual: inner products with what is learnt from
-        self.left = None if self.dual else known.T
-        self.alphas = np.asarray(alphas)
-        if len(alphas) == 1:
-            self.factor = cho_factor(self.gram + alphas[0] * np.eye(len(self.gram)), lower=True)
-        else:  # along the covariance's own directions a penalty only adds to a number
-            values, vectors = eigh(self.gram)
-            self.values = np.maximum(values, 0)[:, None]
-            self.asked = self.asked @ vectors
-            self.left = vectors.T if self.left is None else vectors.T @ self.left
+class _Cells:
+    """Rows in the parts that are learnt from together: sums over them are had by adding, whatever is held out.
 
-    def testing(self, some: np.ndarray) -> _Fit:
-        """The same probe, asked for some of its test rows."""
-        made = object.__new__(_Fit)
-        made.__dict__.update(self.__dict__)
-        made.test = self.test & some
-        made.asked = self.asked[some[self.test]]
-        return made
+    Attributes
+    ----------
+    x : (m, d) rows less their mean, float64. of : (m,) the cell of each.
+    counts, sums : of each cell's rows, (c,) and (c, d).
+    """
 
-    def predict(self, truth: np.ndarray, classes: int) -> np.ndarray:
-        """Predict (m, k) labellings with each penalty: (a, tests, k)."""
-        known = truth[self.train]
-        if not classes:
+    def __init__(self, x: Float[np.ndarray, "m d"], of: Int[np.ndarray, " m"]):
+        self.precision = np.float64 if x.dtype == np.float64 else np.float32  # in which rows are asked
+        self.x, self.of = x - x.mean(axis=0, dtype=np.float64), of
+        self.counts = np.bincount(of)
+        self.sums = np.stack([self.x[of == c].sum(axis=0) for c in range(len(self.counts))])
+
+    @cached_property
+    def products(self) -> Float[np.ndarray, "c d d"]:
+        """Each cell's rows, transposed, times themselves."""
+        return np.stack([rows.T @ rows for c in range(len(self.counts)) for rows in [self.x[self.of == c]]])
+
+    def inside(self, rows: Bool[np.ndarray, " m"]) -> Int[np.ndarray, " t"]:
+        """The cells that lie within some rows, which are whole cells."""
+        return np.unique(self.of[rows])
+
+
+class _Labels:
+    """Labellings (m, k) of the rows, and what their classes add up to in each cell."""
+
+    def __init__(self, truth: np.ndarray, classes: int, cells: _Cells):
+        self.truth, self.classes, self.cells = truth, classes, cells
+
+    @property
+    def width(self) -> int:
+        """Columns that a labelling takes: one a class, or the number itself."""
+        return max(self.classes, 1)
+
+    def targets(self, rows: Bool[np.ndarray, " m"]) -> tuple[np.ndarray, np.ndarray]:
+        """What is solved for, of some rows (r, k w), and how many rows of them each column has, or its mean (k, w)."""
+        known = self.truth[rows]
+        if not self.classes:
             mean = known.mean(axis=0)
-            return np.stack([self.asked @ b + mean for b in self._solved(known - mean)[1]])
-        belongs = known[:, :, None] == np.arange(classes)  # (n, k, c)
+            return known - mean, mean[:, None]
+        belongs = known[:, :, None] == np.arange(self.classes)
         count = belongs.sum(axis=0)
-        targets = belongs / np.maximum(count, 1)
-        held, solved = self._solved(targets.reshape(len(known), -1))
+        return (belongs / np.maximum(count, 1)).reshape(len(known), -1), count
+
+    @cached_property
+    def _sums(self) -> tuple[Float[np.ndarray, "c d kw"], Float[np.ndarray, "c k w"]]:
+        """Each cell's rows added up by class, or weighted by the number; and its rows of each class, or their sum."""
+        from scipy.sparse import csr_array
+
+        x, of, many = self.cells.x, self.cells.of, len(self.cells.counts)
+        m, k = self.truth.shape
+        if not self.classes:
+            both = [(x[of == c], self.truth[of == c]) for c in range(many)]
+            return np.stack([rows.T @ y for rows, y in both]), np.stack([y.sum(axis=0)[:, None] for _, y in both])
+        line = (of[:, None] * k + np.arange(k)) * self.classes + self.truth
+        size = many * k * self.classes
+        ones = csr_array((np.ones(m * k), (line.ravel(), np.repeat(np.arange(m), k))), shape=(size, m))
+        sums = (ones @ x).reshape(many, k * self.classes, -1).transpose(0, 2, 1)
+        return sums, np.bincount(line.ravel(), minlength=size).reshape(many, k, self.classes).astype(np.float64)
+
+    def weighted(self, cells: Int[np.ndarray, " t"], mean: Float[np.ndarray, " d"]) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of some cells, less ``mean``, transposed, times `targets`: (d, k w); and its second answer."""
+        sums, counts = (a[cells].sum(axis=0) for a in self._sums)
+        n = self.cells.counts[cells].sum()
+        if not self.classes:
+            return sums - np.outer(mean, counts[:, 0]), counts / n  # rows less their mean add up to nothing
+        held = counts.ravel()
+        return sums / np.maximum(held, 1) - mean[:, None] * (held > 0), counts.astype(np.int64)
+
+
+def _fit(cells: _Cells, train: np.ndarray, test: np.ndarray, alphas: Sequence[float]) -> _Fit:
+    fewer_rows = np.count_nonzero(train) < cells.x.shape[1]
+    return (_ByRows if fewer_rows else _ByColumns)(cells, train, test, alphas)
+
+
+class _Fit:
+    """Rows that a probe learns from and rows that it is asked for, factored for every penalty.
+
+    Attributes
+    ----------
+    asked : (t, r) the rows asked for, in the terms in which ``solve`` answers.
+    """
+
+    asked: np.ndarray
+
+    def __init__(self, cells: _Cells, train: np.ndarray, test: np.ndarray, alphas: Sequence[float]):
+        self.cells, self.train, self.test = cells, train, test
+        self.inside = cells.inside(train)
+        self.mean = cells.sums[self.inside].sum(axis=0) / cells.counts[self.inside].sum()
+        self._factor(alphas)
+        self.asked = self.asked.astype(cells.precision)
+
+    def _factor(self, alphas: Sequence[float]) -> None:
+        raise NotImplementedError
+
+    def solve(self, labels: _Labels, penalty: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+        """Rows of each class, or means; what the classes' means are in the rows' terms; T⁻¹ of it for each penalty."""
+        raise NotImplementedError
+
+    def _standardized(self, std: Float[np.ndarray, " d"], rows: np.ndarray) -> np.ndarray:
+        return np.asarray((self.cells.x[rows] - self.mean) / std)
+
+    def _divided(self, right: np.ndarray, penalty: np.ndarray) -> list[np.ndarray]:
+        """T⁻¹ of ``right``, along the covariance's own directions, where a penalty only adds to a number."""
+        width = right.shape[1] // penalty.shape[1]
+        return [right / (self.values + np.repeat(a, width)) for a in penalty]
+
+    values: np.ndarray
+
+    def predict(self, labels: _Labels, penalty: Float[np.ndarray, "a k"]) -> np.ndarray:
+        """Predict the labellings with penalties, each of which may have its own: (a, tests, k)."""
+        count, held, solved = self.solve(labels, penalty)
+        if not labels.classes:
+            return np.stack([self.asked @ b + count[:, 0] for b in solved])
         held = held.reshape(-1, *count.shape).transpose(1, 2, 0)  # (k, c, r)
         return np.stack([self._nearest(b, held, count) for b in solved])
-
-    def _solved(self, targets: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-        """What the means are in the rows' terms, and T⁻¹ of it for each penalty."""
-        from scipy.linalg import cho_solve
-
-        right = targets if self.left is None else self.left @ targets
-        if len(self.alphas) == 1:
-            return self.gram @ targets if self.dual else right, [cho_solve(self.factor, right)]
-        return right * self.values if self.dual else right, [right / (self.values + a) for a in self.alphas]
 
     def _nearest(self, solved: np.ndarray, held: np.ndarray, count: np.ndarray) -> Int[np.ndarray, "t k"]:
         """The class whose mean is nearest to each row asked for; one that wasn't learnt is never guessed."""
         k, classes = count.shape
-        within = held @ solved.reshape(-1, k, classes).transpose(1, 0, 2)
+        each = solved.reshape(-1, k, classes).transpose(1, 0, 2)
+        within = held @ each
         widen = np.linalg.inv(np.eye(classes) - count[:, :, None] * within)
-        asked = (self.asked @ solved).reshape(-1, k, classes).transpose(1, 0, 2)
-        scores = asked @ widen - 0.5 * np.einsum("kcd,kdc->kc", within, widen)[:, None]
-        scores[np.broadcast_to((count == 0)[:, None], scores.shape)] = -np.inf
-        return np.asarray(scores.argmax(axis=2).T)
+        offset = 0.5 * np.einsum("kcd,kdc->kc", within, widen)
+        offset[count == 0] = np.inf
+        weights = (each @ widen).transpose(1, 0, 2).reshape(len(solved), -1).astype(self.asked.dtype)
+        scores = (self.asked @ weights).reshape(-1, k, classes) - offset.astype(self.asked.dtype)
+        return np.asarray(scores.argmax(axis=2))
+
+
+class _ByColumns(_Fit):
+    """Of at least as many rows as columns: the covariance is the cells' products added up."""
+
+    def _factor(self, alphas: Sequence[float]) -> None:
+        from scipy.linalg import cho_factor, eigh
+
+        n = self.cells.counts[self.inside].sum()
+        gram = self.cells.products[self.inside].sum(axis=0) - n * np.outer(self.mean, self.mean)
+        self.std = _spread(np.sqrt(np.maximum(np.diag(gram), 0) / n))
+        gram /= np.outer(self.std, self.std)
+        self.asked = self._standardized(self.std, self.test)
+        if len(alphas) == 1:
+            self.factor, self.vectors = cho_factor(gram + alphas[0] * np.eye(len(gram)), lower=True), None
+            return
+        values, self.vectors = eigh(gram)
+        self.values = np.maximum(values, 0)[:, None]
+        self.asked = self.asked @ self.vectors
+
+    def solve(self, labels: _Labels, penalty: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+        from scipy.linalg import cho_solve
+
+        right, count = labels.weighted(self.inside, self.mean)
+        right = right / self.std[:, None]
+        if self.vectors is None:
+            return count, right, [cho_solve(self.factor, right)]
+        right = self.vectors.T @ right
+        return count, right, self._divided(right, penalty)
+
+
+class _ByRows(_Fit):
+    """Of fewer rows than columns: everything is in inner products with what is learnt from."""
+
+    def _factor(self, alphas: Sequence[float]) -> None:
+        from scipy.linalg import cho_factor, eigh
+
+        known = self.cells.x[self.train] - self.mean
+        std = _spread(known.std(axis=0))
+        known = known / std
+        self.gram = known @ known.T
+        self.asked = self._standardized(std, self.test) @ known.T
+        if len(alphas) == 1:
+            self.factor, self.vectors = cho_factor(self.gram + alphas[0] * np.eye(len(self.gram)), lower=True), None
+            return
+        values, self.vectors = eigh(self.gram)
+        self.values = np.maximum(values, 0)[:, None]
+        self.asked = self.asked @ self.vectors
+
+    def solve(self, labels: _Labels, penalty: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+        from scipy.linalg import cho_solve
+
+        targets, count = labels.targets(self.train)
+        if self.vectors is None:
+            return count, self.gram @ targets, [cho_solve(self.factor, targets)]
+        right = self.vectors.T @ targets
+        return count, right * self.values, self._divided(right, penalty)
+
+
+def _spread(std: Float[np.ndarray, " d"]) -> Float[np.ndarray, " d"]:
+    """Standard deviations, infinite where a column carries rounding."""
+    return np.where(std > DEAD * max(std.max(), np.finfo(float).tiny), std, np.inf)

@@ -17,12 +17,14 @@ from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.distances import PRECOMPUTED, classical_scaling, require_distances
 from workbench.numerics.near_origin import near_origin
+from workbench.numerics.pairwise import pairwise
+from workbench.numerics.sliced_clusters import sliced_clusters
 from workbench.numerics.threads import one_thread
 from workbench.results.graph import GraphResult
 from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 Metric = Literal["euclidean", "precomputed"]
 FLAT = 1e-12  # of all variance: directions with less are rounding
@@ -198,7 +200,23 @@ def default_eps(
     asked = x if len(x) <= EPS_ROWS else x[rng.choice(len(x), EPS_ROWS, replace=False)]
     k = min(max(min_samples, 2), len(x))
     reach = NearestNeighbors(n_neighbors=k, metric=metric).fit(x).kneighbors(asked)[0][:, -1]
+    return _reach(reach)
+
+
+def core_reach(distances: Float[np.ndarray, "n n"], min_samples: int) -> float:
+    """`default_eps` of a few hundred rows by their distances."""
+    k = min(max(min_samples, 2), len(distances))
+    return _reach(np.partition(distances, k - 1, axis=1)[:, k - 1])
+
+
+def _reach(reach: Float[np.ndarray, " n"]) -> float:
     return float(max(np.quantile(reach, CORE_SHARE), np.finfo(np.float64).tiny))
+
+
+def _cover(recipe: Recipe, gtda: Any) -> Any:
+    return gtda.CubicalCover(
+        kind=recipe.kind, n_intervals=recipe.n_intervals, overlap_frac=recipe.overlap_frac
+    )
 
 
 def clusters(
@@ -208,9 +226,7 @@ def clusters(
     import sklearn
     from sklearn.cluster import DBSCAN
 
-    cover = gtda.CubicalCover(
-        kind=recipe.kind, n_intervals=recipe.n_intervals, overlap_frac=recipe.overlap_frac
-    )
+    cover = _cover(recipe, gtda)
     clusterer = gtda.ParallelClustering(
         DBSCAN(eps=eps, min_samples=recipe.min_samples, metric=recipe.metric), n_jobs=1
     )
@@ -220,29 +236,32 @@ def clusters(
     return [tuple(node for node in nodes if node[1] >= 0) for nodes in labels]
 
 
-def shape(labels: list[tuple[tuple[int, int], ...]], min_intersection: int) -> Float[np.ndarray, " 3"]:
+def shape(
+    rows: Int[np.ndarray, " e"], nodes: Int[np.ndarray, " e"], min_intersection: int
+) -> Float[np.ndarray, " 3"]:
     """Of the graph that joins nodes with enough rows in common: share of rows outside its largest piece, loops,
     and widest loop. Noise is in no piece and doesn't count.
+
+    Parameters
+    ----------
+    rows, nodes : an entry for each row of each node, nodes numbered from 0.
     """
     from gph import ripser_parallel
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components, shortest_path
 
-    rows = [row for row, nodes in enumerate(labels) for _ in nodes]
-    if not rows:
+    if not len(rows):
         return np.zeros(3)
-    _, node = np.unique([n for nodes in labels for n in nodes], axis=0, return_inverse=True)
-    member = csr_array((np.ones(len(rows)), (rows, node.ravel())))
+    member = csr_array((np.ones(len(rows)), (rows, nodes)))
     joined = csr_array((member.T @ member).toarray() >= min_intersection)
-    piece = connected_components(joined, directed=False)[1][node.ravel()]
-    inside = [
-        len({r for r, p in zip(rows, piece.tolist(), strict=True) if p == k}) for k in range(piece.max() + 1)
-    ]
+    piece = connected_components(joined, directed=False)[1][nodes]
+    inside = np.bincount(np.unique(np.stack([piece, rows]), axis=1)[0])
     steps = shortest_path(joined, unweighted=True)
     far = 4.0 * len(steps)  # beyond any number of steps
     finite = np.where(np.isfinite(steps), steps, far)
     loops = ripser_parallel(finite, metric="precomputed", maxdim=1, thresh=far / 2)["dgms"][1]
-    return np.array([1 - max(inside) / len(set(rows)), len(loops), loops[:, 1].max(initial=0)])
+    outside = 1 - int(inside.max()) / len(np.unique(rows))
+    return np.array([outside, len(loops), loops[:, 1].max(initial=0)])
 
 
 def _control(
@@ -252,8 +271,11 @@ def _control(
         scores = components(rows, recipe.metric)
         if scores.shape[1] < recipe.n_components:
             return np.zeros(3)
-        eps = recipe.eps or default_eps(rows, recipe.min_samples, random_state, recipe.metric)
-        return shape(clusters(rows, scores, eps, recipe, gtda), recipe.min_intersection)
+        distances = pairwise(rows, recipe.metric)
+        eps = recipe.eps or core_reach(distances, recipe.min_samples)
+        slices = _cover(recipe, gtda).fit_transform(scores[:, : recipe.n_components])
+        found = sliced_clusters(distances <= eps, slices, recipe.min_samples)
+        return shape(*found, recipe.min_intersection)
 
     tested, _ = beside_lumps_of(
         points, x, recipe.metric, statistic, len(_QUESTIONS), n_null, random_state, "mapper"
