@@ -12,6 +12,7 @@ from typing import Any
 
 from workbench.core.progress import tell
 
+Clock = Callable[[], float]
 LONG = 30.0  # seconds of a first call beyond which there is one more: it may have been compiling
 TOO_LONG = 120.0  # and beyond which it is the only one
 
@@ -40,11 +41,17 @@ class Contender:
 
 @dataclass(frozen=True)
 class Contest:
-    """One work, who does it, and what is measured of each answer."""
+    """One work, who does it, and what is measured of each answer.
+
+    Attributes
+    ----------
+    processor_time : on a CPU, seconds are the processor's of all threads, which other work on the machine hardly changes.
+    """
 
     work: str
     contenders: tuple[Contender, ...]
     judge: Callable[[Any], dict[str, Any]] = lambda answer: {}
+    processor_time: bool = False
 
 
 @dataclass
@@ -86,13 +93,14 @@ def hold(contest: Contest, *, device: str, repeats: int) -> Iterator[Entry]:
     one after another and then gives its memory back.
     """
     entries = [Entry(contest.work, c.who, c.ours) for c in contest.contenders]
+    clock = time.process_time if contest.processor_time and device == "cpu" else time.perf_counter
     works: list[Callable[[], Any] | None] = [None] * len(entries)
     for i, (contender, entry) in enumerate(zip(contest.contenders, entries, strict=True)):
         tell(f"{contest.work}: {contender.who}")
-        works[i] = _begun(contender, entry, contest.judge, device)
+        works[i] = _begun(contender, entry, contest.judge, device, clock)
         if device != "cpu":
             if contender.warm:
-                _again(works[i], entry, device, repeats)
+                _again(works[i], entry, device, repeats, clock)
             works[i] = None
             _release()
     if device == "cpu":
@@ -100,7 +108,7 @@ def hold(contest: Contest, *, device: str, repeats: int) -> Iterator[Entry]:
             for contender, entry, work in zip(contest.contenders, entries, works, strict=True):
                 if contender.warm:
                     tell(f"{contest.work}: {contender.who}")
-                    _again(work, entry, device, 1)
+                    _again(work, entry, device, 1, clock)
     own = next((e for e in entries if e.ours and e.times), None)
     for entry in entries:
         if own is not None and entry.times and entry is not own:
@@ -110,7 +118,7 @@ def hold(contest: Contest, *, device: str, repeats: int) -> Iterator[Entry]:
 
 
 def _begun(
-    contender: Contender, entry: Entry, judge: Callable[[Any], dict[str, Any]], device: str
+    contender: Contender, entry: Entry, judge: Callable[[Any], dict[str, Any]], device: str, clock: Clock
 ) -> Callable[[], Any] | None:
     try:
         work = contender.prepare()
@@ -121,7 +129,7 @@ def _begun(
         entry.skipped = f"{missing.name or missing} can't be imported"
         return None
     try:
-        seconds, answer = timed(work, device)
+        seconds, answer = timed(work, device, clock)
         entry.quality = judge(answer)
     except Exception as error:  # a peer that fails is a finding, and the others go on
         entry.failed = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
@@ -130,22 +138,24 @@ def _begun(
     return work
 
 
-def _again(work: Callable[[], Any] | None, entry: Entry, device: str, repeats: int) -> None:
+def _again(
+    work: Callable[[], Any] | None, entry: Entry, device: str, repeats: int, clock: Clock
+) -> None:
     if work is None or entry.first is None or entry.first > TOO_LONG:
         return
     if entry.first > LONG:
         repeats = 1 - len(entry.seconds)
     for _ in range(repeats):
-        entry.seconds.append(timed(work, device)[0])
+        entry.seconds.append(timed(work, device, clock)[0])
 
 
-def timed(work: Callable[[], Any], device: str) -> tuple[float, Any]:
+def timed(work: Callable[[], Any], device: str, clock: Clock = time.perf_counter) -> tuple[float, Any]:
     """Return the seconds that ``work`` takes, the device's share included, and what it gives."""
     synchronize(device)
-    start = time.perf_counter()
+    start = clock()
     answer = work()
     synchronize(device)
-    return time.perf_counter() - start, answer
+    return clock() - start, answer
 
 
 def synchronize(device: str) -> None:

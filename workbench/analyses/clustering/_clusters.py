@@ -74,10 +74,12 @@ def _walk(x: np.ndarray, size: int, recipe: Recipe, device: str = "cpu") -> Walk
     )
 
 
-def statistics(x: np.ndarray, found: Found, recipe: Recipe) -> Float[np.ndarray, " 3"]:
-    """The least cut, the cut that was made, and the silhouette."""
+def statistics(
+    x: np.ndarray, found: Found, recipe: Recipe, near: Float[np.ndarray, " m"] | None = None
+) -> Float[np.ndarray, " 3"]:
+    """The least cut, the cut that was made, and the silhouette, of silhouettes ``near`` where those are known."""
     cut = cut_per_cluster(found.walk.graph, found.labels)
-    near = silhouettes(x, found.labels, recipe)
+    near = silhouettes(x, found.labels, recipe) if near is None else near
     return np.array([least_cut(found.spectrum, recipe.n_clusters or 2), cut, near.mean()])
 
 

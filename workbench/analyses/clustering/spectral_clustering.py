@@ -315,7 +315,7 @@ class _Asked(NamedTuple):
 
     def evidence(self, tested: Tested, again: _Again, found: Found, own: np.ndarray) -> tuple[Evidence, ...]:
         """The least cut that the graph allows, whether the clusters come again, the cut that was made, the silhouette."""
-        values = statistics(self.x, found, self.recipe)
+        values = statistics(self.x, found, self.recipe, own)
         n, k = self.points.n, int(found.labels.max()) + 1
         groups = self.points.groups
         units = n if groups is None else int(groups.max()) + 1

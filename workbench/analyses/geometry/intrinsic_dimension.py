@@ -83,8 +83,10 @@ def intrinsic_dimension(
             f"{points.name} has {n:,} distinct rows: n_neighbors={n_neighbors} takes at least {4 * n_neighbors:,}. "
             + (f"Lower n_neighbors to {most} or give more rows." if most >= 3 else "Give more rows.")
         )
-    # long enough lists for a subsample of a quarter of the rows to find its own neighbours in
-    indices, distances = _nearest(x, min(n - 1, 8 * n_neighbors), device)
+    some = sampled(points, points.values, rows=max(CONTROL_ROWS, 4 * n_neighbors), random_state=random_state)
+    # for an interval, long enough lists for a subsample of a quarter of the rows to find its own neighbours in
+    listed = n_neighbors if n_boot < 2 else 8 * n_neighbors
+    indices, distances = _nearest(x, n_neighbors if some.thinned else min(n - 1, listed), device)
 
     def both(rows: np.ndarray) -> np.ndarray:
         near = k_nearest(rows, n_neighbors)[1]
@@ -97,7 +99,6 @@ def intrinsic_dimension(
             f"The distances of {points.name} are tied: nearest and second nearest rows lie equally far, as on a grid. "
             f"Its dimension can't be told from distances; use rows that weren't rounded."
         )
-    some = sampled(points, points.values, rows=max(CONTROL_ROWS, 4 * n_neighbors), random_state=random_state)
     if some.thinned and len(some.at) < 4 * n_neighbors:
         why = too_few(points, some, 4 * n_neighbors)
         evidence = tuple(
@@ -119,7 +120,7 @@ def intrinsic_dimension(
         groups = points.groups if len(x) == points.n else None
         if tested.sample.thinned:  # rows that come again count once
             values, n = tested.values, len(tested.sample.at)
-            indices, distances = k_nearest(points.values[tested.sample.at], min(n - 1, 8 * n_neighbors))
+            indices, distances = k_nearest(points.values[tested.sample.at], min(n - 1, listed))
             groups = tested.sample.groups
         unit = points.unit if groups is not None else "rows"
         found = _intervals(
