@@ -138,9 +138,7 @@ def _begun(
     return work
 
 
-def _again(
-    work: Callable[[], Any] | None, entry: Entry, device: str, repeats: int, clock: Clock
-) -> None:
+def _again(work: Callable[[], Any] | None, entry: Entry, device: str, repeats: int, clock: Clock) -> None:
     if work is None or entry.first is None or entry.first > TOO_LONG:
         return
     if entry.first > LONG:

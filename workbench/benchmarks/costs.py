@@ -14,7 +14,11 @@ from workbench.benchmarks.contests import Contender, Contest
 from workbench.benchmarks.rows import Setting
 
 LABEL = "side"
-LANDMARKS, DRAWN, COMPARED = 256, 128, 1000  # rows of a barcode, of one of several, and of CKA, by the methods' defaults
+LANDMARKS, DRAWN, COMPARED = (
+    256,
+    128,
+    1000,
+)  # rows of a barcode, of one of several, and of CKA, by the methods' defaults
 ASKED, ALL_ASKED = 2000, 5000  # rows that preservation asks of more than so many
 MOST = {"isomap": 5000, "tsne": 5000}  # rows, beyond which what a library computes takes minutes
 
@@ -37,7 +41,9 @@ class Cost(NamedTuple):
 def costs(setting: Setting, n: int) -> Iterator[Contest]:
     """Each method beside its primitive, its estimator and itself without evidence; processor time on a CPU."""
     name, x = setting.rows(n)
-    x = np.random.default_rng(0).permutation(x)  # tokens of a text stand together, which a probe would take for dependence
+    x = np.random.default_rng(0).permutation(
+        x
+    )  # tokens of a text stand together, which a probe would take for dependence
     for cost in _costs(x, setting.device):
         if len(x) <= MOST.get(cost.method, len(x)):
             yield Contest(
@@ -52,11 +58,15 @@ def _contenders(cost: Cost, x: np.ndarray, device: str) -> Iterator[Contender]:
     import workbench as wb
 
     asked = wb.method(cost.method)
-    given = {**dict(cost.parameters), **({"device": device} if "device" in asked.parameters else {})}
+    given: dict[str, Any] = dict(cost.parameters)
+    if "device" in asked.parameters:
+        given["device"] = device
     bare = {**given, **{k: 0 for k in ("n_null", "n_boot") if k in asked.parameters}}
     yield Contender("primitive", lambda: cost.primitive, ours=True)
     if cost.estimator:
-        yield Contender("estimator", lambda: lambda: asked.make_estimator(**dict(cost.parameters)).fit_transform(x))
+        yield Contender(
+            "estimator", lambda: lambda: asked.make_estimator(**dict(cost.parameters)).fit_transform(x)
+        )
     yield Contender("method, no evidence", lambda: lambda: _computed(asked, cost.subject, bare))
     yield Contender("method", lambda: lambda: _computed(asked, cost.subject, given))
 
@@ -157,7 +167,9 @@ def _mapper(cloud: Any) -> Any:
     near = NearestNeighbors(n_neighbors=3).fit(x).kneighbors(x[:2000])[0][:, -1]
     cover = mapper.CubicalCover(n_intervals=10, overlap_frac=0.3).fit_transform(PCA(2).fit_transform(x))
     clusters = mapper.ParallelClustering(DBSCAN(eps=np.quantile(near, 0.99), min_samples=3), n_jobs=1)
-    return mapper.Nerve().fit_transform([tuple(n for n in of if n[1] >= 0) for of in clusters.fit_predict([x, cover])])
+    return mapper.Nerve().fit_transform(
+        [tuple(n for n in of if n[1] >= 0) for of in clusters.fit_predict([x, cover])]
+    )
 
 
 def _dimensions(x: np.ndarray, device: str) -> tuple[float, float]:

@@ -199,14 +199,20 @@ class _Labels:
         m, k = self.truth.shape
         if not self.classes:
             both = [(x[of == c], self.truth[of == c]) for c in range(many)]
-            return np.stack([rows.T @ y for rows, y in both]), np.stack([y.sum(axis=0)[:, None] for _, y in both])
+            return np.stack([rows.T @ y for rows, y in both]), np.stack(
+                [y.sum(axis=0)[:, None] for _, y in both]
+            )
         line = (of[:, None] * k + np.arange(k)) * self.classes + self.truth
         size = many * k * self.classes
         ones = csr_array((np.ones(m * k), (line.ravel(), np.repeat(np.arange(m), k))), shape=(size, m))
         sums = (ones @ x).reshape(many, k * self.classes, -1).transpose(0, 2, 1)
-        return sums, np.bincount(line.ravel(), minlength=size).reshape(many, k, self.classes).astype(np.float64)
+        return sums, np.bincount(line.ravel(), minlength=size).reshape(many, k, self.classes).astype(
+            np.float64
+        )
 
-    def weighted(self, cells: Int[np.ndarray, " t"], mean: Float[np.ndarray, " d"]) -> tuple[np.ndarray, np.ndarray]:
+    def weighted(
+        self, cells: Int[np.ndarray, " t"], mean: Float[np.ndarray, " d"]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The rows of some cells, less ``mean``, transposed, times `targets`: (d, k w); and its second answer."""
         sums, counts = (a[cells].sum(axis=0) for a in self._sums)
         n = self.cells.counts[cells].sum()
@@ -317,7 +323,10 @@ class _ByRows(_Fit):
         self.gram = known @ known.T
         self.asked = self._standardized(std, self.test) @ known.T
         if len(alphas) == 1:
-            self.factor, self.vectors = cho_factor(self.gram + alphas[0] * np.eye(len(self.gram)), lower=True), None
+            self.factor, self.vectors = (
+                cho_factor(self.gram + alphas[0] * np.eye(len(self.gram)), lower=True),
+                None,
+            )
             return
         values, self.vectors = eigh(self.gram)
         self.values = np.maximum(values, 0)[:, None]

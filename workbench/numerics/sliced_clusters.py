@@ -47,7 +47,9 @@ def sliced_clusters(
     if not many:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     u, v = np.concatenate(edges, axis=1)
-    found, label = connected_components(coo_array((np.ones(len(u), bool), (u, v)), (many, many)), directed=False)
+    found, label = connected_components(
+        coo_array((np.ones(len(u), bool), (u, v)), (many, many)), directed=False
+    )
     place = np.empty(found, np.int64)
     place[np.argsort(np.unique(label, return_index=True)[1])] = np.arange(found)  # by the first core row
     label = place[label]
