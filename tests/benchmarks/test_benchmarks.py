@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.benchmarks import catalogue, contests, cpu, quality, rows
+from workbench.benchmarks import catalogue, contests, costs, cpu, quality, rows
 from workbench.benchmarks.catalogue import ALL
 from workbench.benchmarks.contests import Contender, Contest, Entry, Skipped
 from workbench.benchmarks.rows import Setting
@@ -67,6 +67,19 @@ def test_small_sizes_run_on_a_cpu(name: str, data: Path, tmp_path: Path) -> None
             assert not e.times or e.quality["total length"] == pytest.approx(
                 own.quality["total length"], rel=1e-5
             )
+
+
+def test_methods_are_set_beside_their_primitives_in_processor_time(data: Path) -> None:
+    asked = {c.work.partition(",")[0]: c for c in costs.costs(Setting("cpu", 1, 1, data), 200)}
+    assert {"umap", "pca", "isomap", "persistence", "mapper", "cka", "linear_probe"} < set(asked)
+    for name in ("pca", "cka", "linear_probe", "barcode_distance"):
+        assert asked[name].processor_time
+        primitive, bare, whole = contests.hold(asked[name], device="cpu", repeats=1)
+        assert not any(e.failed or e.skipped for e in (primitive, bare, whole))
+        assert (bare.quality["draws"], primitive.ours) == (0, True)
+        assert whole.quality["draws"] >= 10
+        if name == "pca":
+            assert whole.quality["trust"] == pytest.approx(primitive.quality["trust"], abs=1e-6)
 
 
 def test_layouts_are_judged_as_the_method_judges_them() -> None:

@@ -58,15 +58,14 @@ def _contenders(cost: Cost, x: np.ndarray, device: str) -> Iterator[Contender]:
     import workbench as wb
 
     asked = wb.method(cost.method)
-    given: dict[str, Any] = dict(cost.parameters)
+    own: dict[str, Any] = dict(cost.parameters)
+    given = dict(own)
     if "device" in asked.parameters:
         given["device"] = device
-    bare = {**given, **{k: 0 for k in ("n_null", "n_boot") if k in asked.parameters}}
+    bare = given | dict.fromkeys((k for k in ("n_null", "n_boot") if k in asked.parameters), 0)
     yield Contender("primitive", lambda: cost.primitive, ours=True)
     if cost.estimator:
-        yield Contender(
-            "estimator", lambda: lambda: asked.make_estimator(**dict(cost.parameters)).fit_transform(x)
-        )
+        yield Contender("estimator", lambda: lambda: asked.make_estimator(**own).fit_transform(x))
     yield Contender("method, no evidence", lambda: lambda: _computed(asked, cost.subject, bare))
     yield Contender("method", lambda: lambda: _computed(asked, cost.subject, given))
 
