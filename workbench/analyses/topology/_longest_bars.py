@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +21,10 @@ from workbench.analyses.topology._barcodes import (
     sample_of,
 )
 from workbench.core.evidence import Evidence
+from workbench.evidence.nulls.one_piece import or_inside_pieces
 from workbench.numerics.distances import PRECOMPUTED, among
 from workbench.numerics.landmarks import farthest_first
+from workbench.numerics.pieces import valleys_inside
 from workbench.numerics.resampling import subsample_intervals
 from workbench.numerics.robust_linkage import deepest_valley
 from workbench.numerics.surrogates import row_rotations
@@ -92,9 +94,18 @@ class _Lives:
             out[0] = self.components(rows)
         return out
 
-    def components(self, rows: np.ndarray) -> float:
-        """How far density falls between components that hold enough rows."""
-        return deepest_valley(distances_of(rows, self.metric, self.name), self.limit)
+    def components(self, rows: np.ndarray, least: int | None = None) -> float:
+        """How far density falls between components that hold enough rows, or ``least``."""
+        return deepest_valley(self.distances(rows), self.limit, least)
+
+    def inside_pieces(self, rows: np.ndarray) -> Callable[[np.random.Generator], float]:
+        """What draws the same inside the pieces of the rows."""
+        return valleys_inside(
+            rows, self.distances, self.limit, lambda x, least: self.components(self.seen(x), least)
+        )
+
+    def distances(self, rows: np.ndarray) -> np.ndarray:
+        return distances_of(rows, self.metric, self.name)
 
     def summary(self, rows: np.ndarray) -> Float[np.ndarray, "k 2"]:
         """The `summary` of the bars of landmarks; zeros where only components are asked for."""
@@ -148,6 +159,11 @@ def longest_bars(
     tested, kept = beside_lumps_of(
         points, rows, metric, lives, len(dimensions), n_null, random_state, "persistence"
     )
+    outcomes = list(tested.said)
+    if dimensions[0] == 0:
+        outcomes[0] = or_inside_pieces(
+            points, tested, 0, lambda: lives.inside_pieces(kept), n_null, random_state, "persistence"
+        )
     intervals = subsample_intervals(
         lambda at: lives(among(kept, at, metric)),
         tested.values,
@@ -167,7 +183,7 @@ def longest_bars(
             "n": len(kept),
             "interval": intervals[i],
             "interval_method": interval_method(points, tested),
-            **tested.said[i],
+            **outcomes[i],
         }
         for i in range(len(dimensions))
     ]
@@ -190,5 +206,5 @@ def _evidence(dimensions: tuple[int, ...], said: Sequence[dict[str, Any]]) -> tu
 
 def _question(dimension: int) -> str:
     if dimension == 0:
-        return "Does a valley part groups of rows, deeper than in one lump like the rows?"
+        return "Does a valley part groups of rows, deeper than chance makes in one lump, curve or surface?"
     return f"Is there a {noun(dimension)} that lasts longer than in one lump like the rows?"

@@ -90,7 +90,9 @@ def persistence(
     Gaussian cloud of the same covariance takes the place of the cloud's own. Of components it is how much
     thinner rows lie between two of them than in the thinner one (see `workbench.numerics.robust_linkage`), where one holds
     5 % of the rows: an outlier ends its bar of H0 late, and is no group. The null is one lump, whatever its covariance, tails and
-    margins (see `workbench.numerics.lumps`), with rows of one text as alike as they are. Under the cosine metric the lumps
+    margins (see `workbench.numerics.lumps`), with rows of one text as alike as they are; of components it is also that rows
+    lie in one piece of any shape, whose valleys are those inside their pieces (see `workbench.numerics.pieces`), since a
+    curve has deeper ones by chance than a lump. Under the cosine metric the lumps
     are made of the rows and then seen in direction. Statistic, null and interval are taken at up to 400 rows, whole texts
     and one of each token where the table says so, and from loops on at 128 landmarks (64 with voids, 48, 40 and 30 with
     hollows of dimension 3, 4 and 5); the evidence's ``n`` says how many rows. Where neither null nor interval is asked for,
