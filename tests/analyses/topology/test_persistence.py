@@ -392,3 +392,15 @@ def test_fewer_cycles_leave_the_bars_as_they_are() -> None:
     assert all(e.interval is None and not e.null for e in none.evidence)
     lives = np.sort(np.log(whole.bars(1)[:, 1] / whole.bars(1)[:, 0]))
     assert none.evidence[1].value == pytest.approx(lives[-1] / lives[:-1].mean(), rel=1e-5)
+
+
+def test_a_curve_is_in_one_piece() -> None:
+    """Of which one lump would say that there are groups: its valleys are deeper than a lump's by chance."""
+    found = []
+    for seed in range(8):
+        t = np.random.default_rng(seed).uniform(0, 4 * np.pi, 200)
+        rows = np.column_stack([np.cos(t), np.sin(t), t / 3])
+        found.append(wb.persistence(rows, homology_dimensions=(0,), n_boot=0, cycles=0).evidence[0])
+    assert {e.null_name for e in found} == {"one_piece"}
+    assert any("inside the rows' own pieces" in e.null_details for e in found)
+    assert sum(e.p_value <= 0.05 for e in found) <= 2
