@@ -95,7 +95,7 @@ def pca(
     tested = beside_turned_signs(
         points,
         x,
-        lambda rows: np.array([explained(rows, n_components, centre=False)]),
+        lambda rows: np.array([explained(rows, n_components)]),
         ("greater",),
         rows=CONTROL_ROWS,
         n_null=n_null,
@@ -148,15 +148,14 @@ def projected(x: np.ndarray, mean: np.ndarray, components: np.ndarray) -> tuple[
     return values, whole
 
 
-def explained(x: np.ndarray, k: int, *, centre: bool = True) -> float:
+def explained(x: np.ndarray, k: int) -> float:
     """Share of the total variance along the ``k`` leading directions, to six decimals so that ties tie.
 
-    Rows whose signs were turned have no mean to be taken off: all that they have is noise (``centre=False``). In many
-    directions shares don't tie, and single precision halves the time; what it errs by is below the decimals.
+    In many directions shares don't tie, and single precision halves the time; what it errs by is below the decimals.
     """
     from scipy.linalg import eigh
 
-    centred = x - x.mean(axis=0, dtype=np.float64) if centre else x
+    centred = x - x.mean(axis=0, dtype=np.float64)
     if min(x.shape) > MANY:
         centred = (centred / max(np.abs(centred).max(), np.finfo(np.float64).tiny)).astype(np.float32)
     gram = centred.T @ centred if x.shape[0] >= x.shape[1] else centred @ centred.T

@@ -46,7 +46,9 @@ def turned_signs(
     """Return what draws the rows, less their mean, with the sign of each column turned at random, in a whole group at once.
 
     All sizes stay where they are, so that heavy tails and rows, columns and groups of any scale are in the draws; and so
-    does the order within a column. What columns share goes. Exact for columns that are symmetric about their mean.
+    does the order within a column. What columns share goes. Exact for columns that are symmetric about their mean, where
+    that is known: groups lie nearer to the mean of all rows than to the true one, large groups most, so they are put as far
+    out again as groups are whose rows share all they have (of few groups, the draws would share too little).
 
     References
     ----------
@@ -54,6 +56,15 @@ def turned_signs(
     """
     centred = x - x.mean(axis=0, dtype=np.float64)
     many = len(x) if groups is None else int(groups.max()) + 1
+    if groups is not None:
+        sums = np.zeros((many, x.shape[1]))
+        np.add.at(sums, groups, centred)
+        sizes = np.bincount(groups)
+        share = sizes / len(x)
+        # variance of a group's distance from the mean of all rows, that from the true mean being 1
+        left = 1 - 2 * share + np.square(share).sum()
+        farther = 1 / np.sqrt(np.maximum(left, share.min() ** 2)) - 1
+        centred = centred + (sums * (farther / sizes)[:, None])[groups]
 
     def draw(rng: np.random.Generator) -> np.ndarray:
         signs = rng.integers(0, 2, (many, x.shape[1]), dtype=np.int8) * 2 - 1
@@ -73,13 +84,12 @@ def beside_turned_signs(
     random_state: int,
     what: str,
 ) -> Tested:
-    """Compute statistics on a sample of the rows, less its mean, and with signs turned.
+    """Compute statistics on a sample of the rows, and with signs turned.
 
-    Parameters are those of `one_lump.beside_lumps`; statistics take off no mean, which turned signs don't have.
+    Parameters are those of `one_lump.beside_lumps`; statistics take the mean off, of the draws too.
     """
     some = sampled(view, x, rows=rows, random_state=random_state)
     own = np.asarray(x[some.at], dtype=np.float64)
-    own = own - own.mean(axis=0)
     with one_thread():
         values = np.asarray(statistics(own), dtype=np.float64)
     shared: dict[str, Any] = about(view, own, some)
