@@ -16,7 +16,6 @@ from workbench.numerics.controls import draw_until_clear, generators
 from workbench.numerics.exchangeable import Sample
 from workbench.numerics.lumps import LUMPS
 from workbench.numerics.preservation import Scores, trust_of_rows, trustworthiness
-from workbench.numerics.resampling import LEVEL, jackknife_error
 from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 Again = Callable[[list[np.ndarray]], list[np.ndarray]]
 NEIGHBOURS = 10  # one number for all methods, so that their layouts compare
 TESTED = 19
-"""Layouts of lumps from which a p-value can be 5 %; with fewer there is an interval alone."""
+"""Layouts of lumps from which a p-value can be 5 %; with fewer there is none."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +111,7 @@ def beyond_lumps(lumps: Lumps, whole: np.ndarray) -> Evidence:
     ----------
     whole : the layout of all rows.
     """
-    scores = lumps.scores(whole)
-    value = float(scores.rows.mean())
+    value = float(lumps.scores(whole).rows.mean())
     of, drawn = _best_lump(lumps, value)
     said: dict[str, Any] = {"hypothesis": NULL.hypothesis}
     if lumps.n_null >= TESTED:
@@ -121,17 +119,16 @@ def beyond_lumps(lumps: Lumps, whole: np.ndarray) -> Evidence:
         said = NULL.said((drawn - drawn.mean()).tolist(), details=of_what)
     else:
         said["untested"] = (
-            f"{len(drawn)} layouts of lumps are too few for a p-value (n_null={TESTED} gives one): whether the interval "
-            f"excludes 0 says as much"
+            f"{len(drawn)} layouts of lumps ({of}; trustworthiness {drawn.min():.3f} to {drawn.max():.3f}) are too few for a "
+            f"p-value: n_null={TESTED} gives one"
         )
     return Evidence(
         question="Is the layout more faithful than the same method's layout of one lump like the rows?",
         id="beyond_one_lump",
         label=f"trustworthiness ({lumps.k} neighbours) above that of one lump's layout",
         n=len(lumps.own),
-        value=value - drawn.mean(),
-        interval=_beyond(value - drawn.mean(), jackknife_error(scores.left_out), drawn),
-        interval_method=f"spread of {len(drawn)} layouts of lumps ({of}), or of the rows' own by the jackknife where that is more",
+        value=value
+        - drawn.mean(),  # without an interval: how layouts of other rows vary can't be seen in these
         **about(lumps.points, lumps.own, lumps.some),
         **said,
     )
@@ -159,15 +156,3 @@ def _best_lump(lumps: Lumps, value: float) -> tuple[str, np.ndarray]:
             break
     assert best is not None  # there are lumps
     return best[2], best[3]
-
-
-def _beyond(value: float, error: float, drawn: np.ndarray) -> tuple[float, float] | None:
-    """Interval (95 %) of a difference from the mean of a few draws, as a new draw would spread: Student's."""
-    from scipy.stats import t
-
-    m = len(drawn)
-    if m < 2:
-        return None
-    spread = float(drawn.std(ddof=1))
-    half = t.ppf((1 + LEVEL) / 2, m - 1) * np.hypot(max(spread, error), spread / np.sqrt(m))
-    return value - half, value + half

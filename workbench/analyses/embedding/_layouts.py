@@ -69,7 +69,7 @@ def lay_out(
     control_rows : about so many rows, or twice the least, are laid out beside lumps, where there are more.
     device : as resolved; where trustworthiness is measured.
     again : lays several sets of rows out at once, for the control; None does so one by one by ``fit``.
-    n_null : layouts of each lump; 0 leaves the control out, and fewer than 19 give an interval and no p-value.
+    n_null : layouts of each lump; 0 leaves the control out, and fewer than 19 give no p-value.
 
     Raises
     ------
