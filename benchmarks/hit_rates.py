@@ -10,6 +10,7 @@ import sys
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -87,49 +88,51 @@ def parallel_entries(subjects: tuple[Any, ...], rng: np.random.Generator) -> flo
 
 
 class Contest(NamedTuple):
+    """A question of a method, and who else is asked it: in the first world it holds, in the others it doesn't."""
+
     method: str
     question: str
-    worlds: tuple[str, ...]  # the first holds what is asked about, the others don't
-    peer: Peer
+    worlds: tuple[str, ...]
+    peers: tuple[Peer, ...]
     needs: str = "numpy"
 
 
-NONE = ("iid", "uniform square", "lognormal", "texts 0.5")
+BLOBS = ("two blobs", "iid", "lognormal", "texts 0.5")
 CONTESTS = (
-    Contest("spectral_clustering", "least_cut", ("two blobs", *NONE), dip_of_component, "diptest"),
-    Contest("spectral_clustering", "least_cut", ("two blobs", *NONE), dip_of_distances, "diptest"),
-    Contest("cka", "cka", ("turned copy", "iid", "texts 0.5", "order"), distance_covariance, "dcor"),
-    Contest("linear_probe", "balanced_accuracy", ("rare topic", "iid", "rare label"), permuted_scores),
-    Contest("linear_probe", "balanced_accuracy", ("topic", "iid", "texts 0.5"), permuted_scores),
-    Contest("pca", "variance_explained", ("direction", "iid", "heavy tails", "texts 0.5"), parallel_rows),
-    Contest("pca", "variance_explained", ("direction in texts", "iid", "texts 0.5"), parallel_rows),
+    Contest("spectral_clustering", "least_cut", BLOBS, (dip_of_component, dip_of_distances), "diptest"),
+    Contest("cka", "cka", ("turned copy", "iid", "texts 0.5", "order"), (distance_covariance,), "dcor"),
+    Contest("pca", "variance_explained", ("direction", "iid", "heavy tails"), (parallel_rows,)),
+    Contest("pca", "variance_explained", ("direction in texts", "texts 0.5"), (parallel_rows,)),
     Contest(
         "singular_values",
         "largest_over_noise",
         ("spike", "iid", "rows", "rows and columns"),
-        parallel_entries,
+        (parallel_entries,),
     ),
+    Contest("linear_probe", "balanced_accuracy", ("rare topic", "rare label"), (permuted_scores,)),
+    Contest("linear_probe", "balanced_accuracy", ("topic", "texts 0.5"), (permuted_scores,)),
 )
 
 
 def rates(contest: Contest, runs: int) -> Iterator[str]:
-    """A line for each world: how often the method claims something, and how often its peer does."""
+    """A line for each world: how often the method claims something, and how often its peers do."""
     asked = method(contest.method)
     for i, name in enumerate(contest.worlds):
-        ours, theirs = [], []
+        # two worlds may have one name: the first is one that holds something for this method, the others aren't
+        found = next(w for w in worlds_for(asked, (name,)) if bool(w.holds.get(asked.name)) == (i == 0))
+        world = replace(found, covers=False)  # intervals aren't asked for
+        claimed: dict[str, list[bool]] = {asked.name: [], **{p.__name__: [] for p in contest.peers}}
         for seed in range(runs):
-            # a world's name may be that of two: the one that holds something for this method is the first's
-            world = next(w for w in worlds_for(asked, (name,)) if bool(w.holds.get(asked.name)) == (i == 0))
             for key, answer in run_once(asked, world, seed).get("answers", {}).items():
                 if key.partition("@")[0] == contest.question and answer["p"] is not None:
-                    ours.append(answer["p"] <= LEVEL)
+                    claimed[asked.name].append(answer["p"] <= LEVEL)
             subjects = world.make(np.random.default_rng([seed, zlib.crc32(name.encode())]))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                theirs.append(contest.peer(subjects, np.random.default_rng(seed)) <= LEVEL)
-        kind = "hits  " if i == 0 else "claims"
-        said = [Rate(sum(x), len(x)) for x in (ours, theirs)]
-        yield f"{kind} {asked.name}, {name}: {said[0]}; {contest.peer.__name__}: {said[1]}"
+            for peer in contest.peers:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    claimed[peer.__name__].append(peer(subjects, np.random.default_rng(seed)) <= LEVEL)
+        said = ", ".join(f"{who} {Rate(sum(c), len(c))}" for who, c in claimed.items())
+        yield f"{'hits  ' if i == 0 else 'claims'} {name}: {said}"
 
 
 def dimensions(runs: int, rows: int = 1000) -> Iterator[str]:
@@ -139,7 +142,7 @@ def dimensions(runs: int, rows: int = 1000) -> Iterator[str]:
     import workbench as wb
 
     peers = {"ESS": skdim.id.ESS, "FisherS": skdim.id.FisherS}
-    for d in (2, 5, 10, 20):
+    for d in (2, 5, 20):
         for kind in ("Gaussian", "cube"):
             read: dict[str, list[float]] = {}
             for seed in range(runs):
@@ -156,12 +159,11 @@ def dimensions(runs: int, rows: int = 1000) -> Iterator[str]:
 
 
 def main(runs: int) -> None:
-    if find_spec("skdim"):
-        for line in dimensions(max(2, runs // 25)):
-            print(line, flush=True)
     for contest in CONTESTS:
         for line in rates(contest, runs) if find_spec(contest.needs) else ():
             print(line, flush=True)
+    for line in dimensions(max(2, runs // 50)) if find_spec("skdim") else ():
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
