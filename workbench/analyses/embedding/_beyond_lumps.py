@@ -15,7 +15,7 @@ from workbench.evidence.nulls.sampling import about, details
 from workbench.numerics.controls import draw_until_clear, generators
 from workbench.numerics.exchangeable import Sample
 from workbench.numerics.lumps import LUMPS
-from workbench.numerics.preservation import Scores, trust_of_rows, trustworthiness
+from workbench.numerics.preservation import trust_of_rows
 from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ class Lumps:
         """Neighbours that trustworthiness looks at."""
         return min(NEIGHBOURS, (len(self.own) - 1) // 2)
 
-    def scores(self, whole: np.ndarray) -> Scores:
+    def trust(self, whole: np.ndarray) -> float:
         """The trustworthiness of the sample's layout: of ``whole``, that of all rows, where the sample is all of them."""
         layout = whole if self.some.whole and len(whole) == len(self.own) else self._laid_out[0]
-        return trustworthiness(self._varied(self.own), layout, self.k, metric=self.metric)
+        return float(trust_of_rows(self._varied(self.own), layout, self.k, metric=self.metric).mean())
 
     def trust_of(self, name: str) -> Callable[[np.random.Generator], float]:
         """What draws the trustworthiness of a lump's layout."""
@@ -111,7 +111,7 @@ def beyond_lumps(lumps: Lumps, whole: np.ndarray) -> Evidence:
     ----------
     whole : the layout of all rows.
     """
-    value = float(lumps.scores(whole).rows.mean())
+    value = lumps.trust(whole)
     of, drawn = _best_lump(lumps, value)
     said: dict[str, Any] = {"hypothesis": NULL.hypothesis}
     if lumps.n_null >= TESTED:
