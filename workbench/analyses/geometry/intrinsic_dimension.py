@@ -43,7 +43,7 @@ def intrinsic_dimension(
         Doc("Share of the rows, those of the largest distance ratios, that TwoNN leaves out."),
     ] = 0.1,
     n_null: NullDraws = 39,
-    n_boot: BootstrapDraws = 200,
+    n_boot: BootstrapDraws = 50,
     random_state: Seed = 0,
     device: OnDevice = "auto",
 ) -> Estimate:
