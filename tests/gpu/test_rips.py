@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from workbench.numerics.kernels.rips_apparent import columns, columns_reference, extensions
+
 from workbench.numerics.rips import _distances, _Filtration, rips
 
 pytestmark = pytest.mark.gpu

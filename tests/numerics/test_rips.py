@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.sparse import coo_array, csr_array
 from scipy.spatial.distance import cdist
+from workbench.numerics.kernels.rips_apparent import columns_reference, extensions
 
 from workbench.core.errors import DataError, ParameterError
-from workbench.numerics.kernels.rips_apparent import columns_reference, extensions
 from workbench.numerics.rips import _distances, _Filtration, _left_over, rips
 
 RNG = np.random.default_rng(0)

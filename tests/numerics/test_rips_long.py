@@ -9,9 +9,10 @@ import pytest
 
 pytest.importorskip("numba")
 
+from workbench.numerics.kernels.rips_simplices import diameter
+
 from workbench.benchmarks.topology import sphere
 from workbench.numerics.kernels import rips_long
-from workbench.numerics.kernels.rips_simplices import diameter
 from workbench.numerics.rips import rips
 
 BITS = 5

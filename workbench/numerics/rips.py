@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from workbench.core.device import resolve
 from workbench.core.errors import DataError, ParameterError
-from workbench.numerics.device import Device, borrowed, choose, memory_budget, refuse_beyond
+from workbench.numerics.device import CPU_BUDGET, Device, choose, refuse_beyond
+from workbench.numerics.rips_pairs import Metric, pairs_within
+from workbench.numerics.threads import on_threads
 
 if TYPE_CHECKING:
     import torch
     from jaxtyping import Float, Int, Real
     from scipy.sparse import sparray
 
-Metric = Literal["euclidean", "manhattan", "chebyshev", "cosine", "precomputed"]
-_NORMS = {"euclidean": 2.0, "cosine": 2.0, "manhattan": 1.0, "chebyshev": float("inf")}
-LOOK_AHEAD = 256  # a column's cofacets are listed at first for this part of all ranks
+    from workbench.numerics.kernels.rips_graph import Graph
+
+LOOK_AHEAD = 256  # a column's cofacets are listed at first for this part of all edges
 ARENA = (
     1 << 27
 )  # entries of chains that may be stored before more are asked for; untouched memory costs nothing
+COLUMN_BYTES = 100  # of a simplex in no apparent pair, with its part of the table of pivots
 
 
 def rips(
@@ -38,6 +40,9 @@ def rips(
 ) -> Float[np.ndarray, "m 3"]:
     """Compute the barcode of the Vietoris-Rips filtration, with coefficients in Z/2.
 
+    What it costs goes by the pairs within the threshold: a simplex is told by its longest edge and the places of its
+    other points among one end's neighbours, and those in apparent pairs (nearly all) are never stored.
+
     Parameters
     ----------
     x : (n, d) rows; or with metric="precomputed" (n, n) symmetric distances, or a scipy sparse array of those
@@ -45,7 +50,7 @@ def rips(
     max_dimension : highest homology dimension.
     threshold : longest edge; the default is the enclosing radius, beyond which nothing changes any more.
     metric : distance between rows; cosine is one minus the cosine.
-    device : where distances and apparent pairs are computed. The other columns are reduced on the CPU.
+    device : where distances are computed and sorted. The rest is done on the CPU.
     n_threads : of the CPU; None takes all that this process may use.
 
     Returns
@@ -58,8 +63,8 @@ def rips(
     ParameterError
         A parameter out of range.
     DataError
-        Rows that aren't finite, a matrix that isn't square and symmetric, or too many points for the
-        dimension; the message says how many would fit.
+        Rows that aren't finite, a matrix that isn't square and symmetric, or too many pairs for memory or for the
+        dimension; the message says what would fit.
 
     References
     ----------
@@ -89,75 +94,42 @@ def barcode(
     threads = n_threads if n_threads is not None else len(os.sched_getaffinity(0))
     if threads < 1:
         raise ParameterError(f"n_threads={n_threads} must be at least 1")
-    filtration = _Filtration.of(_distances(x, metric, choose(device)), threshold, max_dimension)
-    components = _components(filtration)
-    higher = _higher(filtration, max_dimension, threads) if max_dimension else []
-    sets = [components, *(level.lasting() for level in higher)]
-    values = np.append(filtration.values, np.float32(np.inf))
+    f = _Filtration.of(x, metric, threshold, max_dimension, _gpu(device), threads)
+    components = _components(f)
+    higher = _higher(f, max_dimension, threads) if max_dimension else []
+    sets = [components, *(level.lasting(f.values) for level in higher)]
     pairs = np.concatenate(
         [
-            np.column_stack(
-                [values[s.birth_ranks], values[s.death_ranks], np.full(len(s.births), i, np.float32)]
-            )
+            np.column_stack([f.values[s.birth_edges], f.values[s.death_edges], np.full(len(s.births), i)])
             for i, s in enumerate(sets)
         ]
     ).astype(np.float32)
     pairs[: len(components.births), 0] = 0
     births, deaths = (np.concatenate([getattr(s, name) for s in sets]) for name in ("births", "deaths"))
-    order = np.lexsort((-births, pairs[:, 1], pairs[:, 0], pairs[:, 2]))
-    return Barcode(pairs[order], births[order], deaths[order], filtration, tuple(higher))
+    order = np.lexsort((births, pairs[:, 1], pairs[:, 0], pairs[:, 2]))
+    return Barcode(pairs[order], births[order], deaths[order], f, tuple(higher))
 
 
-def _distances(x: Any, metric: Metric, device: torch.device) -> torch.Tensor:
-    """(n, n) float32 distances on the device."""
-    import torch
-    from scipy.sparse import issparse
-
-    if metric != "precomputed" and metric not in _NORMS:
-        raise ParameterError(f"metric={metric!r} must be one of {', '.join([*_NORMS, 'precomputed'])}")
-    n = x.shape[0]
-    if len(x.shape) != 2 or n == 0 or (metric == "precomputed" and x.shape[1] != n):
-        raise DataError(
-            f"an array of shape {tuple(x.shape)} is not {'distances' if metric == 'precomputed' else 'rows'}"
-        )
-    refuse_beyond(40 * n * n, memory_budget(device), n, "the barcode")
-    if issparse(x):
-        if metric != "precomputed":
-            raise DataError("sparse input must be distances: say metric='precomputed'")
-        entries = x.tocoo()
-        dense = np.full((n, n), np.inf, np.float32)
-        np.minimum.at(dense, (entries.row, entries.col), entries.data.astype(np.float32))
-        x = np.minimum(dense, dense.T)
-    rows = (borrowed(x) if isinstance(x, np.ndarray) else x).to(device)
-    if metric == "precomputed":
-        d = rows.to(torch.float32)
-        if bool(torch.isnan(d).any()) or bool((d < 0).any()) or not torch.equal(d, d.T):
-            raise DataError("distances must be symmetric, not negative and not NaN")
-        return d
-    rows = rows.to(torch.float64)
-    if not bool(torch.isfinite(rows).all()):
-        raise DataError("rows hold values that are not finite: drop or replace them")
-    if metric == "cosine":
-        length = rows.norm(dim=1, keepdim=True)
-        if not bool((length > 0).all()):
-            raise DataError("rows of zeros have no direction: the cosine metric can't place them")
-        rows = rows / length
-    d = torch.cdist(rows, rows, p=_NORMS[metric], compute_mode="donot_use_mm_for_euclid_dist")
-    return (d.square() / 2 if metric == "cosine" else d).to(torch.float32)
+def _gpu(device: Device | torch.device) -> torch.device | None:
+    """The GPU that ``device`` names, or None for the CPU, for which torch isn't needed."""
+    if isinstance(device, str) and resolve(device) == "cpu":
+        return None
+    chosen = choose(device)
+    return None if chosen.type == "cpu" else chosen
 
 
-class Pairs(NamedTuple):
-    """Which packed simplex begins a class and which ends it (-1: none), with their diameters' ranks."""
+class Paired(NamedTuple):
+    """Which simplex begins a class and which ends it (codes; -1: none), with their longest edges."""
 
     births: Int[np.ndarray, " p"]
     deaths: Int[np.ndarray, " p"]
-    birth_ranks: Int[np.ndarray, " p"]
-    death_ranks: Int[np.ndarray, " p"]
+    birth_edges: Int[np.ndarray, " p"]
+    death_edges: Int[np.ndarray, " p"]
 
-    def lasting(self) -> Pairs:
+    def lasting(self, values: Float[np.ndarray, " e"]) -> Paired:
         """Those that a bar of some length stands for."""
-        kept = self.birth_ranks < self.death_ranks
-        return Pairs(*(field[kept] for field in self))
+        kept = values[self.birth_edges] < values[self.death_edges]
+        return Paired(*(field[kept] for field in self))
 
 
 @dataclass(frozen=True)
@@ -167,7 +139,7 @@ class Barcode:
     Attributes
     ----------
     pairs : (m, 3) as `rips` gives them.
-    births, deaths : (m,) the packed simplex that begins and the one that ends each bar (-1: none); see `rows`.
+    births, deaths : (m,) the code of the simplex that begins and of the one that ends each bar (-1: none); see `rows`.
     filtration : which simplices there are. levels : from dimension 1 on, all pairs that aren't apparent.
     """
 
@@ -175,7 +147,7 @@ class Barcode:
     births: Int[np.ndarray, " m"]
     deaths: Int[np.ndarray, " m"]
     filtration: _Filtration
-    levels: tuple[Pairs, ...]
+    levels: tuple[Paired, ...]
 
     def born(self, dimension: int) -> Int[np.ndarray, "b k"]:
         """The rows of the simplex that begins each bar of one dimension, in falling order."""
@@ -186,171 +158,151 @@ class Barcode:
         return self.rows(self.deaths[self.pairs[:, 2] == dimension], dimension + 2)
 
     def rows(self, simplices: Int[np.ndarray, " s"], k: int) -> Int[np.ndarray, "s k"]:
-        """The k vertices of packed simplices; -1 for none."""
-        bits = self.filtration.bits
-        out = (simplices[:, None] >> (bits * np.arange(k - 1, -1, -1))) & ((1 << bits) - 1)
-        return np.where(simplices[:, None] < 0, -1, out)
+        """The k vertices of simplices, in falling order; -1 for none."""
+        if k == 1:
+            return simplices[:, None]
+        f = self.filtration
+        there = simplices >= 0
+        codes = simplices[there]
+        ends = f.graph.ends[codes >> (f.bits * (k - 2))].astype(np.int64)
+        places = (codes[:, None] >> (f.bits * np.arange(k - 2))) & ((1 << f.bits) - 1)
+        others = f.graph.near[f.graph.start[ends[:, :1]] + places]
+        out = np.full((len(simplices), k), -1, np.int64)
+        out[there] = -np.sort(-np.concatenate([ends, others], axis=1), axis=1)
+        return out
 
 
 @dataclass(frozen=True)
 class _Filtration:
-    """Pairs of points by the rank of their distance; see `kernels.rips_host`."""
+    """The graph of the pairs that are near enough; see `kernels.rips_graph`."""
 
-    ranks: Int[torch.Tensor, "m m"]  # on the device, padded
-    host: Int[np.ndarray, "n m"]
-    values: Float[np.ndarray, " u"]  # the distinct distances, ascending
+    graph: Graph
+    values: Float[np.ndarray, " e+1"]  # the edges' lengths, rising, then infinity
     bits: int
 
     @property
+    def n(self) -> int:
+        return len(self.graph.start) - 1
+
+    @property
     def limit(self) -> int:
-        return len(self.values)
+        return len(self.graph.ends)
 
     @classmethod
-    def of(cls, d: torch.Tensor, threshold: float, max_dimension: int) -> _Filtration:
-        import torch
+    def of(
+        cls,
+        x: Any,
+        metric: Metric,
+        threshold: float,
+        max_dimension: int,
+        device: torch.device | None,
+        threads: int,
+    ) -> _Filtration:
+        from workbench.numerics.kernels.rips_graph import graph_of
 
-        from workbench.numerics.kernels.rips_apparent import SPAN
+        found = pairs_within(x, metric, threshold, device)
+        graph = graph_of(found.n, found.ends, threads)
+        widest = int(graph.places[:, 0].max(initial=0))
+        bits = max(1, widest.bit_length())
+        _check_size(found.n, found.ends, widest, bits, max_dimension, threads)
+        return cls(graph, np.append(found.lengths, np.float32(np.inf)), bits)
 
-        n = len(d)
-        radius = float(d.amax(1).min())
-        i, j = torch.triu_indices(n, n, 1, device=d.device)
-        length = d[i, j]
-        within = length <= min(threshold, radius) if np.isfinite(threshold) else length <= radius
-        within &= torch.isfinite(length)
-        i, j = i[within], j[within]
-        # torch.unique hashes on a CPU, which takes ten times as long as sorting
-        rising, order = length[within].sort()
-        values, place = torch.unique_consecutive(rising, return_inverse=True)
-        rank = torch.empty_like(place)
-        rank[order] = place
-        bits = max(1, (n - 1).bit_length())
-        _check_size(n, len(values), bits, max_dimension)
-        side = -(-n // SPAN) * SPAN
-        ranks = torch.full((side, side), len(values), dtype=torch.int32, device=d.device)
-        ranks[i, j] = ranks[j, i] = rank.to(torch.int32)
-        return cls(ranks, ranks[:n].cpu().numpy(), values.cpu().numpy(), bits)
+    @cached_property
+    def forest(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The edges of the minimum spanning forest, the vertex that each ends, and the vertices that never end."""
+        from workbench.numerics.kernels.rips_graph import spanning_forest
+
+        return spanning_forest(self.graph)
 
 
-def _check_size(n: int, distinct: int, bits: int, max_dimension: int) -> None:
-    def needed(points: int) -> int:
-        scale = (points / n) ** 2
-        return (max_dimension + 2) * max(1, (points - 1).bit_length()) + int(distinct * scale).bit_length()
-
-    if max_dimension and needed(n) > 63:
-        fits = next(1 << b for b in range(bits - 1, -1, -1) if needed(1 << b) <= 63)
+def _check_size(n: int, edges: np.ndarray, widest: int, bits: int, max_dimension: int, threads: int) -> None:
+    """Refuse what no code can tell, and neighbours that are too many to look at all pairs of at once."""
+    fits = (63 - len(edges).bit_length()) // bits
+    if max_dimension > fits:
         raise DataError(
-            f"{n:,} points with {distinct:,} distinct distances are too many for homology up to dimension "
-            f"{max_dimension}, since a simplex and its diameter must fit 63 bits: {fits:,} points would do. "
-            f"Take fewer (landmarks), a lower threshold or a lower max_dimension."
+            f"{len(edges):,} pairs of {n:,} points, of which one has {widest:,} neighbours, are too many for homology up to "
+            f"dimension {max_dimension}, since a simplex must fit 63 bits: dimension {fits} would do. "
+            f"Take fewer points (landmarks), a lower threshold or a lower max_dimension."
+        )
+    if max_dimension > 1 and 5 * threads * widest**2 > CPU_BUDGET:
+        few = int((CPU_BUDGET / (5 * threads)) ** 0.5)
+        raise DataError(
+            f"a point has {widest:,} neighbours, and all pairs of up to {few:,} would fit into memory for each of {threads} "
+            f"threads: take a lower threshold, fewer points (landmarks) or a lower n_threads"
         )
 
 
-def _components(f: _Filtration) -> Pairs:
+def _components(f: _Filtration) -> Paired:
     """Of two components that an edge joins, the one whose largest vertex is the smaller ends."""
-    edges = spanning(f)
-    oldest = np.arange(len(f.host))
-
-    def root(v: int) -> int:
-        while oldest[v] != v:
-            oldest[v] = oldest[oldest[v]]
-            v = oldest[v]
-        return v
-
-    births = []
-    # edges come as Prim's algorithm finds them; a component's age asks for the filtration's order
-    for at in np.lexsort((-edges, _edge_ranks(f, edges))):
-        a, b = root(int(edges[at] >> f.bits)), root(int(edges[at] & ((1 << f.bits) - 1)))
-        oldest[min(a, b)] = max(a, b)
-        births.append((at, min(a, b)))
-    left = np.flatnonzero(oldest == np.arange(len(oldest)))
-    at, ended = np.array(births, np.int64).reshape(-1, 2).T
-    ranks = _edge_ranks(f, edges[at])
-    apart = f.values[ranks] > 0
-    return Pairs(
+    edges, ended, left = f.forest
+    apart = f.values[edges] > 0
+    return Paired(
         np.concatenate([ended[apart], left]),
-        np.concatenate([edges[at][apart], np.full(len(left), -1)]),
-        np.full(apart.sum() + len(left), -1),
-        np.concatenate([ranks[apart], np.full(len(left), f.limit)]),
+        np.concatenate([edges[apart], np.full(len(left), -1)]),
+        np.zeros(apart.sum() + len(left), np.int64),
+        np.concatenate([edges[apart], np.full(len(left), f.limit)]),
     )
 
 
-def spanning(f: _Filtration) -> Int[np.ndarray, " e"]:
-    """The packed edges of the minimum spanning forest, in the order in which they were found."""
-    from workbench.numerics.kernels.rips_host import spanning_edges
-
-    return spanning_edges(f.host, f.limit, f.bits)
-
-
-def _edge_ranks(f: _Filtration, edges: np.ndarray) -> np.ndarray:
-    return f.host[edges >> f.bits, edges & ((1 << f.bits) - 1)]
-
-
-def _higher(f: _Filtration, max_dimension: int, threads: int) -> list[Pairs]:
-    import torch
-
-    from workbench.numerics.kernels.rips_apparent import extensions
-
-    device = f.ranks.device
-    cleared = torch.from_numpy(spanning(f)).to(device)
-    parents = torch.arange(len(f.host), device=device)
+def _higher(f: _Filtration, max_dimension: int, threads: int) -> list[Paired]:
+    found = _open(f, max_dimension + 1, threads)
+    cleared = f.forest[0]
     out = []
-    for k in range(2, max_dimension + 2):
-        found = _left_over(f, k, parents, threads)
-        found = found[~torch.isin(found, cleared)]
-        level = _reduce(f, k, found, threads)
+    for k, columns in enumerate(found, 2):
+        columns = np.sort(columns[~np.isin(columns, cleared)])[::-1].copy()
+        level = _reduce(f, k, columns, threads)
         out.append(level)
-        if k <= max_dimension:
-            cleared = torch.from_numpy(level.deaths[level.deaths >= 0]).to(device)
-            parents = torch.cat([parents[:0], *extensions(f.ranks, f.limit, f.bits, k - 1, parents)])
-            refuse_beyond(24 * len(parents), memory_budget(device), len(f.host), f"homology of dimension {k}")
+        cleared = level.deaths[level.deaths >= 0]
     return out
 
 
-def _left_over(f: _Filtration, k: int, parents: torch.Tensor, threads: int) -> torch.Tensor:
-    """The simplices of k vertices in no apparent pair."""
-    import torch
+def _open(f: _Filtration, highest: int, threads: int) -> list[np.ndarray]:
+    """The simplices of 2 to ``highest`` vertices that are in no apparent pair."""
+    from workbench.numerics.kernels.rips_links import open_edges, open_simplices
 
-    from workbench.numerics.kernels.rips_apparent import columns
-
-    if f.ranks.device.type == "cuda":
-        return columns(f.ranks, f.limit, f.bits, k, parents, k > 2)
-    from workbench.numerics.kernels.rips_host import list_columns
-
-    room = 1 << 16
+    room = 1 << 14
     while True:
-        out, shared = np.empty(room, np.int64), np.zeros(2, np.int64)
-        on_threads(
-            partial(list_columns, f.host, f.limit, f.bits, k, parents.numpy(), k > 2, shared, out),
-            min(threads, 1 + len(parents) // 64),
+        out, shared = np.empty((highest - 1, room), np.int64), np.zeros(highest, np.int64)
+        work = (
+            partial(open_edges, f.graph, shared, out)
+            if highest == 2
+            else partial(open_simplices, f.graph, f.bits, highest, shared, out)
         )
-        if shared[1] <= room:
-            return torch.from_numpy(out[: shared[1]])
-        room = int(shared[1])
+        on_threads(work, min(threads, 1 + f.limit // 512))
+        if shared[1:].max() <= room:
+            return [row[:count] for row, count in zip(out, shared[1:], strict=True)]
+        room = int(shared[1:].max())
+        refuse_beyond(
+            (COLUMN_BYTES + 8 * highest) * room, max(CPU_BUDGET, _free() // 2), f.n, "the reduction"
+        )
 
 
-def _reduce(f: _Filtration, k: int, found: torch.Tensor, threads: int) -> Pairs:
-    """Pair the simplices of k vertices that are in no apparent pair."""
-    from workbench.numerics.kernels.rips_apparent import diameters, unpacked
-    from workbench.numerics.kernels.rips_host import reduce_columns
+def _free() -> int:
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
-    full = (1 << (k * f.bits)) - 1
-    packed = (diameters(f.ranks, unpacked(found, f.bits, k)).long() << (k * f.bits)) | (full - found)
-    key = packed.sort(descending=True).values.cpu().numpy()
-    births, simplices = key >> (k * f.bits), full - (key & full)
-    slots = 1 << max(4, (2 * len(key)).bit_length())
-    room = max(ARENA, 64 * len(key))
+
+def _reduce(f: _Filtration, k: int, columns: np.ndarray, threads: int) -> Paired:
+    """Pair simplices of k vertices that are in no apparent pair, the latest first."""
+    from workbench.numerics.kernels.rips_columns import reduce_columns
+
+    slots = 1 << max(4, (2 * len(columns)).bit_length())
+    room = max(ARENA, 64 * len(columns))
+    widest = int(f.graph.places[:, 0].max(initial=0))
     while True:
         keys, owners = np.full(slots, -1, np.int64), np.full(slots, -1, np.int64)
-        chains, arena, shared = np.zeros(len(key), np.int64), np.empty(room, np.int64), np.zeros(3, np.int64)
+        chains, arena, shared = (
+            np.zeros(len(columns), np.int64),
+            np.empty(room, np.int64),
+            np.zeros(3, np.int64),
+        )
         on_threads(
             partial(
                 reduce_columns,
-                f.host,
-                f.limit,
+                f.graph,
                 f.bits,
                 k,
-                simplices,
-                births,
+                widest,
+                columns,
                 keys,
                 owners,
                 chains,
@@ -358,46 +310,20 @@ def _reduce(f: _Filtration, k: int, found: torch.Tensor, threads: int) -> Pairs:
                 shared,
                 max(1, f.limit // LOOK_AHEAD),
             ),
-            min(threads, 1 + len(key) // 16),
+            min(threads, 1 + len(columns) // 16),
         )
         if not shared[2]:
             break
         room *= 8
-        _refuse_room(room, len(f.host), k)
+        refuse_beyond(8 * room, _free(), f.n, f"the reduction in dimension {k - 1}")
     held = owners >= 0
-    endless = np.ones(len(key), bool)
+    endless = np.ones(len(columns), bool)
     endless[owners[held]] = False
-    full = (1 << ((k + 1) * f.bits)) - 1
     at = np.concatenate([owners[held], np.flatnonzero(endless)])
     none = np.full(endless.sum(), -1)
-    return Pairs(
-        simplices[at],
-        np.concatenate([full - (keys[held] & full), none]),
-        births[at],
-        np.concatenate([keys[held] >> ((k + 1) * f.bits), none + 1 + f.limit]),
+    return Paired(
+        columns[at],
+        np.concatenate([keys[held], none]),
+        columns[at] >> (f.bits * (k - 2)),
+        np.concatenate([keys[held] >> (f.bits * (k - 1)), none + 1 + f.limit]),
     )
-
-
-def _refuse_room(room: int, n: int, k: int) -> None:
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    refuse_beyond(8 * room, free, n, f"the reduction in dimension {k - 1}")
-
-
-def on_threads(work: Callable[[], None], threads: int) -> None:
-    """Run numba code that shares its arrays on several threads at once, and wait."""
-    failed: list[BaseException] = []
-
-    def guarded() -> None:
-        try:
-            work()
-        except BaseException as error:  # raised again below, where the caller sees it
-            failed.append(error)
-
-    others = [threading.Thread(target=guarded) for _ in range(threads - 1)]
-    for thread in others:
-        thread.start()
-    guarded()
-    for thread in others:
-        thread.join()
-    if failed:
-        raise failed[0]

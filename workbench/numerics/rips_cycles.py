@@ -70,7 +70,7 @@ class Representatives:
         birth, death = int(code.births[bar]), int(code.deaths[bar])
         if death >= 0:
             column = self._column(k, death, birth)
-            simplices = None if column is None else self._simplices(column[0], k)
+            simplices = None if column is None else self._simplices(column[0])
         elif k == 2:
             simplices = self._around(birth)
         else:
@@ -78,11 +78,10 @@ class Representatives:
             simplices = None if column is None else np.append(column[1], birth)
         return code.rows(np.empty(0, np.int64) if simplices is None else simplices, k)
 
-    def _simplices(self, entries: np.ndarray, k: int) -> np.ndarray:
+    def _simplices(self, entries: np.ndarray) -> np.ndarray:
         from workbench.numerics.kernels.rips_boundary import LAST
 
-        full = (1 << (k * self._barcode.filtration.bits)) - 1
-        return full - ((LAST - entries) & full)
+        return LAST - entries
 
     def _column(self, k: int, simplex: int, pivot: int | None) -> tuple[np.ndarray, np.ndarray] | None:
         """The reduced boundary (facets of k vertices) of a simplex, and what was added to it; None: too much.
@@ -96,7 +95,7 @@ class Representatives:
         left = self._budget
 
         def begin(simplex: int) -> _Column:
-            heap, n = push_facets(f.host, f.bits, simplex, k + 1, np.empty(1 << 8, np.int64), 0)
+            heap, n = push_facets(f.graph, f.bits, simplex, k + 1, np.empty(1 << 8, np.int64), 0)
             return _Column(simplex, heap, n)
 
         stack, goals = [begin(simplex)], [pivot]
@@ -106,7 +105,7 @@ class Representatives:
                 stack.pop(), goals.pop()
                 continue
             top.heap, top.n, found, used, u, left = reduce_apparent(
-                f.host, f.bits, k, top.heap, top.n, np.empty(1 << 8, np.int64), 0, left
+                f.graph, f.bits, k, top.heap, top.n, np.empty(1 << 8, np.int64), 0, left
             )
             if left < 0:
                 return None
@@ -138,19 +137,17 @@ class Representatives:
         from scipy.sparse import csr_array
         from scipy.sparse.csgraph import breadth_first_order
 
-        from workbench.numerics.rips import spanning
-
         f = self._barcode.filtration
-        mask = (1 << f.bits) - 1
-        tree = spanning(f)
-        n = len(f.host)
-        forest = csr_array((np.ones(len(tree)), (tree >> f.bits, tree & mask)), shape=(n, n))
-        a, b = edge >> f.bits, edge & mask
+        tree, n = f.forest[0], f.n
+        tails, heads = f.graph.ends[tree].T
+        forest = csr_array((np.ones(len(tree)), (tails, heads)), shape=(n, n))
+        a, b = (int(end) for end in f.graph.ends[edge])
         _, before = breadth_first_order(forest, a, directed=False)
+        by = {frozenset(ends): e for e, ends in zip(tree.tolist(), f.graph.ends[tree].tolist(), strict=True)}
         out = [edge]
         while b != a:
             up = int(before[b])
-            out.append((max(b, up) << f.bits) | min(b, up))
+            out.append(by[frozenset((b, up))])
             b = up
         return np.array(out, np.int64)
 

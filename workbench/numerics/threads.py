@@ -1,12 +1,13 @@
-"""How many threads linear algebra takes."""
+"""How many threads linear algebra takes, and work that several threads share."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
@@ -30,3 +31,23 @@ def _controller(modules: int) -> ThreadpoolController:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
+
+
+def on_threads(work: Callable[[], Any], threads: int) -> None:
+    """Run numba code that shares its arrays on several threads at once, and wait."""
+    failed: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:  # raised again below, where the caller sees it
+            failed.append(error)
+
+    others = [threading.Thread(target=guarded) for _ in range(threads - 1)]
+    for thread in others:
+        thread.start()
+    guarded()
+    for thread in others:
+        thread.join()
+    if failed:
+        raise failed[0]

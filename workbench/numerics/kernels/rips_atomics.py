@@ -56,3 +56,23 @@ def leading_zeros(typing_context: Any, word: Any) -> Any:
         return builder.ctlz(arguments[0], context.get_constant(types.boolean, False))
 
     return types.int64(types.int64), code
+
+
+@intrinsic
+def trailing_zeros(typing_context: Any, word: Any) -> Any:
+    """How many bits are 0 below the lowest that is 1; 64 of 0."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, False))
+
+    return types.int64(types.int64), code
+
+
+@intrinsic
+def ones(typing_context: Any, word: Any) -> Any:
+    """How many bits are 1."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.int64), code

@@ -7,8 +7,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from workbench.numerics.kernels.rips_host import EMPTY, _pop_pivot, _push
-from workbench.numerics.kernels.rips_simplices import grown
+from workbench.numerics.kernels.rips_queue import EMPTY, grown, pop_pivot, push
 
 
 @njit(nogil=True, cache=True)
@@ -60,10 +59,10 @@ def reduce_cohomology(columns, starts, cofacets, n_cofacets):
         if last - first > len(heap):
             heap = grown(heap, last - first)
         for i in range(first, last):
-            _push(heap, n, cofacets[i])
+            push(heap, n, cofacets[i])
             n += 1
         while True:
-            pivot, n = _pop_pivot(heap, n)
+            pivot, n = pop_pivot(heap, n)
             if pivot == EMPTY:
                 break
             owner = owners[pivot]
@@ -75,10 +74,10 @@ def reduce_cohomology(columns, starts, cofacets, n_cofacets):
                         arena = grown(arena, used + 1)
                     arena[used] = pivot
                     used += 1
-                    pivot, n = _pop_pivot(heap, n)
+                    pivot, n = pop_pivot(heap, n)
                 length[column] = used - at[column]
                 break
-            _push(heap, n, pivot)
+            push(heap, n, pivot)
             n += 1
             if at[owner] == EMPTY:
                 more = cofacets[starts[owner] : starts[owner + 1]]
@@ -87,6 +86,6 @@ def reduce_cohomology(columns, starts, cofacets, n_cofacets):
             if n + len(more) > len(heap):
                 heap = grown(heap, n + len(more))
             for i in range(len(more)):
-                _push(heap, n, more[i])
+                push(heap, n, more[i])
                 n += 1
     return owners
