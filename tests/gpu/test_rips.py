@@ -1,13 +1,12 @@
-"""Barcodes on the GPU: the kernel against its reference, and the bars against the CPU's."""
+"""Barcodes whose distances are computed on the GPU, against the CPU's and giotto-ph's."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from workbench.numerics.kernels.rips_apparent import columns, columns_reference, extensions
 
-from workbench.numerics.rips import _distances, _Filtration, rips
+from workbench.numerics.rips import rips
 
 pytestmark = pytest.mark.gpu
 if not torch.cuda.is_available():
@@ -27,19 +26,6 @@ CLOUDS = {
     "integer grid": (RNG.integers(0, 4, size=(50, 3)).astype(float), 3),
     "float16": (RNG.normal(size=(60, 3)).astype(np.float16), 2),
 }
-
-
-@pytest.mark.parametrize("name", CLOUDS)
-@pytest.mark.parametrize("threshold", [np.inf, 1.0])
-def test_kernel_equals_the_reference(name: str, threshold: float) -> None:
-    x, highest = CLOUDS[name]
-    f = _Filtration.of(_distances(x, "euclidean", torch.device("cuda")), threshold, highest)
-    parents = torch.arange(len(x), device="cuda")
-    for k in range(2, highest + 2):
-        expected = columns_reference(f.ranks, f.limit, f.bits, k, parents, k > 2)
-        found = columns(f.ranks, f.limit, f.bits, k, parents, k > 2)
-        assert torch.equal(found.sort().values, expected.sort().values)
-        parents = torch.cat([parents[:0], *extensions(f.ranks, f.limit, f.bits, k - 1, parents)])
 
 
 @pytest.mark.parametrize("name", CLOUDS)

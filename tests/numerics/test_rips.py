@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import tracemalloc
+
 import numpy as np
 import pytest
-import torch
 from scipy.sparse import coo_array, csr_array
 from scipy.spatial.distance import cdist
-from workbench.numerics.kernels.rips_apparent import columns_reference, extensions
 
 from workbench.core.errors import DataError, ParameterError
-from workbench.numerics.rips import _distances, _Filtration, _left_over, rips
+from workbench.numerics import rips_pairs
+from workbench.numerics.rips import rips
 
 RNG = np.random.default_rng(0)
 CLOUDS = {
@@ -133,18 +135,6 @@ def test_known_answer_octahedron() -> None:
     assert not (bars[:, 2] == 2).any()
 
 
-@pytest.mark.parametrize("name", ["gaussian", "to H3", "integer grid", "duplicates", "all equal"])
-def test_columns_by_numba_equal_the_reference(name: str) -> None:
-    x, highest = CLOUDS[name]
-    f = _Filtration.of(_distances(x, "euclidean", torch.device("cpu")), np.inf, highest)
-    parents = torch.arange(len(x))
-    for k in range(2, highest + 2):
-        expected = columns_reference(f.ranks, f.limit, f.bits, k, parents, k > 2)
-        found = _left_over(f, k, parents, threads=2)
-        assert torch.equal(found.sort().values, expected.sort().values)
-        parents = torch.cat([parents[:0], *extensions(f.ranks, f.limit, f.bits, k - 1, parents)])
-
-
 def test_same_bars_for_any_order_of_the_rows() -> None:
     x = sphere(80, 2, seed=3)
     shuffled = x[np.random.default_rng(1).permutation(len(x))]
@@ -153,10 +143,92 @@ def test_same_bars_for_any_order_of_the_rows() -> None:
     )
 
 
-def test_too_many_points_are_refused_with_the_number_that_fits() -> None:
+def near_pairs(x: np.ndarray, count: int) -> csr_array:
+    """The ``count`` shortest distances, float32."""
+    d = cdist(x, x).astype(np.float32)
+    threshold = np.partition(d[np.triu_indices(len(x), 1)], count)[count]
+    return csr_array(np.where(np.triu(d <= threshold, 1), d, 0))
+
+
+@pytest.mark.parametrize(
+    ("x", "pairs"),
+    [
+        (sphere(4096, 3), 70_000),
+        (RNG.normal(size=(4096, 3)), 60_000),
+        (RNG.normal(size=(3000, 8)), 30_000),
+        (sphere(2500, 1), 80_000),
+    ],
+    ids=["3-sphere", "normal in 3-d", "normal in 8-d, with hubs", "circle, with links of many words"],
+)
+def test_peer_giotto_on_sparse_filtrations_of_thousands_of_points_up_to_h3(x: np.ndarray, pairs: int) -> None:
+    kept = near_pairs(x, pairs)
+    highest = 3 if len(x) != 2500 else 2
+    ours = rips(kept, max_dimension=highest, metric="precomputed", device="cpu", n_threads=2)
+    assert len(np.unique(ours[:, 2])) >= min(highest, 3)
+    np.testing.assert_array_equal(ours, giotto(kept, highest, metric="precomputed"))
+
+
+@pytest.mark.parametrize(("side", "d", "threshold"), [(11, 3, 2.0), (5, 4, 1.5), (40, 2, 2.3), (3, 6, 1.0)])
+def test_peer_giotto_on_lattices_where_nearly_all_distances_are_equal(
+    side: int, d: int, threshold: float
+) -> None:
+    """With every seventh point left out, so that there are holes."""
+    x = np.indices((side,) * d).reshape(d, -1).T
+    x = x[RNG.random(len(x)) > 1 / 7].astype(float)
+    lengths = cdist(x, x).astype(np.float32)
+    kept = csr_array(np.where(np.triu(lengths <= threshold, 1), lengths, 0))
+    ours = rips(kept, max_dimension=3, metric="precomputed", device="cpu", n_threads=2)
+    assert (ours[:, 2] == 1).any()
+    np.testing.assert_array_equal(ours, giotto(kept, 3, metric="precomputed"))
+
+
+def test_rows_in_blocks_give_what_all_distances_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = sphere(150, 2, seed=4)
+    whole = rips(x, max_dimension=2, device="cpu")
+    monkeypatch.setattr(rips_pairs, "BLOCK_CELLS", 7 * len(x))
+    np.testing.assert_array_equal(rips(x, max_dimension=2, device="cpu"), whole)
+    np.testing.assert_array_equal(
+        rips(x, threshold=0.5, device="cpu"),
+        rips(cdist(x, x), threshold=0.5, metric="precomputed", device="cpu"),
+    )
+
+
+def test_simplices_that_no_code_can_tell_are_refused_with_the_dimension_that_fits() -> None:
     x = np.random.default_rng(0).normal(size=(400, 8))
-    with pytest.raises(DataError, match="256 points would do"):
-        rips(x, max_dimension=4, device="cpu")
+    with pytest.raises(DataError, match="dimension 5 would do"):
+        rips(x, max_dimension=6, device="cpu")
+
+
+def _cap(monkeypatch: pytest.MonkeyPatch, budget: int) -> None:
+    monkeypatch.setattr(rips_pairs, "CPU_BUDGET", budget)
+    monkeypatch.setattr(rips_pairs, "BLOCK_CELLS", 1 << 20)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_pairs_beyond_memory_are_refused_with_a_threshold_that_fits(
+    monkeypatch: pytest.MonkeyPatch, sparse: bool
+) -> None:
+    """Under a cap of 16 MiB the 4.5 million pairs of 3,000 points don't fit, and the threshold that is named does."""
+    x = sphere(3000, 2)
+    given = csr_array(np.triu(cdist(x, x), 1)) if sparse else x
+    metric = "precomputed" if sparse else "euclidean"
+    _cap(monkeypatch, 1 << 24)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="fit into memory") as refused:
+            rips(given, metric=metric, device="cpu")
+        assert sparse or tracemalloc.get_traced_memory()[1] < 2 << 24
+    finally:
+        tracemalloc.stop()
+    fits = float(re.findall(r"a threshold of about ([\d.]+)", str(refused.value))[0])
+    bars = rips(given, metric=metric, threshold=0.9 * fits, device="cpu")
+    assert (bars[:, 2] == 1).any()
+
+
+def test_points_beyond_memory_are_refused_with_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    _cap(monkeypatch, 1 << 20)
+    with pytest.raises(DataError, match="about 2,048 points would fit"):
+        rips(np.zeros((4000, 2)), threshold=0.1, device="cpu")
 
 
 @pytest.mark.parametrize(

@@ -100,10 +100,11 @@ def _blocks(x: Any, metric: Metric, device: torch.device | None) -> Iterator[tup
     """Yield float32 distances of a block of rows to all, and where it begins: numpy arrays, or tensors on a GPU."""
     n = x.shape[0]
     if metric == "precomputed" and device is None:
-        d = np.asarray(x, np.float32)
-        if np.isnan(d).any() or (d < 0).any() or not np.array_equal(d, d.T):
+        given = np.asarray(x, np.float32)
+        # a matrix that equals its transpose has no NaN, which doesn't equal itself
+        if not np.array_equal(given, given.T) or given.min() < 0:
             raise DataError("distances must be symmetric, not negative and not NaN")
-        yield 0, d
+        yield 0, given
         return
     import torch
 
@@ -140,8 +141,8 @@ def _below_diagonal(block: Any, start: int, longest: float) -> tuple[Any, Any, A
         return (upper + start).astype(np.int32), lower.astype(np.int32), block[within]
     import torch
 
-    upper, lower = torch.tril(block <= longest, start - 1).nonzero(as_tuple=True)
-    return (upper + start).int(), lower.int(), block[upper, lower]
+    larger, smaller = torch.tril(block <= longest, start - 1).nonzero(as_tuple=True)
+    return (larger + start).int(), smaller.int(), block[larger, smaller]
 
 
 def _joined(parts: tuple[Any, ...]) -> Any:

@@ -16,7 +16,7 @@ from numba import njit
 
 from workbench.numerics.kernels.rips_atomics import trailing_zeros
 from workbench.numerics.kernels.rips_graph import WORD, edge_between, place_at, vertices_of
-from workbench.numerics.kernels.rips_queue import grown, least, toggle, tree_of
+from workbench.numerics.kernels.rips_queue import grown, least, toggle, toggle_run, tree_of
 
 ROOM = 1 << 28  # numbers that a tree may hold: 34 MB
 
@@ -24,14 +24,15 @@ ROOM = 1 << 28  # numbers that a tree may hold: 34 MB
 class Chain(NamedTuple):
     """A thread's room for one long chain.
 
-    ``joined`` has a bit for each pair nearer than the edge at hand. ``link`` are that edge's common neighbours by
-    their places, ``label`` says where each vertex is in it (-1: not), and ``rows`` which it is joined to, where
-    ``known``. ``stars`` (n, 3) says where each vertex's simplices lie, how many they are and how many have room.
-    ``first`` and ``tree`` hold what is left at the edge. ``state`` is the edge, the link's size, and how much room
-    the stars take.
+    ``joined`` has a bit for each pair nearer than the edge at hand, ``inside`` one for each vertex of its link. ``link``
+    are these by their places (found when the chain leaves something there), ``label`` says where each vertex is among
+    them (-1: not), and ``rows`` which it is joined to, where ``known``. ``stars`` (n, 3) says where each vertex's
+    simplices lie, how many they are and how many have room. ``first`` and ``tree`` hold what is left at the edge.
+    ``state`` is the edge, the link's size, and how much room the stars take.
     """
 
     joined: np.ndarray
+    inside: np.ndarray
     link: np.ndarray
     label: np.ndarray
     rows: np.ndarray
@@ -54,6 +55,7 @@ def empty_chain(n, k, widest):
     first, tree = tree_of(max(widest, 1) ** (k - 1))
     return (
         np.zeros((n, (n + WORD - 1) // WORD), np.int64),
+        np.zeros((n + WORD - 1) // WORD, np.int64),
         np.empty(max(widest, 1), np.int32),
         np.full(n, -1, np.int32),
         np.zeros((max(widest, 1), (max(widest, 1) + WORD - 1) // WORD), np.int64),
@@ -90,9 +92,9 @@ def begin(graph, bits, k, c, pool, chain, length, edge):
 def end(c):
     """Empty the room."""
     _leave(c)
-    c.joined[:] = 0
-    c.stars[:] = 0
-    c.state[:] = 0
+    c.joined.fill(0)
+    c.stars.fill(0)
+    c.state.fill(0)
     number = least(c.first, c.tree)
     while number >= 0:
         toggle(c.first, c.tree, number)
@@ -100,29 +102,31 @@ def end(c):
 
 
 @njit(nogil=True, cache=True)
+def _make_room(c, pool, v, k):
+    """Move a vertex's simplices to where there is room for twice as many; what they leave behind is not used again."""
+    room = max(16, 2 * c.stars[v, 2])
+    was, at = c.stars[v, 0], c.state[2]
+    if (at + room) * (k - 1) > len(pool):
+        pool = grown(pool, (at + room) * (k - 1))
+    for i in range(c.stars[v, 1] * (k - 1)):
+        pool[at * (k - 1) + i] = pool[was * (k - 1) + i]
+    c.stars[v, 0], c.stars[v, 2] = at, room
+    c.state[2] = at + room
+    return pool
+
+
+@njit(nogil=True, cache=True)
 def _remember(c, pool, vertices, k):
-    """Put a simplex among those of each of its vertices, as its others."""
+    """Put a simplex among those of each of its vertices, as its k - 1 others."""
     for i in range(k):
         v = vertices[i]
         if c.stars[v, 1] == c.stars[v, 2]:
-            room = max(16, 2 * c.stars[v, 2])
-            at = c.state[2]
-            if at + room > len(pool):
-                more = np.empty((max(2 * len(pool), at + room), pool.shape[1]), np.int32)
-                more[:at] = pool[:at]
-                pool = more
-            was = c.stars[v, 0]
-            for j in range(c.stars[v, 1]):
-                for m in range(k - 1):
-                    pool[at + j, m] = pool[was + j, m]
-            c.stars[v, 0], c.stars[v, 2] = at, room
-            c.state[2] = at + room
-        row = c.stars[v, 0] + c.stars[v, 1]
-        m = 0
+            pool = _make_room(c, pool, v, k)
+        at = (c.stars[v, 0] + c.stars[v, 1]) * (k - 1)
         for j in range(k):
             if j != i:
-                pool[row, m] = vertices[j]
-                m += 1
+                pool[at] = vertices[j]
+                at += 1
         c.stars[v, 1] += 1
     return pool
 
@@ -136,36 +140,45 @@ def _leave(c):
 
 @njit(nogil=True, cache=True)
 def _enter(graph, c, pool, k):
-    """Find the link of the edge at hand, and what the chain leaves there."""
+    """Find what the chain leaves at the edge at hand, and the edge's link if that is anything."""
     edge = c.state[0]
     if edge >= len(graph.ends):
         return
     u, v = graph.ends[edge]
-    start = graph.start[u]
+    near_u, near_v = c.joined[u], c.joined[v]
+    for i in range(len(c.inside)):
+        c.inside[i] = near_u[i] & near_v[i]
+    labels = np.empty(k, np.int64)
+    for end in (u, v):
+        at = c.stars[end, 0] * (k - 1)
+        for i in range(at, at + c.stars[end, 1] * (k - 1), k - 1):
+            inside = True
+            for j in range(k - 1):
+                w = pool[i + j]
+                if not (c.inside[w // WORD] >> (w % WORD)) & 1:
+                    inside = False
+                    break
+            if not inside:
+                continue
+            if c.state[1] == 0:
+                _find_link(graph, c, u, graph.places[edge, 0])
+            for j in range(k - 1):
+                labels[j] = c.label[pool[i + j]]
+            toggle(c.first, c.tree, _number(labels, k - 1, c.state[1]))
+
+
+@njit(nogil=True, cache=True)
+def _find_link(graph, c, u, places):
+    """Label those inside the link of an edge at u by their places there, which are below the edge's own."""
     m = 0
-    for place in range(graph.places[edge, 0]):
-        w = graph.near[start + place]
-        if (c.joined[v, w // WORD] >> (w % WORD)) & 1:
+    for i in range(graph.start[u], graph.start[u] + places):
+        w = graph.near[i]
+        if (c.inside[w // WORD] >> (w % WORD)) & 1:
             c.link[m] = w
             c.label[w] = m
             c.known[m] = False
             m += 1
     c.state[1] = m
-    if m < k - 1:
-        return
-    labels = np.empty(k, np.int64)
-    for end in (u, v):
-        at = c.stars[end, 0]
-        for i in range(at, at + c.stars[end, 1]):
-            inside = True
-            for j in range(k - 1):
-                label = c.label[pool[i, j]]
-                if label < 0:
-                    inside = False
-                    break
-                labels[j] = label
-            if inside:
-                toggle(c.first, c.tree, _number(labels, k - 1, m))
 
 
 @njit(nogil=True, cache=True)
@@ -202,18 +215,36 @@ def _row(c, label):
 
 
 @njit(nogil=True, cache=True)
-def _toggle_around(c, rest, count, common, labels):
-    """Toggle the cofacets that ``count`` vertices of the link have with the edge; ``common`` are all they are joined to."""
+def _toggle_around(c, rest, count, common):
+    """Toggle the cofacets that ``count`` vertices of the link have with the edge; ``common`` are all they are joined to.
+
+    The labels in ``rest`` rise.
+    """
     m = c.state[1]
-    for i in range((m + WORD - 1) // WORD):
-        word = common[i]
-        while word:
-            label = i * WORD + trailing_zeros(word)
-            word &= word - 1
-            for j in range(count):
-                labels[j] = rest[j]
-            labels[count] = label
-            toggle(c.first, c.tree, _number(labels, count + 1, m))
+    before = np.int64(0)
+    # A new label between rest[j - 1] and rest[j] is the digit after ``before``, the number of rest[:j].
+    for j in range(count + 1):
+        low = rest[j - 1] + 1 if j > 0 else np.int64(0)
+        high = rest[j] if j < count else m
+        stride, after = np.int64(1), np.int64(0)
+        for i in range(j, count):
+            stride *= m
+            after = after * m + rest[i]
+        for i in range(low // WORD, (high + WORD - 1) // WORD):
+            word = common[i]
+            if i * WORD < low:
+                word &= np.int64(-1) << (low - i * WORD)
+            if high < (i + 1) * WORD:
+                word &= (np.int64(1) << (high - i * WORD)) - 1
+            if stride == 1:
+                toggle_run(c.first, c.tree, before * m + i * WORD, word)
+                continue
+            while word:
+                label = i * WORD + trailing_zeros(word)
+                word &= word - 1
+                toggle(c.first, c.tree, (before * m + label) * stride + after)
+        if j < count:
+            before = before * m + rest[j]
 
 
 @njit(nogil=True, cache=True)
@@ -235,7 +266,7 @@ def add(graph, bits, k, c, pool, chain, done, length):
     """Take in chain[done:length], whose longest edges aren't later than the edge at hand."""
     edge = c.state[0]
     u, v = graph.ends[edge]
-    vertices, labels, rest = np.empty(k, np.int64), np.empty(k, np.int64), np.empty(k, np.int64)
+    vertices, rest = np.empty(k, np.int64), np.empty(k, np.int64)
     common = np.empty(c.rows.shape[1], np.int64)
     for i in range(done, length):
         vertices_of(graph, bits, chain[i], k, vertices)
@@ -250,7 +281,7 @@ def add(graph, bits, k, c, pool, chain, done, length):
                 count += 1
         if ends == 2:
             _common(c, rest, count, common)
-            _toggle_around(c, rest, count, common, labels)
+            _toggle_around(c, rest, count, common)
         elif ends == 1 and inside:
             toggle(c.first, c.tree, _number(rest, count, c.state[1]))
     return pool
@@ -274,7 +305,7 @@ def next_left(graph, bits, k, c, pool, chain, length):
     Returns the cofacet's code (-1: none is left), the chain, its length, and the pool.
     """
     last = len(graph.ends)
-    labels, around = np.empty(k, np.int64), np.empty(k, np.int64)
+    labels = np.empty(k, np.int64)
     vertices = np.empty(k, np.int64)
     common = np.empty(c.rows.shape[1], np.int64)
     # No cofacet with an earlier longest edge is left, and the tree has those that are left of the edge at hand. Each pass takes the
@@ -313,7 +344,7 @@ def next_left(graph, bits, k, c, pool, chain, length):
             for i in range(k - 1):
                 code = (code << bits) | place_at(graph, u, edge_between(graph, u, c.link[labels[i]]))
             return code, chain, length, pool
-        _toggle_around(c, labels[1:], k - 2, common, around)
+        _toggle_around(c, labels[1:], k - 2, common)
         vertices[0], vertices[1] = u, graph.ends[edge, 1]
         for i in range(1, k - 1):
             vertices[i + 1] = c.link[labels[i]]

@@ -71,7 +71,8 @@ def _publish(chain, n, arena, shared):
     if at + n > len(arena):
         shared[2] = OUT_OF_MEMORY
         return EMPTY
-    arena[at : at + n] = chain[:n]
+    for i in range(n):
+        arena[at + i] = chain[i]
     return (at << 28) | n
 
 
@@ -100,9 +101,8 @@ def reduce_columns(graph, bits, k, widest, columns, keys, owners, chains, arena,
     sides = np.empty((k, k), np.int64)
     shift = (k - 1) * bits
     may_be_long = fits(k, widest)
-    long_from = max(LONG, limit >> 9)
     room = Chain(*empty_chain(1, k, 1))  # made when there is a long chain
-    pool = np.empty((0, k - 1), np.int32)
+    pool = np.empty(0, np.int32)
     made = False
     while shared[2] == 0:
         column = fetch_add(shared, 0, 1)
@@ -163,10 +163,10 @@ def reduce_columns(graph, bits, k, widest, columns, keys, owners, chains, arena,
                     break
                 length = _without_pairs(chain, length)
                 low = (high + 1) << shift
-                if length > long_from and may_be_long:
+                if length > LONG and may_be_long:
                     if not made:
                         room = Chain(*empty_chain(n_vertices, k, widest))
-                        pool = np.empty((1 << 12, k - 1), np.int32)
+                        pool = np.empty(1 << 14, np.int32)
                         made = True
                     pool = begin(graph, bits, k, room, pool, chain, length, high + 1)
                     long = True
@@ -227,7 +227,8 @@ def reduce_columns(graph, bits, k, widest, columns, keys, owners, chains, arena,
             more = place & ((1 << 28) - 1)
             if length + more > len(chain):
                 chain = grown(chain, length + more)
-            chain[length : length + more] = arena[at : at + more]
+            for i in range(more):
+                chain[length + i] = arena[at + i]
             length += more
             low = pivot
         if long:

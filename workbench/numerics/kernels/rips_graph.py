@@ -55,7 +55,9 @@ def graph_of(n: int, pairs: Int[np.ndarray, "e 2"], threads: int) -> Graph:
         np.empty((e, 2), np.int32),
         np.empty((e, 2), np.int32),
         start,
-        *(np.empty(2 * e, np.int32) for _ in range(3)),
+        np.empty(2 * e, np.int32),
+        np.empty(2 * e, np.int32),
+        np.empty(2 * e, np.int32),
         np.zeros((n, (n + WORD - 1) // WORD), np.int64),
         np.empty((n, (n + WORD - 1) // WORD), np.int32),
     )

@@ -83,10 +83,12 @@ def open_simplices(graph, bits, highest, shared, out):
                     m += 1
             if m == 0:
                 _write(out, shared, 2, e)
+            elif highest == 3:
+                _alone(between, e, inside, m, bits, shared, out)
             elif m > 1:
                 _link(between, e, inside, m, nearer)
-                if m <= WORD and highest <= 4:
-                    _search_word(nearer, inside, m, e, bits, highest, shared, out)
+                if m <= WORD and highest == 4:
+                    _search_word(nearer, inside, m, e, bits, shared, out)
                 else:
                     _search(nearer, inside, m, e, bits, highest, shared, out, common, left, codes)
 
@@ -122,14 +124,26 @@ def _link(between, e, inside, m, nearer):
 
 
 @njit(nogil=True, cache=True)
-def _search_word(nearer, inside, m, e, bits, highest, shared, out):
-    """What `_search` does for a link of one word and up to 4 vertices."""
+def _alone(between, e, inside, m, bits, shared, out):
+    """What `_search` does for triangles: which vertices of a link but the nearest are joined to no nearer one."""
+    for i in range(1, m):
+        row = between[inside[i]]
+        alone = True
+        for j in range(i):
+            if row[inside[j]] < e:
+                alone = False
+                break
+        if alone:
+            _write(out, shared, 3, (e << bits) | inside[i])
+
+
+@njit(nogil=True, cache=True)
+def _search_word(nearer, inside, m, e, bits, shared, out):
+    """What `_search` does for triangles and tetrahedra in a link of one word."""
     for y in range(1, m):
         below = nearer[y, 0]
         if below == 0:
             _write(out, shared, 3, (e << bits) | inside[y])
-            continue
-        if highest < 4:
             continue
         rest = below & (below - 1)  # all but the nearest
         while rest:

@@ -68,7 +68,8 @@ def pop_pivot(heap, n):
 def grown(array, n):
     """A copy with room for n or more."""
     out = np.empty(max(2 * len(array), n), array.dtype)
-    out[: len(array)] = array
+    for i in range(len(array)):
+        out[i] = array[i]
     return out
 
 
@@ -93,16 +94,34 @@ def tree_of(size):
 @njit(nogil=True, cache=True)
 def toggle(first, tree, number):
     """Put a number in, or take it out if it is there."""
-    at = number
+    _toggle_word(first, tree, number // WORD, np.int64(1) << (number % WORD))
+
+
+@njit(nogil=True, cache=True)
+def toggle_run(first, tree, number, bits):
+    """Toggle ``number`` + i for each bit i."""
+    at, shift = number // WORD, number % WORD
+    low = bits << shift
+    if low:
+        _toggle_word(first, tree, at, low)
+    if shift:
+        high = (bits >> (WORD - shift)) & ((np.int64(1) << shift) - 1)
+        if high:
+            _toggle_word(first, tree, at + 1, high)
+
+
+@njit(nogil=True, cache=True)
+def _toggle_word(first, tree, at, bits):
+    was = tree[at]
+    tree[at] = was ^ bits
     # A bit of a level says whether the word below it has a bit. Going up ends where a word stays empty or stays not.
-    for level in range(len(first)):
-        i = first[level] + at // WORD
+    level = 0
+    while (was == 0) != (tree[first[level] + at] == 0) and level + 1 < len(first):
+        level += 1
         bit = np.int64(1) << (at % WORD)
-        was = tree[i]
-        tree[i] = was ^ bit
-        if (was == 0) == (tree[i] == 0):
-            return
         at //= WORD
+        was = tree[first[level] + at]
+        tree[first[level] + at] = was ^ bit
 
 
 @njit(nogil=True, cache=True)
