@@ -18,7 +18,7 @@ def test_codes_and_cofacets_are_those_of_the_definition(n: int, distinct: int) -
     graph, bits = brute.graph, brute.bits
     for k in (2, 3, 4) if n < 30 else (2,):
         room = [np.empty(k + 1, np.int64) for _ in range(3)]
-        out = np.empty(n, np.int64)
+        sides, common, out = np.empty((k, k), np.int64), np.empty(1, np.int64), np.empty(n, np.int64)
         for code, simplex in brute.codes(k).items():
             vertices = np.empty(k, np.int64)
             edge = rips_graph.vertices_of(graph, bits, code, k, vertices)
@@ -32,7 +32,7 @@ def test_codes_and_cofacets_are_those_of_the_definition(n: int, distinct: int) -
                 ((edge + 3) << (bits * (k - 1)), edge + 9),
             ):
                 count = rips_graph.list_cofacets(
-                    graph, bits, code, k, low, high, room[0], np.empty((k, k), np.int64), *room[1:], out
+                    graph, bits, code, k, low, high, room[0], sides, *room[1:], common, out
                 )
                 expected = [c for c in cofacets if c >= low and c >> (bits * (k - 1)) <= high]
                 assert sorted(out[:count].tolist()) == expected

@@ -99,6 +99,7 @@ def reduce_columns(graph, bits, k, widest, columns, keys, owners, chains, arena,
     listed = np.empty(n_vertices, np.int64)
     vertices, new, places = np.empty(k + 1, np.int64), np.empty(k + 1, np.int64), np.empty(k + 1, np.int64)
     sides = np.empty((k, k), np.int64)
+    common = np.empty(graph.words.shape[1], np.int64)
     shift = (k - 1) * bits
     may_be_long = fits(k, widest)
     room = Chain(*empty_chain(1, k, 1))  # made when there is a long chain
@@ -145,7 +146,7 @@ def reduce_columns(graph, bits, k, widest, columns, keys, owners, chains, arena,
             else:
                 for i in range(done, length):
                     count = list_cofacets(
-                        graph, bits, chain[i], k, low, high, vertices, sides, new, places, listed
+                        graph, bits, chain[i], k, low, high, vertices, sides, new, places, common, listed
                     )
                     if n + count > len(heap):
                         heap = grown(heap, n + count)

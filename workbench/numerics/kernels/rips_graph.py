@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import njit
 
-from workbench.numerics.kernels.rips_atomics import fetch_add, ones, trailing_zeros
+from workbench.numerics.kernels.rips_atomics import fetch_add, ones
 from workbench.numerics.threads import on_threads
 
 if TYPE_CHECKING:
@@ -71,6 +71,13 @@ def graph_of(n: int, pairs: Int[np.ndarray, "e 2"], threads: int) -> Graph:
 
 
 @njit(nogil=True, cache=True)
+def is_anchor(start, u, v):
+    """Whether u is the anchor of the edge to v: it has fewer neighbours, or as many and the larger number."""
+    of_u, of_v = start[u + 1] - start[u], start[v + 1] - start[v]
+    return of_u < of_v or (of_u == of_v and u > v)
+
+
+@njit(nogil=True, cache=True)
 def _fill(graph, pairs, bounds, shared):
     part = fetch_add(shared, 0, 1)
     first, last = bounds[part], bounds[part + 1]
@@ -81,7 +88,7 @@ def _fill(graph, pairs, bounds, shared):
         u_here, v_here = first <= u < last, first <= v < last
         if not (u_here or v_here):
             continue
-        v_anchor = start[v + 1] - start[v] < start[u + 1] - start[u]
+        v_anchor = is_anchor(start, v, u)
         if u_here:
             at = taken[u - first]
             taken[u - first] = at + 1
@@ -202,10 +209,10 @@ def code_of(graph, bits, vertices, k, places):
 
 
 @njit(nogil=True, cache=True)
-def list_cofacets(graph, bits, code, k, low, high, vertices, sides, new, places, out):
+def list_cofacets(graph, bits, code, k, low, high, vertices, sides, new, places, common, out):
     """Write the codes of all cofacets from code ``low`` to longest edge ``high``; returns how many.
 
-    ``vertices``, ``new`` and ``places`` are room for k + 1, ``sides`` for k x k.
+    ``vertices``, ``new`` and ``places`` are room for k + 1, ``sides`` for k x k, ``common`` for a bit a vertex.
     """
     own = vertices_of(graph, bits, code, k, vertices)
     if own > high:
@@ -213,50 +220,55 @@ def list_cofacets(graph, bits, code, k, low, high, vertices, sides, new, places,
     for i in range(k):
         for j in range(i):
             sides[i, j] = sides[j, i] = edge_between(graph, vertices[i], vertices[j])
-    low_edge = low >> (bits * (k - 1))
-    n = 0
-    for i in range(graph.words.shape[1]):
+    for i in range(len(common)):
         word = graph.words[vertices[0], i]
         for j in range(1, k):
             word &= graph.words[vertices[j], i]
-        while word:
-            bit = trailing_zeros(word)
-            word &= word - 1
-            w = i * WORD + bit
-            longest, end = own, -1
-            # new[:j] are the edges from w to vertices[:j], none beyond ``high``; ``longest`` is the last of all edges so
-            # far, and goes from w to vertices[end] unless end is -1
+        common[i] = word
+    low_edge = low >> (bits * (k - 1))
+    n = 0
+    # ``w`` goes through the anchor's neighbours from the nearest; those beyond ``high`` are not looked at
+    for i in range(graph.start[vertices[0]], graph.start[vertices[0] + 1]):
+        if graph.by[i] > high:
+            break
+        w = graph.near[i]
+        if not (common[w // WORD] >> (w % WORD)) & 1:
+            continue
+        new[0] = graph.by[i]
+        longest, end = own, -1
+        if new[0] > own:
+            longest, end = new[0], 0
+        # new[:j] are the edges from w to vertices[:j], none beyond ``high``; ``longest`` is the last of all edges so
+        # far, and goes from w to vertices[end] unless end is -1
+        for j in range(1, k):
+            edge = edge_between(graph, vertices[j], w)
+            new[j] = edge
+            if edge > longest:
+                longest, end = edge, j
+                if edge > high:
+                    break
+        if longest > high or longest < low_edge:
+            continue
+        count = 0
+        if end < 0:
+            for j in range(2, k):
+                places[count] = place_at(graph, vertices[0], sides[0, j])
+                count += 1
+            places[count] = place_at(graph, vertices[0], new[0])
+        elif graph.ends[longest, 0] == w:
             for j in range(k):
-                x = vertices[j]
-                below = graph.words[x, i] & ((np.int64(1) << bit) - 1)
-                edge = np.int64(graph.sorted_by[graph.before[x, i] + ones(below)])
-                new[j] = edge
-                if edge > longest:
-                    longest, end = edge, j
-                    if edge > high:
-                        break
-            if longest > high or longest < low_edge:
-                continue
-            count = 0
-            if end < 0:
-                for j in range(2, k):
-                    places[count] = place_at(graph, vertices[0], sides[0, j])
+                if j != end:
+                    places[count] = place_at(graph, w, new[j])
                     count += 1
-                places[count] = place_at(graph, vertices[0], new[0])
-            elif graph.ends[longest, 0] == w:
-                for j in range(k):
-                    if j != end:
-                        places[count] = place_at(graph, w, new[j])
-                        count += 1
-            else:
-                for j in range(k):
-                    if j != end:
-                        places[count] = place_at(graph, vertices[end], sides[end, j])
-                        count += 1
-            found = packed(bits, longest, places, k - 1)
-            if found >= low:
-                out[n] = found
-                n += 1
+        else:
+            for j in range(k):
+                if j != end:
+                    places[count] = place_at(graph, vertices[end], sides[end, j])
+                    count += 1
+        found = packed(bits, longest, places, k - 1)
+        if found >= low:
+            out[n] = found
+            n += 1
     return n
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from workbench.numerics.kernels.rips_atomics import fetch_add, trailing_zeros
-from workbench.numerics.kernels.rips_graph import WORD, edge_between
+from workbench.numerics.kernels.rips_graph import WORD, edge_between, is_anchor
 
 
 @njit(nogil=True, cache=True)
@@ -26,19 +26,24 @@ def _write(out, shared, k, code):
 @njit(nogil=True, cache=True)
 def open_edges(graph, shared, out):
     """What `open_simplices` does for edges alone, which mostly are asked one question each."""
+    n = len(graph.start) - 1
     while True:
-        edge = fetch_add(shared, 0, WORD)
-        if edge >= len(graph.ends):
+        u = fetch_add(shared, 0, 1)
+        if u >= n:
             return
-        for e in range(edge, min(edge + WORD, len(graph.ends))):
-            u, v = graph.ends[e]
+        start = graph.start[u]
+        # all ask after the same few nearest vertices, whose rows stay at hand
+        for p in range(graph.start[u + 1] - start):
+            e, v = graph.by[start + p], graph.near[start + p]
+            if not is_anchor(graph.start, u, v):
+                continue
             alone = True
-            for i in range(graph.start[u], graph.start[u] + graph.places[e, 0]):
-                if edge_between(graph, v, graph.near[i]) < e:
+            for i in range(start, start + p):
+                if edge_between(graph, graph.near[i], v) < e:
                     alone = False
                     break
             if alone:
-                _write(out, shared, 2, e)
+                _write(out, shared, 2, np.int64(e))
 
 
 @njit(nogil=True, cache=True)
