@@ -182,15 +182,16 @@ def test_peer_giotto_on_lattices_where_nearly_all_distances_are_equal(
     np.testing.assert_array_equal(ours, giotto(kept, 3, metric="precomputed"))
 
 
-def test_rows_in_blocks_give_what_all_distances_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_distances_in_blocks_give_what_all_at_once_do(monkeypatch: pytest.MonkeyPatch) -> None:
     x = sphere(150, 2, seed=4)
-    whole = rips(x, max_dimension=2, device="cpu")
+    d = cdist(x, x).astype(np.float32)
+    options = ({"max_dimension": 2}, {"threshold": 0.5})
+    rows = [rips(x, device="cpu", **o) for o in options]
+    given = [rips(d, metric="precomputed", device="cpu", **o) for o in options]
     monkeypatch.setattr(rips_pairs, "BLOCK_CELLS", 7 * len(x))
-    np.testing.assert_array_equal(rips(x, max_dimension=2, device="cpu"), whole)
-    np.testing.assert_array_equal(
-        rips(x, threshold=0.5, device="cpu"),
-        rips(cdist(x, x), threshold=0.5, metric="precomputed", device="cpu"),
-    )
+    for at, o in enumerate(options):
+        np.testing.assert_array_equal(rips(x, device="cpu", **o), rows[at])
+        np.testing.assert_array_equal(rips(d, metric="precomputed", device="cpu", **o), given[at])
 
 
 def test_simplices_that_no_code_can_tell_are_refused_with_the_dimension_that_fits() -> None:

@@ -80,6 +80,25 @@ def test_links_of_several_words_leave_what_one_word_would() -> None:
         assert rips_graph.apparent_cofacet(graph, 7, code, 4, vertices) == -1
 
 
+def test_of_a_sphere_one_simplex_in_thousands_is_left() -> None:
+    """The nearest vertex of a link is near to all the others. By the order of their numbers one in 67 is left here."""
+    x = np.random.default_rng(0).normal(size=(100, 4))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    upper, lower = np.tril_indices(100, -1)
+    d = np.linalg.norm(x[upper] - x[lower], axis=1)
+    order = np.argsort(d)[:4000]
+    graph = rips_graph.graph_of(100, np.stack([upper[order], lower[order]], 1).astype(np.int32), 1)
+    near = np.zeros((100, 100), np.int64)
+    near[graph.ends[:, 0], graph.ends[:, 1]] = near[graph.ends[:, 1], graph.ends[:, 0]] = 1
+    tetrahedra = sum(
+        int(np.trace(np.linalg.matrix_power(near[np.ix_(*[np.flatnonzero(near[v])] * 2)], 3)))
+        for v in range(100)
+    )
+    out, shared = np.empty((3, 1 << 16), np.int64), np.zeros(4, np.int64)
+    rips_links.open_simplices(graph, 7, 4, shared, out)
+    assert shared[3] < tetrahedra / 24 / 2000
+
+
 def test_the_forest_is_the_minimum_spanning_one() -> None:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components, minimum_spanning_tree

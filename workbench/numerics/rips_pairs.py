@@ -99,12 +99,13 @@ def _refuse(n: int, pairs: int, most: int, block: Any, longest: float) -> None:
 def _blocks(x: Any, metric: Metric, device: torch.device | None) -> Iterator[tuple[int, Any]]:
     """Yield float32 distances of a block of rows to all, and where it begins: numpy arrays, or tensors on a GPU."""
     n = x.shape[0]
+    step = max(1, BLOCK_CELLS // n)
     if metric == "precomputed" and device is None:
         given = np.asarray(x, np.float32)
         # a matrix that equals its transpose has no NaN, which doesn't equal itself
         if not np.array_equal(given, given.T) or given.min() < 0:
             raise DataError("distances must be symmetric, not negative and not NaN")
-        yield 0, given
+        yield from ((start, given[start : start + step]) for start in range(0, n, step))
         return
     import torch
 
@@ -114,7 +115,7 @@ def _blocks(x: Any, metric: Metric, device: torch.device | None) -> Iterator[tup
         d = rows.to(torch.float32)
         if bool(torch.isnan(d).any()) or bool((d < 0).any()) or not torch.equal(d, d.T):
             raise DataError("distances must be symmetric, not negative and not NaN")
-        yield 0, d
+        yield from ((start, d[start : start + step]) for start in range(0, n, step))
         return
     rows = rows.to(torch.float64)
     if not bool(torch.isfinite(rows).all()):
@@ -124,7 +125,6 @@ def _blocks(x: Any, metric: Metric, device: torch.device | None) -> Iterator[tup
         if not bool((length > 0).all()):
             raise DataError("rows of zeros have no direction: the cosine metric can't place them")
         rows = rows / length
-    step = max(1, BLOCK_CELLS // n)
     for start in range(0, n, step):
         block = torch.cdist(
             rows[start : start + step], rows, p=_NORMS[metric], compute_mode="donot_use_mm_for_euclid_dist"
