@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.benchmarks import quality
 from workbench.benchmarks.contests import Contender, Contest
 from workbench.benchmarks.rows import Setting
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Bars = Callable[[np.ndarray, int], np.ndarray]
 
@@ -33,6 +36,18 @@ def torus(n: int, d: int) -> np.ndarray:
     return np.stack([(2 + np.cos(b)) * np.cos(a), (2 + np.cos(b)) * np.sin(a), np.sin(b)], 1)
 
 
+def near_pairs(n: int, d: int) -> csr_array:
+    """Distances of ``n`` points on the d-sphere that are among the shortest: 56 each."""
+    from scipy.sparse import csr_array
+    from scipy.spatial.distance import cdist
+
+    x = sphere(n, d)
+    lengths = np.triu(cdist(x, x).astype(np.float32), 1)
+    last = min(56 * n, n * (n - 1) // 2 - 1)
+    threshold = np.partition(lengths[lengths > 0], last)[last]
+    return csr_array(np.where(lengths <= threshold, lengths, 0))
+
+
 # name, what makes the points, their number, the dimension, the highest homology; points on a CPU's small run
 CLOUDS = (
     ("3-sphere", sphere, 192, 3, 3, 40),
@@ -43,11 +58,12 @@ CLOUDS = (
     ("normal 10-d", normal, 2000, 10, 1, 200),
     ("normal 384-d", normal, 3000, 384, 1, 200),
     ("torus", torus, 1500, 3, 1, 300),
+    ("3-sphere under a threshold", near_pairs, 4096, 3, 3, 120),
 )
 
 
 def barcode(setting: Setting, n: int) -> Iterator[Contest]:
-    """Vietoris-Rips barcodes: H0 to H2, H0 to H3, H0 to H1 of thousands."""
+    """Vietoris-Rips barcodes: H0 to H2, H0 to H3, H0 to H1 of thousands, H0 to H3 of thousands under a threshold."""
     for name, make, full, d, highest, small in CLOUDS:
         x = make(setting.scaled(full if n else small, least=16), d)
         answers: dict[str, np.ndarray] = {}
@@ -65,7 +81,7 @@ def barcode(setting: Setting, n: int) -> Iterator[Contest]:
             return Contender(who, prepare, ours=who == "ours")
 
         yield Contest(
-            f"barcode H0 to H{highest}, {name}, {len(x):,} points",
+            f"barcode H0 to H{highest}, {name}, {x.shape[0]:,} points",
             (
                 kept("ours", lambda: _ours(setting)),
                 kept("giotto-ph", giotto_bars),
@@ -87,7 +103,14 @@ def _judged(answers: dict[str, np.ndarray], bars: np.ndarray) -> dict[str, Any]:
 def _ours(setting: Setting) -> Bars:
     from workbench.numerics.rips import rips
 
-    return lambda x, highest: rips(x, max_dimension=highest, device=setting.device)  # type: ignore[arg-type]
+    return lambda x, highest: rips(  # type: ignore[arg-type]
+        x, max_dimension=highest, device=setting.device, metric=_metric(x)
+    )
+
+
+def _metric(x: Any) -> Any:
+    """What points and sparse distances are given as."""
+    return "precomputed" if hasattr(x, "tocoo") else "euclidean"
 
 
 def giotto_bars() -> Bars:
@@ -95,7 +118,9 @@ def giotto_bars() -> Bars:
     from gph import ripser_parallel
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return lambda x, highest: _joined(ripser_parallel(x, maxdim=highest, n_threads=threads)["dgms"])
+    return lambda x, highest: _joined(
+        ripser_parallel(x, maxdim=highest, n_threads=threads, metric=_metric(x))["dgms"]
+    )
 
 
 def _ripser_plus_plus() -> Bars:
@@ -111,7 +136,9 @@ def _ripser_plus_plus() -> Bars:
 def _ripser() -> Bars:
     from ripser import ripser
 
-    return lambda x, highest: _joined(ripser(x, maxdim=highest)["dgms"])
+    return lambda x, highest: _joined(
+        ripser(x, maxdim=highest, distance_matrix=_metric(x) == "precomputed")["dgms"]
+    )
 
 
 def _joined(found: list[np.ndarray]) -> np.ndarray:
