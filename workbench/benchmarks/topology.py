@@ -103,9 +103,8 @@ def _judged(answers: dict[str, np.ndarray], bars: np.ndarray) -> dict[str, Any]:
 def _ours(setting: Setting) -> Bars:
     from workbench.numerics.rips import rips
 
-    return lambda x, highest: rips(  # type: ignore[arg-type]
-        x, max_dimension=highest, device=setting.device, metric=_metric(x)
-    )
+    device: Any = setting.device
+    return lambda x, highest: rips(x, max_dimension=highest, device=device, metric=_metric(x))
 
 
 def _metric(x: Any) -> Any:
