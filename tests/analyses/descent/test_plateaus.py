@@ -12,7 +12,8 @@ from helpers import assert_calibrated
 import workbench as wb
 from workbench.core.errors import DataError
 from workbench.numerics.descent_laws import correlated
-from workbench.numerics.joinpoints import best_knot, design, fit_joined, noise_size
+from workbench.numerics.joinpoints import Joints, design, fit_joined, noise_size
+from workbench.numerics.slow_noise import cosines, family
 from workbench.subjects.descents.trajectory import Descent, Trajectory
 
 START, STOP = 120, 200
@@ -82,16 +83,51 @@ def test_known_answer_noise_of_two_sizes() -> None:
 
 def test_peer_is_an_exhaustive_search_by_numpy() -> None:
     y = resting(150)[:150] + noise(0, 150, 0.0)
-    clock, places = np.arange(150) / 149, np.arange(10, 140)
-    at, f = best_knot(clock, y, np.empty(0, int), places, 0.0, np.ones(150))
-    one = np.polyfit(clock, y, 1, full=True)[1][0]
-    two = {p: np.linalg.lstsq(design(clock, np.array([p])), y, rcond=None)[1][0] for p in places}
-    assert at == min(two, key=lambda p: two[p])
-    assert f == pytest.approx((one - two[at]) / two[at] * 147, rel=1e-6)
-    np.testing.assert_allclose(
-        fit_joined(clock, y, np.array([at]), np.ones(150), 0.0).curve,
-        design(clock, np.array([at])) @ np.linalg.lstsq(design(clock, np.array([at])), y, rcond=None)[0],
+    clock, models = np.arange(150) / 149, family(np.ones(150))
+    joints = Joints(clock, models, np.empty(0, int), 10)
+    waves = cosines(150)
+
+    def left(knots: list[int]) -> float:  # in independent noise generalized least squares is the ordinary one
+        x = waves @ design(clock, np.array(knots, int))
+        return float(np.linalg.lstsq(x, waves @ y, rcond=None)[1][0])
+
+    found = joints.gains((waves @ y)[:, None])
+    places = [int(p) for p in joints.places]
+    best = min(left([a, b]) for a in places for b in places if b - a >= 10)
+    q = len(waves)
+    assert found.one[0, 0] - found.none[0, 0] == pytest.approx(
+        q / 2 * np.log(left([]) / min(left([p]) for p in places))
     )
+    assert found.two[0, 0] - found.none[0, 0] == pytest.approx(q / 2 * np.log(left([]) / best))
+    fit = fit_joined(clock, y, np.array([120]), models[:1])
+    peer = np.linalg.lstsq(waves @ design(clock, np.array([120])), waves @ y, rcond=None)[0]
+    np.testing.assert_allclose(fit.slopes, np.cumsum(peer))
+    assert (y - fit.curve).mean() == pytest.approx(0, abs=1e-12)
+
+
+def test_peer_is_the_density_of_scipy() -> None:
+    from scipy.stats import multivariate_normal
+
+    model = family(np.ones(60))[30]
+    z = model.draw(3, np.random.default_rng(0))
+    white = model.inverse @ z
+    ours = -0.5 * np.square(white).sum(axis=0) - model.log_root - len(z) / 2 * np.log(2 * np.pi)
+    np.testing.assert_allclose(
+        ours, multivariate_normal(np.zeros(len(z)), model.root @ model.root.T).logpdf(z.T)
+    )
+
+
+def test_a_joint_beside_its_place_is_not_taken_for_another() -> None:
+    """A step at each joint stands for what a hinge loses when it is moved a little."""
+    clock = np.arange(240) / 239
+    waves = cosines(240) @ np.maximum(clock - clock[120], 0)
+    beside = Joints(clock, family(np.ones(240)), np.array([117]), 14)
+    left = np.square(beside.rest[0] @ waves).sum()
+    without = (
+        waves
+        - (x := cosines(240) @ design(clock, np.array([117]))) @ np.linalg.lstsq(x, waves, rcond=None)[0]
+    )
+    assert left < 0.1 * np.square(without).sum()
 
 
 def test_a_curve_that_rests_all_along_is_one_plateau() -> None:

@@ -17,15 +17,16 @@ from workbench.evidence.nulls.linear_process import NULL
 from workbench.evidence.nulls.named import Null
 from workbench.numerics.descent_laws import averaged
 from workbench.numerics.joinpoints import (
+    TWO,
     Joined,
-    LinearNoise,
-    fit_joined,
+    MoreJoints,
     noise_size,
-    redrawn_lines,
-    search,
+    refitted,
     sequence,
+    unlikely,
 )
 from workbench.numerics.resampling import percentile_interval
+from workbench.numerics.slow_noise import family
 from workbench.numerics.threads import one_thread
 from workbench.results.curve import Curve
 from workbench.subjects.descents.trajectory import Descent
@@ -63,18 +64,18 @@ def plateaus(
     shortest: Annotated[
         float, Interval(ge=0.01, le=0.4), Doc("Shortest stretch, as a share of the curve.")
     ] = 0.06,
-    n_null: NullDraws = 39,
+    n_null: NullDraws = 199,
     n_boot: BootstrapDraws = 100,
     random_state: Seed = 0,
 ) -> Curve:
     """Cut a descent into stretches of steady pace, at changes that noise would seldom feign, and name the plateaus.
 
-    Joined straight lines in noise that depends on its own past. A change is taken where its F statistic is beyond
-    ``1 - level`` of that of curves redrawn without it, with noise of an autoregression whose persistence is drawn as surely
-    as it is known, or of a random walk where that isn't ruled out; then the next one is asked for beside it. Independent
-    noise on a slow one of the same size is taken for less slow than it is: there, changes are found that are none. A
-    plateau is a stretch whose pace, to the upper end of its interval, is less than ``flat`` of the average. A law that bends
-    in the chosen clock is cut into pieces too, which then says that the law doesn't hold, not that something happened.
+    Joined straight lines in independent noise on a slow one, whose share and memory, up to a random walk's, are fitted. A
+    change, or two as where a rest begins and ends, is taken where it gains more likelihood than ``1 - level`` of curves
+    redrawn without it; then more are asked for beside it. Slow noise feigns rests: one that is no larger than what slow
+    noise of the curve's own size could do is not found, be it there or not. A plateau is a stretch whose pace, to the upper
+    end of its interval, is less than ``flat`` of the average. A law that bends in the chosen clock is cut into pieces too,
+    which then says that the law doesn't hold, not that something happened.
 
     Returns
     -------
@@ -90,7 +91,8 @@ def plateaus(
     ----------
     Kim, Fay, Feuer, Midthune 2000, Permutation tests for joinpoint regression with applications to cancer rates,
     Statist. Med. 19; Bai and Perron 1998, Estimating and testing linear models with multiple structural changes,
-    Econometrica 66.
+    Econometrica 66; Perron and Yabu 2009, Testing for shifts in trend with an integrated or stationary noise component, J.
+    Bus. Econ. Stat. 27; Müller and Watson 2008, Testing models of low-frequency variability, Econometrica 76.
     """
     steps, values = descent.curve(column)
     log = scale == "log"
@@ -104,15 +106,16 @@ def plateaus(
         )
     with one_thread():
         named, time = _clock(x, y, clock)
-        fit, noise, tests = sequence(
+        fit, tests = sequence(
             time, y, shortest=length, most=most, level=level, n_null=n_null, random_state=random_state
         )
-        redrawn = _redrawn(time, fit, noise, length, n_boot, random_state)
+        rng = np.random.default_rng([random_state, 0x70616365])
+        redrawn = np.array([_paces(time, again) for again in refitted(time, fit, length, n_boot, rng)])
     paces = _paces(time, fit)
-    intervals = [percentile_interval(d) if len(d) > 1 else None for d in redrawn.T]
+    intervals = [percentile_interval(redrawn[:, j]) if n_boot > 1 else None for j in range(len(paces))]
     stalled = [_stalled(p, i, flat, len(paces)) for p, i in zip(paces, intervals, strict=True)]
     spans = _spans(x, fit, stalled)
-    evidence = _tested(tests, x, fit, noise)
+    evidence = _tested(tests, x, fit)
     evidence += _paced(x, fit, paces, stalled, named, k)
     made = np.exp(fit.curve) if log else fit.curve
     return Curve(
@@ -125,8 +128,8 @@ def plateaus(
         spans=np.array(spans).reshape(-1, 2),
         span_names=("plateau",) * len(spans),
         evidence=tuple(evidence),
-        outcome=_outcome(tests, fit, most, level, n_null),
-        caveat=_caveat(named, fit, noise, flat, k),
+        outcome=_outcome(fit, most, level, n_null),
+        caveat=_caveat(named, fit, flat, k),
     )
 
 
@@ -137,29 +140,9 @@ def _clock(x: np.ndarray, y: np.ndarray, clock: str) -> tuple[str, np.ndarray]:
     if clock != "auto":
         return clock, clocks[clock]
 
-    def unlikely(name: str) -> float:
-        fit = fit_joined(clocks[name], y, np.empty(0, int), noise_size(y))
-        return len(y) * float(np.log(np.square(fit.innovations).mean() + 1e-300)) - float(
-            np.log(1 - fit.correlation**2)
-        )
-
-    best = min(clocks, key=unlikely)
+    models = family(noise_size(y))
+    best = min(clocks, key=lambda name: unlikely(clocks[name], y, models))
     return best, clocks[best]
-
-
-def _redrawn(
-    time: np.ndarray, fit: Joined, noise: LinearNoise, length: int, n_boot: int, random_state: int
-) -> np.ndarray:
-    """Paces found again in curves redrawn along the lines: (n_boot, k + 1)."""
-    rng = np.random.default_rng([random_state, 0x6A6F696E])
-    paces = []
-    for _ in range(n_boot):
-        made = redrawn_lines(fit, noise, rng)
-        knots = search(time, made, len(fit.knots), length, fit.correlation, fit.size)
-        again = fit_joined(time, made, knots, fit.size, fit.correlation)
-        if len(again.knots) == len(fit.knots):
-            paces.append(_paces(time, again))
-    return np.array(paces).reshape(len(paces), len(fit.knots) + 1)
 
 
 def _paces(time: np.ndarray, fit: Joined) -> np.ndarray:
@@ -182,12 +165,7 @@ def _spans(x: np.ndarray, fit: Joined, stalled: list[bool]) -> list[tuple[float,
     return [(float(a), float(b)) for a, b, s in zip(ends[:-1], ends[1:], stalled, strict=True) if s]
 
 
-def _tested(
-    tests: list[tuple[float, np.ndarray]],
-    x: np.ndarray,
-    fit: Joined,
-    noise: LinearNoise,
-) -> list[Evidence]:
+def _tested(tests: list[tuple[int, MoreJoints]], x: np.ndarray, fit: Joined) -> list[Evidence]:
     """One question a test, and where each change is.
 
     Neither steps nor paces have intervals: those of curves redrawn along the lines covered what they should in 20 to 82 of
@@ -198,21 +176,18 @@ def _tested(
             question=f"Is there a change of pace{f' beside the {j} found' if j else ''}?",
             n=len(x),
             unit="points",
-            id="f_of_change",
+            id="gain_of_change",
             of=str(j + 1),
-            label="F of one change" if not j else f"F of change {j + 1}",
-            value=value,
+            label=f"log-likelihood gained by a change{f' beside {j}' if j else ''}, or by two times {TWO:.2g}",
+            value=test.value,
             **Null(
                 NULL.name,
                 ("the pace is steady" if not j else f"the pace changes {j} times and no more")
                 + ", the rest being linear noise",
                 "curves of steady pace" if not j else f"curves of {j} change{'s' if j > 1 else ''}",
-            ).said(
-                draws.tolist(),
-                details="about them a random walk" if noise.may_walk else "about them noise like theirs",
-            ),
+            ).said(test.draws.tolist(), details=f"in noise like theirs, {test.noise}"),
         )
-        for j, (value, draws) in enumerate(tests)
+        for j, test in tests
     ]
     for j, knot in enumerate(fit.knots):
         found.append(
@@ -253,9 +228,7 @@ def _paced(
     ]
 
 
-def _outcome(
-    tests: list[tuple[float, np.ndarray]], fit: Joined, most: int, level: float, n_null: int
-) -> Outcome:
+def _outcome(fit: Joined, most: int, level: float, n_null: int) -> Outcome:
     if n_null and 1 / (1 + n_null) > level:
         return Outcome(
             "stopped",
@@ -266,17 +239,14 @@ def _outcome(
     return Outcome()
 
 
-def _caveat(named: str, fit: Joined, noise: LinearNoise, flat: float, averaged_over: int) -> str:
+def _caveat(named: str, fit: Joined, flat: float, averaged_over: int) -> str:
     law = "an exponential" if named == "step" else "a power law"
     said = (
         f"A steady pace is a straight line in the {named}, as of {law}; a plateau is surely slower than {flat:.0%} of the "
-        f"average. The noise's correlation from one point to the next is {fit.correlation:.2f}."
+        f"average. The noise about the lines is likeliest {fit.noise}."
     )
-    if noise.may_walk:
-        said += (
-            " It may be a random walk, and changes were set beside those that one feigns: a change that is not found "
-            "may be there all the same."
-        )
+    if np.isinf(fit.noise.memory):
+        said += " A random walk feigns changes: one that is not found may be there all the same."
     if averaged_over > 1:
         said += f" Each point is the mean of {averaged_over} steps."
     return said

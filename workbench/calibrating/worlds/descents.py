@@ -46,9 +46,34 @@ def smoothed(rng: np.random.Generator, n: int) -> np.ndarray:
     return np.asarray(np.convolve(rng.standard_normal(n + 9), np.ones(10), "valid") / np.sqrt(10))
 
 
-def batches_and_wander(rng: np.random.Generator, n: int) -> np.ndarray:
-    """White noise of batches, on a slow one."""
-    return np.sqrt(0.5) * rng.standard_normal(n) + np.sqrt(0.5) * autoregressive(0.95)(rng, n)
+def batches_and(slow: Noise, share: float) -> Noise:
+    """White noise of batches, on a slow one that has ``share`` of the variance."""
+    return lambda rng, n: np.sqrt(1 - share) * rng.standard_normal(n) + np.sqrt(share) * slow(rng, n)
+
+
+def swinging(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Noise that swings every 12 steps or so, as with epochs."""
+    from scipy.signal import lfilter
+
+    x = np.asarray(lfilter([1.0], [1.0, -1.9 * np.cos(np.pi / 6), 0.95**2], rng.standard_normal(n + 200)))[
+        200:
+    ]
+    return np.asarray(x / x.std())
+
+
+def growing(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Independent noise that is five times as large at the end."""
+    return np.asarray(rng.standard_normal(n) * np.geomspace(0.4, 2, n))
+
+
+def growing_on_slow(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Noise that grows, on a slow one that doesn't."""
+    return np.asarray(np.sqrt(0.5) * growing(rng, n) + np.sqrt(0.5) * autoregressive(0.95)(rng, n))
+
+
+def growing_walk(rng: np.random.Generator, n: int) -> np.ndarray:
+    """A random walk whose steps grow."""
+    return np.asarray(np.cumsum(growing(rng, n)) / np.sqrt(n / 6))
 
 
 def heavy(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -62,8 +87,17 @@ NOISES: Mapping[str, tuple[str, Noise]] = {
     "phi 0.97": ("noise that keeps 97 % of itself from step to step", autoregressive(0.97)),
     "random walk": ("a random walk for noise", walk),
     "smoothed": ("noise averaged over ten steps", smoothed),
-    "two speeds": ("independent noise on a slow one", batches_and_wander),
+    "two speeds": ("independent noise on a slow one", batches_and(autoregressive(0.95), 0.5)),
+    "slow tenth": (
+        "independent noise on a tenth that keeps 97 % of itself",
+        batches_and(autoregressive(0.97), 0.1),
+    ),
+    "walk for a quarter": ("independent noise on a quarter that is a random walk", batches_and(walk, 0.25)),
     "heavy noise": ("independent noise with heavy tails", heavy),
+    "swinging noise": ("noise that swings every 12 steps or so", swinging),
+    "growing noise": ("independent noise that grows fivefold", growing),
+    "growing on slow": ("independent noise that grows fivefold, on a slow one that doesn't", growing_on_slow),
+    "growing walk": ("a random walk whose steps grow fivefold", growing_walk),
 }
 
 
@@ -77,6 +111,12 @@ def rests(noise: Noise, fall: float) -> Callable[[np.random.Generator], tuple[Tr
     t = np.arange(N) / N
     moved = np.minimum(t, 0.4) + np.maximum(t - 0.75, 0)
     return lambda rng: curve(1 - fall * moved + SIZE * noise(rng, N))
+
+
+def bends(rng: np.random.Generator) -> tuple[Trajectory, ...]:
+    """A descent that comes to rest half-way."""
+    t = np.arange(N) / N
+    return curve(1 - 1.2 * np.minimum(t, 0.5) + SIZE * rng.standard_normal(N))
 
 
 def lawful(name: str, noise: Noise) -> Callable[[np.random.Generator], tuple[Trajectory, ...]]:
@@ -119,7 +159,14 @@ UPDATES, WEIGHTS = 24, 60
 LAW_NOISES = ("white noise", "phi 0.9")
 DESCENT = ("Descent",)
 PLATEAUS = ("plateaus",)
-FOUND = {"plateaus": ("f_of_change@1", "f_of_change@2")}  # where the rest begins, and where it ends
+FOUND = {"plateaus": ("gain_of_change@1",)}  # a rest is two changes, which are asked for together
+REST_AND_NOISE = {
+    "rest": (0.6, "white noise"),
+    "deeper rest": (1.2, "white noise"),
+    "deepest rest": (2.4, "white noise"),
+    "rest, phi 0.9": (3.0, "phi 0.9"),
+    "rest, two speeds": (3.0, "two speeds"),
+}  # how much the logarithm would fall without the rest, and in what noise
 WORLDS = (
     World(
         "few directions",
@@ -137,24 +184,19 @@ WORLDS = (
         parameters={"update_alignment": {"beside": "previous"}},
     ),
     *(
-        World(name, f"one pace, and {says}", DESCENT, steady(noise), only=PLATEAUS, covers=name in LAW_NOISES)
+        World(name, f"one pace, and {says}", DESCENT, steady(noise), only=PLATEAUS)
         for name, (says, noise) in NOISES.items()
     ),
-    World(
-        "rest",
-        "a rest, in independent noise",
-        DESCENT,
-        rests(autoregressive(0.0), 0.6),
-        holds=FOUND,
-        covers=True,
-    ),
-    World(
-        "rest, phi 0.9",
-        "a rest, in noise with φ = 0.9",
-        DESCENT,
-        rests(autoregressive(0.9), 3.0),
-        holds=FOUND,
-        covers=True,
+    World("bend", "one change, to rest, in independent noise", DESCENT, bends, holds=FOUND),
+    *(
+        World(
+            name,
+            f"a rest in a fall by {fall:g}, in {NOISES[noise][0]}",
+            DESCENT,
+            rests(NOISES[noise][1], fall),
+            holds=FOUND,
+        )
+        for name, (fall, noise) in REST_AND_NOISE.items()
     ),
     *(
         World(
