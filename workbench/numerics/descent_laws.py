@@ -258,22 +258,6 @@ def lag_one(noise: Float[np.ndarray, " n"]) -> float:
     return float(np.clip(phi, -LARGEST_CORRELATION, LARGEST_CORRELATION))
 
 
-def averaged(
-    steps: np.ndarray, values: np.ndarray, most: int, *, log: bool
-) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"], int]:
-    """At most ``most`` points, each the mean of equally many that follow one another, and how many that is.
-
-    What is left over at the end is a mean of fewer.
-    """
-    k = -(-len(values) // most)
-    if k == 1:
-        return steps.astype(float), values, 1
-    starts = np.arange(0, len(values), k)
-    count = np.diff(np.append(starts, len(values)))
-    y = np.add.reduceat(np.log(values) if log else values, starts) / count
-    return np.add.reduceat(steps.astype(float), starts) / count, np.exp(y) if log else y, k
-
-
 def _unpacked(
     law: Law, theta: np.ndarray, log: bool, spread: float, low: float
 ) -> tuple[float, float, np.ndarray]:

@@ -50,7 +50,7 @@ class SlowNoise:
         slow = (
             "a random walk"
             if np.isinf(self.memory)
-            else f"slow noise with a memory of {self.memory:.0f} points"
+            else f"slow noise with a memory of {self.memory:.2g} points"
         )
         return slow if np.isinf(self.slow) else f"independent noise on {slow}"
 

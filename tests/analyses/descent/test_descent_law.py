@@ -11,7 +11,8 @@ from helpers import assert_calibrated
 
 import workbench as wb
 from workbench.core.errors import DataError, MissingError
-from workbench.numerics.descent_laws import LAWS, averaged, correlated, fit_law, fit_laws, simplest, whitened
+from workbench.numerics.averages import averaged
+from workbench.numerics.descent_laws import LAWS, correlated, fit_law, fit_laws, simplest, whitened
 from workbench.subjects.descents.trajectory import Descent, Trajectory
 
 OWN = {"time scale": 60.0, "exponent": 0.5, "stretch": 0.6}

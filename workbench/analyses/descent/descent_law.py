@@ -8,16 +8,17 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
+from workbench.analyses.descent._curves import FEWEST, require_curve
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.evidence.nulls.named import Null
+from workbench.numerics.averages import averaged
 from workbench.numerics.controls import draw_until_clear
 from workbench.numerics.descent_laws import (
     WIDEST,
     Fit,
-    averaged,
     fit_law,
     fit_laws,
     misfit,
@@ -31,7 +32,6 @@ from workbench.results.curve import Curve
 from workbench.subjects.descents.trajectory import Descent
 
 MOST_POINTS = 1000  # longer curves are averaged over neighbouring steps
-FEWEST = 16  # points; the largest law has four parameters and its noise two
 LEVEL = 0.05
 UNEVEN = 2.0  # ratio of the noise in two halves from which on a reader is told
 CONSTANTS = {
@@ -138,28 +138,6 @@ def descent_law(
         evidence=tuple(evidence),
         caveat=named + _said(whole, criterion, k),
     )
-
-
-def require_curve(steps: np.ndarray, values: np.ndarray, owner: str, column: str, log: bool) -> None:
-    """Refuse a curve that no law can be fitted to.
-
-    Raises
-    ------
-    DataError
-        With what it lacks.
-    """
-    if len(values) < FEWEST:
-        raise DataError(
-            f"{owner} has {len(values)} values of column {column}; a law takes {FEWEST} or more. Record more steps."
-        )
-    if np.ptp(values) == 0:
-        raise DataError(f"{owner}: {column} is {values[0]:g} at every step, which follows any law.")
-    if log and values.min() <= 0:
-        at = steps[values <= 0]
-        raise DataError(
-            f"{owner}: {column} is 0 or less at {len(at)} of {len(values)} steps (first at {at[0]}), which has no logarithm. "
-            f"Use scale='linear'."
-        )
 
 
 def _ordered(fits: list[Fit], criterion: str) -> list[Fit]:

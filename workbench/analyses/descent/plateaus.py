@@ -8,14 +8,14 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.descent.descent_law import require_curve
+from workbench.analyses.descent._curves import require_curve
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.evidence.nulls.linear_process import NULL
 from workbench.evidence.nulls.named import Null
-from workbench.numerics.descent_laws import averaged
+from workbench.numerics.averages import averaged
 from workbench.numerics.joinpoints import (
     TWO,
     Joined,

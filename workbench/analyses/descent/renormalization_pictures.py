@@ -8,11 +8,13 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.descent.descent_law import FEWEST, constants, joined_evidence, require_curve
+from workbench.analyses.descent._curves import FEWEST, require_curve
+from workbench.analyses.descent.descent_law import constants, joined_evidence
 from workbench.core.errors import ParameterError
 from workbench.core.parameters import BootstrapDraws, Few, NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.descent_laws import Fit, averaged, fit_law
+from workbench.numerics.averages import averaged
+from workbench.numerics.descent_laws import Fit, fit_law
 from workbench.numerics.narrowing import LENGTH, room
 from workbench.numerics.threads import one_thread
 from workbench.results.panels import Panels
