@@ -13,8 +13,6 @@ from workbench.core.method import Method
 from workbench.core.registry import methods
 
 METHODS = [m for m in methods() if worlds_for(m)]
-KNOWN = {("plateaus", "two speeds")}
-"""Worlds in which a method is known to claim too much, as the documentation says (docs/CALIBRATION.md)."""
 RUNS, SECONDS = 40, 0.5  # of a rerun, and of one run at most: a longer one has its rates from elsewhere
 
 
@@ -29,14 +27,9 @@ def test_every_rate_is_in_its_bound(method: Method) -> None:
         f"{e.world}: {name}, claims {a.rejected}, intervals cover {a.covered}"
         for e in ledger.read(method.name).values()
         for name, a in e.answers.items()
-        if not a.in_bounds and (method.name, e.world) not in KNOWN
+        if not a.in_bounds
     ]
     assert not outside
-
-
-def test_what_is_known_to_be_out_of_bounds_still_is() -> None:
-    for name, world in KNOWN:
-        assert not all(a.in_bounds for a in ledger.read(name)[world].answers.values())
 
 
 @pytest.mark.slow

@@ -12,7 +12,17 @@ from helpers import assert_calibrated
 import workbench as wb
 from workbench.core.errors import DataError, MissingError
 from workbench.numerics.averages import averaged
-from workbench.numerics.descent_laws import LAWS, correlated, fit_law, fit_laws, simplest, whitened
+from workbench.numerics.descent_laws import (
+    LAWS,
+    correlated,
+    fit_law,
+    fit_laws,
+    fit_many,
+    settled,
+    simplest,
+    slower,
+    whitened,
+)
 from workbench.subjects.descents.trajectory import Descent, Trajectory
 
 OWN = {"time scale": 60.0, "exponent": 0.5, "stretch": 0.6}
@@ -125,6 +135,50 @@ def test_a_restart_is_seen_at_its_step_and_nowhere_else() -> None:
         descent(planted("exponential", 3, n=300)), split_at=150, n_null=19, n_boot=0
     ).evidence[0]
     assert smooth.p_value > 0.05
+
+
+def test_noise_that_is_not_of_its_kind_is_not_tested() -> None:
+    """Independent noise on a slow one: curves redrawn as a first-order autoregression waver less slowly than that."""
+    rng = np.random.default_rng(0)
+    slow = correlated(rng.standard_normal(240) * np.sqrt(1 - 0.95**2), 0.95)
+    loss = planted("exponential", 0, n=240, noise=0) * np.exp(0.05 * (slow + rng.standard_normal(240)))
+    found = wb.descent_law(descent(loss), n_null=39, n_boot=40)
+    asked = [e for e in found.evidence if e.id == "misfit"]
+    assert len(asked) == len(LAWS)
+    assert all(e.p_value is None and "more slowly" in e.untested for e in asked)
+    assert all(e.interval is None for e in found.evidence) and "No law is ruled out" in found.caveat
+    assert not any(slower(np.random.default_rng(s).standard_normal(240)) for s in range(20))
+
+
+def test_constants_of_a_law_that_is_one_of_several_have_no_interval() -> None:
+    loss = planted("power law with floor", 0, n=40, noise=0.06)
+    found = wb.descent_law(descent(loss), n_null=39, n_boot=40)
+    assert found.evidence_of("laws_left").value >= 2
+    assert all(e.interval is None for e in found.evidence) and "have no interval" in found.caveat
+
+
+def test_correlation_is_settled_at_what_it_is() -> None:
+    """A law with three constants takes part of slow noise for its own; over many curves that is made up for."""
+    t = np.arange(240.0)
+    found, mended = [], []
+    for seed in range(20):
+        fit = fit_law(
+            "exponential with floor", t, planted("exponential with floor", seed, n=240, phi=0.9), log=True
+        )
+        found.append(fit.correlation)
+        mended.append(settled(fit, t, np.random.default_rng(seed)).correlation)
+    assert np.mean(found) < 0.885
+    assert abs(np.mean(mended) - 0.9) < abs(np.mean(found) - 0.9) / 2
+
+
+def test_many_curves_are_fitted_as_each_by_itself() -> None:
+    t = np.arange(100.0)
+    curves = np.array([planted("power law with floor", s, n=100) for s in range(5)])
+    together = fit_many("power law with floor", t, curves, log=True)
+    for i, y in enumerate(curves):
+        alone = fit_law("power law with floor", t, y, log=True)
+        assert together.log_likelihoods[i] == pytest.approx(alone.log_likelihood, abs=1e-6)
+        np.testing.assert_allclose(together.curves[i], alone.curve, rtol=1e-4)
 
 
 def test_whitening_is_undone_and_averages_keep_the_mean() -> None:

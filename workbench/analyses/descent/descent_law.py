@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -15,16 +17,19 @@ from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.evidence.nulls.named import Null
 from workbench.numerics.averages import averaged
-from workbench.numerics.controls import draw_until_clear
+from workbench.numerics.controls import draw_several_until_clear
 from workbench.numerics.descent_laws import (
     WIDEST,
     Fit,
     fit_law,
     fit_laws,
+    fit_many,
     misfit,
     misfits_by_chance,
     redrawn,
+    settled,
     simplest,
+    slower,
 )
 from workbench.numerics.resampling import null_draws
 from workbench.numerics.threads import one_thread
@@ -42,6 +47,10 @@ CONSTANTS = {
     "exponent": "exponent",
     "stretch": "stretch",
 }  # ids of what is asked about each parameter of a law
+OTHER_NOISE = (
+    "what the law leaves wavers more slowly than a first-order autoregression does (the sum of its autocorrelations), and so than "
+    "curves that are redrawn as one"
+)
 NEARLY = 6.0  # of a criterion: 20 to 1 by the likelihood, beyond which a law is no longer drawn
 
 
@@ -72,7 +81,8 @@ def descent_law(
     Laws: exponential, power of the step (counted from 1), stretched exponential, each to 0 or to a floor. The noise
     is a first-order autoregression fitted with each law, so that the likelihoods behind AIC and BIC, and the
     intervals (curves redrawn from the law with noise as correlated, fitted again), count a correlated curve for
-    the few independent points that it is worth. A law is ruled out where wider laws fit better than they fit curves that
+    the few independent points that it is worth. Where noise isn't such a one, nothing is tested and no interval given; nor are
+    there intervals of a law that isn't the only one left. A law is ruled out where wider laws fit better than they fit curves that
     it made itself (5 %); of those left the simplest are named, all of them where the curve doesn't tell. With ``split_at``
     the nulls are curves that one law made, and the same curve joined at other steps: no real descent follows one law for
     ever, so only the second says that something happened at that step.
@@ -110,14 +120,17 @@ def descent_law(
         titles, columns = _drawn_parts(parts, whole[0])
         low = high = np.full((len(x), len(titles)), np.nan)
     else:
-        told, left = _choice_evidence(x, y, whole, n_null, random_state)
+        told, left, why = _choice_evidence(x, y, whole, n_null, random_state)
         evidence += told
-        named = (
-            f"The curve follows {_any_of(left)}, as far as it tells; a law holds with more parameters too. "
-            if n_null
-            else ""
-        )
-        found, bands = constants(whole[0], x - x[0], n_boot, random_state)
+        best = whole[0].law.name
+        if why:
+            named = f"No law is ruled out and no constant has an interval: {why}. "
+        elif n_null:
+            named = f"The curve follows {_any_of(left)}, as far as it tells; a law holds with more parameters too. "
+        if n_null and not why and left != (best,):
+            named += f"Since it isn't known to follow {best}, the constants of that have no interval. "
+            n_boot = 0
+        found, bands = constants(whole[0], x - x[0], 0 if why else n_boot, random_state)
         evidence += found
         near = [f for f in whole[1:] if _worse(f, whole[0], criterion) < NEARLY]
         titles = [whole[0].law.name, *(f"{f.law.name} (nearly as good)" for f in near)]
@@ -165,24 +178,30 @@ def _halves(
 
 def _choice_evidence(
     x: np.ndarray, y: np.ndarray, fits: list[Fit], n_null: int, random_state: int
-) -> tuple[list[Evidence], tuple[str, ...]]:
-    """Which laws is the curve told from, and which are left?"""
+) -> tuple[list[Evidence], tuple[str, ...], str]:
+    """Which laws is the curve told from, and which are left, or why that can't be said?"""
     t = x - x[0]
     by_name = {f.law.name: f for f in fits}
     widest = [by_name[name] for name in WIDEST]
+    likeliest = max(fits, key=lambda f: f.log_likelihood)
+    why = OTHER_NOISE if slower(likeliest.innovations) else ""
     asked, left = [], []
     for fit in fits:
         name, value = fit.law.name, misfit(fit, widest)
+        rng = np.random.default_rng([random_state, zlib.crc32(name.encode())])
         draws = np.empty(0)
-        if n_null:
-            (draws,) = draw_until_clear(
-                misfits_by_chance(fit, t),
-                np.array([value]),
-                ("greater",),
+        if n_null and not why:
+            draws = draw_several_until_clear(
+                partial(misfits_by_chance, settled(fit, t, rng), t, rng),
+                value,
                 n_null,
-                random_state,
                 f"descent_law: {name}",
             )
+        null = Null(
+            "linear_process",
+            f"the curve follows {name}, with linear noise about it",
+            f"curves that {name} made",
+        )
         told = Evidence(
             id="misfit",
             of=name,
@@ -191,17 +210,17 @@ def _choice_evidence(
             value=value,
             n=len(x),
             unit="points",
-            **Null(
-                "linear_process",
-                f"the curve follows {name}, with linear noise about it",
-                f"curves that {name} made",
-            ).said(draws.tolist(), details="with noise as correlated as the data's"),
+            **(
+                null.refused(why)
+                if why
+                else null.said(draws.tolist(), details="with noise as correlated as the data's")
+            ),
         )
         asked.append(told)
         if told.p_value is not None and told.p_value > LEVEL:
             left.append(name)
     held = simplest(left)
-    if n_null:
+    if n_null and not why:
         asked.append(
             Evidence(
                 id="laws_left",
@@ -213,7 +232,7 @@ def _choice_evidence(
                 untested="it counts the laws that aren't ruled out at 5 %",
             )
         )
-    return asked, held
+    return asked, held, why
 
 
 def _any_of(names: tuple[str, ...]) -> str:
@@ -233,37 +252,46 @@ def joined_evidence(
     one : the law that is fitted to all. names : the laws before and after the point ``cut``.
     """
 
-    def gain(values: np.ndarray, cut: int, start: Fit | None) -> float:
-        alone = fit_law(one.law.name, x - x[0], values, log=one.log, start=start)
+    def gain(values: np.ndarray, cut: int) -> np.ndarray:
+        alone = fit_many(one.law.name, x - x[0], values, log=one.log).log_likelihoods
         sides = zip(names, (slice(cut), slice(cut, None)), strict=True)
-        two = (fit_law(n, x[s] - x[s][0], values[s], log=one.log).log_likelihood for n, s in sides)
-        return sum(two) - alone.log_likelihood
+        two = (fit_many(n, x[s] - x[s][0], values[:, s], log=one.log).log_likelihoods for n, s in sides)
+        return np.asarray(sum(two) - alone)
 
     split_at = int(np.ceil(x[cut]))
     label = f"log-likelihood gain of two laws joined at step {split_at} over one"
     others = [c for c in range(FEWEST, len(x) - FEWEST + 1) if abs(c - cut) >= max(2, len(x) // 20)]
-    value = gain(y, cut, one)
-
-    def elsewhere(rng: np.random.Generator) -> float:
-        return gain(y, int(rng.choice(others)), one)
-
+    value = float(gain(y[None], cut)[0])
     asked = {
         "value": value,
         "n": len(x),
         "unit": "points",
     }
-    draws = null_draws(
-        lambda rng: gain(redrawn(one, rng), cut, one), n_null, random_state, "descent_law: one law"
+    rng = np.random.default_rng([random_state, 0x6A6F696E])
+    sides = zip(names, (slice(cut), slice(cut, None)), strict=True)
+    new = np.concatenate([fit_law(n, x[s] - x[s][0], y[s], log=one.log).innovations for n, s in sides])
+    why = OTHER_NOISE if slower(new) else ""
+    with one_thread():
+        draws = (
+            gain(redrawn(settled(one, x - x[0], rng), n_null, rng), cut)
+            if n_null and not why
+            else np.empty(0)
+        )
+    elsewheres = null_draws(
+        lambda rng: float(gain(y[None], int(rng.choice(others)))[0]),
+        n_null if others else 0,
+        random_state + 1,
+        "descent_law: other steps",
     )
-    elsewheres = null_draws(elsewhere, n_null if others else 0, random_state + 1, "descent_law: other steps")
     return [
         Evidence(
             id="gain_of_joint",
             question="Does one law fail where two that are joined hold?",
             label=label,
-            null="curves that one law made",
-            null_details=one.law.name,
-            null_values=tuple(draws),
+            null="" if why else "curves that one law made",
+            null_details="" if why else one.law.name,
+            null_values=() if why else tuple(draws),
+            untested=why,
             hypothesis=f"the curve follows one law ({one.law.name})",
             **asked,  # type: ignore[arg-type]
         ),
@@ -292,33 +320,33 @@ def constants(
     side : "before" or "after" a ``joint`` of two laws; "" where there is one.
     """
     rng = np.random.default_rng([random_state, 0x6C6177])
-    with one_thread():
-        again = [
-            fit_law(fit.law.name, t, redrawn(fit, rng), log=fit.log, start=fit, rounds=2)
-            for _ in range(n_boot)
-        ]
-    drawn = np.array([f.parameters for f in again])
     where = f" {side} {joint}" if side else ""
-    found = []
-    for j, name in enumerate(fit.law.parameters):
-        unit = " in steps" if name == "time scale" else ""
-        found.append(
-            Evidence(
-                id=CONSTANTS[name],
-                of=", ".join(filter(None, (fit.law.name, side))),
-                question=f"What is the {name} of the {fit.law.name}{where}?",
-                label=f"{name}{unit} of the {fit.law.name}{where}",
-                value=fit.parameters[j],
-                n=max(1, round(fit.effective_n)),
-                unit="independent points' worth",
-                interval=_middle(drawn[:, j]) if n_boot > 1 else None,
-                interval_method="curves redrawn from the law with correlated noise, fitted again",
-            )
+    intervals: list[tuple[float, float] | None] = [None] * len(fit.parameters)
+    bands = None
+    if n_boot > 1 and not slower(fit.innovations):
+        with one_thread():
+            made = settled(fit, t, rng)
+            again = fit_many(fit.law.name, t, redrawn(made, n_boot, rng), log=fit.log)
+        intervals = [_middle(p) for p in again.parameters.T]
+        low, high = np.quantile(again.curves, [0.025, 0.975], axis=0)
+        bands = (low, high)
+    found = [
+        Evidence(
+            id=CONSTANTS[name],
+            of=", ".join(filter(None, (fit.law.name, side))),
+            question=f"What is the {name} of the {fit.law.name}{where}?",
+            label=f"{name}{' in steps' if name == 'time scale' else ''} of the {fit.law.name}{where}",
+            value=value,
+            n=max(1, round(fit.effective_n)),
+            unit="independent points' worth",
+            interval=interval,
+            interval_method="curves redrawn from the law with correlated noise, fitted again"
+            if interval
+            else "",
         )
-    if n_boot < 2:
-        return found, None
-    low, high = np.quantile([f.curve for f in again], [0.025, 0.975], axis=0)
-    return found, (low, high)
+        for name, value, interval in zip(fit.law.parameters, fit.parameters, intervals, strict=True)
+    ]
+    return found, bands
 
 
 def _middle(values: np.ndarray) -> tuple[float, float]:

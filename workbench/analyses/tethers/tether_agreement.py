@@ -46,8 +46,9 @@ def tether_agreement(
     """Compare every two sources' tethers of the same weights.
 
     With ``scope="layer"`` edges are ranked in each layer and layers count by their edges; with ``"network"`` all edges are
-    ranked together, where layers that differ in scale make sources agree or not. The null permutes each source's
-    tethers within every layer; the interval is over the probe's samples (random halves of them, widened to the whole,
+    ranked together, where layers that differ in scale make sources agree or not. The null puts each
+    source's neurons in an order of its own, in every layer its rows and its columns, so that neurons all of whose edges are
+    strong stay such; the interval is over the probe's samples (random halves of them, widened to the whole,
     around the value), so that pairs of sources that don't look at samples have none.
 
     Some sources are made of others: gradient × weight, Fisher × weight² and what a dropped edge costs all hold |w| as a
@@ -92,7 +93,7 @@ def tether_agreement(
         np.stack([_code({k: f[b][k] for k in layers}, measure, fraction, scope, random_state) for f in found])
         for b in range(len(counts))
     ]
-    ends = np.cumsum([place.weights[k].size for k in layers])
+    shapes = [place.weights[k].shape for k in layers]
     values, *halved = (_products(c) for c in coded)
     widen = NORMAL * np.sqrt((n // 2) / max(n - n // 2, 1))
     depends = np.array([s in SAMPLED for s in names])
@@ -101,7 +102,7 @@ def tether_agreement(
         width = np.where(depends | depends[:, None], widen * np.std(halved, axis=0, ddof=1), np.nan)
         np.fill_diagonal(width, np.nan)
     null = null_draws(
-        lambda rng: _products(_shuffled(coded[0], ends, rng)), n_null, random_state, "agreement: null"
+        lambda rng: _products(_shuffled(coded[0], shapes, rng)), n_null, random_state, "agreement: null"
     )
     evidence = []
     for i, name in enumerate(["all sources", *names]):
@@ -119,11 +120,11 @@ def tether_agreement(
                 of="" if i == 0 else name,
                 label=f"{_NAMES[measure]}, {name if i == 0 else name + ' with the others'}",
                 value=float(value),
-                n=int(ends[-1]),
+                n=coded[0].shape[1],
                 unit="edges",
                 interval=interval,
                 interval_method="random halves of the probe's samples",
-                null="tethers permuted within layers" if n_null else "",
+                null="neurons in another order for each source" if n_null else "",
                 hypothesis="sources tether edges without regard to each other",
                 null_values=tuple(draws),
             )
@@ -167,8 +168,20 @@ def _products(codes: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "k k"]:
     return codes @ codes.T / codes.shape[1]
 
 
-def _shuffled(codes: Float[np.ndarray, "k d"], ends: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return np.concatenate([rng.permuted(part, axis=1) for part in np.split(codes, ends[:-1], axis=1)], axis=1)
+def _shuffled(
+    codes: Float[np.ndarray, "k d"], shapes: list[tuple[int, ...]], rng: np.random.Generator
+) -> np.ndarray:
+    """Each source's tethers with the layer's rows and columns in random orders: a neuron whose edges are all strong stays one."""
+    ends = np.cumsum([int(np.prod(s)) for s in shapes])
+    parts = []
+    for part, shape in zip(np.split(codes, ends[:-1], axis=1), shapes, strict=True):
+        layers = part.reshape(len(codes), shape[0], shape[1] if len(shape) > 1 else 1, -1)
+        parts.append(
+            np.stack(
+                [x[rng.permutation(x.shape[0])][:, rng.permutation(x.shape[1])] for x in layers]
+            ).reshape(part.shape)
+        )
+    return np.concatenate(parts, axis=1)
 
 
 def _mean(agreement: Float[np.ndarray, "*b k k"], who: int) -> np.ndarray:
