@@ -297,7 +297,7 @@ class _plateaus(Method):
         flat: float = 0.25,
         most: int = 6,
         shortest: float = 0.06,
-        n_null: int = 39,
+        n_null: int = 199,
         n_boot: int = 100,
         random_state: int = 0,
     ) -> Curve:

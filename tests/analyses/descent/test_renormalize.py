@@ -231,7 +231,7 @@ def test_without_training_data_the_probe_is_split(digits: Trajectory) -> None:
 
 def test_known_answer_it_forks_on_the_planted_plateau(digits: Trajectory) -> None:
     # between two modes as far apart as these, a deep linear network waits
-    slow = wb.linear_descent(modes=(4.0, 0.4), initial=1e-3, steps=350, learning_rate=0.02, dimensions=4)
+    slow = wb.linear_descent(modes=(4.0, 0.3), initial=1e-3, steps=350, learning_rate=0.02, dimensions=4)
     (start, end), *_ = wb.plateaus(slow).spans[::-1]
     found = wb.renormalize(slow, **{**QUICK, "budget": 4}, arm="flattening", fork="plateau")
     forked = found.path_x[0]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 import workbench as wb
 from tests.helpers import hand_made_descent
+from workbench.calibrating.world import worlds_for
+from workbench.core.registry import method
 from workbench.models.digits_descent import perceptron
 from workbench.numerics.neuron_alignment import permuted
 from workbench.numerics.neuron_chain import chain_of
@@ -48,3 +51,17 @@ def test_rounds_are_positions_of_a_slider() -> None:
     assert len(result.figure().layout.sliders[0].steps) == 3
     assert all("of 3 seeds" in note for note in result.line_notes)
     assert len(result.evidence) == 2 and result.evidence[0].interval
+
+
+@pytest.mark.slow
+def test_networks_without_a_relation_are_tethered_alike_at_the_rate() -> None:
+    """No p-value says so: the share of layers above their thresholds is the rate itself, one time in twenty."""
+    (world,) = worlds_for(method("tether_compatibility"), ("unrelated networks",))
+    shares = [
+        wb.ensemble_tethers(*world.make(np.random.default_rng([seed, 1])), **HOW, random_state=seed)
+        .evidence[0]
+        .value
+        for seed in range(25)
+    ]
+    assert np.mean(shares) < 0.05 + 3 * np.std(shares) / 5
+    assert np.mean(shares) > 0

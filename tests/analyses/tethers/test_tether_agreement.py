@@ -9,7 +9,10 @@ from planted_for_tests import where_magnitude_fails, where_magnitude_is_right
 from scipy.stats import spearmanr
 
 import workbench as wb
+from workbench.calibrating import running
+from workbench.calibrating.world import worlds_for
 from workbench.core.errors import DataError, MissingError, ParameterError
+from workbench.core.registry import method
 from workbench.numerics.tethers import tether
 from workbench.subjects.descents.places import at_step
 from workbench.subjects.descents.trajectory import Descent
@@ -72,6 +75,16 @@ def test_noise_agrees_with_nothing_at_the_level(measure: str) -> None:
         assert_calibrated(p_value)
     else:  # overlaps are whole numbers: ties make the test miss its level from below
         assert sum(p_value(s) <= 0.05 for s in range(200)) <= 20
+
+
+@pytest.mark.slow
+def test_neurons_that_are_strong_in_one_source_alone_make_no_agreement() -> None:
+    """With tethers dealt to single edges 2 of 10 such pairs agreed beyond chance: a strong neuron has many edges."""
+    asked = method("tether_agreement")
+    (world,) = worlds_for(asked, ("unlike sources, uneven neurons",))
+    assert_calibrated(
+        lambda seed: running.run_once(asked, world, seed)["answers"]["agreement"]["p"], runs=100
+    )
 
 
 def test_intervals_over_samples_shrink_with_samples() -> None:
