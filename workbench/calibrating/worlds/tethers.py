@@ -70,8 +70,8 @@ def _networks(draw: Callable[[np.random.Generator, int], list[np.ndarray]]) -> C
     def make(rng: np.random.Generator) -> tuple[Siblings, ...]:
         import pandas as pd
         import torch
+        from torch import nn
 
-        from workbench.models.digits_descent import perceptron
         from workbench.numerics.objectives import Probe
         from workbench.subjects.descents.record import Record
         from workbench.subjects.descents.step_weights import ArrayWeights
@@ -82,7 +82,9 @@ def _networks(draw: Callable[[np.random.Generator, int], list[np.ndarray]]) -> C
         for i in range(3):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(int(rng.integers(2**31)))
-                network = perceptron(20, [14, 11], 5)
+                network = nn.Sequential(
+                    nn.Linear(20, 14), nn.ReLU(), nn.Linear(14, 11), nn.ReLU(), nn.Linear(11, 5)
+                )
             names = [n for n, _ in network.named_parameters()]
             state = {n: t.detach().numpy().copy() for n, t in network.state_dict().items()}
             drawn = draw(rng, i)
