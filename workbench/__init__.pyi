@@ -250,6 +250,23 @@ class _loss_slice(Method):
 
 loss_slice: _loss_slice
 
+class _memorization(Method):
+    def __call__(
+        self,
+        descent: Asked,
+        /,
+        *,
+        max_steps: int = 8,
+        max_samples: int = 1000,
+        n_null: int = 99,
+        n_boot: int = 100,
+        random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> Curve:
+        """Follow how well a sample's loss tells whether it was trained on: membership inference by loss."""
+
+memorization: _memorization
+
 class _neural_collapse(Method):
     def __call__(
         self,
