@@ -193,6 +193,39 @@ def test_a_verdict_is_less_more_or_alike_and_says_what_was_found() -> None:
     assert findings.statements[0].numbers[0].endswith("which rejects “shares are even”")
 
 
+def test_answers_that_came_out_alike_are_one_statement_and_the_rest_is_listed() -> None:
+    history.forget()
+    values = {"a": 9.0, "b": 0.1, "c": -9.0, "d": 8.0}
+    two = {of: answer(v, of=of, null_values=LOW, alternative="two-sided") for of, v in values.items()}
+    result = asked(*two.values(), answer(2.0, of="e", null="", untested="no draws"))
+    findings = wb.Findings()
+    names = {of: f"the {of}" for of in "abcde"}
+    findings.judge_each(result, "share", names, less="Less is had by {}", more="More is had by {}")
+    findings.judge_each(None, "share", names, less="", more="")
+    below, above = (s for s in findings.statements if "is had by" in s.claim)
+    assert (below.claim, above.claim) == ("Less is had by the c", "More is had by the a and the d")
+    assert len(above.numbers) == 2 and above.numbers[0].startswith("the a: 9 ")
+    untested, listed = (s for s in findings.statements if "is had by" not in s.claim)
+    assert untested.claim == "Share of e was not tested"
+    assert listed.claim == UNTOLD_FROM_CONTROL and listed.numbers[0].startswith("Share of b: 0.1")
+    assert [f.evidence.of for f in findings.judged] == list("abcde")
+
+
+def test_whose_draws_are_too_few_is_said() -> None:
+    history.forget()
+    many = asked(answer(9.0, null_values=tuple(np.linspace(-1, 1, 499))), method="many")
+    for i in range(29):
+        asked(answer(9.0, null_values=LOW[:15]), method=f"few {i}")
+    one = asked(answer(9.0, null_values=LOW[:15]), method="one")  # p = 1 / 16, which no correction makes smaller
+    findings = wb.Findings()
+    for result in (one, many):
+        findings.judge("Shares are {}", result, "share")
+    assert [f.found for f in findings.judged] == [False, False]
+    own, others = findings.statements[-1].numbers
+    assert "none of 15 draws was as extreme, and more would be needed to tell (n_null=99)" in own
+    assert "of 499 draws was as extreme, and more behind the other questions would be needed" in others
+
+
 def test_words_come_from_the_null_and_what_was_not_tested_supports_none() -> None:
     history.forget()
     result = asked(

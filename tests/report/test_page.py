@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
+from workbench.core.result import RESULT_MIME
 from workbench.report.figure import page_of
 from workbench.report.inline import policy
 from workbench.report.markup import formula, inline, latex, markdown
@@ -55,6 +56,17 @@ def test_what_tags_remove_is_nowhere_in_the_page(tag: str, there: str, gone: str
     text = json.dumps(body(new_code_cell("first"), tagged(tag)).blocks)
     assert all(word in text for word in there.split())
     assert not any(word in text for word in gone.split())
+
+
+def test_what_an_answer_was_asked_stands_under_its_first_figure_alone() -> None:
+    run = {"key": "k", "verb": "analysis", "method": "pca", "inputs": [], "parameters": {}}
+    result = {"run": run, "evidence": [], "outcome": {"status": "converged", "advice": ""}}
+    drawn = {"application/vnd.plotly.v1+json": {}, RESULT_MIME: result}
+    cell = new_code_cell("r.show()", outputs=[new_output("display_data", data=drawn)])
+    other = {**drawn, RESULT_MIME: {**result, "run": {**run, "key": "other"}}}
+    figures = body(cell, new_code_cell("", outputs=[new_output("display_data", data=other)]), cell).blocks
+    above = [o["result"]["above"] for b in figures for o in b.get("outputs", [])]
+    assert above == ["", "", "figure-1"]
 
 
 def test_a_removed_text_is_neither_title_nor_contents() -> None:

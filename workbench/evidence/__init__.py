@@ -1,5 +1,6 @@
 """Combining answers: many results asked together, along an axis, corrected for how many they are."""
 
+from workbench.core.history import as_control
 from workbench.evidence.along import along, side_by_side
 from workbench.evidence.arms import answers, comparisons, helping
 from workbench.evidence.asking import ask, ask_each, ask_untrained
@@ -13,6 +14,7 @@ __all__ = [
     "Findings",
     "along",
     "answers",
+    "as_control",
     "ask",
     "ask_each",
     "ask_untrained",

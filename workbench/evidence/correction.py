@@ -29,7 +29,8 @@ class Finding:
     q_value : the smallest level at which the null is rejected once corrected; None without a null.
     found : whether it is rejected at the level that was asked for.
     draws_needed : so many draws of the null (``n_null``) would have to be made where it isn't found and its p-value is the
-        smallest that its draws allow; 0 where draws aren't what keeps it from being found.
+        smallest that its draws allow; 0 where draws aren't what keeps it from being found. Where that is no more than its
+        own draws, it is the other questions that are corrected with it that have too few.
     """
 
     title: str

@@ -98,6 +98,8 @@ class Findings:
         self._entries: list[Statement | _Contrast] = []
         self._contrasts: list[_Contrast] = []
         self._unfound: list[str] = []
+        self.judged: list[Finding] = []
+        """Every answer that was judged, found or not; see `judge`."""
 
     def of(self, result: Result, id: str, of: str = "") -> Finding:
         """Return the corrected finding for one answer of one result.
@@ -167,15 +169,56 @@ class Findings:
         if result is None:
             return
         finding = self.of(result, id, of)
+        self.judged.append(finding)
         if finding.q_value is None:
-            label = finding.evidence.label
-            self._state(f"{label[:1].upper()}{label[1:]} was not tested", [_quote(finding)], meaning)
+            self._untested(finding, meaning)
             return
         claim = claim.replace("{}", self.verdict(result, id, of, less=less, more=more, alike=alike))
         if finding.found:
             self._state(claim, [_quote(finding)], meaning)
         else:
             self._unfound.append(f"{claim}: {_quote(finding)}")
+
+    def judge_each(
+        self,
+        result: Result | None,
+        id: str,
+        names: Mapping[str, str],
+        *,
+        less: str,
+        more: str,
+        alike: str = "",
+        meaning: str = "",
+    ) -> None:
+        """State one question's answers about several things, those that came out the same way in one sentence.
+
+        Each is corrected as in `judge`; what is not told from its null is listed with its like.
+
+        Parameters
+        ----------
+        result : as in `judge`.
+        names : what an answer is of (see `Evidence.of`), to what to call it.
+        less, more : the sentence about those that are below their nulls, and above, with a ``{}`` where they are named.
+        alike : what to call each of the others, likewise; "" takes the answer's own label.
+        meaning : as in `say`.
+        """
+        if result is None:
+            return
+        told: dict[str, dict[str, Finding]] = {less: {}, more: {}}
+        for of, name in names.items():
+            finding = self.of(result, id, of)
+            self.judged.append(finding)
+            if finding.found:
+                told[self.verdict(result, id, of, less=less, more=more)][name] = finding
+            elif finding.q_value is None:
+                self._untested(finding, meaning)
+            else:
+                label = alike.replace("{}", name) or finding.evidence.label
+                self._unfound.append(f"{label[:1].upper()}{label[1:]}: {_quote(finding)}")
+        for claim, those in told.items():
+            if those:
+                said = claim.replace("{}", _listed(list(those)))
+                self._state(said, [f"{n}: {_quote(f)}" for n, f in those.items()], meaning)
 
     def compare(
         self,
@@ -313,6 +356,10 @@ class Findings:
                 said.append(Statement(claim, tuple(listed), ""))
         return said
 
+    def _untested(self, finding: Finding, meaning: str) -> None:
+        label = finding.evidence.label
+        self._state(f"{label[:1].upper()}{label[1:]} was not tested", [_quote(finding)], meaning)
+
     def _state(self, claim: str, numbers: list[str], meaning: str) -> None:
         self._entries.append(Statement(claim, tuple(numbers), meaning))
 
@@ -371,8 +418,15 @@ def _quote(finding: Finding) -> str:
     hypothesis = f"“{e.hypothesis}”" if e.hypothesis else "its null"
     said += f", which rejects {hypothesis}" if finding.found else f", which doesn't reject {hypothesis}"
     if finding.draws_needed:
-        said += f"; none of {len(e.null_values)} draws was as extreme, and more would be needed to tell (n_null={finding.draws_needed})"
+        drawn = len(e.null_values)
+        whose = "more" if finding.draws_needed > drawn else "more behind the other questions"
+        said += f"; none of {drawn} draws was as extreme, and {whose} would be needed to tell (n_null={finding.draws_needed})"
     return said
+
+
+def _listed(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _one_of(names: Sequence[str], all_names: Collection[str], unit: str) -> str:
@@ -381,4 +435,4 @@ def _one_of(names: Sequence[str], all_names: Collection[str], unit: str) -> str:
         return names[0]
     if len(names) > MOST_NAMED:
         return f"one of {len(names)} of the {len(all_names)}{unit}"
-    return f"one of {', '.join(names[:-1])} and {names[-1]}"
+    return f"one of {_listed(names)}"

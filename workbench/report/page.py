@@ -97,6 +97,7 @@ class _Body:
         self.contents: list[tuple[int, str, str]] = []
         self.blocks: list[dict[str, Any]] = []
         self._figures = self._outputs = 0
+        self._drawn: dict[str, str] = {}  # which figure an answer was drawn in first
         self.has_points = False
         self._files = {r["run"]["key"]: r.get("files") for r in facts["results"]}
         questions = (facts.get("findings") or {}).get("questions", [])
@@ -180,7 +181,7 @@ class _Body:
                 "kind": "points",
                 "id": f"figure-{self._figures}",
                 "json": inert_json(data[POINTS_MIME]),
-                "result": self._result(data.get(RESULT_MIME)),
+                "result": self._result(data.get(RESULT_MIME), f"figure-{self._figures}"),
             }
         if PLOTLY_MIME in data:
             self._figures += 1
@@ -191,7 +192,7 @@ class _Body:
             }
             return {
                 **figure,
-                "result": self._result(data.get(RESULT_MIME)),
+                "result": self._result(data.get(RESULT_MIME), figure["id"]),
                 "alt": _text(data.get("text/plain", "")),
             }
         if "text/html" in data:
@@ -217,16 +218,18 @@ class _Body:
             return {"kind": "text", "text": _text(data["text/plain"]), "stderr": False}
         return None
 
-    def _result(self, result: dict[str, Any] | None) -> dict[str, Any] | None:
+    def _result(self, result: dict[str, Any] | None, figure: str = "") -> dict[str, Any] | None:
         if not result:
             return None
         key = (result.get("run") or {}).get("key", "")
+        first = self._drawn.setdefault(key, figure) if key and figure else figure
         asked = [self._q.get((key, e["id"], e["of"])) for e in result["evidence"]]
         asked = [a for a in asked if a is not None]
         return {
             **result,
             "files": self._files.get(key),
             "asked": asked,
+            "above": first if first != figure else "",
             "calibrated": _calibrated(result),
             **_computed_how(result.get("run")),
         }
