@@ -61,9 +61,9 @@ def test_room_patience_landscape_and_renormalizations_are_answered_with_controls
     assert all("interval" in s or " with " in s for s in found["sentences"])
     tested = [q for q in found["questions"] if q["p"] is not None]
     assert all(q["q"] >= q["p"] for q in tested)
-    said = " ".join(found["sentences"])
-    assert said.count("the best mere restart") == said.count("of 3 experiments") == 7
-    assert said.count("On the language model") == 2
+    assert {q["id"] for q in tested} >= {"told_apart", "misfit", "f_of_change", "below_best_restart"}
+    assert sum(s.startswith("Nothing is claimed of these") for s in found["sentences"]) <= 2
+    assert "something that isn't so was claimed" in page.read_text().lower()
 
 
 def test_says_nothing_on_stderr_and_lives_without_a_kernel(page: Path) -> None:
