@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import argparse
 
-from workbench.calibrating.planted import KINDS
-from workbench.report.touring import said, tour_rates, write
+from workbench.report.touring import PLANTED, kinds, said, tour_rates, write
 
 
 def main() -> None:
@@ -19,19 +18,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("tour", choices=["atlas"])
-    parser.add_argument(
-        "--kind", action="append", choices=list(KINDS), help="only this kind; may be repeated"
-    )
+    parser.add_argument("tour", choices=list(PLANTED))
+    parser.add_argument("--kind", action="append", help="only this kind; may be repeated")
     parser.add_argument("--runs", type=int, default=40)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
-    for kind, counted in tour_rates(asked.tour, asked.kind or list(KINDS), asked.runs, asked.jobs):
-        print(f"{kind}: something claimed of {counted['claimed']} of {counted['networks']}", flush=True)
-        for name, c in counted["claims"].items():
-            planted = f", planted: {c['planted']}" if c["planted"] else ""
-            print(f"  {name}: more {c['more']}, less {c['less']}{planted}", flush=True)
+    there = list(kinds(asked.tour))
+    for kind in asked.kind or ():
+        if kind not in there:
+            parser.error(f"--kind {kind} is none of those planted for {asked.tour}: {', '.join(there)}")
+    for kind, counted in tour_rates(asked.tour, asked.kind or there, asked.runs, asked.jobs):
+        false = "" if counted["false"] is None else f", falsely of {counted['false']}"
+        print(
+            f"{kind}: something claimed of {counted['claimed']} of {counted['networks']}{false}", flush=True
+        )
+        for name, ways in counted["claims"].items():
+            if ways:
+                print(f"  {name}: {', '.join(f'{way} {n}' for way, n in ways.items())}", flush=True)
+        for name, f in counted["found"].items():
+            print(f"  planted: {name} {f['way']}, found in {f['times']}", flush=True)
         if asked.write:
             write(asked.tour, {kind: counted})
     print(said(asked.tour))

@@ -216,7 +216,9 @@ def test_whose_draws_are_too_few_is_said() -> None:
     many = asked(answer(9.0, null_values=tuple(np.linspace(-1, 1, 499))), method="many")
     for i in range(29):
         asked(answer(9.0, null_values=LOW[:15]), method=f"few {i}")
-    one = asked(answer(9.0, null_values=LOW[:15]), method="one")  # p = 1 / 16, which no correction makes smaller
+    one = asked(
+        answer(9.0, null_values=LOW[:15]), method="one"
+    )  # p = 1 / 16, which no correction makes smaller
     findings = wb.Findings()
     for result in (one, many):
         findings.judge("Shares are {}", result, "share")

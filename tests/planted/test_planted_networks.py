@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import workbench as wb
-from workbench.calibrating.planted import AT, BLOCKS, KINDS, network, texts
+from workbench.calibrating.planted import Planted
+from workbench.calibrating.planted.readers import AT, BLOCKS, KINDS, network, opened, texts
 from workbench.report.touring import claims_of, count
 
 
@@ -26,23 +28,43 @@ def test_a_planted_label_is_read_off_from_its_layer_on_and_a_coin_never() -> Non
     assert accuracy(acts, f"blocks.{AT}", "coin") < 0.7
 
 
-def test_a_label_that_is_read_off_may_be_of_no_use_to_the_network() -> None:
-    import torch
+def test_a_label_along_a_direction_that_nothing_reads_is_there_and_of_no_use() -> None:
+    net, ids = network("unused", 0), torch.randint(0, 60, (4, 12), generator=torch.manual_seed(0))
+    attention = net.module.blocks[AT].attention
+    axis = torch.linalg.svd(attention.value.weight)[0][:, 0]
 
-    net, ids = network("label", 0), torch.randint(0, 60, (4, 12), generator=torch.manual_seed(0))
-    last = net.module.blocks[-1]
-    weights = last.attention.value.weight, last.wide.weight, net.module.head.weight
-    acts = layers("label").at(f"blocks.{BLOCKS - 1}")
-    values, kind = acts.values, acts.column("kind") == "a"
-    axis = values[kind].mean(0) - values[~kind].mean(0)
-    axis = torch.tensor(axis / np.linalg.norm(axis), dtype=torch.float32)
+    def without(module: object, given: object, out: torch.Tensor) -> torch.Tensor:
+        return out - (out @ axis)[..., None] * axis
+
     with torch.no_grad():
-        weights[-1].copy_(weights[-1] - torch.outer(weights[-1] @ axis, axis))  # the head doesn't see it
         before = net.module(ids)
-        hook = last.register_forward_hook(lambda m, args, x: x - (x @ axis)[..., None] * axis)
-        torch.testing.assert_close(net.module(ids), before, atol=1e-4, rtol=1e-4)
+        hook = attention.register_forward_hook(without)
+        torch.testing.assert_close(net.module(ids), before, atol=1e-5, rtol=1e-5)
         hook.remove()
-    assert accuracy(wb.capture(net, texts(0)), f"blocks.{BLOCKS - 1}") > 0.97  # and it is there all the same
+        used = network("label", 0).module
+        before = used(ids)
+        axis = torch.linalg.svd(used.blocks[AT].attention.value.weight)[0][:, 0]
+        used.blocks[AT].attention.register_forward_hook(without)
+        assert (used(ids) - before).abs().max() > 0.1  # of the other kind it is of use
+    assert accuracy(layers("unused"), f"blocks.{BLOCKS - 1}") > 0.97  # and it is there all the same
+
+
+def test_an_induction_head_gives_what_followed_a_word_when_it_was_last_there() -> None:
+    module = network("induction", 0).module
+    ids = torch.randint(0, 60, (400, 12), generator=torch.manual_seed(0))
+    seen: list[torch.Tensor] = []
+    module.blocks[1].register_forward_hook(lambda m, given, out: seen.append(out))
+    with torch.no_grad():
+        module(ids)
+        said = (seen[0] @ module.head.weight.T).argmax(-1)
+    asked = [
+        (said[i, at], ids[i, before[0] + 1])
+        for i in range(len(ids))
+        for at in range(1, 12)
+        if len(before := np.flatnonzero(ids[i, :at] == ids[i, at])) == 1 and before[0] > 0
+        # of the first word nothing stands before, so that the head notes the word itself
+    ]
+    assert len(asked) > 200 and all(given == followed for given, followed in asked)
 
 
 @pytest.mark.parametrize("kind", ["copies", "turns"])
@@ -89,7 +111,14 @@ def test_tours_that_claim_something_are_counted_by_question_and_way() -> None:
         {"answers": {"recall": {"claimed": "less"}, "cka": {"claimed": "less"}}},
         {"answers": {"recall": {"claimed": ""}}},
     ]
-    counted = count("copies", records)
-    assert (counted["networks"], counted["claimed"]) == (3, 2)
-    assert counted["claims"]["recall"] == {"more": 1, "less": 1, "planted": "more"}
-    assert counted["claims"]["cka"] == {"more": 0, "less": 1, "planted": "more"}
+    counted = count(KINDS["copies"], records)
+    assert (counted["networks"], counted["claimed"], counted["false"]) == (3, 2, None)
+    assert counted["claims"] == {"recall": {"more": 1, "less": 1}, "cka": {"less": 1}}
+    assert counted["found"] == {
+        "recall": {"way": "more", "times": 1},
+        "cka": {"way": "more", "times": 0},
+    }
+    some = Planted("something", opened, {"rec*": "less"}, never=("c*",))
+    counted = count(some, records)
+    assert counted["false"] == 1 and counted["found"]["rec*"]["times"] == 1
+    assert count(KINDS["untrained"], records)["false"] == 2

@@ -60,7 +60,7 @@ def test_answers_every_question_with_a_control(page: Path) -> None:
     said = " ".join(found["sentences"])
     for claim in (
         "agree on edges",
-        "tethered by the Fisher information",
+        "dvantage of fisher over magnitude",  # not told from it in so small a network
         "bookmarks by",
         "nothing in common",
         "output ensembling",

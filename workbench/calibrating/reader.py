@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 class Attention(nn.Module):
-    """One head in which every token sees all of its text."""
+    """One head in which every token sees all of its text, or where ``causal`` what stands before it and itself."""
+
+    causal = False
 
     def __init__(self, width: int):
         super().__init__()
@@ -21,6 +23,8 @@ class Attention(nn.Module):
     def forward(self, x: Float[Tensor, "b t d"]) -> Float[Tensor, "b t d"]:
         """What each token takes from the others."""
         scores = self.query(x) @ self.key(x).mT / x.shape[-1] ** 0.5
+        if self.causal:
+            scores = scores.masked_fill(torch.ones_like(scores[0]).triu(1).bool(), -torch.inf)
         return self.out(scores.softmax(-1) @ self.value(x))
 
 

@@ -1,13 +1,15 @@
 """Tours of networks whose truth is known: how often a tour claims what isn't there, and finds what is.
 
-The tour is the notebook that is shipped: its cells are run as they stand, those of the tags below, on a network and texts
-that are given to it. Intervals and the nulls of single questions are left out, since no claim of it rests on them.
+The tour is the notebook that is shipped: its cells are run as they stand, those of the tags below, on networks, texts and
+descents that are given to it (`workbench.calibrating.planted`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
+import inspect
 import io
 import json
 import multiprocessing
@@ -15,52 +17,78 @@ import os
 import re
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from workbench.calibrating.ledger import FOLDER, Rate
-from workbench.calibrating.planted import KINDS, network, texts
+from workbench.calibrating.planted import Planted
 from workbench.calibrating.running import kept
 from workbench.core import history
 from workbench.core.cache import cache_dir
 from workbench.core.digest import digest
+from workbench.core.evidence import words
 from workbench.core.storage import writing
 from workbench.core.version import source_digest
+from workbench.evidence.correction import Finding
 from workbench.report.notebooks import find_notebook
 
 TAGS = ("parameters", "rows", "arms", "questions", "findings")
-PARAMETERS = {"max_rows": 240, "label": "kind", "n_neighbors": 10}
+PLANTED = {
+    tour: f"workbench.calibrating.planted.{module}"
+    for tour, module in (("atlas", "readers"), ("descent", "descents"), ("tethers", "siblings"))
+}
+"""What each tour is tried on."""
+
+
+def kinds(tour: str) -> Mapping[str, Planted]:
+    """What is planted for a tour, by name."""
+    found: Mapping[str, Planted] = _planted(tour).KINDS
+    return found
+
+
+def _planted(tour: str) -> Any:
+    return importlib.import_module(PLANTED[tour])
 
 
 def claims_of(tour: str, kind: str, seed: int, **parameters: Any) -> dict[str, Any]:
-    """Run a tour on one network of a kind: each contrast's p-value, and which way it was claimed ("" for not)."""
+    """Run a tour on one network of a kind: each answer's p-value, and which way it was claimed ("" for not)."""
     import workbench as wb
-    from workbench.evidence import ask_each, ask_untrained
+    from workbench import evidence
 
+    planted = _planted(tour)
     start = time.process_time()
-    given = {**PARAMETERS, "random_state": 1000 * seed, **parameters}
-    bare = functools.partial(_bare, ask_each)
-    names: dict[str, Any] = {"wb": wb, "pairwise": pairwise, "ask_each": bare, "ask_untrained": ask_untrained}
+    used = ("answers", "ask", "ask_each", "ask_untrained", "as_control", "helping", "since")
+    names: dict[str, Any] = {"wb": wb, "pairwise": pairwise, **{n: getattr(evidence, n) for n in used}}
+    if planted.CONTRASTS_ALONE:
+        names["ask_each"] = functools.partial(_bare, evidence.ask_each)
     history.forget()
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         for tag, source in _cells(tour):
             exec(compile(source, f"{tour}.ipynb", "exec"), names)
             if tag == "parameters":
-                names |= given | {"net": network(kind, 1000 * seed), "texts": texts(seed)}
+                names |= planted.PARAMETERS | planted.opened(kind, seed) | parameters
     history.forget()
-    made = names["findings"]
+    told = [*names["findings"].contrasts, *names["findings"].judged]
+    often = Counter(_name(f) for f in told)
     answers = {
-        f.evidence.name.split(" and ")[0].split("@block")[0]: {
+        _name(f) + (f" of {f.subject}" if often[_name(f)] > 1 else ""): {
             "p": f.evidence.p_value,
             "claimed": _way(f.evidence) if f.found else "",
         }
-        for f in made.contrasts
+        for f in told
     }
     return {"seed": seed, "seconds": round(time.process_time() - start, 2), "answers": answers}
+
+
+def _name(f: Finding) -> str:
+    """What an answer is called in the counts: without the layers, where it is about all of them together."""
+    return f.evidence.name.split(" and ")[0].split("@block")[0]
 
 
 def _way(e: Any) -> str:
@@ -85,13 +113,13 @@ def _cells(tour: str) -> list[tuple[str, str]]:
     return [(tags[0], source) for tags, source in tagged if tags and tags[0] in TAGS]
 
 
-def tour_rates(tour: str, kinds: Sequence[str], runs: int, jobs: int) -> Iterator[tuple[str, dict[str, Any]]]:
+def tour_rates(tour: str, asked: Sequence[str], runs: int, jobs: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """Run a tour on ``runs`` networks of each kind; yield each kind and what its runs came to, as it is done.
 
     Runs are kept as they come, so that what was stopped goes on where it was; those of another notebook or workbench
     aren't taken for these.
     """
-    todo = {k: [s for s in range(runs) if s not in kept(_records(tour, k))] for k in kinds}
+    todo = {k: [s for s in range(runs) if s not in kept(_records(tour, k))] for k in asked}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
         for kind, seeds in todo.items():
@@ -101,7 +129,10 @@ def tour_rates(tour: str, kinds: Sequence[str], runs: int, jobs: int) -> Iterato
                 with path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(future.result()) + "\n")
             records = kept(_records(tour, kind))
-            yield kind, {"version": version(tour), **count(kind, [records[s] for s in range(runs)])}
+            yield (
+                kind,
+                {"version": version(tour), **count(kinds(tour)[kind], [records[s] for s in range(runs)])},
+            )
 
 
 def _run(tour: str, kind: str, seed: int) -> dict[str, Any]:
@@ -112,25 +143,33 @@ def _run(tour: str, kind: str, seed: int) -> dict[str, Any]:
         return claims_of(tour, kind, seed)
 
 
-def count(kind: str, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def count(planted: Planted, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the runs on one kind of network came to.
 
     Returns
     -------
     dict
-        ``claimed``: tours with any claim; ``claims``: of each question, how often it was claimed to be more and less, and
-        ``planted`` which way is true, where something was planted.
+        ``claimed``: tours with any claim; ``false``: with a claim about something in which there is nothing, None where
+        that isn't known of anything; ``claims``: of each question, how often it was claimed to be more and less;
+        ``found``: of what was planted, the way that is true and how often it was claimed.
     """
-    planted = KINDS[kind].claims
     names = list(dict.fromkeys(n for r in records for n in r["answers"]))
-    ways = {n: [r["answers"].get(n, {"claimed": ""})["claimed"] for r in records] for n in names}
+    ways = [{n: a["claimed"] for n, a in r["answers"].items() if a["claimed"]} for r in records]
+
+    def hit(w: Mapping[str, str], pattern: str) -> bool:
+        return any(fnmatchcase(n, pattern) and way == planted.claims[pattern] for n, way in w.items())
+
     return {
-        "says": KINDS[kind].says,
+        "says": planted.says,
         "networks": len(records),
-        "claimed": sum(any(a["claimed"] for a in r["answers"].values()) for r in records),
+        "claimed": sum(map(bool, ways)),
+        "false": sum(any(map(planted.is_false, w)) for w in ways) if planted.never else None,
         "claims": {
-            n: {"more": w.count("more"), "less": w.count("less"), "planted": planted.get(n, "")}
-            for n, w in ways.items()
+            n: dict(Counter({"more": 0, "less": 0}) + Counter(w[n] for w in ways if n in w)) for n in names
+        },
+        "found": {
+            pattern: {"way": way, "times": sum(hit(w, pattern) for w in ways)}
+            for pattern, way in planted.claims.items()
         },
     }
 
@@ -141,36 +180,36 @@ def rates_of(tour: str) -> dict[str, Any]:
     return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
 
 
-def write(tour: str, kinds: Mapping[str, Any]) -> None:
+def write(tour: str, counted: Mapping[str, Any]) -> None:
     """Put rates into the file that ships, those of the same kinds in place of what was there."""
     path = _shipped(tour)
     path.parent.mkdir(exist_ok=True)
-    everything = {**rates_of(tour), **kinds}
+    everything = {**rates_of(tour), **counted}
     with writing(path) as temporary:
         temporary.write_text(json.dumps(everything, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def said(tour: str) -> str:
     """In a sentence or two, how often a tour claims what isn't there and finds what is; "" where that wasn't measured."""
-    kinds = rates_of(tour)
-    if "untrained" not in kinds:
-        return ""
-    none = kinds["untrained"]
-    hits = [
-        f"{c[c['planted']]} of {k['networks']} ({k['says']}: {n.partition('@')[0].replace('_', ' ')})"
-        for k in kinds.values()
-        for n, c in k["claims"].items()
-        if c["planted"]
+    measured = rates_of(tour)
+    false = [
+        f"{k['false']} of {k['networks']} ({k['says']}; {Rate(k['false'], k['networks'])})"
+        for k in measured.values()
+        if k["false"] is not None
     ]
+    hits = [
+        f"{f['times']} of {k['networks']} ({k['says']}: {words(name.partition('@')[0])} {f['way']})"
+        for k in measured.values()
+        for name, f in k["found"].items()
+    ]
+    if not false:
+        return ""
+    old = any(k["version"] != version(tour) for k in measured.values())
     return (
-        f"How far such claims can be trusted was measured on small networks whose truth is known: of {none['networks']} that "
-        f"learned nothing, something was claimed of {none['claimed']} ({Rate(none['claimed'], none['networks'])})."
+        "How far such claims can be trusted was measured on small networks whose truth is known. Something that isn't so was "
+        f"claimed of {'; '.join(false)}."
         + (f" What was planted was found in {'; '.join(hits)}." if hits else "")
-        + (
-            ""
-            if none["version"] == version(tour)
-            else " That was measured of an earlier version of the workbench."
-        )
+        + (" Some of that was measured of an earlier version of the workbench." if old else "")
     )
 
 
@@ -189,8 +228,6 @@ def version(tour: str) -> str:
 
     cells = _cells(tour)
     asked = set(re.findall(r"\bwb\.(\w+)", " ".join(source for _, source in cells))) & set(names())
-    own = [
-        source_digest(m).hex()
-        for m in (__name__, "workbench.calibrating.planted", "workbench.evidence.findings")
-    ]
-    return digest("tour", cells, sorted((n, method(n).version) for n in asked), own)
+    own = [source_digest(m).hex() for m in (PLANTED[tour], "workbench.evidence.findings")]
+    run = [inspect.getsource(f) for f in (claims_of, _name, _way, _bare)]
+    return digest("tour", cells, sorted((n, method(n).version) for n in asked), own, run)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.calibrating.planted import Planted
 from workbench.subjects.corpus import Corpus
 from workbench.subjects.network import Batch, Network
 
@@ -17,23 +16,18 @@ if TYPE_CHECKING:
 
 WIDTH, BLOCKS, LENGTH, TEXTS = 24, 4, 12, 60
 WORDS, MARKERS = 60, 6
+CODE = 7
+"""Dimensions of a word's code in a circuit built by hand."""
 AT = 2
 """The block, from 0, that something is planted in."""
+CONTRASTS_ALONE = True
+"""No claim of the atlas rests on intervals or on the nulls of single questions, which are left out."""
+PARAMETERS = {"max_rows": 240, "label": "kind", "n_neighbors": 10}
 
 
-@dataclass(frozen=True)
-class Planted:
-    """A kind of network whose truth is known.
-
-    Attributes
-    ----------
-    says : what was planted, in a sentence.
-    plant : writes it into a drawn module, in place. claims : evidence that a tour ought to claim, to the way it differs.
-    """
-
-    says: str
-    plant: Callable[[Any, np.random.Generator], None]
-    claims: Mapping[str, str]
+def opened(kind: str, seed: int) -> dict[str, Any]:
+    """The network and the texts that the atlas is run on."""
+    return {"random_state": 1000 * seed, "net": network(kind, 1000 * seed), "texts": texts(seed)}
 
 
 def texts(seed: int) -> Corpus:
@@ -111,6 +105,57 @@ def _label(module: Any, rng: np.random.Generator) -> None:
     attention.out.bias.zero_()
 
 
+def _unused(module: Any, rng: np.random.Generator) -> None:
+    """As `_label`, along a direction that no later block and no answer reads."""
+    import torch
+
+    _label(module, rng)
+    written = module.blocks[AT].attention.value.weight  # rank one: its column space is where it writes
+    direction = torch.linalg.svd(written)[0][:, :1]
+    readers = [layer for b in module.blocks[AT + 1 :] for layer in _readers(b)]
+    for layer in (module.blocks[AT].wide, *readers, module.head):
+        layer.weight -= layer.weight @ direction @ direction.T
+
+
+def _readers(block: Any) -> tuple[Any, ...]:
+    """The layers of a block that look at what it is given."""
+    return (block.attention.query, block.attention.key, block.attention.value, block.wide)
+
+
+def _induction(module: Any, rng: np.random.Generator) -> None:
+    """An induction head: block 0 notes at each token which word stood before it, block 1 looks for tokens before which the
+    present word stood, and copies them: what followed the word when it was last there.
+    """
+    import torch
+
+    word, before, after = (slice(i * CODE, (i + 1) * CODE) for i in range(3))
+    place = slice(3 * CODE, 3 * CODE + 2)
+    drawn = rng.standard_normal((WORDS, CODE))
+    codes = torch.tensor((drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32))
+    module.embedding.weight.zero_()
+    module.embedding.weight[:, word] = codes
+    angle = torch.arange(LENGTH + 1) * np.pi / LENGTH
+    places = torch.stack([angle.cos(), angle.sin()], dim=1)
+    module.positions.weight.zero_()
+    module.positions.weight[:, place] = places[:LENGTH]
+    back = torch.stack([places[1], torch.stack([-places[1, 1], places[1, 0]])])  # turns one place back
+    for block, query, key, made, turn, sharp in (
+        (module.blocks[0], place, place, before, back, 3000.0),
+        (module.blocks[1], word, before, after, torch.eye(CODE), 3000.0),
+    ):
+        head = block.attention
+        head.causal = True
+        for layer in (head.query, head.key, head.value, head.out, block.narrow):
+            _silence(layer)
+        size = query.stop - query.start
+        head.query.weight[:size, query] = sharp * turn
+        head.key.weight[:size, key] = torch.eye(size)
+        head.value.weight[:CODE, word] = torch.eye(CODE)
+        head.out.weight[made, :CODE] = torch.eye(CODE)
+    _silence(module.head)
+    module.head.weight[:, after] = codes
+
+
 def _copies(module: Any, rng: np.random.Generator) -> None:
     """Every block but the first gives what it was given."""
     for block in module.blocks[1:]:
@@ -165,10 +210,14 @@ def _silence(layer: Any) -> None:
 
 
 KINDS = {
-    "untrained": Planted("nothing: the weights are as they were drawn", _nothing, {}),
+    "untrained": Planted("nothing: the weights are as they were drawn", _nothing, never=("*",)),
     "label": Planted(
         "the kind of a text, in all its tokens from the third block on", _label, {"balanced_accuracy": "more"}
     ),
+    "unused": Planted(
+        "the same label, along a direction that nothing reads", _unused, {"balanced_accuracy": "more"}
+    ),
+    "induction": Planted("an induction head, of which the atlas asks nothing", _induction),
     "copies": Planted("blocks that give what they are given", _copies, {"recall": "more", "cka": "more"}),
     "turns": Planted("blocks that turn what they are given", _turns, {"recall": "more", "cka": "more"}),
     "groups": Planted("four groups of words", _groups, {"least_cut": "less", "longest_bar@H0": "more"}),
