@@ -558,7 +558,7 @@ class _intrinsic_dimension(Method):
         n_neighbors: int = 20,
         discard_fraction: float = 0.1,
         n_null: int = 39,
-        n_boot: int = 200,
+        n_boot: int = 50,
         random_state: int = 0,
         device: Literal["auto", "cpu", "cuda"] = "auto",
     ) -> Estimate:
