@@ -79,8 +79,10 @@ def all_finite(values: np.ndarray) -> bool:
 
 
 def _all_finite(block: np.ndarray) -> bool:
+    if block.dtype.kind not in "fc":
+        return block.dtype.kind in "iub" or bool(np.isfinite(block).all())
     with np.errstate(over="ignore", invalid="ignore"):
-        total = block.sum(dtype=block.dtype if block.dtype.kind == "f" else np.float64)
+        total = block.sum()
     return bool(np.isfinite(total)) or bool(np.isfinite(block).all())
 
 
