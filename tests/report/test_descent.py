@@ -61,7 +61,7 @@ def test_room_patience_landscape_and_renormalizations_are_answered_with_controls
     assert all("interval" in s or " with " in s for s in found["sentences"])
     tested = [q for q in found["questions"] if q["p"] is not None]
     assert all(q["q"] >= q["p"] for q in tested)
-    assert {q["id"] for q in tested} >= {"told_apart", "misfit", "f_of_change", "below_best_restart"}
+    assert {q["id"] for q in tested} >= {"told_apart", "misfit", "gain_of_change", "below_best_restart"}
     assert sum(s.startswith("Nothing is claimed of these") for s in found["sentences"]) <= 2
     assert "something that isn't so was claimed" in page.read_text().lower()
 

@@ -88,7 +88,7 @@ KINDS = {
             "curvature@*",
             "told_apart",
             "misfit@*",
-            "f_of_change@*",
+            "gain_of_change@*",
             "gain_beside_other_joints",
             *(f"below_best_restart@{arm}" for arm in UNCHANGED),
         ),
@@ -112,7 +112,7 @@ KINDS = {
     "rests": Planted(
         "a rest from two to three quarters of the way",
         _rests,
-        {"f_of_change@1": "more"},
+        {"gain_of_change@1": "more"},
     ),
     "begun again": Planted(
         "weights drawn anew half-way",
