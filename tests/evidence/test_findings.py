@@ -211,6 +211,17 @@ def test_answers_that_came_out_alike_are_one_statement_and_the_rest_is_listed() 
     assert [f.evidence.of for f in findings.judged] == list("abcde")
 
 
+def test_what_was_not_tested_for_one_reason_is_said_once() -> None:
+    history.forget()
+    several = [answer(2.0, of=of, null="", untested="slow noise") for of in "abc"]
+    result = asked(*several, answer(1.0, of="d", null="", untested="no draws"))
+    findings = wb.Findings()
+    findings.judge_each(result, "share", {of: f"the {of}" for of in "abcd"}, less="{}", more="{}")
+    together, alone = findings.statements
+    assert (together.claim, together.numbers) == ("Not tested of the a, the b and the c", ("slow noise",))
+    assert alone.claim == "Share of d was not tested"
+
+
 def test_whose_draws_are_too_few_is_said() -> None:
     history.forget()
     many = asked(answer(9.0, null_values=tuple(np.linspace(-1, 1, 499))), method="many")

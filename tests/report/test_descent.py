@@ -66,6 +66,16 @@ def test_room_patience_landscape_and_renormalizations_are_answered_with_controls
     assert "something that isn't so was claimed" in page.read_text().lower()
 
 
+def test_a_loss_whose_noise_is_slow_is_given_no_law(folder: Path) -> None:
+    """As the default descent's is."""
+    long = run(folder, "long", **{**SMALL, "steps": 500, "fine_tuned": ""})
+    found = facts(long)["findings"]
+    laws = [q for q in found["questions"] if q["id"] == "misfit"]
+    assert laws and all(q["p"] is None for q in laws)
+    said = [s for s in found["sentences"] if s.startswith("Not tested of ")]
+    assert len(said) == 1 and "wavers more slowly" in said[0]
+
+
 def test_says_nothing_on_stderr_and_lives_without_a_kernel(page: Path) -> None:
     found = outputs(page)
     assert [o.text for o in found if o.output_type == "stream" and o.name == "stderr"] == []

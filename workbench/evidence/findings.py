@@ -192,7 +192,8 @@ class Findings:
     ) -> None:
         """State one question's answers about several things, those that came out the same way in one sentence.
 
-        Each is corrected as in `judge`; what is not told from its null is listed with its like.
+        Each is corrected as in `judge`; what is not told from its null is listed with its like, and those that were not
+        tested for one reason are named together.
 
         Parameters
         ----------
@@ -205,13 +206,14 @@ class Findings:
         if result is None:
             return
         told: dict[str, dict[str, Finding]] = {less: {}, more: {}}
+        untested: dict[str, dict[str, Finding]] = {}
         for of, name in names.items():
             finding = self.of(result, id, of)
             self.judged.append(finding)
             if finding.found:
                 told[self.verdict(result, id, of, less=less, more=more)][name] = finding
             elif finding.q_value is None:
-                self._untested(finding, meaning)
+                untested.setdefault(finding.evidence.untested, {})[name] = finding
             else:
                 label = alike.replace("{}", name) or finding.evidence.label
                 self._unfound.append(f"{label[:1].upper()}{label[1:]}: {_quote(finding)}")
@@ -219,6 +221,11 @@ class Findings:
             if those:
                 said = claim.replace("{}", _listed(list(those)))
                 self._state(said, [f"{n}: {_quote(f)}" for n, f in those.items()], meaning)
+        for why, those in untested.items():
+            if len(those) == 1:
+                self._untested(*those.values(), meaning)
+            else:
+                self._state(f"Not tested of {_listed(list(those))}", [why], meaning)
 
     def compare(
         self,
