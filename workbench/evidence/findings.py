@@ -223,7 +223,7 @@ class Findings:
                 self._state(said, [f"{n}: {_quote(f)}" for n, f in those.items()], meaning)
         for why, those in untested.items():
             if len(those) == 1:
-                self._untested(*those.values(), meaning)
+                self._untested(next(iter(those.values())), meaning)
             else:
                 self._state(f"Not tested of {_listed(list(those))}", [why], meaning)
 
