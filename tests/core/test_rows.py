@@ -40,3 +40,11 @@ def test_a_large_array_is_told_by_every_byte_whatever_its_memory() -> None:
         assert digest(x) != first
         x[at, 3] = 0
     assert digest(x) == first
+
+
+@pytest.mark.parametrize("dtype", ["datetime64[ns]", "<U8", "complex128", "bool"])
+def test_a_large_array_of_any_kind_is_told(dtype: str) -> None:
+    x = np.zeros(_TREE_ABOVE // np.dtype(dtype).itemsize + 9, dtype)
+    first = digest(x)
+    x[-1] = np.ones(1, "int64").astype(dtype)[0]
+    assert digest(x) != first

@@ -65,13 +65,14 @@ def digest_file(path: Path) -> str:
 def _leaves(array: np.ndarray) -> Iterator[bytes]:
     """Yield the digests of an array's blocks of about 8 MiB, in order."""
     rows = max(1, _BLOCK * len(array) // array.nbytes)
-    flat = array if array.ndim else array.reshape(1)
 
     def leaf(start: int) -> bytes:
-        return hashlib.blake2b(np.ascontiguousarray(flat[start : start + rows]).data, digest_size=16).digest()
+        block = np.ascontiguousarray(array[start : start + rows])
+        # as bytes, since dates and bfloat16 are no buffers of their own
+        return hashlib.blake2b(block.reshape(-1).view(np.uint8), digest_size=16).digest()
 
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as threads:
-        yield from threads.map(leaf, range(0, len(flat), rows))
+        yield from threads.map(leaf, range(0, len(array), rows))
 
 
 def _blocks(array: np.ndarray, rows: int) -> Iterator[bytes]:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int, Int32, Real
     from torch import Tensor
 
-GPU_CELLS = 1 << 26  # distances held at a time on a GPU, half a gibibyte, or those of so many rows:
-GPU_ROWS = 48
+GPU_CELLS = 1 << 26  # distances held at a time on a GPU: half a gibibyte
+GPU_ROWS = 48  # asked about at a time at least, however many they are compared with
 _WIDENED = 1 << 24  # numbers that are held in float64 at a time
 
 
@@ -33,7 +33,8 @@ def rank_blocks(
     The parameters are those of `k_nearest`; equals rank by position. A GPU measures and sorts in float64 too.
     """
     asked = np.arange(len(x)) if queries is None else np.asarray(queries)
-    if resolve(device) != "cpu":
+    device = resolve(device)
+    if device != "cpu":
         yield from ranks_in_torch(x, metric, asked, device)
         return
     for rows, block in distance_blocks(x, metric, asked):
@@ -76,7 +77,8 @@ def ranks_of(
     """
     asked = np.arange(len(x)) if queries is None else np.asarray(queries)
     out = np.empty(others.shape, np.int64)
-    if resolve(device) == "cpu":
+    device = resolve(device)
+    if device == "cpu":
         done = 0
         for rows, block in distance_blocks(np.asarray(x), metric, asked):
             part = slice(done, done + len(rows))
@@ -127,7 +129,8 @@ def nearest_of(
     device: str = "cpu",
 ) -> Int[np.ndarray, "q k"]:
     """The ``k`` nearest other rows of each asked one, as `k_nearest` finds them; on a GPU any of equally far ones."""
-    if resolve(device) == "cpu":
+    device = resolve(device)
+    if device == "cpu":
         return k_nearest(np.asarray(x), k, metric, queries)[0]
     asked = np.arange(len(x)) if queries is None else np.asarray(queries)
     out = np.empty((len(asked), k), np.int64)

@@ -97,9 +97,8 @@ class Lumps:
         return trusts(self._drawn, self._laid_out[1:], self.k, metric, device=self.device)
 
     def _varied(self, rows: np.ndarray) -> np.ndarray:
-        if (
-            self.metric == "correlation"
-        ):  # a draw may have rows without variation, whose correlation is undefined
+        # a draw may have rows without variation, whose correlation is undefined
+        if self.metric == "correlation":
             rows = rows[np.ptp(rows, axis=1) > 0]
         return rows.astype(self.points.values.dtype)
 
@@ -127,8 +126,8 @@ def beyond_lumps(lumps: Lumps, whole: np.ndarray) -> Evidence:
         id="beyond_one_lump",
         label=f"trustworthiness ({lumps.k} neighbours) above that of one lump's layout",
         n=len(lumps.own),
-        value=value
-        - drawn.mean(),  # without an interval: how layouts of other rows vary can't be seen in these
+        # without an interval: how layouts of other rows vary can't be seen in these
+        value=value - drawn.mean(),
         **about(lumps.points, lumps.own, lumps.some),
         **said,
     )
