@@ -69,7 +69,7 @@ def _leaves(array: np.ndarray) -> Iterator[bytes]:
     def leaf(start: int) -> bytes:
         block = np.ascontiguousarray(array[start : start + rows])
         # as bytes, since dates and bfloat16 are no buffers of their own
-        return hashlib.blake2b(block.reshape(-1).view(np.uint8), digest_size=16).digest()
+        return hashlib.blake2b(block.reshape(-1).view(np.uint8).data, digest_size=16).digest()
 
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as threads:
         yield from threads.map(leaf, range(0, len(array), rows))
