@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import workbench as wb
+from workbench.numerics.landmarks import farthest_first
 
 pytestmark = pytest.mark.gpu
 if not torch.cuda.is_available():
@@ -51,3 +52,10 @@ def test_gpu_equals_cpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for a, b in zip(on_gpu.evidence, on_cpu.evidence, strict=True):
         assert a.value == pytest.approx(b.value, rel=1e-5)
         assert a.null_values == pytest.approx(b.null_values, rel=1e-5)
+
+
+def test_landmarks_are_the_cpus() -> None:
+    x = np.random.default_rng(0).standard_normal((40_000, 64))
+    (there, covered), (here, radius) = (farthest_first(x, 100, device=d) for d in ("cuda", "cpu"))
+    np.testing.assert_array_equal(there, here)
+    assert covered == pytest.approx(radius)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+from workbench.numerics import landmarks
 from workbench.numerics.landmarks import farthest_first
 
 
@@ -50,3 +51,13 @@ def test_huge_and_minute_rows() -> None:
 
 def test_all_rows_where_there_are_no_more() -> None:
     assert farthest_first(np.eye(4), 9)[0].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("n", "d", "m"), [(3000, 30, 64), (500, 3, 499), (60, 2, 50)])
+def test_what_a_gpu_would_choose_is_the_same(n: int, d: int, m: int) -> None:
+    rows = np.random.default_rng(3).standard_normal((n, d))
+    if n == 60:  # landmarks run out
+        rows = np.repeat(rows[:20], 3, axis=0)
+    (here, radius), (there, covered) = farthest_first(rows, m), landmarks._there(rows, m, "cpu")
+    np.testing.assert_array_equal(here, there)
+    assert covered == pytest.approx(radius)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from workbench.core.progress import track
-from workbench.numerics.threads import one_thread
+from workbench.numerics.threads import in_order, one_thread
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -53,6 +54,8 @@ def draw_until_clear(
     n: int,
     random_state: int,
     what: str = "null",
+    *,
+    apart: bool = False,
 ) -> list[np.ndarray]:
     """Draw statistics together under a null, at most ``n`` times, each until its p-value is clear.
 
@@ -63,6 +66,7 @@ def draw_until_clear(
     ----------
     draw : gives (s,) statistics, or a number for one; each draw has a generator of its own, spawned from the seed.
     values : the data's own statistics.
+    apart : whether draws leave each other alone, so that several threads may make them at once.
 
     Returns
     -------
@@ -77,9 +81,9 @@ def draw_until_clear(
     drawn = np.empty((n, len(values)))
     stops = np.full(len(values), n)
     count = np.zeros((2, len(values)), np.int64)
-    with one_thread():
-        for i, rng in enumerate(track(generators(n, random_state), what)):
-            drawn[i] = draw(rng)
+    with closing(in_order(draw, generators(n, random_state), apart)) as made:
+        for i, statistics in enumerate(track(made, what, n)):
+            drawn[i] = statistics
             count += [~(drawn[i] < values), ~(drawn[i] > values)]  # NaN speaks for the null
             extreme = [_extreme(count[:, s], a) for s, a in enumerate(alternatives)]
             for s, many in enumerate(extreme):
@@ -150,6 +154,7 @@ def hardest(
             n,
             random_state,
             f"{what}, {name}",
+            apart=True,
         )
         for s, some in enumerate(drawn):
             p = monte_carlo_p(float(values[s]), some.tolist(), alternatives[s])

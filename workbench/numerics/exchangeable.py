@@ -8,7 +8,7 @@ one row of each kind (a token type, a row that repeats), in whole groups (texts)
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -70,8 +70,16 @@ class Sample(NamedTuple):
         return ", ".join(said)
 
 
+class SomeRows(Protocol):
+    """Rows of which only some are asked for: an array, or what makes them when they are."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, at: Int[np.ndarray, " m"], /) -> Float[np.ndarray, "m d"]: ...
+
+
 def sample(
-    x: Float[np.ndarray, "n d"] | None,
+    x: SomeRows | None,
     groups: Int[np.ndarray, " n"] | None,
     kinds: Int[np.ndarray, " n"] | None,
     *,
@@ -145,12 +153,13 @@ def of_one_size(some: Sample) -> Sample:
     )
 
 
-def _alike(x: Float[np.ndarray, "n d"], kinds: Int[np.ndarray, " n"], random_state: int) -> bool:
+def _alike(x: SomeRows, kinds: Int[np.ndarray, " n"], random_state: int) -> bool:
     """Whether rows of one kind are alike, by some of them where there are many: all in double precision take gigabytes."""
+    at = np.arange(len(x))
     if len(x) > ASKED:
         at = np.sort(np.random.default_rng([random_state, 0x616C696B]).choice(len(x), ASKED, replace=False))
-        x, kinds = x[at], _renumbered(kinds[at])
-    return effective_rows(x, kinds) < ALIKE * len(x)
+        kinds = _renumbered(kinds[at])
+    return effective_rows(x[at], kinds) < ALIKE * len(at)
 
 
 def _whole_groups(

@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from workbench.numerics.device import fits, uploaded
 from workbench.numerics.distances import PRECOMPUTED
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+SAME = 8 * float(
+    np.finfo(np.float32).eps
+)  # of the square of the largest distance from the mean: rows nearer are equal
+WORTH_SENDING = 1 << 21  # numbers; fewer are walked through sooner here
+PART = 1 << 16  # rows whose distances from their landmarks are measured at a time on a GPU
 MetricSpace = Literal["euclidean", "cityblock", "chebyshev", "precomputed"]
 
 
 def farthest_first(
-    rows: Float[np.ndarray, "n d"], m: int, metric: MetricSpace = "euclidean"
+    rows: Float[np.ndarray, "n d"], m: int, metric: MetricSpace = "euclidean", device: str = "cpu"
 ) -> tuple[Int[np.ndarray, " k"], float]:
     """Choose at most ``m`` rows, each the farthest from those before it (maxmin), and say what they cover.
 
@@ -26,6 +32,7 @@ def farthest_first(
     m : at least 1.
     metric : as `scipy.spatial.distance.cdist` names it, or "precomputed" for ``rows`` (n, n) distances, whose first landmark
         has the largest mean distance; the triangle inequality must hold.
+    device : a GPU takes many euclidean rows there, where walking through all of them takes no time.
 
     Returns
     -------
@@ -40,9 +47,11 @@ def farthest_first(
     n = len(rows)
     if m >= n:
         return np.arange(n), 0.0
+    if device != "cpu" and metric == "euclidean" and rows.size >= WORTH_SENDING and fits(rows, device):
+        return _there(rows, m, device)
     distances_to = _euclidean(rows) if metric == "euclidean" else _any(rows, metric)
     from_mean = distances_to(None)
-    same = 8 * float(np.finfo(np.float32).eps) * float(from_mean.max())
+    same = SAME * float(from_mean.max())
     positions: list[int] = []
     nearest, owner = from_mean, np.zeros(n, np.int64)
     while len(positions) < m and nearest.max() > same:
@@ -53,6 +62,33 @@ def farthest_first(
         nearest, owner = np.where(closer, d, nearest), np.where(closer, at, owner)
         positions.append(at)
     return np.array(positions, np.int64), _radius(rows, owner, metric)
+
+
+def _there(rows: np.ndarray, m: int, device: str) -> tuple[np.ndarray, float]:
+    """What `farthest_first` gives of euclidean rows, step by step on a GPU, which isn't waited for until the end."""
+    import torch
+
+    whole = uploaded(rows, device).double()
+    centred = whole - whole.mean(0)
+    x = (centred / centred.abs().max().clamp(min=torch.finfo(torch.float64).tiny)).float()
+    del centred
+    squares = x.square().sum(1)
+    same = SAME * squares.max()
+    nearest, owner = squares, torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    chosen, left = [], []
+    for i in range(m):
+        at = nearest.argmax()
+        left.append(nearest[at] > same)  # else all rows equal a landmark already
+        distances = squares + squares[at] - 2 * (x @ x[at])
+        distances[at] = 0
+        closer = distances < nearest if i else torch.ones_like(distances, dtype=torch.bool)
+        closer &= left[-1]
+        nearest, owner = torch.where(closer, distances, nearest), torch.where(closer, at, owner)
+        chosen.append(at)
+    many = int(torch.stack(left).sum())
+    parts = zip(whole.split(PART), owner.split(PART), strict=True)
+    radius = torch.stack([(part - whole[of]).norm(dim=1).max() for part, of in parts]).max()
+    return torch.stack(chosen)[:many].cpu().numpy(), float(radius)
 
 
 def _euclidean(rows: np.ndarray) -> Callable[[int | None], np.ndarray]:

@@ -128,15 +128,27 @@ def nearest_of(
     *,
     device: str = "cpu",
 ) -> Int[np.ndarray, "q k"]:
-    """The ``k`` nearest other rows of each asked one, as `k_nearest` finds them; on a GPU any of equally far ones."""
+    """The ``k`` nearest other rows of each asked one, as `k_nearest` finds them: of equally far ones the earlier."""
     device = resolve(device)
     if device == "cpu":
         return k_nearest(np.asarray(x), k, metric, queries)[0]
     asked = np.arange(len(x)) if queries is None else np.asarray(queries)
     out = np.empty((len(asked), k), np.int64)
     for part, block in TorchSpace(x, metric, device).blocks(asked, GPU_CELLS):
-        out[part] = block.topk(k, dim=1, largest=False).indices.cpu().numpy()
+        out[part] = _nearest_in(block, k).cpu().numpy()
     return out
+
+
+def _nearest_in(block: Float[Tensor, "b n"], k: int) -> Int[Tensor, "b k"]:
+    """Positions of the ``k`` least numbers of each row, least first; of equals the first."""
+    values, at = block.topk(k, dim=1, largest=False)
+    at, order = at.sort(dim=1)
+    at = at.gather(1, values.gather(1, order).argsort(dim=1, stable=True))
+    # of numbers that tie with the last, topk takes any
+    tied = ((block <= values[:, -1:]).sum(1) > k).nonzero()[:, 0]
+    if len(tied):
+        at[tied] = block[tied].argsort(dim=1, stable=True)[:, :k]
+    return at
 
 
 class TorchSpace:

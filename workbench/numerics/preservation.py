@@ -18,7 +18,7 @@ from workbench.numerics.neighbour_ranks import (
     ranks_in,
     ranks_of,
 )
-from workbench.numerics.neighbours import BLOCK_CELLS, AnyMetric, k_nearest
+from workbench.numerics.neighbours import BLOCK_CELLS, AnyMetric
 from workbench.numerics.resampling import LEVEL, NORMAL, jackknife_error
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def trustworthiness(
     ----------
     Venna and Kaski 2001, Neighborhood preservation in nonlinear projection methods, ICANN.
     """
-    near_after = _nearest(after, k, metric_after, queries)
+    near_after = _nearest(after, k, metric_after, queries, device)
     return _survival(before, near_after, metric, queries, n_null, random_state, device, groups)[0]
 
 
@@ -152,7 +152,8 @@ def preservation(
     groups: Int[np.ndarray, " n"] | None = None,
 ) -> Preservation:
     """Measure trustworthiness, continuity and recall together; parameters are those of `trustworthiness`."""
-    near_before, near_after = _nearest(before, k, metric, queries), _nearest(after, k, metric_after, queries)
+    near_before = _nearest(before, k, metric, queries, device)
+    near_after = _nearest(after, k, metric_after, queries, device)
     asked = (queries, n_null, random_state, device, groups)
     trust, recall = _survival(before, near_after, metric, *asked)
     # Continuity is trustworthiness with the roles exchanged, and a permutation's inverse is as good a draw.
@@ -160,10 +161,10 @@ def preservation(
     return Preservation(trust, continuity, recall)
 
 
-def _nearest(x: np.ndarray, k: int, metric: AnyMetric, queries: np.ndarray | None) -> np.ndarray:
+def _nearest(x: np.ndarray, k: int, metric: AnyMetric, queries: np.ndarray | None, device: str) -> np.ndarray:
     """The ``k`` nearest and the one that would take the place of any that is left out."""
     _require_k(len(x), k)
-    return k_nearest(x, k + 1, metric, queries)[0]
+    return nearest_of(x, k + 1, metric, queries, device=device)
 
 
 def _require_k(n: int, k: int) -> None:
@@ -218,22 +219,31 @@ def _by_counting(
     device: str,
     measures: list[_Measure],
 ) -> None:
-    """Add up the measures without ranking any but the neighbours: a look at each distance for each neighbour."""
+    """Add up the measures without ranking any but the neighbours: a look at each distance, or one for each of them."""
+    space = TorchSpace(x, metric, resolve(device))
+    if space.device.type == "cpu":
+        from workbench.numerics.kernels import counts_cpu
+
+        for part, block in space.blocks(asked, BLOCK_CELLS):
+            distances = block.numpy()
+            ranks = counts_cpu.ranks(distances, near[part])
+            for measure in measures:
+                change = measure.own(near[part], ranks, part)
+                counts_cpu.weigh(distances, near[part, :-1], change, measure.change)
+        return
     import torch
 
-    space = TorchSpace(x, metric, resolve(device))
-    cells = BLOCK_CELLS if space.device.type == "cpu" else GPU_CELLS
-    for part, block in space.blocks(asked, cells):
+    for part, block in space.blocks(asked, GPU_CELLS):
         others = torch.from_numpy(near[part]).to(block.device)
-        edges, ranks = block.gather(1, others), ranks_in(block, others)
-        own = ranks.cpu().numpy()
+        edges, ranks_there = block.gather(1, others), ranks_in(block, others)
+        own = ranks_there.cpu().numpy()
         for measure in measures:
             for j, change in enumerate(measure.own(near[part], own, part).T):
                 at = torch.from_numpy(np.flatnonzero(change)).to(block.device)
                 # a row that lies nearer than neighbour j, and no further than as many as j's rank says
                 some, edge = block[at], edges[at, j, None]
                 before = some < edge
-                if bool((before.sum(1) + 1 < ranks[at, j]).any()):
+                if bool((before.sum(1) + 1 < ranks_there[at, j]).any()):
                     number = torch.arange(space.n, device=block.device)
                     before |= (some == edge) & (number < others[at, j, None])
                 weights = torch.from_numpy(change[change != 0]).to(block.device, torch.float64)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.core.progress import track
-from workbench.numerics.threads import one_thread
+from workbench.numerics.threads import in_order, one_thread
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -160,8 +160,8 @@ def subsample_draws(
         return np.empty((0, 0)), 0.0
     m = max(2, round(fraction * many))
     rng = np.random.default_rng([random_state, 0x737562])
-    with one_thread():
-        drawn = [statistics(np.sort(members(rng.choice(many, m, replace=False)))) for _ in range(draws)]
+    halves = (np.sort(members(rng.choice(many, m, replace=False))) for _ in range(draws))
+    drawn = list(in_order(statistics, halves))
     return np.array(drawn), float(np.sqrt(m / max(many - m, 1)))
 
 

@@ -13,7 +13,7 @@ from workbench.core.device import resolve
 from workbench.core.errors import DataError, ParameterError
 from workbench.numerics.device import CPU_BUDGET, Device, choose, refuse_beyond
 from workbench.numerics.rips_pairs import Metric, pairs_within
-from workbench.numerics.threads import on_threads
+from workbench.numerics.threads import free_cores, on_threads
 
 if TYPE_CHECKING:
     import torch
@@ -91,7 +91,7 @@ def barcode(
         raise ParameterError(f"max_dimension={max_dimension} must be at least 0")
     if not threshold >= 0:
         raise ParameterError(f"threshold={threshold} must be at least 0")
-    threads = n_threads if n_threads is not None else len(os.sched_getaffinity(0))
+    threads = n_threads if n_threads is not None else free_cores()
     if threads < 1:
         raise ParameterError(f"n_threads={n_threads} must be at least 1")
     f = _Filtration.of(x, metric, threshold, max_dimension, _gpu(device), threads)

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from threadpoolctl import ThreadpoolController
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+MOST = 16  # threads that share draws: beyond so many, what holds the interpreter's lock is all that is left
+_held: ContextVar[bool] = ContextVar("workbench_one_thread", default=False)
+
+
+def cores() -> int:
+    """Return how many threads this process may compute in: OMP_NUM_THREADS, or the processors that it may run on."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdigit() and int(given) > 0:
+        return int(given)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_cores() -> int:
+    """Return `cores`, or 1 inside `one_thread`: whoever holds threads back shares the cores already."""
+    return 1 if _held.get() else cores()
 
 
 @contextmanager
@@ -21,8 +45,50 @@ def one_thread() -> Iterator[None]:
     the machine is idle, and where it isn't, threads that wait for each other cost two to fourteen times
     the work itself (measured on 2 cores). Only libraries that are loaded by then are held.
     """
-    with _controller(len(sys.modules)).limit(limits=1):
-        yield
+    token = _held.set(True)
+    try:
+        with _controller(len(sys.modules)).limit(limits=1):
+            yield
+    finally:
+        _held.reset(token)
+
+
+def in_order(work: Callable[[T], R], items: Iterable[T], apart: bool = True) -> Generator[R]:
+    """Yield ``work(item)`` of each item in order, computed by several threads that are a few items ahead.
+
+    Linear algebra has one thread meanwhile: many small pieces of work share the cores better than the threads of each
+    would. Asked for inside `one_thread`, the work is done here, one item after the other. Close the iterator to end early;
+    what was computed ahead is dropped.
+
+    Parameters
+    ----------
+    work : reads what it shares with others, and writes to nothing that it didn't make.
+    items : made here, one after the other.
+    apart : whether the pieces of work leave each other alone; else they are done here too.
+    """
+    return _in_order(work, items, min(free_cores(), MOST) if apart else 1)
+
+
+def _in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Generator[R]:
+    with one_thread():
+        if threads == 1:
+            yield from map(work, items)
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        context = copy_context()  # what is held, and how numpy takes an overflow, hold there too
+        pool = ThreadPoolExecutor(threads)
+        ahead: deque[Future[R]] = deque()
+        try:
+            # invariant: ``ahead`` holds the results after the last one yielded, in order, at most two a thread
+            for item in items:
+                ahead.append(pool.submit(context.copy().run, work, item))
+                if len(ahead) == 2 * threads:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 @lru_cache(maxsize=1)

@@ -5,7 +5,6 @@ On a CPU scikit-learn and scipy find them, on a GPU our primitives in torch; wha
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,12 +59,14 @@ class Walk:
             graph, vectors = self.on_device
             return best_labels(graph, vectors[:, :k], random_state)[0].cpu().numpy()
         from sklearn.cluster import KMeans
-        from sklearn.exceptions import ConvergenceWarning
 
-        with warnings.catch_warnings():
-            # fewer distinct rows than clusters: whoever asks sees how many labels there are
-            warnings.filterwarnings("ignore", "Number of distinct clusters", ConvergenceWarning)
-            return KMeans(k, n_init=RESTARTS, random_state=random_state).fit_predict(self.modes[:, :k])
+        leading = self.modes[:, :k]
+        # rows nearer than single precision tells apart are one point: of no more points than clusters each is one
+        alike = np.round(leading / np.abs(leading).max(initial=np.finfo(np.float64).tiny), 7)
+        points, point_of = np.unique(alike, axis=0, return_inverse=True)
+        if len(points) <= k:
+            return point_of
+        return KMeans(k, n_init=RESTARTS, random_state=random_state).fit_predict(leading)
 
 
 def walk(

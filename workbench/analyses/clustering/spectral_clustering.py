@@ -185,11 +185,11 @@ def _check(points: Points, recipe: Recipe) -> None:
             )
     if recipe.affinity == PRECOMPUTED:  # who has the same affinities need not be the same
         return
-    if not np.ptp(x, axis=0).any():
+    if not (x != x[0]).any():
         raise DataError(
             f"All {n:,} rows of {points.name} are equal: there is nothing to tell apart. Give rows that differ."
         )
-    distinct = len(np.unique(x, axis=0))
+    distinct = points.distinct
     if distinct < (n_clusters or 2):
         raise DataError(
             f"{points.name} has {distinct:,} different rows: n_clusters={n_clusters} can't tell more apart. Lower n_clusters."

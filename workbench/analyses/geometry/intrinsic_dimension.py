@@ -16,6 +16,7 @@ from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.evidence.nulls.one_lump import NULL, Tested, beside_lumps
 from workbench.evidence.nulls.sampling import sampled, too_few
+from workbench.numerics.distinct import count_distinct
 from workbench.numerics.neighbours import k_nearest
 from workbench.numerics.resampling import subsample_intervals
 from workbench.results.estimate import Estimate
@@ -282,6 +283,8 @@ def _inverse_dimensions(distances: np.ndarray) -> np.ndarray:
 
 def _distinct(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct rows in the order in which they come, and the position among them of each row."""
+    if count_distinct(x) == len(x):
+        return x, np.arange(len(x))
     x = x + 0  # so that -0 equals 0
     _, first, inverse = np.unique(x, axis=0, return_index=True, return_inverse=True)
     order = np.argsort(first)

@@ -18,6 +18,7 @@ from workbench.numerics.distances import PRECOMPUTED, require_distances
 from workbench.numerics.exchangeable import FEWEST_GROUPS, Sample, of_one_size
 from workbench.numerics.neighbours import AnyMetric
 from workbench.numerics.preservation import Scores, preservation
+from workbench.numerics.unit_rows import SideBySide, UnitRows
 from workbench.results.estimate import Estimate
 from workbench.subjects.activations import Aligned
 
@@ -101,7 +102,8 @@ def neighbourhood_preservation(
     own_before, own_after = (_taken(x, some.at, metric) for x in (before, after))
     if not why and not some.whole:
         control = preservation(own_before, own_after, n_neighbors, n_null=n_null, groups=some.groups, **how)
-    shared: dict[str, Any] = about(aligned, np.hstack([_unit(own_before), _unit(own_after)]), some)
+    both = SideBySide([UnitRows(own_before), UnitRows(own_after)])
+    shared: dict[str, Any] = about(aligned, both[np.arange(len(both))], some)
 
     def asked_of(name: str, scores: Scores, tested: Scores) -> Evidence:
         value, own = float(scores.rows.mean()), float(tested.rows.mean())
@@ -143,7 +145,7 @@ def _sampled(
     aligned: Aligned, before: np.ndarray, after: np.ndarray, metric: AnyMetric, rows: int, random_state: int
 ) -> Sample:
     """The rows of the control, those that repeat another in both arrays left out; given distances show none."""
-    both = None if metric == PRECOMPUTED else np.hstack([_unit(before), _unit(after)])
+    both = None if metric == PRECOMPUTED else SideBySide([UnitRows(before), UnitRows(after)])
     return sampled(aligned, both, rows=rows, random_state=random_state)
 
 
@@ -157,15 +159,6 @@ def _untested(aligned: Aligned, some: Sample, n_neighbors: int) -> str:
 
 def _taken(x: np.ndarray, at: np.ndarray, metric: AnyMetric) -> np.ndarray:
     return x[np.ix_(at, at)] if metric == PRECOMPUTED else x[at]
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    """Rows less their mean, of unit size, so that neither array outweighs the other."""
-    largest = np.abs(x).max()
-    centred = x / (largest if largest > 0 else 1)
-    centred = centred - centred.mean(axis=0, dtype=np.float64)
-    size = np.sqrt(np.square(centred).sum(axis=1).mean())
-    return np.asarray(centred / (size if size > 0 else 1))
 
 
 def _interval(scores: Scores, groups: np.ndarray | None) -> tuple[float, float] | None:

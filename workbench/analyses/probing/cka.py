@@ -19,6 +19,7 @@ from workbench.evidence.nulls.sampling import about, details, sampled, too_few
 from workbench.numerics.controls import draw_until_clear
 from workbench.numerics.exchangeable import Sample, fewer
 from workbench.numerics.similarity import Kernel, LeftOut, alignment, centred, gram, jackknife_intervals
+from workbench.numerics.unit_rows import SideBySide, UnitRows
 from workbench.results.matrix import MatrixResult
 from workbench.subjects.activations import Aligned
 
@@ -73,9 +74,9 @@ def cka(
         raise DataError(
             f"{aligned.name} has {n} rows; comparing layers takes at least {FEWEST}. Give more rows."
         )
-    scaled = [_scaled(aligned, name) for name in names]
-    some = _rows(aligned, scaled, max_rows, random_state)
-    kernels = [gram(rows[some.at].astype(np.float64), kernel) for rows in scaled]
+    layers = SideBySide([_scaled(aligned, name) for name in names])
+    some = _rows(aligned, layers, max_rows, random_state)
+    kernels = [gram(rows[some.at], kernel) for rows in layers.arrays]
     grams = [centred(k, debiased=debiased) for k in kernels]
     values = alignment(grams)
     low, high = _intervals(kernels, values, some, debiased, random_state)
@@ -87,7 +88,7 @@ def cka(
         if why
         else _drawn(kernels, values, asked, some, control, debiased, n_null, random_state)
     )
-    shared: dict[str, Any] = about(aligned, np.hstack([rows[some.at] for rows in scaled]), some)
+    shared: dict[str, Any] = about(aligned, layers[some.at], some)
     return MatrixResult(
         values=values,
         low=low,
@@ -120,21 +121,19 @@ def cka(
     )
 
 
-def _scaled(aligned: Aligned, name: str) -> np.ndarray:
-    """A layer's rows less their mean, of unit size, so that no layer outweighs another and nothing overflows."""
-    rows = aligned.arrays[name]
-    if not np.ptp(rows, axis=0).any():
+def _scaled(aligned: Aligned, name: str) -> UnitRows:
+    """A layer's rows, so scaled that no layer outweighs another and nothing overflows."""
+    rows = UnitRows(aligned.arrays[name])
+    if rows.flat:
         raise DataError(
             f"All rows of {aligned.name} at {name} are equal: there is nothing to compare. Leave that layer out."
         )
-    rows = rows / np.abs(rows).max()
-    rows = rows - rows.mean(axis=0, dtype=np.float64)
-    return np.asarray(rows / np.sqrt(np.square(rows).sum(axis=1).mean()))
+    return rows
 
 
-def _rows(aligned: Aligned, scaled: list[np.ndarray], max_rows: int, random_state: int) -> Sample:
+def _rows(aligned: Aligned, layers: SideBySide, max_rows: int, random_state: int) -> Sample:
     """The rows that are compared: those that repeat another in all layers left out, unless too few would be left."""
-    some = sampled(aligned, np.hstack(scaled), rows=max_rows, random_state=random_state)
+    some = sampled(aligned, layers, rows=max_rows, random_state=random_state)
     if len(some.at) < FEWEST:
         some = sampled(aligned, None, rows=max_rows, random_state=random_state, kinds=False)
     return some
@@ -159,7 +158,9 @@ def _drawn(
     near = alignment(grams)
     own = np.array([near[i, j] for i, j in asked])
     draw = _exchanged(kernels, grams, asked, control, debiased)
-    draws = draw_until_clear(draw, own, ["greater"] * len(asked), n_null, random_state, "cka: null")
+    draws = draw_until_clear(
+        draw, own, ["greater"] * len(asked), n_null, random_state, "cka: null", apart=True
+    )
     return [d + (value - part) for d, value, part in zip(draws, of_all, own, strict=True)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,7 @@ from workbench.numerics.controls import draw_until_clear
 from workbench.numerics.exchangeable import FEWEST_GROUPS, effective_rows, exchanged
 from workbench.numerics.heldout import ALPHAS, Folds, HeldOut, score
 from workbench.numerics.resampling import LEVEL
-from workbench.numerics.threads import one_thread
+from workbench.numerics.threads import in_order, one_thread
 from workbench.results.estimate import Estimate
 from workbench.subjects.points import Points
 
@@ -186,17 +187,26 @@ def _draws(
     if draw is None or n_null == 0:
         return np.empty(0)
 
-    def scores() -> Iterator[float]:  # several at a time, which a product of matrices is faster for
+    def labellings() -> Iterator[np.ndarray]:  # several at a time, which a product of matrices is faster for
         rng = np.random.default_rng([random_state, 0x6C61626C])
-        while True:
-            truth = np.stack([task.truth[draw(rng)] for _ in range(fit.at_once)], axis=1)
-            guessed = fit.predict(truth)[0]
-            yield from (score(truth[:, k], guessed[:, k], task.classes) for k in range(truth.shape[1]))
+        for start in range(0, n_null, fit.at_once):
+            many = min(fit.at_once, n_null - start)
+            yield np.stack([task.truth[draw(rng)] for _ in range(many)], axis=1)
 
-    drawn = scores()
-    return draw_until_clear(
-        lambda rng: next(drawn), np.array([value]), ["greater"], n_null, random_state, "linear probe: null"
-    )[0]
+    def scores(truth: np.ndarray) -> list[float]:
+        guessed = fit.predict(truth)[0]
+        return [score(truth[:, k], guessed[:, k], task.classes) for k in range(truth.shape[1])]
+
+    with closing(in_order(scores, labellings())) as batches:
+        drawn = (one for batch in batches for one in batch)
+        return draw_until_clear(
+            lambda rng: next(drawn),
+            np.array([value]),
+            ["greater"],
+            n_null,
+            random_state,
+            "linear probe: null",
+        )[0]
 
 
 def _interval(
@@ -220,16 +230,18 @@ def _interval(
     if n_boot < 2 or task.units < max(FEWEST_GROUPS, 2 * cv):
         return None
     rng = np.random.default_rng([random_state, 0x70726F])
-    drawn = []
-    with one_thread():
-        for i in range(n_boot):
-            kept = np.isin(task.groups, rng.permutation(task.units)[:m])
-            truth = task.truth[kept]
-            if len(np.unique(truth)) < 2:
-                continue
-            folds = Folds.of(numbered(task.groups[kept]), cv, random_state + i)
-            guessed = HeldOut(x[kept], folds, (alpha * HALF,), task.classes).predict(truth[:, None])[0]
-            drawn.append(score(truth, guessed[:, 0], task.classes))
+    halves = ((i, np.isin(task.groups, rng.permutation(task.units)[:m])) for i in range(n_boot))
+
+    def again(half: tuple[int, np.ndarray]) -> float | None:
+        i, kept = half
+        truth = task.truth[kept]
+        if len(np.unique(truth)) < 2:
+            return None
+        folds = Folds.of(numbered(task.groups[kept]), cv, random_state + i)
+        guessed = HeldOut(x[kept], folds, (alpha * HALF,), task.classes).predict(truth[:, None])[0]
+        return score(truth, guessed[:, 0], task.classes)
+
+    drawn = [made for made in in_order(again, halves) if made is not None]
     if len(drawn) < max(2, n_boot / 2):
         return None
     half = float(

@@ -20,6 +20,7 @@ from workbench.analyses.topology._barcodes import (
     rows_of,
 )
 from workbench.analyses.topology._longest_bars import longest_bars, summary
+from workbench.core.device import resolve
 from workbench.core.errors import ParameterError
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
@@ -138,12 +139,11 @@ def persistence(
         listed = [np.empty(0, np.int64) for k in dimensions for _ in bars[k].values]
     else:
         with one_thread():
-            at, radius = farthest_first(rows, max_points, SPACES[metric])
+            at, radius = farthest_first(rows, max_points, SPACES[metric], resolve(device))
         check_size(dimensions[-1], len(at), max_points, coeff)
         distances = distances_of(among(rows, at, metric), metric, points.name)
         engine = Engine.choose(device, dimensions[-1], len(at), coeff, max_edge_length)
-        with one_thread():
-            bars = bars_of(distances, dimensions, engine, cycles)
+        bars = bars_of(distances, dimensions, engine, cycles)
         listed = _representatives(distances, dimensions, bars, cycles)
     pairs = [np.insert(bars[k].values, 2, k, axis=1) for k in dimensions]
     evidence, noise = longest_bars(

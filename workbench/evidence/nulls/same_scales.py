@@ -100,7 +100,13 @@ def beside_turned_signs(
         )
     turn = turned_signs(own, some.groups)
     draws = draw_until_clear(
-        lambda rng: statistics(turn(rng)), values, alternatives, n_null, random_state, f"{what}: null"
+        lambda rng: statistics(turn(rng)),
+        values,
+        alternatives,
+        n_null,
+        random_state,
+        f"{what}: null",
+        apart=True,
     )
     drawn = [Drawn(d) for d in draws]
     said = [

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.core.view import KIND, Rows
-from workbench.numerics.exchangeable import FEWEST_GROUPS, Sample, effective_rows, sample
+from workbench.numerics.exchangeable import FEWEST_GROUPS, Sample, SomeRows, effective_rows, sample
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-def sampled(
-    view: Rows, x: Float[np.ndarray, "n d"] | None, *, rows: int, random_state: int, kinds: bool = True
-) -> Sample:
+def sampled(view: Rows, x: SomeRows | None, *, rows: int, random_state: int, kinds: bool = True) -> Sample:
     """Draw about ``rows`` rows of a view in whole groups; see `workbench.numerics.exchangeable.sample`.
 
     Parameters
