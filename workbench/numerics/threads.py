@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-MOST = 16  # threads that share draws: beyond so many, what holds the interpreter's lock is all that is left
+MOST = int(
+    os.environ.get("WB_MOST", 16)
+)  # threads that share draws: beyond so many, what holds the interpreter's lock is all that is left
 _held: ContextVar[bool] = ContextVar("workbench_one_thread", default=False)
 
 

@@ -16,6 +16,7 @@ from workbench.numerics.controls import draw_until_clear, generators
 from workbench.numerics.exchangeable import Sample
 from workbench.numerics.lumps import LUMPS
 from workbench.numerics.preservation import trust_of_rows
+from workbench.numerics.threads import in_order
 from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
@@ -81,9 +82,8 @@ class Lumps:
         if self.device == "cpu":
             return []
         draws = [make(self.own, self.some.groups) for make in LUMPS.values()]
-        return [
-            self._varied(draw(rng)) for draw in draws for rng in generators(self.n_null, self.random_state)
-        ]
+        each = [(draw, rng) for draw in draws for rng in generators(self.n_null, self.random_state)]
+        return list(in_order(lambda drawn: self._varied(drawn[0](drawn[1])), each))
 
     @cached_property
     def _laid_out(self) -> list[np.ndarray]:

@@ -16,6 +16,7 @@ from workbench.core.registry import analysis
 from workbench.evidence.nulls.one_lump import Tested
 from workbench.evidence.nulls.same_scales import beside_turned_signs
 from workbench.numerics.resampling import subsample_interval
+from workbench.numerics.threads import cores
 from workbench.results.embedding import Embedding
 from workbench.subjects.points import Points
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 CONTROL_ROWS = 1000
 REFITS = 50  # decompositions behind the interval, at most
 DECIMALS = 6  # of a share that rows in single precision have
+FEW_CORES = 4
 MANY = 64  # directions, from which on draws are decomposed in single precision
 
 
@@ -160,5 +162,8 @@ def explained(x: np.ndarray, k: int) -> float:
         centred = (centred / max(np.abs(centred).max(), np.finfo(np.float64).tiny)).astype(np.float32)
     gram = centred.T @ centred if x.shape[0] >= x.shape[1] else centred @ centred.T
     size = len(gram)
-    leading = eigh(gram, eigvals_only=True, subset_by_index=[size - k, size - 1])
+    if cores() > FEW_CORES:  # all of them take twice as long, but other threads may work meanwhile
+        leading = np.linalg.eigvalsh(gram)[-k:]
+    else:
+        leading = eigh(gram, eigvals_only=True, subset_by_index=[size - k, size - 1])
     return round(min(1.0, float(leading.sum(dtype=np.float64) / np.trace(gram, dtype=np.float64))), DECIMALS)

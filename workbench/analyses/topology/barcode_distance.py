@@ -22,6 +22,7 @@ from workbench.numerics.distances import PRECOMPUTED, among, from_centre, requir
 from workbench.numerics.exchangeable import FEWEST_GROUPS, sample
 from workbench.numerics.resampling import subsample_intervals
 from workbench.numerics.threads import one_thread
+from workbench.numerics.unit_rows import SideBySide, UnitRows
 from workbench.results.matrix import MatrixResult
 from workbench.subjects.activations import Aligned
 
@@ -184,7 +185,8 @@ class _Blocks(NamedTuple):
 def _blocks(aligned: Aligned, metric: AnyMetric, most: int, random_state: int) -> _Blocks:
     """Deal whole groups into blocks of about as many rows each, at most ``most``."""
     given = metric == PRECOMPUTED
-    x = None if given else np.concatenate([_scaled(a) for a in aligned.arrays.values()], axis=1)
+    # repeats in one layer count like those in another
+    x = None if given else SideBySide([UnitRows(a) for a in aligned.arrays.values()])
     kinds = np.arange(aligned.n) if given and aligned.kinds is None else aligned.kinds
     some = sample(x, aligned.groups, kinds, rows=BLOCKS * most, random_state=random_state)
     codes = np.arange(len(some.at)) if some.groups is None else some.groups
@@ -199,12 +201,6 @@ def _blocks(aligned: Aligned, metric: AnyMetric, most: int, random_state: int) -
     return _Blocks(
         [some.at[dealt == b] for b in range(len(filled)) if (dealt == b).any()], grouping(aligned, some)
     )
-
-
-def _scaled(x: np.ndarray) -> np.ndarray:
-    """A layer's rows about their mean, at unit scale: repeats in one layer count like those in another."""
-    centred = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
-    return np.asarray(centred / max(float(np.linalg.norm(centred)), np.finfo(float).tiny))
 
 
 def _excess(first: list[np.ndarray], second: list[np.ndarray], between: Distance) -> Float[np.ndarray, " p"]:

@@ -101,7 +101,7 @@ def persistence(
     no null.
 
     On a GPU the bars come from our engine. On a CPU they come from giotto-ph where it answers sooner (components and
-    loops of up to 500 rows, or 150 once our engine is loaded) and for other coefficients than 2, else from our
+    loops of up to 500 rows, or 100 once our engine is loaded) and for other coefficients than 2, else from our
     engine. They are the same bars. The control's small barcodes are always made on the CPU.
 
     Returns
