@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GPU_CELLS = 1 << 26  # distances held at a time on a GPU: half a gibibyte
 GPU_ROWS = 48  # asked about at a time at least, however many they are compared with
-_WIDENED = 1 << 24  # numbers that are held in float64 at a time
+_WIDENED = 1 << 22  # numbers that are held in float64 at a time
 
 
 def rank_blocks(
@@ -171,7 +171,7 @@ class TorchSpace:
         self.centre: Any = 0.0
         self.top = 0.0
         if metric == "euclidean":
-            sums = [self._sent(p).double().sum(0) for p in self.rows.split(self.step)]
+            sums = [self._sent(p).sum(0, dtype=torch.float64) for p in self.rows.split(self.step)]
             self.centre = torch.stack(sums).sum(0) / self.n
         elif self.by_product:
             self.top = float(self.rows.abs().max())

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-MOST = int(
-    os.environ.get("WB_MOST", 16)
-)  # threads that share draws: beyond so many, what holds the interpreter's lock is all that is left
+MOST = 4  # threads that share draws: with more they wait for the interpreter, and for memory
 _held: ContextVar[bool] = ContextVar("workbench_one_thread", default=False)
 
 

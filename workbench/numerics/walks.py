@@ -13,6 +13,7 @@ import numpy as np
 from workbench.core.device import resolve
 from workbench.numerics.laplacian import affinity_graph, neighbour_graph, pieces_of, slowest_modes
 from workbench.numerics.neighbours import AnyMetric, k_nearest
+from workbench.numerics.small_k_means import k_means
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Real
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from workbench.numerics.spectral_clustering import Graph
 
 RESTARTS: Any = 10  # as in scikit-learn's spectral clustering; its k-means declares the type of 'auto' alone
+FEW = 1000  # rows, up to which all restarts of k-means are sooner made together
 TOLERANCE = 1e-4  # residual of a mode on a GPU: an eigenvalue's error is of the order of its square
 
 
@@ -58,14 +60,16 @@ class Walk:
 
             graph, vectors = self.on_device
             return best_labels(graph, vectors[:, :k], random_state)[0].cpu().numpy()
-        from sklearn.cluster import KMeans
-
         leading = self.modes[:, :k]
         # rows nearer than single precision tells apart are one point: of no more points than clusters each is one
         alike = np.round(leading / np.abs(leading).max(initial=np.finfo(np.float64).tiny), 7)
         points, point_of = np.unique(alike, axis=0, return_inverse=True)
         if len(points) <= k:
             return point_of
+        if len(leading) <= FEW:
+            return k_means(leading, k, RESTARTS, random_state)
+        from sklearn.cluster import KMeans
+
         return KMeans(k, n_init=RESTARTS, random_state=random_state).fit_predict(leading)
 
 
