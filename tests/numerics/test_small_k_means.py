@@ -17,7 +17,7 @@ def inertia(x: np.ndarray, labels: np.ndarray) -> float:
 @pytest.mark.parametrize(("n", "p", "k"), [(300, 8, 8), (150, 8, 8), (300, 3, 3), (40, 2, 15)])
 def test_inertia_is_as_low_as_the_librarys(n: int, p: int, k: int) -> None:
     ours, theirs = 0.0, 0.0
-    for seed in range(20):
+    for seed in range(40):
         x = np.random.default_rng(seed).standard_normal((n, p))
         ours += inertia(x, k_means(x, k, 10, seed))
         theirs += inertia(x, KMeans(k, n_init=10, random_state=seed).fit_predict(x))
@@ -33,7 +33,7 @@ def test_known_answer_of_blobs_far_from_the_origin() -> None:
 
 def test_no_centre_stays_empty() -> None:
     x = np.repeat(np.random.default_rng(0).standard_normal((5, 2)), [60, 1, 1, 1, 1], axis=0)
-    for seed in range(20):
+    for seed in range(40):
         labels = k_means(x, 5, 3, seed)
         assert len(set(labels)) == 5 and inertia(x, labels) == pytest.approx(0, abs=1e-9)
 
