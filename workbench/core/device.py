@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Literal
@@ -13,6 +13,8 @@ from typing import Literal
 from workbench.core.errors import DataError, MissingError, ParameterError
 
 Device = Literal["auto", "cpu", "cuda"]
+Devices = Literal["auto", "cpu", "cuda", "cuda:0"]
+SHARED_FROM = 4_000_000  # rows beyond which several GPUs share work: predicted, benchmarks/LOG.md says how
 
 
 def resolve(device: str) -> str:
@@ -25,13 +27,16 @@ def resolve(device: str) -> str:
     ParameterError
         The name is none of "auto", "cpu", "cuda", "cuda:N".
     MissingError
-        A GPU was asked for and there is none that torch can use.
+        A GPU was asked for and there is none that torch can use, or none of that number.
     """
     if device == "cpu":
         return device
-    if device != "auto" and device.partition(":")[0] != "cuda":
-        raise ParameterError(f"device={device!r} must be 'auto', 'cpu' or 'cuda'.")
+    kind, numbered, number = device.partition(":")
+    if device != "auto" and (kind != "cuda" or (numbered and not number.isdecimal())):
+        raise ParameterError(f"device={device!r} must be 'auto', 'cpu', 'cuda', or 'cuda:0' and so on.")
     if _usable():
+        if numbered:
+            _require_number(device, int(number))
         return "cuda" if device == "auto" else device
     if device == "auto":
         return "cpu"
@@ -41,13 +46,66 @@ def resolve(device: str) -> str:
     )
 
 
-def describe(device: str) -> str:
-    """Return the device's name as a run records it: "cpu", or "cuda" and which GPU."""
+def _require_number(device: str, number: int) -> None:
+    import torch
+
+    count = torch.cuda.device_count()
+    if number >= count:
+        raise MissingError(
+            f"device={device!r} was asked for, and torch sees {count} GPU{'s' if count > 1 else ''}: use 'cuda:0'"
+            f"{f' to {count - 1}' if count > 1 else ''}, or 'cuda'."
+        )
+
+
+def sharing(device: str | Sequence[str], rows: int) -> tuple[str, ...]:
+    """Return the devices that share work on so many rows, the first of which leads.
+
+    "auto" and "cuda" are, for more than `SHARED_FROM` rows, every GPU of the current one's kind of which half the memory is
+    free; the current one alone for fewer. "cuda:N" is that one alone. A list is taken as it is, and may name one twice.
+
+    Raises
+    ------
+    ParameterError
+        A list is empty or names both processors and GPUs.
+    ParameterError, MissingError
+        As `resolve`.
+    """
+    if not isinstance(device, str):
+        names = tuple(resolve(name) for name in device)
+        if len({name.partition(":")[0] for name in names}) != 1:
+            raise ParameterError(
+                f"device={list(device)!r} must name one device or several of one kind, such as ['cuda:0', 'cuda:1']."
+            )
+        return names
+    name = resolve(device)
+    if name != "cuda" or rows <= SHARED_FROM:
+        return (name,)
+    import torch
+
+    own, count = torch.cuda.current_device(), torch.cuda.device_count()
+    kind = torch.cuda.get_device_name(own)
+    after = ((own + i) % count for i in range(1, count))
+    others = [i for i in after if torch.cuda.get_device_name(i) == kind and _half_free(i)]
+    return tuple(f"cuda:{i}" for i in (own, *others)) if others else (name,)
+
+
+def _half_free(index: int) -> bool:
+    """Whether this process may have half of a GPU's memory, what it holds counted."""
+    import torch
+
+    free, total = torch.cuda.mem_get_info(index)
+    return bool(2 * (free + torch.cuda.memory_reserved(index)) >= total)
+
+
+def describe(device: str, rows: int = 0) -> str:
+    """Return the device's name as a run records it: "cpu", or "cuda" and which GPU, and how many where they share ``rows``."""
     if device == "cpu":
         return device
     import torch
 
-    return f"cuda ({torch.cuda.get_device_name(device)})"
+    names = sharing(device, rows)
+    said = torch.cuda.get_device_name(names[0])
+    return f"cuda ({said})" if len(names) == 1 else f"cuda ({len(names)} × {said})"
 
 
 @contextmanager
@@ -75,7 +133,8 @@ def refusing_what_does_not_fit(device: str, rows: int, what: str) -> Iterator[No
     import torch
 
     try:
-        torch.cuda.reset_peak_memory_stats(device)
+        for index in range(torch.cuda.device_count()):
+            torch.cuda.reset_peak_memory_stats(index)
         yield
     except torch.OutOfMemoryError as e:
         message = _too_large(str(e), device, rows, what)
@@ -111,6 +170,10 @@ def _too_large(said: str, device: str, rows: int, what: str) -> str:
 
     index = torch.device(device).index
     index = torch.cuda.current_device() if index is None else index
+    where = re.search(
+        r"GPU (\d+) has a total capacity", said
+    )  # of several that share the work, one has the least room
+    index = int(where[1]) if where else index
     asked = re.search(r"Tried to allocate ([\d.]+) ([KMG]i)B", said)
     more = float(asked[1]) * 2 ** {"Ki": 10, "Mi": 20, "Gi": 30}[asked[2]] if asked else 0.0
     free = torch.cuda.mem_get_info(index)[0] + torch.cuda.memory_reserved(index)

@@ -127,8 +127,14 @@ class Method:
         return made.with_run(dataclasses.replace(run, seconds=round(time.perf_counter() - start, 4)))
 
     def _run(
-        self, inputs: Sequence[Given], values: dict[str, Any], chosen: tuple[str, ...], aligned: str
+        self,
+        inputs: Sequence[Given],
+        values: dict[str, Any],
+        chosen: tuple[str, ...],
+        aligned: str,
+        rows: int = 0,
     ) -> Run:
+        shared = "device" in values and self.parameters["device"].shared
         return Run(
             method=self.name,
             version=self.version,
@@ -137,7 +143,7 @@ class Method:
             verb=self.verb,
             chosen=chosen,
             aligned=aligned,
-            device=describe(values.get("device", "cpu")),
+            device=describe(values.get("device", "cpu"), rows if shared else 0),
             started=now(),
             versions=versions(),
         )
@@ -150,7 +156,7 @@ class Method:
         for k, view in zip(paired, aligned, strict=True):
             views[k] = view
         inputs = [given(i.name, f, seen_digest(v)) for (i, f), v in zip(asked, views, strict=True)]
-        run = self._run(inputs, values, chosen, how)
+        run = self._run(inputs, values, chosen, how, _rows(views))
         why = chosen_by_looking(run)
         if why:  # another answer than that of equal rows that were chosen otherwise
             apart = [dataclasses.replace(g, digest=digest(g.digest, "chosen", why)) for g in inputs]
@@ -202,9 +208,10 @@ class Method:
     def _call(self, views: list[Any], values: dict[str, Any]) -> Any:
         there = [v for v in views if v is not None]
         names = " and ".join(getattr(v, "name", None) or v.called for v in there) or "nothing"
-        rows = max((getattr(v, "n", 0) for v in there), default=0)
         try:
-            with refusing_what_does_not_fit(values.get("device", "cpu"), rows, f"{self.name} of {names}"):
+            with refusing_what_does_not_fit(
+                values.get("device", "cpu"), _rows(there), f"{self.name} of {names}"
+            ):
                 return self.function(*views, **values)
         except (WorkbenchError, KeyboardInterrupt, MemoryError):
             raise
@@ -217,6 +224,10 @@ class Method:
 
     def __repr__(self) -> str:
         return f"<{self.verb} {self.name}: {self.summary}>"
+
+
+def _rows(views: Sequence[Any]) -> int:
+    return max((getattr(view, "n", 0) for view in views), default=0)
 
 
 def _document(function: Callable[..., Any], inputs: Sequence[Input], parameters: dict[str, Parameter]) -> str:

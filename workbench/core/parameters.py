@@ -20,7 +20,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Interval, Le, Lt
 from typing_extensions import Doc
 
-from workbench.core.device import Device
+from workbench.core.device import SHARED_FROM, Device, Devices
 from workbench.core.errors import ParameterError, suggest
 
 
@@ -29,6 +29,11 @@ class Few:
     """Declared beside a parameter that takes long: how much of it is enough to try the method with."""
 
     value: Any
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Declared beside a device: several GPUs share the work on many rows (`workbench.core.device.sharing`)."""
 
 
 Seed = Annotated[
@@ -65,6 +70,14 @@ BootstrapDraws = Annotated[
 OnDevice = Annotated[
     Device, Doc("Where it is computed: 'cpu', 'cuda' (an NVIDIA GPU), or 'auto', the GPU where there is one.")
 ]
+OnDevices = Annotated[
+    Devices,
+    Shared(),
+    Doc(
+        f"Where it is computed: 'cpu', 'cuda' (NVIDIA GPUs: all that there are beyond {SHARED_FROM:,} rows), 'cuda:0' (the "
+        f"first alone), or 'auto', GPUs where there are some."
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,7 @@ class Parameter:
     optional : whether ``None`` is legal.
     sequence : whether the value is a tuple of ``base``.
     few : what the method is tried with where the default takes long (`Few`); None elsewhere.
+    shared : of a device, whether several GPUs share the work on many rows (`Shared`).
     """
 
     name: str
@@ -95,6 +109,7 @@ class Parameter:
     optional: bool = False
     sequence: bool = False
     few: Any = None
+    shared: bool = False
 
     @cached_property
     def _adapter(self) -> Any:
@@ -273,6 +288,7 @@ def _read(name: str, annotation: Any, default: Any, method: str) -> Parameter:
         optional=optional,
         sequence=sequence,
         few=next((m.value for m in metadata if isinstance(m, Few)), None),
+        shared=any(isinstance(m, Shared) for m in metadata),
         **_bounds(metadata),
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +31,13 @@ def choose(device: str | torch.device = "auto") -> torch.device:
     import torch
 
     return device if isinstance(device, torch.device) else torch.device(resolve(device))
+
+
+def current(device: torch.device) -> AbstractContextManager[Any]:
+    """Make a GPU the current one inside the block, where Triton launches its kernels; nothing for a CPU."""
+    import torch
+
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def borrowed(array: np.ndarray) -> torch.Tensor:

@@ -11,8 +11,8 @@ import torch
 
 from workbench.core.errors import ParameterError
 from workbench.core.progress import track
-from workbench.numerics import clusters_torch
-from workbench.numerics.device import choose, memory_budget, refuse_beyond
+from workbench.numerics import clusters_torch, shared
+from workbench.numerics.device import current, memory_budget, refuse_beyond
 from workbench.numerics.kernels import knn, prepare
 from workbench.numerics.rows_torch import Metric, Rows, centre_and_factor, half_rows, shuffled, slices
 
@@ -64,7 +64,7 @@ def k_nearest(
     search: Search = "auto",
     probes: int | None = None,
     recall_rows: int = 256,
-    device: str | torch.device = "auto",
+    device: shared.Places = "auto",
     random_state: int = 0,
     memory: int | None = None,
 ) -> Neighbours:
@@ -82,7 +82,8 @@ def k_nearest(
         neighbours; "auto", exact for few rows or on a CPU, clusters beyond four million, and bins between.
     probes : spans of 2,048 rows compared with each by "clusters"; None takes 24, or 192 beyond four million rows.
     recall_rows : rows whose exact neighbours are looked up to measure the recall; 0 skips that.
-    device, memory : where to run, and the bytes it may take there (what is free if None).
+    device, memory : where to run, and the bytes it may take there (what is free if None). Several devices share the rows
+        asked about; clusters find the same however many there are. Queries are asked on the first alone.
     random_state : seeds the order in which columns fall into bins. The answer is the same on every run.
 
     Raises
@@ -92,7 +93,7 @@ def k_nearest(
     DataError
         The rows are not finite, or no step of the work fits the memory.
     """
-    where = x.device if isinstance(x, torch.Tensor) and device == "auto" else choose(device)
+    devices = shared.given(device, x)
     if metric not in get_args(Metric):
         raise ParameterError(f"metric={metric!r} must be one of {', '.join(get_args(Metric))}")
     if search not in get_args(Search):
@@ -100,7 +101,24 @@ def k_nearest(
     n, most = len(x), len(x) - (queries is None)
     if not 1 <= k <= most:
         raise ParameterError(f"k={k} must be at least 1 and at most {most} for {n} rows")
-    budget = memory_budget(where) if memory is None else memory
+    with current(devices[0]):
+        return _answer(x, k, metric, queries, search, probes, recall_rows, devices, random_state, memory)
+
+
+def _answer(
+    x: Tensor | np.ndarray,
+    k: int,
+    metric: Metric,
+    queries: Tensor | np.ndarray | None,
+    search: Search,
+    probes: int | None,
+    recall_rows: int,
+    devices: tuple[torch.device, ...],
+    random_state: int,
+    memory: int | None,
+) -> Neighbours:
+    n, where = len(x), devices[0]
+    budget = min(memory_budget(d) // devices.count(d) for d in devices) if memory is None else memory
     base = Rows(x, metric, where)
     query_rows = None if queries is None else Rows(queries, metric, where, beside=base)
     if search == "auto":
@@ -110,15 +128,17 @@ def k_nearest(
             search = "clusters"
     if n <= 2 * knn.SPAN or k > _MOST_BY_BINS:
         search = "exact"
-    if search == "clusters" and queries is not None:
-        raise ParameterError("search='clusters' has no queries; use search='bins' or 'exact'")
-    if search == "exact":
-        d, i = _exact_answer(base, query_rows, k, budget, random_state)
-    elif search == "bins":
-        d, i = _by_bins(base, query_rows, k, budget, random_state)
-    else:
+    if search == "clusters":
+        if queries is not None:
+            raise ParameterError("search='clusters' has no queries; use search='bins' or 'exact'")
         probes = probes or (24 if n <= CLUSTERS_FROM else 192)
-        d, i = _by_clusters(base, query_rows, k, budget, random_state, probes)
+        d, i = _by_clusters(base, devices, k, budget, random_state, probes)
+    elif len(devices) > 1 and queries is None:
+        d, i = _by_shares(x, metric, devices, k, search, budget, random_state)
+    elif search == "exact":
+        d, i = _exact_answer(base, query_rows, k, budget, random_state)
+    else:
+        d, i = _by_bins(base, query_rows, k, budget, random_state)
     recall, rows = (1.0, 0) if search == "exact" else (None, 0)
     if search != "exact" and recall_rows > 0:
         recall, rows = _recall(base, query_rows, d, k, budget, recall_rows, random_state)
@@ -264,16 +284,48 @@ def _holds(base: Rows, budget: int) -> bool:
 
 
 def _by_clusters(
-    base: Rows, query_rows: Rows | None, k: int, budget: int, seed: int, probes: int
+    base: Rows, devices: tuple[torch.device, ...], k: int, budget: int, seed: int, probes: int
 ) -> tuple[Tensor, Tensor]:
     refuse_beyond((6 * base.d + 512) * base.n, budget * 3 // 4, base.n, "a search by clusters")
     rows = base.hold()
     shift, factor = centre_and_factor(base, rows)
 
-    def halved(order: Tensor) -> tuple[Tensor, Tensor]:
-        return half_rows(rows, order, shift, factor, norms=not base.dot)
+    def halved(rows: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+        return half_rows(rows, order, shift.to(rows.device), factor.to(rows.device), norms=not base.dot)
 
-    return clusters_torch.pruned(rows, k, base.dot, halved, shortlist(k + 1), probes, _ROUNDS, budget, seed)
+    copies = [rows.to(device) for device in devices]
+    kept = shortlist(k + 1)
+    return clusters_torch.pruned(copies, k, base.dot, halved, kept, probes, _ROUNDS, budget, seed)
+
+
+def _by_shares(
+    x: Tensor | np.ndarray,
+    metric: Metric,
+    devices: tuple[torch.device, ...],
+    k: int,
+    search: Search,
+    budget: int,
+    seed: int,
+) -> tuple[Tensor, Tensor]:
+    """Every device asks about a share of the rows among all, as about queries, each of which finds itself too.
+
+    Two devices that read every product one way take as long as one that reads it both ways, as `_symmetric` does.
+    """
+    cuts = shared.parts(len(x), len(devices), 128)
+
+    def ask(place: int) -> tuple[Tensor, Tensor]:
+        cut, device = cuts[place], devices[place]
+        base = Rows(x, metric, device)
+        asked = Rows(x[cut], metric, device, beside=base)
+        if search == "exact":
+            d, i = _exact(base, asked, k + 1, budget)
+        else:
+            d, i = _by_bins(base, asked, k + 1, budget, seed)
+        return clusters_torch.without_self(d, i, torch.arange(cut.start, cut.stop, device=device))
+
+    lists = shared.each(devices[: len(cuts)], ask)
+    d, i = (torch.cat([part.to(devices[0]) for part in parts]) for parts in zip(*lists, strict=True))
+    return d, i
 
 
 def _exact_answer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,9 +13,9 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from workbench.core.device import resolve
+from workbench.core.device import sharing
 from workbench.core.errors import MissingError, ParameterError
-from workbench.numerics.device import fits, uploaded
+from workbench.numerics.device import current, fits, uploaded
 from workbench.numerics.distances import PRECOMPUTED
 from workbench.numerics.near_origin import MOVABLE, far_centre
 
@@ -42,14 +43,15 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
     metric : "euclidean", "cosine", "correlation", "manhattan", "chebyshev", or "precomputed" for ``X`` (n, n) distances.
     target_metric : "categorical" (-1 is no label) or "euclidean".
     random_state : int, ``RandomState`` or None, which seeds anew each time.
-    device : "auto" (the GPU where there is one), "cpu" or "cuda".
+    device : "auto" (GPUs where there are some), "cpu", "cuda" (all GPUs for more than four million rows, else the current
+        one), "cuda:0" and so on (that one alone), or a list of such names, which share the work and may name one twice.
 
     Attributes
     ----------
     embedding_ : (n, n_components) float32.
     graph_ : (n, n) scipy sparse array of memberships. pieces_ : how many connected pieces it has.
     rad_orig_, rad_emb_ : (n,) with densmap, log of each row's local radius in the data and in the layout.
-    device_ : where it was fitted. engine_ : "torch" or "umap-learn".
+    device_ : where it was fitted. devices_ : all that shared the work. engine_ : "torch" or "umap-learn".
 
     References
     ----------
@@ -78,7 +80,7 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
         dens_lambda: float = 2.0,
         dens_frac: float = 0.3,
         dens_var_shift: float = 0.1,
-        device: str = "auto",
+        device: str | Sequence[str] = "auto",
     ) -> None:
         self.n_neighbors = n_neighbors
         self.n_components = n_components
@@ -124,8 +126,10 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
         chosen = self._chosen()
         if y is not None:
             y = self._targets(y, len(X))
-        self.device_ = resolve(self.device)
-        self.engine_ = "torch" if self.device_ != "cpu" or len(X) < LIBRARY_FROM else "umap-learn"
+        self.devices_ = sharing(self.device, len(X))
+        self.device_ = self.devices_[0]
+        ours = self.devices_ != ("cpu",) or len(X) < LIBRARY_FROM
+        self.engine_ = "torch" if ours else "umap-learn"
         if self.engine_ == "umap-learn":
             try:
                 self._fit_library(X, y, chosen)
@@ -153,7 +157,7 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
 
     def layouts(self, sets: list[np.ndarray]) -> list[Float[np.ndarray, "m c"]]:
         """Lay several small sets of rows out, finite and near the origin, each as a fit of it would; on a GPU together."""
-        device = resolve(self.device)
+        device = sharing(self.device, 0)[0]
         if device == "cpu" or self.metric not in ("euclidean", "cosine", "correlation"):
             return [clone(self).fit_rows(rows).embedding_ for rows in sets]
         from workbench.numerics.umap_sets import fit_sets
@@ -171,7 +175,8 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
             return np.asarray(self._model.transform(X), np.float32)
         from workbench.numerics import umap_torch
 
-        return umap_torch.transform(self._model, X).cpu().numpy()
+        with current(self._model.embedding.device):
+            return umap_torch.transform(self._model, X).cpu().numpy()
 
     def inverse_transform(self, X: Any) -> Float[np.ndarray, "m d"]:
         """Return rows that the places ``X`` (m, n_components) in the layout stand for."""
@@ -271,7 +276,7 @@ dens_frac, dens_var_shift : as in umap-learn. ``n_neighbors`` is cut to the rows
             chosen["metric"] = "euclidean"  # of what starts the layout and finds new rows' neighbours
         on_device = isinstance(X, np.ndarray) and self.device_ != "cpu" and fits(X, self.device_)
         fitted = umap_torch.fit(
-            uploaded(X, self.device_) if on_device else X, y=y, device=self.device_, **chosen
+            uploaded(X, self.device_) if on_device else X, y=y, device=self.devices_, **chosen
         )
         self._model: Any = replace(
             fitted, x=X

@@ -22,8 +22,8 @@ import torch
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.progress import track
 from workbench.numerics import densmap as dens
-from workbench.numerics import umap_targets
-from workbench.numerics.device import borrowed, choose
+from workbench.numerics import shared, umap_targets
+from workbench.numerics.device import borrowed, current
 from workbench.numerics.kernels import chunked, layout, prepare
 from workbench.numerics.neighbours_torch import (
     FEW,
@@ -59,6 +59,7 @@ class Fitted:
     neighbours : what the graph was made of.
     a, b : of the membership curve 1 / (1 + a d^2b).
     radii : with densmap, (2, n) the log of each row's local radius in the data and in the layout.
+    devices : that shared the work; what is here is on the first.
     """
 
     embedding: Float[Tensor, "n c"]
@@ -75,6 +76,7 @@ class Fitted:
     repulsion_strength: float
     random_state: int
     radii: Float[Tensor, "2 n"] | None = None
+    devices: tuple[torch.device, ...] = ()
 
     @property
     def pieces(self) -> int:
@@ -173,9 +175,13 @@ def fit(
     dens_var_shift: float = 0.1,
     neighbours: Neighbours | None = None,
     search: Search = "auto",
-    device: str | torch.device = "auto",
+    device: shared.Places = "auto",
 ) -> Fitted:
     """Embed rows by UMAP; the same ``random_state`` gives the same bits on the same device.
+
+    Several devices share the search and the layout, "auto" and "cuda" being all GPUs that there are for more than four
+    million rows. A layout from given neighbours, and one of so many rows whose neighbours are found by clusters, has the
+    same bits on any number of devices of one kind. With ``densmap`` the layout is made on the first.
 
     Parameters
     ----------
@@ -189,7 +195,7 @@ def fit(
         the layout follows too; as in umap-learn.
     densmap, dens_lambda, dens_frac, dens_var_shift : keep local densities too; as in umap-learn.
     neighbours : from `k_nearest` with ``n_neighbors - 1`` neighbours; None looks them up.
-    search, device : as `k_nearest` takes them.
+    search, device : as `k_nearest` takes them, but for "auto" and "cuda" (above).
 
     Raises
     ------
@@ -198,61 +204,72 @@ def fit(
     DataError
         There are fewer than three rows, or they are not finite.
     """
-    where = x.device if isinstance(x, torch.Tensor) and device == "auto" else choose(device)
-    n = len(x)
+    devices = shared.among(device, x)
+    where, n = devices[0], len(x)
     _check(n, n_neighbors, n_components, min_dist, spread, negative_sample_rate)
     n_neighbors = min(n_neighbors, n)
     epochs = (500 if n <= 10_000 else 200) if n_epochs is None else n_epochs
-    _compile(n, x.shape[1], n_neighbors, n_components, metric, neighbours is None, where)
-    if neighbours is None:
-        neighbours = k_nearest(
-            x, n_neighbors - 1, metric, search=search, recall_rows=0, device=where, random_state=random_state
+    with current(where):
+        _compile(n, x.shape[1], n_neighbors, n_components, metric, neighbours is None, where)
+        if neighbours is None:
+            neighbours = k_nearest(
+                x,
+                n_neighbors - 1,
+                metric,
+                search=search,
+                recall_rows=0,
+                device=devices,
+                random_state=random_state,
+            )
+        weights, _, _ = memberships(neighbours, n_neighbors)
+        least = 1.0 / max(epochs, 10)
+        entries = fuzzy_graph(neighbours.indices, weights, least if y is None else 0.0)
+        if y is not None:
+            k = n_neighbors if target_n_neighbors == -1 else min(target_n_neighbors, n)
+            entries = _steered(entries, y, target_metric, target_weight, k, n, where, random_state)
+            kept = entries[2] >= least * entries[2].max()
+            entries = (entries[0][kept], entries[1][kept], entries[2][kept])
+        graph = chunked.chunk(*entries, n)
+        a, b = curve(spread, min_dist)
+        density = None
+        if densmap:
+            lengths = dens.edge_lengths(neighbours.indices, neighbours.distances, entries[0], entries[1])
+            wanted = dens.local_radii(entries[0], entries[2], lengths, n)
+            density = dens.Density(wanted, dens_lambda, dens_frac, dens_var_shift)
+        start = _start(x, init, graph, metric, n_components, where, random_state)
+        placed = _optimize(
+            start,
+            None,
+            graph,
+            a,
+            b,
+            epochs,
+            learning_rate,
+            negative_sample_rate * repulsion_strength,
+            random_state,
+            density,
+            devices,
         )
-    weights, _, _ = memberships(neighbours, n_neighbors)
-    least = 1.0 / max(epochs, 10)
-    entries = fuzzy_graph(neighbours.indices, weights, least if y is None else 0.0)
-    if y is not None:
-        k = n_neighbors if target_n_neighbors == -1 else min(target_n_neighbors, n)
-        entries = _steered(entries, y, target_metric, target_weight, k, n, where, random_state)
-        kept = entries[2] >= least * entries[2].max()
-        entries = (entries[0][kept], entries[1][kept], entries[2][kept])
-    graph = chunked.chunk(*entries, n)
-    a, b = curve(spread, min_dist)
-    density = None
-    if densmap:
-        lengths = dens.edge_lengths(neighbours.indices, neighbours.distances, entries[0], entries[1])
-        wanted = dens.local_radii(entries[0], entries[2], lengths, n)
-        density = dens.Density(wanted, dens_lambda, dens_frac, dens_var_shift)
-    start = _start(x, init, graph, metric, n_components, where, random_state)
-    placed = _optimize(
-        start,
-        None,
-        graph,
-        a,
-        b,
-        epochs,
-        learning_rate,
-        negative_sample_rate * repulsion_strength,
-        random_state,
-        density,
-    )
-    radii = None if density is None else torch.stack([density.radii, dens.layout_radii(placed, graph, a, b)])
-    return Fitted(
-        placed,
-        graph,
-        neighbours,
-        x,
-        metric,
-        n_neighbors,
-        epochs,
-        a,
-        b,
-        negative_sample_rate,
-        learning_rate,
-        repulsion_strength,
-        random_state,
-        radii,
-    )
+        radii = (
+            None if density is None else torch.stack([density.radii, dens.layout_radii(placed, graph, a, b)])
+        )
+        return Fitted(
+            placed,
+            graph,
+            neighbours,
+            x,
+            metric,
+            n_neighbors,
+            epochs,
+            a,
+            b,
+            negative_sample_rate,
+            learning_rate,
+            repulsion_strength,
+            random_state,
+            radii,
+            devices,
+        )
 
 
 def _steered(
@@ -435,8 +452,9 @@ def _optimize(
     repulsion: float,
     seed: int,
     density: dens.Density | None = None,
+    devices: tuple[torch.device, ...] = (),
 ) -> Tensor:
-    """Move rows for ``epochs`` steps, among themselves, or among fixed ones if given."""
+    """Move rows for ``epochs`` steps, among themselves, or among fixed ones if given; ``devices`` share it."""
     dim = start.shape[1]
     y = _widened(start)
     if there is not None:
@@ -447,9 +465,12 @@ def _optimize(
     # hundreds of steps of operations of a tenth of a millisecond: a second thread halves that on an idle machine, and
     # where somebody else computes too, threads that wait for each other take ten times as long
     small = start.device.type == "cpu" and len(start) <= ON_ONE_THREAD
+    alphas = [STEP * learning_rate * (1 - epoch / epochs) for epoch in range(epochs)]
     with one_thread() if small else nullcontext():
-        for epoch in track(range(epochs), "layout"):
-            alpha = STEP * learning_rate * (1 - epoch / epochs)
+        if len(devices) > 1 and density is None:
+            y = shared.steps(y, paced, repel, a, b, alphas, NEGATIVES, seed, devices)
+            return y[:, :dim].contiguous()
+        for epoch, alpha in enumerate(track(alphas, "layout")):
             moved = layout.step(
                 y, y if there is None else there, paced, repel, a, b, alpha, NEGATIVES, epoch, seed, room
             )

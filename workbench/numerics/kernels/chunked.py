@@ -54,6 +54,13 @@ def chunk(rows: Int[Tensor, " e"], cols: Int[Tensor, " e"], weights: Float[Tenso
     return Chunks(first.int(), heads.int(), tails.view(-1, WIDTH), held.view(-1, WIDTH))
 
 
+def of_rows(graph: Chunks, cut: slice) -> Chunks:
+    """The consecutive rows ``cut`` of a matrix, numbered from 0; its columns keep their numbers."""
+    begin, end = graph.first[[cut.start, cut.stop]].tolist()
+    first = graph.first[cut.start : cut.stop + 1] - begin
+    return Chunks(first, graph.heads[begin:end] - cut.start, graph.tails[begin:end], graph.weights[begin:end])
+
+
 def fold_reference(parts: Float[Tensor, "chunks d"], graph: Chunks) -> Float[Tensor, "n d"]:
     """The sum of each row's chunks."""
     out = torch.zeros((len(graph.first) - 1, parts.shape[1]), dtype=parts.dtype, device=parts.device)

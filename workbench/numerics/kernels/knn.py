@@ -331,10 +331,12 @@ def rerank(
             return rerank_reference(x, q, candidates, k, dot)
         ok = (candidates >= 0) & (candidates < len(ids))
         named = torch.where(ok, ids.int()[candidates.long().clamp(0, len(ids) - 1)], -1)
-        named = named[: len(rows)]
-        back = torch.empty_like(named)
-        back[rows.long()] = named
-        return rerank_reference(x, q, back, k, dot)
+        at = rows.long()
+        near = rerank_reference(x, q[at], named[: len(at)], k, dot)
+        d = torch.full((len(q), k), torch.inf, device=x.device)
+        i = torch.full((len(q), k), -1, dtype=torch.int32, device=x.device)
+        d[at], i[at] = near
+        return d, i
     from workbench.numerics.kernels.knn_triton import rerank_kernel
 
     m = candidates.shape[1]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from workbench.numerics.kernels import layout_cpu, random
-from workbench.numerics.kernels.chunked import WIDTH, Chunks, compiled, fold_reference, row_sums
+from workbench.numerics.kernels.chunked import WIDTH, Chunks, compiled, fold_reference, of_rows, row_sums
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -43,6 +43,7 @@ def step_reference(
     negatives: int,
     step: int,
     seed: int,
+    begin: int | None = None,
 ) -> Float[Tensor, "n d"]:
     """The positions after one step: all rows pulled by their neighbours, pushed by random rows, at once.
 
@@ -50,6 +51,7 @@ def step_reference(
     ----------
     here : positions of the rows that move.
     there : positions of what pulls and pushes them; ``here`` itself while fitting.
+    begin : where ``here`` is a share of the rows of ``there`` that move among themselves, the number of its first one.
     graph : (n, m) weights.
     repel : by how much each random row's push counts.
     a, b : of the membership curve 1 / (1 + a d^2b).
@@ -60,11 +62,12 @@ def step_reference(
     -------
     (n, d) float32. Each entry of a pull or push is clipped to 4, as in umap-learn.
     """
+    among_themselves, begin = there is here or begin is not None, begin or 0
     own = here[graph.heads.long()][:, None]
     gap = there[graph.tails.long()] - own
     square = gap.square().sum(2)
     power = square.clamp_min(1e-30) ** b
-    scale = 1.0 if there is not here else 2.0  # an edge moves both of its ends, from either side
+    scale = 2.0 if among_themselves else 1.0  # an edge moves both of its ends, from either side
     pull = torch.where(square > 0, 2 * a * b * power / (square.clamp_min(1e-30) * (1 + a * power)), 0.0)
     force = (
         fold_reference(
@@ -73,13 +76,14 @@ def step_reference(
         * scale
     )
     # rows placed among others are all pushed by the same ones, so that a row's place doesn't depend on its company
-    drawers = len(here) if there is here else 1
-    other = random.draw_rows(drawers, len(there), negatives, step, seed, here.device)
+    drawers = len(here) if among_themselves else 1
+    other = random.draw_rows(drawers, len(there), negatives, step, seed, here.device, first=begin)
     gap = here[:, None] - there[other]
     square = gap.square().sum(2)
     push = 2 * b / ((0.001 + square) * (1 + a * square.clamp_min(1e-30) ** b))
-    if there is here:
-        push = torch.where(other == torch.arange(len(here), device=here.device)[:, None], 0.0, push)
+    if among_themselves:
+        row = torch.arange(begin, begin + len(here), device=here.device)
+        push = torch.where(other == row[:, None], 0.0, push)
     force = force + (push[:, :, None] * gap).clamp(-_CLIP, _CLIP).sum(1) * repel[:, None]
     return here + alpha * force
 
@@ -96,17 +100,18 @@ def step(
     step: int,
     seed: int,
     parts: Float[Tensor, "chunks d"] | None = None,
+    begin: int | None = None,
 ) -> Float[Tensor, "n d"]:
     """`step_reference` as fast as the device allows: on a GPU by Triton, where d and ``negatives`` are powers of two.
 
     ``parts`` may be given as room for the chunks' forces.
     """
     if not compiled(here):
-        return layout_cpu.step(here, there, graph, repel, a, b, alpha, negatives, step, seed)
+        return layout_cpu.step(here, there, graph, repel, a, b, alpha, negatives, step, seed, begin)
     from workbench.numerics.kernels.layout_triton import attract_kernel, move_kernel
 
     n, d, chunks = len(here), here.shape[1], len(graph.heads)
-    same = there is here
+    same = there is here or begin is not None
     parts = torch.empty((chunks, d), device=here.device) if parts is None else parts
     out = torch.empty_like(here)
     c, r = 32, 16
@@ -135,6 +140,7 @@ def step(
         repel,
         out,
         n,
+        begin or 0,
         key - (1 << 32) if key >> 31 else key,
         a,
         b,
@@ -167,11 +173,9 @@ def sets_reference(
     """
     out = []
     for first in range(0, len(start), m):
-        own = (graph.heads >= first) & (graph.heads < first + m)
-        starts = graph.first[first : first + m + 1] - graph.first[first]
-        piece = Chunks(starts, graph.heads[own] - first, graph.tails[own] - first, graph.weights[own])
+        piece = of_rows(graph, slice(first, first + m))
         piece = piece._replace(
-            tails=piece.tails.clamp_min(0)
+            tails=(piece.tails - first).clamp_min(0)
         )  # unused entries, of weight 0, name row 0 of all
         y = start[first : first + m]
         for epoch in range(epochs):

@@ -33,16 +33,19 @@ def step(
     negatives: int,
     step: int,
     seed: int,
+    begin: int | None = None,
 ) -> Float[Tensor, "n d"]:
     """The positions after one step, with `layout.step_reference`'s parameters."""
+    among_themselves = there is here or begin is not None
     own, other = here.T.contiguous(), there.T.contiguous()
-    force = _pull(own, other, graph, a, b).mul_(1.0 if there is not here else 2.0)
+    force = _pull(own, other, graph, a, b).mul_(2.0 if among_themselves else 1.0)
     rows = max(1, _BLOCK // negatives)
     draws = None
     for start in range(0, len(here), rows):
         part = slice(start, min(start + rows, len(here)))
-        if there is here:
-            draws = random.draw_rows(part.stop - start, len(there), negatives, step, seed, first=start)
+        if among_themselves:
+            first = (begin or 0) + start
+            draws = random.draw_rows(part.stop - start, len(there), negatives, step, seed, first=first)
         elif draws is None:
             draws = random.draw_rows(1, len(there), negatives, step, seed)
         force[:, part] += _push(own[:, part], other, draws, a, b).mul_(repel[part])

@@ -25,6 +25,57 @@ def _clip(x):
     return tl.minimum(tl.maximum(x, -4.0), 4.0)
 
 
+@triton.jit
+def _pulled(here, there, heads, tails, weights, chunk, inside, a, b, W: tl.constexpr, DIM: tl.constexpr):
+    """What each chunk's neighbours pull its head by, together."""
+    slot = chunk[:, None] * W + tl.arange(0, W)[None, :]
+    tail = tl.load(tails + slot, mask=inside[:, None], other=0)
+    weight = tl.load(weights + slot, mask=inside[:, None], other=0.0)
+    head = tl.load(heads + chunk, mask=inside, other=0)
+    axis = tl.arange(0, DIM)
+    own = tl.load(here + head[:, None] * DIM + axis[None, :])
+    gap = tl.load(there + tail[:, :, None] * DIM + axis[None, None, :]) - own[:, None, :]
+    square = tl.sum(gap * gap, axis=2)
+    power = _power(tl.maximum(square, 1e-30), b)
+    pull = tl.where(square > 0, 2.0 * a * b * power / (tl.maximum(square, 1e-30) * (1.0 + a * power)), 0.0)
+    return tl.sum(_clip(pull[:, :, None] * gap) * weight[:, :, None], axis=1)
+
+
+@triton.jit
+def _gathered(forces, first, row, inside, R: tl.constexpr, DIM: tl.constexpr):
+    """The sum of each row's chunks, in their order."""
+    axis = tl.arange(0, DIM)
+    start = tl.load(first + row, mask=inside, other=0)
+    count = tl.load(first + row + 1, mask=inside, other=0) - start
+    force = tl.zeros((R, DIM), dtype=tl.float32)
+    # force is the sum of each row's first j chunks; rows that have fewer wait for the longest
+    for j in range(tl.max(count)):
+        more = inside & (j < count)
+        force += tl.load(forces + (start + j)[:, None] * DIM + axis[None, :], mask=more[:, None], other=0.0)
+    return force
+
+
+@triton.jit
+def _drawn(drawer, key, below, NEG: tl.constexpr):
+    """NEG numbers under ``below`` for each drawer, as `random.draw_rows` draws them."""
+    h = _mix(drawer.to(tl.uint32) ^ key.to(tl.uint32))
+    draw = (tl.arange(0, NEG) + 1).to(tl.uint32) * 0x85EBCA6B
+    other = _mix(h[:, None] + draw[None, :])
+    return ((other.to(tl.uint64) * below.to(tl.uint64)) >> 32).to(tl.int32)
+
+
+@triton.jit
+def _pushed(own, there, other, itself, a, b, DIM: tl.constexpr):
+    """What the rows ``other`` push each row by, together; ``itself`` among them doesn't."""
+    axis = tl.arange(0, DIM)
+    gap = own[:, None, :] - tl.load(there + other[:, :, None] * DIM + axis[None, None, :])
+    square = tl.sum(gap * gap, axis=2)
+    power = _power(tl.maximum(square, 1e-30), b)
+    push = 2.0 * b / ((0.001 + square) * (1.0 + a * power))
+    push = tl.where(other == itself[:, None], 0.0, push)
+    return tl.sum(_clip(push[:, :, None] * gap), axis=1)
+
+
 @triton.jit(do_not_specialize=["chunks"])
 def attract_kernel(
     here,
@@ -43,21 +94,12 @@ def attract_kernel(
     """The summed pull of up to W neighbours on each chunk's head."""
     chunk = tl.program_id(0) * C + tl.arange(0, C)
     inside = chunk < chunks
-    slot = chunk[:, None] * W + tl.arange(0, W)[None, :]
-    tail = tl.load(tails + slot, mask=inside[:, None], other=0)
-    weight = tl.load(weights + slot, mask=inside[:, None], other=0.0)
-    head = tl.load(heads + chunk, mask=inside, other=0)
     axis = tl.arange(0, DIM)
-    own = tl.load(here + head[:, None] * DIM + axis[None, :])
-    gap = tl.load(there + tail[:, :, None] * DIM + axis[None, None, :]) - own[:, None, :]
-    square = tl.sum(gap * gap, axis=2)
-    power = _power(tl.maximum(square, 1e-30), b)
-    pull = tl.where(square > 0, 2.0 * a * b * power / (tl.maximum(square, 1e-30) * (1.0 + a * power)), 0.0)
-    force = tl.sum(_clip(pull[:, :, None] * gap) * weight[:, :, None], axis=1)
+    force = _pulled(here, there, heads, tails, weights, chunk, inside, a, b, W, DIM)
     tl.store(out + chunk[:, None] * DIM + axis[None, :], force, mask=inside[:, None])
 
 
-@triton.jit(do_not_specialize=["key", "there_n", "n"])
+@triton.jit(do_not_specialize=["key", "there_n", "n", "begin"])
 def move_kernel(
     here,
     there,
@@ -67,6 +109,7 @@ def move_kernel(
     repel,
     out,
     n,
+    begin,
     key,
     a,
     b,
@@ -77,31 +120,18 @@ def move_kernel(
     DIM: tl.constexpr,
     SAME: tl.constexpr,
 ):
-    """Add the chunks' pulls and NEG random rows' pushes to each row's position."""
+    """Add the chunks' pulls and NEG random rows' pushes to each row's position; ``here`` is row ``begin`` of ``there``."""
     row = tl.program_id(0) * R + tl.arange(0, R)
     inside = row < n
     axis = tl.arange(0, DIM)
     own = tl.load(here + row[:, None] * DIM + axis[None, :], mask=inside[:, None], other=0.0)
-    start = tl.load(first + row, mask=inside, other=0)
-    count = tl.load(first + row + 1, mask=inside, other=0) - start
-    force = tl.zeros((R, DIM), dtype=tl.float32)
-    for j in range(tl.max(count)):
-        more = inside & (j < count)
-        force += tl.load(forces + (start + j)[:, None] * DIM + axis[None, :], mask=more[:, None], other=0.0)
+    force = _gathered(forces, first, row, inside, R, DIM)
     force *= attract_scale
-    drawer = row if SAME else row * 0
-    h = _mix(drawer.to(tl.uint32) ^ key.to(tl.uint32))
-    draw = (tl.arange(0, NEG) + 1).to(tl.uint32) * 0x85EBCA6B
-    other = _mix(h[:, None] + draw[None, :])
-    other = ((other.to(tl.uint64) * there_n.to(tl.uint64)) >> 32).to(tl.int32)
-    gap = own[:, None, :] - tl.load(there + other[:, :, None] * DIM + axis[None, None, :])
-    square = tl.sum(gap * gap, axis=2)
-    power = _power(tl.maximum(square, 1e-30), b)
-    push = 2.0 * b / ((0.001 + square) * (1.0 + a * power))
-    if SAME:
-        push = tl.where(other == row[:, None], 0.0, push)
+    drawer = row + begin if SAME else row * 0
+    other = _drawn(drawer, key, there_n, NEG)
+    itself = drawer if SAME else row * 0 - 1
     scale = tl.load(repel + row, mask=inside, other=0.0)
-    force += tl.sum(_clip(push[:, :, None] * gap), axis=1) * scale[:, None]
+    force += _pushed(own, there, other, itself, a, b, DIM) * scale[:, None]
     tl.store(out + row[:, None] * DIM + axis[None, :], own + alpha * force, mask=inside[:, None])
 
 
@@ -198,7 +228,6 @@ def sets_kernel(
     chunks = tl.load(first + base + m)
     begin = tl.load(first + base)
     axis = tl.arange(0, DIM)
-    lane = tl.arange(0, W)
     # before epoch e the positions after e steps are whole in half e % 2, and no thread of this program reads the other
     for epoch in range(epochs):
         here = places + (epoch % 2) * n * DIM
@@ -206,17 +235,7 @@ def sets_kernel(
         for c in range(begin, chunks, C):
             chunk = c + tl.arange(0, C)
             inside = chunk < chunks
-            slot = chunk[:, None] * W + lane[None, :]
-            tail = tl.load(tails + slot, mask=inside[:, None], other=0)
-            weight = tl.load(weights + slot, mask=inside[:, None], other=0.0)
-            head = tl.load(heads + chunk, mask=inside, other=0)
-            own = tl.load(here + head[:, None] * DIM + axis[None, :])
-            gap = tl.load(here + tail[:, :, None] * DIM + axis[None, None, :]) - own[:, None, :]
-            square = tl.sum(gap * gap, axis=2)
-            power = _power(tl.maximum(square, 1e-30), b)
-            pull = 2.0 * a * b * power / (tl.maximum(square, 1e-30) * (1.0 + a * power))
-            pull = tl.where(square > 0, pull, 0.0)
-            force = tl.sum(_clip(pull[:, :, None] * gap) * weight[:, :, None], axis=1)
+            force = _pulled(here, here, heads, tails, weights, chunk, inside, a, b, W, DIM)
             tl.store(parts + chunk[:, None] * DIM + axis[None, :], force, mask=inside[:, None])
         tl.debug_barrier()
         key = tl.load(keys + epoch)
@@ -226,24 +245,10 @@ def sets_kernel(
             inside = place < m
             row = base + place
             own = tl.load(here + row[:, None] * DIM + axis[None, :], mask=inside[:, None], other=0.0)
-            start = tl.load(first + row, mask=inside, other=0)
-            count = tl.load(first + row + 1, mask=inside, other=0) - start
-            force = tl.zeros((R, DIM), dtype=tl.float32)
-            for j in range(tl.max(count)):
-                more = inside & (j < count)
-                at = parts + (start + j)[:, None] * DIM + axis[None, :]
-                force += tl.load(at, mask=more[:, None], other=0.0)
+            force = _gathered(parts, first, row, inside, R, DIM)
             force *= 2.0
-            h = _mix(place.to(tl.uint32) ^ key.to(tl.uint32))
-            draw = (tl.arange(0, NEG) + 1).to(tl.uint32) * 0x85EBCA6B
-            other = _mix(h[:, None] + draw[None, :])
-            other = ((other.to(tl.uint64) * m.to(tl.uint64)) >> 32).to(tl.int32)
-            gap = own[:, None, :] - tl.load(here + (base + other)[:, :, None] * DIM + axis[None, None, :])
-            square = tl.sum(gap * gap, axis=2)
-            power = _power(tl.maximum(square, 1e-30), b)
-            push = 2.0 * b / ((0.001 + square) * (1.0 + a * power))
-            push = tl.where(other == place[:, None], 0.0, push)
+            other = _drawn(place, key, m, NEG)
             scale = tl.load(repel + row, mask=inside, other=0.0)
-            force += tl.sum(_clip(push[:, :, None] * gap), axis=1) * scale[:, None]
+            force += _pushed(own, here + base * DIM, other, place, a, b, DIM) * scale[:, None]
             tl.store(out + row[:, None] * DIM + axis[None, :], own + alpha * force, mask=inside[:, None])
         tl.debug_barrier()
