@@ -543,7 +543,7 @@ class _umap(Method):
         target_weight: float = 0.5,
         n_null: int = 3,
         random_state: int = 0,
-        device: Literal["auto", "cpu", "cuda"] = "auto",
+        device: Literal["auto", "cpu", "cuda", "cuda:0"] = "auto",
     ) -> Embedding:
         """Lay rows out so that near neighbours stay near (uniform manifold approximation and projection)."""
 

@@ -13,7 +13,7 @@ from workbench.analyses.embedding._layouts import lay_out, moved, require_rows, 
 from workbench.core.device import resolve
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Outcome
-from workbench.core.parameters import Few, NullDraws, OnDevice, Seed
+from workbench.core.parameters import Few, NullDraws, OnDevices, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.distances import PRECOMPUTED
 from workbench.numerics.neighbours import AnyMetric
@@ -103,7 +103,7 @@ def umap(
     ] = 0.5,
     n_null: NullDraws = 3,  # of each lump: ten layouts of 200 rows take about as long as one of 2,000
     random_state: Seed = 0,
-    device: OnDevice = "auto",
+    device: OnDevices = "auto",
 ) -> Embedding:
     """Lay rows out so that near neighbours stay near (uniform manifold approximation and projection).
 
@@ -111,8 +111,9 @@ def umap(
     and what its control measures: trustworthiness (by chance about a half), and how far it exceeds that of the same
     method's layouts of one lump of the same covariance, margins and tails, in which it also finds clumps (at most about
     200 rows, in whole texts, one of each token, where the table says so). On a CPU our own layout answers up
-    to 40,000 rows, with exact neighbours, and umap-learn beyond; on a GPU ours always does. A layout that
-    follows a target shows what was asked of it: groups of the target in it are no finding.
+    to 40,000 rows, with exact neighbours, and umap-learn beyond; on a GPU ours always does, and beyond four million
+    rows all GPUs share the neighbours and the layout. A layout that follows a target shows what was asked of it:
+    groups of the target in it are no finding.
 
     Returns
     -------

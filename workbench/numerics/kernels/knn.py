@@ -332,11 +332,10 @@ def rerank(
         ok = (candidates >= 0) & (candidates < len(ids))
         named = torch.where(ok, ids.int()[candidates.long().clamp(0, len(ids) - 1)], -1)
         at = rows.long()
-        near = rerank_reference(x, q[at], named[: len(at)], k, dot)
-        d = torch.full((len(q), k), torch.inf, device=x.device)
-        i = torch.full((len(q), k), -1, dtype=torch.int32, device=x.device)
-        d[at], i[at] = near
-        return d, i
+        out_d = torch.full((len(q), k), torch.inf, device=x.device)
+        out_i = torch.full((len(q), k), -1, dtype=torch.int32, device=x.device)
+        out_d[at], out_i[at] = rerank_reference(x, q[at], named[: len(at)], k, dot)
+        return out_d, out_i
     from workbench.numerics.kernels.knn_triton import rerank_kernel
 
     m = candidates.shape[1]
