@@ -42,7 +42,7 @@ def run(name: str, setting: Setting, out: Path | None = None) -> list[Entry]:
     return [e for _, entries in catalogue.measure([ALL[name]], setting, out) for e in entries]
 
 
-@pytest.mark.parametrize("name", ["neighbours", "spectral", "barcode", "tree"])
+@pytest.mark.parametrize("name", ["neighbours", "several", "spectral", "barcode", "tree"])
 def test_small_sizes_run_on_a_cpu(name: str, data: Path, tmp_path: Path) -> None:
     found = run(name, Setting("cpu", 0.05, 1, data), tmp_path / "out.json")
     ours = [e for e in found if e.ours]
@@ -61,6 +61,10 @@ def test_small_sizes_run_on_a_cpu(name: str, data: Path, tmp_path: Path) -> None
     assert [e["who"] for e in record["tables"][0]["entries"]] == [e.who for e in found]
     if name == "barcode":
         assert all(e.quality["equal to ours"] for e in found if e.times and not e.ours)
+    if name == "several":
+        assert [e.who for e in found] == ["2 devices", "one device"] * 2
+        assert found[0].quality == found[1].quality
+        assert found[2].quality == found[3].quality
     if name == "tree":
         for e in found:
             own = next(o for o in ours if o.work == e.work)

@@ -31,7 +31,9 @@ def rows(n: int, d: int, clusters: int = 60) -> np.ndarray:
 
 
 @pytest.mark.parametrize("devices", LISTS)
-@pytest.mark.parametrize(("n", "search"), [(3, "auto"), (700, "auto"), (30_000, "bins"), (60_000, "clusters")])
+@pytest.mark.parametrize(
+    ("n", "search"), [(3, "auto"), (700, "auto"), (30_000, "bins"), (60_000, "clusters")]
+)
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
 def test_a_shared_layout_has_the_bits_of_one_gpu(devices, n, search, metric) -> None:
     x = rows(n, 40)
@@ -92,7 +94,9 @@ def test_the_gpu_that_has_no_room_is_the_one_that_is_spoken_of() -> None:
             pytest.raises(DataError, match="ran out of the GPU's memory") as refused,
             refusing_what_does_not_fit("cuda", 3_000_000, "umap of rows"),
         ):
-            um.fit(rows(3_000_000, 2), neighbours=near, n_epochs=2, device=["cuda:0", "cuda:1"], init="random")
+            um.fit(
+                rows(3_000_000, 2), neighbours=near, n_epochs=2, device=["cuda:0", "cuda:1"], init="random"
+            )
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0, 1)
     room = float(re.search(r"([\d.]+) GiB can be had", str(refused.value))[1])  # type: ignore[index]

@@ -9,7 +9,8 @@ from sklearn.manifold import trustworthiness
 
 from workbench.numerics import umap_torch
 from workbench.numerics.preservation import trust_of_rows
-from workbench.numerics.umap_sets import fit_sets, together, trusts
+from workbench.numerics.umap_estimator import UMAP
+from workbench.numerics.umap_sets import IDLE_THEN, _read, fit_sets, together, trusts
 
 
 def sets(count: int = 3, m: int = 40) -> list[np.ndarray]:
@@ -55,3 +56,17 @@ def test_sets_of_several_sizes_are_laid_out_one_by_one() -> None:
     xs = [sets(1, 30)[0], sets(1, 40)[0]]
     for x, y in zip(xs, fit_sets(xs, device="cpu", n_epochs=20), strict=True):
         assert torch.equal(y, umap_torch.fit(x, device="cpu", n_epochs=20).embedding)
+
+
+def test_what_asks_for_more_than_the_rows_is_left_to_a_fit_of_each() -> None:
+    chosen = UMAP(min_dist=0.3)._chosen()
+    read = _read(chosen)
+    assert read is not None
+    x = torch.from_numpy(np.stack(sets(2, 20)))
+    assert together(x, **{**read, "n_epochs": 2}).shape == (2, 20, 2)
+    assert set(chosen) - set(read) == {*IDLE_THEN, "init", "densmap"}
+    start = np.zeros((20, 2), np.float32)
+    for more in ({"init": start}, {"init": "pca"}, {"densmap": True}, {"y": np.arange(20)}):
+        assert _read({**chosen, **more}) is None
+    with pytest.raises(TypeError, match="spreed"):
+        together(x, spreed=2.0)

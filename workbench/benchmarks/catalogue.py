@@ -68,6 +68,7 @@ ALL = {
         Benchmark("spectral", graphs.spectral, (50_000, 1_000_000), (500, 5000)),
         Benchmark("barcode", topology.barcode, (1,), (0,)),
         Benchmark("tree", graphs.tree, (50_000, 1_000_000), (500, 5000)),
+        Benchmark("several", embedding.several, (10_000_000,), (500,)),
         Benchmark("aligned", embedding.aligned, (200, 50_000), (500,)),
         Benchmark("landscape", landscapes.landscape, (51,), (7,)),
         Benchmark("cpu", cpu.overhead, (5000,), (5000,), processor_only=True),

@@ -12,6 +12,7 @@ import numpy as np
 from workbench.benchmarks import quality
 from workbench.benchmarks.contests import Contender, Contest, Skipped
 from workbench.benchmarks.rows import Setting
+from workbench.core.errors import DataError
 
 K = quality.K
 SLOW_FROM = 100_000  # rows from which peers on the CPU take minutes
@@ -126,6 +127,39 @@ def _umap_learn(held: np.ndarray) -> Callable[[], Any]:
     from umap import UMAP
 
     return lambda: UMAP(n_neighbors=K).fit_transform(held)
+
+
+def several(setting: Setting, n: int) -> Iterator[Contest]:
+    """Neighbours and UMAP, k = 15, shared by all GPUs and on one; on a CPU, where nothing is gained, by two halves of it."""
+    import torch
+
+    from workbench.numerics.neighbours_torch import k_nearest
+    from workbench.numerics.umap_torch import fit
+
+    count = 2 if setting.device == "cpu" else torch.cuda.device_count()
+    if count < 2:
+        raise DataError("there is one GPU, and work is shared by two or more")
+    every = [setting.device] * count if setting.device == "cpu" else [f"cuda:{i}" for i in range(count)]
+    name, held = setting.rows(n)
+    x = torch.from_numpy(held).to(every[0])
+    size = f"{name}, {len(x):,} × {x.shape[1]}"
+
+    def taking_part(work: Callable[[list[str]], Any]) -> tuple[Contender, ...]:
+        return (
+            Contender(f"{count} devices", lambda: lambda: work(every), ours=True),
+            Contender("one device", lambda: lambda: work(every[:1]), ours=True),
+        )
+
+    yield Contest(
+        f"{K} neighbours, shared, {size}",
+        taking_part(lambda devices: k_nearest(x, K, recall_rows=0, device=devices).indices),
+        partial(_found, x),
+    )
+    yield Contest(
+        f"UMAP, shared, {size}",
+        taking_part(lambda devices: fit(x, n_neighbors=K, device=devices).embedding),
+        lambda y: quality.layout(x, y),
+    )
 
 
 def aligned(setting: Setting, n: int) -> Iterator[Contest]:

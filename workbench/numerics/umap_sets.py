@@ -20,6 +20,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LARGEST = 256  # rows of a set, up to which every row is a landmark of its start
+IDLE = {
+    "init": "spectral",
+    "densmap": False,
+    "y": None,
+    "neighbours": None,
+    "search": "auto",
+}
+"""Settings of `umap_torch.fit` that `together` doesn't read, and how they must stand for it to do the same."""
+IDLE_THEN = (
+    "dens_lambda",
+    "dens_frac",
+    "dens_var_shift",
+    "target_metric",
+    "target_weight",
+    "target_n_neighbors",
+)  # and those that then count nowhere
 
 
 def fit_sets(
@@ -40,11 +56,19 @@ def fit_sets(
         As `umap_torch.fit`.
     """
     where = choose(device)
-    plain = settings.get("init", "spectral") == "spectral" and not settings.get("densmap", False)
+    read = _read(settings)
     alike = len({tuple(x.shape) for x in xs}) == 1 and len(xs[0]) <= LARGEST
-    if where.type != "cuda" or not (plain and alike):
+    if where.type != "cuda" or read is None or not alike:
         return [umap_torch.fit(x, device=where, **settings).embedding for x in xs]
-    return list(together(torch.stack([torch.as_tensor(x) for x in xs]).to(where), **settings))
+    return list(together(torch.stack([torch.as_tensor(x) for x in xs]).to(where), **read))
+
+
+def _read(settings: dict[str, Any]) -> dict[str, Any] | None:
+    """What `together` takes of the settings; None where they ask for what it doesn't do."""
+    given = {name: settings[name] for name in IDLE if name in settings}
+    if any(not isinstance(value, type(IDLE[name])) or value != IDLE[name] for name, value in given.items()):
+        return None
+    return {name: value for name, value in settings.items() if name not in (*IDLE, *IDLE_THEN)}
 
 
 def together(
@@ -60,9 +84,8 @@ def together(
     learning_rate: float = 1.0,
     repulsion_strength: float = 1.0,
     random_state: int = 0,
-    **unused: Any,
 ) -> Float[Tensor, "s m c"]:
-    """Lay out a stack of sets of one size; parameters as `umap_torch.fit` takes them."""
+    """Lay out a stack of sets of one size; parameters as `umap_torch.fit` takes them, from spectral starts."""
     s, m, _ = x.shape
     umap_torch._check(m, n_neighbors, n_components, min_dist, spread, negative_sample_rate)
     n_neighbors, epochs = min(n_neighbors, m), 500 if n_epochs is None else n_epochs
