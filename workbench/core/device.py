@@ -133,6 +133,7 @@ def refusing_what_does_not_fit(device: str, rows: int, what: str) -> Iterator[No
     import torch
 
     try:
+        torch.cuda.init()
         for index in range(torch.cuda.device_count()):
             torch.cuda.reset_peak_memory_stats(index)
         yield
