@@ -10,7 +10,7 @@ from sklearn.manifold import trustworthiness
 from workbench.numerics import umap_torch
 from workbench.numerics.preservation import trust_of_rows
 from workbench.numerics.umap_estimator import UMAP
-from workbench.numerics.umap_sets import IDLE_THEN, _read, fit_sets, together, trusts
+from workbench.numerics.umap_sets import BESIDE, _read, fit_sets, together, trusts
 
 
 def sets(count: int = 3, m: int = 40) -> list[np.ndarray]:
@@ -64,7 +64,7 @@ def test_what_asks_for_more_than_the_rows_is_left_to_a_fit_of_each() -> None:
     assert read is not None
     x = torch.from_numpy(np.stack(sets(2, 20)))
     assert together(x, **{**read, "n_epochs": 2}).shape == (2, 20, 2)
-    assert set(chosen) - set(read) == {*IDLE_THEN, "init", "densmap"}
+    assert set(chosen) - set(read) == {*BESIDE, "init", "densmap"}
     start = np.zeros((20, 2), np.float32)
     for more in ({"init": start}, {"init": "pca"}, {"densmap": True}, {"y": np.arange(20)}):
         assert _read({**chosen, **more}) is None

@@ -111,6 +111,7 @@ def pruned(
         return _compared(held, own, halves, near, cuts[place], k, dot, shortlist, size, budget)
 
     lists = shared.each(devices, compare)
+    # what each found for the rows in its spans is copied to the others: then every device's lists are whole
     for place, cut in enumerate(cuts):
         lines = slice(cut.start * knn.SPAN, cut.stop * knn.SPAN)
         for other, (d, i) in enumerate(lists):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from workbench.numerics import umap_torch
-from workbench.numerics.device import choose
+from workbench.numerics.device import choose, current
 from workbench.numerics.kernels import chunked, layout
 from workbench.numerics.neighbours_torch import Neighbours
 from workbench.numerics.rows_torch import Metric, ready_rows
@@ -20,22 +20,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LARGEST = 256  # rows of a set, up to which every row is a landmark of its start
-IDLE = {
-    "init": "spectral",
-    "densmap": False,
-    "y": None,
-    "neighbours": None,
-    "search": "auto",
-}
-"""Settings of `umap_torch.fit` that `together` doesn't read, and how they must stand for it to do the same."""
-IDLE_THEN = (
-    "dens_lambda",
-    "dens_frac",
-    "dens_var_shift",
-    "target_metric",
-    "target_weight",
-    "target_n_neighbors",
-)  # and those that then count nowhere
+ROWS_ALONE = {"init": "spectral", "densmap": False, "y": None, "neighbours": None, "search": "auto"}
+"""How the settings of `umap_torch.fit` that `together` doesn't read must stand for it to do the same."""
+BESIDE = (
+    *("dens_lambda", "dens_frac", "dens_var_shift"),
+    *("target_metric", "target_weight", "target_n_neighbors"),
+)  # settings that then count nowhere
 
 
 def fit_sets(
@@ -60,15 +50,17 @@ def fit_sets(
     alike = len({tuple(x.shape) for x in xs}) == 1 and len(xs[0]) <= LARGEST
     if where.type != "cuda" or read is None or not alike:
         return [umap_torch.fit(x, device=where, **settings).embedding for x in xs]
-    return list(together(torch.stack([torch.as_tensor(x) for x in xs]).to(where), **read))
+    with current(where):
+        return list(together(torch.stack([torch.as_tensor(x) for x in xs]).to(where), **read))
 
 
 def _read(settings: dict[str, Any]) -> dict[str, Any] | None:
     """What `together` takes of the settings; None where they ask for what it doesn't do."""
-    given = {name: settings[name] for name in IDLE if name in settings}
-    if any(not isinstance(value, type(IDLE[name])) or value != IDLE[name] for name, value in given.items()):
-        return None
-    return {name: value for name, value in settings.items() if name not in (*IDLE, *IDLE_THEN)}
+    for name, value in ROWS_ALONE.items():
+        given = settings.get(name, value)
+        if not isinstance(given, type(value)) or given != value:
+            return None
+    return {name: value for name, value in settings.items() if name not in (*ROWS_ALONE, *BESIDE)}
 
 
 def together(
