@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from workbench.numerics.controls import draw_until_clear
 from workbench.numerics.threads import cores, free_cores, in_order, one_thread
@@ -77,3 +78,17 @@ def test_draws_are_the_same_on_any_number_of_threads(monkeypatch: pytest.MonkeyP
         )
     for one, three in zip(drawn["1"], drawn["3"], strict=True):
         np.testing.assert_array_equal(one, three)
+
+
+def test_threads_come_back_in_whatever_order_blocks_end() -> None:
+    def most() -> list[int]:
+        return [library["num_threads"] for library in threadpool_info()]
+
+    before = most()
+    first, second = one_thread(), one_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert set(most()) == {1} and free_cores() == 1
+    second.__exit__(None, None, None)
+    assert most() == before and free_cores() == cores()

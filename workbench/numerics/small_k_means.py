@@ -53,7 +53,9 @@ def _starts(
 ) -> Float[np.ndarray, "r k p"]:
     """Rows far from each other: the next is drawn by its squared distance from those there are, the best of a few."""
     centres = np.empty((n_init, k, x.shape[1]))
-    trials = 2 + int(np.log(k))  # the best of so many becomes the next centre, as in scikit-learn's greedy start
+    trials = 2 + int(
+        np.log(k)
+    )  # the best of so many becomes the next centre, as in scikit-learn's greedy start
     centres[:, 0] = x[rng.integers(len(x), size=n_init)]
     nearest = _squared(x, squares, centres[:, :1])[:, 0]
     for j in range(1, k):

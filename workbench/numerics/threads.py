@@ -21,7 +21,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MOST = 4  # threads that share draws: with more they wait for the interpreter, and for memory
-_held: ContextVar[bool] = ContextVar("workbench_one_thread", default=False)
+_held: ContextVar[int] = ContextVar("workbench_one_thread", default=0)
 
 
 def cores() -> int:
@@ -43,14 +43,46 @@ def one_thread() -> Iterator[None]:
 
     Controls repeat small operations a hundred times. Handing each to several threads gains little where
     the machine is idle, and where it isn't, threads that wait for each other cost two to fourteen times
-    the work itself (measured on 2 cores). Only libraries that are loaded by then are held.
+    the work itself (measured on 2 cores). Only libraries that are loaded by then are held. Blocks may overlap in any
+    order, as those of generators do: the last one to end gives the threads back.
     """
-    token = _held.set(True)
+    _HOLD.begin()
+    _held.set(_held.get() + 1)
     try:
-        with _controller(len(sys.modules)).limit(limits=1):
-            yield
+        yield
     finally:
-        _held.reset(token)
+        _held.set(_held.get() - 1)
+        _HOLD.end()
+
+
+class _Hold:
+    """How many blocks keep the libraries to one thread, and what gives them their threads back."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.blocks = 0
+        self.limits: list[Any] = []
+        self.modules = 0
+
+    def begin(self) -> None:
+        with self.lock:
+            self.blocks += 1
+            if not self.limits or self.modules != len(
+                sys.modules
+            ):  # what was loaded since has its threads still
+                self.modules = len(sys.modules)
+                self.limits.append(_controller(self.modules).limit(limits=1))
+
+    def end(self) -> None:
+        with self.lock:
+            self.blocks -= 1
+            while (
+                not self.blocks and self.limits
+            ):  # the last first: it found the libraries held by those before
+                self.limits.pop().restore_original_limits()
+
+
+_HOLD = _Hold()
 
 
 def in_order(work: Callable[[T], R], items: Iterable[T], apart: bool = True) -> Generator[R]:

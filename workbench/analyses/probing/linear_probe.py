@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +28,7 @@ from workbench.subjects.points import Points
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+LARGE = 1 << 24  # numbers, from which on a product of rows is worth several threads
 HALF = 0.5  # of the groups make a subsample
 
 
@@ -98,7 +99,7 @@ def linear_probe(
         points = replace(points, grouped_by=group)
     task = Task.of(points, label, cv)
     x = points.values[task.rows]
-    with one_thread():
+    with one_thread() if x.size < LARGE else nullcontext():
         fit = HeldOut(
             x, Folds.of(task.groups, cv, random_state), ALPHAS if alpha is None else (alpha,), task.classes
         )

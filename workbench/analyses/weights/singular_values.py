@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated
 
 import numpy as np
@@ -13,8 +14,9 @@ from workbench.core.evidence import Alternative, Evidence
 from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.evidence.nulls.same_scales import OF_ENTRIES, turned_entries
-from workbench.numerics.controls import draw_until_clear
+from workbench.numerics.controls import draw_until_clear, generators
 from workbench.numerics.spectra import edge_of_noise, effective_rank, noise_level, spectrum, stable_rank
+from workbench.numerics.threads import in_order
 from workbench.results.spectrum import Spectrum
 from workbench.subjects.checkpoint import Matrix
 
@@ -97,12 +99,15 @@ def singular_values(
     spectra: list[np.ndarray] = []
     turned = turned_entries(block)
 
-    def draw(rng: np.random.Generator) -> np.ndarray:
-        spectra.append(spectrum(turned(rng), fast=True))
-        return _statistics(spectra[-1], block.shape, of_complex)
-
     alternatives = [alternative for *_, alternative in _QUESTIONS]
-    null = draw_until_clear(draw, statistics, alternatives, n_null, random_state, "singular values: null")
+    seeds = generators(n_null, random_state)
+    with closing(in_order(lambda rng: spectrum(turned(rng), fast=True), seeds)) as drawn:
+
+        def draw(_: np.random.Generator) -> np.ndarray:
+            spectra.append(next(drawn))
+            return _statistics(spectra[-1], block.shape, of_complex)
+
+        null = draw_until_clear(draw, statistics, alternatives, n_null, random_state, "singular values: null")
     k = min(n_components, len(found))
     low, high = (
         np.quantile(spectra, [0.025, 0.975], axis=0) * scale
