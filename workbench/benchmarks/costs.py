@@ -20,7 +20,7 @@ LANDMARKS, DRAWN, COMPARED = (
     1000,
 )  # rows of a barcode, of one of several, and of CKA, by the methods' defaults
 ASKED, ALL_ASKED = 2000, 5000  # rows that preservation asks of more than so many
-MOST = {"isomap": 5000, "tsne": 5000}  # rows, beyond which what a library computes takes minutes
+MOST = {"isomap": 5000, "tsne": 5000, "mapper": 50_000}  # rows, beyond which what a library computes takes minutes
 
 
 class Cost(NamedTuple):
@@ -120,7 +120,7 @@ def _costs(x: np.ndarray, device: str) -> Iterator[Cost]:
     yield Cost(
         "spectral_clustering", cloud, lambda: walk(x, 17, 9, device=device).cluster(8), (("n_clusters", 8),)
     )
-    yield Cost("persistence", cloud, lambda: _bars(_landmarks(x)))
+    yield Cost("persistence", cloud, lambda: _bars(_landmarks(x, device)))
     yield Cost("mapper", cloud, lambda: _mapper(cloud))
     yield Cost("intrinsic_dimension", cloud, lambda: _dimensions(x, device))
     yield Cost("neighbourhood_preservation", both, lambda: _preserved(x, moved, device))
@@ -138,10 +138,10 @@ def _umap(x: np.ndarray, device: str) -> Any:
     return fit(x, device=device, random_state=0).embedding.cpu().numpy()
 
 
-def _landmarks(x: np.ndarray) -> np.ndarray:
+def _landmarks(x: np.ndarray, device: str) -> np.ndarray:
     from workbench.numerics.landmarks import farthest_first
 
-    return x[farthest_first(x.astype(np.float64), LANDMARKS, "euclidean")[0]]
+    return x[farthest_first(x.astype(np.float64), LANDMARKS, "euclidean", device)[0]]
 
 
 def _bars(rows: np.ndarray) -> list[np.ndarray]:
