@@ -61,3 +61,17 @@ def test_umap_is_imported_with_its_code_kept_and_without_a_warning() -> None:
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert found.stdout.split() == ["FunctionCache", "FunctionCache"]
+
+
+def test_code_that_is_older_than_its_source_is_not_kept(tmp_path: Path) -> None:
+    (tmp_path / "compiled_here.py").write_text(TWICE)
+    ask = (
+        CALL.split("assert")[0]
+        + "from workbench.numerics.compiling import kept\nprint(kept(compiled_here.twice))"
+    )
+    assert run(ask, tmp_path) == "False"
+    run(CALL, tmp_path)
+    assert run(ask, tmp_path) == "True"
+    later = (tmp_path / "compiled_here.py").stat().st_mtime + 1000
+    os.utime(tmp_path / "compiled_here.py", (later, later))
+    assert run(ask, tmp_path) == "False"

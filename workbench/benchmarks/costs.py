@@ -20,7 +20,11 @@ LANDMARKS, DRAWN, COMPARED = (
     1000,
 )  # rows of a barcode, of one of several, and of CKA, by the methods' defaults
 ASKED, ALL_ASKED = 2000, 5000  # rows that preservation asks of more than so many
-MOST = {"isomap": 5000, "tsne": 5000, "mapper": 50_000}  # rows, beyond which what a library computes takes minutes
+MOST = {
+    "isomap": 5000,
+    "tsne": 5000,
+    "mapper": 50_000,
+}  # rows, beyond which what a library computes takes minutes
 
 
 class Cost(NamedTuple):

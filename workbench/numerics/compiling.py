@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -35,6 +36,14 @@ def compiled_code_kept() -> Iterator[None]:
             yield
         finally:
             numba.njit = plain
+
+
+def kept(function: Any) -> bool:
+    """Whether the machine code of a function that numba compiles lies on disk, and is no older than its source."""
+    code = function.py_func.__code__
+    own = f"{Path(code.co_filename).stem}.{function.py_func.__qualname__}-{code.co_firstlineno}."
+    indexes = [p for p in Path(function.stats.cache_path or ".").glob("*.nbi") if p.name.startswith(own)]
+    return any(p.stat().st_mtime >= Path(code.co_filename).stat().st_mtime for p in indexes)
 
 
 def import_umap() -> ModuleType:

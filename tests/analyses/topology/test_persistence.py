@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -317,9 +320,26 @@ def test_our_engine_takes_smaller_barcodes_once_it_is_loaded(monkeypatch: pytest
     monkeypatch.delitem(sys.modules, "workbench.numerics.rips", raising=False)
     assert not Engine.choose("cpu", 1, 256).own
     assert Engine.choose("cpu", 2, 20).own
-    bars_of(np.float32([[0, 1], [1, 0]]), (0,), Engine(True, "cpu", 2, None))
+    square = np.float32([[0, 1, 2, 1], [1, 0, 1, 2], [2, 1, 0, 1], [1, 2, 1, 0]])
+    bars_of(square, (0, 1), Engine(True, "cpu", 2, None))
     assert Engine.choose("cpu", 1, 256).own
     assert not Engine.choose("cpu", 1, 100).own
+
+
+def test_nobody_waits_for_a_compiler_where_the_library_answers_sooner(tmp_path: Path) -> None:
+    code = """
+import sys
+import numpy as np
+import workbench as wb
+from workbench.analyses.topology._barcodes import Engine
+from workbench.numerics.kernels.rips_columns import reduce_columns
+assert not Engine.choose("cpu", 1, 900).own
+assert Engine.choose("cpu", 1, 1100).own and Engine.choose("cpu", 2, 50).own
+wb.persistence(wb.circle(n=600), max_points=600, n_null=0, n_boot=0)
+assert not reduce_columns.signatures
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "WORKBENCH_NO_CACHE": "1"}
+    subprocess.run([sys.executable, "-W", "error", "-c", code], env=environment, check=True)
 
 
 def test_known_answer_spheres_of_higher_dimension_have_one_hollow() -> None:

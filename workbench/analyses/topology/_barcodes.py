@@ -41,6 +41,7 @@ MAX_POINTS = {2: 400, 3: 200, 4: 100, 5: 64}
 MAX_POINTS_GIOTTO = {2: 300, 3: 150, 4: 80, 5: 50}  # modulo other primes, by giotto-ph
 OWN_ROWS = 500  # on a CPU, components and loops of no more rows are sooner had than our engine is loaded
 LOADED_ROWS = 100  # and of no more than these when it is
+FIRST_ROWS = 1000  # and of no more than these, on a GPU too, than it is compiled, which happens once
 OWN_ENGINE = "workbench.numerics.rips"
 CONTROL_ROWS = 400
 OUTLIERS = "the longest bar of components is an outlier's as a rule; persistence asks of components that hold enough rows"
@@ -70,14 +71,26 @@ class Engine(NamedTuple):
     def choose(
         cls, device: Device, highest: int, n: int, coeff: int = 2, limit: float | None = None
     ) -> Engine:
-        """Ours on a GPU and where giotto-ph is missing; on a CPU whichever answers sooner.
+        """Ours on a GPU and where giotto-ph is missing; on a CPU, and before ours is compiled, whichever answers sooner.
 
-        That hangs on whether ours is loaded, which takes longer than a small barcode. Nothing else does: both give
-        the same bars and name the same edges, of equal ones too.
+        That hangs on whether ours is loaded, which takes longer than a small barcode, and was ever compiled, which takes
+        longer than most. Nothing else does: both give the same bars and name the same edges, of equal ones too.
         """
         small = LOADED_ROWS if OWN_ENGINE in sys.modules else OWN_ROWS
-        own = coeff == 2 and (device != "cpu" or highest >= 2 or n > small or find_spec("gph") is None)
+        if coeff != 2 or find_spec("gph") is None:
+            return cls(coeff == 2, device, coeff, limit)
+        own = device != "cpu" or highest >= 2 or n > small
+        if own and highest < 2 and n <= FIRST_ROWS:
+            own = _compiled()
         return cls(own, device, coeff, limit)
+
+
+def _compiled() -> bool:
+    """Whether our engine was compiled, by this process or one before."""
+    from workbench.numerics.compiling import kept
+    from workbench.numerics.kernels.rips_columns import reduce_columns
+
+    return bool(reduce_columns.signatures) or kept(reduce_columns)
 
 
 def check_size(highest: int, n: int, max_points: int, coeff: int = 2) -> None:
