@@ -101,8 +101,9 @@ def persistence(
     no null.
 
     On a GPU the bars come from our engine. On a CPU they come from giotto-ph where it answers sooner (components and
-    loops of up to 500 rows, or 100 once our engine is loaded, or 1,000
-    before it was ever compiled) and for other coefficients than 2, else from our engine. They are the same bars. The control's small barcodes are always made on the CPU.
+    loops of up to 500 rows, or 100 once our engine is loaded) and for other coefficients than 2, else from our
+    engine. Before our engine was ever compiled, up to 1,000 rows are giotto-ph's on both. They are the same bars. The
+    control's small barcodes are always made on the CPU.
 
     Returns
     -------
