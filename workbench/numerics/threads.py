@@ -109,7 +109,7 @@ def _in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Gener
         from concurrent.futures import ThreadPoolExecutor
 
         context = copy_context()  # what is held, and how numpy takes an overflow, hold there too
-        pool = ThreadPoolExecutor(threads)
+        pool = ThreadPoolExecutor(threads, initializer=_alone)
         ahead: deque[Future[R]] = deque()
         try:
             # invariant: ``ahead`` holds the results after the last one yielded, in order, at most two a thread
@@ -121,6 +121,11 @@ def _in_order(work: Callable[[T], R], items: Iterable[T], threads: int) -> Gener
                 yield ahead.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _alone() -> None:
+    """Keep OpenMP to the thread that calls this: it counts its threads anew in each."""
+    _controller(len(sys.modules)).limit(limits=1, user_api="openmp")
 
 
 @lru_cache(maxsize=1)

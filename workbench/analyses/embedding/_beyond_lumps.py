@@ -38,6 +38,7 @@ class Lumps:
     again : lays several sets of rows out.
     n_null : layouts of each lump.
     device : on a GPU the sample and all lumps are laid out together, which costs little more than one of them.
+    apart : whether several threads may lay lumps out at once.
     """
 
     points: Points
@@ -47,6 +48,7 @@ class Lumps:
     n_null: int
     random_state: int
     device: str
+    apart: bool
 
     @cached_property
     def own(self) -> np.ndarray:
@@ -147,6 +149,7 @@ def _best_lump(lumps: Lumps, value: float) -> tuple[str, np.ndarray]:
             lumps.n_null,
             lumps.random_state,
             f"layouts of a lump, {name}",
+            apart=lumps.apart,
         )[0]
         p = monte_carlo_p(value, drawn.tolist(), "greater") if lumps.n_null >= TESTED else 0.0
         candidate = (p, float(drawn.mean()), name, drawn)

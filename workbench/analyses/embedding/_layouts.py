@@ -54,6 +54,7 @@ def lay_out(
     control_rows: int = CONTROL_ROWS,
     device: str = "cpu",
     again: Again | None = None,
+    apart: bool = True,
 ) -> Embedding:
     """Lay rows out and measure how far the layout can be trusted.
 
@@ -69,6 +70,7 @@ def lay_out(
     control_rows : about so many rows, or twice the least, are laid out beside lumps, where there are more.
     device : as resolved; where trustworthiness is measured.
     again : lays several sets of rows out at once, for the control; None does so one by one by ``fit``.
+    apart : whether several threads may lay out sets of rows at once; not where warnings are listened to.
     n_null : layouts of each lump; 0 leaves the control out, and fewer than 19 give no p-value.
 
     Raises
@@ -118,7 +120,16 @@ def lay_out(
             caveat = f"Whether one lump would be laid out as well was not asked: {why}."
         else:
             where = device if again is not None and metric in PRODUCTS else "cpu"
-            lumps = Lumps(points, some, again or _one_by_one(fit), metric, n_null, random_state, where)
+            lumps = Lumps(
+                points,
+                some,
+                again or _one_by_one(fit),
+                metric,
+                n_null,
+                random_state,
+                where,
+                apart=apart and where == "cpu" and metric in PRODUCTS,
+            )
             evidence.append(beyond_lumps(lumps, layout))
     return Embedding(
         values=layout,

@@ -87,6 +87,7 @@ def isomap(
         least_rows=max(n_neighbors, n_components) + 2,
         control_rows=CONTROL_ROWS,
         random_state=random_state,
+        apart=False,
     )
 
 
