@@ -87,9 +87,12 @@ def test_lab_hands_its_arguments_to_jupyterlab(tmp_path: Path) -> None:
     assert (tmp_path / "notebooks" / "atlas.ipynb").is_file()
 
 
-def test_report_runs_a_notebook_with_typed_values(run: Run) -> None:
+@pytest.mark.parametrize(
+    "typed", [("-p", "n=7", "-p", "word=b c"), ("-p", "n", 7, "--parameter", "word", "b c")]
+)
+def test_report_runs_a_notebook_with_typed_values(run: Run, typed: tuple[object, ...]) -> None:
     notebook(Path("small.ipynb"), "# Small", "print(f'{n} {word}')", parameters="n = 1\nword = 'a'")
-    code, out, _ = run("report", "small.ipynb", "-p", "n", 7, "-p", "word", "b c", "-o", "out/page.html")
+    code, out, _ = run("report", "small.ipynb", *typed, "-o", "out/page.html")
     assert code == 0
     assert "page.html" in out
     assert "7 b c" in Path("out/page.html").read_text(encoding="utf-8")

@@ -50,6 +50,8 @@ REFUSED = [
     (["cache", "prune", "--older-than", "3 parsecs"], 2, "30d"),
     (["cache", "prune", "--keep", "2"], 2, "2GB"),
     (["report", "atlsa"], 4, "'atlas'"),
+    (["report", "atlas", "-p", "netwrok=minilm"], 2, "'network'"),
+    (["report", "atlas", "-p", "network"], 2, "NAME=VALUE"),
     (["report", "atlas", "-p", "netwrok", "minilm"], 2, "'network'"),
 ]
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,15 +14,28 @@ from workbench.commands._options import cwd_option
 from workbench.commands.console import clean, progress, say, say_json
 
 
-@click.command("report", short_help="Run a notebook into one HTML page.")
+class Pairs(click.Command):
+    """A command whose ``-p NAME=VALUE`` may be typed ``-p NAME VALUE`` too, as it once was."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Join a name and the value after it before the arguments are parsed."""
+        typed, joined = iter(args), []
+        for arg in typed:
+            joined.append(arg)
+            if arg in ("-p", "--parameter") and (pair := next(typed, "")):
+                value = next(typed, None) if pair.isidentifier() else None
+                joined.append(pair if value is None else f"{pair}={value}")
+        return super().parse_args(ctx, joined)
+
+
+@click.command("report", cls=Pairs, short_help="Run a notebook into one HTML page.")
 @click.argument("notebook")
 @click.option(
     "-p",
     "--parameter",
     "pairs",
-    nargs=2,
     multiple=True,
-    metavar="NAME VALUE",
+    metavar="NAME=VALUE",
     help="Set a parameter of the notebook; repeat for more.",
 )
 @click.option(
@@ -34,7 +48,7 @@ from workbench.commands.console import clean, progress, say, say_json
 @cwd_option("its own (the current one for a notebook that comes with the workbench)")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: the paths of what was written.")
 def report(
-    notebook: str, pairs: tuple[tuple[str, str], ...], output: Path | None, cwd: Path | None, as_json: bool
+    notebook: str, pairs: tuple[str, ...], output: Path | None, cwd: Path | None, as_json: bool
 ) -> None:
     """Run NOTEBOOK and write a page that works without a network, with the executed notebook beside it.
 
@@ -43,14 +57,13 @@ def report(
 
     \b
     workbench report atlas
-    workbench report atlas -p network glassllm-en -o glassllm.html
+    workbench report atlas -p network=glassllm-en -o glassllm.html
     """
     from workbench.report import facts
     from workbench.report import report as write_report
-    from workbench.report.sweeps.grid import literal
 
     with progress():
-        page = write_report(notebook, {name: literal(value) for name, value in pairs}, output, cwd=cwd)
+        page = write_report(notebook, dict(map(_pair, pairs)), output, cwd=cwd)
     unkept = facts.beside(page).unkept
     if as_json:
         say_json({"page": page.absolute(), "unkept": unkept})
@@ -61,6 +74,17 @@ def report(
             f"{unkept} results have no files beside it: neither the cache nor the temporary folder had room for them. "
             "workbench cache and workbench doctor say where these are."
         )
+
+
+def _pair(typed: str) -> tuple[str, Any]:
+    from workbench.report.sweeps.grid import literal
+
+    name, equals, value = typed.partition("=")
+    if not equals:
+        raise click.BadParameter(
+            f"{typed!r} has no value: write NAME=VALUE, as in network=minilm.", param_hint="'-p'"
+        )
+    return name.strip(), literal(value)
 
 
 @click.command(
