@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,34 @@ def test_a_ledger_is_written_read_and_quoted(tmp_path: Path, monkeypatch: pytest
     assert "texts with half" in ledger.quoted("pca", "variance_explained", grouped=True)
     assert "independent Gaussian rows" in ledger.quoted("pca", "variance_explained", grouped=False)
     assert ledger.quoted("pca", "nothing", grouped=True) == "" == ledger.quoted("umap", "x", grouped=False)
+    ledger.read.cache_clear()
+
+
+def test_rates_are_later_codes_too_where_it_answers_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import CliRunner
+
+    from workbench.commands.calibrate import calibrate
+
+    monkeypatch.setattr(ledger, "FOLDER", tmp_path)
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
+    ledger.read.cache_clear()
+    asked = method("pca")
+    made = {}
+    for world in worlds_for(asked, ("iid", "texts 0.5")):
+        ((_, records),) = running.calibrate(asked, [world], 4, 1)
+        made[world.name] = replace(ledger.entry_of(asked, world, records), version="earlier")
+    value, p = made["iid"].first["variance_explained"][1]
+    others = {
+        "variance_explained": [*made["iid"].first["variance_explained"][:1], [value * 1.01, p], [value, p]]
+    }
+    ledger.write("pca", {**made, "iid": replace(made["iid"], first=others)})
+    assert set(ledger.stale(asked)) == {"iid", "texts 0.5"}
+    said = CliRunner().invoke(calibrate, ["pca", "--confirm", "--jobs", "1"]).output
+    assert "pca: other answers in iid" in said
+    assert ledger.stale(asked) == ["iid"]
+    assert ledger.read("pca")["texts 0.5"].runs == 4
     ledger.read.cache_clear()
 
 

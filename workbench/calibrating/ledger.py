@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,11 @@ FOLDER = Path(__file__).parent / "ledger"
 SURE = 3.29  # standard errors: a rate within so many of its bound isn't known to exceed it (1 in 2,000 by chance)
 COVERED = 0.93
 OFTEN = 0.5  # of the runs: what is asked in fewer hangs on another answer, so that its rate is no level
+
+
+FIRST = 3
+"""Runs whose answers are kept with the rates."""
+First = Mapping[str, Sequence[Sequence[float | None]]]
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ class Entry:
     ----------
     version : of the method's code that was asked; see `Method.version`. seconds : of one run, the median.
     grouped : whether the world's rows belong together in groups.
+    first : the value and the p-value of each question in the first runs, by which later code is known to answer alike.
     """
 
     method: str
@@ -95,6 +101,7 @@ class Entry:
     seconds: float
     grouped: bool
     answers: Mapping[str, Answer]
+    first: First = field(default_factory=dict)
 
 
 def entry_of(asked: Method, world: World, records: Mapping[int, Mapping[str, Any]]) -> Entry:
@@ -114,7 +121,30 @@ def entry_of(asked: Method, world: World, records: Mapping[int, Mapping[str, Any
         answers={
             n: _answer(world, asked.name, n, [r["answers"].get(n, {}) for r in answered]) for n in names
         },
+        first=first_of(records),
     )
+
+
+def first_of(records: Mapping[int, Mapping[str, Any]]) -> First:
+    """What was answered in the first runs; a run that was refused has no answers."""
+    runs = [records[seed].get("answers", {}) for seed in range(FIRST) if seed in records]
+    names = dict.fromkeys(n for answers in runs for n in answers)
+    return {n: [[a.get("value"), a.get("p")] for a in (r.get(n, {}) for r in runs)] for n in names}
+
+
+def as_before(entry: Entry, records: Mapping[int, Mapping[str, Any]]) -> bool:
+    """Whether the first runs, made again, give what the ledger has of them, to one part in 10,000."""
+    again = first_of(records)
+    if not entry.first or again.keys() != entry.first.keys():
+        return False
+    pairs = [(a, b) for n in again for a, b in zip(again[n], entry.first[n], strict=True)]
+    return all(_alike(x, y) for a, b in pairs for x, y in zip(a, b, strict=True))
+
+
+def _alike(x: float | None, y: float | None) -> bool:
+    if x is None or y is None:
+        return x is y
+    return bool(np.isclose(x, y, rtol=1e-4, atol=1e-6))
 
 
 def _answer(world: World, method: str, name: str, given: Sequence[Mapping[str, Any]]) -> Answer:

@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 @click.option(
     "--stale", "only_stale", is_flag=True, help="List what was measured of earlier code; run nothing."
 )
+@click.option(
+    "--confirm",
+    is_flag=True,
+    help="Make the first runs of what was measured of earlier code again; where they come out alike, the rates are this "
+    "code's too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def calibrate(
     names: tuple[str, ...],
@@ -42,6 +48,7 @@ def calibrate(
     keep: bool,
     show: bool,
     only_stale: bool,
+    confirm: bool,
     as_json: bool,
 ) -> None:
     """Ask METHOD, or all of them, in worlds whose truth is known, and count.
@@ -69,6 +76,14 @@ def calibrate(
             if w:
                 say(f"{n}: {', '.join(w)}")
         return
+    jobs = jobs or os.cpu_count() or 1
+    if confirm:
+        changed = {m.name: _other_answers(m, wanted, jobs) for m in asked}
+        if as_json:
+            say_json({n: w for n, w in changed.items() if w})
+        for n, w in changed.items() if not as_json else ():
+            say(f"{n}: other answers in {', '.join(w)}: measure these again." if w else f"{n}: as before.")
+        return
     entries: list[Entry] = []
     for m in asked:
         if show:
@@ -77,9 +92,7 @@ def calibrate(
         else:
             done = {}
             with progress():
-                for world, records in running.calibrate(
-                    m, worlds_for(m, wanted), runs, jobs or os.cpu_count() or 1
-                ):
+                for world, records in running.calibrate(m, worlds_for(m, wanted), runs, jobs):
                     done[world.name] = ledger.entry_of(m, world, records)
                     if keep:
                         ledger.write(m.name, done)
@@ -93,6 +106,26 @@ def calibrate(
                 say(f"  {line}")
     if as_json:
         say_json([asdict(e) for e in entries])
+
+
+def _other_answers(method: Method, wanted: tuple[str, ...], jobs: int) -> list[str]:
+    """The worlds in which this code's first runs aren't those of the ledger; the others' rates are said to be this code's."""
+    from dataclasses import replace
+
+    from workbench.calibrating import ledger, running
+    from workbench.calibrating.world import worlds_for
+
+    old = set(ledger.stale(method))
+    here = [w for w in worlds_for(method, wanted) if w.name in old]
+    changed = []
+    with progress():
+        for world, records in running.calibrate(method, here, ledger.FIRST, jobs):
+            entry = ledger.read(method.name)[world.name]
+            if ledger.as_before(entry, records):
+                ledger.write(method.name, {world.name: replace(entry, version=method.version)})
+            else:
+                changed.append(world.name)
+    return changed
 
 
 def _testing() -> list[Method]:
