@@ -14,6 +14,8 @@ from workbench.core.errors import ParameterError
 Alternative = Literal["greater", "less", "two-sided"]
 ID = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 LONGEST_ID = 60
+AT_LEAST = "interval of at least 95 %,"
+"""How an interval is called that is wider than 95 % takes."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Evidence:
     question : in words, answerable by yes or no when there is a null.
     label : name of the number for people; ``value`` is the number.
     interval : 95 % interval of ``value``, or None; ``interval_method`` says what was drawn anew for it.
+    conservative : whether the interval is known to be wider than 95 % takes, as a page then says.
     null : what was destroyed to make the null draws, in a few words; ``null_details`` is what else is to be known of them,
         which sentences leave out; ``null_values`` are the draws.
     null_name : which of the named hypotheses the null is (a file of `workbench.evidence.nulls`), "" for one of its own.
@@ -73,6 +76,7 @@ class Evidence:
     unit: str = "rows"
     interval: tuple[float, float] | None = None
     interval_method: str = ""
+    conservative: bool = False
     null: str = ""
     null_details: str = ""
     null_values: tuple[float, ...] = ()
@@ -139,7 +143,8 @@ class Evidence:
     def _interval_said(self) -> list[str]:
         if self.interval is None:
             return []
-        return [f"95 % interval {_short(self.interval[0])} to {_short(self.interval[1])}"]
+        share = AT_LEAST if self.conservative else "95 % interval"
+        return [f"{share} {_short(self.interval[0])} to {_short(self.interval[1])}"]
 
     def sentence(self) -> str:
         """The answer in one plain sentence: what it is, `quote`, and n."""

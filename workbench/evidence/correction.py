@@ -56,6 +56,7 @@ class Finding:
             "label": e.label,
             "value": finite(e.value),
             "interval": finite(e.interval),
+            "conservative": e.conservative,
             "n": e.n,
             "unit": e.unit,
             "null": e.null,

@@ -41,7 +41,10 @@ class Scores(NamedTuple):
     left_out: Float[np.ndarray, " n"]
 
     def interval(self, groups: Int[np.ndarray, " n"] | None = None) -> tuple[float, float]:
-        """95 % interval of the total, by the jackknife over rows, within what the total can be.
+        """Interval of at least 95 % of the total, by the jackknife over rows, within what the total can be.
+
+        What k rows do together counts k times in it: where the arrays have nothing in common, its square is about twice the
+        variance of trustworthiness and continuity, and four times that of recall.
 
         Parameters
         ----------

@@ -35,6 +35,7 @@ class Asked(_Facts):
     n: int = 0
     unit: Name = "rows"
     interval: tuple[Number, Number] | None = None
+    conservative: bool = False
     null: Text = ""
     alternative: Alternative = "greater"
     null_values: Annotated[tuple[Number, ...], Field(max_length=1_000_000)] = ()
@@ -120,6 +121,7 @@ class Question(_Facts):
     label: Text
     value: Number
     interval: tuple[Number, Number] | None = None
+    conservative: bool = False
     n: int = 0
     unit: Name = "rows"
     null: Text = ""

@@ -48,8 +48,8 @@ def test_evidence_is_alignment_trust_and_its_cost() -> None:
     for e, x, y in zip(trust, layers()._arrays.values(), found.frames, strict=True):
         assert np.isclose(e.value, trustworthiness(x, y, n_neighbors=10))
         assert e.interval is None and "about a half" in e.untested
-    assert cost.interval[0] < cost.value < cost.interval[1] and cost.value > -0.03
-    assert cost.p_value is None
+    assert cost.value > -0.03
+    assert cost.p_value is None and cost.interval is None
     assert np.isclose(found.quality.mean(), np.mean([e.value for e in trust]))
     assert "can be compared" in found.caveat
     assert len(wb.aligned_umap(layers(), n_epochs=60, n_null=0).evidence) == 5

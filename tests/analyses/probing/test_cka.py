@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from helpers import assert_calibrated
@@ -140,16 +142,19 @@ def test_more_rows_than_the_control_takes_are_compared_and_said() -> None:
 
 
 @pytest.mark.parametrize("debiased", [True, False])
-def test_alignments_without_a_block_are_those_of_the_other_rows(debiased: bool) -> None:
+def test_alignments_without_one_block_or_two_are_those_of_the_other_rows(debiased: bool) -> None:
     rng = np.random.default_rng(8)
     x, y = rng.standard_normal((40, 5)), rng.standard_normal((40, 3))
     kernels = [gram(a, "linear") for a in (x, y, x[:, :3] + y)]
     blocks = rng.permutation(40) % 7
-    without = LeftOut(kernels, blocks, debiased=debiased).alignments()
-    for block in range(7):
-        rest = np.flatnonzero(blocks != block)
-        anew = [centred(k[np.ix_(rest, rest)], debiased=debiased) for k in kernels]
-        assert np.allclose(without[block], alignment(anew))
+    one, two = LeftOut(kernels, blocks, debiased=debiased).alignments()
+
+    def anew(*gone: int) -> np.ndarray:
+        rest = np.flatnonzero(~np.isin(blocks, gone))
+        return alignment([centred(k[np.ix_(rest, rest)], debiased=debiased) for k in kernels])
+
+    assert np.allclose(one, [anew(block) for block in range(7)])
+    assert np.allclose(two, [anew(*pair) for pair in itertools.combinations(range(7), 2)])
 
 
 def test_layers_without_anything_to_compare_are_refused() -> None:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 CONTROL_ROWS = 300
 ALTERNATIVES: tuple[Alternative, ...] = ("less", "less", "greater")
+CUTS = (0, 1)  # which of the statistics are cuts
 SUBSAMPLES = 20  # clusterings of half of the control's rows, at most
 STABLE = (
     0.75  # adjusted Rand index from which clusters are taken for the same ones (Steinley 2004: good from 0.8)
@@ -226,10 +227,18 @@ class _Again(NamedTuple):
         return self.stability is not None and self.stability < STABLE
 
     def interval(self, s: int, value: float, units: int, least: float = 0.0) -> tuple[float, float] | None:
-        """Normal interval around the value of so many rows or groups."""
+        """Normal interval around the value of so many rows or groups.
+
+        Cuts are larger of half the rows, and vary in proportion, so that theirs is made on the scale of logarithms.
+        """
         if not self.drawn.shape[1] > s:
             return None
-        half = NORMAL * self.factor * self.drawn[:, s].std(ddof=1) * np.sqrt(self.units / max(units, 1))
+        wider = NORMAL * self.factor * np.sqrt(self.units / max(units, 1))
+        drawn = self.drawn[:, s]
+        if s in CUTS and value > 0 and drawn.min() > 0:
+            half = float(np.exp(wider * np.log(drawn).std(ddof=1)))
+            return value / half, value * half
+        half = wider * drawn.std(ddof=1)
         return max(float(value - half), least), float(value + half)
 
 

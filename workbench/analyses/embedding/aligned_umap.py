@@ -17,7 +17,6 @@ from workbench.core.parameters import Few, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.layout_alignment import Alignment, measure_alignment
 from workbench.numerics.preservation import Scores, trustworthiness
-from workbench.numerics.resampling import NORMAL, jackknife_error
 from workbench.results.layouts import Layouts
 from workbench.subjects.activations import Aligned
 from workbench.subjects.points import Points
@@ -249,16 +248,12 @@ def _trust(scores: Scores, name: str, k: int) -> Evidence:
 
 
 def _cost(scores: list[Scores], alone: list[Scores], k: int) -> Evidence:
-    """What the pull of related rows costs, the same rows left out of both layouts."""
+    """What the pull of related rows costs; without an interval, since these layouts don't show how those of other rows vary."""
     value = float(np.mean([s.rows.mean() - o.rows.mean() for s, o in zip(scores, alone, strict=True)]))
-    left_out = np.mean([s.left_out - o.left_out for s, o in zip(scores, alone, strict=True)], axis=0)
-    half = NORMAL * jackknife_error(left_out)
     return Evidence(
         question="What does it cost the layouts to be aligned?",
         id="cost_of_alignment",
         label=f"trustworthiness ({k} neighbours) above that of layouts that aren't pulled together, mean of the layers",
         value=value,
         n=len(scores[0].rows),
-        interval=(value - half, value + half),
-        interval_method="jackknife over the rows of both layouts, layouts kept",
     )

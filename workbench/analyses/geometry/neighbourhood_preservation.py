@@ -54,7 +54,8 @@ def neighbourhood_preservation(
 
     Rows of one text are near each other in both arrays, whatever else these have in common, and so are rows of one token.
     So the null permutes the last array's whole texts, cut to one size, on at most about 1,000 rows, one of each token; the
-    interval leaves out each text in turn (or each row).
+    interval leaves out each text in turn (or each row), and is of at least 95 %: what several rows do together counts more
+    than once in it.
 
     Returns
     -------
@@ -122,6 +123,7 @@ def neighbourhood_preservation(
             n=len(counted.rows),
             interval=_interval(counted, groups),
             interval_method=f"jackknife over {aligned.unit if grouped else 'rows'}",
+            conservative=True,
             **shared,
             **said,
         )

@@ -25,7 +25,7 @@ from workbench.subjects.activations import Aligned
 
 FEWEST = 8
 CONTROL_ROWS = 500
-BLOCKS = 100  # that are left out in turn at most; more texts, or rows, are put together at random
+BLOCKS = 50  # that are left out in turn, and two by two, at most; more texts, or rows, are put together at random
 ROUNDED = 1e-6  # what single precision may take from a draw, so that what ties isn't less
 
 
@@ -51,7 +51,7 @@ def cka(
     1 is the same up to rotation and scale, 0 is nothing in common. The evidence asks it of each layer and the next, and of
     the first and the last, against rows, or whole texts, permuted in one of them. Where the table says which token a row
     is, one row of each is compared: rows of one token are similar in every layer that knows the token. The interval
-    leaves out each text in turn (or each of 100 parts of the rows), on Fisher's scale.
+    leaves out each text in turn and every two (or 50 parts of the rows), on Fisher's scale.
 
     Returns
     -------
@@ -202,4 +202,4 @@ def _intervals(
     units = some.units
     together = np.random.default_rng([random_state, 0x636B61]).permutation(units) % min(units, BLOCKS)
     blocks = together if some.groups is None else together[some.groups]
-    return jackknife_intervals(values, LeftOut(kernels, blocks, debiased=debiased).alignments())
+    return jackknife_intervals(values, *LeftOut(kernels, blocks, debiased=debiased).alignments())

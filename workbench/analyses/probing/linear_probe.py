@@ -66,7 +66,7 @@ def linear_probe(
     count; a number is predicted by ridge regression. The penalty is chosen for each fold by what scores best on the
     others, for the labels and for each draw of the null alike. The score is balanced accuracy, or R² for a number: what a
     probe trained on this many rows is expected to score, which its interval (the probe fitted anew to subsamples of half
-    the groups) is of.
+    the groups) is of; that of a balanced accuracy is of at least 95 %.
 
     The null permutes the labels of whole groups, each in its order, so that rows of one text don't count as many
     independent ones; of fewer than six groups, it shifts the labels within each in a circle. With ``control`` the probe is
@@ -111,6 +111,7 @@ def linear_probe(
         "n": len(task.rows),
         "interval": _interval(task, x, value, float(np.median(used)), cv, n_boot, random_state),
         "interval_method": f"subsamples of half the {points.unit}, the probe fitted anew",
+        "conservative": bool(task.classes),
         "groups": f"{task.units:,} {points.unit}" if task.grouped else "",
         "effective": round(effective_rows(x, task.groups), 1) if task.grouped else None,
     }

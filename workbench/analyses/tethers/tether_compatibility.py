@@ -100,8 +100,8 @@ def tether_compatibility(
     -------
     Ties
         Columns are layers, rows are networks; ``lines`` (steps, edges), ``thresholds``, ``strong``. The evidence is the
-        mean over lines at the last step, between networks and between layers, with a jackknife over networks (three or
-        more) for its interval.
+        mean over lines at the last step, between networks and between layers. It has no interval: what few networks say of
+        others isn't known to cover.
 
     Raises
     ------
@@ -251,7 +251,7 @@ def _result(
         node_names=tuple(f"{layer.name} of model {i}" for i in range(models.n) for layer in chain),
         column_names=tuple(f"layer {layer.name}" for layer in chain),
         row_names=tuple(f"model {i}" for i in range(models.n)),
-        evidence=tuple(_evidence(last, sources, measure, models.n, null)),
+        evidence=tuple(_evidence(last, sources, measure, null)),
         caveat=(
             f"Above their thresholds at the last step (false-positive rate {rate:g} each): {said}. "
             if n_null
@@ -265,9 +265,7 @@ def _node(at: tuple[int, int], depth: int) -> int:
     return at[0] * depth + at[1]
 
 
-def _evidence(
-    lines: list[_Line], sources: tuple[str, ...], measure: str, models: int, null: str
-) -> list[Evidence]:
+def _evidence(lines: list[_Line], sources: tuple[str, ...], measure: str, null: str) -> list[Evidence]:
     out = []
     for g, what in enumerate(sources):
         for between_them in (True, False):
@@ -290,25 +288,9 @@ def _evidence(
                     value=value,
                     n=len(asked),
                     unit="pairs of layers",
-                    interval=_jackknife(asked, models),
-                    interval_method="jackknife over networks",
                     null=destroyed if len(draws) else "",
                     hypothesis="the layers have nothing to do with each other",
                     null_values=tuple(draws),
                 )
             )
     return out
-
-
-def _jackknife(lines: list[_Line], models: int) -> tuple[float, float] | None:
-    """95 % interval of the mean over lines, networks left out in turn; None for fewer than three of them."""
-    from scipy.stats import t
-
-    if models < 3:
-        return None
-    without = [np.mean([x.value for x in lines if m not in (x.a[0], x.b[0])]) for m in range(models)]
-    mean = float(np.mean([x.value for x in lines]))
-    error = float(np.sqrt((models - 1) / models * np.sum((np.array(without) - np.mean(without)) ** 2)))
-    half = float(t.ppf(0.975, models - 1)) * error
-    low = 0.0 if min(x.value for x in lines) >= 0 else -1.0  # what the measures can be
-    return max(low, mean - half), min(1.0, mean + half)

@@ -181,11 +181,18 @@ def longest_bars(
         {
             "value": tested.values[i],
             "n": len(kept),
-            "interval": intervals[i],
-            "interval_method": interval_method(points, tested),
+            **(
+                {
+                    "interval": intervals[i],
+                    "interval_method": interval_method(points, tested),
+                    "conservative": True,
+                }
+                if k  # of components: most clouds have no valley at all, and the interval of one that does doesn't cover
+                else {}
+            ),
             **outcomes[i],
         }
-        for i in range(len(dimensions))
+        for i, k in enumerate(dimensions)
     ]
     return _evidence(dimensions, said), noise
 
