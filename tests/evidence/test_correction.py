@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import workbench as wb
@@ -13,6 +15,7 @@ from workbench.core.evidence import Evidence
 from workbench.evidence.correction import Finding
 from workbench.numerics.multiplicity import hierarchical
 from workbench.results.estimate import Estimate
+from workbench.subjects.activations import Activations
 
 
 def questions(values: list[float]) -> Estimate:
@@ -127,6 +130,41 @@ def test_what_is_asked_again_counts_once_and_with_other_parameters_each_time() -
     after = wb.Findings()
     assert len(after.all) == 21
     assert after.of(long, "variance_explained").q_value == pytest.approx(20 * 0.01)
+
+
+def layers(n: int) -> Activations:
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((60, 5)).astype(np.float32)
+    sites = {f"layer.{i}": rows + i * rng.standard_normal(rows.shape).astype(np.float32) for i in range(n)}
+    return Activations(sites, pd.DataFrame(index=pd.RangeIndex(60)), name="layers")
+
+
+def test_layers_that_were_looked_at_before_one_was_tested_count_as_tests() -> None:
+    acts = layers(6)
+    ask = functools.partial(wb.pca, n_boot=0)
+    history.forget()
+    typed = ask(acts.at("layer.3"), n_null=19)
+    p = typed.evidence_of("variance_explained").p_value
+    assert p is not None and wb.Findings().of(typed, "variance_explained").q_value == p
+    for i in range(6):  # numbers of others, after the test, took no part in choosing it
+        ask(acts.at(f"layer.{i}"), n_null=0)
+    assert wb.Findings().of(typed, "variance_explained").q_value == p
+
+    history.forget()
+    for i in range(6):
+        ask(acts.at(f"layer.{i}"), n_null=0)
+    chosen = ask(acts.at("layer.3"), n_null=19)
+    assert wb.Findings().of(chosen, "variance_explained").q_value == pytest.approx(min(1, 6 * p))
+    others = [ask(acts.at(f"layer.{i}"), n_null=19) for i in range(6) if i != 3]
+    tested = [r.evidence_of("variance_explained").p_value for r in (chosen, *others)]
+    q = hierarchical(np.array(tested), np.zeros(6, np.int64))  # each counts once, however often it was asked
+    assert wb.Findings().of(chosen, "variance_explained").q_value == pytest.approx(q[0])
+
+    history.forget()
+    for other in (layers(5).at("layer.1"), acts.select("index < 40").at("layer.1")):  # parts of something else
+        ask(other, n_null=0)
+    again = ask(acts.at("layer.3"), n_null=19)
+    assert wb.Findings().of(again, "variance_explained").q_value == p
 
 
 def test_correction_keeps_the_false_discovery_rate() -> None:

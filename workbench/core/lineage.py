@@ -155,6 +155,19 @@ def _steps(item: Given) -> Iterator[Run]:
         yield from _steps(further)
 
 
+def part_asked(run: Run) -> tuple[str, str]:
+    """Which part (layer, step, head: what ``at`` chose) of which whole a run was asked of.
+
+    Returns
+    -------
+    whole, part : digests. Runs of one method whose wholes are equal were asked of parts of one thing, come to alike.
+    """
+    steps = [link for item in run.inputs for link in _steps(item)]
+    places = [link.parameters for link in steps if link.method == "at"]
+    others = [[link.method, {} if link.method == "at" else link.parameters] for link in steps]
+    return digest(run.method, roots(run), others), digest(places)
+
+
 def chosen_by_looking(run: Run) -> str:
     """Say why what a run asks can't be tested on its data, where they are what it was chosen by; "" where it can.
 

@@ -11,6 +11,7 @@ import numpy as np
 from workbench.core.evidence import Evidence, finite
 from workbench.core.history import Asked, asked, earlier
 from workbench.core.kept_questions import Test
+from workbench.core.lineage import part_asked
 from workbench.core.result import Result
 from workbench.numerics.multiplicity import hierarchical
 
@@ -159,9 +160,32 @@ def correct(results: Iterable[Result | Asked] | None = None, *, level: float = L
     tested = [i for i, (_, e) in enumerate(questions) if e.p_value is not None]
     counted = [_counted(*questions[i], i) for i in tested]
     counted += [Counted((t.method, t.id), (t.question, t.id, t.of), t.p, t.draws) for t in before]
+    counted += _looked_at(questions)
     q = corrected(counted) if counted else np.empty(0)
     by_place = dict(zip(tested, zip(q, draws_needed(counted, q, level), strict=False), strict=False))
     return [_finding(r, e, by_place.get(i), level) for i, (r, e) in enumerate(questions)]
+
+
+def _looked_at(questions: Sequence[tuple[Result | Asked, Evidence]]) -> list[Counted]:
+    """Parts whose number alone was asked for (``n_null=0``) before another part was tested: tests that found nothing.
+
+    Who looks at a number along all layers and then tests the one where it is highest has tested them all.
+    """
+    seen: dict[Hashable, dict[str, Counted]] = {}  # by question of a whole: parts whose number is known
+    tested: dict[Hashable, set[str]] = {}
+    counted: dict[Hashable, dict[str, Counted]] = {}
+    for r, e in questions:
+        if r.run is None:
+            continue
+        whole, part = part_asked(r.run)
+        question = (whole, e.id, e.of)
+        if e.p_value is not None:
+            tested.setdefault(question, set()).add(part)
+            counted.setdefault(question, dict(seen.get(question, {})))
+        elif r.run.parameters.get("n_null") == 0:
+            answer = ("looked at", whole, part, e.id, e.of)
+            seen.setdefault(question, {})[part] = Counted((r.run.method, e.id), answer, 1.0)
+    return [c for q, parts in counted.items() for part, c in parts.items() if part not in tested[q]]
 
 
 def _counted(r: Result | Asked, e: Evidence, place: int) -> Counted:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 CONTROL_ROWS = 300
 ALTERNATIVES: tuple[Alternative, ...] = ("less", "less", "greater")
-CUTS = (0, 1)  # which of the statistics are cuts
+LEAST_CUT = 0  # which of the statistics
 SUBSAMPLES = 20  # clusterings of half of the control's rows, at most
 STABLE = (
     0.75  # adjusted Rand index from which clusters are taken for the same ones (Steinley 2004: good from 0.8)
@@ -229,13 +229,13 @@ class _Again(NamedTuple):
     def interval(self, s: int, value: float, units: int, least: float = 0.0) -> tuple[float, float] | None:
         """Normal interval around the value of so many rows or groups.
 
-        Cuts are larger of half the rows, and vary in proportion, so that theirs is made on the scale of logarithms.
+        The least cut is larger of half the rows, and varies in proportion, so that its own is made on the scale of logarithms.
         """
         if not self.drawn.shape[1] > s:
             return None
         wider = NORMAL * self.factor * np.sqrt(self.units / max(units, 1))
         drawn = self.drawn[:, s]
-        if s in CUTS and value > 0 and drawn.min() > 0:
+        if s == LEAST_CUT and value > 0 and drawn.min() > 0:
             half = float(np.exp(wider * np.log(drawn).std(ddof=1)))
             return value / half, value * half
         half = wider * drawn.std(ddof=1)

@@ -282,11 +282,7 @@ def beside_lumps_of(
 
 
 def interval_method(points: Points, tested: Tested) -> str:
-    """What was drawn anew for the intervals of a sample.
-
-    They are wider than 95 % takes: the longest bar of half the rows varies as much as that of all, and nothing says by how
-    much less it ought to count (`docs/CALIBRATION.md`).
-    """
+    """What was drawn anew for the intervals of a sample."""
     return f"subsamples of half the {points.unit if tested.sample.groups is not None else 'rows'}"
 
 
@@ -372,7 +368,6 @@ def measured(
         "n": len(rows),
         "interval": intervals[-1],
         "interval_method": interval_method(points, tested),
-        "conservative": True,
         **tested.said[0],
         **({} if asked else NULL.refused(OUTLIERS)),
     }

@@ -185,7 +185,7 @@ def longest_bars(
                 {
                     "interval": intervals[i],
                     "interval_method": interval_method(points, tested),
-                    "conservative": True,
+                    "conservative": True,  # the longest bar of half the rows varies as much as that of all
                 }
                 if k  # of components: most clouds have no valley at all, and the interval of one that does doesn't cover
                 else {}
