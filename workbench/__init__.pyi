@@ -81,6 +81,21 @@ Asked: TypeAlias = Subject | Result | Rows | pd.DataFrame | Mapping[str, Rows] |
 
 __version__: str
 
+class _cluster_pairs(Method):
+    def __call__(
+        self,
+        points: Asked,
+        clusters: Asked,
+        /,
+        *,
+        max_rows: int = 300,
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> Estimate:
+        """Ask of each cluster and the one nearest to it whether they are more than one lump that was cut in two."""
+
+cluster_pairs: _cluster_pairs
+
 class _spectral_clustering(Method):
     def __call__(
         self,

@@ -93,6 +93,9 @@ def test_rates_out_of_their_bounds_are_seen() -> None:
     assert Answer(True, Rate(200, 200), none).in_bounds
     assert Answer(False, none, Rate(190, 200)).in_bounds
     assert not Answer(False, none, Rate(140, 200)).in_bounds
+    assert not Answer(False, none, Rate(400, 400)).in_bounds
+    assert Answer(False, none, Rate(400, 400), conservative=True).in_bounds
+    assert not Answer(False, none, Rate(140, 200), conservative=True).in_bounds
     assert Rate(10, 200).error == pytest.approx(0.0158, abs=1e-3)
 
 

@@ -83,6 +83,7 @@ def run_once(method: Method, world: World, seed: int) -> dict[str, Any]:
             "value": finite(e.value),
             "p": e.p_value,
             "interval": finite(e.interval),
+            "conservative": e.conservative,
             "untested": e.untested,
             "groups": e.groups,
         }

@@ -197,7 +197,7 @@ def test_rows_of_one_text_are_no_component() -> None:
     )
     assert free.p_value <= 0.05 < of_texts.p_value
     assert (free.groups, of_texts.groups) == ("", "12 texts")
-    assert of_texts.interval_method == "subsamples of half the texts"
+    assert of_texts.interval is None
 
 
 def test_fewer_than_six_texts_are_not_tested() -> None:
