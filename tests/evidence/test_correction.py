@@ -161,7 +161,10 @@ def test_layers_that_were_looked_at_before_one_was_tested_count_as_tests() -> No
     assert wb.Findings().of(chosen, "variance_explained").q_value == pytest.approx(q[0])
 
     history.forget()
-    for other in (layers(5).at("layer.1"), acts.select("index < 40").at("layer.1")):  # parts of something else
+    for other in (
+        layers(5).at("layer.1"),
+        acts.select("index < 40").at("layer.1"),
+    ):  # parts of something else
         ask(other, n_null=0)
     again = ask(acts.at("layer.3"), n_null=19)
     assert wb.Findings().of(again, "variance_explained").q_value == p

@@ -27,7 +27,9 @@ def test_what_pairs_do_counts_once() -> None:
     rng = np.random.default_rng(0)
     n, d = 30, 6
     drawn = np.array([errors(of_pairs, rng.standard_normal((n, d))) for _ in range(100)])
-    once, mended = np.square(drawn).mean(axis=0) / (2 * d / (n * (n - 1)))  # beside the variance of such a mean
+    once, mended = np.square(drawn).mean(axis=0) / (
+        2 * d / (n * (n - 1))
+    )  # beside the variance of such a mean
     assert 1.7 < once < 2.4
     assert 0.9 < mended < 1.4
 

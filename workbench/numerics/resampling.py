@@ -180,10 +180,8 @@ def jackknife_error(left_out: Float[np.ndarray, " n"]) -> float:
 
 
 def second_order_jackknife(
-    value: Float[np.ndarray, "..."],
-    left_out: Float[np.ndarray, "g ..."],
-    pairs: Float[np.ndarray, "p ..."],
-) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+    value: np.ndarray, left_out: np.ndarray, pairs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Standard error of a statistic by the jackknife, less what pairs of rows add to it twice.
 
     The jackknife counts the variance of what single rows do once, and that of what two do together twice, which is all of
@@ -191,8 +189,8 @@ def second_order_jackknife(
 
     Parameters
     ----------
-    value : of all rows. left_out : without each of g rows, or blocks of them. pairs : without both of a and b, for all
-        a < b in the order of ``np.triu_indices(g, 1)``.
+    value : (...) of all rows. left_out : (g, ...) without each of g rows, or blocks of them. pairs : (p, ...) without both of
+        a and b, for all a < b in the order of ``np.triu_indices(g, 1)``.
 
     Returns
     -------

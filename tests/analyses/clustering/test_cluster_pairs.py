@@ -36,7 +36,9 @@ def test_only_the_cluster_that_was_cut_is_not_found() -> None:
     rows = rng.standard_normal((150, 3)) + np.repeat([[0.0], [12.0]], [100, 50], axis=0)
     labels = np.where(np.arange(150) >= 100, 2, (rows[:, 0] > np.median(rows[:100, 0])).astype(int))
     cloud = wb.PointCloud(rows.astype(np.float32))
-    result = wb.cluster_pairs(cloud, Partition(labels=labels, ids=cloud.ids, names=("low", "high", "far")), **FEW)
+    result = wb.cluster_pairs(
+        cloud, Partition(labels=labels, ids=cloud.ids, names=("low", "high", "far")), **FEW
+    )
     assert result.evidence_of("apart", "low and high").p_value > 0.2
     (other,) = (e for e in result.evidence if "far" in e.of)
     assert other.p_value == 0.05

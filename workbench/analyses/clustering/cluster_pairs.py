@@ -66,7 +66,9 @@ def cluster_pairs(
     labels = clusters.labels
     groups = np.unique(labels[labels >= 0])
     if len(groups) < 2:
-        raise DataError(f"{clusters.called} has {len(groups)} clusters; a pair takes two. Ask for more clusters.")
+        raise DataError(
+            f"{clusters.called} has {len(groups)} clusters; a pair takes two. Ask for more clusters."
+        )
     evidence = []
     for a, b in _side_by_side(points.values, labels, groups):
         names = clusters.name_of(a), clusters.name_of(b)

@@ -25,7 +25,9 @@ from workbench.subjects.activations import Aligned
 
 FEWEST = 8
 CONTROL_ROWS = 500
-BLOCKS = 50  # that are left out in turn, and two by two, at most; more texts, or rows, are put together at random
+BLOCKS = (
+    50  # that are left out in turn, and two by two, at most; more texts, or rows, are put together at random
+)
 ROUNDED = 1e-6  # what single precision may take from a draw, so that what ties isn't less
 
 

@@ -26,7 +26,12 @@ def _cut(
         (rows,) = cloud(draw(rng), **columns)
         with as_control():
             found = spectral.spectral_clustering(
-                rows, n_clusters=clusters, n_null=0, n_boot=0, device="cpu", random_state=int(rng.integers(1 << 31))
+                rows,
+                n_clusters=clusters,
+                n_null=0,
+                n_boot=0,
+                device="cpu",
+                random_state=int(rng.integers(1 << 31)),
             )
         return rows, found
 
@@ -34,10 +39,30 @@ def _cut(
 
 
 WORLDS = (
-    World("lump cut in two", "one Gaussian lump, cut in two", GIVES, _cut(lambda r: r.standard_normal((N, D)), 2)),
-    World("lump cut in four", "one Gaussian lump, cut in four", GIVES, _cut(lambda r: r.standard_normal((N, D)), 4)),
-    World("texts cut in three", "one lump of texts, cut in three", GIVES, _cut(lambda r: of_texts(r, 0.5), 3, True)),
-    World("square cut in three", "a square, evenly filled, cut in three", GIVES, _cut(lambda r: r.random((N, 2)), 3)),
+    World(
+        "lump cut in two",
+        "one Gaussian lump, cut in two",
+        GIVES,
+        _cut(lambda r: r.standard_normal((N, D)), 2),
+    ),
+    World(
+        "lump cut in four",
+        "one Gaussian lump, cut in four",
+        GIVES,
+        _cut(lambda r: r.standard_normal((N, D)), 4),
+    ),
+    World(
+        "texts cut in three",
+        "one lump of texts, cut in three",
+        GIVES,
+        _cut(lambda r: of_texts(r, 0.5), 3, True),
+    ),
+    World(
+        "square cut in three",
+        "a square, evenly filled, cut in three",
+        GIVES,
+        _cut(lambda r: r.random((N, 2)), 3),
+    ),
     World(
         "heavy tails cut in three",
         "one lump with tails of Student's t of three degrees of freedom, cut in three",
