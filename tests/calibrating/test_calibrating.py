@@ -14,6 +14,7 @@ from workbench.calibrating.ledger import Answer, Rate
 from workbench.calibrating.world import worlds, worlds_for
 from workbench.core.errors import MissingError
 from workbench.core.registry import method
+from workbench.core.result import Result
 from workbench.core.subject import Subject
 
 
@@ -27,7 +28,7 @@ def test_a_world_gives_what_it_says_and_the_same_for_the_same_seed(world) -> Non
     drawn, again, other = (world.make(np.random.default_rng(s)) for s in (0, 0, 1))
     assert len(drawn) == len(world.gives)
     for thing, view in zip(drawn, world.gives, strict=True):
-        assert isinstance(thing, Subject)
+        assert isinstance(thing, Subject | Result)
         assert view in thing.gives or type(thing).__name__ == view
     assert [d.digest for d in drawn] == [a.digest for a in again]
     assert [d.digest for d in drawn] != [o.digest for o in other]

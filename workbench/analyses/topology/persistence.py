@@ -95,8 +95,8 @@ def persistence(
     lie in one piece of any shape, whose valleys are those inside their pieces (see `workbench.numerics.pieces`), since a
     curve has deeper ones by chance than a lump. Under the cosine metric the lumps
     are made of the rows and then seen in direction. Of loops and beyond there is an interval, of at least 95 %.
-    Statistic, null and interval are taken at up to 400 rows, whole texts and one of each token where the table says so, and from loops on at 128 landmarks (64 with voids, 48, 40 and 30 with
-    hollows of dimension 3, 4 and 5); the evidence's ``n`` says how many rows. Where neither null nor interval is asked for,
+    Statistic, null and interval are taken at up to 400 rows, whole texts and one of each token where the table says so, and
+    from loops on at 128 landmarks (64 with voids, 48, 40 and 30 with hollows of dimension 3, 4 and 5); the evidence's ``n`` says how many rows. Where neither null nor interval is asked for,
     the statistic of loops and beyond is that of the bars themselves. Of given distances (``metric="precomputed"``) there is
     no null.
 

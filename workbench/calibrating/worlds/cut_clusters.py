@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-import workbench.analyses.clustering.spectral_clustering as spectral
 from workbench.calibrating.world import World
 from workbench.calibrating.worlds.clusters import blobs
 from workbench.calibrating.worlds.rows import LENGTH, TEXTS, D, N, cloud, of_texts
 from workbench.core.history import as_control
+from workbench.core.registry import method
 
 GIVES = ("Points", "Partition")
 APART = {"cluster_pairs": ("apart",)}
@@ -25,7 +25,7 @@ def _cut(
     def make(rng: np.random.Generator) -> tuple[Any, ...]:
         (rows,) = cloud(draw(rng), **columns)
         with as_control():
-            found = spectral.spectral_clustering(
+            found = method("spectral_clustering")(
                 rows,
                 n_clusters=clusters,
                 n_null=0,
