@@ -85,20 +85,20 @@ def persistence(
     at most 1 + sparse, and only bars whose death is within that factor of their birth can come or go. It pays
     where rows fill few dimensions; 500 rows of noise in ten have too many simplices. The control stays as it is.
 
-    The statistic of loops and voids is the longest bar's log(death / birth), relative to the mean of all others of the
-    same cloud: noise has about the same longest bar then, whatever its distribution, scale and dimension (universality,
+    The statistic of loops and voids is the longest bar's log(death / birth), relative to the mean of all others of the same
+    cloud: noise has about the same longest bar then, whatever its distribution, scale and dimension (universality,
     Bobrowski and Skraba 2023). Where bars are rare or minute, as on a curve without noise, half the typical bar of a
-    Gaussian cloud of the same covariance takes the place of the cloud's own. Of components it is how much
-    thinner rows lie between two of them than in the thinner one (see `workbench.numerics.robust_linkage`), where one holds
-    5 % of the rows: an outlier ends its bar of H0 late, and is no group. The null is one lump, whatever its covariance, tails and
-    margins (see `workbench.numerics.lumps`), with rows of one text as alike as they are; of components it is also that rows
-    lie in one piece of any shape, whose valleys are those inside their pieces (see `workbench.numerics.pieces`), since a
-    curve has deeper ones by chance than a lump. Under the cosine metric the lumps
-    are made of the rows and then seen in direction. Of loops and beyond there is an interval, of at least 95 %.
-    Statistic, null and interval are taken at up to 400 rows, whole texts and one of each token where the table says so, and
-    from loops on at 128 landmarks (64 with voids, 48, 40 and 30 with hollows of dimension 3, 4 and 5); the evidence's ``n`` says how many rows. Where neither null nor interval is asked for,
-    the statistic of loops and beyond is that of the bars themselves. Of given distances (``metric="precomputed"``) there is
-    no null.
+    Gaussian cloud of the same covariance takes the place of the cloud's own. Of components it is how much thinner rows lie
+    between two of them than in the thinner one (see `workbench.numerics.robust_linkage`), where one holds 5 % of the rows:
+    an outlier ends its bar of H0 late, and is no group. The null is one lump, whatever its covariance, tails and margins
+    (see `workbench.numerics.lumps`), with rows of one text as alike as they are; of components it is also that rows lie in
+    one piece of any shape, whose valleys are those inside their pieces (see `workbench.numerics.pieces`), since a curve has
+    deeper ones by chance than a lump. Under the cosine metric the lumps are made of the rows and then seen in direction. Of
+    loops and beyond there is an interval, of at least 95 %. Statistic, null and interval are taken at up to 400 rows, whole
+    texts and one of each token where the table says so, and from loops on at 128 landmarks (64 with voids, 48, 40 and 30
+    with hollows of dimension 3, 4 and 5); the evidence's ``n`` says how many rows. Where neither null nor interval is asked
+    for, the statistic of loops and beyond is that of the bars themselves. Of given distances (``metric="precomputed"``)
+    there is no null.
 
     On a GPU the bars come from our engine. On a CPU they come from giotto-ph where it answers sooner (components and
     loops of up to 500 rows, or 100 once our engine is loaded) and for other coefficients than 2, else from our
