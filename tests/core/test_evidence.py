@@ -120,6 +120,19 @@ def test_a_label_is_shared_or_the_id_stands_for_it() -> None:
     )
 
 
+def test_an_interval_that_is_too_wide_says_so() -> None:
+    told, wide = (
+        Evidence(question="?", id="s", label="s", value=1.0, n=9, interval=(0.0, 2.0), conservative=c)
+        for c in (False, True)
+    )
+    assert told.quote() == told.quote_interval() == "1 (95 % interval 0 to 2)"
+    assert wide.quote() == "1 (interval of at least 95 %, 0 to 2)"
+    assert Evidence.from_json(wide.to_json()) == wide
+    kept = told.to_json()
+    del kept["conservative"]  # as results that were kept before
+    assert Evidence.from_json(kept) == told
+
+
 def test_sentences_leave_a_nulls_details_out() -> None:
     said = answer(
         null="rows rotated", null_details="in 20 of the rows (shifted)", null_values=(0.0, 2.0)

@@ -107,11 +107,13 @@ class Estimate(Plotted):
                 hovertemplate="%{y}: %{x:.4g}<extra></extra>",
             )
         )
+        wide = any(e.conservative for e in self.evidence if e.interval)
+        interval = "interval of at least 95 %" if wide else "95 % interval"
         figure.update_layout(
             **theme.layout(
                 height=170 + 44 * len(names),
                 yaxis={"autorange": "reversed", "type": "category"},
-                xaxis={"title": "value with its 95 % interval (grey ticks: draws of the null)"},
+                xaxis={"title": f"value with its {interval} (grey ticks: draws of the null)"},
             )
         )
         return figure

@@ -21,7 +21,7 @@ def found_in(rows: np.ndarray, k: int, table: pd.DataFrame | None = None) -> tup
     return cloud, wb.spectral_clustering(cloud, n_clusters=k, n_null=0, n_boot=0)
 
 
-def test_clusters_that_are_there_are_found_and_a_cut_lump_is_not() -> None:
+def test_known_answer_clusters_that_are_there_are_found_and_a_cut_lump_is_not() -> None:
     cloud = wb.planted_clusters(n=120, n_clusters=3, separation=8, random_state=1)
     there = wb.cluster_pairs(cloud, wb.spectral_clustering(cloud, n_clusters=3, n_null=0), **FEW)
     assert there.evidence and all(e.p_value == 0.05 and e.value > 0.3 for e in there.evidence)
@@ -44,7 +44,7 @@ def test_only_the_cluster_that_was_cut_is_not_found() -> None:
     assert other.p_value == 0.05
 
 
-def test_the_number_is_the_silhouette_of_the_pair() -> None:
+def test_peer_the_number_is_the_silhouette_of_the_pair() -> None:
     from sklearn.metrics import silhouette_score
 
     cloud = wb.planted_clusters(n=60, n_clusters=2, separation=3, random_state=3)
