@@ -122,10 +122,14 @@ def earlier() -> Earlier:
 
 def attended() -> bool:
     """Whether somebody may be at the keyboard: not in a kernel whose cells are run by a program, which can't be asked back."""
+    return bool(request().get("content", {}).get("allow_stdin", True))
+
+
+def request() -> dict[str, Any]:
+    """The message that a notebook's kernel is answering now; empty where there is none."""
     if "ipykernel" not in sys.modules:
-        return True
+        return {}
     from IPython import get_ipython
 
     kernel = getattr(get_ipython(), "kernel", None)
-    request = kernel.get_parent("shell") if kernel is not None else {}
-    return bool(request.get("content", {}).get("allow_stdin", True))
+    return kernel.get_parent("shell") if kernel is not None else {}

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from workbench.core import cache, history
 from workbench.core.device import describe, refusing_what_does_not_fit, resolve
 from workbench.core.digest import digest
+from workbench.core.early import answering
 from workbench.core.errors import MethodError, MissingError, WorkbenchError
 from workbench.core.estimator import estimator_class
 from workbench.core.inputs import Input, align, bind, inputs_of, rows_of, seen_digest
@@ -163,6 +164,11 @@ class Method:
             run = dataclasses.replace(run, inputs=tuple(apart))
         title = f"{self.title} of {run.subject}"
         space, table = rows_of(views)
+        notes = list(dict.fromkeys(n for v in views if isinstance(v, View) for n in v.notes(values)))
+
+        def whole(result: Result, run: Run) -> Result:
+            return dataclasses.replace(result, space=space, rows=table, run=run, title=result.title or title)
+
         caching = cache.wanted()
         start = time.perf_counter()
         kept = cache.lookup(run.key) if caching else None
@@ -179,20 +185,18 @@ class Method:
             tell(title)
             by_name = {i.name: v for (i, _), v in zip(asked, views, strict=True)}
             drawn = {**values, "n_null": 0} if why and "n_null" in values else values
-            result = self._call([by_name.get(i.name) for i in self.inputs], drawn)
+            with answering(lambda early: _noted(whole(early, run), notes)):
+                result = self._call([by_name.get(i.name) for i in self.inputs], drawn)
             if why:
                 result = dataclasses.replace(
                     result, evidence=tuple(e.without_test(why) for e in result.evidence)
                 )
             run = dataclasses.replace(run, seconds=round(time.perf_counter() - start, 4))
-            result = dataclasses.replace(
-                result, space=space, rows=table, run=run, title=result.title or title
-            )
+            result = whole(result, run)
             if caching:
                 cache.store(result)
-        if notes := list(dict.fromkeys(n for v in views if isinstance(v, View) for n in v.notes(values))):
-            # not kept with the answer: equal rows may come from where nothing needs to be said
-            result = dataclasses.replace(result, caveat=" ".join(filter(None, [result.caveat, *notes])))
+        # not kept with the answer: equal rows may come from where nothing needs to be said
+        result = _noted(result, notes)
         history.remember(
             history.Asked(
                 run=run,
@@ -228,6 +232,15 @@ class Method:
 
 def _rows(views: Sequence[Any]) -> int:
     return max((getattr(view, "n", 0) for view in views), default=0)
+
+
+def _noted(result: Result, notes: Sequence[str]) -> Result:
+    """The answer with what is to be known of its rows."""
+    return (
+        dataclasses.replace(result, caveat=" ".join(filter(None, [result.caveat, *notes])))
+        if notes
+        else result
+    )
 
 
 def _document(function: Callable[..., Any], inputs: Sequence[Input], parameters: dict[str, Parameter]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from workbench.analyses.clustering._clusters import (
 )
 from workbench.analyses.clustering._naming import typical_tokens
 from workbench.core.device import resolve
+from workbench.core.early import show_early
 from workbench.core.errors import DataError
 from workbench.core.evidence import Alternative, Evidence, Outcome
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
@@ -138,6 +140,18 @@ def spectral_clustering(
     elif affinity == "precomputed_nearest_neighbors":
         x = require_distances(x, points.name, f"affinity={affinity!r}")
     found = cluster(x, recipe, resolve(device))
+    told = (NO_SILHOUETTE, like_distances(points.values, points.name)) if affinity == PRECOMPUTED else ()
+    result = Partition(
+        labels=found.labels,
+        ids=points.ids,
+        names=_names(points, found.labels),
+        spectrum=found.spectrum,
+        outcome=_outcome(found, recipe),
+        caveat=" ".join(filter(None, told)),
+    )
+    show_early(
+        replace(result, caveat=f"{result.caveat} {MAY_BE_ONE}".strip()) if n_clusters is None else result
+    )
     ask = _Asked(points, x, recipe)
     own = silhouettes(x, found.labels, recipe)
     tested = ask.beside_lumps(n_null)
@@ -146,27 +160,26 @@ def spectral_clustering(
     folded = n_clusters is None and not one_lump and again.unstable and own.mean() < 0
     if one_lump or folded:
         labels = np.zeros(points.n, np.int64)
-        evidence: tuple[Evidence, ...] = (ask.least_cut(tested, again, found),)
-        outcome = Outcome(advice=ONE_LUMP if one_lump else FOLDED.format(k=found.asked))
-    else:
-        labels = found.labels
-        evidence = ask.evidence(tested, again, found, own)
-        outcome = _outcome(found, recipe)
-    told = (NO_SILHOUETTE, like_distances(points.values, points.name)) if affinity == PRECOMPUTED else ()
-    return Partition(
-        labels=labels,
-        ids=points.ids,
-        names=typical_tokens(points.column("token"), labels) if "token" in points.table.columns else (),
-        spectrum=found.spectrum,
-        evidence=evidence,
-        outcome=outcome,
-        caveat=" ".join(filter(None, told)),
-    )
+        return replace(
+            result,
+            labels=labels,
+            names=_names(points, labels),
+            evidence=(ask.least_cut(tested, again, found),),
+            outcome=Outcome(advice=ONE_LUMP if one_lump else FOLDED.format(k=found.asked)),
+        )
+    return replace(result, evidence=ask.evidence(tested, again, found, own))
+
+
+def _names(points: Points, labels: np.ndarray) -> tuple[str, ...]:
+    return typical_tokens(points.column("token"), labels) if "token" in points.table.columns else ()
 
 
 ONE_LUMP = (
     "The graph falls apart no more easily than that of one lump like the rows: they are one cluster. Give n_clusters to "
     "split them all the same."
+)
+MAY_BE_ONE = (
+    "Whether the rows are one lump is still being asked: if they are, all of them are one cluster in the end."
 )
 FOLDED = (
     "{k} clusters were found, but half of the rows give others, and rows are nearer to another cluster than to their own: "

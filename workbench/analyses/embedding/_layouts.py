@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.analyses.embedding._beyond_lumps import NEIGHBOURS, Again, Lumps, beyond_lumps
+from workbench.core.early import show_early
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.rows import by_blocks
@@ -55,6 +56,7 @@ def lay_out(
     device: str = "cpu",
     again: Again | None = None,
     apart: bool = True,
+    caveat: str = "",
 ) -> Embedding:
     """Lay rows out and measure how far the layout can be trusted.
 
@@ -71,6 +73,7 @@ def lay_out(
     device : as resolved; where trustworthiness is measured.
     again : lays several sets of rows out at once, for the control; None does so one by one by ``fit``.
     apart : whether several threads may lay out sets of rows at once; not where warnings are listened to.
+    caveat : what else is to be known of it.
     n_null : layouts of each lump; 0 leaves the control out, and fewer than 19 give no p-value.
 
     Raises
@@ -93,6 +96,9 @@ def lay_out(
             f"The layout of {points.name} ran off to infinity. Take these parameters nearer to their defaults, "
             f"or scale the columns: they run from {x.min():.3g} to {x.max():.3g}."
         )
+    axes = tuple(f"{axis} {i + 1}" for i in range(layout.shape[1]))
+    result = Embedding(values=layout, ids=points.ids, axes=axes, outcome=outcome, caveat=caveat)
+    show_early(result)
     k = min(NEIGHBOURS, (len(x) - 1) // 2)
     queries = None
     if len(x) > ROW_BY_ROW:
@@ -110,14 +116,14 @@ def lay_out(
             untested=CHANCE,
         )
     ]
-    caveat = ""
+    not_asked = ""
     if n_null and metric == PRECOMPUTED:
-        caveat = NO_COLUMNS
+        not_asked = NO_COLUMNS
     elif n_null:
         rows = max(control_rows, 2 * least_rows)
         some = sampled(points, x, rows=rows, random_state=random_state)
         if why := too_few(points, some, least_rows):
-            caveat = f"Whether one lump would be laid out as well was not asked: {why}."
+            not_asked = f"Whether one lump would be laid out as well was not asked: {why}."
         else:
             where = device if again is not None and metric in PRODUCTS else "cpu"
             lumps = Lumps(
@@ -131,15 +137,12 @@ def lay_out(
                 apart=apart and where == "cpu" and metric in PRODUCTS,
             )
             evidence.append(beyond_lumps(lumps, layout))
-    return Embedding(
-        values=layout,
-        ids=points.ids,
+    return replace(
+        result,
         quality=trusted.astype(np.float32) if queries is None else np.empty(0, np.float32),
         quality_name="trustworthiness" if queries is None else "",
-        axes=tuple(f"{axis} {i + 1}" for i in range(layout.shape[1])),
         evidence=tuple(evidence),
-        outcome=outcome,
-        caveat=caveat,
+        caveat=" ".join(filter(None, [not_asked, caveat])),
     )
 
 

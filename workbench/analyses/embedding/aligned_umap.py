@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,8 +12,9 @@ from typing_extensions import Doc
 
 from workbench.analyses.embedding._beyond_lumps import NEIGHBOURS
 from workbench.analyses.embedding._layouts import ASKED, CHANCE, ROW_BY_ROW, require_rows
+from workbench.core.early import show_early
 from workbench.core.errors import DataError, ParameterError
-from workbench.core.evidence import Evidence, Outcome
+from workbench.core.evidence import Evidence
 from workbench.core.parameters import Few, OnDevice, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.layout_alignment import Alignment, measure_alignment
@@ -149,6 +151,15 @@ def aligned_umap(
     }
     names, xs = list(layers.arrays), list(layers.arrays.values())
     frames = _fit(xs, {**chosen, "alignment_regularisation": alignment_regularisation}, layers.name)
+    result = Layouts(
+        values=frames[-1],
+        frames=frames,
+        frame_names=tuple(names),
+        ids=layers.ids,
+        axes=tuple(f"UMAP {i + 1}" for i in range(n_components)),
+        caveat=CAVEAT,
+    )
+    show_early(result)
     n = len(layers.ids)
     k, queries = min(NEIGHBOURS, (n - 1) // 2), None
     if n > ROW_BY_ROW:
@@ -162,19 +173,13 @@ def aligned_umap(
         apart = _fit(xs, {**chosen, "alignment_regularisation": 0.0}, layers.name)
         alone = [trustworthiness(x, y, **asked) for x, y in zip(xs, apart, strict=True)]
         evidence.append(_cost(scores, alone, k))
-    return Layouts(
-        values=frames[-1],
-        frames=frames,
-        frame_names=tuple(names),
-        ids=layers.ids,
+    return replace(
+        result,
         quality=np.mean([s.rows for s in scores], axis=0).astype(np.float32)
         if queries is None
         else np.empty(0, np.float32),
         quality_name="trustworthiness" if queries is None else "",
-        axes=tuple(f"UMAP {i + 1}" for i in range(n_components)),
         evidence=tuple(evidence),
-        outcome=Outcome(),
-        caveat=CAVEAT,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.analyses.embedding._layouts import require_spread
+from workbench.core.early import show_early
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
@@ -93,6 +95,14 @@ def pca(
     kept = np.einsum("ij,ij->i", values, values)
     spread = np.sqrt(fitted.explained_variance_)
     values *= signs / (np.maximum(spread, np.finfo(spread.dtype).eps) if whiten else 1)
+    result = Embedding(
+        values=values.astype(np.float32),
+        ids=points.ids,
+        quality=np.divide(kept, whole, out=np.ones(n), where=whole > 0).clip(0, 1).astype(np.float32),
+        quality_name="share of the row kept",
+        axes=tuple(f"PC{i + 1} ({s:.1%})" for i, s in enumerate(shares)),
+    )
+    show_early(result)
     value = round(min(1.0, float(shares.sum(dtype=np.float64))), DECIMALS)
     tested = beside_turned_signs(
         points,
@@ -112,14 +122,7 @@ def pca(
         interval_method=f"subsamples of half of the {points.unit}, directions fitted anew",
         **tested.against(np.array([value]), n, 0),
     )
-    return Embedding(
-        values=values.astype(np.float32),
-        ids=points.ids,
-        quality=np.divide(kept, whole, out=np.ones(n), where=whole > 0).clip(0, 1).astype(np.float32),
-        quality_name="share of the row kept",
-        axes=tuple(f"PC{i + 1} ({s:.1%})" for i, s in enumerate(shares)),
-        evidence=(evidence,),
-    )
+    return replace(result, evidence=(evidence,))
 
 
 def _interval(

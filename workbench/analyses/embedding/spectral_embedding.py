@@ -118,7 +118,7 @@ def spectral_embedding(
         )
         return _layout_of(found, n_components, affinity)
 
-    result = lay_out(
+    return lay_out(
         points,
         fit,
         axis="eigenvector",
@@ -128,8 +128,8 @@ def spectral_embedding(
         control_rows=CONTROL_ROWS,
         random_state=random_state,
         device=resolve(device),
+        caveat=" ".join(filter(None, told)),
     )
-    return replace(result, caveat=" ".join(filter(None, [result.caveat, *told])))
 
 
 def _ties(affinities: np.ndarray) -> str:

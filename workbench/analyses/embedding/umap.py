@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -165,7 +164,8 @@ def umap(
         device,
     )
     steering = _steering(points, target) if target else None
-    found = lay_out(
+    said = f"The layout was made to follow {target!r}: that its groups stand apart here is no finding."
+    return lay_out(
         points,
         lambda x: _fit(model, x, steering),
         again=model.layouts,  # without a target
@@ -175,11 +175,8 @@ def umap(
         n_null=n_null,
         least_rows=max(n_neighbors, n_components) + 2,
         random_state=random_state,
+        caveat=said if target else "",
     )
-    if not target:
-        return found
-    said = f"The layout was made to follow {target!r}: that its groups stand apart here is no finding."
-    return replace(found, caveat=f"{found.caveat} {said}".strip())
 
 
 def _steering(points: Points, target: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.core.device import resolve
+from workbench.core.early import show_early
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
@@ -100,6 +102,17 @@ def intrinsic_dimension(
             f"The distances of {points.name} are tied: nearest and second nearest rows lie equally far, as on a grid. "
             f"Its dimension can't be told from distances; use rows that weren't rounded."
         )
+    result = Estimate(
+        per_row=per_row[inverse, None].astype(np.float32),
+        ids=points.ids,
+        names=("intrinsic dimension",),
+    )
+    if not some.thinned:  # else the estimates are those of fewer rows
+        read = [
+            Evidence(**_asked(of, n_neighbors), value=v, n=n)
+            for of, v in zip(ESTIMATORS, values, strict=True)
+        ]
+        show_early(replace(result, evidence=tuple(read)))
     if some.thinned and len(some.at) < 4 * n_neighbors:
         why = too_few(points, some, 4 * n_neighbors)
         evidence = tuple(
@@ -138,10 +151,8 @@ def intrinsic_dimension(
         )
         caveats = [_scale(points.values, distances, n_neighbors), *_reading(points.values, tested)]
     repeats = points.n - len(x)
-    return Estimate(
-        per_row=per_row[inverse, None].astype(np.float32),
-        ids=points.ids,
-        names=("intrinsic dimension",),
+    return replace(
+        result,
         evidence=evidence,
         caveat=" ".join(
             [*caveats, *([f"{repeats:,} rows that repeat another were counted once."] if repeats else [])]

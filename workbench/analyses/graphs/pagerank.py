@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
+from workbench.core.early import show_early
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence, Outcome
 from workbench.core.parameters import NullDraws, Seed
@@ -74,6 +76,21 @@ def pagerank(
     draw = rewire(edges, graph.n, directed=directed)
     scores, reached = score(edges, weights)
     top = int(scores.argmax())
+    result = Ranking(
+        names=tuple(_names(graph)),
+        scores=scores,
+        ids=graph.ids,
+        quantity="visits",
+        outcome=Outcome()
+        if reached <= tol
+        else Outcome(
+            "stopped",
+            f"Stopped at max_iter={max_iter}, where scores still changed by up to {reached:.0e} a node "
+            f"(tol={tol:g}): raise max_iter, or lower alpha.",
+        ),
+        caveat=f"The most central node is {graph.ids[top]}.",
+    )
+    show_early(result)
     why = wired_by_place(edges, graph.n, directed=directed, random_state=random_state) if n_null else ""
     (drawn,) = draw_until_clear(
         lambda rng: np.array([score(draw(rng), weights)[0].max()]),
@@ -83,11 +100,8 @@ def pagerank(
         random_state,
         "pagerank: null",
     )
-    return Ranking(
-        names=tuple(_names(graph)),
-        scores=scores,
-        ids=graph.ids,
-        quantity="visits",
+    return replace(
+        result,
         evidence=(
             Evidence(
                 question="Is the most central node more so than random wiring with these degrees would make one?",
@@ -99,14 +113,6 @@ def pagerank(
                 **(NULL.refused(why) if why else NULL.said(drawn.tolist())),
             ),
         ),
-        outcome=Outcome()
-        if reached <= tol
-        else Outcome(
-            "stopped",
-            f"Stopped at max_iter={max_iter}, where scores still changed by up to {reached:.0e} a node "
-            f"(tol={tol:g}): raise max_iter, or lower alpha.",
-        ),
-        caveat=f"The most central node is {graph.ids[top]}.",
     )
 
 

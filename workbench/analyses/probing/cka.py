@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
+from workbench.core.early import show_early
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import NullDraws, Seed
@@ -81,6 +83,16 @@ def cka(
     kernels = [gram(rows[some.at], kernel) for rows in layers.arrays]
     grams = [centred(k, debiased=debiased) for k in kernels]
     values = alignment(grams)
+    result = MatrixResult(
+        values=values,
+        row_names=tuple(names),
+        column_names=tuple(names),
+        quantity="CKA",
+        caveat=f"One row of each token or repeat was compared, {len(some.at):,} in all."
+        if some.thinned
+        else "",
+    )
+    show_early(result)
     low, high = _intervals(kernels, values, some, debiased, random_state)
     asked = list(dict.fromkeys([*pairwise(range(len(names))), (0, len(names) - 1)]))
     null, why = null_of(aligned, some), too_few(aligned, some)
@@ -91,13 +103,10 @@ def cka(
         else _drawn(kernels, values, asked, some, control, debiased, n_null, random_state)
     )
     shared: dict[str, Any] = about(aligned, layers[some.at], some)
-    return MatrixResult(
-        values=values,
+    return replace(
+        result,
         low=low,
         high=high,
-        row_names=tuple(names),
-        column_names=tuple(names),
-        quantity="CKA",
         evidence=tuple(
             Evidence(
                 id="cka",
@@ -117,9 +126,6 @@ def cka(
             )
             for (i, j), draws in zip(asked, drawn, strict=True)
         ),
-        caveat=f"One row of each token or repeat was compared, {len(some.at):,} in all."
-        if some.thinned
-        else "",
     )
 
 

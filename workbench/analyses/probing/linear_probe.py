@@ -12,6 +12,7 @@ from annotated_types import Interval
 from typing_extensions import Doc
 
 from workbench.analyses.probing._task import Task, numbered
+from workbench.core.early import show_early
 from workbench.core.evidence import Evidence, monte_carlo_p
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
@@ -106,9 +107,23 @@ def linear_probe(
         guessed, used = fit.predict(task.truth[:, None])
     value = score(task.truth, guessed[:, 0], task.classes)
     permuting, said = _exchange(points, task, x, random_state)
+    right = guessed[:, 0] == task.truth if task.classes else np.square(guessed[:, 0] - task.truth)
+    asked = Evidence(
+        id="balanced_accuracy" if task.classes else "r_squared",
+        question=f"Can {task.name} be read off by a linear probe?",
+        label=f"{task.measure} for {task.name}",
+        value=value,
+        n=len(task.rows),
+    )
+    result = Estimate(
+        per_row=right[:, None].astype(np.float64),
+        ids=points.ids[task.rows],
+        names=("right" if task.classes else "squared error",),
+        evidence=(asked,),
+        caveat=" ".join(filter(None, (task.caveat, said))),
+    )
+    show_early(result)
     shared: dict[str, Any] = {
-        "value": value,
-        "n": len(task.rows),
         "interval": _interval(task, x, value, float(np.median(used)), cv, n_boot, random_state),
         "interval_method": f"subsamples of half the {points.unit}, the probe fitted anew",
         "conservative": bool(task.classes),
@@ -116,15 +131,7 @@ def linear_probe(
         "effective": round(effective_rows(x, task.groups), 1) if task.grouped else None,
     }
     draws = _draws(task, fit, value, permuting.draw, n_null, random_state)
-    asked = [
-        Evidence(
-            id="balanced_accuracy" if task.classes else "r_squared",
-            question=f"Can {task.name} be read off by a linear probe?",
-            label=f"{task.measure} for {task.name}",
-            **shared,
-            **_tested(permuting, draws, n_null),
-        )
-    ]
+    evidence = [replace(asked, **shared, **_tested(permuting, draws, n_null))]
     if control is not None:
         kinds = numbered(points.column(control)[task.rows])
         remembered = _draws(task, fit, value, exchanged(kinds, len(kinds)), n_null, random_state)
@@ -137,8 +144,9 @@ def linear_probe(
             value, remembered.tolist(), "greater"
         ):
             alone, remembered = replace(alone, drawn=permuting.null.drawn), draws
-        asked.append(
-            Evidence(
+        evidence.append(
+            replace(
+                asked,
                 id="beyond_control_task",
                 question=f"Is {task.name} read off rather than remembered by {control}?",
                 label=f"{task.measure} for {task.name}, control task",
@@ -146,14 +154,7 @@ def linear_probe(
                 **_tested(permuting._replace(null=alone), remembered, n_null),
             )
         )
-    right = guessed[:, 0] == task.truth if task.classes else np.square(guessed[:, 0] - task.truth)
-    return Estimate(
-        per_row=right[:, None].astype(np.float64),
-        ids=points.ids[task.rows],
-        names=("right" if task.classes else "squared error",),
-        evidence=tuple(asked),
-        caveat=" ".join(filter(None, (task.caveat, said))),
-    )
+    return replace(result, evidence=tuple(evidence))
 
 
 def _exchange(points: Points, task: Task, x: np.ndarray, random_state: int) -> tuple[Exchange, str]:

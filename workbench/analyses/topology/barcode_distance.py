@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
@@ -12,6 +13,7 @@ from typing_extensions import Doc
 
 from workbench.analyses.topology._barcodes import AnyMetric, Shape, all_equal, check_size, noun
 from workbench.analyses.topology._giotto import giotto
+from workbench.core.early import show_early
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
@@ -112,6 +114,10 @@ def barcode_distance(
     groups = None if aligned.groups is None else np.unique(aligned.groups[at], return_inverse=True)[1]
     with one_thread():
         whole = _all_pairs([shape.bars(x) for x in layers], between)
+    result = MatrixResult(
+        values=whole, row_names=tuple(names), column_names=tuple(names), quantity=f"{metric} distance"
+    )
+    show_early(result)
     intervals = subsample_intervals(
         lambda some: _all_pairs([shape.bars(among(x, some, row_metric)) for x in layers], between).ravel(),
         whole.ravel(),
@@ -133,13 +139,10 @@ def barcode_distance(
         ]
         excess = [_excess(bars[i], bars[j], between) for i, j in asked]
     null = [_exchanged(e, n_null if blocks.enough else 0, random_state) for e in excess]
-    return MatrixResult(
-        values=whole,
+    return replace(
+        result,
         low=low,
         high=high,
-        row_names=tuple(names),
-        column_names=tuple(names),
-        quantity=f"{metric} distance",
         evidence=tuple(
             Evidence(
                 question=f"Do the {noun(homology_dimension)}s of {names[i]} and {names[j]} differ by more than two parts of a layer's?",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from typing_extensions import Doc
 
 from workbench.analyses.topology._barcodes import beside_lumps_of
 from workbench.analyses.topology._giotto import giotto
+from workbench.core.early import show_early
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import NullDraws, Seed
@@ -140,17 +142,18 @@ def mapper(
     graph = gtda.Nerve(min_intersection=min_intersection).fit_transform(labels)
     members = graph.vs["node_elements"]
     centres = np.array([filtered[m].mean(axis=0) for m in members])
-    return GraphResult(
+    result = GraphResult(
         positions=_layout(graph, centres, random_state),
         edges=np.array(graph.get_edgelist(), dtype=np.int64).reshape(-1, 2),
         member_ids=points.ids[np.concatenate(members)],
         member_starts=np.cumsum([0, *map(len, members)]),
         values=centres[:, 0],
         values_name="mean of PC1",
-        evidence=_control(points, x, recipe, gtda, n_null, random_state),
         caveat=f"Pieces of the graph of all rows: {len(graph.components()):,}; rows that are noise, in no node: {noise:,} of "
         f"{len(x):,}; clusters reach eps = {chosen:.3g}.",
     )
+    show_early(result)
+    return replace(result, evidence=_control(points, x, recipe, gtda, n_null, random_state))
 
 
 def _filter(points: Points, x: np.ndarray, recipe: Recipe) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -21,6 +22,7 @@ from workbench.analyses.topology._barcodes import (
 )
 from workbench.analyses.topology._longest_bars import longest_bars, summary
 from workbench.core.device import resolve
+from workbench.core.early import show_early
 from workbench.core.errors import ParameterError
 from workbench.core.parameters import BootstrapDraws, NullDraws, OnDevice, Seed
 from workbench.core.registry import analysis
@@ -147,6 +149,13 @@ def persistence(
         bars = bars_of(distances, dimensions, engine, cycles)
         listed = _representatives(distances, dimensions, bars, cycles)
     pairs = [np.insert(bars[k].values, 2, k, axis=1) for k in dimensions]
+    result = Diagram(
+        pairs=np.concatenate(pairs).astype(np.float32),
+        cycle_ids=points.ids[at][np.concatenate([np.empty(0, np.int64), *listed])],
+        cycle_starts=np.cumsum([0, *map(len, listed)]),
+        caveat=_caveat(len(at), points.n, radius, metric, coeff, bars, sparse),
+    )
+    show_early(result)
     evidence, noise = longest_bars(
         points,
         rows,
@@ -159,14 +168,7 @@ def persistence(
         random_state,
         summary(bars, dimensions, max_edge_length),
     )
-    return Diagram(
-        pairs=np.concatenate(pairs).astype(np.float32),
-        cycle_ids=points.ids[at][np.concatenate([np.empty(0, np.int64), *listed])],
-        cycle_starts=np.cumsum([0, *map(len, listed)]),
-        noise=noise,
-        evidence=evidence,
-        caveat=_caveat(len(at), points.n, radius, metric, coeff, bars, sparse),
-    )
+    return replace(result, noise=noise, evidence=evidence)
 
 
 def _sparse(

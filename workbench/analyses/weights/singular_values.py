@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
+from workbench.core.early import show_early
 from workbench.core.errors import DataError
 from workbench.core.evidence import Alternative, Evidence
 from workbench.core.parameters import NullDraws, Seed
@@ -95,6 +97,9 @@ def singular_values(
     block = (w if whole else _block(w, rng)).astype(np.complex128 if of_complex else np.float64) / scale
     s = spectrum(block)
     found = s if whole else _largest(w, n_components, random_state) / scale
+    k = min(n_components, len(found))
+    result = Spectrum(values=found[:k] * scale, quantity="singular value", index="rank")
+    show_early(result)
     statistics = _statistics(s, block.shape, of_complex)
     spectra: list[np.ndarray] = []
     turned = turned_entries(block)
@@ -108,18 +113,15 @@ def singular_values(
             return _statistics(spectra[-1], block.shape, of_complex)
 
         null = draw_until_clear(draw, statistics, alternatives, n_null, random_state, "singular values: null")
-    k = min(n_components, len(found))
     low, high = (
         np.quantile(spectra, [0.025, 0.975], axis=0) * scale
         if n_null and whole
         else (np.empty(0), np.empty(0))
     )
-    return Spectrum(
-        values=found[:k] * scale,
+    return replace(
+        result,
         null_low=low[:k],
         null_high=high[:k],
-        quantity="singular value",
-        index="rank",
         evidence=tuple(
             Evidence(
                 id=id,
