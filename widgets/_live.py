@@ -27,20 +27,40 @@ def figure(result: Result, *, width: int = WIDTH, **options: Any) -> ipywidgets.
     import plotly.graph_objects as go
 
     widget = go.FigureWidget(_fitted(result, width, options))
-    widget._linked = Linked(widget, result.space)
+    _link(widget, result)
     return widget
 
 
-def redraw(widget: Any, result: Result, **options: Any) -> ipywidgets.Widget:
-    """Draw another result in a widget that is there, where it can be: a new one sends all of plotly to the page again."""
+def redraw(widget: Any, result: Result, *, as_seen: bool = False, **options: Any) -> ipywidgets.Widget:
+    """Draw another result in a widget that is there, where it can be: a new one sends all of plotly to the page again.
+
+    Parameters
+    ----------
+    as_seen : what was zoomed or turned in the widget stays so; for the same answer, drawn again.
+    """
     if not isinstance(result, Plotted) or not hasattr(widget, "_linked"):
         return figure(result, **options)
     new = _fitted(result, widget.layout.width or WIDTH, options)
+    seen = {name: value for name, value in _looked_at(widget).items() if value != widget._drawn_at.get(name)}
     widget.data = ()
     widget.add_traces(list(new.data))
     widget.update_layout(new.layout.to_plotly_json(), overwrite=True)
-    widget._linked = Linked(widget, result.space)
+    _link(widget, result)
+    if as_seen:
+        widget.update_layout(seen)
     return widget
+
+
+def _link(widget: go.FigureWidget, result: Result) -> None:
+    widget._linked = Linked(widget, result.space)
+    widget._drawn_at = _looked_at(widget)
+
+
+def _looked_at(widget: go.FigureWidget) -> dict[str, Any]:
+    """The ranges of the axes and the cameras, as they were drawn or as somebody zoomed and turned since."""
+    axes = (*widget.select_xaxes(), *widget.select_yaxes())
+    ranges = {f"{axis.plotly_name}_range": axis.range for axis in axes}
+    return ranges | {f"{s.plotly_name}_camera": s.camera.to_plotly_json() for s in widget.select_scenes()}
 
 
 def _fitted(result: Plotted, width: int, options: dict[str, Any]) -> go.Figure:

@@ -7,13 +7,17 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
 from widgets import _html
+from workbench.core.early import watching
 from workbench.core.errors import Cancelled, WorkbenchError
 from workbench.core.progress import listening
+
+if TYPE_CHECKING:
+    from workbench.core.result import Result
 
 # One at a time: not every library underneath stands being called from two threads at once.
 _turn = threading.Lock()
@@ -62,13 +66,21 @@ class Work(ipywidgets.HBox):
         """Whether something is being done that is waited for."""
         return self._job is not None and not self._job.over.is_set()
 
-    def start(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
-        """Do ``work`` in a thread and give ``then`` what it returned or the exception that it raised."""
+    def start(
+        self,
+        work: Callable[[], Any],
+        then: Callable[[Any], None],
+        early: Callable[[Result], None] | None = None,
+    ) -> None:
+        """Do ``work`` in a thread and give ``then`` what it returned or the exception that it raised.
+
+        ``early`` gets an answer whose control is still being computed, where that takes a while.
+        """
         within = self._job is not None and threading.current_thread() is self._job.ending
         if self.running and not within:
             return
         job = _Job(then)
-        job.thread = threading.Thread(target=self._run, args=(work, job), daemon=True)
+        job.thread = threading.Thread(target=self._run, args=(work, job, early), daemon=True)
         self._job = job
         self._began.clear()
         self.label.value = ""
@@ -94,17 +106,25 @@ class Work(ipywidgets.HBox):
                 break
         return not self.running
 
-    def _run(self, work: Callable[[], Any], job: _Job) -> None:
+    def _run(self, work: Callable[[], Any], job: _Job, early: Callable[[Result], None] | None) -> None:
         try:
             self._take_turn(job)
             try:
-                with listening(functools.partial(self._listen, job)):
+                with (
+                    listening(functools.partial(self._listen, job)),
+                    watching(functools.partial(self._watch, job, early)),
+                ):
                     outcome = work()
             finally:
                 _turn.release()
         except BaseException as e:  # whatever it is, the person at the panel is told
             outcome = e
         self._end(job, outcome)
+
+    def _watch(self, job: _Job, early: Callable[[Result], None] | None, result: Result | None) -> None:
+        """Hand on an early answer, but of a job that was left; the finished one replaces it."""
+        if early is not None and result is not None and not job.cancelled.is_set():
+            early(result)
 
     def _leave(self, job: _Job) -> None:
         self._end(job, Cancelled(LEFT))

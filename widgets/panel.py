@@ -22,6 +22,8 @@ from workbench.core.registry import method
 from workbench.core.result import Result
 from workbench.core.subject import Subject
 
+EARLY = "Here is the figure; its control is being computed. Cancel keeps the figure, without a control."
+WITHOUT = " The figure is kept: it has no control, so that nothing about it was tested."
 EXPORTED = "Open the notebook in JupyterLab to change the settings and run it."
 
 
@@ -59,6 +61,7 @@ class Panel(_html.Static):
     reading : how a network is read, name to `Control`; empty where none is.
     table : which columns of a table are coordinates, name to `Control`; empty where none was one.
     results : every answer so far, the latest last; ``history`` chooses which of them is shown.
+    early : the answer that is shown before its control has been computed, or after that was cancelled; else None.
     pinned : numbers of the answers (from 1) that stay in sight, to be compared with the one that is shown.
     error : the last run's exception, or None.
     """
@@ -67,6 +70,7 @@ class Panel(_html.Static):
         self.method = asked
         self.inputs = choosers(asked, subjects)
         self.results: list[Any] = []
+        self.early: Result | None = None
         self.error: BaseException | None = None
         self.controls = {p.name: Control(p, asked.name) for p in asked.parameters.values()}
         captured = any(asking.reads(c.spec, c.chosen.thing) for c in self.inputs.values())
@@ -148,10 +152,10 @@ class Panel(_html.Static):
         except ParameterError as e:
             self._say(e)
             return
-        self.error = None
+        self.early = self.error = None
         self.message.value = ""
         self.run_button.disabled = True
-        self.work.start(lambda: self.method(*arguments(), **values), self._finished)
+        self.work.start(lambda: self.method(*arguments(), **values), self._finished, self._show_early)
 
     def cancel(self) -> None:
         """Stop the running method at its next step."""
@@ -198,26 +202,52 @@ class Panel(_html.Static):
     def _check(self) -> None:
         self.run_button.disabled = self.work.running or self._wrong()
 
+    def _show_early(self, result: Result) -> None:
+        """Show an answer whose control is being computed; none of those in the list is then shown."""
+        self.early = result
+        self._choose(None)
+        self._show(result)
+        self.message.value = _html.status(EARLY)
+
     def _finished(self, outcome: Any) -> None:
         if isinstance(outcome, BaseException):
             self.error = outcome
-            self._say(outcome)
+            kept = self.early is not None and isinstance(outcome, Cancelled)
+            if self.early is not None and not kept:
+                self._show_last()
+            self._say(outcome, WITHOUT if kept else "")
         else:
             self.results.append(outcome)
             k = len(self.results)
             said = f"{k}: {_difference(self.method, outcome)}"
-            self.history.unobserve(self._look_back, "value")  # new options choose the first of them
-            self.history.options = [*self.history.options, (said, k - 1)]
-            self.history.value = k - 1
-            self.history.observe(self._look_back, "value")
+            self._choose(k - 1, (said, k - 1))
             self.looking.layout.display = ""
-            self._show(outcome)
+            self.message.value = ""
+            self._show(outcome, follows=self.early)
+            self.early = None
             self.restate()
         self.run_button.disabled = self._wrong()
 
+    def _choose(self, at: int | None, *more: tuple[str, int]) -> None:
+        """Have the list of answers say which is shown, None for one that isn't in it, without showing it."""
+        self.history.unobserve(self._look_back, "value")  # new options choose the first of them
+        self.history.options = [*self.history.options, *more]
+        self.history.value = at
+        self.history.observe(self._look_back, "value")
+
     def _look_back(self, change: Any) -> None:
         if change["new"] is not None:
+            self.early = None
             self._show(self.results[change["new"]])
+
+    def _show_last(self) -> None:
+        """Show the last finished answer instead of an early one; nothing where there is none."""
+        self.early = None
+        if self.results:
+            self._choose(len(self.results) - 1)
+            self._show(self.results[-1])
+        else:
+            self.shown.children = []
 
     def _pin(self, change: Any) -> None:
         """Keep the answer that is shown in sight, or let it go."""
@@ -235,29 +265,30 @@ class Panel(_html.Static):
 
     def _set_side_by_side(self) -> None:
         """Set the pinned answers beside the one that is shown."""
-        k = self.history.value + 1
+        k = 0 if self.history.value is None else self.history.value + 1
         self.pin.unobserve(self._pin, "value")
         self.pin.value = k in self.pinned
         self.pin.observe(self._pin, "value")
-        self.pin.disabled = not isinstance(self.results[k - 1], Result)
+        self.pin.disabled = not k or not isinstance(self.results[k - 1], Result)
         self.kept.children = [box for number, box in self.pinned.items() if number != k]
         numbers = sorted({*self.pinned, k}) if self.pinned and not self.pin.disabled else []
         self.compared.value = comparison({n: self.results[n - 1] for n in numbers}) if numbers else ""
 
-    def _show(self, outcome: Any) -> None:
+    def _show(self, outcome: Any, follows: Result | None = None) -> None:
+        """Show an answer; one that ``follows`` an early one of itself as it was looked at."""
         self._set_side_by_side()
         if not isinstance(outcome, Result):
             self.shown.children = [ipywidgets.HTML(f"<p>{_html.text(_words(outcome))}</p>")]
         elif self.shown.children:
             drawn, told = self.shown.children
             told.value = _html.answer(outcome)
-            if (new := redraw(drawn, outcome)) is not drawn:
+            if (new := redraw(drawn, outcome, as_seen=follows is not None)) is not drawn:
                 self.shown.children = [new, told]
         else:
             self.shown.children = [figure(outcome), ipywidgets.HTML(_html.answer(outcome))]
 
-    def _say(self, error: BaseException) -> None:
-        self.message.value = _html.status(explained(error), wrong=not isinstance(error, Cancelled))
+    def _say(self, error: BaseException, more: str = "") -> None:
+        self.message.value = _html.status(explained(error) + more, wrong=not isinstance(error, Cancelled))
 
 
 def _about(asked: Method) -> str:

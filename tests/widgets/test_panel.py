@@ -6,6 +6,7 @@ import functools
 import json
 import threading
 import time
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -17,12 +18,16 @@ from typing_extensions import Doc
 
 import widgets
 import workbench as wb
+from workbench.core.early import show_early, watching
 from workbench.core.errors import Cancelled, MissingError, ParameterError, ViewError
 from workbench.core.inputs import Input
 from workbench.core.method import Method
+from workbench.core.progress import tell
 from workbench.core.registry import analysis, methods
 from workbench.core.subject import Subject
 from workbench.results.curve import Curve
+from workbench.results.embedding import Embedding
+from workbench.results.estimate import Estimate
 from workbench.subjects.activations import Aligned
 from workbench.subjects.checkpoint import TensorInfo
 from workbench.subjects.descents.siblings import Models
@@ -342,3 +347,119 @@ def test_an_edit_is_said_in_words_and_can_be_added() -> None:
     (shown,) = panel.shown.children
     assert "0.5 of the weights pruned" in shown.value and "network + panel.result" in shown.value
     assert ((net + panel.result)["w"] == 0).mean() == 0.5
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Early answers don't wait for a control that takes a while."""
+    monkeypatch.setattr("widgets._work.watching", functools.partial(watching, after=0))
+
+
+class Control:
+    """A method that places rows, and computes its control for as long as the test lets it."""
+
+    def __init__(self) -> None:
+        self.begun, self.over = threading.Event(), threading.Event()
+        self.fails = False
+
+        @analysis
+        def steady(
+            points: Points, *, n: Annotated[int, Interval(ge=1, le=3), Doc("Unused here.")] = 1
+        ) -> Embedding:
+            """Place the rows, and take a while over the control."""
+            result = Embedding(values=points.values[:, :2], ids=points.ids)
+            show_early(result)
+            self.begun.set()
+            while not self.over.wait(0.02):
+                tell("steady: null", 1, 4)
+            if self.fails:
+                raise ZeroDivisionError("of the control")
+            return replace(result, evidence=Estimate.example().evidence)
+
+        self.method = steady
+
+    def run(self, panel: widgets.Panel) -> None:
+        self.begun.clear()
+        panel.run()
+        assert self.begun.wait(10)
+
+    def end(self, panel: widgets.Panel) -> None:
+        self.over.set()
+        assert panel.wait(10)
+        self.over.clear()
+
+
+@pytest.mark.usefixtures("at_once", "cache")
+def test_the_figure_comes_first_and_its_control_follows() -> None:
+    control = Control()
+    panel = widgets.panel(control.method, wb.circle(n=20))
+    control.run(panel)
+    drawn, told = panel.shown.children
+    assert isinstance(drawn, go.FigureWidget) and len(drawn.data[0].x) == 20
+    assert "no control yet" in drawn.layout.title.text and "no control yet" in told.value
+    assert "its control is being computed" in panel.message.value
+    assert panel.work.running and panel.results == [] and panel.result is None
+    assert panel.static_result() is None
+    drawn.layout.xaxis.range = (-0.5, 0.25)  # as a hand does that zooms
+    drawn.data[0].selectedpoints = (3, 4)
+    control.end(panel)
+    assert panel.shown.children[0] is drawn, "the figure is completed in its place"
+    assert drawn.layout.xaxis.range == (-0.5, 0.25)
+    assert "no control yet" not in drawn.layout.title.text + told.value
+    assert "Is there anything?" in told.value
+    assert panel.message.value == "" and panel.early is None
+    assert len(panel.results) == 1 and panel.history.value == 0
+
+
+@pytest.mark.usefixtures("at_once", "cache")
+def test_a_cancelled_control_leaves_its_figure_and_no_claim() -> None:
+    control = Control()
+    panel = widgets.panel(control.method, wb.circle(n=20))
+    control.run(panel)
+    control.end(panel)
+    panel.controls["n"].value = 2
+    control.run(panel)
+    assert panel.history.value is None and panel.pin.disabled
+    panel.cancel()
+    assert panel.wait(2)
+    drawn, told = panel.shown.children
+    assert "no control yet" in drawn.layout.title.text
+    assert "Is there anything?" not in told.value
+    assert "nothing about it was tested" in panel.message.value
+    assert len(panel.results) == 1 and not panel.run_button.disabled
+    panel.history.value = 0  # back to the finished one
+    assert "Is there anything?" in told.value
+    assert "no control yet" not in drawn.layout.title.text
+
+
+@pytest.mark.usefixtures("at_once", "cache")
+def test_a_control_that_fails_takes_its_figure_with_it() -> None:
+    control = Control()
+    panel = widgets.panel(control.method, wb.circle(n=20))
+    control.fails = True
+    control.run(panel)
+    assert panel.shown.children
+    control.end(panel)
+    assert panel.shown.children == ()
+    assert "of the control" in panel.message.value and 'role="alert"' in panel.message.value
+    control.fails = False
+    control.run(panel)
+    control.end(panel)
+    control.fails = True
+    panel.controls["n"].value = 2
+    control.run(panel)
+    control.end(panel)
+    drawn, told = panel.shown.children
+    assert "Is there anything?" in told.value, "the last finished answer is shown again"
+    assert "no control yet" not in drawn.layout.title.text
+    assert panel.history.value == 0 and panel.early is None
+
+
+@pytest.mark.usefixtures("cache")
+def test_an_answer_that_comes_soon_has_no_early_figure() -> None:
+    control = Control()
+    panel = widgets.panel(control.method, wb.circle(n=20))
+    control.run(panel)
+    assert panel.shown.children == ()
+    control.end(panel)
+    assert panel.early is None and len(panel.results) == 1
