@@ -152,6 +152,8 @@ class Work(ipywidgets.HBox):
 
     def _listen(self, job: _Job, what: str, done: int, total: int | None) -> None:
         _stop_if_cancelled(job)
+        if total == 1 and self.bar.value:
+            return  # a single step inside of others, which say more
         now = time.monotonic()
         began = self._began.setdefault(what, now)
         if now - self._shown < REFRESH and done != total:

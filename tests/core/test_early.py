@@ -267,9 +267,9 @@ def test_a_cell_shows_the_early_figure_and_then_the_finished_one_in_its_place(ke
     said, few = "Slow of plane", "Slow of plane · 10 sampled rows"
     outputs = run(kernel, "slow(x)\nslow(x.sample(10))", "cell-1")
     assert titles(outputs) == [
-        ("display_data", f"{said}, {NO_CONTROL}"),
+        ("display_data", f"{said}, {NO_CONTROL}: it is being computed"),
         ("update_display_data", ""),
-        ("update_display_data", f"{few}, {NO_CONTROL}"),
+        ("update_display_data", f"{few}, {NO_CONTROL}: it is being computed"),
         ("update_display_data", ""),
         ("execute_result", few),
     ]

@@ -6,6 +6,7 @@ finished answers alone.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -37,7 +38,10 @@ def _put(name: str, early: Result | None) -> None:
     from IPython.display import display, update_display
 
     global _last
-    shown = {} if early is None else {**early.drawn(), "text/plain": early.title}
+    shown = {}
+    if early is not None:
+        early = dataclasses.replace(early, title=f"{early.title}: it is being computed")
+        shown = {**early.drawn(), "text/plain": early.title}
     if name == _last:
         update_display(shown, raw=True, display_id=name)
     else:
