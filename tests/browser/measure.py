@@ -1,4 +1,4 @@
-"""Measure the view of points in a report and in JupyterLab: size, first frame, moving, lasso. Run by hand:
+"""Measure the view of points in a report and in JupyterLab: size, first frame, moving, lasso, filters. Run by hand:
 
 .venv/bin/python tests/browser/measure.py 10000 100000 1000000
 """
@@ -79,6 +79,59 @@ LAB = (
 )
 
 
+# milliseconds from an event to the second frame after the view has said what comes of it
+TIMED = """([what, act, until]) => new Promise((done) => {
+  const node = document.querySelector(what), began = performance.now();
+  const look = new MutationObserver(() => {
+    look.disconnect();
+    requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - began)));
+  });
+  look.observe(document.querySelector(until), { childList: true, subtree: true, characterData: true });
+  new Function("node", act)(node);
+})"""
+SEARCH, SAID = ".wbp input[type=search]", ".wbp [role=status]"
+FOUND = ".wbp > :nth-last-child(2) button"
+
+
+def typed(tab: Any, words: str) -> float:
+    act = f"node.value = {words!r}; node.dispatchEvent(new Event('input', {{ bubbles: true }}))"
+    return tab.evaluate(TIMED, [SEARCH, act, SAID])
+
+
+def filtered(tab: Any) -> str:
+    """Search for a word, a part of many words and a row's number, select what is found, colour by another column."""
+    searches: dict[str, list[float]] = {"word123": [], "ord1": [], "4321": []}
+    for words, took in searches.items():
+        for _ in range(3):
+            took.append(typed(tab, words))
+            typed(tab, "")
+    typed(tab, "word12")
+    selecting = tab.evaluate(TIMED, [FOUND, "node.click()", SAID])
+    act = "node.value = 'token'; node.dispatchEvent(new Event('change', { bubbles: true }))"
+    colouring = tab.evaluate(TIMED, [".wbp-bar select", act, ".wbp-key"])
+    found = ", ".join(f"{words} {sorted(took)[1]:.0f}" for words, took in searches.items())
+    return f"found after {found} ms (150 of them for the next key), selected {selecting:.0f}, coloured {colouring:.0f} ms"
+
+
+def panned(tab: Any, seconds: float = 2.0) -> str:
+    """Drag the view to and fro; count the frames that were drawn meanwhile."""
+    tab.locator(".wbp button", has_text="Move").first.click()
+    box = tab.locator(".wbp-stage").first.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    tab.mouse.move(x, y)
+    tab.mouse.down()
+    tab.mouse.move(x + 5, y)
+    drawn = int(tab.evaluate(f"{VIEW}.dataset.drawn"))
+    began, steps = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        steps += 1
+        tab.mouse.move(x + 60 * np.sin(steps / 9), y + 40 * np.cos(steps / 9))
+    took = time.perf_counter() - began
+    frames = int(tab.evaluate(f"{VIEW}.dataset.drawn")) - drawn
+    tab.mouse.up()
+    return f"{frames / took:.0f} frames/s while it is dragged ({steps / took:.0f} moves/s)"
+
+
 def touched(tab: Any) -> str:
     """Draw a lasso and zoom; say how long the browser took."""
     frame = tab.evaluate(f"{VIEW}.dataset.frame")
@@ -96,7 +149,7 @@ def touched(tab: Any) -> str:
     zoom = (time.perf_counter() - began) / 10
     return (
         f"a whole frame {frame} ms, lasso {lasso} ms after the button is let go ({selected} rows; drawing it and all "
-        f"{drawn:.2f} s), zoom {1000 * zoom:.0f} ms a step"
+        f"{drawn:.2f} s), zoom {1000 * zoom:.0f} ms a step, {panned(tab)}, {filtered(tab)}"
     )
 
 

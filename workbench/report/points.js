@@ -85,24 +85,31 @@ function paletteOf(column, spec) {
   return { low, high };
 }
 
+// Four bytes a row, red first. Colours are few: each is made once, and a row only says which it has.
 function paint(column, palette, spec, n, chosen, alpha) {
-  const out = new Uint8Array(4 * n);
-  const other = rgb(spec.other);
-  let colourOf;
-  if (!column) { const one = rgb(spec.palette[0]); colourOf = () => one; }
+  const out = new Uint32Array(n), values = column && column.values;
+  const colours = [rgb(spec.other)];
+  let which;
+  if (!column) { colours.push(rgb(spec.palette[0])); which = () => 1; }
   else if (palette.groups) {
-    const of = new Map(palette.groups.map((g) => [g.value, rgb(g.hex)]));
-    colourOf = (i) => of.get(column.values[i]) || other;
+    colours.push(...palette.groups.map((g) => rgb(g.hex)));
+    if (column.labels) {
+      const of = new Uint8Array(column.labels.length);
+      palette.groups.forEach((g, j) => { of[g.value] = j + 1; });
+      which = (i) => of[values[i]];
+    } else {
+      const of = new Map(palette.groups.map((g, j) => [g.value, j + 1]));
+      which = (i) => of.get(values[i]) || 0;
+    }
   } else {
-    const scale = ramp(spec.scale), span = palette.high - palette.low || 1;
-    colourOf = (i) => { const v = column.values[i]; return Number.isFinite(v) ? scale[Math.round((255 * (v - palette.low)) / span)] : other; };
+    colours.push(...ramp(spec.scale));
+    const { low, high } = palette, span = high - low || 1;
+    which = (i) => (Number.isFinite(values[i]) ? 1 + Math.round((255 * (values[i] - low)) / span) : 0);
   }
-  for (let i = 0; i < n; i++) {
-    const c = colourOf(i);
-    out[4 * i] = c[0]; out[4 * i + 1] = c[1]; out[4 * i + 2] = c[2];
-    out[4 * i + 3] = 255 * (chosen ? (chosen[i] ? 1 : 0.17 * alpha + 0.02) : alpha);
-  }
-  return out;
+  const inks = (opacity) => new Uint32Array(Uint8Array.from(colours.flatMap((c) => [...c, 255 * opacity])).buffer);
+  const lit = inks(chosen ? 1 : alpha), dim = inks(0.17 * alpha + 0.02);
+  for (let i = 0; i < n; i++) out[i] = (chosen && !chosen[i] ? dim : lit)[which(i)];
+  return new Uint8Array(out.buffer);
 }
 
 // ------------------------------------------------------------------------------------------- painters
@@ -166,7 +173,8 @@ function glPainter(canvas) {
       const stride = Math.min(step, Math.floor(255 / (4 * k)));
       point(stride);
       gl.drawArrays(gl.POINTS, 0, Math.floor(n / stride));
-      if (tops && step === 1) {
+      if (step === 1 || tops <= WHILE_MOVING) {
+        if (stride > 1) point(1);
         gl.uniform1f(uniform.size, size + 1);
         gl.drawElements(gl.POINTS, tops, gl.UNSIGNED_INT, 0);
       }
@@ -210,7 +218,7 @@ function plainPainter(canvas) {
         for (let q = 0; q < side; q++) pixels.fill(ink[i], (v + q) * width + u, (v + q) * width + u + side);
       };
       for (let i = 0; i < to.length / k; i += step) dot(i);
-      if (step === 1) top.forEach(dot);
+      if (step === 1 || top.length <= WHILE_MOVING) top.forEach(dot);
       context.putImageData(image, 0, 0);
     },
     finish() {},
@@ -307,7 +315,7 @@ function render({ model, el }) {
     if (spec) { resize(); upload(); ink(); }
   }
   function rest() {
-    if (waiting) drawNow();
+    if (waiting || state.step > 1) { state.step = 1; drawNow(); }
     const drawn = ui.canvas;
     holders.delete(self);
     replaceCanvas();
@@ -391,7 +399,7 @@ function render({ model, el }) {
     palette = column && paletteOf(column, spec);
     ink();
     ui.legend(column, palette, spec, (group) => pick(rowsWhere((i) => column.values[i] === group.value)));
-    draw();
+    busy(); // a change of a million points is first seen in some of them
   }
   function rowsWhere(test) {
     const out = new Uint8Array(n());
@@ -403,10 +411,10 @@ function render({ model, el }) {
   // drawNow, which alone draws, clears it first. So what is set before draw() is seen after it; where the view rests
   // out of sight, or has no width yet, once it is seen at all.
   function draw() { if (!waiting) waiting = requestAnimationFrame(drawNow); }
-  function busy() { // something moves: thin out if frames are slow, and draw all once it rests
+  function busy() { // something changes: thin out if frames are slow, and draw all once it rests
     if (state.slow) state.step = Math.max(1, Math.ceil(n() / WHILE_MOVING));
     clearTimeout(idle);
-    idle = setTimeout(() => { state.step = 1; draw(); }, 160);
+    if (state.step > 1) idle = setTimeout(() => { state.step = 1; draw(); }, 160);
     draw();
   }
   function drawNow() {
@@ -499,21 +507,21 @@ function render({ model, el }) {
   // ---- selection
 
   function readPicked() {
-    const view = (read = model.get("picked"));
+    const view = (read = model.get("picked")), bits = view && new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
     count = 0;
     chosen = null;
     el.dataset.selected = "0";
-    if (!view || !view.byteLength) return;
+    if (!bits || !bits.length) return;
     chosen = new Uint8Array(n());
     // bit i & 7 of byte i >> 3 is row i; chosen and count are of the rows before i
-    for (let i = 0; i < chosen.length; i++) if (view.getUint8(i >> 3) & (1 << (i & 7))) { chosen[i] = 1; count++; }
+    for (let i = 0; i < chosen.length; i++) if (bits[i >> 3] & (1 << (i & 7))) { chosen[i] = 1; count++; }
     if (!count) chosen = null;
     el.dataset.selected = String(count);
   }
   function pick(rows, { add = false } = {}) {
     const bits = new Uint8Array(Math.ceil(n() / 8));
     let any = false;
-    for (let i = 0; rows && i < n(); i++) if (rows[i] || (add && chosen && chosen[i])) { bits[i >> 3] |= 1 << (i & 7); any = true; }
+    for (let i = 0; rows && i < rows.length; i++) if (rows[i] || (add && chosen && chosen[i])) { bits[i >> 3] |= 1 << (i & 7); any = true; }
     model.set("picked", new DataView((any ? bits : new Uint8Array()).buffer));
     model.save_changes();
     selectionChanged();
@@ -533,10 +541,24 @@ function render({ model, el }) {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     state.shown = TABLE_PAGE;
     if (!words.length) { state.found = null; return tabulate(); }
-    const texts = columns.filter((c) => c.labels);
-    const hits = words.map((word) => ({ id: word, in: texts.map((c) => Uint8Array.from(c.labels, (l) => (l.toLowerCase().includes(word) ? 1 : 0))) }));
-    state.found = rowsWhere((i) => hits.every((h) => h.in.some((match, j) => match[texts[j].values[i]]) || String(ids[i]) === h.id));
+    const every = new Uint8Array(n()).fill(1);
+    for (const word of words) {
+      const rows = rowsWith(word);
+      for (let i = 0; i < rows.length; i++) every[i] &= rows[i];
+    }
+    state.found = every;
     tabulate();
+  }
+  // The rows that have a word in one of their texts, or as their number: each label is looked at once, however many rows have it.
+  function rowsWith(word) {
+    const rows = new Uint8Array(n()), at = ids.indexOf(idOf(word));
+    for (const { labels, values } of columns) {
+      if (!labels) continue;
+      const match = Uint8Array.from(labels, (l) => (l.toLowerCase().includes(word) ? 1 : 0));
+      for (let i = 0; i < rows.length; i++) rows[i] |= match[values[i]];
+    }
+    if (at >= 0 && String(ids[at]) === word) rows[at] = 1;
+    return rows;
   }
   function tabulate() {
     const rows = state.found || chosen, listed = [];
