@@ -108,18 +108,19 @@ def resampled(
     import torch
 
     method = _sampled(source)
-    sums: dict[str, torch.Tensor] = {}
     used = np.flatnonzero(counts.any(0))
-    done = 0
-    for part in _parts(place, source, used, device):
-        first = next(iter(part.values()))
-        share = torch.tensor(
-            counts[:, used[done : done + len(first)]], dtype=torch.float64, device=first.device
-        )
-        done += len(first)
-        for name, c in part.items():
-            weighted = (share @ c.double().flatten(1)).reshape(-1, *c.shape[1:])
-            sums[name] = sums[name] + weighted if name in sums else weighted
+    sums = _batch_sums(place, method, counts, used, device) if method.sums is not None else None
+    if sums is None:
+        sums, done = {}, 0
+        for part in _parts(place, source, used, device):
+            first = next(iter(part.values()))
+            share = torch.tensor(
+                counts[:, used[done : done + len(first)]], dtype=torch.float64, device=first.device
+            )
+            done += len(first)
+            for name, c in part.items():
+                weighted = (share @ c.double().flatten(1)).reshape(-1, *c.shape[1:])
+                sums[name] = sums[name] + weighted if name in sums else weighted
     total = counts.sum(1)
     means = {name: s.cpu().numpy() for name, s in sums.items()}
     weights = {name: place.weights[name].astype(np.float64) for name in means}
@@ -165,13 +166,41 @@ def _parts(place: Place, source: str, samples: np.ndarray | None, device: str) -
             for some in at.to(y.device).split(together):
                 part = method.contribute(place, network, of_samples(x, some), y[some])
                 for n, c in part.items():
-                    if not torch.isfinite(c).all():
-                        raise DataError(
-                            f"{place.name}: {source!r} of {n} isn't finite on the probe. Ask about a step before it diverged."
-                        )
+                    # a look at each number costs as much as the gradients, and a sum of them that is finite says as much
+                    if not torch.isfinite(c.sum()) and not torch.isfinite(c).all():
+                        raise _not_finite(place, source, n)
                 yield {n: c.detach() for n, c in part.items()}
     finally:
         network.to("cpu")
+
+
+def _batch_sums(
+    place: Place, method: Sampled, counts: np.ndarray, used: np.ndarray, device: str
+) -> Contributions | None:
+    """The contributions of the samples that are used, added up all at once; None where the source can't."""
+    import torch
+
+    from workbench.numerics.tethers.samples import of_samples
+
+    assert place.network is not None and place.probe is not None and method.sums is not None
+    network = place.network.to(device)
+    try:
+        x, y = place.probe.tensors(network)
+        at = torch.as_tensor(used).to(y.device)
+        share = torch.as_tensor(counts[:, used], dtype=torch.float64).to(y.device)
+        sums = method.sums(place, network, of_samples(x, at), y[at], share) if len(used) else None
+        # where something isn't finite, the samples one by one say of what
+        return (
+            sums if sums is not None and all(bool(torch.isfinite(s).all()) for s in sums.values()) else None
+        )
+    finally:
+        network.to("cpu")
+
+
+def _not_finite(place: Place, source: str, layer: str) -> DataError:
+    return DataError(
+        f"{place.name}: {source!r} of {layer} isn't finite on the probe. Ask about a step before it diverged."
+    )
 
 
 def _sampled(source: str) -> Sampled:

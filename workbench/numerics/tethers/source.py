@@ -64,6 +64,8 @@ class Sampled:
     contribute : place, network, and inputs and targets of m samples to what each contributes, layer to (m, ...).
     of_mean : weights and mean contributions (float64, of the same layers) to tethers.
     copies : how often what one sample contributes is held in memory meanwhile.
+    sums : gives the contributions of a whole batch added up, (b, n) shares of its samples to layer to (b, ...), without each
+        of them; None where it can't for this network, or for this source.
     """
 
     about: str
@@ -72,6 +74,9 @@ class Sampled:
     of_mean: Callable[[Tensors, Tensors], Tensors] = each_as_it_is
     require: Callable[[Place], object] = nothing
     copies: Callable[[Place], int] = four_copies
+    sums: Callable[[Place, torch.nn.Module, Any, torch.Tensor, torch.Tensor], Contributions | None] | None = (
+        None
+    )
 
 
 Source = Unsampled | Sampled

@@ -22,8 +22,18 @@ def squared_gradients(place: Place, network: torch.nn.Module, x: Any, y: torch.T
     return {n: g.square() for n, g in gradients(place, network, x, y).items()}
 
 
+def sums_of_squares(
+    place: Place, network: torch.nn.Module, x: Any, y: torch.Tensor, share: torch.Tensor
+) -> Contributions | None:
+    """What `squared_gradients` add up to, in a chain of linear layers."""
+    from workbench.numerics.tethers.chains import gradient_sums
+
+    return gradient_sums(place, network, x, y, share, squared=True)
+
+
 SOURCE = Sampled(
     "empirical Fisher information, diagonal: mean over samples of the squared gradient at the probe's labels",
     position=10,
     contribute=squared_gradients,
+    sums=sums_of_squares,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from workbench.numerics.tethers.place import Tensors
 from workbench.numerics.tethers.source import Sampled
-from workbench.numerics.tethers.sources.fisher import squared_gradients
+from workbench.numerics.tethers.sources.fisher import squared_gradients, sums_of_squares
 
 
 def times_squared_weight(weights: Tensors, mean: Tensors) -> Tensors:
@@ -22,4 +22,5 @@ SOURCE = Sampled(
     position=30,
     contribute=squared_gradients,
     of_mean=times_squared_weight,
+    sums=sums_of_squares,
 )
