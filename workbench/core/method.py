@@ -8,7 +8,8 @@ import inspect
 import sys
 import time
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -112,13 +113,12 @@ class Method:
         return self.estimator(**{k: v for k, v in values.items() if k in wanted})
 
     def __call__(self, *args: Any, **parameters: Any) -> Any:
+        if self.verb == "analysis":
+            question = self.question(*args, **parameters)
+            return question.answered(None if question.kept is not None else question.compute())
         values = validate_all(self.name, self.parameters, parameters)
         found = bind(self.inputs, args, self.name)
-        if "device" in values:  # what "auto" chose is asked for, recorded and looked up
-            values = {**values, "device": resolve(values["device"])}
-        chosen = tuple(n for n in parameters if values[n] != self.parameters[n].default)
-        if self.verb == "analysis":
-            return self._answer(found, values, chosen)
+        values, chosen = self._chosen(values, parameters)
         start = time.perf_counter()
         made = self._call(
             [None if f is None else i.of(f) for i, f in zip(self.inputs, found, strict=True)], values
@@ -149,7 +149,26 @@ class Method:
             versions=versions(),
         )
 
-    def _answer(self, found: list[Any], values: dict[str, Any], chosen: tuple[str, ...]) -> Result:
+    def question(self, *args: Any, **parameters: Any) -> Question:
+        """Return a call of an analysis that isn't answered yet: what it is asked of, and the answer that was kept, if any.
+
+        Raises
+        ------
+        ParameterError, ViewError, DataError
+            As the call itself.
+        """
+        values = validate_all(self.name, self.parameters, parameters)
+        return self._question(bind(self.inputs, args, self.name), *self._chosen(values, parameters))
+
+    def _chosen(
+        self, values: dict[str, Any], parameters: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """All values, and the names of those that were chosen."""
+        if "device" in values:  # what "auto" chose is asked for, recorded and looked up
+            values = {**values, "device": resolve(values["device"])}
+        return values, tuple(n for n in parameters if values[n] != self.parameters[n].default)
+
+    def _question(self, found: list[Any], values: dict[str, Any], chosen: tuple[str, ...]) -> Question:
         asked = [(i, f) for i, f in zip(self.inputs, found, strict=True) if f is not None]
         views = [i.of(f) for i, f in asked]
         paired = [k for k, (i, _) in enumerate(asked) if i.paired]
@@ -162,52 +181,14 @@ class Method:
         if why:  # another answer than that of equal rows that were chosen otherwise
             apart = [dataclasses.replace(g, digest=digest(g.digest, "chosen", why)) for g in inputs]
             run = dataclasses.replace(run, inputs=tuple(apart))
-        title = f"{self.title} of {run.subject}"
-        space, table = rows_of(views)
-        notes = list(dict.fromkeys(n for v in views if isinstance(v, View) for n in v.notes(values)))
-
-        def whole(result: Result, run: Run) -> Result:
-            return dataclasses.replace(result, space=space, rows=table, run=run, title=result.title or title)
-
-        caching = cache.wanted()
         start = time.perf_counter()
-        kept = cache.lookup(run.key) if caching else None
-        if kept is not None:
-            tell(f"{title} (from the cache)", 1, 1)
-            before = typing.cast("Run", kept.run)
-            own = kept.title == f"{self.title} of {before.subject}"
-            # equal content may have another name and another past this time
-            run = dataclasses.replace(run, started=before.started, seconds=before.seconds)
-            result = dataclasses.replace(
-                kept, rows=table, space=space, title=title if own else kept.title, run=run
-            )
-        else:
-            tell(title)
-            by_name = {i.name: v for (i, _), v in zip(asked, views, strict=True)}
-            drawn = {**values, "n_null": 0} if why and "n_null" in values else values
-            with answering(lambda early: _noted(whole(early, run), notes)):
-                result = self._call([by_name.get(i.name) for i in self.inputs], drawn)
-            if why:
-                result = dataclasses.replace(
-                    result, evidence=tuple(e.without_test(why) for e in result.evidence)
-                )
-            run = dataclasses.replace(run, seconds=round(time.perf_counter() - start, 4))
-            result = whole(result, run)
-            if caching:
-                cache.store(result)
-        # not kept with the answer: equal rows may come from where nothing needs to be said
-        result = _noted(result, notes)
-        history.remember(
-            history.Asked(
-                run=run,
-                evidence=result.evidence,
-                outcome=result.outcome,
-                title=result.title,
-                seconds=round(time.perf_counter() - start, 4),
-                cached=kept is not None,
-            )
-        )
-        return result
+        kept = cache.lookup(run.key) if cache.wanted() else None
+        return Question(self, views, [i.name for i, _ in asked], values, run, why, kept, start)
+
+    def perform(self, views: list[Any], values: dict[str, Any]) -> tuple[Any, float]:
+        """Call the function with what it sees of its inputs; return what it gives and the seconds that it took."""
+        start = time.perf_counter()
+        return self._call(views, values), time.perf_counter() - start
 
     def _call(self, views: list[Any], values: dict[str, Any]) -> Any:
         there = [v for v in views if v is not None]
@@ -228,6 +209,94 @@ class Method:
 
     def __repr__(self) -> str:
         return f"<{self.verb} {self.name}: {self.summary}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """An analysis asked of its inputs, which may be computed elsewhere before it is `answered`.
+
+    Attributes
+    ----------
+    views : what the function sees of the inputs that are ``given``, by name.
+    run : the run that it will be. why : why it is no test, where its rows were chosen by looking at them.
+    kept : the answer that the cache has; None without one.
+    started : when it was asked, by the clock that only counts.
+    """
+
+    method: Method
+    views: list[Any]
+    given: list[str]
+    values: dict[str, Any]
+    run: Run
+    why: str
+    kept: Result | None
+    started: float
+
+    @property
+    def title(self) -> str:
+        """What its answer is called, unless the method names it."""
+        return f"{self.method.title} of {self.run.subject}"
+
+    @property
+    def _notes(self) -> list[str]:
+        """What is to be known of the rows."""
+        told = (n for v in self.views if isinstance(v, View) for n in v.notes(self.values))
+        return list(dict.fromkeys(told))
+
+    def _whole(self, result: Result, run: Run) -> Result:
+        """The answer with its run, the rows that it is about, and a title if it has none."""
+        space, table = rows_of(self.views)
+        return dataclasses.replace(result, space=space, rows=table, run=run, title=result.title or self.title)
+
+    def work(self) -> tuple[list[Any], dict[str, Any]]:
+        """What `Method.perform` takes to compute it, in this process or in another."""
+        by_name = dict(zip(self.given, self.views, strict=True))
+        drawn = {**self.values, "n_null": 0} if self.why and "n_null" in self.values else self.values
+        return [by_name.get(i.name) for i in self.method.inputs], drawn
+
+    def compute(self) -> tuple[Result, float]:
+        """Compute it here; return the bare result and the seconds that it took."""
+        tell(self.title)
+        with answering(lambda early: _noted(self._whole(early, self.run), self._notes)):
+            return self.method.perform(*self.work())
+
+    def answered(self, computed: tuple[Result, float] | None) -> Result:
+        """Return the answer with its run, and remember that it was asked.
+
+        Parameters
+        ----------
+        computed : what `compute` gave; None takes the answer that was kept.
+        """
+        if computed is None:
+            assert self.kept is not None
+            tell(f"{self.title} (from the cache)", 1, 1)
+            before = typing.cast("Run", self.kept.run)
+            own = self.kept.title == f"{self.method.title} of {before.subject}"
+            # equal content may have another name and another past this time
+            run = dataclasses.replace(self.run, started=before.started, seconds=before.seconds)
+            result = self._whole(dataclasses.replace(self.kept, title="") if own else self.kept, run)
+        else:
+            result, seconds = computed
+            if self.why:
+                untested = tuple(e.without_test(self.why) for e in result.evidence)
+                result = dataclasses.replace(result, evidence=untested)
+            run = dataclasses.replace(self.run, seconds=round(seconds, 4))
+            result = self._whole(result, run)
+            if cache.wanted():
+                cache.store(result)
+        # not kept with the answer: equal rows may come from where nothing needs to be said
+        result = _noted(result, self._notes)
+        history.remember(
+            history.Asked(
+                run=run,
+                evidence=result.evidence,
+                outcome=result.outcome,
+                title=result.title,
+                seconds=round(time.perf_counter() - self.started if computed is None else computed[1], 4),
+                cached=computed is None,
+            )
+        )
+        return result
 
 
 def _rows(views: Sequence[Any]) -> int:

@@ -7,7 +7,12 @@ from typing import Any, TypeVar
 
 from workbench.core.errors import DataError, ViewError
 from workbench.core.history import as_control
+from workbench.core.method import Method, Question
+from workbench.core.progress import tell
+from workbench.core.registry import DEFINED
 from workbench.core.result import Result
+from workbench.core.view import Rows
+from workbench.numerics.helpers import Done, Work, shared
 
 R = TypeVar("R", bound=Result)
 
@@ -22,12 +27,11 @@ def ask(method: Callable[..., R], subject: Any, **parameters: Any) -> R | None:
 
 
 def ask_each(method: Callable[..., R], subjects: Mapping[str, Any], **parameters: Any) -> dict[str, R]:
-    """Ask a method of every subject, by name; where one of them can't answer it, print why and return nothing."""
-    try:
-        return {name: method(s, **parameters) for name, s in subjects.items()}
-    except (DataError, ViewError) as e:
-        print(f"Not asked: {e}")
-        return {}
+    """Ask a method of every subject, by name; where one of them can't answer it, print why and return nothing.
+
+    What takes long is computed on all cores; see `workbench.numerics.helpers`.
+    """
+    return _ask_all(method, [subjects], parameters)[0]
 
 
 def ask_untrained(
@@ -48,5 +52,66 @@ def ask_untrained(
     """
     parameters = {**parameters, **{n: 0 for n in ("n_null", "n_boot") if n in method.parameters}}  # type: ignore[attr-defined]
     with as_control():
-        asked = [ask_each(method, {n: arm[n] for n in answered}, **parameters) for arm in arms]
+        asked = _ask_all(method, [{n: arm[n] for n in answered} for arm in arms], parameters)
     return [results for results in asked if results]
+
+
+def _ask_all(
+    method: Callable[..., R], arms: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]
+) -> list[dict[str, R]]:
+    """Ask of all subjects of all arms; an arm of which one can't answer is empty, and why is printed."""
+    if not isinstance(method, Method):
+        return [_in_turn(method, subjects, parameters) for subjects in arms]
+    questions: list[list[Question]] = []
+    for subjects in arms:
+        questions.append([])
+        try:
+            for subject in subjects.values():
+                questions[-1].append(method.question(subject, **parameters))
+        except (DataError, ViewError) as e:
+            print(f"Not asked: {e}")
+            questions[-1].clear()
+    open_ = [q for arm in questions for q in arm if q.kept is None]
+    works = [Work(_perform, (q.method, *q.work()), _anywhere(q)) for q in open_]
+    done = dict(zip(map(id, open_), shared(works, lambda i: tell(open_[i].title)), strict=True))
+    return [_answered(subjects, asked, done) for subjects, asked in zip(arms, questions, strict=True)]
+
+
+def _in_turn(
+    method: Callable[..., R], subjects: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> dict[str, R]:
+    try:
+        return {name: method(s, **parameters) for name, s in subjects.items()}
+    except (DataError, ViewError) as e:
+        print(f"Not asked: {e}")
+        return {}
+
+
+def _answered(
+    subjects: Mapping[str, Any], questions: Sequence[Question], done: Mapping[int, Done]
+) -> dict[str, Any]:
+    """The answers of an arm, in order: they are remembered as if one had been asked after the other."""
+    answers: dict[str, Any] = {}
+    for name, question in zip(subjects, questions, strict=False):
+        computed = done.get(id(question), Done())
+        if isinstance(computed.error, DataError | ViewError):
+            print(f"Not asked: {computed.error}")
+            return {}
+        if computed.error is not None:
+            raise computed.error
+        answers[name] = question.answered(computed.value)
+    return answers
+
+
+def _perform(method: Method, views: list[Any], values: dict[str, Any]) -> tuple[Result, float]:
+    return method.perform(views, values)
+
+
+def _anywhere(question: Question) -> bool:
+    """Whether another process can compute it: of arrays alone, on the CPU, by a method that it can import."""
+    importable = question.method.name not in DEFINED
+    return (
+        importable
+        and question.values.get("device", "cpu") == "cpu"
+        and all(isinstance(v, Rows) for v in question.views)
+    )

@@ -17,6 +17,7 @@ from workbench.core.errors import ParameterError, StorageError
 from workbench.core.progress import tell
 from workbench.core.run import now, versions
 from workbench.core.storage import require_apart, scratch
+from workbench.numerics.threads import cores
 from workbench.report import executing, keeping, manifest, notebooks
 from workbench.report.page import render
 from workbench.report.parameters import check_parameters, inject, to_json
@@ -105,7 +106,7 @@ def report(
             started=started,
             seconds=round(time.perf_counter() - clock, 2),
             versions=versions(),
-            threads=threads(),
+            threads=cores(),
         )
         _write(output, path, executed, facts)
     return output
@@ -144,14 +145,6 @@ def _points_once(executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
             if data.get(WIDGET_VIEW, {}).get("model_id") in held:
                 data.pop(POINTS_MIME, None)
     return lean
-
-
-def threads() -> int:
-    """How many threads a kernel may compute in: sums depend on it in their last bits."""
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    if said.isdigit() and int(said) > 0:
-        return int(said)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _require_writable(output: Path) -> None:

@@ -26,6 +26,7 @@ from workbench.core.progress import track
 from workbench.core.registry import analysis
 from workbench.numerics.compatibility import Measure, Pair, threshold
 from workbench.numerics.tethers import SAMPLED, SOURCES, Tensors
+from workbench.numerics.threads import one_thread
 from workbench.results.ties import Ties
 from workbench.subjects.descents.siblings import Models
 
@@ -176,10 +177,11 @@ def _lines(
     ]
     drawn: list[list[tuple[Member, Tensors]]] = []
     if null == "networks":
-        drawn = [
-            [m.shuffled(what, x, rng) for m, x in zip(members, arrays, strict=True)]
-            for _ in track(range(n_null), f"unrelated networks by {what}")
-        ]
+        with one_thread():  # hundreds of small networks: a second thread costs more than it gains
+            drawn = [
+                [m.shuffled(what, x, rng) for m, x in zip(members, arrays, strict=True)]
+                for _ in track(range(n_null), f"unrelated networks by {what}")
+            ]
     out = []
 
     def add(a: tuple[int, int], b: tuple[int, int], pair: Pair, chance: np.ndarray) -> None:

@@ -52,11 +52,9 @@ def gradient_sums(
     """
     leaves = list(_leaves(network, ""))
     layers = [f"{name}.weight".lstrip(".") for name, leaf in leaves if type(leaf) is nn.Linear]
-    parameters = [p for _, p in network.named_parameters(remove_duplicate=False)]
-    alike = len({id(p) for p in parameters}) == len(parameters) and len(
-        {id(leaf) for _, leaf in leaves}
-    ) == len(leaves)
-    if not (alike and isinstance(x, torch.Tensor) and all(_known(leaf) for _, leaf in leaves)):
+    parts = [*(p for _, p in network.named_parameters(remove_duplicate=False)), *(leaf for _, leaf in leaves)]
+    once = len(set(map(id, parts))) == len(parts)  # what is used twice adds up before it is squared
+    if not (once and isinstance(x, torch.Tensor) and all(_known(leaf) for _, leaf in leaves)):
         return None
     if set(layers) != set(place.weights):
         return None
@@ -72,7 +70,6 @@ def gradient_sums(
             inputs.append(value.detach())
             value = leaf(value)
             outputs.append(value if value.requires_grad else value.requires_grad_())
-            value = outputs[-1]
         compare = loss_function(place.loss)
         losses = torch.func.vmap(lambda z, t: compare(z[None], t[None]))(value, y)
         felt = torch.autograd.grad(losses.sum(), outputs)

@@ -186,9 +186,11 @@ def _batch_sums(
     network = place.network.to(device)
     try:
         x, y = place.probe.tensors(network)
-        at = torch.as_tensor(used).to(y.device)
-        share = torch.as_tensor(counts[:, used], dtype=torch.float64).to(y.device)
-        sums = method.sums(place, network, of_samples(x, at), y[at], share) if len(used) else None
+        share = torch.as_tensor(counts, dtype=torch.float64).to(y.device)
+        if len(used) < len(y):
+            at = torch.as_tensor(used).to(y.device)
+            x, y, share = of_samples(x, at), y[at], share[:, at]
+        sums = method.sums(place, network, x, y, share) if len(used) else None
         # where something isn't finite, the samples one by one say of what
         return (
             sums if sums is not None and all(bool(torch.isfinite(s).all()) for s in sums.values()) else None

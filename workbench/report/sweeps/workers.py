@@ -15,6 +15,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from workbench.core.storage import scratch
+from workbench.numerics.helpers import LIMITS
 from workbench.report.sweeps.runs import Job, Outcome
 
 Event = tuple[Job, Outcome | None]
@@ -22,20 +23,12 @@ Event = tuple[Job, Outcome | None]
 
 TRIES = 2  # a worker may be killed for what its neighbours took; the second time it is the run's own doing
 PATIENCE = 5  # seconds that a worker has to end when it is told to
-THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "RAYON_NUM_THREADS",
-)
 
 
 def limits(threads: int) -> dict[str, str]:
     """Environment variables that keep a process to so many threads; a lower limit that is set already stays."""
     found = {}
-    for name in THREADS:
+    for name in LIMITS:
         said = os.environ.get(name, "")
         found[name] = str(min(threads, int(said)) if said.isdigit() and int(said) else threads)
     return found

@@ -1,0 +1,72 @@
+"""Asking several subjects: on all cores or one after the other, the same answers, remembered in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import workbench as wb
+from workbench.core import history
+from workbench.evidence import ask_each, ask_untrained
+from workbench.numerics import helpers
+from workbench.results.estimate import Estimate
+from workbench.subjects.points import Points
+
+
+@pytest.fixture
+def clouds() -> dict[str, np.ndarray]:
+    return {str(i): np.random.default_rng(i).standard_normal((120, 6)) for i in range(5)}
+
+
+@pytest.fixture
+def helped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As on two cores, with a helper that is there."""
+    monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setattr(helpers, "START_SECONDS", 0.0)
+    helper = helpers._team.of(1)[0]
+    assert helper.ready.wait(60)
+    yield
+    helpers._team.dismiss()
+
+
+def test_a_helper_gives_the_answers_of_the_method_itself(
+    helped: None, clouds: dict[str, np.ndarray], monkeypatch
+) -> None:
+    sent = []
+    compute = helpers._Helper.compute
+    monkeypatch.setattr(
+        helpers._Helper, "compute", lambda self, work: sent.append(work) or compute(self, work)
+    )
+    history.forget()
+    answers = ask_each(wb.intrinsic_dimension, clouds, n_null=19)
+    assert sent
+    assert list(answers) == list(clouds)
+    assert [a.title for a in history.asked()] == [r.title for r in answers.values()]
+    for name, x in clouds.items():
+        alone = wb.intrinsic_dimension(x, n_null=19)
+        assert alone.run.key == answers[name].run.key
+        assert alone.digest == answers[name].digest
+
+
+def test_an_arm_that_cannot_answer_is_empty_and_told(
+    helped: None, clouds: dict[str, np.ndarray], capsys: pytest.CaptureFixture[str]
+) -> None:
+    flat = {**clouds, "3": np.ones((50, 4))}
+    assert ask_each(wb.umap, flat, n_null=0, n_epochs=5) == {}
+    assert capsys.readouterr().out.count("Not asked:") == 1
+    answered = ask_each(wb.pca, clouds, n_null=0, n_boot=0)
+    arms = ask_untrained(wb.pca, answered, [flat, clouds])
+    assert [list(a) for a in arms] == [list(clouds)]
+    assert "Not asked:" in capsys.readouterr().out
+
+
+def test_a_method_of_this_process_alone_stays_here(helped: None, clouds: dict[str, np.ndarray]) -> None:
+    @wb.core.registry.analysis
+    def here_alone(points: Points) -> Estimate:
+        """Answer nothing."""
+        return Estimate(evidence=())
+
+    assert list(ask_each(here_alone, clouds)) == list(clouds)
