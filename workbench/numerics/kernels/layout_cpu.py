@@ -54,7 +54,8 @@ def step(
 
 def _pull(own: Tensor, other: Tensor, graph: Chunks, a: float, b: float) -> Tensor:
     gaps = [
-        there[graph.tails].sub_(here[graph.heads][:, None]) for here, there in zip(own, other, strict=True)
+        _taken(there, graph.tails).sub_(here.index_select(0, graph.heads)[:, None])
+        for here, there in zip(own, other, strict=True)
     ]
     square = _squared(gaps).clamp_min_(_LEAST)
     power = square.log().mul_(b).exp_()
@@ -67,11 +68,16 @@ def _pull(own: Tensor, other: Tensor, graph: Chunks, a: float, b: float) -> Tens
 
 def _push(own: Tensor, other: Tensor, draws: Tensor, a: float, b: float) -> Tensor:
     # drawn for each row, or the same for all
-    gaps = [here[:, None] - there[draws] for here, there in zip(own, other, strict=True)]
+    gaps = [here[:, None] - _taken(there, draws) for here, there in zip(own, other, strict=True)]
     square = _squared(gaps)
     power = square.clamp_min(_LEAST).log_().mul_(b).exp_()
     push = square.add_(0.001).mul_(power.mul_(a).add_(1)).reciprocal_().mul_(2 * b)
     return torch.stack([gap.mul_(push).clamp_(-_CLIP, _CLIP).sum(1) for gap in gaps])
+
+
+def _taken(values: Tensor, at: Tensor) -> Tensor:
+    """``values[at]``, which takes four times as long."""
+    return values.index_select(0, at.view(-1)).view(at.shape)
 
 
 def _squared(gaps: list[Tensor]) -> Tensor:
