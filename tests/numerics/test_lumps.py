@@ -9,7 +9,16 @@ import pytest
 from scipy.stats import ks_2samp
 
 from workbench.numerics.exchangeable import effective_rows
-from workbench.numerics.lumps import LUMPS, Draw, elliptical, gaussian, no_hole, one_mode, own_margins
+from workbench.numerics.lumps import (
+    LUMPS,
+    Draw,
+    average_ranks,
+    elliptical,
+    gaussian,
+    no_hole,
+    one_mode,
+    own_margins,
+)
 
 RNG = np.random.default_rng(0)
 Make = Callable[[np.ndarray, np.ndarray | None], Draw]
@@ -109,3 +118,11 @@ def test_an_elliptical_lump_like_a_sphere_is_no_sphere() -> None:
     x = rng.standard_normal((300, 3))
     drawn = elliptical(x / np.linalg.norm(x, axis=1, keepdims=True), None)(rng)
     assert (np.linalg.norm(drawn, axis=1) < 0.6).mean() > 0.1
+
+
+def test_average_ranks_are_scipys() -> None:
+    from scipy.stats import rankdata
+
+    rng = np.random.default_rng(0)
+    for x in (rng.standard_normal((50, 4)), rng.integers(0, 5, (60, 3)).astype(np.float32), np.ones((7, 2))):
+        np.testing.assert_array_equal(average_ranks(x), rankdata(x, axis=0))

@@ -12,7 +12,7 @@ from sklearn.manifold import trustworthiness
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from workbench.core.errors import MissingError, ParameterError
-from workbench.numerics import umap_estimator
+from workbench.numerics import umap_engine
 from workbench.numerics.umap_estimator import UMAP
 
 
@@ -28,7 +28,7 @@ def test_both_engines_are_as_faithful_and_serve_the_same_calls(metric, monkeypat
     x = load_digits().data[:400]
     scores = {}
     for engine, least in (("torch", 10**9), ("umap-learn", 0)):
-        monkeypatch.setattr(umap_estimator, "LIBRARY_FROM", least)
+        monkeypatch.setattr(umap_engine, "LIBRARY_FROM", least)
         model = UMAP(metric=metric, random_state=0, n_epochs=200, device="cpu").fit(x[:360])
         assert model.engine_ == engine
         assert model.graph_.shape == (360, 360)
@@ -40,7 +40,7 @@ def test_both_engines_are_as_faithful_and_serve_the_same_calls(metric, monkeypat
 
 
 def test_without_umap_learn_torch_answers_for_any_size(monkeypatch) -> None:
-    monkeypatch.setattr(umap_estimator, "LIBRARY_FROM", 0)
+    monkeypatch.setattr(umap_engine, "LIBRARY_FROM", 0)
     monkeypatch.setitem(sys.modules, "workbench.numerics.compiling", None)
     model = UMAP(random_state=0, n_epochs=20, device="cpu").fit(load_digits().data[:100])
     assert model.engine_ == "torch"

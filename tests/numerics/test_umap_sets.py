@@ -34,6 +34,21 @@ def test_a_few_steps_equal_those_of_each_alone(metric, n_components) -> None:
         torch.testing.assert_close(y, alone, rtol=1e-2, atol=2e-2)
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "correlation"])
+@pytest.mark.parametrize("n_components", [2, 3])
+def test_on_a_cpu_they_are_those_of_each_alone_to_the_last_bit(metric, n_components) -> None:
+    settings = {
+        "metric": metric,
+        "n_components": n_components,
+        "n_neighbors": 7,
+        "n_epochs": 60,
+        "random_state": 4,
+    }
+    xs = sets()
+    for x, y in zip(xs, fit_sets(xs, device="cpu", **settings), strict=True):
+        assert torch.equal(y, umap_torch.fit(x, device="cpu", **settings).embedding)
+
+
 def test_whole_layouts_are_as_faithful() -> None:
     xs = sets(2, 120)
     both = together(torch.stack([torch.from_numpy(x) for x in xs]), n_epochs=150)

@@ -120,10 +120,9 @@ def own_margins(x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | Non
     about may show in a column.
     """
     from scipy.special import ndtri
-    from scipy.stats import rankdata
 
     n = len(x)
-    scores = ndtri((rankdata(x, axis=0) - 0.5) / n)
+    scores = ndtri((average_ranks(x) - 0.5) / n)
     margins = one_mode(np.sort(x, axis=0).astype(np.float64))
     draw = gaussian(scores, groups)
 
@@ -133,6 +132,20 @@ def own_margins(x: Float[np.ndarray, "n d"], groups: Int[np.ndarray, " n"] | Non
         return rows
 
     return drawn
+
+
+def average_ranks(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    """Rank each column from 1, equals by their mean: scipy.stats' ``rankdata``, whose import takes half a second."""
+    order = x.argsort(axis=0, kind="stable")
+    ordered = np.take_along_axis(x, order, axis=0)
+    changes = ordered[1:] != ordered[:-1]
+    place = np.arange(1, len(x) + 1)[:, None]
+    edge = np.ones((1, x.shape[1]), bool)
+    first = np.maximum.accumulate(np.where(np.vstack([edge, changes]), place, 0), axis=0)
+    last = np.minimum.accumulate(np.where(np.vstack([changes, edge]), place, len(x))[::-1], axis=0)[::-1]
+    ranks = np.empty(x.shape)
+    np.put_along_axis(ranks, order, (first + last) / 2, axis=0)
+    return ranks
 
 
 def drawn_anew(ordered: Float[np.ndarray, "n d"], rng: np.random.Generator) -> Float[np.ndarray, "n d"]:

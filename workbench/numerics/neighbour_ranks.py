@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 GPU_CELLS = 1 << 26  # distances held at a time on a GPU: half a gibibyte
 GPU_ROWS = 48  # asked about at a time at least, however many they are compared with
+IMPORT_PAYS = 3000  # rows from which scikit-learn, whose import takes half a second, is worth it
 _WIDENED = 1 << 22  # numbers that are held in float64 at a time
 
 
@@ -131,7 +132,7 @@ def nearest_of(
     """The ``k`` nearest other rows of each asked one, as `k_nearest` finds them: of equally far ones the earlier."""
     device = resolve(device)
     if device == "cpu":
-        return k_nearest(np.asarray(x), k, metric, queries)[0]
+        return k_nearest(np.asarray(x), k, metric, queries, library_from=IMPORT_PAYS)[0]
     asked = np.arange(len(x)) if queries is None else np.asarray(queries)
     out = np.empty((len(asked), k), np.int64)
     for part, block in TorchSpace(x, metric, device).blocks(asked, GPU_CELLS):

@@ -31,6 +31,8 @@ def k_nearest(
     k: int,
     metric: AnyMetric = "euclidean",
     queries: Int[np.ndarray, " q"] | None = None,
+    *,
+    library_from: int = LIBRARY_FROM,
 ) -> tuple[Int[np.ndarray, "q k"], Float[np.ndarray, "q k"]]:
     """Return every row's ``k`` nearest other rows, nearest first.
 
@@ -42,6 +44,7 @@ def k_nearest(
         A row without length (cosine) or variation (correlation) lies at distance
         1 from every other.
     queries : positions of the rows asked about; None asks about all.
+    library_from : rows from which scikit-learn searches; the same neighbours either way.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def k_nearest(
     indices = np.empty((len(query_rows), k), np.int64)
     distances = np.empty((len(query_rows), k))
     left = np.arange(len(query_rows))
-    if n >= max(LIBRARY_FROM, k + _SPARE + 2) and space.plain:
+    if n >= max(library_from, k + _SPARE + 2) and space.plain:
         indices, distances, settled = _by_library(space, query_rows, k)
         left = np.flatnonzero(~settled)
     done = 0

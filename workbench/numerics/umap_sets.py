@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,9 +11,10 @@ import torch
 from workbench.numerics import umap_torch
 from workbench.numerics.device import choose, current
 from workbench.numerics.kernels import chunked, layout
-from workbench.numerics.neighbours_torch import Neighbours
+from workbench.numerics.neighbours_torch import Neighbours, k_nearest
 from workbench.numerics.rows_torch import Metric, ready_rows
 from workbench.numerics.spectral_torch import coarse_modes, smoothed
+from workbench.numerics.threads import one_thread
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -28,13 +29,24 @@ BESIDE = (
 )  # settings that then count nowhere
 
 
+class Steps(NamedTuple):
+    """Settings of `umap_torch.fit` that say how rows move."""
+
+    epochs: int
+    a: float
+    b: float
+    rate: float
+    repulsion: float
+    seed: int
+
+
 def fit_sets(
     xs: Sequence[Float[Tensor | np.ndarray, "m d"]], *, device: str | torch.device = "auto", **settings: Any
 ) -> list[Float[Tensor, "m c"]]:
     """Lay out several sets of rows, none of which knows of another.
 
-    On a GPU sets of one small size are laid out together; elsewhere, and what is larger or follows more than the rows,
-    one after the other.
+    Sets of one small size are laid out together: on a CPU to the last bit as each alone, on a GPU in one kernel. What is
+    larger or follows more than the rows is laid out one after the other.
 
     Parameters
     ----------
@@ -48,10 +60,12 @@ def fit_sets(
     where = choose(device)
     read = _read(settings)
     alike = len({tuple(x.shape) for x in xs}) == 1 and len(xs[0]) <= LARGEST
-    if where.type != "cuda" or read is None or not alike:
-        return [umap_torch.fit(x, device=where, **settings).embedding for x in xs]
-    with current(where):
-        return list(together(torch.stack([torch.as_tensor(x) for x in xs]).to(where), **read))
+    if alike and read is not None and where.type == "cuda":
+        with current(where):
+            return list(together(torch.stack([torch.as_tensor(x) for x in xs]).to(where), **read))
+    if alike and read is not None and len(xs) > 1:
+        return list(_begun_alone(xs, **read))
+    return [umap_torch.fit(x, device=where, **settings).embedding for x in xs]
 
 
 def _read(settings: dict[str, Any]) -> dict[str, Any] | None:
@@ -99,14 +113,75 @@ def together(
     y = y - y.mean(1, keepdim=True)
     y = y * (10 / y.abs().amax((1, 2), keepdim=True).clamp_min(1e-30))
     noise = torch.randn((m, n_components), generator=torch.Generator().manual_seed(random_state))
-    y = umap_torch._widened((y + 1e-4 * noise.to(x.device)).view(s * m, -1))
-    a, b = umap_torch.curve(spread, min_dist)
+    steps = Steps(
+        epochs,
+        *umap_torch.curve(spread, min_dist),
+        learning_rate,
+        negative_sample_rate * repulsion_strength,
+        random_state,
+    )
+    return _moved(y + 1e-4 * noise.to(x.device), graph, steps)
+
+
+def _begun_alone(
+    xs: Sequence[Float[Tensor | np.ndarray, "m d"]],
+    *,
+    n_neighbors: int = 15,
+    n_components: int = 2,
+    metric: Metric = "euclidean",
+    min_dist: float = 0.1,
+    spread: float = 1.0,
+    n_epochs: int | None = None,
+    negative_sample_rate: int = 5,
+    learning_rate: float = 1.0,
+    repulsion_strength: float = 1.0,
+    random_state: int = 0,
+) -> Float[Tensor, "s m c"]:
+    """Lay out sets of one size on a CPU, whose graphs and starts are found as `umap_torch.fit` finds them."""
+    m, here = len(xs[0]), torch.device("cpu")
+    umap_torch._check(m, n_neighbors, n_components, min_dist, spread, negative_sample_rate)
+    n_neighbors, epochs = min(n_neighbors, m), 500 if n_epochs is None else n_epochs
+    graphs, starts = [], []
+    for x in xs:
+        found = k_nearest(x, n_neighbors - 1, metric, recall_rows=0, device=here, random_state=random_state)
+        weights, _, _ = umap_torch.memberships(found, n_neighbors)
+        graph = chunked.chunk(*umap_torch.fuzzy_graph(found.indices, weights, 1.0 / max(epochs, 10)), m)
+        graphs.append(graph)
+        starts.append(umap_torch._start(x, "spectral", graph, metric, n_components, here, random_state))
+    chunks = np.cumsum([0, *(len(g.heads) for g in graphs)])
+    joined = chunked.Chunks(
+        torch.cat(
+            [
+                torch.zeros(1, dtype=torch.int32),
+                *(g.first[1:] + int(c) for g, c in zip(graphs, chunks, strict=False)),
+            ]
+        ),
+        torch.cat([g.heads + i * m for i, g in enumerate(graphs)]),
+        torch.cat([g.tails + i * m for i, g in enumerate(graphs)]),
+        torch.cat([g.weights for g in graphs]),
+    )
+    steps = Steps(
+        epochs,
+        *umap_torch.curve(spread, min_dist),
+        learning_rate,
+        negative_sample_rate * repulsion_strength,
+        random_state,
+    )
+    with one_thread():
+        return _moved(torch.stack(starts), joined, steps)
+
+
+def _moved(start: Float[Tensor, "s m c"], graph: chunked.Chunks, steps: Steps) -> Float[Tensor, "s m c"]:
+    """The layouts after all steps."""
+    s, m, dim = start.shape
+    y = umap_torch._widened(start.view(s * m, dim))
     paced, _ = layout.shortened(graph, y.shape[1])
-    push = negative_sample_rate * repulsion_strength / umap_torch.NEGATIVES
-    repel = chunked.row_sums(paced, y.shape[1]) * push
-    length = umap_torch.STEP * learning_rate
-    y = layout.sets(y, paced, m, repel, a, b, epochs, length, umap_torch.NEGATIVES, random_state)
-    return y[:, :n_components].reshape(s, m, n_components)
+    repel = chunked.row_sums(paced, y.shape[1]) * (steps.repulsion / umap_torch.NEGATIVES)
+    length = umap_torch.STEP * steps.rate
+    y = layout.sets(
+        y, paced, m, repel, steps.a, steps.b, steps.epochs, length, umap_torch.NEGATIVES, steps.seed
+    )
+    return y[:, :dim].reshape(s, m, dim)
 
 
 def trusts(

@@ -8,7 +8,7 @@ import pytest
 
 import workbench as wb
 from workbench.core.errors import DataError, MissingError, ParameterError
-from workbench.numerics import umap_estimator
+from workbench.numerics import umap_engine
 from workbench.numerics.compiling import import_umap
 
 FAST = {"n_epochs": 100, "n_null": 3}
@@ -47,7 +47,7 @@ def test_peer_umap_learn_is_no_more_faithful() -> None:
 
 
 def test_a_large_cloud_is_umap_learns_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(umap_estimator, "LIBRARY_FROM", 0)
+    monkeypatch.setattr(umap_engine, "LIBRARY_FROM", 0)
     monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
     rows = wb.swiss_roll(n=200).values
     options = {"n_neighbors": 12, "min_dist": 0.3, "metric": "manhattan", "n_epochs": 60, "random_state": 5}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from functools import cached_property, partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from workbench.evidence.nulls.one_lump import NULL
 from workbench.evidence.nulls.sampling import about, details
 from workbench.numerics.controls import draw_until_clear, generators
 from workbench.numerics.exchangeable import Sample
-from workbench.numerics.lumps import LUMPS
+from workbench.numerics.lumps import LUMPS, Draw
 from workbench.numerics.preservation import trust_of_rows
 from workbench.numerics.threads import in_order
 from workbench.subjects.points import Points
@@ -23,10 +25,14 @@ if TYPE_CHECKING:
     from workbench.numerics.neighbours import AnyMetric
     from workbench.numerics.rows_torch import Metric
 
+T = TypeVar("T")
 Again = Callable[[list[np.ndarray]], list[np.ndarray]]
 NEIGHBOURS = 10  # one number for all methods, so that their layouts compare
 TESTED = 19
 """Layouts of lumps from which a p-value can be 5 %; with fewer there is none."""
+
+TOGETHER = 4
+"""Layouts that are made at once on a CPU: more would gain little, and be made in vain where fewer say enough."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ class Lumps:
     n_null : layouts of each lump.
     device : on a GPU the sample and all lumps are laid out together, which costs little more than one of them.
     apart : whether several threads may lay lumps out at once.
+    together : whether it is cheaper to lay several out at once on a CPU too.
     """
 
     points: Points
@@ -49,6 +56,7 @@ class Lumps:
     random_state: int
     device: str
     apart: bool
+    together: bool
 
     @cached_property
     def own(self) -> np.ndarray:
@@ -65,18 +73,22 @@ class Lumps:
         layout = whole if self.some.whole and len(whole) == len(self.own) else self._laid_out[0]
         return float(trust_of_rows(self._varied(self.own), layout, self.k, metric=self.metric).mean())
 
-    def trust_of(self, name: str) -> Callable[[np.random.Generator], float]:
-        """What draws the trustworthiness of a lump's layout."""
+    def trusts(self, name: str) -> Generator[float]:
+        """The trustworthiness of one layout of a lump after another."""
         if self.device != "cpu":
-            made = iter(self._trusts[list(LUMPS).index(name) * self.n_null :])
-            return lambda rng: next(made)
+            at = list(LUMPS).index(name) * self.n_null
+            return (trust for trust in self._trusts[at:])
         draw = LUMPS[name](self.own, self.some.groups)
+        some = batched(generators(self.n_null, self.random_state), TOGETHER if self.together else 1)
+        return one_by_one(in_order(partial(self._trusts_of, draw), some, self.apart))
 
-        def drawn(rng: np.random.Generator) -> float:
-            rows = self._varied(draw(rng))
-            return float(trust_of_rows(rows, self.again([rows])[0], self.k, metric=self.metric).mean())
-
-        return drawn
+    def _trusts_of(self, draw: Draw, some: list[np.random.Generator]) -> list[float]:
+        """Those of a few draws, which are laid out at once."""
+        drawn = [self._varied(draw(rng)) for rng in some]
+        return [
+            float(trust_of_rows(rows, layout, self.k, metric=self.metric).mean())
+            for rows, layout in zip(drawn, self.again(drawn), strict=True)
+        ]
 
     @cached_property
     def _drawn(self) -> list[np.ndarray]:
@@ -142,15 +154,15 @@ def _best_lump(lumps: Lumps, value: float) -> tuple[str, np.ndarray]:
     """
     best: tuple[float, float, str, np.ndarray] | None = None
     for name in LUMPS:
-        drawn = draw_until_clear(
-            lumps.trust_of(name),
-            np.array([value]),
-            ("greater",),
-            lumps.n_null,
-            lumps.random_state,
-            f"layouts of a lump, {name}",
-            apart=lumps.apart,
-        )[0]
+        with closing(lumps.trusts(name)) as made:
+            drawn = draw_until_clear(
+                lambda rng, made=made: next(made),  # type: ignore[misc]
+                np.array([value]),
+                ("greater",),
+                lumps.n_null,
+                lumps.random_state,
+                f"layouts of a lump, {name}",
+            )[0]
         p = monte_carlo_p(value, drawn.tolist(), "greater") if lumps.n_null >= TESTED else 0.0
         candidate = (p, float(drawn.mean()), name, drawn)
         best = candidate if best is None or candidate[:2] > best[:2] else best
@@ -158,3 +170,17 @@ def _best_lump(lumps: Lumps, value: float) -> tuple[str, np.ndarray]:
             break
     assert best is not None  # there are lumps
     return best[2], best[3]
+
+
+def one_by_one(batches: Generator[list[T]]) -> Generator[T]:
+    """What is in the batches; closing it closes them."""
+    with closing(batches):
+        for batch in batches:
+            yield from batch
+
+
+def batched(items: Iterable[T], many: int) -> Iterator[list[T]]:
+    """Some items at a time, as `itertools.batched` from Python 3.12 on."""
+    iterator = iter(items)
+    while some := list(islice(iterator, many)):
+        yield some

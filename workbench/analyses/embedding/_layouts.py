@@ -135,6 +135,7 @@ def lay_out(
                 random_state,
                 where,
                 apart=apart and where == "cpu" and metric in PRODUCTS,
+                together=again is not None,
             )
             evidence.append(beyond_lumps(lumps, layout))
     return replace(

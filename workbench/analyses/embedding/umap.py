@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from workbench.core.parameters import Few, NullDraws, OnDevices, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.distances import PRECOMPUTED
 from workbench.numerics.neighbours import AnyMetric
+from workbench.numerics.umap_engine import Engine
 from workbench.results.embedding import Embedding
 from workbench.subjects.points import Points
 
@@ -31,7 +33,7 @@ EXPECTED = (  # of umap-learn, where it answers
 )
 
 
-def estimator(
+def engine(
     n_neighbors: int,
     n_components: int,
     metric: str,
@@ -44,16 +46,14 @@ def estimator(
     target_weight: float,
     random_state: int,
     device: str,
-) -> UMAP:
-    """Return our estimator, which has umap-learn's parameters."""
-    from workbench.numerics.umap_estimator import UMAP
-
+) -> Engine:
+    """Return what lays out with these parameters."""
     if min_dist > spread:
         raise ParameterError(
             f"umap: min_dist={min_dist:g} is above spread={spread:g}: rows can't be kept further apart than the scale "
             f"of the layout. Lower min_dist or raise spread."
         )
-    return UMAP(
+    return Engine(
         n_neighbors=n_neighbors,
         n_components=n_components,
         metric=metric,
@@ -67,6 +67,14 @@ def estimator(
         random_state=random_state,
         device=device,
     )
+
+
+@wraps(engine)
+def estimator(**parameters: Any) -> UMAP:
+    """Return our estimator, which has umap-learn's parameters."""
+    from workbench.numerics.umap_estimator import UMAP
+
+    return UMAP(**engine(**parameters).settings())
 
 
 @analysis(estimator=estimator, title="UMAP")
@@ -149,7 +157,7 @@ def umap(
         raise DataError(
             f"{points.name} has {d:,} columns: init='pca' can start at most {d} components. Use init='spectral'."
         )
-    model = estimator(
+    model = engine(
         n_neighbors,
         n_components,
         metric,
@@ -195,13 +203,10 @@ def _steering(points: Points, target: str) -> np.ndarray:
     return column
 
 
-def _fit(model: UMAP, x: Any, steering: np.ndarray | None) -> tuple[np.ndarray, Outcome]:
+def _fit(model: Engine, x: Any, steering: np.ndarray | None) -> tuple[np.ndarray, Outcome]:
     """Lay out ``x`` and say what is to be known of it."""
-    from sklearn.base import clone
-
-    fitted: Any = clone(model)
-    if steering is not None and steering.dtype.kind == "f":
-        fitted.set_params(target_metric="euclidean")
+    numbers = steering is not None and steering.dtype.kind == "f"
+    fitted = model.anew(**({"target_metric": "euclidean"} if numbers else {}))
     with warnings_raised(*EXPECTED) as raised:
         fitted.fit_rows(x, steering)
     advice = []

@@ -199,7 +199,7 @@ def sets(
 ) -> Float[Tensor, "n d"]:
     """`sets_reference` by one Triton kernel on a GPU, a program a layout: 500 steps cost no 1,000 launches."""
     if not compiled(start):
-        return sets_reference(start, graph, m, repel, a, b, epochs, length, negatives, seed)
+        return layout_cpu.sets(start, graph, m, repel, a, b, epochs, length, negatives, seed)
     from workbench.numerics.kernels.layout_triton import sets_kernel
 
     n, d = start.shape

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from workbench.core.progress import track
 from workbench.numerics.kernels import random
 
 if TYPE_CHECKING:
@@ -52,6 +53,36 @@ def step(
     return (own + alpha * force).T.contiguous()
 
 
+def sets(
+    start: Float[Tensor, "n d"],
+    graph: Chunks,
+    m: int,
+    repel: Float[Tensor, " n"],
+    a: float,
+    b: float,
+    epochs: int,
+    length: float,
+    negatives: int,
+    seed: int,
+) -> Float[Tensor, "n d"]:
+    """The positions after all steps of several layouts, with `layout.sets_reference`'s parameters.
+
+    Each takes the steps that `step` makes of it alone, to the last bit; all are pushed by the same draws, and share the
+    time that it takes to begin an operation, which is half of a step of 200 rows.
+    """
+    own = start.T.contiguous()
+    each = max(1, _BLOCK // (m * negatives)) * m  # rows of whole sets, looked at together
+    for epoch in track(range(epochs), "layouts"):
+        draws = random.draw_rows(m, m, negatives, epoch, seed)
+        force = _pull(own, own, graph, a, b).mul_(2.0)
+        for part in torch.arange(own.shape[1]).split(each):
+            here = own[:, part[0] : part[-1] + 1].view(len(own), -1, m)
+            pushes = _push(here, here, draws, a, b).view(len(own), -1)
+            force[:, part[0] : part[-1] + 1] += pushes.mul_(repel[part[0] : part[-1] + 1])
+        own = own + length * (1 - epoch / epochs) * force
+    return own.T.contiguous()
+
+
 def _pull(own: Tensor, other: Tensor, graph: Chunks, a: float, b: float) -> Tensor:
     gaps = [
         _taken(there, graph.tails).sub_(here.index_select(0, graph.heads)[:, None])
@@ -67,17 +98,17 @@ def _pull(own: Tensor, other: Tensor, graph: Chunks, a: float, b: float) -> Tens
 
 
 def _push(own: Tensor, other: Tensor, draws: Tensor, a: float, b: float) -> Tensor:
-    # drawn for each row, or the same for all
-    gaps = [here[:, None] - _taken(there, draws) for here, there in zip(own, other, strict=True)]
+    # drawn for each row, or the same for all; of each of several sets of rows the same
+    gaps = [here[..., None] - _taken(there, draws) for here, there in zip(own, other, strict=True)]
     square = _squared(gaps)
     power = square.clamp_min(_LEAST).log_().mul_(b).exp_()
     push = square.add_(0.001).mul_(power.mul_(a).add_(1)).reciprocal_().mul_(2 * b)
-    return torch.stack([gap.mul_(push).clamp_(-_CLIP, _CLIP).sum(1) for gap in gaps])
+    return torch.stack([gap.mul_(push).clamp_(-_CLIP, _CLIP).sum(-1) for gap in gaps])
 
 
 def _taken(values: Tensor, at: Tensor) -> Tensor:
-    """``values[at]``, which takes four times as long."""
-    return values.index_select(0, at.view(-1)).view(at.shape)
+    """``values[..., at]``, which takes four times as long."""
+    return values.index_select(-1, at.view(-1)).view(*values.shape[:-1], *at.shape)
 
 
 def _squared(gaps: list[Tensor]) -> Tensor:
