@@ -14,7 +14,7 @@ import pytest
 
 from workbench.numerics import helpers
 from workbench.numerics.helpers import Work, shared
-from workbench.numerics.threads import at_most, threads
+from workbench.numerics.threads import at_most, cores
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_listener_that_cancels_ends_the_helpers(two_cores: None) -> None:
 
 def test_one_thread_has_no_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert threads() == 1
+    assert cores() == 1
     monkeypatch.setattr(helpers, "START_SECONDS", 0.0)
     assert {d.value for d in shared([Work(where, (0.01,)) for _ in range(4)])} == {os.getpid()}
     assert not helpers._team.helpers
