@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import pytest
 
 from workbench.numerics import helpers
 from workbench.numerics.helpers import Work, shared
-from workbench.numerics.threads import at_most, cores
+from workbench.numerics.threads import cores
 
 
 @pytest.fixture
@@ -96,12 +95,3 @@ def test_one_thread_has_no_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {d.value for d in shared([Work(where, (0.01,)) for _ in range(4)])} == {os.getpid()}
     assert not helpers._team.helpers
 
-
-def test_at_most_is_what_linear_algebra_may_take() -> None:
-    from threadpoolctl import threadpool_info
-
-    assert "numpy" in sys.modules
-    before = [p["num_threads"] for p in threadpool_info()]
-    with at_most(1):
-        assert {p["num_threads"] for p in threadpool_info()} == {1}
-    assert [p["num_threads"] for p in threadpool_info()] == before

@@ -10,7 +10,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from workbench.numerics.controls import draw_until_clear
-from workbench.numerics.threads import at_most, cores, free_cores, in_order, one_thread
+from workbench.numerics.threads import cores, free_cores, in_order, one_thread
 
 
 @pytest.fixture
@@ -50,13 +50,6 @@ def test_inside_one_thread_it_is_done_here(four_cores: None) -> None:
         assert free_cores() == 1
         used = set(in_order(lambda _: threading.get_ident(), range(10)))
     assert used == {threading.get_ident()}
-
-
-def test_a_share_of_the_cores_is_kept_to(four_cores: None) -> None:
-    with at_most(2):
-        assert free_cores() == 2
-        used = set(in_order(lambda _: (time.sleep(0.01), threading.get_ident())[1], range(12)))
-    assert len(used) == 2 and free_cores() == 4
 
 
 def test_an_error_is_raised_where_its_result_would_come(four_cores: None) -> None:

@@ -211,6 +211,10 @@ class Method:
         return f"<{self.verb} {self.name}: {self.summary}>"
 
 
+def _rows(views: Sequence[Any]) -> int:
+    return max((getattr(view, "n", 0) for view in views), default=0)
+
+
 @dataclass(frozen=True, eq=False)
 class Question:
     """An analysis asked of its inputs, which may be computed elsewhere before it is `answered`.
@@ -237,17 +241,6 @@ class Question:
         """What its answer is called, unless the method names it."""
         return f"{self.method.title} of {self.run.subject}"
 
-    @property
-    def _notes(self) -> list[str]:
-        """What is to be known of the rows."""
-        told = (n for v in self.views if isinstance(v, View) for n in v.notes(self.values))
-        return list(dict.fromkeys(told))
-
-    def _whole(self, result: Result, run: Run) -> Result:
-        """The answer with its run, the rows that it is about, and a title if it has none."""
-        space, table = rows_of(self.views)
-        return dataclasses.replace(result, space=space, rows=table, run=run, title=result.title or self.title)
-
     def work(self) -> tuple[list[Any], dict[str, Any]]:
         """What `Method.perform` takes to compute it, in this process or in another."""
         by_name = dict(zip(self.given, self.views, strict=True))
@@ -257,7 +250,7 @@ class Question:
     def compute(self) -> tuple[Result, float]:
         """Compute it here; return the bare result and the seconds that it took."""
         tell(self.title)
-        with answering(lambda early: _noted(self._whole(early, self.run), self._notes)):
+        with answering(lambda early: self._noted(self._whole(early, self.run))):
             return self.method.perform(*self.work())
 
     def answered(self, computed: tuple[Result, float] | None) -> Result:
@@ -284,8 +277,9 @@ class Question:
             result = self._whole(result, run)
             if cache.wanted():
                 cache.store(result)
-        # not kept with the answer: equal rows may come from where nothing needs to be said
-        result = _noted(result, self._notes)
+        result = self._noted(
+            result
+        )  # not kept with the answer: equal rows may come from where nothing needs to be said
         history.remember(
             history.Asked(
                 run=run,
@@ -298,18 +292,18 @@ class Question:
         )
         return result
 
+    def _whole(self, result: Result, run: Run) -> Result:
+        """The answer with its run and the rows that it is about."""
+        space, table = rows_of(self.views)
+        title = result.title or self.title
+        return dataclasses.replace(result, space=space, rows=table, run=run, title=title)
 
-def _rows(views: Sequence[Any]) -> int:
-    return max((getattr(view, "n", 0) for view in views), default=0)
-
-
-def _noted(result: Result, notes: Sequence[str]) -> Result:
-    """The answer with what is to be known of its rows."""
-    return (
-        dataclasses.replace(result, caveat=" ".join(filter(None, [result.caveat, *notes])))
-        if notes
-        else result
-    )
+    def _noted(self, result: Result) -> Result:
+        """The answer with what is to be known of its rows."""
+        notes = dict.fromkeys(n for v in self.views if isinstance(v, View) for n in v.notes(self.values))
+        if not notes:
+            return result
+        return dataclasses.replace(result, caveat=" ".join(filter(None, [result.caveat, *notes])))
 
 
 def _document(function: Callable[..., Any], inputs: Sequence[Input], parameters: dict[str, Parameter]) -> str:

@@ -2,8 +2,7 @@
 
 A helper is another process: threads of one would share Python's lock, its list of warnings and the limits of its linear
 algebra. It takes seconds to start, so it's only started where what is left takes longer, and ends when nothing was asked of
-it for a while. Each process computes in its share of the threads, wherever a call ends up, so that its answer doesn't depend
-on that.
+it for a while. All compute in one thread, wherever a call ends up, so that its answer doesn't depend on that.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import IO, Any, NamedTuple
 
-from workbench.numerics.threads import at_most, cores
+from workbench.numerics.threads import free_cores, one_thread
 
 MOST = 3  # helpers: each holds libraries of half a gigabyte
 START_SECONDS = 3.0  # that a helper takes until it can compute
@@ -63,10 +62,10 @@ def shared(works: Sequence[Work], started: Callable[[int], None] = lambda i: Non
     ----------
     started : told the number of each call that this process begins; what it raises stops all.
     """
-    many = min(cores() - 1, MOST, sum(w.anywhere for w in works) - 1)
+    many = min(free_cores() - 1, MOST, sum(w.anywhere for w in works) - 1)
     if many < 1:
         return [_here(works, i, started) for i in range(len(works))]
-    with at_most(max(1, cores() // (many + 1))):
+    with one_thread():
         return _Sharing(works, started).all(many)
 
 
@@ -140,8 +139,8 @@ class _Sharing:
 class _Helper:
     """One process, and the pipes on which it is sent calls and answers; ``ready`` when it has imported what they need."""
 
-    def __init__(self, each: int):
-        limits = {**dict.fromkeys(LIMITS, str(each)), "OMP_WAIT_POLICY": "PASSIVE"}
+    def __init__(self) -> None:
+        limits = {**dict.fromkeys(LIMITS, "1"), "OMP_WAIT_POLICY": "PASSIVE"}
         path = {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         # in a session of its own: Ctrl-C is for this process, which then ends its helpers
         self.process = subprocess.Popen(
@@ -207,7 +206,7 @@ class _Team:
             helper.end()
         with contextlib.suppress(OSError):
             while len(self.helpers) < many:
-                self.helpers.append(_Helper(max(1, cores() // (many + 1))))
+                self.helpers.append(_Helper())
         return self.helpers[:many]
 
     def rest(self) -> None:

@@ -21,7 +21,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MOST = 4  # threads that share draws: with more they wait for the interpreter, and for memory
-_share: ContextVar[int] = ContextVar("workbench_share_of_cores", default=1 << 16)
 _held: ContextVar[int] = ContextVar("workbench_one_thread", default=0)
 
 
@@ -34,19 +33,8 @@ def cores() -> int:
 
 
 def free_cores() -> int:
-    """Return `cores`, or what `at_most` leaves of them; 1 inside `one_thread`, whose caller shares them already."""
-    return 1 if _held.get() else min(cores(), _share.get())
-
-
-@contextmanager
-def at_most(many: int) -> Iterator[None]:
-    """Keep BLAS, OpenMP and what `in_order` shares to so many threads inside the block."""
-    before = _share.set(many)
-    try:
-        with _controller(len(sys.modules)).limit(limits=many):
-            yield
-    finally:
-        _share.reset(before)
+    """Return `cores`, or 1 inside `one_thread`: whoever holds threads back shares the cores already."""
+    return 1 if _held.get() else cores()
 
 
 @contextmanager

@@ -60,12 +60,12 @@ def fit_sets(
     where = choose(device)
     read = _read(settings)
     alike = len({tuple(x.shape) for x in xs}) == 1 and len(xs[0]) <= LARGEST
-    if alike and read is not None and where.type == "cuda":
-        with current(where):
-            return list(together(torch.stack([torch.as_tensor(x) for x in xs]).to(where), **read))
-    if alike and read is not None and len(xs) > 1:
+    if read is None or not alike or (where.type != "cuda" and len(xs) == 1):
+        return [umap_torch.fit(x, device=where, **settings).embedding for x in xs]
+    if where.type != "cuda":
         return list(_begun_alone(xs, **read))
-    return [umap_torch.fit(x, device=where, **settings).embedding for x in xs]
+    with current(where):
+        return list(together(torch.stack([torch.as_tensor(x) for x in xs]).to(where), **read))
 
 
 def _read(settings: dict[str, Any]) -> dict[str, Any] | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -56,7 +55,7 @@ class Lumps:
     random_state: int
     device: str
     apart: bool
-    together: bool
+    together: bool = False
 
     @cached_property
     def own(self) -> np.ndarray:
@@ -73,22 +72,28 @@ class Lumps:
         layout = whole if self.some.whole and len(whole) == len(self.own) else self._laid_out[0]
         return float(trust_of_rows(self._varied(self.own), layout, self.k, metric=self.metric).mean())
 
-    def trusts(self, name: str) -> Generator[float]:
-        """The trustworthiness of one layout of a lump after another."""
+    def trust_of(self, name: str) -> Callable[[np.random.Generator], float]:
+        """What draws the trustworthiness of a lump's layout."""
         if self.device != "cpu":
-            at = list(LUMPS).index(name) * self.n_null
-            return (trust for trust in self._trusts[at:])
+            made = iter(self._trusts[list(LUMPS).index(name) * self.n_null :])
+            return lambda rng: next(made)
         draw = LUMPS[name](self.own, self.some.groups)
-        some = batched(generators(self.n_null, self.random_state), TOGETHER if self.together else 1)
-        return one_by_one(in_order(partial(self._trusts_of, draw), some, self.apart))
+        if self.together:
+            made = self._trusts_in_turn(draw)
+            return lambda rng: next(made)
 
-    def _trusts_of(self, draw: Draw, some: list[np.random.Generator]) -> list[float]:
-        """Those of a few draws, which are laid out at once."""
-        drawn = [self._varied(draw(rng)) for rng in some]
-        return [
-            float(trust_of_rows(rows, layout, self.k, metric=self.metric).mean())
-            for rows, layout in zip(drawn, self.again(drawn), strict=True)
-        ]
+        def drawn(rng: np.random.Generator) -> float:
+            rows = self._varied(draw(rng))
+            return float(trust_of_rows(rows, self.again([rows])[0], self.k, metric=self.metric).mean())
+
+        return drawn
+
+    def _trusts_in_turn(self, draw: Draw) -> Iterator[float]:
+        """The trustworthiness of one layout after another, some of which are made at once, no more than may be asked for."""
+        for some in batched(generators(self.n_null, self.random_state), TOGETHER):
+            drawn = [self._varied(draw(rng)) for rng in some]
+            for rows, layout in zip(drawn, self.again(drawn), strict=True):
+                yield float(trust_of_rows(rows, layout, self.k, metric=self.metric).mean())
 
     @cached_property
     def _drawn(self) -> list[np.ndarray]:
@@ -154,15 +159,15 @@ def _best_lump(lumps: Lumps, value: float) -> tuple[str, np.ndarray]:
     """
     best: tuple[float, float, str, np.ndarray] | None = None
     for name in LUMPS:
-        with closing(lumps.trusts(name)) as made:
-            drawn = draw_until_clear(
-                lambda rng, made=made: next(made),  # type: ignore[misc]
-                np.array([value]),
-                ("greater",),
-                lumps.n_null,
-                lumps.random_state,
-                f"layouts of a lump, {name}",
-            )[0]
+        drawn = draw_until_clear(
+            lumps.trust_of(name),
+            np.array([value]),
+            ("greater",),
+            lumps.n_null,
+            lumps.random_state,
+            f"layouts of a lump, {name}",
+            apart=lumps.apart and not lumps.together,
+        )[0]
         p = monte_carlo_p(value, drawn.tolist(), "greater") if lumps.n_null >= TESTED else 0.0
         candidate = (p, float(drawn.mean()), name, drawn)
         best = candidate if best is None or candidate[:2] > best[:2] else best
@@ -170,13 +175,6 @@ def _best_lump(lumps: Lumps, value: float) -> tuple[str, np.ndarray]:
             break
     assert best is not None  # there are lumps
     return best[2], best[3]
-
-
-def one_by_one(batches: Generator[list[T]]) -> Generator[T]:
-    """What is in the batches; closing it closes them."""
-    with closing(batches):
-        for batch in batches:
-            yield from batch
 
 
 def batched(items: Iterable[T], many: int) -> Iterator[list[T]]:
