@@ -116,7 +116,7 @@ class Explorer(_html.Static):
         self.dimensions = ipywidgets.Dropdown(
             options=DIMENSIONS, value=dimensions, description="dimensions", layout={"width": "13em"}
         )
-        self._space = _space(subject, given)
+        self._space = subject.space
         if given is not None:
             self._own(given)
         self._shared = shared(self._space)
@@ -323,12 +323,6 @@ def embeddings(*, several: bool = False) -> dict[str, Method]:
         and m.inputs[0].takes in needed
         and all(i.optional for i in m.inputs[1:])
     }
-
-
-def _space(subject: Any, given: Embedding | None) -> str:
-    """Whose rows they are: seconds of a million to find out, which an embedding of the same table saves."""
-    same = given is not None and given.rows is subject.table
-    return given.space if given is not None and same and given.space else subject.space
 
 
 def _name(result: Result) -> str:

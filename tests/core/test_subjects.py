@@ -12,6 +12,7 @@ import torch
 import workbench as wb
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError, WorkbenchError
 from workbench.core.patterns import matches
+from workbench.core.rows import table_digest
 from workbench.subjects.activations import Aligned
 from workbench.subjects.checkpoint import Checkpoint, Matrix, TensorInfo
 from workbench.subjects.graph import GraphSubject
@@ -213,6 +214,22 @@ def test_what_a_subject_holds_cannot_be_written_to() -> None:
     mine = cloud.table
     mine.loc[0, "angle"] = 99.0
     assert cloud.digest == before and cloud.column("angle")[0] != 99
+
+
+def test_a_row_table_is_digested_once_and_a_labelled_one_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    digested = []
+
+    def counting(table: pd.DataFrame) -> str:
+        digested.append(len(table.columns))
+        return table_digest(table)
+
+    monkeypatch.setattr("workbench.core.subject.table_digest", counting)
+    cloud = wb.PointCloud(np.ones((3, 2)), table=pd.DataFrame({"kind": ["a", "b", "a"]}))
+    assert cloud.digest == cloud.digest and cloud.space
+    assert digested == [1]
+    labelled = cloud.with_label([1, 2, 3], "mine")
+    assert labelled.digest != cloud.digest
+    assert digested == [1, 2]
 
 
 def test_what_nobody_can_write_to_is_not_copied(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from workbench.core.errors import DataError, MissingError, ParameterError, ViewE
 from workbench.core.lineage import IDS_KEPT, InMemory, Origin
 from workbench.core.parameters import require_integer
 from workbench.core.query import matching
-from workbench.core.rows import frozen, group_column, table_column
+from workbench.core.rows import frozen, group_column, table_column, table_digest
 from workbench.core.run import Run
 from workbench.core.view import Giving, View
 
@@ -194,6 +194,7 @@ class Rowed(Subject):
         self.name = name
         # copied when either is written to, which leaves the other as it is
         self._table = table.copy(deep=False)
+        self._digested: tuple[pd.DataFrame | None, str] = None, ""
         self._space = space
         self._group: str | None = BY_NAME
 
@@ -201,6 +202,15 @@ class Rowed(Subject):
     def table(self) -> pd.DataFrame:
         """The row table, one line a row, indexed by row id; writing to it changes nothing here."""
         return self._table.copy(deep=False)
+
+    @property
+    def table_digest(self) -> str:
+        """Digest of the row table, kept with it: of a million rows with texts it takes two seconds."""
+        table, known = self._digested
+        if table is not self._table:
+            known = table_digest(self._table)
+            self._digested = self._table, known
+        return known
 
     @property
     def space(self) -> str:

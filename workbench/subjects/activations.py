@@ -12,7 +12,7 @@ import numpy as np
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, ViewError, suggest
 from workbench.core.patterns import matching
-from workbench.core.rows import flat, floats, frozen, owned, require_finite, table_digest, taken_for_rows
+from workbench.core.rows import flat, floats, frozen, owned, require_finite, taken_for_rows
 from workbench.core.subject import FINITE, Rowed
 from workbench.core.view import Rows, View
 from workbench.subjects.points import PointCloud, Points
@@ -101,7 +101,7 @@ class Activations(Rowed):
 
     @property
     def digest(self) -> str:
-        return digest("activations", self._arrays_digest, self.sites, table_digest(self.table))
+        return digest("activations", self._arrays_digest, self.sites, self.table_digest)
 
     @property
     def space(self) -> str:

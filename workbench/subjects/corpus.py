@@ -10,7 +10,7 @@ import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError
-from workbench.core.rows import row_table, table_digest
+from workbench.core.rows import row_table
 from workbench.core.subject import Rowed
 from workbench.subjects.coordinates import as_texts
 
@@ -65,7 +65,7 @@ class Corpus(Rowed):
 
     @cached_property
     def digest(self) -> str:
-        return digest("corpus", self.ids, table_digest(self.table))
+        return digest("corpus", self.ids, self.table_digest)
 
     @property
     def labels(self) -> list[str]:

@@ -22,7 +22,6 @@ from workbench.core.rows import (
     row_table,
     save_rows,
     table_column,
-    table_digest,
     taken_for_rows,
 )
 from workbench.core.subject import FINITE, Rowed
@@ -208,7 +207,7 @@ class PointCloud(Rowed):
 
     @property
     def digest(self) -> str:
-        return digest(self._content, table_digest(self.table))
+        return digest(self._content, self.table_digest)
 
     @property
     def holds(self) -> str:

@@ -20,7 +20,6 @@ from workbench.core.rows import (
     require_finite,
     row_table,
     save_rows,
-    table_digest,
 )
 from workbench.core.subject import FINITE, Rowed
 from workbench.core.view import Rows
@@ -118,7 +117,7 @@ class TimeSeries(Rowed):
 
     @property
     def digest(self) -> str:
-        return digest(self._content, table_digest(self.table))
+        return digest(self._content, self.table_digest)
 
     @property
     def holds(self) -> str:

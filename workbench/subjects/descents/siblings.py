@@ -14,7 +14,6 @@ from workbench.core.digest import digest
 from workbench.core.errors import DataError, ParameterError, ViewError
 from workbench.core.lineage import Origin
 from workbench.core.registry import method
-from workbench.core.rows import table_digest
 from workbench.core.storage import writing
 from workbench.core.subject import Rowed, Subject
 from workbench.core.view import View
@@ -147,7 +146,7 @@ class Siblings(Rowed):
 
     @cached_property
     def digest(self) -> str:
-        return digest("siblings", [t.digest for t in self.trajectories], table_digest(self.table))
+        return digest("siblings", [t.digest for t in self.trajectories], self.table_digest)
 
     @property
     def space(self) -> str:

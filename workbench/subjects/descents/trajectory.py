@@ -21,7 +21,7 @@ import numpy as np
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError, suggest
 from workbench.core.registry import method
-from workbench.core.rows import require_finite, table_column, table_digest
+from workbench.core.rows import require_finite, table_column
 from workbench.core.storage import writing
 from workbench.core.subject import FINITE, Rowed, Subject
 from workbench.core.view import View
@@ -308,11 +308,11 @@ class Trajectory(Rowed):
 
     @cached_property
     def digest(self) -> str:
-        return digest("trajectory", self._content, table_digest(self.table))
+        return digest("trajectory", self._content, self.table_digest)
 
     @property
     def space(self) -> str:
-        return self._space or digest("steps of", table_digest(self.table))  # the same with another network
+        return self._space or digest("steps of", self.table_digest)  # the same with another network
 
     # -- weights and networks -----------------------------------------------------------------------
 
