@@ -110,7 +110,7 @@ KINDS = {
         {"told_apart": "more"},
     ),
     "rests": Planted(
-        "a rest from two to three quarters of the way",
+        "a rest from two fifths to three quarters of the way",
         _rests,
         {"gain_of_change@1": "more"},
     ),
