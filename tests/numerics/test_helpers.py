@@ -94,4 +94,3 @@ def test_one_thread_has_no_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(helpers, "START_SECONDS", 0.0)
     assert {d.value for d in shared([Work(where, (0.01,)) for _ in range(4)])} == {os.getpid()}
     assert not helpers._team.helpers
-
