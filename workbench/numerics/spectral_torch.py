@@ -27,7 +27,7 @@ def nearest_landmark(
     half = marks.square().sum(1) / 2
     parts = (
         rows.rows(part.start, part.stop) - centre
-        for part in slices(rows.n, min(1 << 16, rows_at_once(rows.d) // 8))
+        for part in slices(rows.n, max(1, rows_at_once(max(rows.d, len(marks))) // 4))
     )
     return torch.cat([(half - part @ marks.T).argmin(1) for part in parts])
 
