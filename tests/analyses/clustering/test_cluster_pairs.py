@@ -22,7 +22,7 @@ def found_in(rows: np.ndarray, k: int, table: pd.DataFrame | None = None) -> tup
 
 
 def test_known_answer_clusters_that_are_there_are_found_and_a_cut_lump_is_not() -> None:
-    cloud = wb.planted_clusters(n=120, n_clusters=3, separation=8, random_state=1)
+    cloud = wb.planted_clusters(n=120, n_clusters=3, separation=12, random_state=1)
     there = wb.cluster_pairs(cloud, wb.spectral_clustering(cloud, n_clusters=3, n_null=0), **FEW)
     assert there.evidence and all(e.p_value == 0.05 and e.value > 0.3 for e in there.evidence)
     lump = np.random.default_rng(0).standard_normal((120, 4))
