@@ -187,6 +187,7 @@ def measure_lab(browser: Any, n: int, folder: Path) -> str:
         opened = time.perf_counter() - began
         tab.wait_for_timeout(3000)
         said = touched(tab)
+        tab.wait_for_timeout(2000)
         tab.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2")
         began = time.perf_counter()
         tab.evaluate(f"{run}; 0")

@@ -13,6 +13,7 @@ import workbench as wb
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError, WorkbenchError
 from workbench.core.patterns import matches
 from workbench.core.rows import table_digest
+from workbench.results.partition import Partition
 from workbench.subjects.activations import Aligned
 from workbench.subjects.checkpoint import Checkpoint, Matrix, TensorInfo
 from workbench.subjects.graph import GraphSubject
@@ -227,7 +228,7 @@ def test_a_row_table_is_digested_once_and_a_labelled_one_anew(monkeypatch: pytes
     cloud = wb.PointCloud(np.ones((3, 2)), table=pd.DataFrame({"kind": ["a", "b", "a"]}))
     assert cloud.digest == cloud.digest and cloud.space
     assert digested == [1]
-    labelled = cloud.with_label([1, 2, 3], "mine")
+    labelled = cloud.with_label(Partition(labels=np.array([0, 1, 1]), ids=cloud.ids, space=cloud.space), "mine")
     assert labelled.digest != cloud.digest
     assert digested == [1, 2]
 
