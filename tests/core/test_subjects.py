@@ -228,7 +228,9 @@ def test_a_row_table_is_digested_once_and_a_labelled_one_anew(monkeypatch: pytes
     cloud = wb.PointCloud(np.ones((3, 2)), table=pd.DataFrame({"kind": ["a", "b", "a"]}))
     assert cloud.digest == cloud.digest and cloud.space
     assert digested == [1]
-    labelled = cloud.with_label(Partition(labels=np.array([0, 1, 1]), ids=cloud.ids, space=cloud.space), "mine")
+    labelled = cloud.with_label(
+        Partition(labels=np.array([0, 1, 1]), ids=cloud.ids, space=cloud.space), "mine"
+    )
     assert labelled.digest != cloud.digest
     assert digested == [1, 2]
 

@@ -277,9 +277,8 @@ class Question:
             result = self._whole(result, run)
             if cache.wanted():
                 cache.store(result)
-        result = self._noted(
-            result
-        )  # not kept with the answer: equal rows may come from where nothing needs to be said
+        # not kept with the answer: equal rows may come from where nothing needs to be said
+        result = self._noted(result)
         history.remember(
             history.Asked(
                 run=run,
