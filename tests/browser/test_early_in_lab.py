@@ -109,6 +109,7 @@ def test_a_panel_completes_its_figure_as_it_is_looked_at(page: Any) -> None:
     page.wait_for_function(f"{FIGURE}?._fullLayout")
     figure = page.locator(".js-plotly-plot").last
     figure.hover()
+    page.wait_for_timeout(1000)  # the widget draws its figure once more when it has its width
     draw_around(page, figure.locator(".nsewdrag").first, 0.2, 0.5)
     page.wait_for_function(f"{LIT} > 10")
     whole = page.evaluate(RANGE)
@@ -118,6 +119,7 @@ def test_a_panel_completes_its_figure_as_it_is_looked_at(page: Any) -> None:
     page.wait_for_timeout(500)  # the kernel hears of it
     finish(page, on=True)
     page.wait_for_selector("text=Is there anything?", timeout=60_000)
+    page.wait_for_function(f"!{TITLES}.join().includes('no control yet')")
     page.wait_for_function(f"{RANGE} === {zoomed!r}")
     page.wait_for_function(f"{LIT} === {lit}")
     assert not page.get_by_text("no control yet").count()
