@@ -9,7 +9,8 @@ import pytest
 
 import workbench as wb
 from workbench.core import history
-from workbench.evidence import ask_each, ask_untrained
+from workbench.core.errors import DataError
+from workbench.evidence import Begun, ask_each, ask_untrained
 from workbench.numerics import helpers
 from workbench.results.estimate import Estimate
 from workbench.subjects.points import Points
@@ -49,6 +50,26 @@ def test_a_helper_gives_the_answers_of_the_method_itself(
         alone = wb.intrinsic_dimension(x, n_null=19)
         assert alone.run.key == answers[name].run.key
         assert alone.digest == answers[name].digest
+
+
+def test_a_question_that_is_begun_is_answered_later_and_counts_from_then_on(helped: None) -> None:
+    history.forget()
+    descent = wb.digits_descent(width=6, depth=1, steps=20)
+    how = {"budget": 3, "repeats": 3, "rate_factors": (2.0,), "arm": "whitening"}
+    begun = Begun(wb.renormalize.question(descent, **how))
+    meanwhile = wb.pca(np.eye(9), n_null=0, n_boot=0)
+    assert [a.run.key for a in history.asked()] == [meanwhile.run.key]
+    answer = begun.answer()
+    assert helpers._team.helpers[0].turn.acquire(timeout=5)  # the helper is free again
+    helpers._team.helpers[0].turn.release()
+    assert [a.run.key for a in history.asked()] == [meanwhile.run.key, answer.run.key]
+    assert answer.digest == wb.renormalize(descent, **how).digest
+
+
+def test_what_goes_wrong_there_is_raised_by_the_answer(helped: None) -> None:
+    begun = Begun(wb.umap.question(np.ones((50, 4))))
+    with pytest.raises(DataError, match="are equal"):
+        begun.answer()
 
 
 def test_an_arm_that_cannot_answer_is_empty_and_told(

@@ -3,13 +3,14 @@
 from workbench.core.history import as_control
 from workbench.evidence.along import along, side_by_side
 from workbench.evidence.arms import answers, comparisons, helping
-from workbench.evidence.asking import ask, ask_each, ask_untrained
+from workbench.evidence.asking import Begun, ask, ask_each, ask_untrained
 from workbench.evidence.correction import Finding, correct
 from workbench.evidence.differences import since
 from workbench.evidence.findings import FINDINGS_MIME, Findings
 
 __all__ = [
     "FINDINGS_MIME",
+    "Begun",
     "Finding",
     "Findings",
     "along",

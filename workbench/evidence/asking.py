@@ -12,7 +12,7 @@ from workbench.core.progress import tell
 from workbench.core.registry import DEFINED
 from workbench.core.result import Result
 from workbench.core.view import Rows
-from workbench.numerics.helpers import Done, Work, shared
+from workbench.numerics.helpers import Ahead, Done, Work, shared
 
 R = TypeVar("R", bound=Result)
 
@@ -32,6 +32,29 @@ def ask_each(method: Callable[..., R], subjects: Mapping[str, Any], **parameters
     What takes long is computed on all cores; see `workbench.numerics.helpers`.
     """
     return _ask_all(method, [subjects], parameters)[0]
+
+
+class Begun:
+    """A question that another core has begun with, where there is one, while this process goes on.
+
+    Parameters
+    ----------
+    question : from `Method.question`, such as ``wb.renormalize.question(descent, budget=50)``; what it sees is sent to
+        another process, and should be small.
+    """
+
+    def __init__(self, question: Question):
+        self._question = question
+        self._ahead = Ahead([_work(question, True)] if question.kept is None else [])
+
+    def answer(self) -> Any:
+        """Wait for the answer; from here on it counts as asked. Raises what the call itself would."""
+        tell(self._question.title)
+        for done in self._ahead.done():
+            if done.error is not None:
+                raise done.error
+            return self._question.answered(done.value)
+        return self._question.answered(None)
 
 
 def ask_untrained(
@@ -72,7 +95,7 @@ def _ask_all(
             print(f"Not asked: {e}")
             questions[-1].clear()
     open_ = [q for arm in questions for q in arm if q.kept is None]
-    works = [Work(_perform, (q.method, *q.work()), _anywhere(q)) for q in open_]
+    works = [_work(q, all(isinstance(v, Rows) for v in q.views)) for q in open_]
     done = dict(zip(map(id, open_), shared(works, lambda i: tell(open_[i].title)), strict=True))
     return [_answered(subjects, asked, done) for subjects, asked in zip(arms, questions, strict=True)]
 
@@ -103,15 +126,12 @@ def _answered(
     return answers
 
 
+def _work(question: Question, small: bool) -> Work:
+    """Its work, for any process where what it sees is small, by a method that can be imported, on the CPU."""
+    importable = question.method.name not in DEFINED
+    anywhere = small and importable and question.values.get("device", "cpu") == "cpu"
+    return Work(_perform, (question.method, *question.work()), anywhere)
+
+
 def _perform(method: Method, views: list[Any], values: dict[str, Any]) -> tuple[Result, float]:
     return method.perform(views, values)
-
-
-def _anywhere(question: Question) -> bool:
-    """Whether another process can compute it: of arrays alone, on the CPU, by a method that it can import."""
-    importable = question.method.name not in DEFINED
-    return (
-        importable
-        and question.values.get("device", "cpu") == "cpu"
-        and all(isinstance(v, Rows) for v in question.views)
-    )

@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import os
 import pickle
+import queue
 import struct
 import subprocess
 import sys
@@ -81,6 +82,19 @@ def _called(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Done:
         return Done(error=e)
 
 
+class Ahead:
+    """Calls that helpers have begun with, while this process goes on with something else."""
+
+    def __init__(self, works: Sequence[Work]):
+        self._sharing = _Sharing(works, lambda i: None)
+        self._sharing.feed_from(min(free_cores() - 1, MOST, sum(w.anywhere for w in works)))
+
+    def done(self) -> list[Done]:
+        """What all of them give; what no helper has begun with is computed here."""
+        with one_thread():
+            return self._sharing.all()
+
+
 class _Sharing:
     """What is still to be computed, which this process takes from and, for each helper, a thread."""
 
@@ -90,23 +104,26 @@ class _Sharing:
         self.done: list[Done | None] = [None] * len(works)
         self.lock = threading.Lock()
         self.ended = threading.Event()
+        self.feeders: list[threading.Thread] = []
 
-    def all(self, many: int) -> list[Done]:
-        feeders: list[threading.Thread] = []
-        began = time.perf_counter()
+    def feed_from(self, many: int) -> None:
+        """Have so many helpers take from it."""
+        for helper in _team.of(many) if many > 0 else ():
+            self.feeders.append(threading.Thread(target=self.feed, args=(helper,), daemon=True))
+            self.feeders[-1].start()
+
+    def all(self, many: int = 0) -> list[Done]:
+        """Compute what is left, with so many helpers if it is much."""
+        began, computed = time.perf_counter(), 0
         try:
             while (i := self.take(here=True)) is not None:
                 self.done[i] = _here(self.works, i, self.started)
-                each = (time.perf_counter() - began) / sum(d is not None for d in self.done)
-                if not feeders and (_team.helpers or each * len(self.waiting) > START_SECONDS):
-                    feeders = [
-                        threading.Thread(target=self.feed, args=(helper,), daemon=True)
-                        for helper in _team.of(many)
-                    ]
-                    for thread in feeders:
-                        thread.start()
+                computed += 1
+                each = (time.perf_counter() - began) / computed
+                if not self.feeders and (_team.helpers or each * len(self.waiting) > START_SECONDS):
+                    self.feed_from(many)
             self.ended.set()
-            for thread in feeders:
+            for thread in self.feeders:
                 thread.join()
         except BaseException:  # Ctrl-C, or a listener that cancels: nothing goes on unseen
             self.ended.set()
@@ -128,11 +145,11 @@ class _Sharing:
 
     def feed(self, helper: _Helper) -> None:
         """Have a helper compute call after call; what it fails at as such is left to this process, which says why."""
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception), helper.turn:
             while not helper.ready.wait(0.02):
-                if self.ended.is_set():
+                if self.ended.is_set() or not helper.alive:
                     return
-            while not self.ended.is_set() and (i := self.take(here=False)) is not None:
+            while (i := self.take(here=False)) is not None:
                 self.done[i] = helper.compute(self.works[i])
 
 
@@ -151,6 +168,7 @@ class _Helper:
             env={**os.environ, **limits, **path},
         )
         self.ready = threading.Event()
+        self.turn = threading.Lock()  # of whoever has it compute
         threading.Thread(target=self._begin, daemon=True).start()
 
     def _begin(self) -> None:
@@ -197,7 +215,7 @@ class _Team:
         self.timer: threading.Timer | None = None
 
     def of(self, many: int) -> list[_Helper]:
-        """So many helpers, some of which may have to be started; fewer where no process can be."""
+        """Up to so many helpers that nobody else has compute; some may have to be started."""
         self._stay()
         if self.owner != os.getpid():  # in a child of a fork they are its parent's
             self.helpers, self.owner = [], os.getpid()
@@ -207,15 +225,21 @@ class _Team:
         with contextlib.suppress(OSError):
             while len(self.helpers) < many:
                 self.helpers.append(_Helper())
-        return self.helpers[:many]
+        return [h for h in self.helpers if not h.turn.locked()][:many]
 
     def rest(self) -> None:
         """Dismiss them after a while, unless they are needed before."""
         self._stay()
         if self.helpers:
-            self.timer = threading.Timer(PATIENCE, self.dismiss)
+            self.timer = threading.Timer(PATIENCE, self._leave)
             self.timer.daemon = True
             self.timer.start()
+
+    def _leave(self) -> None:
+        if any(h.turn.locked() for h in self.helpers):
+            self.rest()
+        else:
+            self.dismiss()
 
     def dismiss(self) -> None:
         """End all at once."""
@@ -235,17 +259,24 @@ atexit.register(_team.dismiss)
 
 
 def serve() -> None:
-    """Compute calls that come in, until whoever started this process is gone."""
+    """Compute calls that come in, until whoever started this process is gone: then it ends at once, whatever it was at."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not stand between the answers
-    calls = sys.stdin.buffer
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        for name in pickle.loads(_receive(calls)):
-            with contextlib.suppress(ImportError):
-                importlib.import_module(name)
-        _send(answers, b"")
+    calls: queue.Queue[bytes] = queue.Queue()
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, calls), daemon=True).start()
+    for name in pickle.loads(calls.get()):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    _send(answers, b"")
+    while True:
+        _send(answers, _performed(calls.get()))
+
+
+def _listen(pipe: IO[bytes], calls: queue.Queue[bytes]) -> None:
+    with contextlib.suppress(EOFError, OSError):
         while True:
-            _send(answers, _performed(_receive(calls)))
+            calls.put(_receive(pipe))
+    os._exit(0)
 
 
 def _performed(packed: bytes) -> bytes:
