@@ -116,11 +116,13 @@ class _Sharing:
         """Compute what is left, with so many helpers if it is much."""
         began, computed = time.perf_counter(), 0
         try:
+            if not self.feeders and _team.helpers:  # that were needed before
+                self.feed_from(many)
             while (i := self.take(here=True)) is not None:
                 self.done[i] = _here(self.works, i, self.started)
                 computed += 1
                 each = (time.perf_counter() - began) / computed
-                if not self.feeders and (_team.helpers or each * len(self.waiting) > START_SECONDS):
+                if not self.feeders and each * len(self.waiting) > START_SECONDS:
                     self.feed_from(many)
             self.ended.set()
             for thread in self.feeders:
@@ -145,12 +147,17 @@ class _Sharing:
 
     def feed(self, helper: _Helper) -> None:
         """Have a helper compute call after call; what it fails at as such is left to this process, which says why."""
-        with contextlib.suppress(Exception), helper.turn:
-            while not helper.ready.wait(0.02):
-                if self.ended.is_set() or not helper.alive:
-                    return
-            while (i := self.take(here=False)) is not None:
-                self.done[i] = helper.compute(self.works[i])
+        if not helper.turn.acquire(blocking=False):
+            return
+        try:
+            with contextlib.suppress(Exception):
+                while not helper.ready.wait(0.02):
+                    if self.ended.is_set() or not helper.alive:
+                        return
+                while (i := self.take(here=False)) is not None:
+                    self.done[i] = helper.compute(self.works[i])
+        finally:
+            helper.turn.release()
 
 
 class _Helper:
