@@ -18,12 +18,14 @@ from typing_extensions import Doc
 
 import widgets
 import workbench as wb
+from workbench.core import inputs
 from workbench.core.early import show_early, watching
 from workbench.core.errors import Cancelled, MissingError, ParameterError, ViewError
 from workbench.core.inputs import Input
 from workbench.core.method import Method
 from workbench.core.progress import tell
 from workbench.core.registry import analysis, methods
+from workbench.core.result import Result
 from workbench.core.subject import Subject
 from workbench.results.curve import Curve
 from workbench.results.embedding import Embedding
@@ -76,7 +78,9 @@ def siblings() -> wb.Siblings:
     return wb.digits_siblings(models=2, width=8, depth=1, steps=20)
 
 
-def subject(spec: Input) -> Subject:
+def subject(spec: Input) -> Subject | Result:
+    if issubclass(spec.takes, Result):
+        return inputs.example(spec, 0)
     if spec.takes is Descent:
         return descent()
     if spec.takes is Models:

@@ -39,8 +39,8 @@ class Begun:
 
     Parameters
     ----------
-    question : from `Method.question`, such as ``wb.renormalize.question(descent, budget=50)``; what it sees is sent to
-        another process, and should be small.
+    question : from `Method.question`, which takes what the method does; what it sees is sent to another process, and
+        should be small.
     """
 
     def __init__(self, question: Question):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 import threading
 import warnings
@@ -49,9 +48,9 @@ def kept(function: Any) -> bool:
 def import_umap() -> ModuleType:
     """Import umap-learn with `compiled_code_kept`; as it is, if it was imported already."""
     if "umap" not in sys.modules:
-        importlib.import_module("pynndescent")  # keeps what it can by itself, and would warn of the rest
+        __import__("pynndescent")  # keeps what it can by itself, and would warn of the rest
         with compiled_code_kept(), warnings.catch_warnings():
             # umap says that its neural variant, which nothing here uses, lacks tensorflow
             warnings.filterwarnings("ignore", "Tensorflow not installed", ImportWarning)
-            importlib.import_module("umap")
+            __import__("umap")
     return sys.modules["umap"]

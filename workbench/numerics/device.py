@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +31,24 @@ def choose(device: str | torch.device = "auto") -> torch.device:
     """
     import torch
 
-    return device if isinstance(device, torch.device) else torch.device(resolve(device))
+    where = device if isinstance(device, torch.device) else torch.device(resolve(device))
+    if where.type == "cpu":
+        _settle()
+    return where
+
+
+@cache
+def _settle() -> None:
+    """Call vector functions once in one thread.
+
+    The library behind them chooses its code at the first call. Where two threads of a busy machine make that call at once, the
+    first roots have other last bits than all later ones, and a layout that begins with them is another one.
+    """
+    import torch
+
+    few = torch.ones(64)
+    for function in (torch.sqrt, torch.exp, torch.log, torch.log1p, torch.expm1, torch.tanh):
+        function(few)
 
 
 def current(device: torch.device) -> AbstractContextManager[Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import importlib
 import os
 import pickle
 import queue
@@ -273,7 +272,7 @@ def serve() -> None:
     threading.Thread(target=_listen, args=(sys.stdin.buffer, calls), daemon=True).start()
     for name in pickle.loads(calls.get()):
         with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+            __import__(name)  # only so that it is there sooner: no answer depends on it
     _send(answers, b"")
     while True:
         _send(answers, _performed(calls.get()))

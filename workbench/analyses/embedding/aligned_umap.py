@@ -261,4 +261,5 @@ def _cost(scores: list[Scores], alone: list[Scores], k: int) -> Evidence:
         label=f"trustworthiness ({k} neighbours) above that of layouts that aren't pulled together, mean of the layers",
         value=value,
         n=len(scores[0].rows),
+        untested="it is a comparison of these rows' own layouts, which don't show how those of other rows vary",
     )
