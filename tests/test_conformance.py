@@ -284,7 +284,9 @@ def test_has_a_control(method: Method) -> None:
     if not any(e.null_values or e.interval for e in result.evidence):  # few layouts give no p-value: 19 do
         result = compute(method, examples(method), n_null=19)
     # or each number says why it claims nothing
-    assert any(e.null_values or e.interval for e in result.evidence) or all(e.untested for e in result.evidence)
+    assert any(e.null_values or e.interval for e in result.evidence) or all(
+        e.untested for e in result.evidence
+    )
     assert_finite(result)
 
 
