@@ -103,11 +103,6 @@ def _of(method: Method, spec: Input, thing: Any) -> Chooser:
     return Chooser(spec, [Choice(part, thing, part) for part in parts], parts.index(likely), description)
 
 
-def there(spec: Input) -> bool:
-    """Whether some of the notebook's variables can be this input, or none is needed."""
-    return spec.optional or any(True for name, thing in _variables() for _ in _choices(spec, name, thing))
-
-
 def _held(method: Method, spec: Input) -> Chooser:
     """A chooser among the notebook's own variables, the last of them first."""
     held = [c for name, thing in _variables() for c in _choices(spec, name, thing)]

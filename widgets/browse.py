@@ -8,7 +8,6 @@ from typing import Any
 import ipywidgets
 
 from widgets import _html
-from widgets._inputs import there
 from widgets.panel import Panel
 from workbench import asking
 from workbench.core.errors import WorkbenchError
@@ -88,12 +87,10 @@ class Browser(_html.Static):
         return _html.table(["method", "family", "what it does"], rows)
 
     def _answers(self, m: Method) -> bool:
-        """Whether the subjects can be the method's first inputs, and what else it takes is there; sources take none."""
-        if not m.inputs or not self.subjects:
+        """Whether the subjects can be the method's first inputs; sources take none."""
+        if not m.inputs:
             return True
-        first, others = m.inputs[: len(self.subjects)], m.inputs[len(self.subjects) :]
-        suited = len(first) == len(self.subjects) and all(map(asking.suits, first, self.subjects))
-        return suited and all(map(there, others))
+        return len(self.subjects) <= len(m.inputs) and all(map(asking.suits, m.inputs, self.subjects))
 
     def _look(self) -> None:
         """Take in what was defined since: a method of a cell is listed at the next search."""
