@@ -126,7 +126,8 @@ def centre_and_factor(base: Rows, rows: Tensor) -> tuple[Tensor, Tensor]:
     """What to subtract from rows and multiply them by, so that half precision holds them best."""
     shift = torch.zeros(base.d, device=rows.device)
     if base.metric == "euclidean":
-        shift = rows[:: max(1, len(rows) // 65536)].mean(0)
+        some = rows[:: max(1, len(rows) // 65536)]
+        shift = sum((some[part].sum(0) for part in slices(len(some), 4096)), shift) / len(some)
     low, high = torch.aminmax(rows)
     reach = torch.maximum(high, -low) + shift.abs().amax()
     return shift, torch.where(reach > 0, _HALF_TOP / reach.clamp_min(1e-30), 1.0)
