@@ -108,3 +108,35 @@ def test_the_lineage_says_how_to_make_it_again() -> None:
     acts = wb.capture(net.untrained(random_state=2), wb.Corpus.example())
     assert acts.run is not None
     assert ".untrained(random_state=2, how='auto')" in code(acts.run)
+
+
+def test_a_checkpoints_untrained_network_is_made_only_where_it_is_run() -> None:
+    words, seed = wb.Corpus.from_texts(["a cat sat on a mat", "the queen spoke"]), {"random_state": 7}
+    first = wb.open("glassllm-en").untrained(**seed)
+    assert first.pending
+    rows = wb.capture(first, words)
+    assert not first.pending  # nothing was stored of it
+    eager = wb.open("glassllm-en").network().untrained(**seed)
+    np.testing.assert_array_equal(rows.array(rows.sites[0]), wb.capture(eager, words).array(rows.sites[0]))
+
+    again = wb.open("glassllm-en").untrained(**seed)
+    kept = wb.capture(again, words)
+    assert again.pending and again.digest == first.digest and kept.digest == rows.digest
+    np.testing.assert_array_equal(kept.array(kept.sites[-1]), rows.array(rows.sites[-1]))
+
+    block = again.module.model.layers[0]
+    block.forward = lambda x, *args, **kwargs: x  # whoever has the module may change it
+    changed = wb.capture(again, words)
+    assert (changed.array(changed.sites[0]) != rows.array(rows.sites[0])).any()
+
+
+def test_a_patched_architecture_is_another_untrained_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = wb.Corpus.from_texts(["a cat sat on a mat"])
+    plain = wb.open("glassllm-en").untrained(random_state=8)
+    rows = wb.capture(plain, words)
+    kind = type(plain.module.model.layers[0])
+    monkeypatch.setattr(kind, "forward", lambda self, x, *args, **kwargs: x)
+    patched = wb.open("glassllm-en").untrained(random_state=8)
+    assert patched.identity != wb.open("glassllm-en").untrained(random_state=9).identity
+    other = wb.capture(patched, words)
+    assert (other.array(other.sites[0]) != rows.array(rows.sites[0])).any()

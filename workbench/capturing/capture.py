@@ -7,12 +7,14 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from workbench.capturing.company import caution
+from workbench.capturing.feeds import Feed, text_feed
 from workbench.capturing.running import Changed, Work
-from workbench.capturing.store import DTYPES, FORMAT, PARTIAL, key_of, open_store
+from workbench.capturing.store import DTYPES, FORMAT, PARTIAL, caveat_of, key_of, open_store
 from workbench.capturing.writing import tidy
 from workbench.core.cache import cache_dir
 from workbench.core.digest import digest
@@ -53,7 +55,8 @@ def capture(
 
     The capture is stored under a digest of everything that it depends on: the network's tensors, state and code, and
     what that code reaches. Asking for the same one again runs only the first two samples, whose rows must be those
-    that are stored, and one that was interrupted goes on where it stopped, checked alike. A network that can't be
+    that are stored, and one that was interrupted goes on where it stopped, checked alike. (An untrained network that was
+    asked of a checkpoint isn't even made: nobody has its module.) A network that can't be
     digested, or gives other rows than those stored for it, is captured anew each time; progress says why.
 
     A few samples are run together and one by one first: where that makes a difference beyond rounding, the rows would
@@ -119,12 +122,23 @@ def capture(
     }
     title = name or f"{_name_of(network)} on {_name_of(source)}"
     if isinstance(network, Checkpoint):
-        network = network.network()
-    work = Work.of(network, _name_of(network), source, labels, max_length, batch_size)
+        network = network.shared_network()
+    pending = _Pending.of(network, source, max_length, batch_size)
+    if pending is not None:
+        key = digest(asked, pending.identity, pending.feed.content, str(pending.network.device))
+        path = _cached(key) if store is None else Path(store)
+        held = _stored(path, key, cached=store is None)
+        if held is not None:
+            if caveat := caveat_of(path):
+                caution(caveat)
+            return _from_cache(held, path, title)
+    feed = None if pending is None else pending.feed
+    work = Work.of(network, _name_of(network), source, labels, max_length, batch_size, feed)
     how: dict[str, Any] = {"attention": attention, "rows": rows, "dtype": dtype}
     how["about"] = {"name": title, "asked": asked}
     try:
-        key = digest(asked, work.identity(), work.feed.content, str(work.device))
+        identity = work.identity() if pending is None else pending.identity
+        key = digest(asked, identity, work.feed.content, str(work.device))
     except Undigestable as e:
         return _anew(work, patterns, how, store, f"whether it is what this network gives can't be told ({e})")
     path = _cached(key) if store is None else Path(store)
@@ -134,10 +148,33 @@ def capture(
     except Changed as e:
         return _anew(work, patterns, how, store, f"the network is the same by its digest and {e}")
     if held is not None:
-        with suppress(OSError):  # a cache that is only read, or pruned just now
-            tidy(path)
-            os.utime(path)  # prune removes what was used longest ago
-        tell(f"capture: {title} (from the cache)", 1, 1)
+        return _from_cache(opened, path, title)
+    opened.name = title
+    return opened
+
+
+class _Pending(NamedTuple):
+    """A network whose module isn't made yet, so that what is stored of it holds without a look at it, and what it is fed."""
+
+    network: Network
+    identity: str
+    feed: Feed
+
+    @classmethod
+    def of(cls, network: Any, source: Any, max_length: int, batch_size: int) -> _Pending | None:
+        """None where there is a module to look at."""
+        if not (isinstance(network, Network) and network.pending and isinstance(source, Corpus)):
+            return None
+        if network.encode is None:
+            return None
+        return cls(network, network.identity, text_feed(source, network.encode, max_length, batch_size))
+
+
+def _from_cache(opened: Activations, path: Path, title: str) -> Activations:
+    with suppress(OSError):  # a cache that is only read, or pruned just now
+        tidy(path)
+        os.utime(path)  # prune removes what was used longest ago
+    tell(f"capture: {title} (from the cache)", 1, 1)
     opened.name = title
     return opened
 

@@ -52,9 +52,16 @@ class Work:
 
     @classmethod
     def of(
-        cls, network: Any, name: str, source: Any, labels: str | None, max_length: int, batch_size: int
+        cls,
+        network: Any,
+        name: str,
+        source: Any,
+        labels: str | None,
+        max_length: int,
+        batch_size: int,
+        feed: Feed | None = None,
     ) -> Work:
-        """Look at the network and the source; raises what `capture` says."""
+        """Look at the network and the source (``feed``: as it was read already); raises what `capture` says."""
         import torch
 
         module = network.module if isinstance(network, Network) else network
@@ -72,7 +79,7 @@ class Work:
                     f"{name} doesn't read text: pass arrays or batches. For a module that does, give a "
                     f"workbench.subjects.network.Network with encode=."
                 )
-            feed = text_feed(source, encode, max_length, batch_size)
+            feed = feed or text_feed(source, encode, max_length, batch_size)
         elif isinstance(source, PointCloud | np.ndarray):
             feed = array_feed(source, batch_size, reads_tokens)
         else:

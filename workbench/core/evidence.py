@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -156,7 +156,7 @@ class Evidence:
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary for `from_json`; JSON has no NaN or infinity, so they are None in it."""
         numbers = {n: finite(getattr(self, n)) for n in ("value", "interval", "null_values")}
-        return {**asdict(self), **numbers}
+        return {**vars(self), **numbers}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Evidence:

@@ -195,6 +195,7 @@ class Rowed(Subject):
         # copied when either is written to, which leaves the other as it is
         self._table = table.copy(deep=False)
         self._digested: tuple[pd.DataFrame | None, str] = None, ""
+        self._whole: Rowed | None = None
         self._space = space
         self._group: str | None = BY_NAME
 
@@ -203,12 +204,21 @@ class Rowed(Subject):
         """The row table, one line a row, indexed by row id; writing to it changes nothing here."""
         return self._table.copy(deep=False)
 
+    def with_table_of(self, whole: Rowed) -> Self:
+        """Share the row table of what this is a part of, so that it is digested once for all parts."""
+        self._table, self._whole = whole._table, whole
+        return self
+
     @property
     def table_digest(self) -> str:
         """Digest of the row table, kept with it: of a million rows with texts it takes two seconds."""
         table, known = self._digested
         if table is not self._table:
-            known = table_digest(self._table)
+            whole = self._whole
+            if whole is not None and whole._table is self._table:
+                known = whole.table_digest
+            else:
+                known = table_digest(self._table)
             self._digested = self._table, known
         return known
 

@@ -38,6 +38,20 @@ def drawn_anew(module: torch.nn.Module, seed: int) -> torch.nn.Module:
     return made
 
 
+def draws_all(module: torch.nn.Module) -> bool:
+    """Whether `drawn_anew` surely draws every parameter, which is found without drawing any; False where only that tells."""
+    import torch
+
+    if not _of_transformers(module):
+        return False
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            _built_again(module)
+    except NoInitializer:
+        return False
+    return True
+
+
 def shuffled_within(module: torch.nn.Module, seed: int) -> torch.nn.Module:
     """Return a copy in which the entries of every matrix are permuted; parameters of one dimension stay."""
     import torch

@@ -135,6 +135,7 @@ class Activations(Rowed):
                 raise MissingError(f"{self.name} has no site {pattern!r}. {suggest(pattern, self.sites)}")
         found = {s: self._arrays[s] for s in matching(self.sites, patterns)}
         made = Activations(found, self.table, content=self._content, space=self.space, rows=self._rows)
+        made.with_table_of(self)
         label = next(iter(found)) if len(found) == 1 < len(self._arrays) else ""
         return self.derived(made, "at", label, {"*": patterns})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -108,6 +109,7 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         self._content = content
         self._load = load
         self._stored = stored
+        self._shared: weakref.ref[Network] | None = None
         self.beside = tuple(beside)
         self.aside = tuple(aside)
 
@@ -221,6 +223,14 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         network.name = self.name
         return network
 
+    def shared_network(self) -> Network:
+        """The network for those who call it and leave it as it is: one for all, as long as somebody has it."""
+        network = self._shared() if self._shared is not None else None
+        if network is None:
+            network = self.network()
+            self._shared = weakref.ref(network)
+        return network
+
     def untrained(
         self, *, random_state: int = 0, how: Literal["auto", "drawn", "shuffled"] = "auto"
     ) -> Network:
@@ -231,7 +241,7 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         ViewError
             The checkpoint names no architecture that is known here, or its weights can't be drawn anew.
         """
-        made = self.network().untrained(random_state=random_state, how=how)
+        made = self.shared_network()._untrained(random_state, how, later=True)
         label = made.name.removeprefix(f"{self.name} · ")
         return self.derived(made, "untrained", label, {"random_state": random_state, "how": how})
 

@@ -19,6 +19,7 @@ from workbench.core.lineage import Origin
 from workbench.core.parameters import require_integer
 from workbench.core.patterns import matching
 from workbench.core.subject import Subject
+from workbench.core.version import source_digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,7 @@ class Network(Subject, Editable["Network"]):
     Parameters
     ----------
     digest : of the weights, and of the edits, as they were opened; see `identity`.
-    module : the torch module; its ``named_modules`` are the sites that can be captured.
+    module : the torch module.
     encode : turns some lines of a corpus (a table with ``text``) and a greatest length into a `Batch`;
         None for a network that doesn't read text.
     ask : gives the module's short human answer to a question; see `answer`.
@@ -74,7 +75,7 @@ class Network(Subject, Editable["Network"]):
         tensor_names: Mapping[str, str] = MappingProxyType({}),
         note: str = "",
     ):
-        self.name, self._digest, self.module = name, digest, module
+        self.name, self._digest, self._module = name, digest, module
         self.encode, self.ask, self.answers = encode, ask, answers
         self.tensor_names = dict(tensor_names)
         self.note = note
@@ -106,10 +107,30 @@ class Network(Subject, Editable["Network"]):
         return self._digest
 
     @property
+    def module(self) -> torch.nn.Module:
+        """The torch module; its ``named_modules`` are the sites that can be captured."""
+        return self._module
+
+    @property
+    def device(self) -> torch.device:
+        """Where the module's parameters are."""
+        import torch
+
+        return next(
+            (p.device for p in self._module.parameters() if p.is_floating_point()), torch.device("cpu")
+        )
+
+    @property
+    def pending(self) -> bool:
+        """Whether the module is yet to be made, so that nobody can have changed it."""
+        return False
+
+    @property
     def identity(self) -> str:
         """Digest of everything that decides what the module answers now, whatever was done to it since it was opened.
 
-        What can't be digested is a new one each time, so that nothing that was kept answers for it.
+        Of a network that is `pending` it says what the module will be made of. What can't be digested is a new one each
+        time, so that nothing that was kept answers for it.
         """
         from workbench.numerics.identity import Undigestable, network_digest
 
@@ -120,7 +141,7 @@ class Network(Subject, Editable["Network"]):
 
     @property
     def holds(self) -> str:
-        count = sum(p.numel() for p in self.module.parameters())
+        count = sum(p.numel() for p in self._module.parameters())
         note = f" ({self.note})" if self.note else ""
         return (
             f"a network of {count:,} parameters that {'reads texts' if self.encode else 'takes arrays'}{note}"
@@ -159,11 +180,19 @@ class Network(Subject, Editable["Network"]):
         ViewError
             ``drawn``, of a network with parameters that nothing is known to draw.
         """
-        from workbench.numerics.untrained import NoInitializer, drawn_anew, shuffled_within
+        return self._untrained(random_state, how)
+
+    def _untrained(self, random_state: int, how: str, *, later: bool = False) -> Network:
+        """See `untrained`; ``later``: nobody else has this network's module, so that it may be drawn when asked for."""
+        from workbench.numerics.untrained import NoInitializer, drawn_anew, draws_all, shuffled_within
 
         if how not in ("auto", "drawn", "shuffled"):
             raise ParameterError(f"how={how!r} is not legal. It takes 'auto', 'drawn' or 'shuffled'.")
         seed = require_integer(random_state, "random_state", "untrained", low=0)
+        asked = {"random_state": seed, "how": how}
+        if later and how != "shuffled" and draws_all(self.module):
+            label = f"weights drawn anew, seed {seed}"
+            return self.derived(DrawnNetwork(self, seed, label), "untrained", label, asked)
         module, note = None, ""
         if how != "shuffled":
             try:
@@ -178,7 +207,7 @@ class Network(Subject, Editable["Network"]):
         label = f"weights {'shuffled' if module is None else 'drawn anew'}, seed {seed}"
         made = Network(
             self.name,
-            "",
+            digest("untrained", self.digest, label),
             shuffled_within(self.module, seed) if module is None else module,
             self.encode,
             self.ask,
@@ -186,14 +215,55 @@ class Network(Subject, Editable["Network"]):
             self.tensor_names,
             "; ".join(filter(None, [self.note, note])),
         )
-        made._digest = digest("untrained", self.digest, label)
-        return self.derived(made, "untrained", label, {"random_state": seed, "how": how})
+        return self.derived(made, "untrained", label, asked)
 
     def with_edits(self, edits: tuple[Edit, ...]) -> Network:
         if not edits:
             return self
         parts = {f"edit {i}": edit for i, edit in enumerate(edits, 1)}
         return EditedNetwork(self, edits).made_by(Origin("with_edits", {"base": self, **parts}, verb="sum"))
+
+
+class DrawnNetwork(Network):
+    """An untrained network whose weights are drawn when its module is first asked for.
+
+    Parameters
+    ----------
+    trained : of this architecture; nobody else may have it in hands.
+    """
+
+    def __init__(self, trained: Network, seed: int, label: str):
+        super().__init__(
+            trained.name,
+            digest("untrained", trained.digest, label),
+            trained.module,
+            trained.encode,
+            trained.ask,
+            trained.answers,
+            trained.tensor_names,
+            trained.note,
+        )
+        self._seed, self._pending = seed, True
+        self._made_of = digest(
+            "drawn anew", trained.identity, seed, source_digest("workbench.numerics.untrained").hex()
+        )
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """The torch module, which is made now where it wasn't yet."""
+        from workbench.numerics.untrained import drawn_anew
+
+        if self._pending:
+            self._module, self._pending = drawn_anew(self._module, self._seed), False
+        return self._module
+
+    @property
+    def pending(self) -> bool:
+        return self._pending
+
+    @property
+    def identity(self) -> str:
+        return self._made_of if self._pending else super().identity
 
 
 def _require_numbers(module: torch.nn.Module) -> None:
