@@ -6,20 +6,23 @@ layer's rows. Both go this way, so that what the one captured the other finds ag
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import reduce
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from workbench.core.errors import MissingError, ParameterError, ViewError
+from workbench.core.errors import MissingError, ParameterError, ViewError, nearest
 from workbench.core.inputs import Input
 from workbench.core.method import Method
 from workbench.core.parameters import Parameter, parameters_of
 from workbench.core.patterns import matching
-from workbench.core.registry import methods
+from workbench.core.registry import method as registered
+from workbench.core.registry import methods, names
 from workbench.core.result import Result
 from workbench.core.subject import Rowed, Subject, as_subject, subjects
 from workbench.core.view import View
@@ -141,6 +144,38 @@ ROWS: dict[str, Parameter] = parameters_of(chosen_rows)
 """Which rows are asked about."""
 TABLE: dict[str, Parameter] = parameters_of(chosen_columns)
 """Which columns of a table are coordinates."""
+
+
+def open_named(what: str, *, kind: str | None = None, **columns: Any) -> Any:
+    """Open whatever a person names: a path, a captured store, a kept answer, a bundled network, or a source, which is run.
+
+    Parameters
+    ----------
+    kind, columns : as keywords of `workbench.open`.
+
+    Raises
+    ------
+    MissingError
+        It is none of these.
+    """
+    from workbench.capturing.store import MANIFEST, TABLE, open_store
+    from workbench.core.result import load
+    from workbench.io import open as open_subject
+
+    name = what.replace("-", "_")
+    if all(os.path.isfile(os.path.join(what, part)) for part in (MANIFEST, TABLE)):
+        return open_store(what)
+    if os.path.isfile(os.path.join(what, "result.json")):
+        return load(what)
+    if not os.path.exists(what) and name in names() and (source := registered(name)).verb == "source":
+        return source()
+    try:
+        return open_subject(what, kind=kind, **columns)
+    except MissingError as e:
+        if Path(what).suffix or "/" in what:
+            raise
+        near = nearest(what, [m.name for m in methods() if m.verb == "source"])
+        raise MissingError(f"{e} Among the sources: {near}" if near else str(e)) from None
 
 
 def taken(thing: Any) -> Thing:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
@@ -67,39 +66,6 @@ def _at(method: Method, examples: Sequence[str]) -> click.Option:
     return click.Option(["--at"], multiple=True, metavar="[NAME=]PART", help=said)
 
 
-def open_named(what: str, kind: str | None = None) -> Any:
-    """Open a path, captured store, kept answer or bundled name (as ``kind``), or make what the source of that name makes.
-
-    Raises
-    ------
-    MissingError
-        It is none of these.
-    """
-    from workbench.capturing.store import MANIFEST, TABLE, open_store
-    from workbench.core.errors import MissingError, nearest
-    from workbench.core.registry import method as registered
-    from workbench.core.registry import methods, names
-    from workbench.core.result import load
-
-    name = what.replace("-", "_")
-    if all(os.path.isfile(os.path.join(what, part)) for part in (MANIFEST, TABLE)):
-        return open_store(what)
-    if os.path.isfile(os.path.join(what, "result.json")):
-        return load(what)
-    if not os.path.exists(what) and name in names() and (found := registered(name)).verb == "source":
-        return found()
-    from workbench.io import open as open_subject
-
-    try:
-        return open_subject(what, kind=kind)
-    except MissingError as e:
-        if Path(what).suffix or "/" in what:
-            raise
-        sources = [m.name for m in methods() if m.verb == "source"]
-        near = nearest(what, sources)
-        raise MissingError(f"{e} Among the sources: {near}" if near else str(e)) from None
-
-
 def open_for(what: str, spec: Input, table: Mapping[str, Any] | None = None) -> Any:
     """Open what was typed for one input: a file that could be several things as one that suits.
 
@@ -112,13 +78,12 @@ def open_for(what: str, spec: Input, table: Mapping[str, Any] | None = None) -> 
 
     if table and is_table(what):
         return open_subject(what, **table)
-
-    opened = open_named(what)
+    opened = asking.open_named(what)
     if asking.suits(spec, opened) or not os.path.isfile(what):
         return opened
     for kind in get_args(Kind):
         try:
-            other = open_named(what, kind)
+            other = asking.open_named(what, kind=kind)
         except WorkbenchError:  # it isn't that
             continue
         if asking.suits(spec, other):

@@ -21,6 +21,7 @@ from workbench.io.files import Weights, checkpoint, missing, reading, real_numbe
 from workbench.io.gguf_files import read_gguf
 from workbench.io.hub import HUB_ID, fetch
 from workbench.io.huggingface import open_directory, others_of
+from workbench.io.memory import subject_of
 from workbench.io.recording_folders import open_siblings, recordings_in
 from workbench.io.safetensors_files import read_safetensors
 from workbench.io.sniffing import ENDINGS, Format, format_of
@@ -62,15 +63,17 @@ _WEIGHTS: dict[Format, Callable[[Path], Weights]] = {
 
 @step
 def open(
-    what: str | PathLike[str],
+    what: Any,
     *,
     name: str | None = None,
     kind: str | None = None,
     columns: Sequence[str] | str | None = None,
-    labels: Sequence[str] | str | None = None,
+    labels: Any = None,
     id: str | None = None,
 ) -> Subject:
     """Open a checkpoint, cloud, series, corpus, trajectory or several trajectories of one task.
+
+    What is in memory already is opened as the same thing in a file would be: ``open(frame)``, ``open(module)``.
 
     Parameters
     ----------
@@ -79,7 +82,8 @@ def open(
         csv) or texts; a recording, a folder of recordings of one task, or a folder of checkpoints by step
         (``checkpoint-100/``, ``step_200.safetensors``); or a model of the hub (``"owner/model"``), when the network
         is there. A file that is called as a bundled network is meant by ``./name``. What a file is is seen from its
-        first bytes rather than its ending.
+        first bytes rather than its ending. Or what is in memory: a table (pandas), an array or tensor of rows, a torch
+        module.
     name : what to call it; its file name without one.
     kind : ``points``, ``arrays``, ``series``, ``checkpoint``, ``corpus``, ``trajectory`` or ``siblings``, where it could be several. By
         default an npz of one array is points, several matrices with the same rows
@@ -88,16 +92,21 @@ def open(
         (GloVe, word2vec, also in binary), are points, and so are JSON lines with vectors and no texts.
     columns : of a table, the columns that are coordinates. By default a column of vectors alone, else all columns of
         numbers but those that are ids, times or labels by their name; what of the numbers was set aside is said.
-    labels : of a table, the columns to keep as labels, which then are no coordinates; None keeps all others.
+    labels : of a table, the columns to keep as labels, which then are no coordinates; None keeps all others. Of what is in
+        memory also the labels themselves, one value a row, or a table or dictionary of several.
     id : of a table, the column that names the rows. Unique whole numbers are the row ids.
 
     Returns
     -------
     Subject
-        A `Checkpoint`, `PointCloud`, `Arrays`, `TimeSeries`, `Corpus`, `Trajectory` or `Siblings`.
+        A `Checkpoint`, `PointCloud`, `Arrays`, `TimeSeries`, `Corpus`, `Network`, `Trajectory` or `Siblings`.
 
     Raises
     ------
+    ViewError
+        It is in memory and nothing that can be opened.
+    DataError
+        There are more or fewer labels than rows.
     MissingError
         Nothing is there, it may not be read, or a package is needed.
     FormatError
@@ -108,7 +117,9 @@ def open(
     if kind is not None and kind not in get_args(Kind):
         legal = ", ".join(map(repr, get_args(Kind)))
         raise ParameterError(f"open: kind={kind!r} is not legal. It takes one of {legal}, or None.")
-    if not isinstance(what, str | PathLike) or not isinstance(os.fspath(what), str) or not os.fspath(what):
+    if not isinstance(what, str | bytes | PathLike):
+        return subject_of(what, name=name, kind=kind, columns=_several(columns), labels=labels, id=id)
+    if not isinstance(os.fspath(what), str) or not os.fspath(what):
         raise ParameterError(f"open takes a path or a name, not {shown(what)} ({type(what).__name__}).")
     of_kind = cast("Kind | None", kind)
     chosen = {

@@ -373,7 +373,7 @@ def points(table: pd.DataFrame, path: Path, name: str, **chosen: Any) -> PointCl
     return PointCloud(parts.values, name=name, table=parts.table, columns=parts.columns, note=parts.note)
 
 
-def series(table: pd.DataFrame, path: Path, name: str, **chosen: Any) -> TimeSeries:
+def series(table: pd.DataFrame, path: Path | str, name: str, **chosen: Any) -> TimeSeries:
     """Coordinates as channels, rows in the order of time if the first column is one; keywords as in `points`."""
     parts = split(table, str(path), **chosen)
     times = _times(table)
