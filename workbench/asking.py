@@ -146,8 +146,10 @@ TABLE: dict[str, Parameter] = parameters_of(chosen_columns)
 """Which columns of a table are coordinates."""
 
 
-def open_named(what: str, *, kind: str | None = None, **columns: Any) -> Any:
+def open_named(what: Any, *, kind: str | None = None, **columns: Any) -> Any:
     """Open whatever a person names: a path, a captured store, a kept answer, a bundled network, or a source, which is run.
+
+    What is no name is opened as it is: a table, an array, a module.
 
     Parameters
     ----------
@@ -162,6 +164,9 @@ def open_named(what: str, *, kind: str | None = None, **columns: Any) -> Any:
     from workbench.core.result import load
     from workbench.io import open as open_subject
 
+    if not isinstance(what, str | os.PathLike):
+        return open_subject(what, kind=kind, **columns)
+    what = os.fspath(what)
     name = what.replace("-", "_")
     if all(os.path.isfile(os.path.join(what, part)) for part in (MANIFEST, TABLE)):
         return open_store(what)

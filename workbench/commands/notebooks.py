@@ -1,4 +1,4 @@
-"""``workbench report`` and ``workbench lab``: notebooks, run to a page or opened."""
+"""``workbench report`` and ``workbench lab``: notebooks and own data, run to a page or opened."""
 
 from __future__ import annotations
 
@@ -28,35 +28,39 @@ class Pairs(click.Command):
         return super().parse_args(ctx, joined)
 
 
-@click.command("report", cls=Pairs, short_help="Run a notebook into one HTML page.")
-@click.argument("notebook")
+@click.command("report", cls=Pairs, short_help="Make one HTML page of a notebook, or of your own data.")
+@click.argument("notebook", metavar="WHAT")
 @click.option(
     "-p",
     "--parameter",
     "pairs",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Set a parameter of the notebook; repeat for more.",
+    help="Set a parameter of the notebook (for your own data: of the notebook explore); repeat for more.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The page; reports/NOTEBOOK.html without it.",
+    help="The page; reports/WHAT.html without it.",
 )
 @cwd_option("its own (the current one for a notebook that comes with the workbench)")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: the paths of what was written.")
 def report(
     notebook: str, pairs: tuple[str, ...], output: Path | None, cwd: Path | None, as_json: bool
 ) -> None:
-    """Run NOTEBOOK and write a page that works without a network, with the executed notebook beside it.
+    """Make a page that works without a network of WHAT, with the executed notebook beside it.
 
-    NOTEBOOK is a path, or the name of a notebook that comes with the workbench (atlas). A VALUE is read as the type
-    of the parameter's default: text as it is typed, in quotation marks or not, anything else as Python writes it.
+    WHAT is something of your own: a table of embeddings (CSV, Parquet, .npy), texts, a checkpoint, a Hugging Face
+    folder, a capture, a series, a recording; the notebook explore opens it and asks what fits. Or it is a notebook: a
+    path, or the name of one that comes with the workbench (atlas, descent, tethers). A VALUE is read as the type of the
+    parameter's default: text as it is typed, in quotation marks or not, anything else as Python writes it.
 
     \b
-    workbench report atlas
+    workbench report mine.csv
+    workbench report mine.csv -p label=topic
+    workbench report path/to/model -p corpus=texts.txt
     workbench report atlas -p network=glassllm-en -o glassllm.html
     """
     from workbench.report import facts

@@ -55,7 +55,9 @@ def subject_of(
     if kind not in (None, "points", "series"):
         raise ParameterError(f"open: kind={kind!r} is of files. In memory it can be: 'points', 'series'.")
     if is_table:
-        listed = [labels] if isinstance(labels, str) else list(labels) if names and labels is not None else None
+        listed = (
+            [labels] if isinstance(labels, str) else list(labels) if names and labels is not None else None
+        )
         chosen_so = {n: v for n, v in (("columns", columns), ("labels", listed), ("id", id)) if v is not None}
         made = _table(what, name or "table", kind, chosen_so)
     elif isinstance(what, np.ndarray) or hasattr(what, "detach"):
@@ -66,7 +68,9 @@ def subject_of(
         made = _labelled(made, labels)
     if kind == "series" and not isinstance(made, TimeSeries):
         if not isinstance(made, PointCloud):
-            raise ParameterError(f"open: kind='series' is of arrays and tables; {made.called} is {made.holds}.")
+            raise ParameterError(
+                f"open: kind='series' is of arrays and tables; {made.called} is {made.holds}."
+            )
         made = TimeSeries(made.values, name=made.name, table=made.table)
     made.name = name or made.name
     return made
@@ -114,7 +118,9 @@ def label_columns(labels: Any, n: int) -> dict[str, np.ndarray]:
         several = {str(name) if name is not None else LABEL: _values(labels)}
     for name, values in several.items():
         if values.shape != (n,):
-            raise DataError(f"The labels {name!r} have the shape {values.shape}; {n:,} rows take one value each, ({n},).")
+            raise DataError(
+                f"The labels {name!r} have the shape {values.shape}; {n:,} rows take one value each, ({n},)."
+            )
     return several
 
 

@@ -52,6 +52,7 @@ _FITS: dict[Format, tuple[Kind, ...]] = {
     "txt": ("corpus", "points", "series"),
     "word2vec": ("points",),
 }
+TEXT = "text"  # the column that holds texts, where nobody says which
 _TABLES = ("parquet", "csv", "jsonl", "txt")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _WEIGHTS: dict[Format, Callable[[Path], Weights]] = {
@@ -298,9 +299,18 @@ def _table(path: Path, found: Format, name: str, kind: Kind | None, **chosen: An
     if kind == "corpus" or (kind is None and found == "txt"):
         return corpus(path, name=name)
     table = read_table(path, "csv" if found == "txt" else found)
-    if kind is None and found == "jsonl" and "text" in table.columns:
+    if kind is None and found == "jsonl" and TEXT in table.columns:
         return corpus(path, name=name)
     if kind is None:
         times = time_column(table)
-        kind = "series" if times is not None and times.is_unique else "points"
-    return series(table, path, name, **chosen) if kind == "series" else points(table, path, name, **chosen)
+        kind = "series" if times is not None and times.is_unique else None
+    if kind == "series":
+        return series(table, path, name, **chosen)
+    try:
+        return points(table, path, name, **chosen)
+    except FormatError:
+        if (
+            kind is None and not chosen and TEXT in table.columns
+        ):  # a table of texts, without a number to place them by
+            return corpus(path, name=name)
+        raise

@@ -18,7 +18,7 @@ from workbench.core.progress import tell
 from workbench.core.run import now, versions
 from workbench.core.storage import require_apart, scratch
 from workbench.numerics.threads import cores
-from workbench.report import executing, keeping, manifest, notebooks
+from workbench.report import executing, keeping, manifest, notebooks, own
 from workbench.report.page import render
 from workbench.report.parameters import check_parameters, inject, to_json
 from workbench.report.points import POINTS_MIME
@@ -29,23 +29,30 @@ if TYPE_CHECKING:
 
 
 def report(
-    notebook: str | Path,
+    notebook: Any,
     parameters: Mapping[str, Any] | None = None,
     output: str | Path | None = None,
     *,
+    inputs: Any = None,
+    labels: Any = None,
     failed: str | Path | None = None,
     cwd: str | Path | None = None,
 ) -> Path:
-    """Run a notebook and write its report.
+    """Run a notebook and write its report, or a report of something of your own.
 
     Parameters
     ----------
-    notebook : a path, or the name of a notebook that the package ships (``atlas``).
+    notebook : a path, or the name of a notebook that the package ships (``atlas``); or something of your own, which the
+        template ``explore`` opens: a file or folder, a bundled network, a table, an array, a torch module. What is in
+        memory is written beside the page first, in a folder of its name with ``.data``, so that it can be run again.
     parameters : values for the names in its ``parameters`` cell.
     output : the page, ``.html``; ``reports/<name>.html`` without one. The executed notebook takes the same name with
         ``.ipynb`` (``.executed.ipynb`` where a file that no report wrote has that name), and the folder with each
         result's table (Parquet) and arrays (safetensors) with ``.results``; ``manifest.json`` lies beside them and has
         their digests. All are renamed when all are written.
+    inputs : what a torch module or another network is run on: an array or tensor, one sample along its first axis, or a
+        list of texts. Untrained networks of the same architecture are run on the same.
+    labels : one value a row of what is in memory, or a sample of ``inputs``.
     failed : where the notebook is kept as far as it came when a cell fails, or refuses its input;
         ``<name>.failed.ipynb`` without one, and then only when a cell fails.
 
@@ -75,14 +82,20 @@ def report(
         A cell failed otherwise. The notebook with the failure is kept as ``<name>.failed.ipynb``; a page and a manifest
         from before are untouched.
     """
-    path = notebooks.find_notebook(notebook)
-    output = Path(output) if output else Path("reports") / f"{path.stem}.html"
+    is_own = own.is_own(notebook)
+    path = notebooks.find_notebook(own.TEMPLATE if is_own else notebook)
+    output = (
+        Path(output) if output else Path("reports") / f"{own.stem_of(notebook) if is_own else path.stem}.html"
+    )
     if output.suffix != ".html":
         raise ParameterError(
             f"The report is written as .html; output={str(output)!r} ends in {output.suffix or 'nothing'!r}."
         )
     kept = Path(failed) if failed else output.with_suffix(".failed.ipynb")
     values = check_parameters(path, parameters or {})
+    if is_own:
+        _require_writable(output)
+        values = check_parameters(path, own.named(notebook, output, parameters or {}, inputs, labels))
     folder = notebooks.working_folder(path, cwd)
     require_apart(
         [*keeping.files(output, path), kept],
