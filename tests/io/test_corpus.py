@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -187,3 +188,29 @@ def test_an_illegal_number_of_texts_is_refused(max_texts) -> None:
 def test_an_illegal_seed_is_refused() -> None:
     with pytest.raises(ParameterError, match="random_state=-1 is not legal"):
         wb.corpus(max_texts=10, random_state=-1)
+
+
+def test_lines_or_paragraphs_are_texts_and_the_corpus_says_which(tmp_path: Path) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_text("one cat\ntwo dogs\nthree birds\n\n")  # a line a text; the empty line parts nothing
+    assert wb.corpus(path).table["text"].tolist() == ["one cat", "two dogs", "three birds"]
+    assert "a line a text" in wb.corpus(path).origin
+    path.write_text("one\ncat\n\ntwo dogs\nthree birds\n")
+    assert wb.corpus(path).table["text"].tolist() == ["one cat", "two dogs three birds"]
+    assert "a paragraph a text (split='lines' would take each of its 4 lines" in wb.corpus(path).origin
+    assert len(wb.corpus(path, split="lines")) == 4
+    with pytest.raises(ParameterError, match="'auto', 'lines', 'paragraphs'"):
+        wb.corpus(path, split="words")  # type: ignore[arg-type]
+
+
+def test_texts_in_memory_are_a_corpus() -> None:
+    table = pd.DataFrame({"said": ["a b", "c"], "by": ["x", "y"]})
+    for texts in (table["said"].tolist(), table["said"]):
+        assert wb.corpus(texts).table["text"].tolist() == ["a b", "c"]
+    assert wb.corpus(table, column="said").labels == ["by"]
+    with pytest.raises(ParameterError, match="a list of other things"):
+        wb.corpus([1, 2])
+
+
+def test_a_draw_says_of_how_many() -> None:
+    assert wb.corpus(max_texts=40).holds.startswith("40 of 2,400 texts")

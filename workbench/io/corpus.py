@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT = "default"
+Split = Literal["auto", "lines", "paragraphs"]
 _READ = ("csv", "parquet", "jsonl", "txt")
 _ORIGIN = (
     "Definitions of nouns, with the topic that the lexicographers filed them under, from WordNet 3.0, "
@@ -33,9 +34,10 @@ _ORIGIN = (
 
 @step
 def corpus(
-    what: str | Path = DEFAULT,
+    what: Any = DEFAULT,
     *,
     column: str = "text",
+    split: Split = "auto",
     labels: str | Sequence[str] | None = None,
     max_texts: int | None = None,
     random_state: int = 0,
@@ -45,8 +47,10 @@ def corpus(
 
     Parameters
     ----------
-    what : ``"default"``, or a file: a csv, parquet or JSON-lines table with a line a text, or plain text with an
-        empty line between texts, or, where no line is empty, a text a line.
+    what : ``"default"``, or a file: a csv, parquet or JSON-lines table with a line a text, or plain text. Or what is in
+        memory: a table (pandas), or texts in a list or Series.
+    split : of plain text, what a text is: a line (``lines``), or what stands between empty lines (``paragraphs``).
+        ``auto`` takes paragraphs where empty lines part more than one, else lines; ``origin`` says which it was.
     column : of the table, the one that holds the texts. Lines where it is empty are left out; words such as NA and null
         are texts.
     labels : the columns to keep as labels; None keeps all others, in their order.
@@ -77,8 +81,16 @@ def corpus(
         raise ParameterError(
             f"corpus: max_texts={max_texts!r} is not legal. It takes an integer of at least 1, or None (default None)."
         )
+    if split not in get_args(Split):
+        legal = ", ".join(map(repr, get_args(Split)))
+        raise ParameterError(
+            f"corpus: split={split!r} is not legal. It takes one of {legal} (default 'auto')."
+        )
     random_state = require_integer(random_state, "random_state", "corpus", low=0)
     wanted = [labels] if isinstance(labels, str) else labels
+    if not isinstance(what, str | Path):
+        table = _in_memory(what, column)
+        return _drawn(_corpus(table, column, wanted, name or "texts", ""), max_texts, random_state)
     default = what == DEFAULT
     path = (
         Path(str(resources.files("workbench.io") / "data" / "definitions.parquet")) if default else Path(what)
@@ -91,22 +103,42 @@ def corpus(
             f"{path} ({found}) holds no texts. A corpus is a csv, parquet or JSON-lines table, or plain text."
         )
     column = "text" if found == "txt" or default else column
-    table = (
-        pd.DataFrame({"text": _paragraphs(path)})
-        if found == "txt"
-        else read_table(path, found, texts=[column])
+    origin = _ORIGIN if default else f"From {path.name}."
+    if found == "txt":
+        texts, origin = _parted(path, split)
+        table = pd.DataFrame({"text": texts})
+    elif split != "auto":
+        raise ParameterError(
+            f"corpus: split={split!r} is of plain text; {path.name} is a table. Leave it out."
+        )
+    else:
+        table = read_table(path, found, texts=[column])
+    made = _corpus(table, column, wanted, name or ("definitions" if default else path.stem), origin)
+    return _drawn(made, max_texts, random_state)
+
+
+def _in_memory(what: Any, column: str) -> pd.DataFrame:
+    """Texts that are in memory, as a table."""
+    import pandas as pd
+
+    if hasattr(what, "select_dtypes"):
+        return pd.DataFrame(what)
+    if isinstance(what, Sequence) or hasattr(what, "tolist"):
+        texts = list(what)
+        if all(isinstance(t, str) for t in texts):
+            return pd.DataFrame({column: pd.Series(texts, dtype=object)})
+    raise ParameterError(
+        f"corpus takes {DEFAULT!r}, a file, a table, or texts in a list; this is a {type(what).__name__} of other things."
     )
-    made = _corpus(
-        table,
-        column,
-        wanted,
-        name or ("definitions" if default else path.stem),
-        _ORIGIN if default else f"From {path.name}.",
-    )
+
+
+def _drawn(made: Corpus, max_texts: int | None, random_state: int) -> Corpus:
+    """At most so many of its texts."""
     if max_texts is None or max_texts >= len(made):
         return made
     drawn = made.select(_balanced(made, max_texts, random_state))
     drawn.name = made.name  # max_texts stands in the lineage; in a title it is no selection of the reader's
+    drawn.drawn_from = len(made)
     return drawn
 
 
@@ -146,12 +178,26 @@ def _label(values: pd.Series, owner: str) -> pd.Series:
     return column.astype("str").fillna("")
 
 
-def _paragraphs(path: Path) -> list[str]:
+def _parted(path: Path, split: Split) -> tuple[list[str], str]:
+    """The texts of a file, and what was taken for one, in words."""
+    text = _read(path)
+    paragraphs = [" ".join(p.split()) for p in re.split(r"\n\s*\n", text)]
+    lines = [
+        " ".join(line.split()) for line in text.splitlines()
+    ]  # with the empty ones, whose numbers are row ids too
+    many, parts = sum(map(bool, lines)), sum(map(bool, paragraphs))
+    if split == "lines" or (split == "auto" and parts < 2):
+        return lines, f"From {path.name}, a line a text."
+    other = f" (split='lines' would take each of its {many:,} lines for one)" if many > parts else ""
+    return paragraphs, f"From {path.name}, a paragraph a text{other}."
+
+
+def _read(path: Path) -> str:
     if size_of(path) > MAX_TABLE:
         raise broken(path, "text", f"it is larger than {MAX_TABLE >> 30} GiB", "Split it.")
     require_text(path, "text")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as e:
         raise broken(
             path,
@@ -161,8 +207,6 @@ def _paragraphs(path: Path) -> list[str]:
         ) from None
     except OSError as e:
         raise unreadable(path, e) from None
-    parts = re.split(r"\n\s*\n", text)
-    return [" ".join(p.split()) for p in (parts if len(parts) > 1 else text.splitlines())]
 
 
 def _balanced(made: Corpus, n: int, random_state: int) -> np.ndarray:

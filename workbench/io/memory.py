@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.core.errors import DataError, ParameterError
+from workbench.core.errors import DataError, ParameterError, ViewError
 from workbench.core.subject import Subject, as_subject
+from workbench.io.files import shown
 from workbench.io.tables import series, time_column
 from workbench.subjects.coordinates import named
 from workbench.subjects.network import Network
@@ -39,10 +40,8 @@ def subject_of(
 
     Raises
     ------
-    ViewError
-        It is none of these.
     ParameterError
-        What is to be chosen isn't there to choose from.
+        It is none of these, or what is to be chosen isn't there to choose from.
     DataError
         There are more or fewer labels than rows.
     """
@@ -63,7 +62,7 @@ def subject_of(
     elif isinstance(what, np.ndarray) or hasattr(what, "detach"):
         made = PointCloud(what, name=name or "points")
     else:
-        made = copy.copy(as_subject(what))
+        made = copy.copy(_known(what))
     if not names:
         made = _labelled(made, labels)
     if kind == "series" and not isinstance(made, TimeSeries):
@@ -74,6 +73,16 @@ def subject_of(
         made = TimeSeries(made.values, name=made.name, table=made.table)
     made.name = name or made.name
     return made
+
+
+def _known(what: Any) -> Subject:
+    try:
+        return as_subject(what)
+    except ViewError:
+        raise ParameterError(
+            "open takes a path or a name, or what is in memory: a table, an array or tensor of rows, a torch module; not "
+            f"{shown(what)} ({type(what).__name__})."
+        ) from None
 
 
 def _table(table: pd.DataFrame, name: str, kind: str | None, chosen: dict[str, Any]) -> Subject:

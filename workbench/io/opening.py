@@ -104,8 +104,6 @@ def open(
 
     Raises
     ------
-    ViewError
-        It is in memory and nothing that can be opened.
     DataError
         There are more or fewer labels than rows.
     MissingError
@@ -113,7 +111,7 @@ def open(
     FormatError
         The file is damaged, contradicts itself, or is of a kind that isn't read.
     ParameterError
-        There is no such ``kind``, or the file can't be opened as it.
+        There is no such ``kind``, or the file can't be opened as it; or it is in memory and nothing that can be opened.
     """
     if kind is not None and kind not in get_args(Kind):
         legal = ", ".join(map(repr, get_args(Kind)))

@@ -24,6 +24,10 @@ class Corpus(Rowed):
     Parameters
     ----------
     table : one line a text. origin : where the texts come from and under which licence, in words.
+
+    Attributes
+    ----------
+    drawn_from : of how many texts these were drawn; 0 where they are all.
     """
 
     typed: ClassVar[str] = "texts.csv"
@@ -37,6 +41,7 @@ class Corpus(Rowed):
             raise DataError(f"{name} is empty: there is no text to read.")
         super().__init__(name, row_table(table, len(table), name), space)
         self.origin = origin
+        self.drawn_from = 0
 
     @classmethod
     def from_texts(cls, texts: Iterable[str], *, name: str = "texts") -> Corpus:
@@ -74,7 +79,9 @@ class Corpus(Rowed):
 
     @property
     def holds(self) -> str:
-        return f"{len(self):,} texts with {', '.join(self.labels) or 'no labels'}"
+        of = f" of {self.drawn_from:,}" if self.drawn_from else ""
+        labels = f" with {', '.join(self.labels)}" if self.labels else ""
+        return f"{len(self):,}{of} texts{labels}"
 
     def _take(self, at: np.ndarray) -> Corpus:
         return Corpus(self.table.iloc[at], name=self.name, origin=self.origin, space=self.space)
