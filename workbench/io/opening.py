@@ -116,7 +116,7 @@ def open(
     if kind is not None and kind not in get_args(Kind):
         legal = ", ".join(map(repr, get_args(Kind)))
         raise ParameterError(f"open: kind={kind!r} is not legal. It takes one of {legal}, or None.")
-    if not isinstance(what, str | bytes | PathLike):
+    if isinstance(what, bytes) or not isinstance(what, str | PathLike):
         return subject_of(what, name=name, kind=kind, columns=_several(columns), labels=labels, id=id)
     if not isinstance(os.fspath(what), str) or not os.fspath(what):
         raise ParameterError(f"open takes a path or a name, not {shown(what)} ({type(what).__name__}).")
