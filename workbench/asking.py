@@ -48,6 +48,10 @@ def captured(
         str, Doc("The texts that a network reads: a file, or 'default', which comes along.")
     ] = "default",
     column: Annotated[str, Doc("The column of the corpus that holds the text.")] = "text",
+    split: Annotated[
+        Literal["auto", "lines", "paragraphs"],
+        Doc("Of a text file: what a text is; 'auto' takes paragraphs where empty lines part some."),
+    ] = "auto",
     max_texts: Annotated[int, Ge(1), Doc("Texts that a network reads.")] = 400,
     capture_rows: Annotated[
         Literal["auto", "position", "sample"],
@@ -59,7 +63,7 @@ def captured(
     from workbench.capturing import capture
     from workbench.io import corpus as open_corpus
 
-    texts = open_corpus(corpus, column=column, max_texts=max_texts)
+    texts = open_corpus(corpus, column=column, split=split, max_texts=max_texts)
     return capture(network, texts, at=at, rows=capture_rows, max_length=capture_max_length)
 
 
@@ -298,16 +302,21 @@ def prepare(
     ------
     ViewError
         One of the things doesn't suit.
+    MissingError
+        There is no such place; near names are suggested.
     """
     found: list[Any] = []
     read = []
+    if any(v is not None for v in (table or {}).values()):
+        things = [None if thing is None else chosen_columns(thing, **(table or {})) for thing in things]
+    for spec, thing in zip(method.inputs, things, strict=True):  # all of them, before the first is captured
+        if thing is not None:
+            require(spec, thing, method.name)
+            _require_place(spec, thing, (places or {}).get(spec.name))
     for spec, thing in zip(method.inputs, things, strict=True):
         if thing is None:
             found.append(None)
             continue
-        if any(v is not None for v in (table or {}).values()):
-            thing = chosen_columns(thing, **(table or {}))
-        require(spec, thing, method.name)
         place = (places or {}).get(spec.name)
         narrowed = thing
         if reads(spec, thing):
@@ -322,6 +331,19 @@ def prepare(
             narrowed = narrowed.at(part or narrowed.default_part(view_of(spec)) or left[-1])
         found.append(narrowed)
     return chosen_rows(method.inputs, found, read, **(rows or {}))
+
+
+def _require_place(spec: Input, thing: Any, place: str | None) -> None:
+    """Refuse a place that isn't there before anything is computed."""
+    if place is None or place == AUTO:
+        return
+    if reads(spec, thing):
+        from workbench.capturing.sites import wanted
+
+        network = thing.network() if isinstance(thing, Checkpoint) else thing
+        wanted(network.module, [place], attention=False)
+    else:
+        thing.at(place)
 
 
 def _one_of(spec: Input, thing: Any, place: str | None, choose: Choose) -> str | None:

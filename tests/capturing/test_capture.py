@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.capturing import capture
+from workbench.capturing import capture, open_store
 from workbench.capturing.running import Work
 from workbench.core.errors import DataError, MethodError, MissingError, ParameterError, ViewError
 from workbench.core.progress import listening
@@ -32,7 +32,7 @@ def minilm():
 
 
 def test_known_answer_rows_are_the_hidden_states_of_a_plain_forward_pass(minilm, texts) -> None:
-    acts = capture(minilm, texts, batch_size=2)
+    acts = capture(minilm, texts, batch_size=2, markers=True)
     assert acts.sites == [f"encoder.layer.{i}" for i in range(6)]
     network = minilm.network()
     start = 0
@@ -51,10 +51,31 @@ def test_known_answer_rows_are_the_hidden_states_of_a_plain_forward_pass(minilm,
     assert len(acts) == start
 
 
+def test_what_the_tokenizer_adds_has_no_rows_but_is_read(minilm, texts) -> None:
+    all_rows, rows = (capture(minilm, texts, at="encoder.layer.5", markers=m) for m in (True, False))
+    added = all_rows.table["token"].isin(["[CLS]", "[SEP]"]).to_numpy()
+    assert added.sum() == 2 * len(texts)
+    np.testing.assert_allclose(rows.values, all_rows.values[~added], atol=2e-5)
+    columns = ["text_id", "token", "position"]
+    pd.testing.assert_frame_equal(rows.table[columns], all_rows.table[columns][~added].reset_index(drop=True))
+    means = capture(minilm, texts, at="encoder.layer.5", rows="sample").values
+    of = rows.table["text_id"].to_numpy()
+    np.testing.assert_allclose(means, [rows.values[of == i].mean(axis=0) for i in range(len(texts))], atol=2e-5)
+
+
+def test_how_much_of_the_texts_was_cut_is_said_by_every_answer(minilm, tmp_path) -> None:
+    texts = ["a cat sat on the mat and slept", "a dog", "it ran far and far away and away"]
+    cut = capture(minilm, texts, at="encoder.layer.*", max_length=8, store=tmp_path / "cut")
+    said = "2 of 3 texts were cut at 8 tokens, which left out 4 of 18 tokens (22%)"
+    assert said in cut.holds and said in open_store(tmp_path / "cut").holds
+    answer = wb.pca(cut.at("encoder.layer.5").select("position > 0"), n_null=0)
+    assert said in answer.caveat
+    assert "cut" not in capture(minilm, texts, at="encoder.layer.5", max_length=16).holds
+
+
 def test_known_answer_attention_rows_sum_to_one_and_are_the_networks_own(minilm, texts) -> None:
-    acts = capture(
-        minilm, texts, at=["encoder.layer.[03]", "encoder.layer.5.attention.self#attention"], attention=True
-    )
+    at = ["encoder.layer.[03]", "encoder.layer.5.attention.self#attention"]
+    acts = capture(minilm, texts, at=at, attention=True, markers=True)
     maps = [s for s in acts.sites if s.endswith("#attention")]
     assert maps == [f"encoder.layer.{i}.attention.self#attention" for i in (0, 3, 5)]
     network = minilm.network()

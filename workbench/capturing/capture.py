@@ -45,6 +45,7 @@ def capture(
     attention: bool = False,
     rows: Literal["auto", "position", "sample"] = "auto",
     max_length: int = 64,
+    markers: bool = False,
     batch_size: int = 32,
     dtype: Literal["float16", "float32", "float64"] = "float32",
     store: str | Path | None = None,
@@ -76,7 +77,10 @@ def capture(
         that attends: (heads, keys), the keys padded with zeros to ``max_length``.
     rows : ``position`` gives a row a token (padding left out) or image position, ``sample`` one a text, image
         or row, averaged over its positions; ``auto`` is ``position`` for what reads tokens, else ``sample``.
-    max_length : tokens of a text that are read; the rest is cut off.
+    max_length : tokens of a text that are read; the rest is cut off, and how much that is is said by what the capture holds
+        and by every answer about it.
+    markers : also keep rows of what the tokenizer adds to every text (``[CLS]``, ``[SEP]``, ``<s>``). The network reads them
+        in any case; without rows they are in no average over a text either.
     batch_size : samples that are run at once, where the source doesn't come in batches.
     dtype : of the stored numbers.
     store : folder to write to; None puts it in the cache.
@@ -115,6 +119,7 @@ def capture(
         "attention": attention,
         "rows": rows,
         "max_length": max_length,
+        "markers": markers,
         "batch_size": batch_size,
         "dtype": dtype,
         "labels": labels,
@@ -123,7 +128,7 @@ def capture(
     title = name or f"{_name_of(network)} on {_name_of(source)}"
     if isinstance(network, Checkpoint):
         network = network.shared_network()
-    pending = _Pending.of(network, source, max_length, batch_size)
+    pending = _Pending.of(network, source, max_length, batch_size, markers)
     if pending is not None:
         key = digest(asked, pending.identity, pending.feed.content, str(pending.network.device))
         path = _cached(key) if store is None else Path(store)
@@ -133,7 +138,8 @@ def capture(
                 caution(caveat)
             return _from_cache(held, path, title)
     feed = None if pending is None else pending.feed
-    work = Work.of(network, _name_of(network), source, labels, max_length, batch_size, feed)
+    reading: dict[str, Any] = {"labels": labels, "max_length": max_length, "markers": markers, "feed": feed}
+    work = Work.of(network, _name_of(network), source, batch_size=batch_size, **reading)
     how: dict[str, Any] = {"attention": attention, "rows": rows, "dtype": dtype}
     how["about"] = {"name": title, "asked": asked}
     try:
@@ -161,13 +167,16 @@ class _Pending(NamedTuple):
     feed: Feed
 
     @classmethod
-    def of(cls, network: Any, source: Any, max_length: int, batch_size: int) -> _Pending | None:
+    def of(
+        cls, network: Any, source: Any, max_length: int, batch_size: int, markers: bool
+    ) -> _Pending | None:
         """None where there is a module to look at."""
         if not (isinstance(network, Network) and network.pending and isinstance(source, Corpus)):
             return None
         if network.encode is None:
             return None
-        return cls(network, network.identity, text_feed(source, network.encode, max_length, batch_size))
+        feed = text_feed(source, network.encode, max_length, batch_size, markers)
+        return cls(network, network.identity, feed)
 
 
 def _from_cache(opened: Activations, path: Path, title: str) -> Activations:

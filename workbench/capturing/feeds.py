@@ -53,7 +53,8 @@ class Feed:
     content : digest of everything that the network gets to see, and of the labels.
     samples : one line a sample (``text_id`` or ``sample``, and the labels), indexed by the sample's id.
     lengths : (samples,) kept positions of each sample; None where the input has no positions.
-    positions : the columns that a position has beside its number (``token``), in the samples' order.
+    positions : the columns that a position has (``token``), in the samples' order; ``position``, its number, where it isn't
+        the place among those that are kept.
     batches : gives the same batches each time that it is called.
     probe : the first one or two samples that are fed, which begin the first batch where that has two.
     space : of the samples' ids.
@@ -61,6 +62,7 @@ class Feed:
     compared : some samples as one batch, then each of them by itself; empty where a batch is never more than one.
     batched : whether the source itself says what is run together.
     alone : gives the same samples in batches of one; None where it isn't known that the first axis is the sample.
+    note : what was left out of the source, in a sentence; "" where nothing was.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Feed:
     compared: tuple[Fed, ...] = ()
     batched: bool = False
     alone: Callable[[], Feed] | None = None
+    note: str = ""
 
 
 def spread(n: int) -> list[int]:
@@ -98,16 +101,26 @@ def inputs_digest(inputs: Mapping[str, torch.Tensor] | tuple[torch.Tensor, ...],
     return digest(*parts, *beside)
 
 
-def text_feed(corpus: Corpus, encode: Encode, max_length: int, batch_size: int) -> Feed:
-    """Feed texts, longest first, so that a batch has little padding and memory runs out at once or not at all."""
+def text_feed(corpus: Corpus, encode: Encode, max_length: int, batch_size: int, markers: bool) -> Feed:
+    """Feed texts, longest first, so that a batch has little padding and memory runs out at once or not at all.
+
+    Parameters
+    ----------
+    markers : whether what the tokenizer added to every text has rows too.
+    """
     table = corpus.table
-    counted, read, seen = [], [], []
+    counted, read, places, seen = [], [], [], []
+    cut: list[np.ndarray] = []
     for i in track(range(0, len(table), _LOOKED_AT), "capture: reading the texts"):
         batch = encode(table.iloc[i : i + _LOOKED_AT], max_length)
-        counted.append(_kept(batch).sum(axis=1))
-        read.append(batch.rows["token"].to_numpy(dtype=object))
+        kept, whole = _kept(batch, markers), _kept(batch, True)
+        counted.append(kept.sum(axis=1))
+        read.append(batch.rows["token"].to_numpy(dtype=object)[kept[whole]])
+        places.append(np.nonzero(kept)[1].astype(np.int32))
+        cut.append(np.zeros(len(kept), np.int64) if batch.cut is None else batch.cut)
         seen.append(inputs_digest(batch.inputs))
-    lengths, token = np.concatenate(counted), np.concatenate(read)
+    lengths, token, position = map(np.concatenate, (counted, read, places))
+    note = _cut_note(np.concatenate(cut), int(lengths.sum()), max_length)
     used = np.flatnonzero(lengths)
     if len(used) == 0:
         raise DataError(f"{corpus.name}: none of its {len(table):,} texts holds a token.")
@@ -117,7 +130,7 @@ def text_feed(corpus: Corpus, encode: Encode, max_length: int, batch_size: int) 
 
     def fed(group: np.ndarray) -> Fed:
         batch = encode(table.iloc[group], max_length)
-        return Fed(batch.inputs, _kept(batch), group)
+        return Fed(batch.inputs, _kept(batch, markers), group)
 
     some = (
         order[spread(len(order))] if batch_size > 1 else order[:1]
@@ -130,14 +143,26 @@ def text_feed(corpus: Corpus, encode: Encode, max_length: int, batch_size: int) 
         content=digest("texts", corpus.digest, token.tolist(), lengths, seen),
         samples=samples,
         lengths=lengths,
-        positions={"token": token},
+        positions={"position": position, "token": token},
         batches=lambda: map(fed, groups),
         n_batches=len(groups),
         probe=fed(order[:2]),
         space=corpus.space,
         width=max_length,
-        alone=lambda: text_feed(corpus, encode, max_length, 1),
+        alone=lambda: text_feed(corpus, encode, max_length, 1, markers),
         compared=tuple(map(fed, [some, *some[:, None]])) if len(some) > 1 else (),
+        note=note,
+    )
+
+
+def _cut_note(cut: np.ndarray, read: int, max_length: int) -> str:
+    """Say how many texts were cut and by how much; "" where all were read whole."""
+    n, lost = int((cut > 0).sum()), int(cut.sum())
+    if not n:
+        return ""
+    return (
+        f"{n:,} of {len(cut):,} texts were cut at {max_length} tokens, which left out {lost:,} of {read + lost:,} tokens "
+        f"({lost / (read + lost):.0%}); max_length= reads more."
     )
 
 
@@ -183,10 +208,11 @@ def array_feed(cloud: PointCloud | np.ndarray, batch_size: int, reads_tokens: bo
     )
 
 
-def _kept(batch: Batch) -> np.ndarray:
+def _kept(batch: Batch, markers: bool) -> np.ndarray:
+    """Which positions are rows. This is the one place that decides whether markers are."""
     if batch.keep is None:
         raise ViewError("The network's encode gives no positions; rows of texts are kept positions.")
-    return batch.keep
+    return batch.keep if markers or batch.markers is None else batch.keep & ~batch.markers
 
 
 def free_columns(table: pd.DataFrame) -> pd.DataFrame:

@@ -56,9 +56,11 @@ class Work:
         network: Any,
         name: str,
         source: Any,
+        *,
         labels: str | None,
         max_length: int,
         batch_size: int,
+        markers: bool,
         feed: Feed | None = None,
     ) -> Work:
         """Look at the network and the source (``feed``: as it was read already); raises what `capture` says."""
@@ -79,7 +81,7 @@ class Work:
                     f"{name} doesn't read text: pass arrays or batches. For a module that does, give a "
                     f"workbench.subjects.network.Network with encode=."
                 )
-            feed = feed or text_feed(source, encode, max_length, batch_size)
+            feed = feed or text_feed(source, encode, max_length, batch_size, markers)
         elif isinstance(source, PointCloud | np.ndarray):
             feed = array_feed(source, batch_size, reads_tokens)
         else:
@@ -193,6 +195,7 @@ class Work:
                         "network": self.name,
                         "source": self.feed.name,
                         "caveat": caveat,
+                        "note": self.feed.note,
                     },
                 )
                 return read_store(final, checked=True)
@@ -344,14 +347,14 @@ class Places:
             return feed.samples, feed.space
         lengths = np.diff(self.starts)
         line = np.repeat(np.arange(len(lengths)), lengths)
-        position = np.arange(self.rows) - self.starts[line]
+        place = np.arange(self.rows) - self.starts[line]
         table = feed.samples.copy()
         if "text" in table:
             table["text"] = table["text"].astype("category")  # a text stands in as many rows as it has tokens
         table = table.iloc[line].reset_index(drop=True)
         first = 2 if "text" in table else 1
-        table.insert(first, "position", position.astype(np.int32))
-        for column, values in feed.positions.items():
+        columns = {"position": place.astype(np.int32), **feed.positions}
+        for column, values in columns.items():
             table.insert(first, column, values)
         return table, digest(
             "positions of", feed.space, lengths, [v.tolist() for v in feed.positions.values()]

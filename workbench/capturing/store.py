@@ -90,7 +90,8 @@ def read_store(path: Path, *, checked: bool) -> Activations:
     if not checked:
         _check_files(path, manifest)
     table = _read_table(path / TABLE, manifest["rows"])
-    return Activations(arrays, table, name=manifest["name"], content=manifest["key"], space=manifest["space"])
+    about = {"name": manifest["name"], "note": manifest.get("note", "")}
+    return Activations(arrays, table, content=manifest["key"], space=manifest["space"], **about)
 
 
 def key_of(path: Path) -> str:
@@ -121,6 +122,8 @@ def _manifest(path: Path) -> dict[str, Any]:
     for name in ("key", "name", "space", "dtype", "caveat"):
         if not isinstance(found.get(name), str):
             raise _damaged(path, f"its manifest's {name} is not a text")
+    if not isinstance(found.get("note", ""), str):  # captures of earlier versions have none
+        raise _damaged(path, "its manifest's note is not a text")
     if found["dtype"] not in DTYPES:
         raise _damaged(path, f"its dtype is none of {', '.join(DTYPES)}")
     if type(found.get("rows")) is not int or found["rows"] < 1:

@@ -100,8 +100,10 @@ class Reading:
             _start(module, tokenizer) if "decoder_input_ids" in takes else None,
         )
 
-    def __call__(self, texts: Sequence[str], max_length: int) -> tuple[dict[str, torch.Tensor], np.ndarray]:
-        """The module's arguments, and which of the (texts, tokens) are no padding."""
+    def __call__(
+        self, texts: Sequence[str], max_length: int
+    ) -> tuple[dict[str, torch.Tensor], np.ndarray, np.ndarray]:
+        """The module's arguments, which of the (texts, tokens) are no padding, and which of these the tokenizer added."""
         import torch
 
         encoded = self.tokenizer(
@@ -111,15 +113,26 @@ class Reading:
             max_length=max_length,
             pad_to_multiple_of=self.multiple,
             return_attention_mask=True,
+            return_special_tokens_mask=True,
             return_tensors="np",
         )
         keep = encoded["attention_mask"].astype(bool)
+        markers = encoded.pop("special_tokens_mask").astype(bool) & keep
         encoded["input_ids"] = np.where(keep, encoded["input_ids"], self.padding)
         if self.start is not None:
             first = np.full((len(keep), 1), self.start)
             encoded["decoder_input_ids"] = np.concatenate([first, encoded["input_ids"][:, :-1]], axis=1)
         given = [n for n in encoded if n in self.takes or n == "input_ids"]
-        return {n: torch.tensor(np.asarray(encoded[n]), dtype=torch.int64) for n in given}, keep
+        return {n: torch.tensor(np.asarray(encoded[n]), dtype=torch.int64) for n in given}, keep, markers
+
+    def cut(self, texts: Sequence[str], keep: np.ndarray, max_length: int) -> np.ndarray:
+        """How many tokens of each text were cut off; only those that fill ``max_length`` are looked at again."""
+        lost = np.zeros(len(keep), np.int64)
+        full = np.flatnonzero(keep.sum(axis=1) >= max_length)
+        if len(full):
+            whole = self.tokenizer([texts[i] for i in full], truncation=False, verbose=False)["input_ids"]
+            lost[full] = [len(ids) - max_length for ids in whole]
+        return lost
 
 
 def positions(module: torch.nn.Module) -> int:
@@ -173,7 +186,8 @@ def _encoder(reading: Reading) -> Callable[[pd.DataFrame, int], Batch]:
             raise ParameterError(
                 f"This network reads at most {reading.limit} tokens at once; max_length={max_length} is more."
             )
-        inputs, keep = reading(lines["text"].tolist(), max_length)
+        texts = lines["text"].tolist()
+        inputs, keep, markers = reading(texts, max_length)
         line, position = np.nonzero(keep)
         rows = pd.DataFrame(
             {
@@ -182,7 +196,7 @@ def _encoder(reading: Reading) -> Callable[[pd.DataFrame, int], Batch]:
                 "position": position.astype(np.int32),
             }
         )
-        return Batch(inputs, keep, rows)
+        return Batch(inputs, keep, rows, markers, reading.cut(texts, keep, max_length))
 
     return encode
 
@@ -196,7 +210,7 @@ def neighbours(reading: Reading, module: Any, texts: Sequence[str]) -> list[tupl
 
     if isinstance(texts, str) or len(texts) < 2:
         raise DataError("Give a list of at least two texts: the first is compared with the others.")
-    inputs, keep = reading(texts, reading.limit)
+    inputs, keep, _ = reading(texts, reading.limit)
     body = getattr(module, "base_model", module)
     if "decoder_input_ids" in reading.takes:
         body = body.get_encoder()

@@ -51,6 +51,7 @@ class Activations(Rowed):
     table : one line a row (text, token, position, label ...), indexed by row id.
     content : digest of the captured content; None digests the arrays.
     rows : positions of the rows in ``sites`` that this subject has; None for all.
+    note : what of its source was left out, in a sentence; every answer about it says so.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class Activations(Rowed):
         content: str | None = None,
         space: str | None = None,
         rows: np.ndarray | None = None,
+        note: str = "",
     ):
         super().__init__(name, table, space)
+        self.note = note
         self._arrays = {site: frozen(np.asarray(array)) for site, array in sites.items()}
         self._content = content
         self._rows = rows
@@ -112,7 +115,8 @@ class Activations(Rowed):
         shown = ", ".join(self.sites[:3]) + (
             f" and {len(self.sites) - 3} more" if len(self.sites) > 3 else ""
         )
-        return f"activations of {len(self):,} rows at {len(self.sites)} sites ({shown})"
+        note = f". {self.note.rstrip('.')}" if self.note else ""
+        return f"activations of {len(self):,} rows at {len(self.sites)} sites ({shown}){note}"
 
     def parts(self, kind: type[View] | None = None) -> tuple[str, ...]:
         """The sites, where there are several and the view is of one."""
@@ -134,7 +138,9 @@ class Activations(Rowed):
             if not matching(self.sites, pattern):
                 raise MissingError(f"{self.name} has no site {pattern!r}. {suggest(pattern, self.sites)}")
         found = {s: self._arrays[s] for s in matching(self.sites, patterns)}
-        made = Activations(found, self.table, content=self._content, space=self.space, rows=self._rows)
+        made = Activations(
+            found, self.table, content=self._content, space=self.space, rows=self._rows, note=self.note
+        )
         made.with_table_of(self)
         label = next(iter(found)) if len(found) == 1 < len(self._arrays) else ""
         return self.derived(made, "at", label, {"*": patterns})
@@ -148,6 +154,7 @@ class Activations(Rowed):
             content=self._content,
             space=self.space,
             rows=rows,
+            note=self.note,
         )
 
     def array(self, site: str) -> np.ndarray:
@@ -181,9 +188,8 @@ class Activations(Rowed):
     def as_points(self) -> Points:
         values = floats(self.values)
         require_finite(values, self.name)
-        return Points(
-            self.name, self._seen, self.space, self.ids, self.table, values, grouped_by=self.grouped_by
-        )
+        about = {"note": self.note, "grouped_by": self.grouped_by}
+        return Points(self.name, self._seen, self.space, self.ids, self.table, values, **about)
 
     def as_aligned(self) -> Aligned:
         if len(self._arrays) < 2:
@@ -193,6 +199,5 @@ class Activations(Rowed):
         arrays = {s: floats(flat(self.array(s))) for s in self.sites}
         for site, array in arrays.items():
             require_finite(array, f"{self.name} at {site}")
-        return Aligned(
-            self.name, self._seen, self.space, self.ids, self.table, arrays, grouped_by=self.grouped_by
-        )
+        about = {"note": self.note, "grouped_by": self.grouped_by}
+        return Aligned(self.name, self._seen, self.space, self.ids, self.table, arrays, **about)

@@ -24,7 +24,7 @@ from workbench.core.version import source_digest
 if TYPE_CHECKING:
     import pandas as pd
     import torch
-    from jaxtyping import Bool
+    from jaxtyping import Bool, Int
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +36,16 @@ class Batch:
     inputs : keyword arguments of the module's ``forward`` (a tuple stands for positional ones).
     keep : (batch, positions) which positions are rows (padding isn't); None where a sample is one row.
     rows : one line a kept position, in row-major order; the index is not used.
+    markers : (batch, positions) which kept positions the tokenizer added to the text (``[CLS]``, ``</s>``); None where there
+        is none. `workbench.capture` leaves them out.
+    cut : (batch,) tokens of each text that weren't read, because there are more than fit; None where all were read.
     """
 
     inputs: Mapping[str, torch.Tensor] | tuple[torch.Tensor, ...]
     keep: Bool[np.ndarray, "b t"] | None
     rows: pd.DataFrame
+    markers: Bool[np.ndarray, "b t"] | None = None
+    cut: Int[np.ndarray, " b"] | None = None
 
 
 class Network(Subject, Editable["Network"]):
