@@ -79,6 +79,11 @@ class Static(ipywidgets.VBox):
     output of its own, in sight only beside such an error.
     """
 
+    def __repr__(self) -> str:
+        held = getattr(self, "subjects", None) or [getattr(self, "subject", None)]
+        of = " and ".join(thing.name for thing in held if hasattr(thing, "name"))
+        return f"<{type(self).__name__}{f' of {of}' if of else ''}, live where a kernel runs>"
+
     def static_html(self) -> str:
         """What an exported page shows."""
         raise NotImplementedError

@@ -60,7 +60,9 @@ def test_what_the_tokenizer_adds_has_no_rows_but_is_read(minilm, texts) -> None:
     pd.testing.assert_frame_equal(rows.table[columns], all_rows.table[columns][~added].reset_index(drop=True))
     means = capture(minilm, texts, at="encoder.layer.5", rows="sample").values
     of = rows.table["text_id"].to_numpy()
-    np.testing.assert_allclose(means, [rows.values[of == i].mean(axis=0) for i in range(len(texts))], atol=2e-5)
+    np.testing.assert_allclose(
+        means, [rows.values[of == i].mean(axis=0) for i in range(len(texts))], atol=2e-5
+    )
 
 
 def test_how_much_of_the_texts_was_cut_is_said_by_every_answer(minilm, tmp_path) -> None:

@@ -264,7 +264,7 @@ def titles(outputs: list[tuple[str, Any]]) -> list[tuple[str, str]]:
 
 
 def test_a_cell_shows_the_early_figure_and_then_the_finished_one_in_its_place(kernel: Any) -> None:
-    said, few = "Slow of plane", "Slow of plane · 10 sampled rows"
+    said, few = "Slow of plane", "Slow of plane · 10 of 20 rows"
     outputs = run(kernel, "slow(x)\nslow(x.sample(10))", "cell-1")
     assert titles(outputs) == [
         ("display_data", f"{said}, {NO_CONTROL}: it is being computed"),

@@ -50,7 +50,7 @@ def test_code_makes_an_answer_again_from_its_file(files: Path) -> None:
     found = wb.pca(cloud, whiten=True, **FEW)
     assert steps(found.run) == ["function open", "call select", "call sample", "call select", "analysis pca"]
     assert found.title == (
-        "Principal components of table · kind == 'p' (25 rows) · 20 sampled rows · 7 selected rows"
+        "Principal components of table · kind == 'p' (25 rows) · 20 of 25 rows · 7 selected rows"
     )
     same = again(found)
     assert np.array_equal(same.values, found.values) and same.run.key == found.run.key

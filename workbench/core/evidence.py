@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from workbench.core.errors import ParameterError
+from workbench.core.markup import card
 
 Alternative = Literal["greater", "less", "two-sided"]
 ID = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -33,7 +34,7 @@ class Outcome:
     advice: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Evidence:
     """One question asked of the data, its answer, and its control.
 
@@ -102,6 +103,13 @@ class Evidence:
         object.__setattr__(self, "null_values", tuple(float(v) for v in self.null_values))
         if self.interval is not None:
             object.__setattr__(self, "interval", (float(self.interval[0]), float(self.interval[1])))
+
+    def __repr__(self) -> str:
+        return f"<Evidence {self.name}: {self.sentence()}>"
+
+    def _repr_html_(self) -> str:
+        told = f"Not tested: {self.untested}." if self.untested else ""
+        return card(self.name, self.question, self.sentence(), told)
 
     @property
     def name(self) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import re
 import sys
+import textwrap
 import time
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +31,7 @@ from workbench.core.version import function_digest
 from workbench.core.view import View
 
 Verb = Literal["source", "analysis", "edit"]
+DOC_WIDTH = 110  # characters of a line of what is said of a parameter
 
 
 class Method:
@@ -62,6 +65,7 @@ class Method:
         self.gives = typing.get_type_hints(function)["return"]
         functools.update_wrapper(self, function)
         self.__doc__ = _document(function, self.inputs, self.parameters)
+        self.__signature__ = _signature(self.inputs, self.parameters, self.gives)
 
     @property
     def family(self) -> str:
@@ -310,8 +314,44 @@ def _document(function: Callable[..., Any], inputs: Sequence[Input], parameters:
     text = inspect.cleandoc(function.__doc__ or "")
     if not parameters or sys.flags.optimize >= 2:
         return text
-    rows = [f"{i.name} : {i.needs}" + (f"\n    {i.help}" if i.help else "") for i in inputs]
-    rows += [f"{p.name} : {p.legal}, default {p.default!r}\n    {p.help}" for p in parameters.values()]
+    rows = [_entry(i.name, i.needs + (", may be left out" if i.optional else ""), i.help) for i in inputs]
+    rows += [_entry(p.name, f"{p.legal}, default {p.default!r}", p.help) for p in parameters.values()]
     section = "Parameters\n----------\n" + "\n".join(rows)
-    head, *rest = text.split("\n\n", 1)
-    return "\n\n".join([head, section, *rest])
+    head, heading, rest = _split_at_section(text)
+    return "\n\n".join(filter(None, [head, section, heading + rest]))
+
+
+def _split_at_section(text: str) -> tuple[str, str, str]:
+    """A docstring's prose, the first line of its first section, and what follows."""
+    parts = re.split(r"\n\n(\w+\n-+\n)", text, maxsplit=1)
+    return (parts[0], parts[1], parts[2]) if len(parts) == 3 else (text, "", "")
+
+
+def _entry(name: str, what: str, help: str) -> str:
+    """One line of a Parameters section, and what is said of it below."""
+    said = textwrap.fill(help, DOC_WIDTH, initial_indent="    ", subsequent_indent="    ")
+    return f"{name} : {what}" + (f"\n{said}" if said else "")
+
+
+def _signature(inputs: Sequence[Input], parameters: Mapping[str, Parameter], gives: Any) -> inspect.Signature:
+    """How it is called, with plain types: what is legal stands in the documentation."""
+    P = inspect.Parameter
+    given = [
+        P(
+            i.name,
+            P.POSITIONAL_OR_KEYWORD,
+            default=None if i.optional else P.empty,
+            annotation=getattr(i.takes, "__name__", str(i.takes)),
+        )
+        for i in inputs
+    ]
+    words = [
+        P(
+            p.name,
+            P.KEYWORD_ONLY,
+            default=p.default,
+            annotation=("tuple" if p.sequence else p.base.__name__) + (" | None" if p.optional else ""),
+        )
+        for p in parameters.values()
+    ]
+    return inspect.Signature([*given, *words], return_annotation=getattr(gives, "__name__", str(gives)))

@@ -176,9 +176,10 @@ class Result(Giving):
 
     def __repr__(self) -> str:
         arrays = (f"{n} {v.shape}" for n, v in vars(self).items() if isinstance(v, np.ndarray) and v.size)
-        return (
-            f"<{type(self).__name__} {self.title or 'without a title'}: {', '.join(arrays) or 'no arrays'}>"
-        )
+        first = next((f"; {e.sentence().rstrip('.')}" for e in self.evidence), "")
+        more = f"; {len(self.evidence) - 1} more in .sentences()" if len(self.evidence) > 1 else ""
+        title = self.title or "without a title"
+        return f"<{type(self).__name__} {title}: {', '.join(arrays) or 'no arrays'}{first}{more}>"
 
     def show(self, **options: Any) -> None:
         """Display the result in a notebook, drawn with ``options``, its evidence with it."""

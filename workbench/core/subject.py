@@ -20,6 +20,7 @@ from workbench.core.digest import digest
 from workbench.core.discovery import import_all
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError
 from workbench.core.lineage import IDS_KEPT, InMemory, Origin
+from workbench.core.markup import card, listed
 from workbench.core.parameters import require_integer
 from workbench.core.query import matching
 from workbench.core.rows import frozen, group_column, table_column, table_digest
@@ -36,6 +37,7 @@ S = TypeVar("S", bound="Subject")
 PACKAGE = "workbench.subjects"
 FINITE = "no NaN or infinity"
 """Why rows are selected in `drop_nonfinite`."""
+SHOWN_PARTS, SHOWN_COLUMNS = 6, 12
 BY_NAME = "*"  # no column: the groups are those of the first column that is called as groups are
 SUBJECTS: dict[str, type[Subject]] = {}
 """Every class that was imported, by name; see `subjects`."""
@@ -179,6 +181,14 @@ class Subject(Giving):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self.holds}>"
 
+    def _repr_html_(self) -> str:
+        return card(type(self).__name__, self.name, _sentence(self.holds), *self._more())
+
+    def _more(self) -> list[str]:
+        """What else a notebook shows of it, in lines."""
+        parts = self.parts()[::-1]  # the likeliest first
+        return [f"Parts, for .at(name): {listed(parts, SHOWN_PARTS)}"] if parts else []
+
 
 class Rowed(Subject):
     """A subject with rows: ids, a table that says which is which, and selection by either.
@@ -234,6 +244,10 @@ class Rowed(Subject):
 
     def __len__(self) -> int:
         return len(self._table)
+
+    def _more(self) -> list[str]:
+        columns = listed(map(str, self._table.columns), SHOWN_COLUMNS)
+        return [*super()._more(), *([f"Columns: {columns}"] if columns else [])]
 
     @property
     def grouped_by(self) -> str | None:
@@ -378,7 +392,7 @@ class Rowed(Subject):
             return self
         at = np.sort(np.random.default_rng(random_state).choice(len(self), n, replace=False))
         asked = {"n": n, "random_state": random_state}
-        return self.derived(self._take(at), "sample", f"{n:,} sampled rows", asked)
+        return self.derived(self._take(at), "sample", f"{n:,} of {len(self):,} rows", asked)
 
     def _take(self, at: np.ndarray) -> Self:
         raise NotImplementedError
@@ -405,8 +419,12 @@ def as_subject(thing: Any) -> Subject:
             return found
     if isinstance(thing, str):
         raise ViewError(f"{thing!r} is a name, not a subject: open it first with workbench.open({thing!r}).")
-    taken = ", ".join(cls.takes for cls in subjects() if cls.takes)
+    taken = ", ".join(dict.fromkeys(cls.takes for cls in subjects() if cls.takes))
     raise ViewError(
         f"A method is asked of a subject (workbench.open, workbench.capture) or of {taken}; "
         f"{type(thing).__name__} is none of these."
     )
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."
