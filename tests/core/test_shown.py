@@ -32,7 +32,7 @@ def test_names_and_columns_from_outside_are_text() -> None:
 
 
 def test_an_answer_and_its_evidence_are_told_in_a_line() -> None:
-    answer = wb.spectral_clustering(wb.planted_clusters(n_samples=60), n_null=199)
+    answer = wb.spectral_clustering(wb.planted_clusters(n=60), n_null=199)
     first = answer.evidence[0]
     assert first.sentence().rstrip(".") in repr(answer) and "more in .sentences()" in repr(answer)
     assert repr(first) == f"<Evidence {first.name}: {first.sentence()}>"
