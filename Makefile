@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test test-all lab lint types unit format lock clean distclean stub
+.PHONY: help setup report test test-all lab docs lint types unit format lock clean distclean stub
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,9 @@ test-all: lint types unit ## everything that is checked, the slow tests and all 
 
 lab: $(VENV)/.ready ## open JupyterLab on notebooks/
 	$(BIN)/workbench lab
+
+docs: $(VENV)/.ready ## write the documentation as pages to site/, with one for each method
+	$(BIN)/python scripts/make_docs.py site
 
 lint: $(VENV)/.ready ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -90,7 +93,7 @@ lock: ## bring requirements.lock up to pyproject.toml; UPGRADE="name ..." frees 
 	mv .lock-venv/new requirements.lock && rm -rf .lock-venv
 
 clean: ## remove reports, caches and build outputs
-	rm -rf reports build dist .lock-venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf reports site build dist .lock-venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 distclean: clean ## remove .venv too

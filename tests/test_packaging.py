@@ -109,7 +109,7 @@ def test_the_readme_opens_with_the_three_commands():
     ] == []
 
 
-def test_the_readme_maps_every_folder():
+def test_the_documentation_maps_every_folder():
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("no git here, so the folders that belong to the project aren't known")
@@ -117,8 +117,8 @@ def test_the_readme_maps_every_folder():
     folders = {
         p for p in parents if "/" not in p or p == "workbench/io/data" or re.fullmatch(r"workbench/\w+", p)
     }
-    readme = (ROOT / "README.md").read_text()
-    assert [p for p in sorted(folders - {"workbench"}) if f"| `{p}/` |" not in readme] == []
+    said = (ROOT / "docs" / "FOLDERS.md").read_text()
+    assert [p for p in sorted(folders - {"workbench"}) if f"| `{p}/` |" not in said] == []
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:

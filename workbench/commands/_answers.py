@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from workbench.core.result import Result
     from workbench.core.subject import Subject
 
+PAGE = ".html"
 KEPT = ("result.json", "arrays.safetensors", "table.csv", "figure.html")
 SHOWN_ROWS = 10
 # Kinds whose table says more than their evidence.
@@ -26,7 +27,10 @@ TABULAR = ("ranking", "curve", "spectrum", "matrix", "diagram")
 def options(method: Method) -> list[click.Option]:
     """Where the answer goes; what is written depends on the verb."""
     said = {
-        "analysis": ("DIR", f"Keep the answer in this folder: {', '.join(KEPT)}."),
+        "analysis": (
+            "DIR|PAGE.html",
+            f"Keep the answer in this folder ({', '.join(KEPT)}), or write it as a page, with what makes it again beside it.",
+        ),
         "source": ("FILE", "Keep what is made: .npz with its table, .npy without."),
         "edit": (
             "FILE|DIR",
@@ -73,6 +77,14 @@ def require_folder(out: Path) -> None:
         raise StorageError(
             f"{out} is a file, and the answer is a folder of several: give another name with --out."
         )
+
+
+def require_answer(out: Path) -> None:
+    """Refuse a place for an answer before anything is computed: a page, or a folder."""
+    if out.suffix == PAGE:
+        require_file(out, (PAGE,))
+    else:
+        require_folder(out)
 
 
 def require_weights(out: Path) -> None:
@@ -125,7 +137,12 @@ def _require_writable(out: Path) -> None:
 
 
 def save(result: Result, out: Path) -> None:
-    """Write a result, its table and its figure (one HTML file, plotly inside) to a folder, all or nothing."""
+    """Write a result, its table and its figure (one HTML file, plotly inside) to a folder, all or nothing; or a page."""
+    if out.suffix == PAGE:
+        from workbench.report.answering import page_of_answer
+
+        page_of_answer(result, out)
+        return
     from workbench.core.storage import writing
     from workbench.report.figure import page_of
 
@@ -150,11 +167,10 @@ def show(result: Result, out: Path | None, *, as_json: bool) -> None:
         say(sentence)
     if result.kind in TABULAR:
         _show_rows(result)
-    say(
-        f"Kept in {out}: {', '.join(KEPT)}."
-        if out
-        else "--out DIR keeps the answer, its table and its figure."
-    )
+    if out is None:
+        say("--out DIR keeps the answer, its table and its figure; --out PAGE.html writes it as a page.")
+    else:
+        say(f"Written: {out}" if out.suffix == PAGE else f"Kept in {out}: {', '.join(KEPT)}.")
 
 
 def _show_rows(result: Result) -> None:

@@ -137,12 +137,12 @@ def _analyse(
     **asked: Any,
 ) -> None:
     if out is not None:
-        _answers.require_folder(out)
+        _answers.require_answer(out)
         _answers.keep_inputs(inputs, out)
     with progress():
         result = method(*_subjects.prepare(method, inputs, **asked), **values)
-    if out is not None:
-        _answers.save(result, out)
+        if out is not None:
+            _answers.save(result, out)
     _answers.show(result, out, as_json=as_json)
 
 
