@@ -22,9 +22,9 @@ def browse(*subjects: Any, search: str = "") -> Browser:
 
     Parameters
     ----------
-    subjects : what the panels that a click opens are asked of, and only methods that can be asked of these, as their
-        first inputs or their only ones, are listed. What else a method takes is chosen in its panel among the notebook's
-        variables.
+    subjects : what the panels that a click opens are asked of: subjects, tables, arrays, tensors, modules. Only methods that
+        can be asked of these, as their first inputs or their only ones, are listed. What else a method takes is chosen in
+        its panel among the notebook's variables.
     search : words that all must occur in what is listed at first.
 
     Raises
@@ -87,10 +87,10 @@ class Browser(_html.Static):
         return _html.table(["method", "family", "what it does"], rows)
 
     def _answers(self, m: Method) -> bool:
-        """Whether the subjects can be the method's first inputs; sources take none."""
-        if not m.inputs:
+        """Whether the subjects can be the method's first inputs; of nothing in particular, every method is listed."""
+        if not self.subjects:
             return True
-        return len(self.subjects) <= len(m.inputs) and all(map(asking.suits, m.inputs, self.subjects))
+        return bool(m.inputs) and len(self.subjects) <= len(m.inputs) and all(map(asking.suits, m.inputs, self.subjects))
 
     def _look(self) -> None:
         """Take in what was defined since: a method of a cell is listed at the next search."""

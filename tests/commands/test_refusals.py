@@ -194,3 +194,22 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     line = f"{sys.executable} -m workbench.cli list --json | head -c 5"
     done = subprocess.run(["bash", "-c", line], env=env, capture_output=True, text=True, check=True)
     assert (done.stdout[:1], done.stderr) == ("[", "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "near"),
+    [
+        (("pca", "minilm", "--at", "encoder.layr.5"), "Did you mean 'encoder.layer.5'"),
+        (("neighbourhood-preservation", "minilm", "--at", "encoder.layer.*9"), "No module matches"),
+        (("singular-values", "minilm", "--at", "encoder.layer.0.output.dens.weight"), "dense.weight"),
+    ],
+)
+def test_an_unknown_place_is_refused_before_anything_is_captured(
+    run: Run, monkeypatch: pytest.MonkeyPatch, typed: tuple[str, ...], near: str
+) -> None:
+    def captured(*args: object, **kwargs: object) -> None:
+        raise AssertionError("captured")
+
+    monkeypatch.setattr("workbench.asking.captured", captured)
+    code, _, err = run("run", *typed)
+    assert code == 4 and near in err

@@ -103,7 +103,8 @@ def _captured(what: Any, place: Path, given: Mapping[str, Any], inputs: Any, lab
         raise ParameterError(
             "report of a network takes inputs=, what it is run on: an array or tensor with one sample a row, or a list of texts."
         )
-    network = _opened(what).view(Network)
+    opened = _opened(what)
+    network = opened if isinstance(opened, Network) else opened.view(Network)
     source, how = _source(inputs, labels)
     folder = place / digest(network.digest, type(source).__name__, *_content(inputs, labels))[:8]
     seed = int(given.get("random_state", 0))
