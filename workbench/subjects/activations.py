@@ -188,7 +188,7 @@ class Activations(Rowed):
     def as_points(self) -> Points:
         values = floats(self.values)
         require_finite(values, self.name)
-        about = {"note": self.note, "grouped_by": self.grouped_by}
+        about: dict[str, Any] = {"note": self.note, "grouped_by": self.grouped_by}
         return Points(self.name, self._seen, self.space, self.ids, self.table, values, **about)
 
     def as_aligned(self) -> Aligned:
@@ -199,5 +199,5 @@ class Activations(Rowed):
         arrays = {s: floats(flat(self.array(s))) for s in self.sites}
         for site, array in arrays.items():
             require_finite(array, f"{self.name} at {site}")
-        about = {"note": self.note, "grouped_by": self.grouped_by}
+        about: dict[str, Any] = {"note": self.note, "grouped_by": self.grouped_by}
         return Aligned(self.name, self._seen, self.space, self.ids, self.table, arrays, **about)
