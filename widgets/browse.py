@@ -90,7 +90,11 @@ class Browser(_html.Static):
         """Whether the subjects can be the method's first inputs; of nothing in particular, every method is listed."""
         if not self.subjects:
             return True
-        return bool(m.inputs) and len(self.subjects) <= len(m.inputs) and all(map(asking.suits, m.inputs, self.subjects))
+        return (
+            bool(m.inputs)
+            and len(self.subjects) <= len(m.inputs)
+            and all(map(asking.suits, m.inputs, self.subjects))
+        )
 
     def _look(self) -> None:
         """Take in what was defined since: a method of a cell is listed at the next search."""

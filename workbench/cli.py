@@ -53,6 +53,7 @@ workbench list                                     what can be asked
 workbench info umap                                what one method does
 workbench run umap minilm --at encoder.layer.5     ask it, of a layer
 workbench run persistence cloud.csv --out loops    ask it of your data; keep the answer
+workbench report mine.csv                          your own data on one page: a table, texts, a network, a series
 workbench report atlas                             a whole network on one page
 workbench sweep atlas -p n_neighbors=5..50:5       the same with many parameters, compared on one page
 """

@@ -75,6 +75,13 @@ def test_how_much_of_the_texts_was_cut_is_said_by_every_answer(minilm, tmp_path)
     assert "cut" not in capture(minilm, texts, at="encoder.layer.5", max_length=16).holds
 
 
+def test_a_table_of_texts_is_a_corpus(minilm, texts) -> None:
+    table = pd.DataFrame({"text": texts, "topic": range(len(texts))})
+    acts = capture(minilm, table, at="encoder.layer.0")
+    assert acts.digest == capture(minilm, Corpus(table), at="encoder.layer.0").digest
+    assert set(acts.table["topic"]) == set(range(len(texts)))
+
+
 def test_known_answer_attention_rows_sum_to_one_and_are_the_networks_own(minilm, texts) -> None:
     at = ["encoder.layer.[03]", "encoder.layer.5.attention.self#attention"]
     acts = capture(minilm, texts, at=at, attention=True, markers=True)

@@ -68,8 +68,8 @@ def capture(
     ----------
     network : a checkpoint that has an architecture, a `Network`, or any torch module. It is run in
         evaluation mode, without gradients, and left in the mode that it was in.
-    source : a corpus (for networks that read text) or list of texts; an array, tensor or point cloud, whose
-        first dimension counts the samples; or batches from any iterable that gives the same ones twice.
+    source : a corpus (for networks that read text), a list of texts or a table with a column ``text``; an array, tensor,
+        point cloud or other table, whose first dimension counts the samples; or batches from any iterable that gives the same ones twice.
     at : patterns of module names, one or several, in which ``*`` stands within one dotted part and ``**`` for any
         number; ``<module>#attention`` is a module's attention map. ``auto`` takes the network's blocks: what
         its outermost lists of modules hold, such as ``encoder.layer.*``.
@@ -225,6 +225,8 @@ def _as_source(source: Any) -> Any:
         return frozen(source)
     if isinstance(source, list | tuple) and source and all(isinstance(t, str) for t in source):
         return Corpus.from_texts(source)
+    if hasattr(source, "select_dtypes"):  # a table: of texts, or of rows
+        return Corpus(source, name="texts") if "text" in source.columns else PointCloud.from_table(source)
     known = isinstance(source, Corpus | PointCloud | np.ndarray)
     if known or (isinstance(source, Iterable) and not isinstance(source, str | bytes | Mapping | Subject)):
         return source

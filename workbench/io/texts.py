@@ -130,7 +130,9 @@ class Reading:
         lost = np.zeros(len(keep), np.int64)
         full = np.flatnonzero(keep.sum(axis=1) >= max_length)
         if len(full):
-            whole = self.tokenizer([texts[int(i)] for i in full], truncation=False, verbose=False)["input_ids"]
+            whole = self.tokenizer([texts[int(i)] for i in full], truncation=False, verbose=False)[
+                "input_ids"
+            ]
             lost[full] = [len(ids) - max_length for ids in whole]
         return lost
 
