@@ -221,3 +221,13 @@ def test_edited_weights_are_written_to_a_file_or_to_a_folder_that_opens_as_the_n
     assert run("run", "shuffle-weights", "minilm", "--out", "shuffled")[0] == 5  # it is there
     assert run("run", "prune", "glassllm-en", "--out", "x.pth")[0] == 2
     assert "rounded to the nearest" in " ".join(run("run", "prune", "--help")[1].split())
+
+
+@pytest.mark.slow
+def test_out_writes_a_linked_page_that_says_how_it_was_made(run: Run) -> None:
+    code, out, _ = run("run", "pca", "circle", *FEW, "--out", "page.html")
+    page = Path("page.html").read_text()
+    assert code == 0 and "Written: page.html" in out
+    assert page.count('class="point-view"') == 1 and "wb.circle()" in page
+    code, _, err = run("reproduce", "page.html")
+    assert code == 0, err

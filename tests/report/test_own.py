@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
+from workbench import asking
 from workbench.core.errors import DataError, MissingError, ParameterError
 from workbench.report import own, report
 
@@ -81,8 +82,10 @@ def test_what_is_in_memory_is_written_beside_the_page() -> None:
     given = own.named(table(), Path("out/mine.html"), {"label": "kind"}, None, None)
     assert given["label"] == "kind" and not Path(given["what"]).is_absolute()
     assert Path(given["what"]).is_relative_to("out/mine.data")
-    labelled = own.named(np.eye(4), Path("eye.html"), {}, None, ["a", "b", "a", "b"])
-    assert Path(labelled["what"]).exists()
+    for labels in (["a", "b", "a", "b"], [0, 1, 0, 1]):
+        labelled = own.named(np.eye(4), Path("eye.html"), {}, None, labels)
+        opened = asking.open_named(labelled["what"], kind=labelled["kind"])
+        assert np.array_equal(opened.values, np.eye(4)) and opened.table["label"].tolist() == labels
     with pytest.raises(DataError, match="4 rows take one value each"):
         own.named(np.eye(4), Path("eye.html"), {}, None, ["a"])
 
@@ -93,8 +96,6 @@ def test_a_module_is_captured_beside_untrained_ones() -> None:
     given = own.named(net, Path("net.html"), {"untrained": 2}, x, y)
     again = own.named(net, Path("net.html"), {"untrained": 2}, x, y)
     assert given == again, "the same capture is opened, not made again"
-    from workbench import asking
-
     acts, arms = asking.open_named(given["what"]), [asking.open_named(p) for p in given["beside"]]
     np.testing.assert_allclose(acts.at("0").values, net[0](x).detach().numpy(), atol=1e-6)
     assert acts.table["label"].tolist() == y.tolist() and len(arms) == 2

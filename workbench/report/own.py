@@ -22,6 +22,8 @@ from workbench.report import notebooks
 from workbench.subjects.activations import Activations
 from workbench.subjects.checkpoint import Checkpoint
 from workbench.subjects.network import Network
+from workbench.subjects.points import PointCloud
+from workbench.subjects.series import TimeSeries
 
 TEMPLATE = "explore"
 SUFFIX = ".ipynb"
@@ -78,7 +80,8 @@ def named(what: Any, output: Path, given: Mapping[str, Any], inputs: Any, labels
     if inputs is not None:
         raise ParameterError("report: inputs are what a network is run on; leave them out of anything else.")
     subject = open_subject(what, labels=labels) if labels is not None else _opened(what)
-    return {"what": _relative(_saved(subject, place)), **given}
+    kind = {PointCloud: "points", TimeSeries: "series"}.get(type(subject), "")  # arrays in a file could be several things
+    return {"what": _relative(_saved(subject, place)), "kind": kind, **given}
 
 
 def _opened(what: Any) -> Subject:

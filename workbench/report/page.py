@@ -167,7 +167,11 @@ class _Body:
 
     def _output(self, output: Any) -> dict[str, Any] | None:
         if output.output_type == "stream":
-            return {"kind": "text", "text": _ANSI.sub("", output.text), "stderr": output.name == "stderr"}
+            return (
+                None
+                if not output.text.strip()
+                else {"kind": "text", "text": _ANSI.sub("", output.text), "stderr": output.name == "stderr"}
+            )
         if output.output_type == "error":
             # only where the author expects it: a cell that is not tagged so ends the report
             return {"kind": "text", "text": f"{output.ename}: {output.evalue}", "stderr": False}
