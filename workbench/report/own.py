@@ -94,7 +94,7 @@ def _saved(subject: Subject, place: Path) -> Path:
             f"{subject.name} is a capture in memory: give report its network with inputs=, or the folder of a capture that was "
             "made with store=."
         )
-    suffix = subject.suffixes[-1] if subject.suffixes else ""
+    suffix = subject.suffixes[0] if subject.suffixes else ""  # of rows, the one that keeps their table
     path = place / f"{_file_name(subject.name)}{suffix}"
     path.parent.mkdir(parents=True, exist_ok=True)
     return Path(subject.save(path))
