@@ -34,7 +34,7 @@ main { padding: 24px 0 60px; }
 main img { max-width: 100%; height: auto; border: 1px solid var(--line); border-radius: 6px; }
 main > p, main > ul, main > ol { max-width: 80ch; }
 main h1 code { font-size: inherit; }
-main pre.wide { white-space: pre; overflow-x: auto; }
+main pre { white-space: pre; overflow-x: auto; }
 dl.entries { display: block; }
 dl.entries dd { margin: 0 0 10px 24px; }
 dl.entries p { margin: 2px 0; }
@@ -159,7 +159,7 @@ def about(method: Method) -> Page:
     if method.verb == "analysis" and (measured := read(method.name)):
         said = html.escape("\n".join(lines(measured.values())))
         headings.append((2, "calibration", "Calibration"))
-        body.append(f'<h2 id="calibration">Calibration</h2><pre class="wide">{said}</pre>')
+        body.append(f'<h2 id="calibration">Calibration</h2><pre>{said}</pre>')
     return Page(f"methods/{method.name}.html", method.name, "\n".join(filter(None, body)), headings)
 
 

@@ -118,26 +118,25 @@ def test_a_table_and_a_module_become_pages_with_a_picture_and_findings() -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["weights", "series", "texts", "digits_descent"])
+@pytest.mark.parametrize("what", ["weights.pt", "series.csv", "texts.txt", "digits_descent"])
 def test_other_things_are_drawn_and_asked_what_fits(what: str) -> None:
     rng = np.random.default_rng(0)
-    if what == "weights":
+    if what == "weights.pt":
         torch.save(torch.nn.Linear(20, 30).state_dict(), what)
-    elif what == "series":
+    elif what == "series.csv":
         dates = pd.date_range("2020-01-01", periods=300, freq="h")
         pd.DataFrame({"date": dates, "load": np.sin(np.arange(300) / 9) + rng.normal(0, 0.1, 300)}).to_csv(
             what, index=False
         )
-    elif what == "texts":
-        Path("texts.txt").write_text(
+    elif what == "texts.txt":
+        Path(what).write_text(
             "\n".join(f"the {a} {b} home" for a in ("cat", "dog", "ox") for b in ("ran", "sat") * 4)
         )
-        what = "texts.txt"
     page = report(what, {**QUICK, "n_null": 19})
     asked = {r["run"]["method"] for r in facts(page)["results"]}
     wanted = {
-        "weights": "singular_values",
-        "series": "takens",
+        "weights.pt": "singular_values",
+        "series.csv": "takens",
         "texts.txt": "umap",
         "digits_descent": "gradient_rank",
     }
