@@ -80,7 +80,9 @@ def named(what: Any, output: Path, given: Mapping[str, Any], inputs: Any, labels
     if inputs is not None:
         raise ParameterError("report: inputs are what a network is run on; leave them out of anything else.")
     subject = open_subject(what, labels=labels) if labels is not None else _opened(what)
-    kind = {PointCloud: "points", TimeSeries: "series"}.get(type(subject), "")  # arrays in a file could be several things
+    kind = {PointCloud: "points", TimeSeries: "series"}.get(
+        type(subject), ""
+    )  # arrays in a file could be several things
     return {"what": _relative(_saved(subject, place)), "kind": kind, **given}
 
 
