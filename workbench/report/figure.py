@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 
 from workbench.report.inline import inert_json, plotly_script, policy
 from workbench.report.markup import clean
+from workbench.report.points import asset
 from workbench.results.plotted import PLOTLY_MIME
 
 if TYPE_CHECKING:
     from workbench.core.result import Result
 
-# As in page.js: nothing that leaves the page.
-DRAW = """"use strict";
-const { data, layout } = JSON.parse(document.getElementById("figure-data").textContent);
-Plotly.newPlot("figure", data, layout, { responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "" });
+DRAW = """
+{
+  const { PAPER, draw, fail, tools } = figuresBy(Plotly);
+  const plot = document.getElementById("figure"), figure = JSON.parse(document.getElementById("figure-data").textContent);
+  const show = () => draw(plot, figure, PAPER).catch((error) => fail(plot, error, show));
+  plot.after(tools(() => (plot.data ? plot : figure)));
+  show();
+}
 """
 
 
@@ -25,15 +30,16 @@ def page_of(result: Result) -> str:
     title = html.escape(result.title)
     if PLOTLY_MIME not in drawn:
         return _page(title, policy(), f"<h1>{title}</h1>{clean(drawn['text/html'])}")
-    plotly = plotly_script()
+    plotly, script = plotly_script(), asset("figure.js") + DRAW
     data = f'<script type="application/json" id="figure-data">{inert_json(drawn[PLOTLY_MIME])}</script>'
-    body = f'<div id="figure"></div>\n{data}\n<script>{plotly}</script>\n<script>{DRAW}</script>'
-    return _page(title, policy(plotly, DRAW), body)
+    body = f'<div id="figure"></div>\n{data}\n<script>{plotly}</script>\n<script>{script}</script>'
+    return _page(title, policy(plotly, script), body)
 
 
 def _page(title: str, allowed: str, body: str) -> str:
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{html.escape(allowed)}">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{asset("figure.css")}</style>\n'
         f"<title>{title}</title>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )

@@ -4,11 +4,8 @@
   const plots = [...document.querySelectorAll(".plot")];
   const status = document.getElementById("selection");
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  // nothing that leaves the page: no logo's link, and no button that uploads the chart
-  const options = { responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "", scrollZoom: false, modeBarButtonsToRemove: ["toImage"] };
+  const { PAPER, PRINTED, draw: drawFigure, refit, mark, say, fail, tools } = figuresBy(Plotly);
   const LIVE = 4; // figures with WebGL contexts, of two each: browsers end the oldest of 16, and views of points need some
-  const PAPER = { ink: "#23272f", soft: "#5b6472", paper: "#ffffff" }; // on which everything is printed
-  const PRINTED = 820; // pixels; page.css scales them to what an A4 or a Letter page has between its margins
   const selections = new Map(); // by space, for a figure that is drawn later
   const figures = new Map(); // of each plot: what it draws, and of whose rows
   const live = new Set(); // plots that hold contexts, the one that was drawn longest ago first
@@ -24,23 +21,10 @@
     return values === undefined || values === null ? [] : values;
   };
 
-  // what an axis has that its figure says nothing of: plotly's own lines are white, and black through zero
-  const GREY = "rgba(128,134,144,0.6)";
-  const LINES = { gridcolor: "rgba(128,134,144,0.18)", zeroline: false, zerolinecolor: GREY, linecolor: GREY, tickcolor: GREY };
-
   function inks() {
     if (printing) return PAPER;
     const style = getComputedStyle(document.documentElement);
     return Object.fromEntries(["ink", "soft", "paper"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
-  }
-
-  function dress(layout) {
-    const { ink, soft, paper } = inks();
-    layout.font = { ...layout.font, color: ink };
-    layout.hoverlabel = { ...layout.hoverlabel, bgcolor: paper, font: { ...(layout.hoverlabel || {}).font, color: ink } };
-    layout.modebar = { ...layout.modebar, bgcolor: "rgba(0,0,0,0)", color: soft, activecolor: ink };
-    for (const name of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) layout[name] = { ...LINES, ...layout[name] };
-    return layout;
   }
 
   // Views of points (host.js) hear of a selection, and tell of theirs, by an event on the document.
@@ -62,7 +46,7 @@
       for (let j = 0; j < marks.length; j++) if (idsOf(marks[j]).some((id) => wanted.has(id))) hit.push(j);
       points.push(hit);
     });
-    return which.length ? Plotly.restyle(plot, { selectedpoints: points }, which) : null;
+    return mark(plot, points, which);
   }
 
   function select(from, chosen) {
@@ -120,7 +104,7 @@
       live.add(plot);
     }
     plot.replaceChildren();
-    await Plotly.newPlot(plot, figure.data, dress({ ...figure.layout }), options);
+    await drawFigure(plot, figure, inks());
     listen(plot);
     if (selections.has(space(plot))) await light(plot, selections.get(space(plot)));
   }
@@ -146,17 +130,29 @@
     looks.unobserve(plot);
     if (!plot.dataset.resting) return;
     delete plot.dataset.resting;
-    drawOne(plot).catch((error) => { plot.textContent = "This figure could not be drawn here: " + error.message; });
+    tryDrawing(plot);
   }), { rootMargin: "200px" });
 
+  async function tryDrawing(plot) {
+    try {
+      if (!figures.has(plot)) figures.set(plot, JSON.parse(document.getElementById(plot.dataset.figure).textContent));
+      await drawOne(plot);
+    } catch (error) {
+      live.delete(plot);
+      fail(plot, error, () => tryDrawing(plot));
+    }
+  }
+
+  const widths = new ResizeObserver((entries) => entries.forEach(({ target: plot, contentRect: { width } }) => {
+    if (!printing && plot._fullLayout && width && Math.abs(width - plot._fullLayout.width) > 1) refit(plot, inks());
+  }));
+
   async function draw() {
+    for (const plot of plots) say(plot, "Drawing …");
     for (const plot of plots) {
-      try {
-        figures.set(plot, JSON.parse(document.getElementById(plot.dataset.figure).textContent));
-        await drawOne(plot);
-      } catch (error) {
-        plot.textContent = "This figure could not be drawn here: " + error.message;
-      }
+      plot.after(tools(() => (plot.data ? plot : figures.get(plot))));
+      await tryDrawing(plot);
+      widths.observe(plot);
       await new Promise((next) => setTimeout(next));
     }
     document.documentElement.dataset.drawn = "yes";
@@ -232,12 +228,12 @@
   function toPaper() {
     printing = true;
     for (const fold of document.querySelectorAll("details.how:not([open])")) { fold.open = true; opened.push(fold); }
-    for (const plot of plots) if (plot._fullLayout) Plotly.relayout(plot, { ...dress({ ...plot.layout }), width: PRINTED });
+    for (const plot of plots) refit(plot, inks(), PRINTED);
   }
   function fromPaper() {
     printing = false;
     opened.splice(0).forEach((fold) => { fold.open = false; });
-    for (const plot of plots) if (plot._fullLayout) Plotly.relayout(plot, { ...dress({ ...plot.layout }), width: null, autosize: true });
+    for (const plot of plots) refit(plot, inks());
   }
   window.addEventListener("beforeprint", toPaper);
   window.addEventListener("afterprint", fromPaper);
@@ -250,7 +246,7 @@
   document.addEventListener("workbench:select", (event) => spaces.add(event.detail.space));
   status.querySelector("button").addEventListener("click", clear);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") clear(); });
-  dark.addEventListener("change", () => plots.forEach((plot) => plot.layout && Plotly.relayout(plot, dress({ ...plot.layout }))));
+  dark.addEventListener("change", () => plots.forEach((plot) => refit(plot, inks(), (plot._fullLayout || {}).width)));
   document.querySelectorAll(".table table").forEach(sortable);
   draw();
 })();

@@ -48,7 +48,7 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
     body = _Body(facts, states(executed))
     for cell in executed.cells:
         body.add(cell)
-    script, style, points = asset("page.js"), asset("page.css"), ""
+    script, style, points = asset("figure.js") + asset("page.js"), asset("page.css") + asset("figure.css"), ""
     if body.has_points:  # a module can't be imported without being fetched, so its host is written under it
         points, style = asset("points.js") + asset("host.js"), style + asset("points.css")
     plotly = plotly_script()

@@ -1,0 +1,192 @@
+"use strict";
+// What every plotly figure of the workbench shares, in a report (page.js), alone (figure.py) and in JupyterLab (widgets/live.js):
+// how it is drawn so that its words are whole at every width, lit, saved as a picture, and what stands in its place where it can't be.
+function figuresBy(Plotly) {
+  // nothing that leaves the page: no logo's link, and no button that uploads the chart
+  const OPTIONS = { displaylogo: false, showSendToCloud: false, plotlyServerURL: "", scrollZoom: false, modeBarButtonsToRemove: ["toImage"] };
+  const PAPER = { ink: "#23272f", soft: "#5b6472", paper: "#ffffff" }; // on which everything is printed
+  const PRINTED = 820; // pixels; of a PNG three times as many: 20 cm at 300 dots an inch
+  const SCALE = 3;
+  const TITLE = 22, SUBTITLE = 17, HEAD = 64; // pixels of a line, and above the axes where there is one line and no legend (plotted.py)
+  const EDGE = 16; // pixels left and right of a title
+  const NARROW = 560; // pixels under which a legend beside the axes leaves them no room
+  const UNKNOWN = 700; // pixels that a figure is drawn in which nobody sees yet
+
+  // ---- words that fit
+
+  const pen = document.createElement("canvas").getContext("2d");
+  const FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
+  const plain = (text) => text.replace(/<br ?\/?>/g, " ").replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
+  const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  const countLines = (text) => (text ? text.split(/<br ?\/?>/).length : 0);
+
+  // The text in lines no wider than `width`; as it is where it has marks of its own, such as <sub>.
+  function wrapped(text, width, size) {
+    if (!text || /<(?!br ?\/?>)/.test(text)) return text || "";
+    pen.font = `${size}px ${FAMILY}`;
+    const fits = (line) => pen.measureText(line).width <= width;
+    const lines = [""];
+    for (let word of plain(text).split(/ +/)) {
+      const last = lines.length - 1, longer = lines[last] ? `${lines[last]} ${word}` : word;
+      if (fits(longer)) { lines[last] = longer; continue; }
+      if (lines[last]) lines.push("");
+      while (!fits(word) && word.length > 1) { // a name that is wider than the figure
+        let n = word.length - 1;
+        while (n > 1 && !fits(word.slice(0, n))) n--;
+        lines[lines.length - 1] = word.slice(0, n);
+        lines.push("");
+        word = word.slice(n);
+      }
+      lines[lines.length - 1] = word;
+    }
+    return lines.map(escaped).join("<br>");
+  }
+
+  const ours = (layout) => Boolean(layout.meta && layout.meta.kind);
+  const isAbove = (legend) => Boolean(legend && legend.orientation === "h" && legend.y === 1 && legend.yanchor === "bottom");
+
+  // What has to change for the title to be whole at this width, the axes as high as before.
+  function head(layout, width) {
+    if (!ours(layout)) return {};
+    const title = layout.title || {}, subtitle = title.subtitle || {};
+    const size = (title.font || {}).size || 15, small = (subtitle.font || {}).size || 12;
+    const text = wrapped(title.text, width - 2 * EDGE, size), under = wrapped(subtitle.text, width - 2 * EDGE, small);
+    const more = TITLE * (countLines(text) - countLines(title.text)) + SUBTITLE * (countLines(under) - countLines(subtitle.text));
+    const changes = { "title.text": text, "title.x": 0, "title.xref": "container", "title.pad.l": EDGE, "title.subtitle.text": under };
+    return { ...changes, "margin.t": layout.margin.t + more, height: layout.height + more };
+  }
+
+  // A copy of the layout with changes of which each names a path, as `relayout` takes them.
+  function changed(layout, changes) {
+    const copy = { ...layout };
+    for (const [path, value] of Object.entries(changes)) {
+      const names = path.split("."), last = names.pop();
+      let at = copy;
+      for (const name of names) at = at[name] = { ...at[name] };
+      at[last] = value;
+    }
+    return copy;
+  }
+
+  // What is known once it is drawn: how high its legend is, and how long its axes are, whose titles have to fit them.
+  function settle(plot) {
+    const full = plot._fullLayout, layout = plot.layout, changes = {};
+    if (!full || !ours(layout)) return null;
+    for (const name of Object.keys(full).filter((key) => /^[xy]axis\d*$/.test(key))) {
+      const axis = full[name], given = ((layout[name] || {}).title || {}).text;
+      if (!given || !axis._length) continue;
+      const text = wrapped(given, axis._length, axis.title.font.size);
+      if (text !== given) changes[`${name}.title.text`] = text;
+    }
+    const legend = full.legend;
+    if (isAbove(legend) && legend._height) {
+      const lines = Math.max(1, countLines(layout.title.text)), under = countLines((layout.title.subtitle || {}).text);
+      const more = HEAD + legend._height + TITLE * (lines - 1) + SUBTITLE * under - layout.margin.t;
+      if (Math.abs(more) > 6) Object.assign(changes, { "margin.t": layout.margin.t + more, height: layout.height + more });
+    }
+    return Object.keys(changes).length ? Plotly.relayout(plot, changes) : null;
+  }
+
+  // ---- colours of the theme
+
+  // what an axis has that its figure says nothing of: plotly's own lines are white, and black through zero
+  const GREY = "rgba(128,134,144,0.6)";
+  const LINES = { gridcolor: "rgba(128,134,144,0.18)", zeroline: false, zerolinecolor: GREY, linecolor: GREY, tickcolor: GREY };
+
+  function dressed(layout, { ink, soft, paper }) {
+    const copy = { ...layout };
+    copy.font = { ...layout.font, color: ink };
+    copy.hoverlabel = { ...layout.hoverlabel, bgcolor: paper, font: { ...(layout.hoverlabel || {}).font, color: ink } };
+    copy.modebar = { ...layout.modebar, bgcolor: "rgba(0,0,0,0)", color: soft, activecolor: ink };
+    for (const name of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) copy[name] = { ...LINES, ...layout[name] };
+    return copy;
+  }
+
+  // ---- drawing
+
+  async function draw(plot, { data, layout }, inks, { width = plot.clientWidth || UNKNOWN, options = OPTIONS } = {}) {
+    const shown = { ...changed(dressed(layout, inks), head(layout, width)), width, autosize: false };
+    await Plotly.newPlot(plot, data, shown, options);
+    await settle(plot);
+  }
+
+  // Draw what is drawn already in another width or other colours.
+  function refit(plot, inks, width = plot.clientWidth) {
+    if (!plot._fullLayout || !width) return null;
+    const layout = dressed(plot.layout, inks), known = Object.keys(layout).filter((key) => layout[key] !== plot.layout[key]);
+    const drawn = Plotly.relayout(plot, { ...Object.fromEntries(known.map((key) => [key, layout[key]])), ...head(layout, width), width });
+    const settled = settle(plot);
+    return Promise.all([drawn, settled]);
+  }
+
+  // Light the marks: of each of these traces the numbers of some, or null for all alike.
+  const mark = (plot, points, which) => (which.length ? Plotly.restyle(plot, { selectedpoints: points }, which) : null);
+
+  // ---- what stands beside it, or in its place
+
+  function button(text, title, act) {
+    const made = document.createElement("button");
+    Object.assign(made, { type: "button", textContent: text, title });
+    made.addEventListener("click", act);
+    return made;
+  }
+
+  // Words where a figure would be; they go when it is drawn.
+  function say(plot, text, again) {
+    const line = document.createElement("p");
+    line.className = "wbf-said";
+    line.setAttribute("role", again ? "alert" : "status");
+    line.textContent = text;
+    if (again) line.append(" ", button("Draw again", "Try to draw this figure once more", again));
+    plot.replaceChildren(line);
+  }
+  const fail = (plot, error, again) => say(plot, `This figure could not be drawn here: ${(error && error.message) || error}.`.replace(/\.\.$/, "."), again);
+
+  // ---- pictures
+
+  const fileName = (layout) => plain(((layout.title || {}).text) || "figure").toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 60) || "figure";
+
+  // The figure as it is looked at, on white and in the width that it is printed in, as a data URL.
+  async function picture({ data, layout }, format) {
+    const stage = document.createElement("div");
+    stage.style.cssText = `position:absolute;left:-9999px;top:0;width:${PRINTED}px`;
+    document.body.append(stage);
+    try {
+      const notes = (layout.annotations || []).filter((note) => note.name !== "workbench:shown");
+      const still = { ...layout, annotations: notes, selections: [], paper_bgcolor: PAPER.paper, plot_bgcolor: PAPER.paper };
+      await draw(stage, { data, layout: still }, PAPER, { width: PRINTED, options: { ...OPTIONS, staticPlot: true } });
+      return await Plotly.toImage(stage, { format, width: PRINTED, height: stage._fullLayout.height, scale: format === "png" ? SCALE : 1 });
+    } finally {
+      Plotly.purge(stage);
+      stage.remove();
+    }
+  }
+
+  // The line with the buttons under a figure; `shown` gives what it shows at present: {data, layout}.
+  function tools(shown) {
+    const line = document.createElement("div"), told = document.createElement("span");
+    line.className = "wbf-tools";
+    told.setAttribute("role", "status");
+    const save = async (format) => {
+      told.textContent = "";
+      const figure = shown();
+      if (!figure) { told.textContent = "There is nothing to save yet."; return; }
+      try {
+        const link = document.createElement("a");
+        link.href = await picture(figure, format);
+        link.download = `${fileName(figure.layout)}.${format}`;
+        link.click();
+      } catch (error) {
+        told.textContent = `It could not be saved: ${error.message || error}`;
+      }
+    };
+    line.append(
+      told,
+      button("PNG", `Save this figure as a picture, ${PRINTED * SCALE} pixels wide, on white`, () => save("png")),
+      button("SVG", "Save this figure as a drawing that can be scaled and edited, on white", () => save("svg")),
+    );
+    return line;
+  }
+
+  return { OPTIONS, PAPER, PRINTED, draw, refit, mark, say, fail, tools, picture };
+}
