@@ -1,147 +1,162 @@
-"""Figures that stay connected to the kernel, and to the selection of the rows that they speak of."""
+"""Figures that stay connected to the kernel, and to the selection of the rows that they speak of.
+
+`Figure` is what is displayed: an anywidget, whose model the browser gives 2 s to start, so that it is small and hears nothing
+later. What it draws (`Drawing`) and plotly itself (`Library`, once for the page) are models that ipywidgets has itself.
+"""
 
 from __future__ import annotations
 
-import textwrap
-from typing import TYPE_CHECKING, Any
+import gzip
+from importlib.resources import files
+from typing import Any
 
+import anywidget
 import ipywidgets
 import numpy as np
+import plotly.graph_objects as go
+import traitlets
 
 from widgets._selection import shared
+from workbench.core.result import Result
+from workbench.report.points import asset
 from workbench.results.plotted import Plotted
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from workbench.core.result import Result
-
-WIDTH = 820  # fits a laptop, with the column of files open
-CHARACTER = 11  # pixels of a title
+WIDTH = 820  # fits a laptop, with the column of files open; a narrower cell has narrower figures
 
 
 def figure(result: Result, *, width: int = WIDTH, **options: Any) -> ipywidgets.Widget:
-    """Return a result as a widget: a figure whose selection is that of every other view of the same rows, or HTML."""
+    """Return a result as a widget: a figure whose selection is that of every other view of the same rows, or HTML.
+
+    Parameters
+    ----------
+    width : pixels, at most.
+    options : those of the kind.
+    """
     if not isinstance(result, Plotted):
         return ipywidgets.HTMLMath(result.drawn(**options)["text/html"], layout={"max_width": f"{width}px"})
-    import plotly.graph_objects as go
-
-    widget = go.FigureWidget(_fitted(result, width, options))
-    _link(widget, result)
-    return widget
+    return Figure(result, width, **options)
 
 
-def redraw(widget: Any, result: Result, *, as_seen: bool = False, **options: Any) -> ipywidgets.Widget:
-    """Draw another result in a widget that is there, where it can be: a new one sends all of plotly to the page again.
+def redraw(
+    widget: ipywidgets.Widget, result: Result, *, as_seen: bool = False, **options: Any
+) -> ipywidgets.Widget:
+    """Draw another result in a widget that is there, where it can be, so that the page stays as it is.
 
     Parameters
     ----------
     as_seen : what was zoomed or turned in the widget stays so; for the same answer, drawn again.
     """
-    if not isinstance(result, Plotted) or not hasattr(widget, "_linked"):
+    if not isinstance(result, Plotted) or not isinstance(widget, Figure):
         return figure(result, **options)
-    new = _fitted(result, widget.layout.width or WIDTH, options)
-    seen = {name: value for name, value in _looked_at(widget).items() if value != widget._drawn_at.get(name)}
-    widget.data = ()
-    widget.add_traces(list(new.data))
-    widget.update_layout(new.layout.to_plotly_json(), overwrite=True)
-    _link(widget, result)
-    if as_seen:
-        widget.update_layout(seen)
+    widget.show(result, as_seen=as_seen, **options)
     return widget
 
 
-def _link(widget: go.FigureWidget, result: Result) -> None:
-    widget._linked = Linked(widget, result.space)
-    widget._drawn_at = _looked_at(widget)
+class Library(ipywidgets.Widget):
+    """Plotly as it is sent to the browser.
 
-
-def _looked_at(widget: go.FigureWidget) -> dict[str, Any]:
-    """The ranges of the axes and the cameras, as they were drawn or as somebody zoomed and turned since."""
-    axes = (*widget.select_xaxes(), *widget.select_yaxes())
-    ranges = {f"{axis.plotly_name}_range": axis.range for axis in axes}
-    return ranges | {f"{s.plotly_name}_camera": s.camera.to_plotly_json() for s in widget.select_scenes()}
-
-
-def _fitted(result: Plotted, width: int, options: dict[str, Any]) -> go.Figure:
-    """The figure without the evidence under its title, which is shown below it, and of a fixed width.
-
-    A subtitle that is drawn before its figure is on the page lands on the title; a width that follows the
-    cell does so only from the first change on, and the figure jumps. A narrow figure's
-    title and legend take as many lines as they need.
+    Attributes
+    ----------
+    source : its script, compressed. version : of the script; a page loads one of each.
     """
-    drawn = result.figure(**options)
-    whole = (drawn.layout.title.text or "").replace("<br>", " ")  # broken anew, for this width
-    title = textwrap.wrap(whole, width // CHARACTER, break_long_words=False)
-    above = 34 + 22 * max(1, len(title))
-    if drawn.layout.legend.orientation == "h":
-        above += (
-            max(2, _lines([t.name for t in drawn.data if t.name and t.showlegend is not False], width)) * 26
-        )
-    at_top = {"yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 16}}
-    return drawn.update_layout(
-        title={**at_top, "text": "<br>".join(title), "subtitle": {"text": ""}}, width=width, margin_t=above
-    )
+
+    source = traitlets.Bytes().tag(sync=True)
+    version = traitlets.Unicode().tag(sync=True)
 
 
-def _lines(names: list[str], width: int) -> int:
-    """How many lines a legend above a figure takes, an entry going to the next where it doesn't fit."""
-    room = left = width - 88  # the margins
-    lines = 1
-    for name in names:
-        takes = 48 + 7 * len(name)
-        lines, left = (lines, left - takes) if takes <= left else (lines + 1, room - takes)
-    return lines
+class Drawing(ipywidgets.Widget):
+    """What a figure draws, and what a hand did in it.
+
+    Attributes
+    ----------
+    figure : its data and layout, as JSON.
+    selected : of each trace the numbers of the marks that are lit, None where all are alike, False where none can be lit.
+    view : what was zoomed and turned since it was drawn: ranges of axes and cameras, by their paths in the layout.
+    """
+
+    figure = traitlets.Unicode().tag(sync=True)
+    selected: Any = traitlets.List().tag(sync=True)
+    view = traitlets.Dict().tag(sync=True)
 
 
-class Linked:
-    """A figure's part in the selection: what is drawn around or clicked in it, and what it shows as selected."""
+class Figure(anywidget.AnyWidget):
+    """A result's figure, and its part in the selection: what is drawn around or clicked in it, and what it shows as selected.
 
-    def __init__(self, widget: go.FigureWidget, space: str):
-        self._widget = widget
-        self._marks = [_marks(trace) for trace in widget.data]
-        self._picked: list[np.ndarray] = []
-        self._shared = shared(space)
-        if not space:  # its marks are no rows
-            return
-        for at, trace in enumerate(widget.data):
-            if not len(self._marks[at][0]):
-                continue
-            trace.on_click(self._click)
-            if _selectable(trace):
-                trace.on_selection(self._select)
-                trace.on_deselect(self._clear)
-        self._last = max((i for i, t in enumerate(widget.data) if self._hears(i, t)), default=-1)
-        self._shared.join(self)
+    Attributes
+    ----------
+    plotted : the figure as plotly has it; in the browser without the evidence under its title, which is shown below it.
+    state : the model of what the browser draws.
+    """
+
+    _esm = asset("figure.js") + files("widgets").joinpath("live.js").read_text(encoding="utf-8")
+    _css = asset("figure.css")
+    width = traitlets.Int().tag(sync=True)
+    drawing = traitlets.Unicode().tag(sync=True)
+    library = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, result: Plotted, width: int = WIDTH, **options: Any):
+        self.state = Drawing()
+        self.state.on_msg(self._act)
+        self._shared = shared("")
+        self.show(result, **options)
+        super().__init__(width=width, drawing=self.state.model_id, library=_library().model_id)
+
+    def show(self, result: Plotted, *, as_seen: bool = False, **options: Any) -> None:
+        """Draw a result; ``as_seen`` keeps what was zoomed or turned."""
+        self.plotted = result.figure(**options)
+        self._marks = [_marks(trace) for trace in self.plotted.data]
+        self._shared.leave(self)
+        self._shared = shared(result.space)
+        lit = self._shared.ids if result.space else np.empty(0, np.int64)
+        with self.state.hold_sync():
+            self.state.figure = self.plotted.to_json()
+            self.state.selected = self._lit(lit)
+            if not as_seen:
+                self.state.view = {}
+        if result.space:  # else its marks are no rows
+            self._shared.join(self)
 
     def mark(self, ids: np.ndarray) -> None:
         """Light the marks that stand for one of these rows."""
-        with self._widget.batch_update():
-            for i, trace in enumerate(self._widget.data):
-                if self._hears(i, trace):
-                    known, of = self._marks[i]
-                    trace.selectedpoints = np.unique(of[np.isin(known, ids)]).tolist() if len(ids) else None
+        self.state.selected = self._lit(ids)
 
-    def _hears(self, at: int, trace: Any) -> bool:
-        return bool(len(self._marks[at][0])) and _selectable(trace)
+    def close(self) -> None:
+        """Take the figure from the page."""
+        self.state.close()
+        super().close()
 
-    def _rows(self, points: Any) -> np.ndarray:
-        known, of = self._marks[points.trace_index]
-        return known[np.isin(of, points.point_inds)]
+    def _lit(self, ids: np.ndarray) -> list[Any]:
+        return [
+            (np.unique(of[np.isin(known, ids)]).tolist() if len(ids) else None)
+            if len(known) and _selectable(trace)
+            else False
+            for trace, (known, of) in zip(self.plotted.data, self._marks, strict=True)
+        ]
 
-    def _select(self, trace: Any, points: Any, _: Any) -> None:
-        """Collect from trace after trace; the last one completes the lasso."""
-        self._picked.append(self._rows(points))
-        if points.trace_index == self._last:
-            picked, self._picked = self._picked, []
-            self._shared.set(np.concatenate(picked))
+    def _act(self, _: Any, told: dict[str, Any], buffers: Any = None) -> None:
+        """Take over what a hand did in the browser."""
+        if "cleared" in told:
+            self._shared.set(())
+        rows = [self._rows(trace, at) for trace, *at in told.get("picked", told.get("clicked", ()))]
+        if "picked" in told or any(map(len, rows)):
+            self._shared.set(np.concatenate([np.empty(0, np.int64), *rows]))
 
-    def _click(self, trace: Any, points: Any, _: Any) -> None:
-        if points.point_inds and len(rows := self._rows(points)):
-            self._shared.set(rows)
+    def _rows(self, trace: int, marks: list[int]) -> np.ndarray:
+        known, of = self._marks[trace]
+        return known[np.isin(of, marks)]
 
-    def _clear(self, *_: Any) -> None:
-        self._shared.set(())
+
+def _library() -> Library:
+    """The kernel's one copy of plotly, made when the first figure needs it."""
+    from plotly.offline import get_plotlyjs, get_plotlyjs_version
+
+    if not _libraries or _libraries[-1].comm is None:  # or closed with all other widgets
+        source = gzip.compress(get_plotlyjs().encode(), 6, mtime=0)
+        _libraries[:] = [Library(source=source, version=get_plotlyjs_version())]
+    return _libraries[-1]
+
+
+_libraries: list[Library] = []
 
 
 def _selectable(trace: Any) -> bool:

@@ -34,6 +34,10 @@ class Shared:
         if len(self.ids):
             view.mark(self.ids)
 
+    def leave(self, view: View) -> None:
+        """Tell ``view`` of no later selection."""
+        self._views.discard(view)
+
     def set(self, ids: Iterable[int] | np.ndarray) -> None:
         """Select these rows in every view."""
         chosen = np.unique(np.asarray(ids if isinstance(ids, np.ndarray) else list(ids), dtype=np.int64))

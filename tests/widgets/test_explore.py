@@ -5,17 +5,16 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import pytest
 from ipywidgets.widgets.widget import _remove_buffers as widget_buffers
 
 import widgets
 import workbench as wb
+from widgets._live import Figure
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError
 from workbench.report import points
 from workbench.results.diagram import Diagram
@@ -38,9 +37,14 @@ def draw_around(view: widgets.Explorer, ids: list[int]) -> None:
     view.view.set_state({"picked": memoryview(points.picked(at, len(view.view.ids)))})
 
 
-def lit(figure: go.FigureWidget) -> list[int]:
+def lit(figure: Figure) -> list[int]:
     """Marks that a plotly figure shows as selected."""
-    return sorted(i for trace in figure.data for i in (trace.selectedpoints or ()))
+    return sorted(i for marks in figure.state.selected for i in (marks or ()))
+
+
+def click(figure: Figure, trace: int, mark: int) -> None:
+    """Do what the browser does after a click on a mark."""
+    figure.state._handle_custom_msg({"clicked": [[trace, mark]]}, [])
 
 
 def shown(view: widgets.Explorer) -> np.ndarray:
@@ -103,8 +107,7 @@ def test_a_clicked_cluster_lights_its_rows_and_a_lasso_its_bar(acts: wb.Activati
     found = Partition(labels=np.arange(60) % 3, ids=acts.ids, space=acts.space, names=("x", "x", "z"))
     view.add(found)
     bars = view.beside.children[0]
-    click = SimpleNamespace(trace_index=0, point_inds=[1])
-    bars.data[0]._dispatch_on_click(click, None)
+    click(bars, 0, 1)
     assert view.selection == tuple(found.members(1).tolist())
     assert lit(bars) == [1]
     draw_around(view, [int(found.members(2)[0])])
@@ -125,8 +128,7 @@ def test_a_clicked_bar_lights_its_representative_cycle(acts: wb.Activations) -> 
         space=acts.space,
     )
     view.add(found)
-    lines = view.beside.children[0].data[0]
-    lines._dispatch_on_click(SimpleNamespace(trace_index=0, point_inds=[0]), None)
+    click(view.beside.children[0], 0, 0)
     assert view.selection == (100, 101)
 
 

@@ -11,13 +11,13 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import pytest
 from annotated_types import Interval
 from typing_extensions import Doc
 
 import widgets
 import workbench as wb
+from widgets._live import Figure
 from workbench.core import inputs
 from workbench.core.early import show_early, watching
 from workbench.core.errors import Cancelled, MissingError, ParameterError, ViewError
@@ -116,8 +116,8 @@ def test_a_panel_asks_what_the_controls_say_and_shows_the_answer() -> None:
     asked = wb.pca(cloud, n_components=3, whiten=True, n_null=9, n_boot=9)
     np.testing.assert_array_equal(panel.result.values, asked.values)
     figure, said = panel.shown.children
-    assert isinstance(figure, go.FigureWidget)
-    assert len(figure.data) == len(asked.figure().data)
+    assert isinstance(figure, Figure)
+    assert json.loads(figure.state.figure)["data"] == json.loads(asked.figure().to_json())["data"]
     assert "Do 3 components explain more" in said.value
     assert panel.work.layout.display == "none"
     assert not panel.run_button.disabled
@@ -399,17 +399,16 @@ def test_the_figure_comes_first_and_its_control_follows() -> None:
     panel = widgets.panel(control.method, wb.circle(n=20))
     control.run(panel)
     drawn, told = panel.shown.children
-    assert isinstance(drawn, go.FigureWidget) and len(drawn.data[0].x) == 20
-    assert "no control yet" in drawn.layout.title.text and "no control yet" in told.value
+    assert isinstance(drawn, Figure) and len(drawn.plotted.data[0].x) == 20
+    assert "no control yet" in drawn.state.figure and "no control yet" in told.value
     assert "its control is being computed" in panel.message.value
     assert panel.work.running and panel.results == [] and panel.result is None
     assert panel.static_result() is None
-    drawn.layout.xaxis.range = (-0.5, 0.25)  # as a hand does that zooms
-    drawn.data[0].selectedpoints = (3, 4)
+    drawn.state.set_state({"view": {"xaxis.range": [-0.5, 0.25]}})  # as the browser does where a hand zooms
     control.end(panel)
     assert panel.shown.children[0] is drawn, "the figure is completed in its place"
-    assert drawn.layout.xaxis.range == (-0.5, 0.25)
-    assert "no control yet" not in drawn.layout.title.text + told.value
+    assert drawn.state.view == {"xaxis.range": [-0.5, 0.25]}
+    assert "no control yet" not in drawn.state.figure + told.value
     assert "Is there anything?" in told.value
     assert panel.message.value == "" and panel.early is None
     assert len(panel.results) == 1 and panel.history.value == 0
@@ -427,7 +426,7 @@ def test_a_cancelled_control_leaves_its_figure_and_no_claim() -> None:
     panel.cancel()
     assert panel.wait(2)
     drawn, told = panel.shown.children
-    assert "no control yet" in drawn.layout.title.text
+    assert "no control yet" in drawn.state.figure
     assert "Is there anything?" not in told.value
     assert "nothing about it was tested" in panel.message.value
     assert len(panel.results) == 1 and not panel.run_button.disabled

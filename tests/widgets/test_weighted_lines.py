@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 
 import widgets
@@ -18,13 +16,16 @@ def test_a_clicked_line_and_the_map_of_images_hold_one_selection() -> None:
     explorer.add(picture)
     drawn = explorer.beside.children[0]
     at = next(
-        i for i, t in enumerate(drawn.data) if t.mode == "lines" and t.customdata is not None and t.visible
+        i for i, t in enumerate(drawn.plotted.data) if t.mode == "lines" and t.customdata is not None and t.visible
     )
-    drawn.data[at]._dispatch_on_click(SimpleNamespace(trace_index=at, point_inds=[3]), None)
-    rows = np.unique(drawn.data[at].customdata[3])
+    drawn.state._handle_custom_msg({"clicked": [[at, 3]]}, [])
+    rows = np.unique(drawn.plotted.data[at].customdata[3])
     assert len(rows) > 1 and np.array_equal(explorer.selection, rows)
-    marks = [t for t in drawn.data if t.mode == "markers" and t.customdata is not None]
+    marks = [
+        i for i, t in enumerate(drawn.plotted.data) if t.mode == "markers" and t.customdata is not None
+    ]
     assert len(marks) == 2  # one a moment
-    assert all(t.selectedpoints is not None for t in marks) and any(len(t.selectedpoints) for t in marks)
+    lit = [drawn.state.selected[i] for i in marks]
+    assert all(points is not None for points in lit) and any(map(len, lit))
     explorer.selection = []
-    assert all(t.selectedpoints is None for t in marks)
+    assert all(drawn.state.selected[i] is None for i in marks)

@@ -45,12 +45,12 @@ function figuresBy(Plotly) {
   const ours = (layout) => Boolean(layout.meta && layout.meta.kind);
   const isAbove = (legend) => Boolean(legend && legend.orientation === "h" && legend.y === 1 && legend.yanchor === "bottom");
 
-  // What has to change for the title to be whole at this width, the axes as high as before.
-  function head(layout, width) {
+  // What has to change for the title to be whole at this width, the axes as high as before; `bare` leaves out what stands under it.
+  function head(layout, width, bare = false) {
     if (!ours(layout)) return {};
     const title = layout.title || {}, subtitle = title.subtitle || {};
     const size = (title.font || {}).size || 15, small = (subtitle.font || {}).size || 12;
-    const text = wrapped(title.text, width - 2 * EDGE, size), under = wrapped(subtitle.text, width - 2 * EDGE, small);
+    const text = wrapped(title.text, width - 2 * EDGE, size), under = bare ? "" : wrapped(subtitle.text, width - 2 * EDGE, small);
     const more = TITLE * (countLines(text) - countLines(title.text)) + SUBTITLE * (countLines(under) - countLines(subtitle.text));
     const changes = { "title.text": text, "title.x": 0, "title.xref": "container", "title.pad.l": EDGE, "title.subtitle.text": under };
     return { ...changes, "margin.t": layout.margin.t + more, height: layout.height + more };
@@ -104,8 +104,8 @@ function figuresBy(Plotly) {
 
   // ---- drawing
 
-  async function draw(plot, { data, layout }, inks, { width = plot.clientWidth || UNKNOWN, options = OPTIONS } = {}) {
-    const shown = { ...changed(dressed(layout, inks), head(layout, width)), width, autosize: false };
+  async function draw(plot, { data, layout }, inks, { width = plot.clientWidth || UNKNOWN, bare = false, options = OPTIONS } = {}) {
+    const shown = { ...changed(dressed(layout, inks), head(layout, width, bare)), width, autosize: false };
     await Plotly.newPlot(plot, data, shown, options);
     await settle(plot);
   }
@@ -121,6 +121,23 @@ function figuresBy(Plotly) {
 
   // Light the marks: of each of these traces the numbers of some, or null for all alike.
   const mark = (plot, points, which) => (which.length ? Plotly.restyle(plot, { selectedpoints: points }, which) : null);
+
+  // What a hand zoomed or turned, by the paths that `relayout` takes: `seen`, after what an event of plotly's says; null where that is of
+  // something else.
+  function looked(plot, event, seen) {
+    const moved = Object.keys(event).map((path) => /^([xy]axis\d*)\.(range|autorange)|^(scene\d*)\.camera/.exec(path)).filter(Boolean);
+    if (!moved.length) return null;
+    const view = { ...seen };
+    for (const [, axis, what, scene] of moved) {
+      if (scene) view[`${scene}.camera`] = plot.layout[scene].camera;
+      else if (what === "range") view[`${axis}.range`] = plot.layout[axis].range;
+      else delete view[`${axis}.range`];
+    }
+    return view;
+  }
+  const look = (plot, view) => Plotly.relayout(plot, view);
+
+  const clear = (plot) => Plotly.purge(plot);
 
   // ---- what stands beside it, or in its place
 
@@ -188,5 +205,5 @@ function figuresBy(Plotly) {
     return line;
   }
 
-  return { OPTIONS, PAPER, PRINTED, draw, refit, mark, say, fail, tools, picture };
+  return { PAPER, PRINTED, draw, refit, mark, looked, look, clear, say, fail, tools };
 }
