@@ -102,7 +102,6 @@ function render({ model, el }) {
 
   const marks = (event) => event.points.map((p) => [p.curveNumber, ...(p.pointNumbers || [p.pointNumber ?? p.pointNumbers])]);
   function listen() {
-    plot.removeAllListeners();
     plot.on("plotly_selected", (event) => { if (!applying && event && event.points.length) drawing.send({ picked: marks(event) }); });
     plot.on("plotly_deselect", () => { if (!applying) drawing.send({ cleared: true }); });
     plot.on("plotly_click", (event) => { if (event.points.length) drawing.send({ clicked: marks(event) }); });

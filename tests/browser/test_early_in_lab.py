@@ -40,7 +40,7 @@ CELLS = (
 IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 TITLES = "[...document.querySelectorAll('.js-plotly-plot .gtitle')].map(e => e.textContent)"
 FIGURE = "[...document.querySelectorAll('.js-plotly-plot')].at(-1)"
-RANGE = f"{FIGURE}._fullLayout.xaxis.range.map(v => v.toFixed(3)).join()"
+RANGE = f"{FIGURE}._fullLayout.xaxis.range"
 LIT = f"({FIGURE}._fullData[0].selectedpoints || []).length"
 
 
@@ -109,17 +109,17 @@ def test_a_panel_completes_its_figure_as_it_is_looked_at(page: Any) -> None:
     page.wait_for_function(f"{FIGURE}?._fullLayout")
     figure = page.locator(".js-plotly-plot").last
     figure.hover()
-    page.wait_for_timeout(1000)  # the widget draws its figure once more when it has its width
     draw_around(page, figure.locator(".nsewdrag").first, 0.2, 0.5)
     page.wait_for_function(f"{LIT} > 10")
     whole = page.evaluate(RANGE)
     figure.locator('[data-title="Zoom in"]').click()
-    page.wait_for_function(f"{RANGE} !== {whole!r}")
+    page.wait_for_function(f"{RANGE}[1] < {whole[1] - 1}")
     zoomed, lit = page.evaluate(RANGE), page.evaluate(LIT)
     page.wait_for_timeout(500)  # the kernel hears of it
     finish(page, on=True)
     page.wait_for_selector("text=Is there anything?", timeout=60_000)
     page.wait_for_function(f"!{TITLES}.join().includes('no control yet')")
-    page.wait_for_function(f"{RANGE} === {zoomed!r}")
+    # to a few pixels: the labels of the other axis may take another width
+    page.wait_for_function(f"{RANGE}.every((v, i) => Math.abs(v - {zoomed}[i]) < 0.05)")
     page.wait_for_function(f"{LIT} === {lit}")
     assert not page.get_by_text("no control yet").count()

@@ -432,7 +432,7 @@ def test_a_cancelled_control_leaves_its_figure_and_no_claim() -> None:
     assert len(panel.results) == 1 and not panel.run_button.disabled
     panel.history.value = 0  # back to the finished one
     assert "Is there anything?" in told.value
-    assert "no control yet" not in drawn.layout.title.text
+    assert "no control yet" not in drawn.state.figure
 
 
 @pytest.mark.usefixtures("at_once", "cache")
@@ -454,7 +454,7 @@ def test_a_control_that_fails_takes_its_figure_with_it() -> None:
     control.end(panel)
     drawn, told = panel.shown.children
     assert "Is there anything?" in told.value, "the last finished answer is shown again"
-    assert "no control yet" not in drawn.layout.title.text
+    assert "no control yet" not in drawn.state.figure
     assert panel.history.value == 0 and panel.early is None
 
 

@@ -93,28 +93,24 @@ function figuresBy(Plotly) {
   const GREY = "rgba(128,134,144,0.6)";
   const LINES = { gridcolor: "rgba(128,134,144,0.18)", zeroline: false, zerolinecolor: GREY, linecolor: GREY, tickcolor: GREY };
 
-  function dressed(layout, { ink, soft, paper }) {
-    const copy = { ...layout };
-    copy.font = { ...layout.font, color: ink };
-    copy.hoverlabel = { ...layout.hoverlabel, bgcolor: paper, font: { ...(layout.hoverlabel || {}).font, color: ink } };
-    copy.modebar = { ...layout.modebar, bgcolor: "rgba(0,0,0,0)", color: soft, activecolor: ink };
-    for (const name of Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key))) copy[name] = { ...LINES, ...layout[name] };
-    return copy;
-  }
+  const coloured = ({ ink, soft, paper }) => ({
+    "font.color": ink, "hoverlabel.bgcolor": paper, "hoverlabel.font.color": ink,
+    "modebar.bgcolor": "rgba(0,0,0,0)", "modebar.color": soft, "modebar.activecolor": ink,
+  });
+  const lined = (layout) => Object.fromEntries(Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key)).map((key) => [key, { ...LINES, ...layout[key] }]));
 
   // ---- drawing
 
   async function draw(plot, { data, layout }, inks, { width = plot.clientWidth || UNKNOWN, bare = false, options = OPTIONS } = {}) {
-    const shown = { ...changed(dressed(layout, inks), head(layout, width, bare)), width, autosize: false };
-    await Plotly.newPlot(plot, data, shown, options);
+    const changes = { ...lined(layout), ...coloured(inks), ...head(layout, width, bare), width, autosize: false };
+    await Plotly.newPlot(plot, data, changed(layout, changes), options);
     await settle(plot);
   }
 
   // Draw what is drawn already in another width or other colours.
   function refit(plot, inks, width = plot.clientWidth) {
     if (!plot._fullLayout || !width) return null;
-    const layout = dressed(plot.layout, inks), known = Object.keys(layout).filter((key) => layout[key] !== plot.layout[key]);
-    const drawn = Plotly.relayout(plot, { ...Object.fromEntries(known.map((key) => [key, layout[key]])), ...head(layout, width), width });
+    const drawn = Plotly.relayout(plot, { ...coloured(inks), ...head(plot.layout, width), width });
     const settled = settle(plot);
     return Promise.all([drawn, settled]);
   }
@@ -129,8 +125,8 @@ function figuresBy(Plotly) {
     if (!moved.length) return null;
     const view = { ...seen };
     for (const [, axis, what, scene] of moved) {
-      if (scene) view[`${scene}.camera`] = plot.layout[scene].camera;
-      else if (what === "range") view[`${axis}.range`] = plot.layout[axis].range;
+      if (scene) view[`${scene}.camera`] = structuredClone(plot.layout[scene].camera);
+      else if (what === "range") view[`${axis}.range`] = [...plot.layout[axis].range]; // plotly writes into its own
       else delete view[`${axis}.range`];
     }
     return view;
