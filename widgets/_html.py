@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+import anywidget
 import ipywidgets
+import traitlets
 
 from workbench.report.points import STILL_MIME
 
@@ -14,16 +17,19 @@ if TYPE_CHECKING:
     from workbench.core.result import Result
 
 CELL_CHARACTERS = 120
-# plotly writes its colours into its figures; in a dark JupyterLab they would be dark on dark
-STYLE = """<style>
-[data-jp-theme-light="false"] .js-plotly-plot text:not(.bartext) { fill: var(--jp-ui-font-color1) !important; }
-.js-plotly-plot .modebar-group { background: transparent !important; }
+# plotly writes its colours into its figures; in a dark JupyterLab those of a cell would be dark on dark. Ours have the theme's.
+STYLE = """
+[data-jp-theme-light="false"] .js-plotly-plot:not(.wbf-plot) text:not(.bartext) { fill: var(--jp-ui-font-color1) !important; }
+.js-plotly-plot:not(.wbf-plot) .modebar-group { background: transparent !important; }
+.js-plotly-plot:not(.wbf-plot) .hoverlayer text { fill: inherit !important; }
 .widget-html-content th, .widget-html-content td { text-align: left; padding: 2px 8px 2px 0; }
-.js-plotly-plot .hoverlayer text { fill: inherit !important; }
 .jupyter-widgets :focus-visible, .jupyter-widgets:focus-visible {
   outline: 2px solid var(--jp-brand-color1, #1976d2) !important; outline-offset: 1px;
 }
-</style>"""
+.wbn-notice { margin: 4px 0; padding: 4px 12px; border-left: 4px solid var(--jp-warn-color1, #b26a00); background: var(--jp-layout-color2, #f5f6f8);
+  color: var(--jp-ui-font-color1, #23272f); }
+.wbn-notice[hidden] { display: none; }
+"""
 ENDED = "This was live. Its kernel has ended: run the notebook again to have it back."
 ERROR = ".jp-OutputArea-output.jupyter-widgets"  # as JupyterLab marks an output whose widget is gone
 EXPORTED = ":is(body.jp-Notebook, .output_subarea)"  # nbconvert's pages, in its two styles
@@ -67,9 +73,17 @@ def status(said: str, *, wrong: bool = False) -> str:
     return f'<div role="{"alert" if wrong else "status"}"{colour}>{said}</div>' if said else ""
 
 
-def style() -> ipywidgets.HTML:
-    """What makes figures readable in every theme; it shows nothing itself."""
-    return ipywidgets.HTML(STYLE, layout={"display": "none"})
+class Notice(anywidget.AnyWidget):
+    """What makes figures readable in every theme; shows nothing but that the kernel is gone, and then what to do."""
+
+    _esm = files("widgets").joinpath("notice.js").read_text(encoding="utf-8")
+    _css = STYLE
+    beacon = traitlets.Unicode().tag(sync=True)
+    """Id of a model of which the page knows whether its kernel still has it."""
+
+    def __init__(self) -> None:
+        self._beacon = ipywidgets.Widget()
+        super().__init__(beacon=self._beacon.model_id)
 
 
 class Static(ipywidgets.VBox):

@@ -128,7 +128,7 @@ class Explorer(_html.Static):
         self.view = PointView(self.result, "" if given is not None else self._drawn())
         super().__init__(
             [
-                _html.style(),
+                _html.Notice(),
                 ipywidgets.HBox([self.method, self.site, self.dimensions], layout={"flex_flow": "row wrap"}),
                 self.work,
                 self.message,

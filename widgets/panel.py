@@ -113,7 +113,7 @@ class Panel(_html.Static):
             folded.append(ipywidgets.Accordion([columns], titles=["Which columns of the table"]))
         super().__init__(
             [
-                _html.style(),
+                _html.Notice(),
                 about,
                 settings,
                 *folded,
