@@ -29,6 +29,13 @@ HOVER_CHARACTERS = 220
 SLIDER = 76  # pixels under the axis
 LEGEND_WIDTH = 660  # pixels
 TITLE_WIDTH = 88  # characters
+CONFIG = {
+    "displaylogo": False,
+    "showSendToCloud": False,
+    "plotlyServerURL": "",
+    "toImageButtonOptions": {"format": "png", "scale": 3, "setBackground": "opaque"},
+}
+"""How a figure behaves where plotly alone draws it, as in a cell: nothing leaves the page, and pictures are fit to print."""
 SUBTITLE_SENTENCES = 2  # what stands under a figure's title; the rest is in the result
 
 
@@ -80,7 +87,7 @@ class Plotted(Result):
         return figure
 
     def drawn(self, **options: Any) -> dict[str, Any]:
-        return {PLOTLY_MIME: json.loads(self.figure(**options).to_json())}
+        return {PLOTLY_MIME: {**json.loads(self.figure(**options).to_json()), "config": CONFIG}}
 
 
 def _exact(marks: Any) -> Any:
