@@ -15,6 +15,7 @@ from widgets import _html
 from workbench.core.early import watching
 from workbench.core.errors import Cancelled, WorkbenchError
 from workbench.core.progress import listening
+from workbench.core.remaining import Stages
 
 if TYPE_CHECKING:
     from workbench.core.result import Result
@@ -58,7 +59,7 @@ class Work(ipywidgets.HBox):
         super().__init__([self.cancel_button, self.bar, self.label])
         self.layout.display = "none"
         self._job: _Job | None = None
-        self._began: dict[str, float] = {}
+        self._stages = Stages()
         self._shown = 0.0
 
     @property
@@ -82,7 +83,7 @@ class Work(ipywidgets.HBox):
         job = _Job(then)
         job.thread = threading.Thread(target=self._run, args=(work, job, early), daemon=True)
         self._job = job
-        self._began.clear()
+        self._stages = Stages()
         self.label.value = ""
         self.bar.value = 0
         self.layout.display = ""
@@ -152,30 +153,21 @@ class Work(ipywidgets.HBox):
 
     def _listen(self, job: _Job, what: str, done: int, total: int | None) -> None:
         _stop_if_cancelled(job)
-        if total == 1 and self.bar.value:
-            return  # a single step inside of others, which say more
         now = time.monotonic()
-        began = self._began.setdefault(what, now)
-        if now - self._shown < REFRESH and done != total:
+        stage = self._stages.tell(what, done, total, now)
+        if now - self._shown < REFRESH and not (stage and stage.done == stage.total):
             return
         self._shown = now
-        self.bar.value = done / total if total else 0
-        self.label.value = what + (
-            f": {done:,} of {total:,}{left(now - began, done, total)}" if total else ""
-        )
+        if stage is None:
+            self.bar.value, self.label.value = 0, what
+            return
+        self.bar.value = stage.done / stage.total
+        self.label.value = stage.line(now)
 
 
 def _stop_if_cancelled(job: _Job) -> None:
     if job.cancelled.is_set():
         raise Cancelled("Stopped. What was finished before is kept.")
-
-
-def left(elapsed: float, done: int, total: int) -> str:
-    """Say how long the rest will take, judging by what is done."""
-    if done == 0 or done >= total or elapsed < 1:
-        return ""
-    seconds = elapsed * (total - done) / done
-    return f", {seconds / 60:.0f} min left" if seconds >= 90 else f", {seconds:.0f} s left"
 
 
 def explained(error: BaseException) -> str:

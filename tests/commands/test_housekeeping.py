@@ -109,7 +109,7 @@ def test_a_log_gets_a_line_of_progress_now_and_then(
     with console.progress():
         list(track(range(9), "a null"))
     assert capsys.readouterr().err.splitlines() == [
-        "   12 s  a null, 2 of 9",
-        "   24 s  a null, 5 of 9",
-        "   36 s  a null, 8 of 9",
+        "   12 s  a null: 2 of 9, about 30 s left",
+        "   24 s  a null: 5 of 9, about 16 s left",
+        "   36 s  a null: 8 of 9, about 4 s left",
     ]

@@ -16,14 +16,14 @@ def test_a_clicked_line_and_the_map_of_images_hold_one_selection() -> None:
     explorer.add(picture)
     drawn = explorer.beside.children[0]
     at = next(
-        i for i, t in enumerate(drawn.plotted.data) if t.mode == "lines" and t.customdata is not None and t.visible
+        i
+        for i, t in enumerate(drawn.plotted.data)
+        if t.mode == "lines" and t.customdata is not None and t.visible
     )
     drawn.state._handle_custom_msg({"clicked": [[at, 3]]}, [])
     rows = np.unique(drawn.plotted.data[at].customdata[3])
     assert len(rows) > 1 and np.array_equal(explorer.selection, rows)
-    marks = [
-        i for i, t in enumerate(drawn.plotted.data) if t.mode == "markers" and t.customdata is not None
-    ]
+    marks = [i for i, t in enumerate(drawn.plotted.data) if t.mode == "markers" and t.customdata is not None]
     assert len(marks) == 2  # one a moment
     lit = [drawn.state.selected[i] for i in marks]
     assert all(points is not None for points in lit) and any(map(len, lit))

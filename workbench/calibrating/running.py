@@ -139,7 +139,8 @@ def calibrate(
                 records = future.result()
                 _keep(records_of(asked, w), records)
                 done += len(records)
-                tell(f"{asked.name} in {w.name}", done, total)
+                tell(f"calibrate {asked.name}", done, total)
+                tell(w.name)
                 left[w.name] -= 1
                 if not left[w.name]:
                     yield w, _chosen(kept(records_of(asked, w)), runs)

@@ -75,25 +75,32 @@ def progress() -> Iterator[None]:
             yield
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from workbench.core.progress import listening
+    from workbench.core.remaining import Stages, in_words
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    bars: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    said, left = (TextColumn(f"{{task.{what}}}", markup=False) for what in ("description", "fields[left]"))
+    stages = Stages()
+    with Progress(
+        said, BarColumn(), MofNCompleteColumn(), left, console=Console(stderr=True), transient=True
+    ) as shown:
+        bar = shown.add_task("", total=None, left="")
 
         def listener(what: str, done: int, total: int | None) -> None:
-            if what not in bars:
-                bars[what] = shown.add_task(clean(what), total=total)
-            shown.update(bars[what], completed=done, total=total)
-            if total is not None and done >= total:
-                shown.remove_task(bars.pop(what))
+            now = time.monotonic()
+            stage = stages.tell(what, done, total, now)
+            if stage is None:
+                shown.update(bar, description=clean(what), completed=0, total=None, left="")
+                return
+            name = f"{stage.name}: {stage.within}" if stage.within else stage.name
+            shown.update(
+                bar,
+                description=clean(name),
+                completed=stage.done,
+                total=stage.total,
+                left=in_words(stage.left(now)),
+            )
 
         with listening(listener):
             yield
@@ -103,16 +110,18 @@ def progress() -> Iterator[None]:
 def _lines() -> Iterator[None]:
     """Progress for a log: what is being done, each time that it is another thing or takes long."""
     from workbench.core.progress import listening
+    from workbench.core.remaining import Stages
 
     start = told = time.monotonic()
+    stages = Stages()
 
     def listener(what: str, done: int, total: int | None) -> None:
         nonlocal told
         now = time.monotonic()
+        stage = stages.tell(what, done, total, now)
         if now - told >= LINE_EVERY:
             told = now
-            of = f", {done:,} of {total:,}" if total else ""
-            click.echo(f"{now - start:5.0f} s  {clean(what)}{of}", err=True)
+            click.echo(f"{now - start:5.0f} s  {clean(stage.line(now) if stage else what)}", err=True)
 
     with listening(listener):
         yield

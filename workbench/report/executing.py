@@ -93,7 +93,8 @@ def execute(
         with client.setup_kernel(cwd=str(cwd)):
             for at, cell in enumerate(notebook.cells):
                 if cell.cell_type == "code":
-                    tell(f"report: {_title(notebook.cells, cell)}", done, total)
+                    tell("report", done, total)
+                    tell(_title(notebook.cells, cell))
                     done += 1
                 try:
                     client.execute_cell(cell, at)

@@ -127,7 +127,7 @@ def report(
 
 def _write(output: Path, source: Path, executed: nbformat.NotebookNode, facts: dict[str, Any]) -> None:
     """Write the page and what lies beside it."""
-    tell("report: writing the page")
+    tell("writing the page")
     facts = keeping.names(output, facts)
     with keeping.together(output, source, results=any(r["files"] for r in facts["results"])) as places:
         executing.write(_points_once(executed), places.notebook)
