@@ -26,8 +26,8 @@ STYLE = """
 .jupyter-widgets :focus-visible, .jupyter-widgets:focus-visible {
   outline: 2px solid var(--jp-brand-color1, #1976d2) !important; outline-offset: 1px;
 }
-.wbn-notice { margin: 4px 0; padding: 4px 12px; border-left: 4px solid var(--jp-warn-color1, #b26a00); background: var(--jp-layout-color2, #f5f6f8);
-  color: var(--jp-ui-font-color1, #23272f); }
+.wbn-notice { margin: 4px 0; padding: 4px 12px; border-left: 4px solid var(--jp-warn-color1, #b26a00);
+  background: var(--jp-layout-color2, #f5f6f8); color: var(--jp-ui-font-color1, #23272f); }
 .wbn-notice[hidden] { display: none; }
 """
 ENDED = "This was live. Its kernel has ended: run the notebook again to have it back."

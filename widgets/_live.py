@@ -13,7 +13,6 @@ from typing import Any
 import anywidget
 import ipywidgets
 import numpy as np
-import plotly.graph_objects as go
 import traitlets
 
 from widgets._selection import shared

@@ -24,7 +24,7 @@ CELLS = (
     "wb.pca(cloud, n_null=9, n_boot=9)",
 )
 KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
-DRAWN = "document.querySelectorAll('.wbf-plot .main-svg').length > 0 && document.querySelectorAll('.wbf-plot .scatterlayer .point').length === 200"
+DRAWN = "document.querySelectorAll('.wbf-plot .scatterlayer .point').length === 200"
 # what anywidget says of a model that wasn't there within 2 s, and JupyterLab of a page that is slow: what matters is what is drawn
 LATE = ("Failed to initialize model", "Control comm", "did not respond", "widget model not found", "Timeout")
 
@@ -39,7 +39,8 @@ def opened(browser: Any, address: str) -> Any:
 
 def run_cell(page: Any, at: int) -> None:
     page.evaluate(
-        "n => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = n; window.jupyterapp.commands.execute('notebook:run-cell'); }",
+        "n => { const { shell, commands } = window.jupyterapp; shell.currentWidget.content.activeCellIndex = n; "
+        "commands.execute('notebook:run-cell'); }",
         at,
     )
 
@@ -60,7 +61,10 @@ def page(address: str, browser: Any) -> Any:
     """The notebook, with a panel that has answered."""
     page = opened(browser, address)
     run_cell(page, 0)
-    page.wait_for_selector("text=ready", timeout=120_000)
+    page.wait_for_function(
+        "[...document.querySelectorAll('.jp-OutputArea-output')].some(e => e.textContent.trim() === 'ready')",
+        timeout=120_000,
+    )
     run_cell(page, 1)
     page.locator("button.widget-button", has_text="Run").press("Enter", timeout=60_000)
     page.wait_for_function(DRAWN, timeout=60_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -49,7 +50,7 @@ def test_estimates_are_nearer_to_the_truth_than_the_mean_speed() -> None:
 
 
 def test_estimates_fall_but_for_a_few() -> None:
-    pairs = [(a[1], b[1]) for own in said() for a, b in zip(own, own[1:], strict=False)]
+    pairs = [(a[1], b[1]) for own in said() for a, b in itertools.pairwise(own)]
     assert sum(b > 1.1 * a + 0.5 for a, b in pairs) < 0.04 * len(pairs)
 
 

@@ -18,7 +18,8 @@ class Stage:
 
     Attributes
     ----------
-    name : as it is shown; a loop that begins a second time says so. number : of those that began. done, total : steps. began, told : when, and when last.
+    name : as it is shown; a loop that begins a second time says so. number : of those that began.
+    done, total : steps. began, told : when, and when last.
     within : what the present step is doing, where that was told.
     """
 
