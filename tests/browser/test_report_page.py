@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,56 @@ def test_numbers_are_sorted_as_numbers_and_what_is_missing_stays_last(page: Any)
         found = table.evaluate(values)
         assert len(found) >= 2
         assert found == order(found)
+
+
+def test_every_figure_is_saved_at_print_size_on_white(page: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    assert page.locator(".wbf-tools").count() == page.locator(".plot").count() == 2
+    for kind in ("PNG", "SVG"):
+        with page.expect_download() as begun:
+            page.locator("#figure-1 + .wbf-tools button", has_text=kind).press("Enter")
+        begun.value.save_as(tmp_path / f"figure.{kind}")
+        assert begun.value.suggested_filename.endswith(f".{kind.lower()}")
+    with (tmp_path / "figure.PNG").open("rb") as file:
+        assert struct.unpack(">II", file.read(24)[16:])[0] == 3 * 820
+    picture = Image.open(tmp_path / "figure.PNG").convert("RGB")
+    assert picture.getpixel((3, 3)) == picture.getpixel((picture.width - 3, picture.height - 3)) == (255, 255, 255)
+    svg = (tmp_path / "figure.SVG").read_text(encoding="utf-8")
+    assert 'width="820"' in svg and "#23272f" in svg.lower() or "rgb(35, 39, 47)" in svg
+    title = page.evaluate("document.getElementById('figure-1').layout.title.text").split("<br>")[0]
+    assert title in svg
+    assert page.problems == []
+
+
+def test_a_figure_that_cannot_be_drawn_says_so_and_is_drawn_again(browser: Any, small_report: Path) -> None:
+    page = browser.new_page()
+    # a canvas that can't be had, as where memory is short
+    page.add_init_script("const whole = SVGElement.prototype.getBoundingClientRect; window.mend = () => { SVGElement.prototype.setAttributeNS = kept; }; const kept = SVGElement.prototype.setAttributeNS; SVGElement.prototype.setAttributeNS = () => { throw new Error('there is no memory'); };")
+    page.goto(small_report.as_uri())
+    page.wait_for_function("document.documentElement.dataset.drawn === 'yes'", timeout=60_000)
+    said = page.locator("#figure-1 [role=alert]")
+    assert "could not be drawn here: there is no memory." in said.inner_text()
+    page.evaluate("window.mend()")
+    said.get_by_role("button", name="Draw again").press("Enter")
+    page.wait_for_function("document.querySelectorAll('#figure-1 .main-svg').length > 0")
+    assert page.locator("#figure-1 [role=alert]").count() == 0
+    page.close()
+
+
+def test_titles_are_whole_on_a_telephone_and_on_a_wide_screen(browser: Any, small_report: Path) -> None:
+    cut = """[...document.querySelectorAll('.plot')].flatMap(plot => { const box = plot.getBoundingClientRect();
+      return [...plot.querySelectorAll('.gtitle, .gtitle-subtitle, .xtitle, .ytitle, .legendtext')].filter(e => {
+        const r = e.getBoundingClientRect(); return r.left < box.left - 1 || r.right > box.right + 1; }).map(e => e.textContent); })"""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(small_report.as_uri())
+    page.wait_for_function("document.documentElement.dataset.drawn === 'yes'", timeout=60_000)
+    for width in (1280, 390, 800):  # also where it changes
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(500)
+        assert page.evaluate(cut) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
 
 
 def test_prints_dark_on_white_whatever_the_theme_and_nothing_cut(browser: Any, small_report: Path) -> None:

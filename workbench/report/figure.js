@@ -9,14 +9,17 @@ function figuresBy(Plotly) {
   const SCALE = 3;
   const TITLE = 22, SUBTITLE = 17, HEAD = 64; // pixels of a line, and above the axes where there is one line and no legend (plotted.py)
   const EDGE = 16; // pixels left and right of a title
-  const NARROW = 560; // pixels under which a legend beside the axes leaves them no room
+  const LABELS = 0.36, BAR = 0.16; // shares of the width that names beside the axes, and the title of a scale, may take
+  const SHORTEST = 100, NARROWEST = 64, LINE = 1.3; // pixels of an axis and of a scale's title whose words are broken; a line, in letters' heights
+  const SLACK = 6; // pixels by which a legend may be higher or lower than was thought
   const UNKNOWN = 700; // pixels that a figure is drawn in which nobody sees yet
 
   // ---- words that fit
 
   const pen = document.createElement("canvas").getContext("2d");
   const FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
-  const plain = (text) => text.replace(/<br ?\/?>/g, " ").replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
+  const BROKEN = "\u200b"; // at the end of a line whose word goes on in the next
+  const plain = (text) => text.replace(/\u200b<br ?\/?>/g, "").replace(/<br ?\/?>/g, " ").replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
   const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const countLines = (text) => (text ? text.split(/<br ?\/?>/).length : 0);
 
@@ -33,7 +36,7 @@ function figuresBy(Plotly) {
       while (!fits(word) && word.length > 1) { // a name that is wider than the figure
         let n = word.length - 1;
         while (n > 1 && !fits(word.slice(0, n))) n--;
-        lines[lines.length - 1] = word.slice(0, n);
+        lines[lines.length - 1] = word.slice(0, n) + BROKEN;
         lines.push("");
         word = word.slice(n);
       }
@@ -68,23 +71,63 @@ function figuresBy(Plotly) {
     return copy;
   }
 
-  // What is known once it is drawn: how high its legend is, and how long its axes are, whose titles have to fit them.
-  function settle(plot) {
+  // What is known once it is drawn: how long its axes are, which their titles have to fit, how wide its labels, how high its legend.
+  function unsettled(plot) {
     const full = plot._fullLayout, layout = plot.layout, changes = {};
-    if (!full || !ours(layout)) return null;
+    if (!full || !ours(layout)) return { changes, bars: {} };
+    let below = 0;
     for (const name of Object.keys(full).filter((key) => /^[xy]axis\d*$/.test(key))) {
       const axis = full[name], given = ((layout[name] || {}).title || {}).text;
-      if (!given || !axis._length) continue;
-      const text = wrapped(given, axis._length, axis.title.font.size);
-      if (text !== given) changes[`${name}.title.text`] = text;
+      if (name[0] === "y") Object.assign(changes, labels(name, axis, full.width * LABELS));
+      if (Object.keys(changes).some((path) => path.endsWith("ticktext")) || !given || axis._length < SHORTEST) continue;
+      const { size } = axis.title.font, text = wrapped(given, axis._length, size);
+      if (text === given) continue;
+      changes[`${name}.title.text`] = text;
+      if (name[0] === "x") below = Math.max(below, (countLines(text) - countLines(given)) * size * LINE);
     }
-    const legend = full.legend;
-    if (isAbove(legend) && legend._height) {
+    let above = 0;
+    if (isAbove(full.legend) && full.legend._height) {
       const lines = Math.max(1, countLines(layout.title.text)), under = countLines((layout.title.subtitle || {}).text);
-      const more = HEAD + legend._height + TITLE * (lines - 1) + SUBTITLE * under - layout.margin.t;
-      if (Math.abs(more) > 6) Object.assign(changes, { "margin.t": layout.margin.t + more, height: layout.height + more });
+      above = HEAD + full.legend._height + TITLE * (lines - 1) + SUBTITLE * under - layout.margin.t;
+      if (Math.abs(above) <= SLACK) above = 0;
     }
-    return Object.keys(changes).length ? Plotly.relayout(plot, changes) : null;
+    if (above) changes["margin.t"] = layout.margin.t + above;
+    if (above || below) changes.height = layout.height + above + below;
+    if (below) (layout.sliders || []).forEach((slider, at) => { changes[`sliders[${at}].pad.t`] = ((slider.pad || {}).t || 0) + below; });
+    return { changes, bars: barTitles(plot, full.width * BAR) };
+  }
+
+  // Names of categories beside an axis, in lines where they would leave the figure no room.
+  function labels(name, axis, width) {
+    const held = axis.tickmode === "array" && axis.ticktext ? axis.ticktext : axis.type === "category" ? axis._categories : [];
+    const texts = [...held].map(String), short = texts.map((text) => wrapped(text, width, axis.tickfont.size));
+    if (short.every((text, i) => text === texts[i])) return {};
+    return { [`${name}.tickmode`]: "array", [`${name}.tickvals`]: axis.type === "category" ? texts.map((_, i) => i) : [...axis.tickvals], [`${name}.ticktext`]: short };
+  }
+
+  // What the colours mean, in lines: of each trace the change that `restyle` takes.
+  function barTitles(plot, width) {
+    const bars = {};
+    plot._fullData.forEach((trace, at) => {
+      for (const [path, bar] of [["colorbar", trace.colorbar], ["marker.colorbar", (trace.marker || {}).colorbar]]) {
+        if (!bar || !bar.title || !bar.title.text) continue;
+        const text = wrapped(bar.title.text, Math.max(width, NARROWEST), bar.title.font.size);
+        if (text !== bar.title.text) bars[at] = { [`${path}.title.text`]: text };
+      }
+    });
+    return bars;
+  }
+
+  // Let the figure have the room that its words need; what one change gives room to may be another's.
+  function settle(plot) {
+    const work = [];
+    for (let i = 0; i < 3; i++) {
+      const { changes, bars } = unsettled(plot);
+      if (!Object.keys(changes).length && !Object.keys(bars).length) break;
+      for (const [at, change] of Object.entries(bars)) work.push(Plotly.restyle(plot, change, [Number(at)]));
+      if (Object.keys(changes).length) work.push(Plotly.relayout(plot, changes));
+    }
+    return Promise.all(work);
   }
 
   // ---- colours of the theme

@@ -66,14 +66,14 @@ class Plotted(Result):
         said = [
             line
             for e in self.evidence[:SUBTITLE_SENTENCES]
-            for line in textwrap.wrap(_unbroken(e.sentence()), 116)
+            for line in _lines(_unbroken(e.sentence()), 116)
         ]
         for axis in (*figure.select_xaxes(), *figure.select_yaxes()):  # also those beside the first pair
             axis.update({k: v for k, v in theme.AXIS.items() if axis[k] is None})
         for trace in figure.data:
             if trace.customdata is not None:
                 trace.customdata = _exact(trace.customdata)
-        title = textwrap.wrap(self.title, TITLE_WIDTH) or [""]
+        title = _lines(self.title, TITLE_WIDTH) or [""]
         above = 17 * len(said) + 22 * (len(title) - 1) + _legend_height(figure)
         figure.update_layout(
             title={
@@ -99,6 +99,11 @@ def _exact(marks: Any) -> Any:
         return [_exact(m) for m in marks]
     is_far = isinstance(marks, int | np.integer) and abs(int(marks)) > LARGEST_EXACT
     return str(marks) if is_far else marks
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """The text in lines, broken between words alone: a page joins them again, and breaks them for its own width."""
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _legend_height(figure: go.Figure) -> int:
