@@ -11,6 +11,7 @@ function figuresBy(Plotly) {
   const EDGE = 16; // pixels left and right of a title
   const LABELS = 0.36, BAR = 0.16; // shares of the width that names beside the axes, and the title of a scale, may take
   const SHORTEST = 100, NARROWEST = 64, LINE = 1.3; // pixels of an axis and of a scale's title whose words are broken; a line, in letters' heights
+  const SYMBOL = 64; // pixels of a legend's line beside its words
   const SLACK = 6; // pixels by which a legend may be higher or lower than was thought
   const UNKNOWN = 700; // pixels that a figure is drawn in which nobody sees yet
 
@@ -74,7 +75,7 @@ function figuresBy(Plotly) {
   // What is known once it is drawn: how long its axes are, which their titles have to fit, how wide its labels, how high its legend.
   function unsettled(plot) {
     const full = plot._fullLayout, layout = plot.layout, changes = {};
-    if (!full || !ours(layout)) return { changes, bars: {} };
+    if (!full || !ours(layout)) return { changes, traces: {} };
     let below = 0;
     for (const name of Object.keys(full).filter((key) => /^[xy]axis\d*$/.test(key))) {
       const axis = full[name], given = ((layout[name] || {}).title || {}).text;
@@ -94,7 +95,7 @@ function figuresBy(Plotly) {
     if (above) changes["margin.t"] = layout.margin.t + above;
     if (above || below) changes.height = layout.height + above + below;
     if (below) (layout.sliders || []).forEach((slider, at) => { changes[`sliders[${at}].pad.t`] = ((slider.pad || {}).t || 0) + below; });
-    return { changes, bars: barTitles(plot, full.width * BAR) };
+    return { changes, traces: meanings(plot, full) };
   }
 
   // Names of categories beside an axis, in lines where they would leave the figure no room.
@@ -105,26 +106,30 @@ function figuresBy(Plotly) {
     return { [`${name}.tickmode`]: "array", [`${name}.tickvals`]: axis.type === "category" ? texts.map((_, i) => i) : [...axis.tickvals], [`${name}.ticktext`]: short };
   }
 
-  // What the colours mean, in lines: of each trace the change that `restyle` takes.
-  function barTitles(plot, width) {
-    const bars = {};
+  // What the colours and lines mean, in lines: of each trace the changes that `restyle` takes.
+  function meanings(plot, full) {
+    const traces = {}, { legend } = full;
+    const beside = legend && legend.orientation === "v" ? full.width * LABELS : full.width - 2 * EDGE - SYMBOL;
     plot._fullData.forEach((trace, at) => {
-      for (const [path, bar] of [["colorbar", trace.colorbar], ["marker.colorbar", (trace.marker || {}).colorbar]]) {
-        if (!bar || !bar.title || !bar.title.text) continue;
-        const text = wrapped(bar.title.text, Math.max(width, NARROWEST), bar.title.font.size);
-        if (text !== bar.title.text) bars[at] = { [`${path}.title.text`]: text };
+      const given = (plot.data[at] || {}).name;
+      const words = [["colorbar.title.text", (trace.colorbar || {}).title], ["marker.colorbar.title.text", ((trace.marker || {}).colorbar || {}).title]]
+        .filter(([, title]) => title && title.text).map(([path, title]) => [path, title.text, Math.max(full.width * BAR, NARROWEST), title.font.size]);
+      if (given && legend && trace.showlegend) words.push(["name", given, beside, legend.font.size]);
+      for (const [path, text, width, size] of words) {
+        const short = wrapped(text, width, size);
+        if (short !== text) traces[at] = { ...traces[at], [path]: short };
       }
     });
-    return bars;
+    return traces;
   }
 
   // Let the figure have the room that its words need; what one change gives room to may be another's.
   function settle(plot) {
     const work = [];
     for (let i = 0; i < 3; i++) {
-      const { changes, bars } = unsettled(plot);
-      if (!Object.keys(changes).length && !Object.keys(bars).length) break;
-      for (const [at, change] of Object.entries(bars)) work.push(Plotly.restyle(plot, change, [Number(at)]));
+      const { changes, traces } = unsettled(plot);
+      if (!Object.keys(changes).length && !Object.keys(traces).length) break;
+      for (const [at, change] of Object.entries(traces)) work.push(Plotly.restyle(plot, change, [Number(at)]));
       if (Object.keys(changes).length) work.push(Plotly.relayout(plot, changes));
     }
     return Promise.all(work);
