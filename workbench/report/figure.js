@@ -11,6 +11,7 @@ function figuresBy(Plotly) {
   const EDGE = 16; // pixels left and right of a title
   const LABELS = 0.36, BAR = 0.16; // shares of the width that names beside the axes, and the title of a scale, may take
   const SHORTEST = 100, NARROWEST = 64, LINE = 1.3; // pixels of an axis and of a scale's title whose words are broken; a line, in letters' heights
+  const NARROW = 560; // pixels of a figure under which a legend beside the axes leaves them no room
   const SYMBOL = 64; // pixels of a legend's line beside its words
   const SLACK = 6; // pixels by which a legend may be higher or lower than was thought
   const UNKNOWN = 700; // pixels that a figure is drawn in which nobody sees yet
@@ -60,6 +61,19 @@ function figuresBy(Plotly) {
     return { ...changes, "margin.t": layout.margin.t + more, height: layout.height + more };
   }
 
+  // A legend that stands beside the axes stands under them where it would leave them no room; `meta.beside` keeps how it stood.
+  function aside(layout, width) {
+    const legend = layout.legend || {}, { beside, below = 0 } = layout.meta || {};
+    if (!ours(layout) || layout.showlegend === false) return {};
+    if (width < NARROW && !beside && (legend.orientation || "v") === "v") {
+      const stood = Object.fromEntries(Object.keys(UNDER).map((name) => [name, legend[name] ?? null]));
+      return { ...paths("legend", UNDER), "meta.beside": stood };
+    }
+    return width >= NARROW && beside ? { ...paths("legend", beside), "meta.beside": null, "meta.below": 0, height: layout.height - below } : {};
+  }
+  const UNDER = { orientation: "h", x: 0, xanchor: "left", yref: "container", y: 0, yanchor: "bottom" };
+  const paths = (name, values) => Object.fromEntries(Object.entries(values).map(([key, value]) => [`${name}.${key}`, value]));
+
   // A copy of the layout with changes of which each names a path, as `relayout` takes them.
   function changed(layout, changes) {
     const copy = { ...layout };
@@ -92,9 +106,16 @@ function figuresBy(Plotly) {
       above = HEAD + full.legend._height + TITLE * (lines - 1) + SUBTITLE * under - layout.margin.t;
       if (Math.abs(above) <= SLACK) above = 0;
     }
+    if (layout.meta.beside && full.legend && full.legend._height) {
+      const more = full.legend._height - (layout.meta.below || 0);
+      if (Math.abs(more) > SLACK) {
+        below += more;
+        changes["meta.below"] = full.legend._height;
+      }
+    }
     if (above) changes["margin.t"] = layout.margin.t + above;
     if (above || below) changes.height = layout.height + above + below;
-    if (below) (layout.sliders || []).forEach((slider, at) => { changes[`sliders[${at}].pad.t`] = ((slider.pad || {}).t || 0) + below; });
+    if (below && !layout.meta.beside) (layout.sliders || []).forEach((slider, at) => { changes[`sliders[${at}].pad.t`] = ((slider.pad || {}).t || 0) + below; });
     return { changes, traces: meanings(plot, full) };
   }
 
@@ -150,14 +171,17 @@ function figuresBy(Plotly) {
   // ---- drawing
 
   async function draw(plot, { data, layout }, inks, { width = plot.clientWidth || UNKNOWN, bare = false, options = OPTIONS } = {}) {
-    const changes = { ...lined(layout), ...coloured(inks), ...head(layout, width, bare), width, autosize: false };
-    await Plotly.newPlot(plot, data, changed(layout, changes), options);
+    const own = changed(layout, aside(layout, width));
+    const changes = { ...lined(own), ...coloured(inks), ...head(own, width, bare), width, autosize: false };
+    await Plotly.newPlot(plot, data, changed(own, changes), options);
     await settle(plot);
   }
 
   // Draw what is drawn already in another width or other colours.
   function refit(plot, inks, width = plot.clientWidth) {
     if (!plot._fullLayout || !width) return null;
+    const turned = aside(plot.layout, width);
+    if (Object.keys(turned).length) Plotly.relayout(plot, turned);
     const drawn = Plotly.relayout(plot, { ...coloured(inks), ...head(plot.layout, width), width });
     const settled = settle(plot);
     return Promise.all([drawn, settled]);
