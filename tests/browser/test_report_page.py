@@ -147,7 +147,11 @@ def test_every_figure_is_saved_at_print_size_on_white(page: Any, tmp_path: Path)
     with (tmp_path / "figure.PNG").open("rb") as file:
         assert struct.unpack(">II", file.read(24)[16:])[0] == 3 * 820
     picture = Image.open(tmp_path / "figure.PNG").convert("RGB")
-    assert picture.getpixel((3, 3)) == picture.getpixel((picture.width - 3, picture.height - 3)) == (255, 255, 255)
+    assert (
+        picture.getpixel((3, 3))
+        == picture.getpixel((picture.width - 3, picture.height - 3))
+        == (255, 255, 255)
+    )
     svg = (tmp_path / "figure.SVG").read_text(encoding="utf-8")
     assert 'width="820"' in svg and "#23272f" in svg.lower() or "rgb(35, 39, 47)" in svg
     assert "Principal components of circle" in svg

@@ -192,6 +192,16 @@ def test_training_is_the_same_with_bookmarks() -> None:
         assert torch.equal(w, weights[0])
 
 
+def test_a_change_is_printed_in_a_plain_line(capsys: pytest.CaptureFixture[str]) -> None:
+    loop = Loop()
+    with loop.record() as run, wb.bookmark(run, every=1, false_alarms=1, on_change=True) as marks:
+        loop.go(run, 10)
+    assert capsys.readouterr().out.splitlines() == [str(c) for c in marks.changes] != []
+    assert "bookmarked edges are new" in str(marks.changes[0])
+    with pytest.raises(ParameterError, match="on_change='print' is not legal"):
+        wb.bookmark(run, on_change="print")  # type: ignore[arg-type]
+
+
 def test_what_goes_wrong_is_said_and_leaves_the_loop_alone() -> None:
     def fails(change: Change) -> None:
         raise RuntimeError("the listener is broken")

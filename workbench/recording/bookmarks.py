@@ -48,8 +48,12 @@ class Change:
     lost: Mapping[str, np.ndarray]
 
     def __str__(self) -> str:
-        moved = ", ".join(f"{len(e)} in {n}" for n, e in self.gained.items())
-        return f"step {self.step}: new bookmarked edges ({moved or 'none'}), Jaccard index {self.jaccard:.3f}, p = {self.p_value:.2g}"
+        new, gone = (sum(map(len, edges.values())) for edges in (self.gained, self.lost))
+        where = ", ".join(f"{len(e)} in {n}" for n, e in self.gained.items())
+        return (
+            f"step {self.step}: {new} bookmarked edges are new ({where or 'none'}), {gone} are no longer bookmarked; "
+            f"Jaccard index {self.jaccard:.3f}, p = {self.p_value:.2g}"
+        )
 
 
 def bookmark(
@@ -59,7 +63,7 @@ def bookmark(
     fraction: float = 0.05,
     every: int = 20,
     scope: str = "layer",
-    on_change: Callable[[Change], Any] | None = None,
+    on_change: Callable[[Change], Any] | bool | None = None,
     false_alarms: float = 0.05,
     name: str | None = None,
 ) -> Bookmarking:
@@ -77,7 +81,7 @@ def bookmark(
     has a row), and 1 in ``bookmark.<name>.changed`` where it was unusually low. Bookmarks lie in the recording's folder,
     compressed, and go on when the recording is resumed. Nothing that goes wrong here reaches the loop.
 
-    A change is told where there is somebody to hear it: to ``on_change`` as it happens (``on_change=print`` is enough), as a line of
+    A change is told where there is somebody to hear it: to ``on_change`` as it happens (``on_change=print``, or True, prints a line), as a line of
     the logger ``workbench.recording.bookmarks`` at level INFO, and in ``marks.changes`` at any time. In others' loops,
     `TrainerRecorder` and `LightningRecorder` take ``bookmark=``.
 
@@ -87,7 +91,7 @@ def bookmark(
         hand; sources that need samples take the recording's probe, and a copy of the network; ``movement`` counts from the first
         bookmark (of this process). ``movement_score`` needs kept weights, and is for `bookmark_stability` afterwards.
     fraction, scope : how many edges of what; see `workbench.numerics.tethers.top`.
-    on_change : called with a `Change` where the edges changed more than they did before.
+    on_change : called with a `Change` where the edges changed more than they did before; True prints a line.
     false_alarms : how often it may be called by chance, as a share of the bookmarks; it takes 1 / false_alarms - 1
         bookmarks until the first call. 1 calls at every change of an edge.
     name : what the bookmarks are called; the source by default.
@@ -120,7 +124,12 @@ def bookmark(
         raise ParameterError(
             f"bookmark: name={name!r} is not legal. It takes letters, digits, '_', '-' and '.'."
         )
-    return Bookmarking(run, source, float(fraction), every, scope, on_change, float(false_alarms), name)
+    if on_change is not None and not isinstance(on_change, bool) and not callable(on_change):
+        raise ParameterError(
+            f"bookmark: on_change={on_change!r} is not legal. It takes a function of the change, True to print it, or None."
+        )
+    told = print if on_change is True else on_change or None
+    return Bookmarking(run, source, float(fraction), every, scope, told, float(false_alarms), name)
 
 
 class Bookmarking:

@@ -64,9 +64,7 @@ class Plotted(Result):
                 )
         figure = self.draw(**options)
         said = [
-            line
-            for e in self.evidence[:SUBTITLE_SENTENCES]
-            for line in _lines(_unbroken(e.sentence()), 116)
+            line for e in self.evidence[:SUBTITLE_SENTENCES] for line in _lines(_unbroken(e.sentence()), 116)
         ]
         for axis in (*figure.select_xaxes(), *figure.select_yaxes()):  # also those beside the first pair
             axis.update({k: v for k, v in theme.AXIS.items() if axis[k] is None})
