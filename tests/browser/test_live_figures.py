@@ -29,14 +29,21 @@ const modelOf = (values) => {
     trigger(event) { heard.forEach(([name, act]) => name === event && act()); },
   };
 };
-const signal = () => { const acts = []; return { connect: (act) => acts.push(act), disconnect() {}, emit: () => acts.forEach((act) => act()) }; };
-window.kernel = { status: "idle", connectionStatus: "connected", isDisposed: false, statusChanged: signal(), connectionStatusChanged: signal(),
-  disposed: signal(), reconnect: async () => { window.kernel.connectionStatus = "connected"; window.kernel.connectionStatusChanged.emit(); } };
+const signal = () => {
+  const acts = [];
+  return { connect: (act) => acts.push(act), disconnect() {}, emit: () => acts.forEach((act) => act()) };
+};
+window.kernel = {
+  status: "idle", connectionStatus: "connected", isDisposed: false,
+  statusChanged: signal(), connectionStatusChanged: signal(), disposed: signal(),
+  reconnect: async () => { window.kernel.connectionStatus = "connected"; window.kernel.connectionStatusChanged.emit(); },
+};
 window.show = async (source, values, models) => {
   const { default: module } = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
   window.models = Object.fromEntries(Object.entries(models).map(([id, held]) => [id, modelOf(held)]));
   const manager = { kernel: window.kernel, get_model: async (id) => window.models[id] };
-  window.end = module.render({ model: { ...modelOf(values), widget_manager: manager }, el: document.body.appendChild(document.createElement("div")) });
+  const el = document.body.appendChild(document.createElement("div"));
+  window.end = module.render({ model: { ...modelOf(values), widget_manager: manager }, el });
 };
 window.bytes = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
 """

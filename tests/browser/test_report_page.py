@@ -153,7 +153,7 @@ def test_every_figure_is_saved_at_print_size_on_white(page: Any, tmp_path: Path)
         == (255, 255, 255)
     )
     svg = (tmp_path / "figure.SVG").read_text(encoding="utf-8")
-    assert 'width="820"' in svg and "#23272f" in svg.lower() or "rgb(35, 39, 47)" in svg
+    assert ('width="820"' in svg and "#23272f" in svg.lower()) or "rgb(35, 39, 47)" in svg
     assert "Principal components of circle" in svg
     assert page.problems == []
 

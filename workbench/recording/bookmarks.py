@@ -81,8 +81,8 @@ def bookmark(
     has a row), and 1 in ``bookmark.<name>.changed`` where it was unusually low. Bookmarks lie in the recording's folder,
     compressed, and go on when the recording is resumed. Nothing that goes wrong here reaches the loop.
 
-    A change is told where there is somebody to hear it: to ``on_change`` as it happens (``on_change=print``, or True, prints a line), as a line of
-    the logger ``workbench.recording.bookmarks`` at level INFO, and in ``marks.changes`` at any time. In others' loops,
+    A change is told where there is somebody to hear it: to ``on_change`` as it happens (True prints a line), as a line of the logger
+    ``workbench.recording.bookmarks`` at level INFO, and in ``marks.changes`` at any time. In others' loops,
     `TrainerRecorder` and `LightningRecorder` take ``bookmark=``.
 
     Parameters

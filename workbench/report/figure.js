@@ -187,8 +187,13 @@ function figuresBy(Plotly) {
     return Promise.all([drawn, settled]);
   }
 
-  // Light the marks: of each of these traces the numbers of some, or null for all alike.
-  const mark = (plot, points, which) => (which.length ? Plotly.restyle(plot, { selectedpoints: points }, which) : null);
+  // Light the marks: of each of these traces the numbers of some, or null for all alike. The outline that was drawn goes: plotly
+  // would select by it again.
+  function mark(plot, points, which) {
+    if (!which.length) return null;
+    const drawn = (plot.layout.selections || []).length ? { selections: [] } : {};
+    return Plotly.update(plot, { selectedpoints: points }, drawn, which);
+  }
 
   // What a hand zoomed or turned, by the paths that `relayout` takes: `seen`, after what an event of plotly's says; null where that is of
   // something else.
