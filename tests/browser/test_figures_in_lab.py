@@ -27,7 +27,14 @@ CELLS = (
 KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
 DRAWN = "document.querySelectorAll('.wbf-plot .scatterlayer .point').length === 200"
 # what anywidget says of a model that wasn't there within 2 s, and JupyterLab of a page that is slow: what matters is what is drawn
-LATE = ("Failed to initialize model", "Control comm", "did not respond", "model not found", "Comm not found", "Timeout")
+LATE = (
+    "Failed to initialize model",
+    "Control comm",
+    "did not respond",
+    "model not found",
+    "Comm not found",
+    "Timeout",
+)
 
 
 def opened(browser: Any, address: str) -> Any:
