@@ -134,7 +134,6 @@ def test_ten_starts_of_ten_draw_their_figure_on_a_machine_that_is_twelve_times_s
         again.locator("button.widget-button", has_text="Run").press("Enter", timeout=120_000)
         again.wait_for_function(DRAWN, timeout=180_000)
         drawn += 1
-        print(drawn, flush=True)
         assert [p for p in again.problems if not any(late in p for late in LATE)] == []
         again.close()
     assert drawn == STARTS

@@ -1,6 +1,7 @@
 // Draws a sweep's small multiples along one parameter and sorts its table.
 "use strict";
 (() => {
+  const { tools } = figuresBy(Plotly), SAVED = 440; // pixels that a picture is high
   const data = JSON.parse(document.getElementById("data").textContent);
   const { parameters, runs, columns, labels, colours, symbols } = data;
   const plots = [...document.querySelectorAll(".small")];
@@ -97,7 +98,9 @@
       const fresh = !plot.layout;
       const column = columns[Number(plot.dataset.column)];
       await Plotly.react(plot, traces(column, p, lines), layout(p, column), { responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "", displayModeBar: false });
-      if (fresh) plot.on("plotly_click", (event) => show(event.points[0].customdata));
+      if (!fresh) continue;
+      plot.on("plotly_click", (event) => show(event.points[0].customdata));
+      plot.after(tools(() => ({ data: plot.data, layout: { ...plot.layout, title: { text: inert(column.label) }, margin: { ...plot.layout.margin, t: 44 }, height: SAVED } })));
     }
     document.documentElement.dataset.drawn = "yes";
   }

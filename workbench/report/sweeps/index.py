@@ -59,7 +59,7 @@ class Book:
         varied = _differing(self.jobs)
         fixed = {n: shown(v) for n, v in self.jobs[0].parameters.items() if n not in varied}
         rows = [self._row(i, job, varied, columns) for i, job in enumerate(self.jobs)]
-        script, plotly = _own("index.js"), plotly_script()
+        script, plotly = asset("figure.js") + _own("index.js"), plotly_script()
         template = Environment(autoescape=select_autoescape(default=True)).from_string(_own("index.html.j2"))
         return template.render(
             title=f"Sweep of {self.notebook.stem}",
@@ -79,7 +79,7 @@ class Book:
             data=inert_json(_data(varied, self.jobs, columns, rows)),
             plotly=plotly,
             script=script,
-            style=asset("page.css") + _own("index.css"),
+            style=asset("page.css") + asset("figure.css") + _own("index.css"),
             policy=policy(plotly, script),
         )
 
