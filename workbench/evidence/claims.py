@@ -33,10 +33,6 @@ class Band(NamedTuple):
     high: float
     says: str
 
-    def holds(self, value: float) -> bool:
-        """Whether a number lies in it."""
-        return self.low <= value <= self.high
-
     def distance(self, value: float) -> float:
         """How far outside a number lies, in half-widths; negative inside."""
         half = (self.high - self.low) / 2

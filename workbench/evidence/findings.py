@@ -190,12 +190,12 @@ class Findings:
         values = [r.evidence_of(id, of).value - first for one in begun for r in one.values()]
         others = of_networks(values, "networks at the beginning of other descents")
         numbers = [quote(finding), *([share.text] if share else [])]
-        if change.null_values and share and finding.found:
-            if not share.agrees(change.value, float(np.median(change.null_values))):
-                numbers.append(
-                    "as a difference and as a share it lies on different sides of its null, so nothing is claimed"
-                )
-                finding = replace(finding, found=False)
+        null = float(np.median(change.null_values or [np.nan]))
+        if finding.found and share and not share.agrees(change.value, null):
+            numbers.append(
+                "as a difference it lies on one side of its null and as a share on the other: nothing is claimed"
+            )
+            finding = replace(finding, found=False)
         said = claim.replace("{}", self.verdict(result, CHANGE, of, less=less, more=more))
         if not finding.found:
             said = f"{capital(change.label)}: not told from its null's"
@@ -351,8 +351,10 @@ class Findings:
         verdict: Verdict = "beyond chance" if finding.found else "could be chance"
         if finding.q_value is None:
             claim, verdict = capital(e.label), "not tested"
-        elif finding.found and any(b.holds(e.value) for b in beside):
-            verdict = "in others too"
+        elif finding.found and beside:
+            more = e.value > np.median(e.null_values)
+            if any(e.value <= b.high if more else e.value >= b.low for b in beside):
+                verdict = "in others too"
         bands = (*([null] if null else []), *beside)
         said = [f"{b.low:.3g} to {b.high:.3g} in {b.says}" for b in beside]
         self._entries.append(
@@ -417,10 +419,10 @@ class Findings:
 
 
 def _beside(others: Mapping[str, Sequence[Result]] | None, id: str, of: str) -> list[Band]:
-    made = [
-        of_networks([r.evidence_of(id, of).value for r in results], says)
-        for says, results in (others or {}).items()
-    ]
+    def numbers(results: Sequence[Result]) -> list[float]:
+        return [e.value for r in results for e in r.evidence if (e.id, e.of) == (id, of)]
+
+    made = [of_networks(numbers(results), says) for says, results in (others or {}).items()]
     return [band for band in made if band]
 
 

@@ -231,7 +231,7 @@
   const opened = [];
   function toPaper() {
     printing = true;
-    for (const fold of document.querySelectorAll("details.how:not([open])")) { fold.open = true; opened.push(fold); }
+    for (const fold of document.querySelectorAll("details.how:not([open]), details.fold:not([open])")) { fold.open = true; opened.push(fold); }
     for (const plot of plots) if (plot._fullLayout) Plotly.relayout(plot, { ...dress({ ...plot.layout }), width: PRINTED });
   }
   function fromPaper() {
@@ -251,6 +251,8 @@
   status.querySelector("button").addEventListener("click", clear);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") clear(); });
   dark.addEventListener("change", () => plots.forEach((plot) => plot.layout && Plotly.relayout(plot, dress({ ...plot.layout }))));
+  // what was drawn in a closed fold had no width to fill
+  document.addEventListener("toggle", ({ target }) => target.querySelectorAll(".plot").forEach((plot) => plot._fullLayout && Plotly.Plots.resize(plot)), true);
   document.querySelectorAll(".table table").forEach(sortable);
   draw();
 })();

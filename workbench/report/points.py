@@ -49,7 +49,7 @@ def state(result: Embedding, note: str = "") -> dict[str, Any]:
     )
     shown = next((t for t, y in enumerate(frames) if np.array_equal(y, result.values)), 0)
     spec = {
-        "title": result.title,
+        "title": ". ".join(filter(None, [result.title, result.doubt])),
         "space": result.space,
         "n": n,
         "k": k,
