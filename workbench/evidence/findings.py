@@ -123,6 +123,7 @@ class Findings:
             return
         finding = self.of(result, id, of)
         said = claim.replace("{}", self.verdict(result, id, of, less=less, more=more, alike=alike))
+        said = said if finding.q_value is not None else capital(finding.evidence.label)
         self._add(said, finding, meaning=meaning, beside=_beside(beside, id, of), leads=leads)
 
     def judge_each(
@@ -152,9 +153,10 @@ class Findings:
             return
         for of, name in names.items():
             finding = self.of(result, id, of)
-            other = alike or capital(finding.evidence.label).replace("{", "").replace("}", "")
-            said = self.verdict(result, id, of, less=less, more=more, alike=other).replace("{}", name)
-            self._add(capital(said), finding, meaning=meaning, beside=_beside(beside, id, of), leads=leads)
+            label = capital(finding.evidence.label)
+            said = self.verdict(result, id, of, less=less, more=more, alike=alike).replace("{}", name)
+            said = capital(said) if said and finding.q_value is not None else label
+            self._add(said, finding, meaning=meaning, beside=_beside(beside, id, of), leads=leads)
 
     def judge_change(
         self,
@@ -350,7 +352,7 @@ class Findings:
         null = chance([e])
         verdict: Verdict = "beyond chance" if finding.found else "could be chance"
         if finding.q_value is None:
-            claim, verdict = capital(e.label), "not tested"
+            verdict = "not tested"
         elif finding.found and beside:
             more = e.value > np.median(e.null_values)
             if any(e.value <= b.high if more else e.value >= b.low for b in beside):
