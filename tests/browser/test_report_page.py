@@ -42,6 +42,7 @@ def test_draws_every_figure_without_an_error_or_a_request(page: Any) -> None:
 def test_questions_stand_beside_their_verdicts_also_where_they_wrap(browser: Any, small_report: Path) -> None:
     narrow = browser.new_page(viewport={"width": 700, "height": 900})
     narrow.goto(small_report.as_uri())
+    narrow.evaluate("document.querySelectorAll('details.how').forEach(fold => { fold.open = true; })")
     lines = narrow.evaluate(
         "[...document.querySelectorAll('.asked li')].map(li => [...li.children].map(e => "
         "(r => [r.left, r.top, r.right, r.bottom])(e.getBoundingClientRect())))"

@@ -324,6 +324,7 @@ def test_whose_draws_are_too_few_is_said() -> None:
     many = asked(answer(9.0, null_values=tuple(np.linspace(-1, 1, 499))), method="many")
     for i in range(29):
         asked(answer(9.0, null_values=LOW[:19]), method=f"few {i}")
+    asked(answer(0.0, null_values=LOW), method="nothing")
     one = asked(
         answer(9.0, null_values=LOW[:19]), method="one"
     )  # p = 1 / 20, which no correction makes smaller

@@ -167,6 +167,7 @@ class Findings:
         *,
         less: str,
         more: str,
+        alike: str = "",
         meaning: str = "",
         begun: Sequence[Mapping[str, Result]] = (),
         leads: bool = False,
@@ -181,6 +182,7 @@ class Findings:
         result : follows something over steps; None, or a single step, states nothing.
         id, of : which of its numbers at the last step.
         less, more : what stands for ``{}`` where it fell by more than its null (or rose by less), and the other way.
+        alike : the sentence where it did neither; "" takes the answer's own label.
         begun : the same number of networks at the beginning of other descents, each by one name.
         meaning, leads : as in `judge`.
         """
@@ -200,7 +202,7 @@ class Findings:
             finding = replace(finding, found=False)
         said = claim.replace("{}", self.verdict(result, CHANGE, of, less=less, more=more))
         if not finding.found:
-            said = f"{capital(change.label)}: not told from its null's"
+            said = alike or f"{capital(change.label)}: not told from its null's"
         self._add(said, finding, numbers, meaning=meaning, beside=[others] if others else [], leads=leads)
 
     def compare(

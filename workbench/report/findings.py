@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import html
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ EXPLAINED = {
     "not tested": "a number without a test",
 }
 """What each verdict of a claim means."""
-AXES = 220  # pixels that the axes of a figure take that stands in a column
+AXES, COLUMN = 220, 300  # pixels that the axes of a figure take that stands in a column
+CHARACTER = 8  # pixels of an axis' title
 LEGEND_LINE, EDGE = 26, 20  # pixels, as `workbench.results.plotted` has them
 TITLE, TITLE_LINE, SUBTITLE_LINE = 64, 22, 17
 
@@ -94,6 +96,12 @@ def untitled(figure: Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]:
     return html.unescape(" ".join(lines)).removesuffix(doubt).strip(), doubt, made
 
 
+def _broken(text: Any, width: int) -> str:
+    """A title of an axis in lines that are no longer than the axis."""
+    lines = textwrap.wrap(html.unescape(" ".join(_lines(text))), width)
+    return "<br>".join(html.escape(line, quote=False) for line in lines)
+
+
 def _lines(text: Any) -> list[str]:
     return [line for line in str(text or "").split("<br>") if line]
 
@@ -112,4 +120,8 @@ def _narrow(figure: Mapping[str, Any]) -> str:
     margin |= {"l": 48, "r": 8}
     layout["height"] = margin["t"] + min(axes, AXES) + margin.get("b", 80)
     layout["font"] = {**layout.get("font", {}), "size": 12}
+    for name, axis in layout.items():
+        if name[1:5] == "axis" and isinstance(axis.get("title"), Mapping):
+            room = COLUMN if name[0] == "x" else AXES
+            axis["title"] = {**axis["title"], "text": _broken(axis["title"].get("text"), room // CHARACTER)}
     return inert_json({**figure, "layout": layout})

@@ -156,9 +156,7 @@ class _Body:
     def close(self) -> None:
         """Show what code is left, and end what is folded."""
         self._show([])
-        if self._folded:
-            self.blocks.append({"kind": "unfold"})
-            self._folded = 0
+        self._unfold()
 
     def _fold(self, cell: Any) -> None:
         """End a fold at a heading that isn't under its own, and begin one at a heading that is collapsed."""
@@ -166,12 +164,16 @@ class _Body:
         level = len(first) - len(first.lstrip("#"))
         if not level:
             return
-        if self._folded and level <= self._folded:
-            self.close()
+        if level <= self._folded:
+            self._unfold()
         if cell.metadata.get(COLLAPSED) and not self._folded:
-            self._show([])
-            self.blocks.append({"kind": "fold", "html": inline(first.lstrip("# ")), "level": level})
+            self.blocks.append({"kind": "fold", "html": inline(first.lstrip("# "))})
             self._folded = level
+
+    def _unfold(self) -> None:
+        if self._folded:
+            self.blocks.append({"kind": "unfold"})
+        self._folded = 0
 
     def _held(self, output: Any) -> list[Any]:
         """What a widget holds, where it isn't drawn otherwise; any other output itself."""
@@ -252,7 +254,8 @@ class _Body:
         """A figure of the page, and which runs' answers it draws."""
         id = f"figure-{len(self.figures) + 1}"
         result = data.get(RESULT_MIME)
-        runs = _runs((result or {}).get("run"))
+        run = (result or {}).get("run")
+        runs = _behind(Run.from_json(run)) if run else []
         behind = {"keys": {r.key for r in runs}, "methods": {r.method for r in runs}}
         self.figures.append({"kind": kind, "id": id, **drawn, **behind, "result": self._result(result, id)})
         return self.figures[-1]
@@ -305,16 +308,15 @@ def _computed_how(said: dict[str, Any] | None) -> dict[str, Any]:
     how = {"steps": [_step(link) for link in run.chain()][:-1], "code": code(run)}
     if run.verb == "analysis":
         return how
-    asked = [{**r.to_json(), "subject": r.subject} for r in run.asked()]
+    asked = [{**r.to_json(), "subject": r.subject} for r in _behind(run)]
     return {**how, "run": None, "together": _together(asked)}
 
 
-def _runs(said: dict[str, Any] | None) -> list[Run]:
-    """The runs whose answers a result draws: its own, or those that it was put together from."""
-    if not said:
-        return []
-    run = Run.from_json(said)
-    return [run] if run.verb == "analysis" else list(run.asked())
+def _behind(run: Run) -> list[Run]:
+    """The runs whose answers a result draws: its own, or those that it was put together from, untrained networks' too."""
+    if run.verb != "arms":
+        return list(run.asked())
+    return [r for given in run.inputs if given.run is not None for r in _behind(given.run)]
 
 
 def _step(link: Run) -> dict[str, Any]:
