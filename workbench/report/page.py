@@ -23,6 +23,7 @@ from workbench.report.inline import inert_json, plotly_script, policy
 from workbench.report.markup import clean, inline, latex, markdown
 from workbench.report.parameters import DECLARED, INJECTED, from_json, shown
 from workbench.report.points import POINTS_MIME, STILL_MIME, asset
+from workbench.report.points import script as points_script
 from workbench.report.widgets import WIDGET_VIEW, held, states
 from workbench.results.plotted import PLOTLY_MIME
 
@@ -50,7 +51,7 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
         body.add(cell)
     script, style, points = asset("page.js"), asset("page.css"), ""
     if body.has_points:  # a module can't be imported without being fetched, so its host is written under it
-        points, style = asset("points.js") + asset("host.js"), style + asset("points.css")
+        points, style = points_script() + asset("host.js"), style + asset("points.css")
     plotly = plotly_script()
     template = Environment(autoescape=select_autoescape(default=True)).from_string(asset("page.html.j2"))
     return template.render(
