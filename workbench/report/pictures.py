@@ -45,7 +45,7 @@ def _cells(values: Any) -> list[np.ndarray | None] | None:
     """The rows' arrays, None for a row without; None in all where they are no arrays of numbers."""
     if isinstance(values, np.ndarray) and values.ndim > 1:
         return list(values) if values.dtype.kind in "fiub" else None
-    if getattr(values, "dtype", None) != object:
+    if getattr(getattr(values, "dtype", None), "kind", "") != "O":
         return None
     cells = list(values)
     first = next((c for c in cells if c is not None and not isinstance(c, float)), None)
@@ -123,7 +123,7 @@ def _extremes(arrays: Sequence[np.ndarray]) -> tuple[float, float]:
     finite = [a[np.isfinite(a)] for a in arrays]
     ends = [(float(a.min()), float(a.max())) for a in finite if a.size]
     low, high = min((a for a, _ in ends), default=0.0), max((b for _, b in ends), default=1.0)
-    if 0 <= low and high <= 1:
+    if low >= 0 and high <= 1:
         return 0.0, 1.0
     return (low, high) if high > low else (low, low + 1.0)
 

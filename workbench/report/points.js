@@ -110,6 +110,9 @@ function render({ model, el }) {
       readPicked(kept, !kept.length || look().drawn);
     }
     state.found = null;
+    [ui.undo.disabled, ui.redo.disabled] = [!choice.undoable, !choice.redoable];
+    const asks = columns.slice(1).find((c) => !c.labels);
+    ui.where.placeholder = asks && /^[A-Za-z_]\w*$/.test(asks.name) ? `${asks.name} > 2` : "kind == 'a'";
     resize(); upload(); recolour(); tabulate();
     if (state.charts !== undefined) showCharts();
     rested();
@@ -124,10 +127,15 @@ function render({ model, el }) {
     ui.charts.setAttribute("aria-pressed", String(!ui.facets.hidden));
     drawCharts();
   }
+  // The colour of a value of the column that colours the points.
+  function hexOf() {
+    if (!palette) return null;
+    if (palette.groups) { const hexes = new Map(palette.groups.map((g) => [colour().labels ? g.text : g.value, g.hex])); return (key) => hexes.get(key); }
+    const colours = ramp(spec.scale), { low, high } = palette;
+    return (v) => `rgb(${colours[Math.max(0, Math.min(255, Math.round((255 * (v - low)) / (high - low || 1))))].join(",")})`;
+  }
   function drawCharts() {
-    if (ui.facets.hidden) return;
-    const name = model.get("color"), hexes = palette && palette.groups && new Map(palette.groups.map((g) => [colour().labels ? g.text : g.value, g.hex]));
-    facets.draw(choice, name, (key) => hexes && hexes.get(key));
+    ui.key.classList.toggle("wbp-doubled", !ui.facets.hidden && facets.draw(choice, model.get("color"), hexOf()));
   }
   const frameAt = () => Math.max(0, Math.min(frames.length - 1, model.get("frame")));
   function upload() { painter.positions(from, to, spec.k); state.timed = false; }

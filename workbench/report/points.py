@@ -36,7 +36,7 @@ PAGE_BYTES = (
     30_000_000  # what one view may take of a page; columns that don't fit stay out, and the view says so
 )
 SCALE_STOPS = 11
-CLASSES = (*theme.CATEGORICAL, "#332288", "#999933", "#882255", "#44AA99")
+CLASSES = (*theme.CATEGORICAL, "#999933", "#CC6677", "#44AA99", "#AA4499")
 """Colours of classes: the eight of every figure, and four of Tol's muted ones for what has up to twelve (digits, months)."""
 PARTS = ("data", "painter", "camera", "query", "choice", "controls", "rows", "facets", "saving")
 
@@ -62,7 +62,7 @@ def state(
     note : stands below the points.
     n : rows in all, those of the embedding first; its own without it.
     code : how the view and a selection of it are made in Python: ``subject`` (its name), ``arguments`` of
-        ``widgets.explore`` behind it, ``color``, ``columns`` that `select` can ask about, and ``before``, which makes the subject.
+        ``widgets.explore`` behind it, the ``columns`` that `select` can ask about, and ``before``, which makes the subject.
     """
     placed = len(result.values)
     k = min(result.values.shape[1], MAX_AXES)
@@ -155,7 +155,9 @@ def packed(shown: dict[str, Any], limit: int = PAGE_BYTES) -> dict[str, Any]:
     positions = _coarse(shown["positions"], shown["spec"])
     fixed = {**positions, "data": _pack(positions["data"])}
     blocks = [_packed_column(block) for block in shown["columns"]]
-    sizes = [len(b["data"]) + len(b.get("labels", "")) + len(b.get("which", {}).get("data", "")) for b in blocks]
+    sizes = [
+        len(b["data"]) + len(b.get("labels", "")) + len(b.get("which", {}).get("data", "")) for b in blocks
+    ]
     room, kept = (
         limit - len(fixed["data"]) - sizes[0],
         {0},

@@ -53,5 +53,16 @@ function bounds(frames, k) {
     [low[j], high[j]] = [Math.max(far.low[j], a - (b - a) / 2), Math.min(far.high[j], b + (b - a) / 2)];
   }
   const outlying = n > 100 && high.some((h, j) => j < k && h > low[j] && far.high[j] - far.low[j] > OUTLYING * 0.5 * (h - low[j]));
-  return { far, near: outlying ? { low, high } : far, outlying };
+  return { far, near: outlying ? within(frames, k, low, high) : far };
+}
+
+// The extremes of the points that lie between low and high: what was left around them was room for none.
+function within(frames, k, low, high) {
+  const near = { low: [0, 0, 0].fill(Infinity, 0, k), high: [0, 0, 0].fill(-Infinity, 0, k) };
+  for (const frame of frames) for (let i = 0; i < frame.length; i += k) {
+    let inside = true;
+    for (let j = 0; j < k; j++) inside &&= frame[i + j] >= low[j] && frame[i + j] <= high[j];
+    if (inside) for (let j = 0; j < k; j++) { near.low[j] = Math.min(near.low[j], frame[i + j]); near.high[j] = Math.max(near.high[j], frame[i + j]); }
+  }
+  return near.low[0] < Infinity ? near : { low, high };
 }

@@ -1,6 +1,6 @@
 // Columns beside the points: a histogram or the most frequent values of each, which filter every view; bright is what is chosen.
 
-const BINS = 28, VALUES = 8, FACETS = 24;
+const BINS = 28, VALUES = 8, CLASSES = 12, FACETS = 24; // values that are listed: all where they are no more than classes have colours, else the most frequent
 const LONG_LABEL = 60; // characters; a column of longer texts has no chart: each stands for itself
 
 // A column as a few groups: `of` says for each row in which it is (the last is for what is in none), `all` how many are in each.
@@ -8,9 +8,9 @@ function facetOf(column, palette, n) {
   const { values, labels, name } = column;
   let groups, of = new Uint8Array(n), more = 0, low = 0, high = 0, whole = false;
   if (labels) {
-    const counts = [...tally(column)].sort((a, b) => b[1] - a[1]), top = counts.slice(0, VALUES);
+    const counts = [...tally(column)].sort((a, b) => b[1] - a[1]), top = counts.slice(0, counts.length > CLASSES ? VALUES : CLASSES);
     const length = top.reduce((sum, [v]) => sum + labels[v].length, 0) / Math.max(1, top.length);
-    if (length > LONG_LABEL || (counts.length > VALUES && counts[0][1] === 1)) return null;
+    if (length > LONG_LABEL || (counts.length > CLASSES && counts[0][1] === 1)) return null;
     const place = new Uint8Array(labels.length).fill(top.length);
     top.forEach(([v], g) => { place[v] = g; });
     for (let i = 0; i < n; i++) of[i] = place[values[i]];
@@ -79,34 +79,35 @@ function makeFacets(root, id, act) {
   }
   function categories(facet) {
     const bars = facet.groups.map((group) => {
-      const all = make("i", { className: "wbp-all" }), some = make("i", { className: "wbp-some" }), count = make("span", { className: "wbp-count" });
-      const button = make("button", { type: "button", title: group.text }, all, some, make("span", { className: "wbp-name", textContent: group.text }), count);
+      const all = make("i", { className: "wbp-all" }), some = make("i", { className: "wbp-some" }), dot = make("b", { className: "wbp-dot" }), count = make("span", { className: "wbp-count" });
+      const button = make("button", { type: "button", title: group.text }, all, some, dot, make("span", { className: "wbp-name", textContent: group.text }), count);
       button.addEventListener("click", () => {
         const filter = act.filtered(facet.name), values = new Set(filter ? filter.values : []);
         if (!values.delete(group.key)) values.add(group.key);
         act.filter(facet.name, values.size ? { values: [...values] } : null);
       });
-      return { button, all, some, count };
+      return { button, all, some, dot, count };
     });
     const nodes = bars.map((b) => b.button);
     if (facet.more > 0) nodes.push(make("div", { className: "wbp-more", textContent: `${facet.more.toLocaleString()} more values` }));
     return { nodes, bars };
   }
-  function drawHistogram({ facet, canvas }, some, filter) {
+  function drawHistogram({ facet, canvas }, some, filter, colour) {
     const width = Math.max(1, canvas.clientWidth), height = Math.max(1, canvas.clientHeight), scale = devicePixelRatio, context = canvas.getContext("2d");
     [canvas.width, canvas.height] = [Math.round(width * scale), Math.round(height * scale)];
     context.setTransform(scale, 0, 0, scale, 0, 0);
     const style = getComputedStyle(canvas), bins = facet.groups.length, each = width / bins, top = Math.max(1, ...facet.all.subarray(0, bins));
-    const bars = (counts, colour) => {
-      context.fillStyle = colour;
+    const bars = (counts, ink) => {
       for (let g = 0; g < bins; g++) {
+        context.fillStyle = ink(g);
         const tall = counts[g] ? Math.max(1, (height * counts[g]) / top) : 0;
         context.fillRect(g * each, height - tall, Math.max(1, each - 1), tall);
       }
     };
     const pale = style.getPropertyValue("--wbp-line").trim(), accent = style.getPropertyValue("--wbp-accent").trim();
-    bars(facet.all, some ? pale : accent);
-    if (some) bars(some, accent);
+    const lit = (g) => (colour && colour((facet.groups[g].from + facet.groups[g].to) / 2)) || accent;
+    bars(facet.all, some ? () => pale : lit);
+    if (some) bars(some, lit);
     if (!filter) return;
     const span = facet.high + (facet.whole ? 1 : 0) - facet.low, x = (v) => ((v - facet.low) / span) * width, right = x(filter.high + (facet.whole ? 1 : 0));
     context.fillStyle = style.getPropertyValue("--wbp-ink").trim();
@@ -132,26 +133,31 @@ function makeFacets(root, id, act) {
       const left = able.length - shown.length;
       root.replaceChildren(...shown.map((s) => s.node), ...(left > 0 ? [make("p", { className: "wbp-note", textContent: `${left} more columns: colour by one, or ask for its values above.` })] : []));
     },
-    // `hex` gives the colour of a value of the column that colours the points.
+    // `hex` gives the colour of a value of the column that colours the points. Returns whether its chart shows what colours mean.
     draw(choice, coloured, hex) {
+      let told = false;
       for (const each of shown) {
-        const { facet } = each, filter = choice.filter(facet.name), some = choice.counts(facet.name, facet.of, facet.groups.length);
+        const { facet } = each, mine = facet.name === coloured, filter = choice.filter(facet.name), some = choice.counts(facet.name, facet.of, facet.groups.length);
         each.clear.hidden = !filter;
+        each.node.style.order = mine ? -1 : 0;
+        told ||= mine;
         if (facet.numeric) {
-          drawHistogram(each, some, filter);
-          each.inputs.forEach((input, j) => { if (document.activeElement !== input) input.value = +(filter ? [filter.low, filter.high] : [facet.low, facet.high])[j].toPrecision(6); });
+          drawHistogram(each, some, filter, mine ? hex : null);
+          each.inputs.forEach((input, j) => { if (document.activeElement !== input) input.value = +(filter ? [filter.low, filter.high] : [facet.low, facet.high])[j].toPrecision(4); });
           continue;
         }
         const top = Math.max(1, ...facet.all.subarray(0, facet.groups.length));
-        each.bars.forEach(({ button, all, some: part, count }, g) => {
+        each.bars.forEach(({ button, all, some: part, dot, count }, g) => {
           const chosen = some ? some[g] : facet.all[g];
           button.setAttribute("aria-pressed", String(Boolean(filter && filter.values.includes(facet.groups[g].key))));
           all.style.width = `${(100 * facet.all[g]) / top}%`;
           part.style.width = `${(100 * chosen) / top}%`;
-          part.style.background = facet.name === coloured ? hex(facet.groups[g].key) || "" : "";
+          part.style.background = dot.style.background = mine ? hex(facet.groups[g].key) || "" : "";
+          dot.hidden = !mine;
           count.textContent = some ? `${chosen.toLocaleString()} of ${facet.all[g].toLocaleString()}` : facet.all[g].toLocaleString();
         });
       }
+      return told;
     },
     get there() { return shown.length > 0; },
   };

@@ -32,14 +32,14 @@ function csvOf(columns, frame, spec, listed) {
 // The Python that makes this view and this choice again; `code` has the subject's name and the call, as the kernel knew them.
 function codeOf(code, { ids, columns, color, choice, listed }) {
   const subject = code.subject || "subject", { base, asked, filters } = choice.state;
-  const extra = color && color !== code.color && code.columns.includes(color) ? `, color=${pythonText(color)}` : "";
+  const extra = color && code.columns.includes(color) ? `, color=${pythonText(color)}` : "";
   const lines = [...(code.before ? [code.before.trimEnd(), ""] : []), "import widgets", "", `explorer = widgets.explore(${[subject, ...code.arguments].join(", ")}${extra})`];
   if (!choice.chosen) return lines.join("\n");
   const parts = filters.map((f) => { const c = columns.find((d) => d.name === f.name); return c && code.columns.includes(f.name) ? filterQuery(f, c) : null; });
   const askable = !base || (asked && asked.used.every((name) => name === "index" || code.columns.includes(name)));
   if (askable && parts.every((p) => p !== null)) {
     const whole = [...(base ? [parts.length ? `(${asked.text})` : asked.text] : []), ...parts].join(" and ");
-    lines.push(`chosen = ${subject}.select(${whole.includes('"') && !whole.includes("'") ? `'${whole.replaceAll("\\", "\\\\")}'` : `"${whole.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`})`);
+    lines.push(`chosen = ${subject}.select("${whole.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}")`);
   } else if (listed.length && listed.length <= IDS_IN_CODE) lines.push(`chosen = ${subject}.select([${listed.map((i) => ids[i]).join(", ")}])`);
   else if (listed.length) lines.push("import pandas as pd", "", `chosen = ${subject}.select(pd.read_csv("rows.csv")["row"].to_numpy())  # the CSV of these ${listed.length.toLocaleString()} rows, saved as rows.csv`);
   else return lines.join("\n");
