@@ -55,6 +55,7 @@ function render({ model, el }) {
   const screen = new IntersectionObserver((entries) => {
     visible = entries[entries.length - 1].isIntersecting;
     if (visible && stale) draw();
+    if (visible) charted();
   }, { rootMargin: "200px" });
   screen.observe(ui.stage);
   const printing = () => { if (stale) { visible = true; drawNow(); } };
@@ -110,7 +111,7 @@ function render({ model, el }) {
       readPicked(kept, !kept.length || look().drawn);
     }
     state.found = null;
-    [ui.undo.disabled, ui.redo.disabled] = [!choice.undoable, !choice.redoable];
+    ui.steps(choice);
     const asks = columns.slice(1).find((c) => !c.labels);
     ui.where.placeholder = asks && /^[A-Za-z_]\w*$/.test(asks.name) ? `${asks.name} > 2` : "kind == 'a'";
     resize(); upload(); recolour(); tabulate();
@@ -229,7 +230,10 @@ function render({ model, el }) {
     }
     overlay();
     el.dataset.drawn = String(1 + Number(el.dataset.drawn || 0));
-    if (state.charts === undefined && !state.soon) state.soon = setTimeout(() => { if (!closed) { showCharts(); rested(); } }, 30);
+    if (visible) charted();
+  }
+  function charted() {
+    if (spec && state.charts === undefined && !state.soon) state.soon = setTimeout(() => { state.soon = 0; if (!closed && visible) { showCharts(); rested(); } }, 30);
   }
   function resize() {
     const { clientWidth: w, clientHeight: h } = ui.stage;
@@ -333,7 +337,7 @@ function render({ model, el }) {
     el.dataset.selected = String(choice.count);
     const asked = choice.state.asked ? choice.state.asked.text : "";
     if (document.activeElement !== ui.where || asked) ui.where.value = asked;
-    [ui.undo.disabled, ui.redo.disabled] = [!choice.undoable, !choice.redoable];
+    ui.steps(choice);
     if (palette || !colour()) { ink(); busy(); } else recolour();
     drawCharts();
     say();
@@ -350,7 +354,8 @@ function render({ model, el }) {
   }
   function selectionChanged() { // somebody else's choice; it can be undone here too
     const view = (read = model.get("picked")), bits = view && new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-    const base = bits && bits.length ? rowsWhere((i) => (bits[i >> 3] >> (i & 7)) & 1) : null;
+    const base = bits && bits.length ? rowsWhere((i) => (bits[i >> 3] >> (i & 7)) & 1) : null, { chosen } = choice;
+    if (base ? chosen && base.every((v, i) => v === chosen[i]) : !chosen) return; // said twice
     choice.change({ base, asked: "", filters: [] });
     keepLook();
     state.shown = TABLE_PAGE;

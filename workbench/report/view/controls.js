@@ -23,7 +23,7 @@ function build(el, id) {
     tip: make("div", { className: "wbp-tip", hidden: true }), key: make("div", { className: "wbp-key" }), heading: make("div", { className: "wbp-title" }),
     across: make("div", { className: "wbp-across" }), upward: make("div", { className: "wbp-upward" }), rows: make("div", { className: "wbp-table", tabIndex: -1 }),
     note: make("p", { className: "wbp-note", hidden: true, textContent: "WebGL is missing here, so that the points are drawn as a plain picture. All that can be done with them is as it was." }),
-    also: make("p", { className: "wbp-note", hidden: true }), wrong: make("p", { className: "wbp-note wbp-wrong", role: "alert", hidden: true }), play: button("Play", "Go through the layouts"),
+    also: make("p", { className: "wbp-note", hidden: true }), wrong: make("p", { className: "wbp-wrong", role: "alert", hidden: true }), play: button("Play", "Go through the layouts"),
     slider: make("input", { type: "range", min: 0, step: 1, id: `${id}-frame` }), at: make("output", {}),
     facets: make("div", { className: "wbp-facets", role: "group", hidden: true }), gallery: make("div", { className: "wbp-gallery", role: "group", hidden: true }),
     png: button("PNG", "Save the points as a picture, 300 dots an inch"), svg: button("SVG", "Save the points as a drawing"), csv: button("CSV", "Save the selected rows, or all where none is selected"),
@@ -64,6 +64,10 @@ function told(ui) {
     notes(...said) {
       ui.also.textContent = said.filter(Boolean).join(" ");
       ui.also.hidden = !ui.also.textContent;
+    },
+    steps(choice) { // not disabled: a button that is would lose the focus, and with it the keys
+      ui.undo.setAttribute("aria-disabled", String(!choice.undoable));
+      ui.redo.setAttribute("aria-disabled", String(!choice.redoable));
     },
     refuse(why) {
       ui.wrong.textContent = why;
