@@ -91,12 +91,31 @@ def opened(browser: Any, address: str, **context: Any) -> Any:
     return page
 
 
+@pytest.fixture(scope="module")
+def shared(browser: Any, written: Path) -> Iterator[Any]:
+    page = opened(browser, written.as_uri())
+    yield page
+    page.context.close()
+
+
 @pytest.fixture
-def page(browser: Any, written: Path) -> Iterator[Any]:
+def page(shared: Any) -> Iterator[Any]:
+    """One page for all tests that leave its frame as it was, with nothing chosen, searched or told."""
+    yield shared
+    assert shared.problems == []
+    assert shared.evaluate("window.hacked") is None
+    for at in (0, 1):
+        view(shared, at).get_by_label("search", exact=True).fill("")
+        view(shared, at).locator(".wbp-over").focus()
+        shared.keyboard.press("Escape")
+    selected(shared, 0, 0)
+
+
+@pytest.fixture
+def fresh(browser: Any, written: Path) -> Iterator[Any]:
     page = opened(browser, written.as_uri())
     yield page
     assert page.problems == []
-    assert page.evaluate("window.hacked") is None
     page.context.close()
 
 
@@ -241,13 +260,15 @@ def test_pictures_stand_in_table_tooltip_and_gallery(page: Any) -> None:
 
 
 def test_whole_numbers_that_are_few_are_classes(page: Any) -> None:
+    facet(page, "digit", 1).scroll_into_view_if_needed()
     names = view(page, 1).locator('.wbp-facet[data-column="digit"] .wbp-name').all_inner_texts()
     assert names == [str(i) for i in range(10)]
     inks = view(page, 1).locator('.wbp-facet[data-column="digit"] .wbp-dot')
     assert len(set(inks.evaluate_all("all => all.map(e => e.style.background)"))) == 10
 
 
-def test_far_points_dont_set_the_frame_and_are_said_and_reached(page: Any) -> None:
+def test_far_points_dont_set_the_frame_and_are_said_and_reached(fresh: Any) -> None:
+    page = fresh
     assert view(page).get_attribute("data-outside") == "2"
     assert "2 points outside" in view(page).inner_text()
     view(page).locator(".wbp-over").focus()
@@ -256,7 +277,8 @@ def test_far_points_dont_set_the_frame_and_are_said_and_reached(page: Any) -> No
     assert "points outside" not in view(page).inner_text()
 
 
-def test_the_address_keeps_the_view_and_its_choice(page: Any, browser: Any, written: Path) -> None:
+def test_the_address_keeps_the_view_and_its_choice(fresh: Any, browser: Any, written: Path) -> None:
+    page = fresh
     facet(page, "digit").locator("> button").nth(1).click()
     draw_around(page, view(page).locator(".wbp-stage"), 0.02, 0.4)
     page.wait_for_function("document.querySelector('.point-view').dataset.selected < 24")
@@ -270,8 +292,7 @@ def test_the_address_keeps_the_view_and_its_choice(page: Any, browser: Any, writ
     assert view(again).locator("select").input_value() == "score"
     assert facet(again, "digit").locator("> button").nth(1).get_attribute("aria-pressed") == "true"
     shown = "document.querySelector('.wbp-points').toDataURL()"
-    again.wait_for_timeout(400)
-    assert again.evaluate(shown) == page.evaluate(shown)
+    again.wait_for_function(f"picture => {shown} === picture", arg=page.evaluate(shown))
     assert view(again).get_attribute("data-outside") == view(page).get_attribute("data-outside")
     assert again.problems == []
     again.context.close()
