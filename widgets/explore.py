@@ -19,9 +19,9 @@ from widgets._live import figure
 from widgets._selection import shared
 from widgets._work import Work, explained
 from widgets.points import PointView, Shown
+from workbench.core import lineage
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError, suggest
 from workbench.core.history import attended, request
-from workbench.core import lineage
 from workbench.core.method import Method
 from workbench.core.parameters import require_integer
 from workbench.core.registry import methods
@@ -93,11 +93,8 @@ def explore(
     opened = as_subject(subject)
     most = sample if sample is not None else EMBEDDED if x is None else MOST_ROWS
     axes = () if x is None or y is None else (x, y)
-    made = Explorer(
-        opened, method, axes, color, dimensions, most, {"image": images, "series": series}, random_state
-    )
-    made.given = subject
-    return made
+    pictures = {"image": images, "series": series}
+    return Explorer(opened, method, axes, color, dimensions, most, pictures, random_state, _variable(subject))
 
 
 class Explorer(_html.Static):
@@ -126,6 +123,7 @@ class Explorer(_html.Static):
         sample: int,
         pictures: dict[str, Any],
         random_state: int,
+        called: str = "",
     ):
         placed = Points.__name__ in subject.gives
         if not placed and not (axes and isinstance(subject, Rowed)):
@@ -137,7 +135,7 @@ class Explorer(_html.Static):
                 + (f", for example .at({parts[-1]!r})." if parts else ".")
             )
         self.subject: Any = subject
-        self.given: Any = subject
+        self._called = called or _variable(subject)  # what the notebook calls it
         self._most = require_integer(sample, "sample", "explore", low=1)
         self._axes = axes
         self._pictures = {n: _pictured(n, v, subject) for n, v in pictures.items() if v is not None}
@@ -271,7 +269,7 @@ class Explorer(_html.Static):
     def _code(self) -> dict[str, Any]:
         """How this view is made in Python, see `workbench.report.points.state`."""
         site, name, dimensions = self._place
-        subject = _variable(self.given) or _variable(self.subject)
+        subject = self._called
         before = ""
         if not subject and self.subject.run is not None:
             *made, last = lineage.code(self.subject.run).rstrip().split("\n")

@@ -16,16 +16,29 @@ from chromium_for_tests import watched
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CELLS = (
-    "import numpy as np, pandas as pd, time, workbench as wb, widgets\n"
+    "import time\nfrom dataclasses import replace\nfrom pathlib import Path\n"
+    "import numpy as np, pandas as pd, workbench as wb, widgets\n"
+    "from workbench.core.early import show_early\n"
+    "from workbench.core.registry import analysis\n"
+    "from workbench.results.embedding import Embedding\n"
+    "from workbench.results.estimate import Estimate\n"
+    "from workbench.subjects.points import Points\n"
     "i = np.arange(300)\n"
     "frame = pd.DataFrame({'a': i % 17, 'b': i / 7, 'digit': i % 10, 'kind': np.array(['x', 'y', 'z'])[i % 3]})\n"
     "placed = widgets.explore(frame, x='a', y='b', color='kind'); placed",
-    # the control of so many draws takes minutes
-    "slow = wb.circle(n=3000, dimensions=200)\n"
-    "method = wb.pca.__wrapped__ if hasattr(wb.pca, '__wrapped__') else wb.pca\n"
-    "began = time.time(); layout = widgets.explore(slow, sample=3000, method='umap'); took = time.time() - began\n"
-    "layout",
-    "print('kernel', len(placed.selection), placed.view.look.get('filters'), layout.work.running, bool(layout.result.evidence[0].null_values))",
+    "@analysis\n"
+    "def steady(points: Points) -> Embedding:\n"
+    "    '''Place the rows; the control takes until a file is there.'''\n"
+    "    placed = Embedding(values=points.values, ids=points.ids)\n"
+    "    show_early(placed)\n"
+    "    for step in range(600):\n"
+    "        time.sleep(0.1)\n"
+    "        if Path('go').exists():\n"
+    "            break\n"
+    "    return replace(placed, evidence=Estimate.example().evidence)\n"
+    "early = widgets.explore(np.random.default_rng(0).standard_normal((200, 2)), method='steady'); early",
+    "print('kernel', len(placed.selection), [f['name'] for f in placed.view.look['filters']], early.work.running, "
+    "len(early.result.evidence), early.method.disabled)",
 )
 IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 
@@ -49,13 +62,19 @@ def run(page: Any, cell: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def address(lab: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("explorer-lab")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("explorer-lab")
+
+
+@pytest.fixture(scope="module")
+def address(lab: Callable[..., Any], folder: Path) -> Iterator[str]:
     with lab(folder, CELLS, folder / "cache") as address:
         yield address
 
 
-def test_filters_reach_the_kernel_and_outlive_a_closed_tab(browser: Any, address: str) -> None:
+def test_filters_reach_the_kernel_and_outlive_a_closed_tab_and_a_layout_comes_before_its_control(
+    browser: Any, address: str, folder: Path
+) -> None:
     page = opened(browser, address)
     run(page, 0)
     page.wait_for_selector(".wbp-facet")
@@ -66,7 +85,6 @@ def test_filters_reach_the_kernel_and_outlive_a_closed_tab(browser: Any, address
     i = np.arange(300)
     chosen = i[(i % 10 == 3) & (i % 17 > 4)]
     page.wait_for_function(f"document.querySelector('[data-drawn]').dataset.selected === '{len(chosen)}'")
-    assert run(page, 2) == "NameError: name 'layout' is not defined" or True
     with page.expect_download() as download:
         page.get_by_role("button", name="Parquet", exact=True).click()
     table = pd.read_parquet(io.BytesIO(Path(download.value.path()).read_bytes()))
@@ -74,7 +92,8 @@ def test_filters_reach_the_kernel_and_outlive_a_closed_tab(browser: Any, address
     assert table["kind"].tolist() == np.array(["x", "y", "z"])[chosen % 3].tolist()
     page.get_by_role("button", name="Code", exact=True).click()
     told = page.locator(".wbp-code").inner_text()
-    assert "widgets.explore(frame, x='a', y='b', color='kind')" in told
+    assert "explorer = widgets.explore(frame, x='a', y='b', color='kind')" in told
+    assert "chosen = explorer.subject.select([13, 23," in told  # of coordinates, which the row table hasn't
     page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
     page.wait_for_function("!window.jupyterapp.shell.currentWidget.context.model.dirty")
     assert page.problems == []
@@ -84,5 +103,21 @@ def test_filters_reach_the_kernel_and_outlive_a_closed_tab(browser: Any, address
     again.wait_for_function(f"document.querySelector('[data-drawn]').dataset.selected === '{len(chosen)}'")
     pressed = again.locator('.wbp-facet[data-column="digit"] > button').nth(3).get_attribute("aria-pressed")
     assert pressed == "true"
+    run(again, 1)
+    again.wait_for_selector(
+        "text=/no control yet/"
+    )  # the cell has ended, and its points are there to be looked at
+    drawn = again.locator(".wbp", has_text="no control yet")
+    drawn.wait_for()
+    drawn.get_by_label("search", exact=True).fill("17")
+    drawn.locator("tbody tr").first.wait_for()
+    assert run(again, 2) == f"kernel {len(chosen)} ['digit'] True 0 True"
+    (folder / "go").touch()
+    again.wait_for_function(
+        "![...document.querySelectorAll('.wbp-title')].some(e => e.textContent.includes('no control yet'))"
+    )
+    drawn = again.locator(".wbp").last
+    assert drawn.locator("tbody tr").count() == 1, "what was looked at stays as it was"
+    assert run(again, 2) == f"kernel {len(chosen)} ['digit'] False 1 False"
     assert again.problems == []
     again.close()

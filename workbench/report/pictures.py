@@ -6,6 +6,7 @@ few megabytes. Rows that share a picture (patches of one image) share its pixels
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ SIDE, STEPS = 32, 64
 SHORTEST = 4  # numbers of a series; fewer are read, not looked at
 ROOM = 60_000_000  # bytes of one column; smaller pictures are made where there are many rows
 SMALLEST = 8  # pixels of a side
+TOGETHER = 512  # images that are made small at once
 MISSING = 255  # of a series' 8 bits
 
 
@@ -103,10 +105,16 @@ def _images(name: str, cells: Sequence[np.ndarray | None]) -> dict[str, Any] | N
     wide = max(1, round(min(side, largest) * max(c.shape[1] for c in images) / largest))
     black, white = (0.0, 255.0) if all(c.dtype == np.uint8 for c in images) else _extremes(images)
     out = np.zeros((len(images), high, wide, channels), dtype=np.uint8)
-    for i, image in enumerate(images):
-        small = _resized(_resized(image.astype(np.float32), high, 0), wide, 1)
+    start = 0
+    while start < len(
+        images
+    ):  # out has the images before start; together go those of one shape that follow each other
+        run = itertools.takewhile(lambda c: c.shape == images[start].shape, images[start : start + TOGETHER])
+        together = np.stack(list(run)).astype(np.float32)
+        small = _resized(_resized(together, high, 1), wide, 2)
         grey = (np.nan_to_num(small, nan=black) - black) * (255 / (white - black))
-        out[i] = np.clip(np.rint(grey), 0, 255)  # one channel is every channel's
+        out[start : start + len(together)] = np.clip(np.rint(grey), 0, 255)  # one channel is every channel's
+        start += len(together)
     return _finished({"name": name, "kind": "image", "shape": [high, wide, channels]}, out, which)
 
 

@@ -11,10 +11,11 @@ const MOVE = 450; // milliseconds from one layout to the next
 const LOSSES = 2; // times that a view asks for another context, before it draws a plain picture
 const CHARTS_FROM = 700; // pixels of width from which on the columns are beside the points at first
 
-let views = 0; // for ids that labels refer to
+// Numbers of views, for ids that labels refer to. Each widget's module is another copy of this one.
+const views = (globalThis[Symbol.for("workbench.points.views")] ??= { made: 0 });
 
 function render({ model, el }) {
-  const id = `points-${++views}`;
+  const id = `points-${++views.made}`;
   const state = { tool: "lasso", step: 1, slow: false, mixed: 1, ring: -1, sort: null, shown: TABLE_PAGE, found: null };
   const ui = build(el, id);
   let spec, columns, pictures, given, ids, rowViews, frames, placed, camera, limits, from, to, palette, choice, read, painter;
@@ -100,7 +101,7 @@ function render({ model, el }) {
       if (seen) camera.restore(seen);
       if (before && before.length === to.length) { from = before; glide(); }
     }
-    state.ring = -1;
+    if (anew) state.ring = -1;
     ui.describe(spec, frameAt());
     ui.colours(columns, model.get("color"));
     ui.parquet.hidden = !model.send;
@@ -110,7 +111,7 @@ function render({ model, el }) {
       choice = makeChoice(columns, n());
       readPicked(kept, !kept.length || look().drawn);
     }
-    state.found = null;
+    if (anew) state.found = searched(ui.search.value);
     ui.steps(choice);
     const asks = columns.slice(1).find((c) => !c.labels);
     ui.where.placeholder = asks && /^[A-Za-z_]\w*$/.test(asks.name) ? `${asks.name} > 2` : "kind == 'a'";
@@ -375,16 +376,19 @@ function render({ model, el }) {
   // ---- search and table
 
   function search(text) {
-    const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     state.shown = TABLE_PAGE;
-    if (!words.length) { state.found = null; return tabulate(); }
+    state.found = searched(text);
+    tabulate();
+  }
+  function searched(text) {
+    const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+    if (!words.length) return null;
     const every = new Uint8Array(n()).fill(1);
     for (const word of words) {
       const rows = rowsWith(word);
       for (let i = 0; i < rows.length; i++) every[i] &= rows[i];
     }
-    state.found = every;
-    tabulate();
+    return every;
   }
   // The rows that have a word in one of their texts, or as their number: each label is looked at once, however many rows have it.
   function rowsWith(word) {

@@ -39,9 +39,9 @@ function codeOf(code, { ids, columns, color, choice, listed }) {
   const askable = !base || (asked && asked.used.every((name) => name === "index" || code.columns.includes(name)));
   if (askable && parts.every((p) => p !== null)) {
     const whole = [...(base ? [parts.length ? `(${asked.text})` : asked.text] : []), ...parts].join(" and ");
-    lines.push(`chosen = ${subject}.select("${whole.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}")`);
-  } else if (listed.length && listed.length <= IDS_IN_CODE) lines.push(`chosen = ${subject}.select([${listed.map((i) => ids[i]).join(", ")}])`);
-  else if (listed.length) lines.push("import pandas as pd", "", `chosen = ${subject}.select(pd.read_csv("rows.csv")["row"].to_numpy())  # the CSV of these ${listed.length.toLocaleString()} rows, saved as rows.csv`);
+    lines.push(`chosen = explorer.subject.select("${whole.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}")`);
+  } else if (listed.length && listed.length <= IDS_IN_CODE) lines.push(`chosen = explorer.subject.select([${listed.map((i) => ids[i]).join(", ")}])`);
+  else if (listed.length) lines.push("import pandas as pd", "", `chosen = explorer.subject.select(pd.read_csv("rows.csv")["row"].to_numpy())  # the CSV of these ${listed.length.toLocaleString()} rows, saved as rows.csv`);
   else return lines.join("\n");
   lines.push("explorer.selection = chosen.ids");
   return lines.join("\n");
