@@ -350,6 +350,8 @@ class Explorer(_html.Static):
     def _extra(self) -> dict[str, pd.Series]:
         import pandas as pd
 
+        if not self._added:
+            return {}
         ids = np.union1d(self.subject.ids, self.result.ids)
         return {name: pd.Series(_values(r, ids), index=ids) for name, r in self._added.items()}
 

@@ -47,9 +47,9 @@ def _cells(values: Any) -> list[np.ndarray | None] | None:
     """The rows' arrays, None for a row without; None in all where they are no arrays of numbers."""
     if isinstance(values, np.ndarray) and values.ndim > 1:
         return list(values) if values.dtype.kind in "fiub" else None
-    if getattr(getattr(values, "dtype", None), "kind", "") != "O":
+    if not isinstance(getattr(values, "dtype", None), np.dtype) or values.dtype.kind != "O":
         return None
-    cells = list(values)
+    cells = np.asarray(values, dtype=object)
     first = next((c for c in cells if c is not None and not isinstance(c, float)), None)
     if not isinstance(first, np.ndarray | list | tuple) and not hasattr(first, "detach"):
         return None
