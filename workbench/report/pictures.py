@@ -106,16 +106,19 @@ def _images(name: str, cells: Sequence[np.ndarray | None]) -> dict[str, Any] | N
     black, white = (0.0, 255.0) if all(c.dtype == np.uint8 for c in images) else _extremes(images)
     out = np.zeros((len(images), high, wide, channels), dtype=np.uint8)
     start = 0
-    while start < len(
-        images
-    ):  # out has the images before start; together go those of one shape that follow each other
-        run = itertools.takewhile(lambda c: c.shape == images[start].shape, images[start : start + TOGETHER])
-        together = np.stack(list(run)).astype(np.float32)
+    while start < len(images):  # out has the images before start
+        together = np.stack(_alike(images[start : start + TOGETHER])).astype(np.float32)
         small = _resized(_resized(together, high, 1), wide, 2)
         grey = (np.nan_to_num(small, nan=black) - black) * (255 / (white - black))
         out[start : start + len(together)] = np.clip(np.rint(grey), 0, 255)  # one channel is every channel's
         start += len(together)
     return _finished({"name": name, "kind": "image", "shape": [high, wide, channels]}, out, which)
+
+
+def _alike(images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The first images, as many as have one shape."""
+    shape = images[0].shape
+    return list(itertools.takewhile(lambda image: image.shape == shape, images))
 
 
 def _channels_last(image: np.ndarray) -> np.ndarray:
