@@ -220,7 +220,7 @@ def expected(spec: Input, thing: Any) -> Any:
     import pandas as pd
 
     if thing.digest not in _blocks:
-        from workbench.capturing.sites import blocks
+        from workbench.numerics.hooks import blocks
 
         network = thing.network() if isinstance(thing, Checkpoint) else thing
         _blocks[thing.digest] = tuple(blocks(network.module))
