@@ -146,6 +146,13 @@ class Reading(Subject):
         """A text's tokens as they are spelled."""
         return tuple(map(str, self.table["token"].iloc[self.rows(place)]))
 
+    def spelled(self, numbers: Int[np.ndarray, " m"]) -> tuple[str, ...]:
+        """Tokens by their numbers: as the network's ``encode`` spells them (``spell``), or as they stand in the texts."""
+        if hasattr(self.network.encode, "spell"):
+            return tuple(map(str, self.network.encode.spell(numbers)))
+        known = dict(zip(self.numbers.tolist(), map(str, self.table["token"]), strict=True))
+        return tuple(known.get(n, f"token {n}") for n in numbers.tolist())
+
     def alike(self, most: int, random_state: int) -> tuple[Int[np.ndarray, " m"], int]:
         """Texts that are read to one length, so that any of them can stand in another's place: the most tokens in all.
 

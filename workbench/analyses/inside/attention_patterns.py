@@ -15,7 +15,7 @@ from workbench.core.parameters import Few, NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.evidence.nulls.untrained import beside_untrained
 from workbench.numerics.exchanged_texts import exchanged_means
-from workbench.numerics.inside.heads import POSITIONAL, HeadSums, attention_maps, head_sums
+from workbench.numerics.inside.heads import POSITIONAL, HeadSums, Matches, attention_maps, head_sums
 from workbench.results.attention_maps import AttentionMaps
 from workbench.subjects.reading import Reading
 
@@ -29,9 +29,9 @@ _CONTENT = (
     ),
 )
 _ROLES = (
-    ("previous_token", "Does training make a head look at the previous token?"),
-    ("first_token", "Does training make a head look at the first token?"),
-    ("itself", "Does training make a head look at its own token?"),
+    ("previous_token", "Does training make a head look at the previous token?", "on the previous token"),
+    ("first_token", "Does training make a head look at the first token?", "on the first token"),
+    ("itself", "Does training make a head look at its own token?", "on the token itself"),
 )
 
 
@@ -134,8 +134,6 @@ def _content(
     sums: HeadSums, numbers: np.ndarray, n_null: int, random_state: int, length: int
 ) -> tuple[np.ndarray, list[Evidence]]:
     """(h, 2) each head's weight beyond position, mean over the tokens that have such a match; and the strongest's evidence."""
-    from workbench.numerics.inside.heads import Matches
-
     n = len(numbers)
     matches = Matches.of(numbers, causal=sums.causal)
     weights, evidence = [], []
@@ -175,14 +173,12 @@ def _positional(sums: HeadSums) -> list[Evidence]:
         Evidence(
             id=id,
             question=question,
-            label=f"weight on the {name} of the head that looks there most"
-            if name != "itself"
-            else "weight on the token itself of the head that looks there most",
+            label=f"weight {where} of the head that looks there most",
             value=looks[:, j].max(),
             n=n,
             unit="texts",
         )
-        for j, ((id, question), name) in enumerate(zip(_ROLES, POSITIONAL, strict=True))
+        for j, (id, question, where) in enumerate(_ROLES)
     ]
     share = Evidence(
         id="by_position",
