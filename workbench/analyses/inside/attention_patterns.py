@@ -156,7 +156,7 @@ def _content(
             Evidence(
                 id=id,
                 question=question,
-                label=f"weight on {what} beyond position, {sums.names[int(by_head.argmax())]}",
+                label=f"weight on {what} beyond position, highest of all heads ({sums.names[int(by_head.argmax())]})",
                 value=top[0],
                 n=n,
                 unit="texts",
@@ -173,7 +173,7 @@ def _positional(sums: HeadSums) -> list[Evidence]:
         Evidence(
             id=id,
             question=question,
-            label=f"weight {where} of the head that looks there most",
+            label=f"weight {where}, highest of all heads ({sums.names[int(looks[:, j].argmax())]})",
             value=looks[:, j].max(),
             n=n,
             unit="texts",
