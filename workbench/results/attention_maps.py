@@ -31,7 +31,7 @@ class AttentionMaps(Plotted):
     maps : (h, t, t) weights from a token (row) to a token (column).
     names : one a map. order : (h,) places of the maps, those to be looked at first in front.
     notes : what a map is remarkable for, in a few words, or "".
-    tokens : (t,) as they are spelled. ids : (t,) their row ids.
+    tokens : (t,) as they are spelled. ids : (t,) their row ids; empty where the text is none of a subject's.
     measures : (h, m) more numbers of each map, named by ``measure_names``.
     """
 
@@ -105,7 +105,7 @@ class AttentionMaps(Plotted):
                     y=np.arange(t),
                     mode="markers",
                     marker={"size": 4, "symbol": "square", "color": theme.ACCENT},
-                    customdata=self.ids,
+                    customdata=self.ids if len(self.ids) else None,
                     showlegend=False,
                     hovertemplate="%{y}<extra></extra>",
                 ),

@@ -26,7 +26,8 @@ class Lens(Plotted):
 
     Attributes
     ----------
-    layers : names, from the first. tokens : (t,) of the text, as they are spelled. ids : (t,) their row ids.
+    layers : names, from the first. tokens : (t,) of the text, as they are spelled. ids : (t,) their row
+        ids; empty where the text is none of a subject's.
     words : one a layer and token, layer by layer: the likeliest next token.
     probability : (l, t) of that word. rank : (l, t) of the token that does come next, from 1; 0 where none is known.
     true_probability : (l, t) of the token that does come next; 0 where none is known.
@@ -64,7 +65,7 @@ class Lens(Plotted):
         return pd.DataFrame(
             {
                 "layer": np.repeat(list(self.layers), t),
-                "row": np.tile(self.ids, n),
+                "row": np.tile(self.ids if len(self.ids) else np.arange(t), n),
                 "token": list(self.tokens) * n,
                 "likeliest next": list(self.words),
                 "probability": self.probability.ravel(),
@@ -130,7 +131,7 @@ class Lens(Plotted):
                 y=np.full(len(places), -0.9),
                 mode="markers",
                 marker={"size": 6, "symbol": "square", "color": theme.ACCENT},
-                customdata=self.ids[part],
+                customdata=self.ids[part] if len(self.ids) else None,
                 showlegend=False,
                 hovertemplate="%{x}<extra></extra>",
             )

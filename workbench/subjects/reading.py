@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
 from workbench.core.digest import digest
-from workbench.core.errors import DataError, MissingError, ViewError
+from workbench.core.errors import DataError, MissingError, ParameterError, ViewError
 from workbench.core.rows import frozen
 from workbench.core.subject import Subject
 from workbench.subjects.corpus import Corpus
@@ -24,6 +25,21 @@ EXCERPT = 200  # characters of a text that its rows carry
 LOOKED_AT = 256  # lines that are encoded at once to count their tokens
 TOGETHER = 16  # texts that are run at once
 _OURS = ("text_id", "sample", "text", "token", "position")
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """One text as a figure shows it.
+
+    Attributes
+    ----------
+    inputs : what the network is called with. tokens : as they are spelled.
+    ids : their row ids; empty for a text that isn't among the reading's.
+    """
+
+    inputs: Mapping[str, Any] | tuple[Any, ...]
+    tokens: tuple[str, ...]
+    ids: Int[np.ndarray, " t"]
 
 
 class Reading(Subject):
@@ -120,22 +136,35 @@ class Reading(Subject):
         """How many texts there are."""
         return len(self.lengths)
 
-    def place(self, text: int | None, method: str) -> int:
-        """Which of the texts has this ``text_id``; the first for None.
+    def shown(self, text: str | None, text_id: int | None, method: str) -> Shown:
+        """The text that a figure is of: one that is typed, that of a ``text_id``, or the first.
 
         Raises
         ------
+        ParameterError
+            Both are given.
         MissingError
-            None has.
+            No text has this ``text_id``.
+        DataError
+            The text that was typed holds no token.
         """
         if text is None:
-            return 0
-        at = np.flatnonzero(self.corpus.ids == text)
+            place = 0 if text_id is None else self._place(text_id, method)
+            ((_, batch),) = self.batches(np.array([place]))
+            return Shown(batch.inputs, self.tokens(place), self.ids[self.rows(place)])
+        if text_id is not None:
+            raise ParameterError(f"{method}: text and text_id={text_id} say two texts. Leave one out.")
+        typed = Corpus.from_texts([text])
+        ((_, batch),) = self._batches(typed, np.array([0]), self.max_length, 1)
+        if not (batch.keep is not None and batch.keep.any()):
+            raise DataError(f"{method}: text={text!r} holds no token.")
+        return Shown(batch.inputs, tuple(map(str, batch.rows["token"])), np.empty(0, np.int64))
+
+    def _place(self, text_id: int, method: str) -> int:
+        at = np.flatnonzero(self.corpus.ids == text_id)
         if not len(at):
             known = ", ".join(map(str, self.corpus.ids[:8])) + (" ..." if len(self) > 8 else "")
-            raise MissingError(
-                f"{method}: {self.name} has no text={text}. The text_id of its texts: {known}."
-            )
+            raise MissingError(f"{method}: {self.name} has no text_id={text_id}. Its texts have: {known}.")
         return int(at[0])
 
     def rows(self, place: int) -> slice:
@@ -182,13 +211,18 @@ class Reading(Subject):
         ----------
         length : tokens that are read of each; None as many as of the reading's own.
         """
+        yield from self._batches(self.corpus, places, length or self.max_length, together)
+
+    def _batches(
+        self, corpus: Corpus, places: np.ndarray, length: int, together: int
+    ) -> Iterator[tuple[np.ndarray, Batch]]:
         encode = self.network.encode
         assert encode is not None
         device = next((p.device for p in self.module.parameters()), None)
-        lines = self.corpus.table
+        lines = corpus.table
         for i in range(0, len(places), together):
             some = places[i : i + together]
-            batch = encode(lines.iloc[some], length or self.max_length)
+            batch = encode(lines.iloc[some], length)
             inputs: Any = batch.inputs
             if isinstance(inputs, Mapping):
                 inputs = {k: v.to(device) for k, v in inputs.items()}
@@ -231,6 +265,11 @@ def encode_words(lines: pd.DataFrame, max_length: int) -> Batch:
     import torch
 
     words = [line.split()[:max_length] for line in lines["text"]]
+    for word in (w for line in words for w in line):
+        if not (word[:1] == "w" and word[1:].isdigit()):
+            raise DataError(
+                f"The text holds {word!r}; this network was made up and reads words such as w0 and w12."
+            )
     lengths = np.array([len(line) for line in words])
     keep = np.arange(lengths.max(initial=1)) < lengths[:, None]
     ids = np.zeros(keep.shape, np.int64)

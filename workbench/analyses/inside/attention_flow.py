@@ -32,8 +32,9 @@ QUERIES = 8
 def attention_flow(
     reading: Reading,
     *,
-    text: Annotated[
-        int | None, Interval(ge=0), Doc("The text_id of the text that is shown; None: the first.")
+    text: Annotated[str | None, Doc("A text to show; None: one of those that are read, by text_id.")] = None,
+    text_id: Annotated[
+        int | None, Interval(ge=0), Doc("Which of the texts that are read is shown; None: the first.")
     ] = None,
     how: Annotated[
         Literal["rollout", "flow"],
@@ -41,7 +42,7 @@ def attention_flow(
             "How layers are put together: 'rollout' multiplies their weights, 'flow' asks how much could pass at most."
         ),
     ] = "rollout",
-    max_texts: Annotated[
+    n_texts: Annotated[
         int, Interval(ge=2, le=500), Doc("Texts of one length that the control reads; drawn of more.")
     ] = 16,
     n_null: NullDraws = 399,
@@ -74,12 +75,11 @@ def attention_flow(
     Abnar and Zuidema 2020, Quantifying attention flow in transformers, ACL; Jain and Wallace 2019, Attention is not
     explanation, NAACL.
     """
-    place = reading.place(text, "attention_flow")
-    ((_, batch),) = reading.batches(np.array([place]))
-    names, layers = _layers(reading, batch.inputs)
+    seen = reading.shown(text, text_id, "attention_flow")
+    names, layers = _layers(reading, seen.inputs)
     maps = rollout(layers[0]) if how == "rollout" else flow(layers[0], np.arange(layers.shape[-1]))[None]
     last = not not_predicting(reading)
-    places, length = alike(reading, max_texts, random_state)
+    places, length = alike(reading, n_texts, random_state)
     agreement = _agreement(reading, places, length, how, last)
     values, draws = exchanged_means(agreement[:, None], n_null, random_state, what="attention flow: null")
     own = float(np.mean(np.diagonal(agreement)))
@@ -96,8 +96,8 @@ def attention_flow(
     return AttentionMaps(
         maps=maps,
         names=names if how == "rollout" else names[-1:],
-        tokens=reading.tokens(place),
-        ids=reading.ids[reading.rows(place)],
+        tokens=seen.tokens,
+        ids=seen.ids,
         order=np.arange(len(maps))[::-1].copy(),
         evidence=(evidence,),
         caveat=f"The rank correlation of {how} at {where} with what taking a token out does is {own:.2f} with position, in "

@@ -39,10 +39,11 @@ _ROLES = (
 def attention_patterns(
     reading: Reading,
     *,
-    text: Annotated[
-        int | None, Interval(ge=0), Doc("The text_id of the text that is shown; None: the first.")
+    text: Annotated[str | None, Doc("A text to show; None: one of those that are read, by text_id.")] = None,
+    text_id: Annotated[
+        int | None, Interval(ge=0), Doc("Which of the texts that are read is shown; None: the first.")
     ] = None,
-    max_texts: Annotated[
+    n_texts: Annotated[
         int, Interval(ge=2, le=2000), Doc("Texts of one length that say what heads go by; drawn of more.")
     ] = 48,
     n_untrained: Annotated[
@@ -86,10 +87,9 @@ def attention_patterns(
     framework for transformer circuits; Olsson and others 2022, In-context learning and induction heads; Xiao and others
     2024, Efficient streaming language models with attention sinks, ICLR.
     """
-    place = reading.place(text, "attention_patterns")
-    ((_, batch),) = reading.batches(np.array([place]))
-    shown, _ = attention_maps(reading.module, batch.inputs)
-    places, length = alike(reading, max_texts, random_state)
+    seen = reading.shown(text, text_id, "attention_patterns")
+    shown, _ = attention_maps(reading.module, seen.inputs)
+    places, length = alike(reading, n_texts, random_state)
     numbers = numbers_of(reading, places, length)
     sums = _sums(reading, places, length, numbers)
     looks, share = sums.looks, sums.by_position
@@ -105,8 +105,8 @@ def attention_patterns(
     return AttentionMaps(
         maps=np.concatenate([m[0].float().cpu().numpy() for m in shown.values()]),
         names=sums.names,
-        tokens=reading.tokens(place),
-        ids=reading.ids[reading.rows(place)],
+        tokens=seen.tokens,
+        ids=seen.ids,
         order=order,
         notes=notes,
         measures=measures,

@@ -34,10 +34,11 @@ INPUT = "input"
 def logit_lens(
     reading: Reading,
     *,
-    text: Annotated[
-        int | None, Interval(ge=0), Doc("The text_id of the text that is shown; None: the first.")
+    text: Annotated[str | None, Doc("A text to show; None: one of those that are read, by text_id.")] = None,
+    text_id: Annotated[
+        int | None, Interval(ge=0), Doc("Which of the texts that are read is shown; None: the first.")
     ] = None,
-    max_texts: Annotated[
+    n_texts: Annotated[
         int, Interval(ge=2, le=2000), Doc("Texts of one length that the control reads; drawn of more.")
     ] = 24,
     n_null: NullDraws = 399,
@@ -71,17 +72,16 @@ def logit_lens(
     from transformers with the tuned lens, arXiv:2303.08112.
     """
     require_language_model(reading, "logit_lens")
-    place = reading.place(text, "logit_lens")
-    ((_, batch),) = reading.batches(np.array([place]))
-    names, seen = _seen(reading, batch.inputs)
-    places, length = alike(reading, max_texts, random_state)
+    shown = reading.shown(text, text_id, "logit_lens")
+    names, seen = _seen(reading, shown.inputs)
+    places, length = alike(reading, n_texts, random_state)
     numbers = numbers_of(reading, places, length)
     bits = _bits(reading, places, numbers)
     values, draws = exchanged_means(bits, n_null, random_state, what="logit lens: null")
     return Lens(
         layers=names,
-        tokens=reading.tokens(place),
-        ids=reading.ids[reading.rows(place)],
+        tokens=shown.tokens,
+        ids=shown.ids,
         **seen,
         evidence=tuple(
             Evidence(

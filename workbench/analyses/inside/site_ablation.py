@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -66,8 +67,8 @@ def site_ablation(
         Interval(ge=0, le=2000),
         Doc("From which text is patched: so many further on. 0 patches with its own."),
     ] = 1,
-    max_texts: Annotated[
-        int, Interval(ge=2, le=2000), Doc("Texts of one length that are read; drawn of more.")
+    n_texts: Annotated[
+        int, Interval(ge=2, le=64), Doc("Texts of one length that are read at once; drawn of more.")
     ] = 16,
     n_null: NullDraws = 99,
     random_state: Seed = 0,
@@ -105,7 +106,7 @@ def site_ablation(
     if head is not None and neuron is not None:
         raise ParameterError(f"site_ablation: head={head} and neuron={neuron} are two sites. Leave one out.")
     meant = site_at(reading.module, site, head=head, neuron=neuron)
-    places, length = alike(reading, max_texts, random_state)
+    places, length = alike(reading, n_texts, random_state)
     if position is not None and position >= length:
         raise ParameterError(
             f"site_ablation: position={position} is not legal: these texts have {length} tokens, from 0."
@@ -270,12 +271,5 @@ def _others(
 
 def _twins(module: torch.nn.Module, name: str) -> Iterator[str]:
     """Modules of the same name in the other blocks."""
-    parts = name.split(".")
-    for other, _ in module.named_modules():
-        same = other.split(".")
-        if (
-            len(same) == len(parts)
-            and other != name
-            and all(a == b or (a.isdigit() and b.isdigit()) for a, b in zip(same, parts, strict=True))
-        ):
-            yield other
+    pattern = re.compile(r"\.".join(r"\d+" if p.isdigit() else re.escape(p) for p in name.split(".")))
+    return (other for other, _ in module.named_modules() if other != name and pattern.fullmatch(other))

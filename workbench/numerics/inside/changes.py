@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from jaxtyping import Float
 
-_JOINING = ("o_proj", "out_proj", "output.dense", "c_proj", "dense", "out")
+_JOINING = (".o_proj", ".out_proj", ".output.dense", ".c_proj", ".dense", ".out")
 """What the layer is called that joins the heads of an attention module; what it is given are the heads side by side."""
 _HEADS = ("num_attention_heads", "num_heads", "n_heads", "n_head", "heads")
 
@@ -80,44 +80,26 @@ def heads_in(module: torch.nn.Module, name: str) -> tuple[str, int, int]:
     ViewError
         No such layer is known there.
     """
-    from torch import nn
-
-    part = module.get_submodule(name)
-    held = {
-        f"{name}.{n}": m
-        for n, m in part.named_modules()
-        if any(n == j or n.endswith(f".{j}") for j in _JOINING) and hasattr(m, "weight") and "mlp" not in n
-    }
-    owners = [
-        (n, m)
-        for n, m in module.named_modules()
-        if any(hasattr(m, h) or hasattr(getattr(m, "config", None), h) for h in _HEADS)
-    ]
-    for path, layer in held.items():
-        attention = [
-            m
-            for n, m in owners
-            if path.startswith(f"{n}.")
-            or (n.rpartition(".")[0] and path.startswith(f"{n.rpartition('.')[0]}."))
-        ]
-        if "att" not in path.lower() or not attention or isinstance(layer, nn.LayerNorm):
+    for path, layer in module.get_submodule(name).named_modules(prefix=name):
+        weight = getattr(layer, "weight", None)
+        if "att" not in path.lower() or not path.endswith(_JOINING) or getattr(weight, "ndim", 0) != 2:
             continue
-        count = next(c for m in reversed(attention) if (c := _count(m)))
-        width = layer.weight.shape[0] if type(layer).__name__ == "Conv1D" else layer.weight.shape[1]
-        if width % count == 0:
+        parts = path.split(".")
+        around = [module.get_submodule(".".join(parts[:i])) for i in range(len(parts) - 1, -1, -1)]
+        count = next((c for owner in around if (c := _count(owner))), 0)
+        width = weight.shape[0] if type(layer).__name__ == "Conv1D" else weight.shape[1]
+        if count and width % count == 0:
             return path, count, width
     raise ViewError(
-        f"{name} has no attention whose heads are known here (a layer that joins them, called as one of {', '.join(_JOINING)}). "
-        "Name a module that has, or leave head= out."
+        f"{name} has no attention whose heads are known here (a layer that joins them, called as one of "
+        f"{', '.join(n[1:] for n in _JOINING)}). Name a module that has, or leave head= out."
     )
 
 
 def _count(owner: Any) -> int:
-    for holder in (owner, getattr(owner, "config", None)):
-        for key in _HEADS:
-            if type(getattr(holder, key, None)) is int:
-                return int(getattr(holder, key))
-    return 0
+    """How many heads a module or its configuration says that there are; 0 where neither does."""
+    said = (getattr(h, key, None) for h in (owner, getattr(owner, "config", None)) for key in _HEADS)
+    return next((int(n) for n in said if type(n) is int), 0)
 
 
 @contextmanager
