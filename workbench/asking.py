@@ -27,7 +27,7 @@ from workbench.subjects.activations import Activations
 from workbench.subjects.checkpoint import Checkpoint
 from workbench.subjects.network import Network
 from workbench.subjects.points import PointCloud
-from workbench.subjects.reading import Reading
+from workbench.subjects.reading import Reading, Tokens
 
 AUTO = "auto"  # all blocks of a network
 SAMPLE = 1500  # rows that are drawn of a network's, where nobody says otherwise
@@ -202,7 +202,7 @@ def reads(spec: Input, thing: Any) -> bool:
 
 def looks_inside(spec: Input) -> bool:
     """Whether it takes a network together with the texts that it reads, rather than what was captured of that."""
-    return issubclass(spec.takes, Reading)
+    return issubclass(spec.takes, Tokens)
 
 
 def parts(spec: Input, thing: Any) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     from jaxtyping import Float, Int
 
-COLUMNS = 3
+COLUMNS = 2
 HEIGHT = 215  # pixels of a small picture
 ALONE = 520  # of one by itself
 
@@ -64,7 +64,7 @@ class AttentionMaps(Plotted):
         out["note"] = list(self.notes) or [""] * len(self.names)
         return out.iloc[self.order] if len(self.order) else out
 
-    def draw(self, *, top: int = 12, head: str = "") -> go.Figure:
+    def draw(self, *, top: int = 8, head: str = "") -> go.Figure:
         """Small pictures of the first ``top`` maps, or the one that is called ``head`` by itself; dots are the tokens' rows."""
         import plotly.graph_objects as go
         from plotly.subplots import make_subplots
@@ -79,8 +79,8 @@ class AttentionMaps(Plotted):
             rows=rows,
             cols=columns,
             subplot_titles=titles,
-            horizontal_spacing=0.05,
-            vertical_spacing=0.0 if rows == 1 else min(0.9 / (rows - 1), 56 / height),
+            horizontal_spacing=0.06,
+            vertical_spacing=0.0 if rows == 1 else min(0.9 / (rows - 1), 48 / height),
         )
         t = len(self.tokens)
         spelled = [f"{i} {safe(token, width=24)}" for i, token in enumerate(self.tokens)]
@@ -93,7 +93,16 @@ class AttentionMaps(Plotted):
                     zmax=1,
                     colorscale=theme.SEQUENTIAL,
                     showscale=k == 0,
-                    colorbar={"title": {"text": "weight"}, "thickness": 10, "outlinewidth": 0},
+                    colorbar={
+                        "title": {"text": "weight", "side": "top"},
+                        "orientation": "h",
+                        "y": 0,
+                        "yanchor": "top",
+                        "ypad": 90 if alone else 8,
+                        "len": 0.6,
+                        "thickness": 8,
+                        "outlinewidth": 0,
+                    },
                     hovertemplate="from %{y} to %{x}: %{z:.3f}<extra></extra>",
                 ),
                 **place,
@@ -120,11 +129,10 @@ class AttentionMaps(Plotted):
             "ticks": "",
             "showline": False,
         }
+        figure.update_layout(**theme.layout(height=height + 150, margin={"l": 16, "r": 16, "b": 64}))
         figure.update_xaxes(**axis, range=[-1.6, t - 0.5], tickangle=-60)
         figure.update_yaxes(**axis, range=[t - 0.5, -0.5])
-        figure.update_annotations(font={"size": 12})
-        figure.update_layout(**theme.layout(height=height + 110, margin={"l": 24, "r": 24, "b": 40}))
-        figure.update_layout(margin_pad=0)
+        figure.update_annotations(font={"size": 11})
         return figure
 
     def _shown(self, top: int, head: str) -> list[int]:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     from jaxtyping import Float, Int
 
-LONGEST = 9  # characters of a word in a cell
+LONGEST = 7  # characters of a word in a cell
+_COLOUR = {"rank": "rank of the true next token", "probability": "probability of the word"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -75,7 +76,7 @@ class Lens(Plotted):
         )
 
     def draw(
-        self, *, colour: Literal["rank", "probability"] = "rank", start: int = 0, tokens: int = 16
+        self, *, colour: Literal["rank", "probability"] = "rank", start: int = 0, tokens: int = 12
     ) -> go.Figure:
         """A cell a layer and token, the last layer on top, with the likeliest next word in it.
 
@@ -96,15 +97,10 @@ class Lens(Plotted):
         z = -np.log10(np.maximum(rank, 1)) if colour == "rank" else self.probability[:, part]
         z = np.where(rank > 0, z, np.nan) if colour == "rank" else z
         deepest = int(np.ceil(-np.nanmin(z))) if colour == "rank" and np.isfinite(z).any() else 1
-        bar = (
-            {
-                "title": {"text": "rank of the<br>true next"},
-                "tickvals": [-k for k in range(deepest + 1)],
-                "ticktext": [f"{10**k:,}" for k in range(deepest + 1)],
-            }
-            if colour == "rank"
-            else {"title": {"text": "probability"}}
-        )
+        bar = {
+            "tickvals": list(range(-deepest, 1)),
+            "ticktext": [f"{10**k}".replace("000", "k") for k in range(deepest, -1, -1)],
+        }
         figure = go.Figure(
             go.Heatmap(
                 z=z,
@@ -121,7 +117,7 @@ class Lens(Plotted):
                 texttemplate="%{text}",
                 customdata=hover,
                 hovertemplate="%{customdata}<extra></extra>",
-                colorbar={**bar, "thickness": 10, "outlinewidth": 0},
+                colorbar={**(bar if colour == "rank" else {}), "thickness": 8, "outlinewidth": 0},
             )
         )
         # the tokens' own marks, which a selection lights and a lasso takes
@@ -138,9 +134,10 @@ class Lens(Plotted):
         )
         figure.update_layout(
             **theme.layout(
-                height=max(300, 150 + 22 * n),
+                height=max(300, 170 + 26 * n),
                 margin={"l": 70, "r": 24},
                 xaxis={
+                    "title": {"text": f"colour: {_COLOUR[colour]}", "font": {"size": 12}},
                     "tickmode": "array",
                     "tickvals": places,
                     "ticktext": [safe(self.tokens[p], width=20) for p in places],

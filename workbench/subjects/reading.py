@@ -13,6 +13,7 @@ from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError
 from workbench.core.rows import frozen
 from workbench.core.subject import Subject
+from workbench.core.view import Rows
 from workbench.subjects.corpus import Corpus
 from workbench.subjects.network import Batch, Network
 
@@ -40,6 +41,20 @@ class Shown:
     inputs: Mapping[str, Any] | tuple[Any, ...]
     tokens: tuple[str, ...]
     ids: Int[np.ndarray, " t"]
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens(Rows):
+    """The tokens of texts, and the network that reads them: for methods that look inside while it does.
+
+    Attributes
+    ----------
+    reading : the network and the texts.
+    """
+
+    needs: ClassVar[str] = "a network and the texts that it reads (workbench.reading)"
+    rowwise: ClassVar[tuple[str, ...]] = ()
+    reading: Reading
 
 
 class Reading(Subject):
@@ -135,6 +150,9 @@ class Reading(Subject):
     def __len__(self) -> int:
         """How many texts there are."""
         return len(self.lengths)
+
+    def as_tokens(self) -> Tokens:
+        return Tokens(self.name, self.identity, self.space, self.ids, self.table, self, grouped_by="text_id")
 
     def shown(self, text: str | None, text_id: int | None, method: str) -> Shown:
         """The text that a figure is of: one that is typed, that of a ``text_id``, or the first.

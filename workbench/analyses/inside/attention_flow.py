@@ -19,7 +19,7 @@ from workbench.numerics.inside.flow import flow, rollout
 from workbench.numerics.inside.heads import attention_maps, layer_names
 from workbench.numerics.inside.stream import Inputs, run
 from workbench.results.attention_maps import AttentionMaps
-from workbench.subjects.reading import Reading, token_numbers
+from workbench.subjects.reading import Reading, Tokens, token_numbers
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ QUERIES = 8
 
 @analysis
 def attention_flow(
-    reading: Reading,
+    tokens: Tokens,
     *,
     text: Annotated[str | None, Doc("A text to show; None: one of those that are read, by text_id.")] = None,
     text_id: Annotated[
@@ -75,6 +75,7 @@ def attention_flow(
     Abnar and Zuidema 2020, Quantifying attention flow in transformers, ACL; Jain and Wallace 2019, Attention is not
     explanation, NAACL.
     """
+    reading = tokens.reading
     seen = reading.shown(text, text_id, "attention_flow")
     names, layers = _layers(reading, seen.inputs)
     maps = rollout(layers[0]) if how == "rollout" else flow(layers[0], np.arange(layers.shape[-1]))[None]

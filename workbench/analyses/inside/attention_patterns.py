@@ -17,7 +17,7 @@ from workbench.evidence.nulls.untrained import beside_untrained
 from workbench.numerics.exchanged_texts import exchanged_means
 from workbench.numerics.inside.heads import POSITIONAL, HeadSums, Matches, attention_maps, head_sums
 from workbench.results.attention_maps import AttentionMaps
-from workbench.subjects.reading import Reading
+from workbench.subjects.reading import Reading, Tokens
 
 SHARE = "pattern that position alone foretells"
 _CONTENT = (
@@ -37,7 +37,7 @@ _ROLES = (
 
 @analysis
 def attention_patterns(
-    reading: Reading,
+    tokens: Tokens,
     *,
     text: Annotated[str | None, Doc("A text to show; None: one of those that are read, by text_id.")] = None,
     text_id: Annotated[
@@ -87,6 +87,7 @@ def attention_patterns(
     framework for transformer circuits; Olsson and others 2022, In-context learning and induction heads; Xiao and others
     2024, Efficient streaming language models with attention sinks, ICLR.
     """
+    reading = tokens.reading
     seen = reading.shown(text, text_id, "attention_patterns")
     shown, _ = attention_maps(reading.module, seen.inputs)
     places, length = alike(reading, n_texts, random_state)
@@ -201,6 +202,6 @@ def _order(measures: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         if top not in first:
             first.append(top)
         words = f"{names[j]} {measures[top, j]:.2f}"
-        said[top] = f"{said[top]}, {words}" if said[top] else words
+        said[top] = said[top] or words
     rest = [int(i) for i in np.argsort(measures[:, 5], kind="stable") if i not in first]
     return np.array(first + rest), tuple(said)

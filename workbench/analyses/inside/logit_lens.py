@@ -17,7 +17,7 @@ from workbench.numerics.exchanged_texts import exchanged_means
 from workbench.numerics.inside.heads import layer_names
 from workbench.numerics.inside.stream import Inputs, read_off, stream
 from workbench.results.lens import Lens
-from workbench.subjects.reading import TOGETHER, Reading, token_numbers
+from workbench.subjects.reading import TOGETHER, Reading, Tokens, token_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ INPUT = "input"
 
 @analysis
 def logit_lens(
-    reading: Reading,
+    tokens: Tokens,
     *,
     text: Annotated[str | None, Doc("A text to show; None: one of those that are read, by text_id.")] = None,
     text_id: Annotated[
@@ -71,6 +71,7 @@ def logit_lens(
     nostalgebraist 2020, Interpreting GPT: the logit lens, LessWrong; Belrose and others 2023, Eliciting latent predictions
     from transformers with the tuned lens, arXiv:2303.08112.
     """
+    reading = tokens.reading
     require_language_model(reading, "logit_lens")
     shown = reading.shown(text, text_id, "logit_lens")
     names, seen = _seen(reading, shown.inputs)

@@ -20,7 +20,7 @@ from workbench.evidence.nulls.named import Null
 from workbench.numerics.controls import draw_until_clear
 from workbench.numerics.inside.changes import Read, Site, change_of, site_at, turned
 from workbench.results.estimate import Estimate
-from workbench.subjects.reading import Reading
+from workbench.subjects.reading import Reading, Tokens
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ SITES = Null("any_site", "this site is one of its kind", "others of its kind")
 
 @analysis
 def site_ablation(
-    reading: Reading,
+    tokens: Tokens,
     *,
     site: Annotated[
         str | None,
@@ -103,6 +103,7 @@ def site_ablation(
     others 2022, Locating and editing factual associations in GPT, NeurIPS; Michel, Levy and Neubig 2019, Are sixteen heads
     really better than one?, NeurIPS; Zhang and Nanda 2024, Towards best practices of activation patching, ICLR.
     """
+    reading = tokens.reading
     if head is not None and neuron is not None:
         raise ParameterError(f"site_ablation: head={head} and neuron={neuron} are two sites. Leave one out.")
     meant = site_at(reading.module, site, head=head, neuron=neuron)

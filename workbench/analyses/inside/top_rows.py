@@ -19,11 +19,11 @@ from workbench.evidence.nulls.named import Null
 from workbench.numerics.controls import draw_until_clear
 from workbench.numerics.inside.changes import Site, site_at, watching
 from workbench.numerics.inside.stream import run
-from workbench.results.ranking import Ranking
+from workbench.results.contexts import Contexts
 from workbench.subjects.points import Points
-from workbench.subjects.reading import Reading
+from workbench.subjects.reading import Reading, Tokens
 
-AROUND = (6, 3)  # tokens of the context before and behind
+AROUND = 16  # tokens of the context before and behind
 MARKER = re.compile(r"\[[A-Z]+\]|</?[a-z_]+>|<\|[a-z_]+\|>")
 """Tokens that stand for no part of a text: [CLS], </s>, <|endoftext|>."""
 NULL = Null("any_direction", "the direction is one of any", "directions drawn at random")
@@ -31,7 +31,7 @@ NULL = Null("any_direction", "the direction is one of any", "directions drawn at
 
 @analysis
 def top_rows(
-    reading: Reading,
+    tokens: Tokens,
     directions: Annotated[
         Points | None,
         Unpaired,
@@ -58,7 +58,7 @@ def top_rows(
     n_texts: Annotated[int, Interval(ge=2, le=20_000), Doc("Texts that are read; drawn of more.")] = 200,
     n_null: NullDraws = 399,
     random_state: Seed = 0,
-) -> Ranking:
+) -> Contexts:
     """Show the tokens that a neuron or a direction of a network is excited by most, each in its context.
 
     The number of a row is its product with the direction, of length one. How far the highest lie above the others is
@@ -68,8 +68,8 @@ def top_rows(
 
     Returns
     -------
-    Ranking
-        The top rows: ``names`` their contexts, the token between ‹ and ›; ``scores``; ``ids``.
+    Contexts
+        The top rows, the highest first.
 
     Raises
     ------
@@ -86,12 +86,13 @@ def top_rows(
     Language models can explain neurons in language models; Bolukbasi and others 2021, An interpretability illusion for
     BERT, arXiv:2104.07143.
     """
+    reading = tokens.reading
     place = site_at(reading.module, site, head=None, neuron=None)
     rows, values = _values(reading, place, n_texts, random_state)
-    tokens = reading.table["token"].to_numpy(dtype=object)[rows]
+    words = reading.table["token"].to_numpy(dtype=object)[rows]
     if not markers:
-        plain = np.array([MARKER.fullmatch(str(t)) is None for t in tokens])
-        rows, values, tokens = rows[plain], values[plain], tokens[plain]
+        plain = np.array([MARKER.fullmatch(str(t)) is None for t in words])
+        rows, values = rows[plain], values[plain]
     if len(rows) <= top:
         raise DataError(
             f"{reading.name} has {len(rows)} rows to choose from; top={top} takes more. Give more texts."
@@ -134,8 +135,11 @@ def top_rows(
         ),
     ]
     highest = np.argsort(-scores, kind="stable")[:top]
-    return Ranking(
-        names=tuple(_context(reading, int(r)) for r in rows[highest]),
+    before, own, behind = zip(*(_context(reading, int(r)) for r in rows[highest]), strict=True)
+    return Contexts(
+        before=before,
+        tokens=own,
+        behind=behind,
         scores=scores[highest].astype(np.float64),
         ids=reading.ids[rows[highest]],
         quantity=said,
@@ -200,18 +204,19 @@ def _agreeing(kinds: np.ndarray, texts: np.ndarray) -> float:
     return float((kinds[:, None] == kinds[None])[apart].mean()) if apart.any() else 0.0
 
 
-def _context(reading: Reading, row: int) -> str:
-    """The tokens around a row, its own between ‹ and ›."""
+def _context(reading: Reading, row: int) -> tuple[str, str, str]:
+    """The text before a row, its token, and the text behind it, as far as a reader wants it."""
     text = int(np.searchsorted(reading.starts, row, side="right")) - 1
     tokens = reading.tokens(text)
     at = row - int(reading.starts[text])
-    before, behind = (tokens[max(0, at - AROUND[0]) : at], tokens[at + 1 : at + 1 + AROUND[1]])
-    own = tokens[at]
-    marked = f"{own[: len(own) - len(own.lstrip())]}‹{own.strip() or own}›"
-    pieces = [*("…" for _ in range(at > AROUND[0])), *before, marked, *behind]
-    pieces += ["…"] if at + 1 + AROUND[1] < len(tokens) else []
     # tokens that begin with a space say so; those of other vocabularies are words, or go on after ##
-    joined = (
-        "".join(pieces) if any(t.startswith(" ") for t in tokens) else " ".join(pieces).replace(" ##", "")
-    )
-    return " ".join(joined.split())
+    if any(t.startswith(" ") for t in tokens):
+        spelled = list(tokens)
+    else:
+        spelled = [
+            t.removeprefix("##") if t.startswith("##") or not i else f" {t}" for i, t in enumerate(tokens)
+        ]
+    own = spelled[at]
+    space = own[: len(own) - len(own.lstrip())]
+    before = "".join(spelled[max(0, at - AROUND) : at]).lstrip() + space
+    return before, own.strip() or own, "".join(spelled[at + 1 : at + 1 + AROUND])
