@@ -52,6 +52,7 @@ from workbench.models._fine_tuning import fine_tune as fine_tune
 from workbench.recording.bookmarks import bookmark as bookmark
 from workbench.recording.record import record as record
 from workbench.results.attention_maps import AttentionMaps
+from workbench.results.contexts import Contexts
 from workbench.results.curve import Curve
 from workbench.results.diagram import Diagram
 from workbench.results.embedding import Embedding
@@ -622,12 +623,13 @@ pagerank: _pagerank
 class _attention_flow(Method):
     def __call__(
         self,
-        reading: Asked,
+        tokens: Asked,
         /,
         *,
-        text: int | None = None,
+        text: str | None = None,
+        text_id: int | None = None,
         how: Literal["rollout", "flow"] = "rollout",
-        max_texts: int = 16,
+        n_texts: int = 16,
         n_null: int = 399,
         random_state: int = 0,
     ) -> AttentionMaps:
@@ -638,11 +640,12 @@ attention_flow: _attention_flow
 class _attention_patterns(Method):
     def __call__(
         self,
-        reading: Asked,
+        tokens: Asked,
         /,
         *,
-        text: int | None = None,
-        max_texts: int = 48,
+        text: str | None = None,
+        text_id: int | None = None,
+        n_texts: int = 48,
         n_untrained: int = 5,
         n_null: int = 399,
         random_state: int = 0,
@@ -654,11 +657,12 @@ attention_patterns: _attention_patterns
 class _logit_lens(Method):
     def __call__(
         self,
-        reading: Asked,
+        tokens: Asked,
         /,
         *,
-        text: int | None = None,
-        max_texts: int = 24,
+        text: str | None = None,
+        text_id: int | None = None,
+        n_texts: int = 24,
         n_null: int = 399,
         random_state: int = 0,
     ) -> Lens:
@@ -669,7 +673,7 @@ logit_lens: _logit_lens
 class _site_ablation(Method):
     def __call__(
         self,
-        reading: Asked,
+        tokens: Asked,
         /,
         *,
         site: str | None = None,
@@ -678,7 +682,7 @@ class _site_ablation(Method):
         position: int | None = None,
         how: Literal["mean", "zero", "patch"] = "mean",
         shift: int = 1,
-        max_texts: int = 16,
+        n_texts: int = 16,
         n_null: int = 99,
         random_state: int = 0,
     ) -> Estimate:
@@ -689,7 +693,7 @@ site_ablation: _site_ablation
 class _top_rows(Method):
     def __call__(
         self,
-        reading: Asked,
+        tokens: Asked,
         directions: Asked | None = None,
         /,
         *,
@@ -698,10 +702,10 @@ class _top_rows(Method):
         top: int = 20,
         label: str | None = None,
         markers: bool = False,
-        max_texts: int = 200,
+        n_texts: int = 200,
         n_null: int = 399,
         random_state: int = 0,
-    ) -> Ranking:
+    ) -> Contexts:
         """Show the tokens that a neuron or a direction of a network is excited by most, each in its context."""
 
 top_rows: _top_rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.numerics.controls import draw_until_clear
+from workbench.numerics.controls import Alternative, draw_until_clear
 
 FEWEST = 6
 """Texts, under which what they have in common can't be told from chance."""
@@ -33,7 +33,7 @@ def exchanged_means(
         return beyond.max(keepdims=True) if highest else beyond
 
     values = mean(place)
-    alternatives = ["greater"] * len(values)
+    alternatives: list[Alternative] = ["greater"] * len(values)
     return values, draw_until_clear(
         lambda rng: mean(rng.permutation(n)), values, alternatives, n_null, random_state, what
     )

@@ -81,6 +81,7 @@ class Reader(nn.Module):
 
     def causal(self) -> Reader:
         """The same module, in which no token sees those after it."""
-        for block in self.blocks:
-            block.attention.causal = True
+        for part in self.modules():
+            if isinstance(part, Attention):
+                part.causal = True
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -104,7 +104,7 @@ class Reading(Subject):
 
     @classmethod
     def example(cls, variant: int = 0) -> Reading:
-        """A transformer of two blocks with two heads, as it was drawn, and 24 texts of seven to nine words."""
+        """A transformer of two blocks with two heads, as it was drawn, and 24 texts of six to eight words and a marker."""
         import pandas as pd
         import torch
 
@@ -112,12 +112,12 @@ class Reading(Subject):
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(variant)
-            module = Reader(20, 12, 16, 2, heads=2).causal().eval()
+            module = Reader(20, 12, 6, 2, heads=2).causal().eval()
         rng = np.random.default_rng(0)
-        lines = [" ".join(f"w{w}" for w in rng.integers(0, 20, 7 + i % 3)) for i in range(24)]
+        lines = [" ".join(f"w{w}" for w in (*rng.integers(1, 20, 6 + i % 3), 0)) for i in range(24)]
         texts = Corpus(pd.DataFrame({"text": lines, "kind": ["a", "b"] * 12}), name="made-up texts")
-        network = Network("small reader", "", module, encode=encode_words)
-        network = Network("small reader", network.identity, module, encode=encode_words)
+        network = Network("small reader", "", module, encode=_encode_ended)
+        network = Network("small reader", network.identity, module, encode=_encode_ended)
         return cls(network, texts, max_length=12)
 
     @cached_property
@@ -195,8 +195,9 @@ class Reading(Subject):
 
     def spelled(self, numbers: Int[np.ndarray, " m"]) -> tuple[str, ...]:
         """Tokens by their numbers: as the network's ``encode`` spells them (``spell``), or as they stand in the texts."""
-        if hasattr(self.network.encode, "spell"):
-            return tuple(map(str, self.network.encode.spell(numbers)))
+        spell = getattr(self.network.encode, "spell", None)
+        if spell is not None:
+            return tuple(map(str, spell(numbers)))
         known = dict(zip(self.numbers.tolist(), map(str, self.table["token"]), strict=True))
         return tuple(known.get(n, f"token {n}") for n in numbers.tolist())
 
@@ -274,7 +275,7 @@ def _kept(batch: Batch, network: Network) -> np.ndarray:
         raise ViewError(
             f"{network.name}'s encode pads texts before or among their tokens; what looks inside takes padding behind them."
         )
-    return cast(np.ndarray, keep)
+    return keep
 
 
 def encode_words(lines: pd.DataFrame, max_length: int) -> Batch:
@@ -300,6 +301,13 @@ def encode_words(lines: pd.DataFrame, max_length: int) -> Batch:
         }
     )
     return Batch({"ids": torch.tensor(ids)}, keep, rows)
+
+
+def _encode_ended(lines: pd.DataFrame, max_length: int) -> Batch:
+    """`encode_words`, where w0 stands for the end of a text."""
+    batch = encode_words(lines, max_length)
+    batch.rows["token"] = batch.rows["token"].replace("w0", "[END]")
+    return batch
 
 
 def text_samples(table: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Interval
@@ -118,11 +118,7 @@ def attention_patterns(
 
 
 def _sums(reading: Reading, places: np.ndarray, length: int, numbers: np.ndarray) -> HeadSums:
-    def read() -> Iterator[tuple[Any, np.ndarray]]:
-        for _, inputs in batches(reading, places, length):
-            yield inputs, numbers
-
-    return head_sums(reading.module, read(), len(places))
+    return head_sums(reading.module, (inputs for _, inputs in batches(reading, places, length)), numbers)
 
 
 def _untrained(reading: Reading, n: int, random_state: int) -> Iterator[Reading]:

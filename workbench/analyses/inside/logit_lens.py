@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from typing_extensions import Doc
 
 from workbench.analyses.inside._language import require_language_model
 from workbench.analyses.inside._texts import alike, batches, numbers_of, tested
+from workbench.core.early import show_early
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
@@ -76,29 +78,30 @@ def logit_lens(
     shown = reading.shown(text, text_id, "logit_lens")
     names, seen = _seen(reading, shown.inputs)
     places, length = alike(reading, n_texts, random_state)
-    numbers = numbers_of(reading, places, length)
-    bits = _bits(reading, places, numbers)
-    values, draws = exchanged_means(bits, n_null, random_state, what="logit lens: null")
-    return Lens(
+    result = Lens(
         layers=names,
         tokens=shown.tokens,
         ids=shown.ids,
         **seen,
-        evidence=tuple(
-            Evidence(
-                id="reads_next",
-                of=name,
-                question="Does the layer read what comes next?",
-                label=f"bits of the next token that {name} reads",
-                value=value,
-                n=len(places),
-                unit="texts",
-                **tested(drawn, len(places), n_null, length),
-            )
-            for name, value, drawn in zip(reversed(names), reversed(values), reversed(draws), strict=True)
-        ),
         caveat=f"Bits are of {len(places)} texts of {length} tokens.",
     )
+    show_early(result)
+    bits = _bits(reading, places, numbers_of(reading, places, length))
+    values, draws = exchanged_means(bits, n_null, random_state, what="logit lens: null")
+    evidence = [
+        Evidence(
+            id="reads_next",
+            of=name,
+            question="Does the layer read what comes next?",
+            label=f"bits of the next token that {name} reads",
+            value=value,
+            n=len(places),
+            unit="texts",
+            **tested(drawn, len(places), n_null, length),
+        )
+        for name, value, drawn in zip(names, values, draws, strict=True)
+    ]
+    return replace(result, evidence=tuple(reversed(evidence)))  # what the network itself says in front
 
 
 def _layers(module: torch.nn.Module, inputs: Inputs) -> Iterator[tuple[str, torch.Tensor]]:

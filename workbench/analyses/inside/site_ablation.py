@@ -116,7 +116,7 @@ def site_ablation(
     ((_, inputs),) = batches(reading, places, length, together=len(places))
     known = Read.of(reading.module, inputs, meant)
     moves = Moves(reading, known, numbers)
-    given = {"how": how, "shift": shift, "position": position}
+    given: dict[str, Any] = {"how": how, "shift": shift, "position": position}
     change = change_of(known.values, meant.columns, **given)
     per_row = moves.of(known.changed(reading.module, meant, change))
     values = per_row.mean(axis=0)
@@ -210,8 +210,8 @@ class Moves:
             return np.broadcast_to(moved, self.shape).reshape(-1, 1).copy()
         now = after.log_softmax(-1)
         bits = (self.log_p.exp() * (self.log_p - now)).sum(-1).clamp(min=0).double().cpu().numpy() / np.log(2)
-        lost = (self.log_p[:, :-1].gather(2, self.follows) - now[:, :-1].gather(2, self.follows))[..., 0]
-        lost = lost.double().cpu().numpy() / np.log(2)
+        fell = (self.log_p[:, :-1] - now[:, :-1]).gather(2, self.follows)[..., 0]
+        lost = fell.double().cpu().numpy() / np.log(2)
         lost = np.column_stack([lost, lost.mean(axis=1)])
         return np.stack([bits.ravel(), lost.ravel()], axis=1)
 

@@ -81,7 +81,7 @@ def heads_in(module: torch.nn.Module, name: str) -> tuple[str, int, int]:
         No such layer is known there.
     """
     for path, layer in module.get_submodule(name).named_modules(prefix=name):
-        weight = getattr(layer, "weight", None)
+        weight: Any = getattr(layer, "weight", None)
         if "att" not in path.lower() or not path.endswith(_JOINING) or getattr(weight, "ndim", 0) != 2:
             continue
         parts = path.split(".")

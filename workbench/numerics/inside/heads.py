@@ -162,38 +162,35 @@ class HeadSums:
 
 
 def head_sums(
-    module: torch.nn.Module, batches: Iterable[tuple[Inputs, Int[np.ndarray, "b t"]]], n: int
+    module: torch.nn.Module, batches: Iterable[Inputs], numbers: Int[np.ndarray, "n t"]
 ) -> HeadSums:
     """Read n texts of one length and sum up what their heads look at.
 
     Parameters
     ----------
-    batches : what the module is called with, and the tokens' numbers of all n texts, the same each time.
+    batches : what the module is called with, a few texts at a time. numbers : of the tokens of all of them.
     """
     import torch
 
-    mean = squares = same = after = None
     names: tuple[str, ...] = ()
     causal = True
-    done = 0
-    for inputs, numbers in batches:
+    masks: list[torch.Tensor] = []
+    mean: Any = 0.0
+    squares: Any = 0.0
+    sums: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    n = len(numbers)
+    for inputs in batches:
         maps, _ = attention_maps(module, inputs)
-        names = head_names(maps)
         a = torch.cat([m.float() for m in maps.values()], dim=1)  # (b, h, t, t)
         b, h, t, _ = a.shape
-        if mean is None:
-            causal = not bool(a.triu(1).any())
+        if not masks:
+            names, causal = head_names(maps), not bool(a.triu(1).any())
             matches = Matches.of(numbers, causal=causal)
-            wanted = [
-                torch.as_tensor(m.reshape(n, -1), device=a.device).float()
-                for m in (matches.same, matches.after_same)
-            ]
-            mean, squares = torch.zeros(h, t, t, dtype=torch.float64), torch.zeros(h, dtype=torch.float64)
-            same, after = np.zeros((n, h, n)), np.zeros((n, h, n))
-        flat = a.reshape(b * h, t * t)
-        mean += a.sum(0).double().cpu()
-        squares += a.square().sum(dim=(0, 2, 3)).double().cpu()
-        for into, mask in zip((same, after), wanted, strict=True):
-            into[done : done + b] = (flat @ mask.T).reshape(b, h, n).double().cpu().numpy()
-        done += b
-    return HeadSums(names, causal, mean.numpy() / n, squares.numpy() / n, same, after)
+            flat = [m.reshape(n, t * t) for m in (matches.same, matches.after_same)]
+            masks = [torch.as_tensor(m, device=a.device, dtype=torch.float32) for m in flat]
+        mean = mean + a.sum(0).double().cpu().numpy() / n
+        squares = squares + a.square().sum(dim=(0, 2, 3)).double().cpu().numpy() / n
+        for pairs, mask in zip(sums, masks, strict=True):
+            pairs.append((a.reshape(b * h, t * t) @ mask.T).reshape(b, h, n).double().cpu().numpy())
+    same, after_same = (np.concatenate(pairs) for pairs in sums)
+    return HeadSums(names, causal, mean, squares, same, after_same)

@@ -121,7 +121,7 @@ def stream(module: torch.nn.Module, inputs: Inputs) -> Stream:
 @contextmanager
 def standing_in(module: torch.nn.Module, outputs: Mapping[str, Any]) -> Iterator[None]:
     """Have some modules give what is known of them, without running, inside the block."""
-    parts = {name: module.get_submodule(name) for name in outputs}
+    parts: dict[str, Any] = {name: module.get_submodule(name) for name in outputs}
     before = {name: vars(part).get("forward") for name, part in parts.items()}
     try:
         for name, part in parts.items():
