@@ -44,7 +44,9 @@ def test_texts_of_one_length_are_as_many_tokens_as_there_can_be() -> None:
 def test_what_it_is_made_of_is_written_down_and_changes_count() -> None:
     network = reading_of(reader(), texts(4)).network
     reading = wb.reading(network, ["w1 w2 w3"] * 8, max_length=12)
-    assert reading.run.method == "reading" and "max_length=12" in wb.attention_patterns(reading, n_null=0).code()
+    assert (
+        reading.run.method == "reading" and "max_length=12" in wb.attention_patterns(reading, n_null=0).code()
+    )
     before = wb.attention_patterns(reading, n_untrained=0, n_null=0)
     with torch.no_grad():
         network.module.blocks[0].attention.query.weight.mul_(3)

@@ -115,8 +115,8 @@ class Lens(Plotted):
                     [safe(w if len(w) <= LONGEST else w[: LONGEST - 1] + "…") for w in line] for line in words
                 ],
                 texttemplate="%{text}",
-                customdata=hover,
-                hovertemplate="%{customdata}<extra></extra>",
+                hovertext=hover,
+                hovertemplate="%{hovertext}<extra></extra>",
                 colorbar={**(bar if colour == "rank" else {}), "thickness": 8, "outlinewidth": 0},
             )
         )
