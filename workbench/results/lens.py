@@ -99,7 +99,7 @@ class Lens(Plotted):
         deepest = int(np.ceil(-np.nanmin(z))) if colour == "rank" and np.isfinite(z).any() else 1
         bar = {
             "tickvals": list(range(-deepest, 1)),
-            "ticktext": [f"{10**k}".replace("000", "k") for k in range(deepest, -1, -1)],
+            "ticktext": [_round(10**k) for k in range(deepest, -1, -1)],
         }
         figure = go.Figure(
             go.Heatmap(
@@ -111,9 +111,7 @@ class Lens(Plotted):
                 colorscale=theme.SEQUENTIAL,
                 xgap=1,
                 ygap=1,
-                text=[
-                    [safe(w if len(w) <= LONGEST else w[: LONGEST - 1] + "…") for w in line] for line in words
-                ],
+                text=[[_in_cell(w) for w in line] for line in words],
                 texttemplate="%{text}",
                 hovertext=hover,
                 hovertemplate="%{hovertext}<extra></extra>",
@@ -164,3 +162,14 @@ class Lens(Plotted):
             true = self.true_probability[layer, place]
             said += f"<br>next is {follows}: rank {self.rank[layer, place]:,} ({true:.3g})"
         return said
+
+
+def _in_cell(word: str) -> str:
+    """As much of a word as a cell has room for; a space is seen."""
+    word = word.strip() or ("␣" if word else "")
+    return safe(word if len(word) <= LONGEST else word[: LONGEST - 1] + "…")
+
+
+def _round(number: int) -> str:
+    """A power of ten in few characters."""
+    return f"{number // 1000}k" if number >= 1000 else str(number)
