@@ -45,7 +45,7 @@ def reading(
     ParameterError
         ``max_length`` is more than the network reads.
     """
-    built = network.network() if isinstance(network, Checkpoint) else network
+    built = network.shared_network() if isinstance(network, Checkpoint) else network
     if not isinstance(built, Network):
         raise ViewError(
             f"reading takes a checkpoint or a network that reads text; it was given a {type(network).__name__}. Of a torch "
