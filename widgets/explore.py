@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import io
+import queue
+import threading
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import ipywidgets
 import numpy as np
@@ -15,9 +18,12 @@ from widgets._inputs import part_dropdown
 from widgets._live import figure
 from widgets._selection import shared
 from widgets._work import Work, explained
-from widgets.points import PointView
+from widgets.points import PointView, Shown
+from workbench.core import lineage
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError, suggest
+from workbench.core.history import attended, request
 from workbench.core.method import Method
+from workbench.core.parameters import require_integer
 from workbench.core.registry import methods
 from workbench.core.result import RESULT_MIME, Result
 from workbench.core.subject import Rowed, as_subject
@@ -28,43 +34,67 @@ from workbench.results.ranking import Ranking
 from workbench.subjects.activations import Aligned
 from workbench.subjects.points import Points
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 PLAIN = ""
 DIMENSIONS = (2, 3)
 Place = tuple[str, str, int]  # site, method, dimensions
 OWN = "(as given)"
+EMBEDDED = 2000  # rows that are placed by a method where nobody says how many
+MOST_ROWS = 1_000_000  # that a view holds
+MOST_COLUMNS = 24  # coordinates that are shown as columns too
 
 
 def explore(
     subject: Any,
     *,
     method: str | Embedding = "pca",
+    x: str | None = None,
+    y: str | None = None,
     color: Any = None,
     dimensions: int = 2,
-    sample: int = 2000,
+    sample: int | None = None,
+    images: Any = None,
+    series: Any = None,
     random_state: int = 0,
 ) -> Explorer:
-    """Return a view of a subject's rows: an embedding to colour, search, and draw around rows in.
+    """Return a view of a subject's rows: an embedding to colour, search, filter, and draw around rows in.
 
     Parameters
     ----------
     subject : activations, a cloud, an array or a table.
     method : the embedding to begin with, by name, or one that has been computed; the others are in the view's
         list. Of several layers ``aligned_umap`` makes one layout each, and a slider moves the rows between them.
+    x, y : columns of numbers to place the rows by at first, instead of an embedding; rows without either have no place.
     color : the column to colour by at first, or a Partition or Ranking of the same rows.
     dimensions : 2, or 3 for a cloud to turn.
-    sample : at most so many rows are drawn and embedded; a computed embedding is shown whole.
+    sample : at most so many rows are placed; None for 2,000 by a method, and for a million by ``x`` and ``y``. A computed
+        embedding is shown whole. Search, colours, table and counts cover all rows, up to a million.
+    images, series : one picture a row, in the subject's order: (n, height, width[, channels]) images, or (n, steps) series. A
+        column of arrays in the row table is shown so anyway.
     random_state : seed of the sample and of the embedding.
 
     Raises
     ------
     ViewError
         The subject has no rows to embed.
+    MissingError
+        There is no column ``x`` or ``y``.
     ParameterError
-        There is no such embedding or column, or it speaks of other rows.
+        There is no such embedding or column, it speaks of other rows, or holds no numbers; or pictures are not as many as rows.
     """
     if dimensions not in DIMENSIONS:
         raise ParameterError(f"explore: dimensions={dimensions!r}; a view has 2 dimensions or 3.")
-    return Explorer(as_subject(subject), method, color, dimensions, sample, random_state)
+    if (x is None) != (y is None):
+        raise ParameterError(
+            f"explore: x={x!r}, y={y!r}; own coordinates take both, each the name of a column."
+        )
+    opened = as_subject(subject)
+    most = sample if sample is not None else EMBEDDED if x is None else MOST_ROWS
+    axes = () if x is None or y is None else (x, y)
+    pictures = {"image": images, "series": series}
+    return Explorer(opened, method, axes, color, dimensions, most, pictures, random_state, _variable(subject))
 
 
 class Explorer(_html.Static):
@@ -87,12 +117,16 @@ class Explorer(_html.Static):
         self,
         subject: Any,
         method: str | Embedding,
+        axes: tuple[str, ...],
         color: Any,
         dimensions: int,
         sample: int,
+        pictures: dict[str, Any],
         random_state: int,
+        called: str = "",
     ):
-        if Points.__name__ not in subject.gives:
+        placed = Points.__name__ in subject.gives
+        if not placed and not (axes and isinstance(subject, Rowed)):
             subject.view(Points)  # refused here, with what it holds instead
         parts = subject.parts(Points)
         if not isinstance(subject, Rowed):
@@ -101,13 +135,18 @@ class Explorer(_html.Static):
                 + (f", for example .at({parts[-1]!r})." if parts else ".")
             )
         self.subject: Any = subject
-        self._most = sample
+        self._called = called or _variable(subject)  # what the notebook calls it
+        self._most = require_integer(sample, "sample", "explore", low=1)
+        self._axes = axes
+        self._pictures = {n: _pictured(n, v, subject) for n, v in pictures.items() if v is not None}
         self.random_state = random_state
         self._embedded: dict[Place, Embedding] = {}
+        self._early: dict[Place, Embedding] = {}
         self._added: dict[str, Result] = {}
-        self._methods = embeddings(several=bool(parts) and Aligned.__name__ in subject.gives)
-        given = method if isinstance(method, Embedding) else None
-        if isinstance(method, str):
+        several = bool(parts) and Aligned.__name__ in subject.gives
+        self._methods = embeddings(several=several) if placed else {}
+        given = coordinates(self.sample, axes) if axes else method if isinstance(method, Embedding) else None
+        if isinstance(method, str) and placed:
             _require("embedding", method, self._methods)
         names = [*([OWN] if given else []), *self._methods]
         likely = subject.default_part(Points) or next(reversed(parts), "")
@@ -124,8 +163,9 @@ class Explorer(_html.Static):
         self.message = ipywidgets.HTML()
         self.answer = ipywidgets.HTML()
         self.beside = ipywidgets.VBox()
-        self._embedded[self._place] = self._embed(self._place)
-        self.view = PointView(self.result, "" if given is not None else self._drawn())
+        built = threading.Event()
+        self._first(built)
+        self.view = PointView(self._to_show())
         super().__init__(
             [
                 _html.Notice(),
@@ -144,6 +184,9 @@ class Explorer(_html.Static):
         for dropdown in (self.site, self.method, self.dimensions):
             dropdown.observe(self._changed, "value")
         self.view.observe(self._pick, "picked")
+        self.view.on_msg(self._asked)
+        self._enable(not self.work.running)
+        built.set()
 
     @functools.cached_property
     def sample(self) -> Any:
@@ -152,8 +195,8 @@ class Explorer(_html.Static):
 
     @property
     def result(self) -> Embedding:
-        """The embedding that is shown."""
-        return self._embedded[self._place]
+        """The embedding that is shown; its controls may still be being computed."""
+        return self._embedded.get(self._place) or self._early[self._place]
 
     @property
     def color(self) -> str:
@@ -164,7 +207,7 @@ class Explorer(_html.Static):
     def color(self, color: Any) -> None:
         if isinstance(color, Partition | Ranking):
             self._added[_name(color)] = color
-            self.view.show(self.result, self._extra())
+            self.view.show(self._to_show())
             color = _name(color)
         if color != PLAIN:
             _require("column", color, self.view.names)
@@ -186,7 +229,7 @@ class Explorer(_html.Static):
                 )
             if isinstance(result, Partition | Ranking):
                 self._added[_name(result)] = result
-                self.view.show(self.result, self._extra())
+                self.view.show(self._to_show())
             self.beside.children = [*self.beside.children, figure(result)]
 
     @property
@@ -216,9 +259,82 @@ class Explorer(_html.Static):
         facts = self.result.facts()
         return {**bundle, POINTS_MIME: self.view.packed(), RESULT_MIME: facts}
 
-    def _drawn(self) -> str:
-        few, all_ = len(self.sample), len(self.subject)
-        return f"A sample of {few:,} of {all_:,} rows; sample=... draws more." if few < all_ else ""
+    @property
+    def code(self) -> str:
+        """The line that makes this view again."""
+        arguments = ", ".join([self._code()["subject"], *self._code()["arguments"]])
+        color = f", color={self.color!r}" if self.color in self._code()["columns"] else ""
+        return f"widgets.explore({arguments}{color})"
+
+    def _code(self) -> dict[str, Any]:
+        """How this view is made in Python, see `workbench.report.points.state`."""
+        site, name, dimensions = self._place
+        subject = self._called
+        before = ""
+        if not subject and self.subject.run is not None:
+            *made, last = lineage.code(self.subject.run).rstrip().split("\n")
+            before, subject = "\n".join([*made, last.replace("result =", "subject =", 1)]), "subject"
+        subject = subject or "subject"
+        if site and site != self.subject.default_part(Points):
+            subject += f".at({site!r})"
+        own = self._embedded.get(("", OWN, 0))
+        arguments = {"method": repr(name)} if name != "pca" else {}
+        if name == OWN:
+            arguments = (
+                {"x": repr(self._axes[0]), "y": repr(self._axes[1])}
+                if self._axes
+                else {"method": _variable(own) or "result"}
+            )
+        elif dimensions > DIMENSIONS[0]:
+            arguments["dimensions"] = str(dimensions)
+        usual = MOST_ROWS if self._axes else EMBEDDED
+        if self._most != usual and (self._axes or name != OWN):
+            arguments["sample"] = str(self._most)
+        arguments |= {f"{n}s" if n == "image" else n: "..." for n in self._pictures}
+        if self.random_state:
+            arguments["random_state"] = str(self.random_state)
+        return {
+            "subject": subject,
+            "arguments": [f"{n}={v}" for n, v in arguments.items()],
+            "columns": [str(c) for c in self.subject.table.columns],
+            "before": before,
+        }
+
+    def _to_show(self) -> Shown:
+        """The embedding, with all rows of the subject where a view holds so many."""
+        result = self.result
+        known = len(self.subject) == len(result.ids) or bool(np.isin(result.ids, self.subject.ids).all())
+        whole = known and len(self.subject) <= MOST_ROWS
+        return Shown(
+            result=result,
+            table=self.subject.table if whole else None,
+            extra={**self._coordinates(), **self._extra(), **self._pictures},
+            note=self._drawn(whole),
+            code=self._code(),
+        )
+
+    def _drawn(self, whole: bool) -> str:
+        """What of the subject's rows has a place, where that isn't all."""
+        few, every = len(self.result.ids), len(self.subject)
+        if few >= every:
+            return ""
+        said = f"{few:,} of {every:,} rows of {self.subject.name} are placed"
+        if self.method.value != OWN or (self._axes and len(self.sample) < every):
+            said += f", drawn at random; sample={every} places all"
+        elif self._axes:
+            said += ": the others lack a number"
+        covered = f"all {every:,}" if whole else "these alone"
+        return f"{said}. Search, colours, table and counts cover {covered}."
+
+    def _coordinates(self) -> dict[str, pd.Series]:
+        """The columns that a table's coordinates were, where they are few."""
+        import pandas as pd
+
+        columns = getattr(self.subject, "columns", None)
+        if not columns or len(columns) > MOST_COLUMNS or set(columns.values()) != {1}:
+            return {}
+        values = self.subject.values
+        return {n: pd.Series(values[:, j], index=self.subject.ids) for j, n in enumerate(columns)}
 
     def _own(self, given: Embedding) -> None:
         strange = bool(given.space) and given.space != self._space
@@ -231,8 +347,13 @@ class Explorer(_html.Static):
             )
         self._embedded["", OWN, 0] = given
 
-    def _extra(self) -> dict[str, Any]:
-        return {name: _values(result, self.result.ids) for name, result in self._added.items()}
+    def _extra(self) -> dict[str, pd.Series]:
+        import pandas as pd
+
+        if not self._added:
+            return {}
+        ids = np.union1d(self.subject.ids, self.result.ids)
+        return {name: pd.Series(_values(r, ids), index=ids) for name, r in self._added.items()}
 
     @property
     def _place(self) -> Place:
@@ -249,7 +370,46 @@ class Explorer(_html.Static):
             return
         self.message.value = ""
         self._enable(False)
-        self.work.start(lambda: self._embed(place), lambda outcome: self._finished(place, outcome))
+        self.work.start(
+            lambda: self._embed(place),
+            lambda outcome: self._finished(place, outcome),
+            lambda early: self._show_early(place, early),
+        )
+
+    def _first(self, built: threading.Event) -> None:
+        """Have the first layout; where somebody watches, its controls may follow once the view is ``built``."""
+        place = self._place
+        if place in self._embedded or not (request() and attended()):
+            self._embedded[place] = self._embed(place)
+            return
+        arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+        def early(result: Result) -> None:
+            self._early[place] = cast(Embedding, result)
+            arrived.put(result)
+
+        def finished(outcome: Any) -> None:
+            if isinstance(outcome, Embedding):
+                self._embedded[place] = outcome
+            arrived.put(outcome)
+            if place in self._early:
+                built.wait()
+                self._finished(place, outcome)
+
+        self.work.start(lambda: self._embed(place), finished, early)
+        try:
+            outcome = arrived.get()
+        except KeyboardInterrupt:
+            self.work.cancel()
+            raise
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+    def _show_early(self, place: Place, early: Result) -> None:
+        """Show a layout whose controls are being computed."""
+        self._early[place] = cast(Embedding, early)
+        if self._place == place:
+            self._draw()
 
     def _enable(self, enabled: bool) -> None:
         for dropdown in (self.site, self.method, self.dimensions):
@@ -270,9 +430,18 @@ class Explorer(_html.Static):
             self.message.value = _html.status(explained(outcome), wrong=True)
         else:
             self._embedded[place] = outcome
+            follows = self._early.pop(place, None)
+            if (
+                follows is not None
+                and self._place == place
+                and np.array_equal(follows.values, outcome.values)
+            ):
+                self.view.spec = {**self.view.spec, "title": outcome.title}  # the points are there already
+                self._draw(anew=False)
+                return
         if self._place != place:
             self._changed()
-        elif place in self._embedded:
+        elif place in self._embedded or place in self._early:
             self._draw()
 
     def _draw(self, *, anew: bool = True) -> None:
@@ -280,10 +449,37 @@ class Explorer(_html.Static):
         self.site.layout.display = "" if site and len(self.site.options) > 1 else "none"
         self.dimensions.layout.display = "" if dimensions else "none"
         if anew:
-            self.view.show(self.result, self._extra())
+            self.view.show(self._to_show())
         self._show_selection()
         self.answer.value = _html.answer(self.result)
         self.restate()
+
+    def _asked(self, _: Any, content: dict[str, Any], buffers: Any) -> None:
+        """Send the selected rows, or all where none is selected, as a file for the browser to keep."""
+        if content.get("ask") != "parquet":
+            return
+        try:
+            self.view.send({"save": ".parquet"}, buffers=[self._parquet()])
+        except Exception as error:  # whatever a column holds that Parquet doesn't
+            self.view.send({"wrong": f"These rows can't be written as Parquet: {error}"})
+
+    def _parquet(self) -> bytes:
+        """The selected rows, or all where none is selected: their table, and where they are placed."""
+        import pandas as pd
+
+        result = self.result
+        k = result.values.shape[1]
+        axes = list(result.axes[:k]) or [f"axis {j + 1}" for j in range(k)]
+        own = [c for c in self.subject.table.columns if str(c) in self.view.names]
+        table = self.subject.table[own]
+        rows = np.array(self.selection, dtype=np.int64) if self.selection else self.subject.ids
+        placed = pd.DataFrame(result.values, index=result.ids, columns=axes)
+        placed = placed[[a for a in axes if a not in table.columns]]
+        whole = table.loc[rows].join(placed)
+        whole.index.name = "row"
+        file = io.BytesIO()
+        whole.to_parquet(file)
+        return file.getvalue()
 
     def _pick(self, _: Any) -> None:
         """Take over what was drawn around; rows that aren't in the view stay out."""
@@ -310,6 +506,78 @@ class Explorer(_html.Static):
         ids = np.array(change["new"], dtype=np.int64)
         if not np.array_equal(ids, self._shared.ids[np.isin(self._shared.ids, self.subject.ids)]):
             self._shared.set(ids)
+
+
+def coordinates(subject: Any, axes: tuple[str, ...]) -> Embedding:
+    """Return a subject's rows placed by two of its columns; rows without a number in either are left out.
+
+    Raises
+    ------
+    MissingError
+        There is no such column.
+    ParameterError
+        A column holds no numbers.
+    DataError
+        No row has both.
+    """
+    placed = np.column_stack([_numbers(subject, name) for name in axes])
+    there = np.isfinite(placed).all(axis=1)
+    if not there.any():
+        raise DataError(f"{subject.name}: no row has a number in both {axes[0]!r} and {axes[1]!r}.")
+    return Embedding(
+        values=placed[there].astype(np.float32),
+        ids=subject.ids[there],
+        title=f"{subject.name}: {axes[1]} by {axes[0]}",
+        space=subject.space,
+        rows=subject.table[there],
+        axes=axes,
+    )
+
+
+def _numbers(subject: Any, name: str) -> np.ndarray:
+    """A column of a row table, or of a table's coordinates."""
+    columns = dict(getattr(subject, "columns", None) or {})
+    if columns.get(name) == 1:
+        starts = dict(zip(columns, np.cumsum([0, *columns.values()]), strict=False))
+        return subject.values[:, starts[name]].astype(np.float64)
+    if name not in subject.table.columns:
+        known = [*columns, *map(str, subject.table.columns)]
+        raise MissingError(f"{subject.name} has no column {name!r}. {suggest(name, known)}")
+    column = subject.table[name]
+    if column.dtype.kind not in "fiub":
+        raise ParameterError(
+            f"The column {name!r} of {subject.name} holds no numbers ({column.dtype}): x and y take columns of numbers, and "
+            "color takes any."
+        )
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _pictured(name: str, given: Any, subject: Any) -> pd.Series:
+    """One array a row, by row id."""
+    import pandas as pd
+
+    arrays = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
+    ranks = (3, 4) if name == "image" else (2,)
+    if arrays.ndim not in ranks or arrays.dtype.kind not in "fiub" or len(arrays) != len(subject):
+        wanted = (
+            "images are (n, height, width) or (n, height, width, channels)"
+            if name == "image"
+            else "series are (n, steps)"
+        )
+        raise ParameterError(
+            f"explore: {wanted} numbers, one for each of the {len(subject):,} rows of {subject.name}; this array has the "
+            f"shape {arrays.shape} and dtype {arrays.dtype}."
+        )
+    return pd.Series(list(arrays), index=subject.ids, dtype=object)
+
+
+def _variable(thing: Any) -> str:
+    """The notebook's name for a thing, "" where it has none."""
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    names = shell.user_ns.items() if shell is not None else ()
+    return next((name for name, value in names if value is thing and not name.startswith("_")), "")
 
 
 def embeddings(*, several: bool = False) -> dict[str, Method]:

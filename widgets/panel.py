@@ -73,12 +73,13 @@ class Panel(_html.Static):
         self.early: Result | None = None
         self.error: BaseException | None = None
         self.controls = {p.name: Control(p, asked.name) for p in asked.parameters.values()}
-        captured = any(asking.reads(c.spec, c.chosen.thing) for c in self.inputs.values())
-        self.reading = (
-            {p.name: Control(p, asked.name) for p in (*asking.READING.values(), asking.ROWS["sample"])}
-            if captured
-            else {}
+        read = [c.spec for c in self.inputs.values() if asking.reads(c.spec, c.chosen.thing)]
+        captured = bool(read)
+        whole = all(map(asking.looks_inside, read))
+        settings_of_reading = (
+            asking.TEXTS.values() if whole else (*asking.READING.values(), asking.ROWS["sample"])
         )
+        self.reading = {p.name: Control(p, asked.name) for p in settings_of_reading} if captured else {}
         tables = any(asking.has_columns(c.chosen.thing) for c in self.inputs.values())
         self.table = {p.name: Control(p, asked.name) for p in asking.TABLE.values()} if tables else {}
         self.work = Work()
@@ -106,8 +107,8 @@ class Panel(_html.Static):
         settings = ipywidgets.HBox(
             [*chosen, *self.controls.values()], layout={"flex_flow": "row wrap", "width": "100%"}
         )
-        read = ipywidgets.HBox(list(self.reading.values()), layout={"flex_flow": "row wrap"})
-        folded = [ipywidgets.Accordion([read], titles=["What the network reads"])] if captured else []
+        texts = ipywidgets.HBox(list(self.reading.values()), layout={"flex_flow": "row wrap"})
+        folded = [ipywidgets.Accordion([texts], titles=["What the network reads"])] if captured else []
         if tables:
             columns = ipywidgets.HBox(list(self.table.values()), layout={"flex_flow": "row wrap"})
             folded.append(ipywidgets.Accordion([columns], titles=["Which columns of the table"]))

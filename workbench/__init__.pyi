@@ -24,6 +24,7 @@ from workbench import results as results
 from workbench import sources as sources
 from workbench import subjects as subjects
 from workbench.capturing.capture import capture as capture
+from workbench.capturing.reading import reading as reading
 from workbench.core.edit import Edit as Edit
 from workbench.core.errors import WorkbenchError as WorkbenchError
 from workbench.core.history import forget as forget
@@ -50,6 +51,8 @@ from workbench.io.opening import open as open
 from workbench.models._fine_tuning import fine_tune as fine_tune
 from workbench.recording.bookmarks import bookmark as bookmark
 from workbench.recording.record import record as record
+from workbench.results.attention_maps import AttentionMaps
+from workbench.results.contexts import Contexts
 from workbench.results.curve import Curve
 from workbench.results.diagram import Diagram
 from workbench.results.embedding import Embedding
@@ -57,6 +60,7 @@ from workbench.results.estimate import Estimate
 from workbench.results.graph import GraphResult
 from workbench.results.landscape import Landscape
 from workbench.results.layouts import Layouts
+from workbench.results.lens import Lens
 from workbench.results.matrix import MatrixResult
 from workbench.results.panels import Panels
 from workbench.results.partition import Partition
@@ -73,6 +77,7 @@ from workbench.subjects.descents.siblings import siblings as siblings
 from workbench.subjects.descents.trajectory import Trajectory as Trajectory
 from workbench.subjects.graph import GraphSubject as GraphSubject
 from workbench.subjects.points import PointCloud as PointCloud
+from workbench.subjects.reading import Reading as Reading
 from workbench.subjects.series import TimeSeries as TimeSeries
 
 Rows: TypeAlias = npt.NDArray[Any] | torch.Tensor
@@ -614,6 +619,96 @@ class _pagerank(Method):
         """Rank nodes by how often a random walk that starts anew with chance 1 - alpha visits them."""
 
 pagerank: _pagerank
+
+class _attention_flow(Method):
+    def __call__(
+        self,
+        tokens: Asked,
+        /,
+        *,
+        text: str | None = None,
+        text_id: int | None = None,
+        how: Literal["rollout", "flow"] = "rollout",
+        n_texts: int = 16,
+        n_null: int = 399,
+        random_state: int = 0,
+    ) -> AttentionMaps:
+        """Show which tokens of a text reach each token over all layers by attention, and whether the answer goes by them."""
+
+attention_flow: _attention_flow
+
+class _attention_patterns(Method):
+    def __call__(
+        self,
+        tokens: Asked,
+        /,
+        *,
+        text: str | None = None,
+        text_id: int | None = None,
+        n_texts: int = 48,
+        n_untrained: int = 5,
+        n_null: int = 399,
+        random_state: int = 0,
+    ) -> AttentionMaps:
+        """Show what each attention head looks at in a text, and say of all heads what they go by, beside what chance gives."""
+
+attention_patterns: _attention_patterns
+
+class _logit_lens(Method):
+    def __call__(
+        self,
+        tokens: Asked,
+        /,
+        *,
+        text: str | None = None,
+        text_id: int | None = None,
+        n_texts: int = 24,
+        n_null: int = 399,
+        random_state: int = 0,
+    ) -> Lens:
+        """Show what a language model would say at each layer and token of a text, if it stopped there."""
+
+logit_lens: _logit_lens
+
+class _site_ablation(Method):
+    def __call__(
+        self,
+        tokens: Asked,
+        /,
+        *,
+        site: str | None = None,
+        head: int | None = None,
+        neuron: int | None = None,
+        position: int | None = None,
+        how: Literal["mean", "zero", "patch"] = "mean",
+        shift: int = 1,
+        n_texts: int = 16,
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> Estimate:
+        """Take away what a site of a network says, and measure how far the answer moves, beside other changes of the same size."""
+
+site_ablation: _site_ablation
+
+class _top_rows(Method):
+    def __call__(
+        self,
+        tokens: Asked,
+        directions: Asked | None = None,
+        /,
+        *,
+        site: str | None = None,
+        index: int = 0,
+        top: int = 20,
+        label: str | None = None,
+        markers: bool = False,
+        n_texts: int = 200,
+        n_null: int = 399,
+        random_state: int = 0,
+    ) -> Contexts:
+        """Show the tokens that a neuron or a direction of a network is excited by most, each in its context."""
+
+top_rows: _top_rows
 
 class _cka(Method):
     def __call__(

@@ -30,6 +30,7 @@ from workbench.subjects.activations import Activations
 from workbench.subjects.checkpoint import Checkpoint
 from workbench.subjects.network import Network
 from workbench.subjects.points import PointCloud
+from workbench.subjects.reading import Reading, Tokens
 
 AUTO = "auto"  # all blocks of a network
 SAMPLE = 1500  # rows that are drawn of a network's, where nobody says otherwise
@@ -65,6 +66,24 @@ def captured(
 
     texts = open_corpus(corpus, column=column, split=split, max_texts=max_texts)
     return capture(network, texts, at=at, rows=capture_rows, max_length=capture_max_length)
+
+
+def read(
+    network: Checkpoint | Network,
+    *,
+    corpus: Annotated[
+        str, Doc("The texts that a network reads: a file, or 'default', which comes along.")
+    ] = "default",
+    column: Annotated[str, Doc("The column of the corpus that holds the text.")] = "text",
+    max_texts: Annotated[int, Ge(1), Doc("Texts that a network reads.")] = 400,
+    capture_max_length: Annotated[int, Ge(4), Doc("Tokens of a text that are read.")] = 64,
+) -> Reading:
+    """Return a network with the texts that it reads, for a method that looks inside while it does."""
+    from workbench.capturing import reading
+    from workbench.io import corpus as open_corpus
+
+    texts = open_corpus(corpus, column=column, max_texts=max_texts)
+    return reading(network, texts, max_length=capture_max_length)
 
 
 def chosen_rows(
@@ -143,7 +162,9 @@ def has_columns(thing: Any) -> bool:
 
 
 READING: dict[str, Parameter] = parameters_of(captured)
-"""How a network is read, for whoever asks a person."""
+"""How a network is read whose activations are captured, for whoever asks a person."""
+TEXTS: dict[str, Parameter] = parameters_of(read)
+"""How one is read that a method looks into itself."""
 ROWS: dict[str, Parameter] = parameters_of(chosen_rows)
 """Which rows are asked about."""
 TABLE: dict[str, Parameter] = parameters_of(chosen_columns)
@@ -216,7 +237,16 @@ def givers(spec: Input) -> list[type[Subject]]:
 def reads(spec: Input, thing: Any) -> bool:
     """Whether it is a network, and the input is asked of what it computes."""
     callable_network = isinstance(thing, Network) or (isinstance(thing, Checkpoint) and thing.has_network)
-    return callable_network and not _gives(spec, type(thing)) and _gives(spec, Activations)
+    return (
+        callable_network
+        and not _gives(spec, type(thing))
+        and (looks_inside(spec) or _gives(spec, Activations))
+    )
+
+
+def looks_inside(spec: Input) -> bool:
+    """Whether it takes a network together with the texts that it reads, rather than what was captured of that."""
+    return issubclass(spec.takes, Tokens)
 
 
 def parts(spec: Input, thing: Any) -> tuple[str, ...]:
@@ -227,7 +257,8 @@ def parts(spec: Input, thing: Any) -> tuple[str, ...]:
 
 def narrows(spec: Input, thing: Any) -> bool:
     """Whether a part, or several by a pattern, can be named of it."""
-    return reads(spec, thing) or (isinstance(thing, Subject) and view_of(spec) in thing.narrows)
+    captures = reads(spec, thing) and not looks_inside(spec)
+    return captures or (isinstance(thing, Subject) and view_of(spec) in thing.narrows)
 
 
 def suits(spec: Input, thing: Any) -> bool:
@@ -259,14 +290,14 @@ def require(spec: Input, thing: Any, method: str) -> None:
 
 def expected(spec: Input, thing: Any) -> Any:
     """What `parts` and a default are known of beforehand: the thing, or for a network that is read what a capture will hold."""
-    if not reads(spec, thing):
+    if not reads(spec, thing) or looks_inside(spec):
         return thing
     import pandas as pd
 
     if thing.digest not in _blocks:
-        from workbench.capturing.sites import blocks
+        from workbench.numerics.hooks import blocks
 
-        network = thing.network() if isinstance(thing, Checkpoint) else thing
+        network = thing.shared_network() if isinstance(thing, Checkpoint) else thing
         _blocks[thing.digest] = tuple(blocks(network.module))
     return Activations(
         {site: np.empty((0, 1), np.float32) for site in _blocks[thing.digest]},
@@ -296,7 +327,7 @@ def prepare(
     things : one an input, as `taken` gives it; None for one that is left out.
     choose : asked where an input is of one part and several are left.
     places : name of an input to what `Subject.at` takes, for those where a part was named.
-    reading, rows, table : keywords of `captured`, `chosen_rows` and `chosen_columns`.
+    reading, rows, table : keywords of `captured` (or `read`), `chosen_rows` and `chosen_columns`.
 
     Raises
     ------
@@ -306,7 +337,7 @@ def prepare(
         There is no such place; near names are suggested.
     """
     found: list[Any] = []
-    read = []
+    captures: list[str] = []
     if any(v is not None for v in (table or {}).values()):
         things = [None if thing is None else chosen_columns(thing, **(table or {})) for thing in things]
     for spec, thing in zip(method.inputs, things, strict=True):  # all of them, before the first is captured
@@ -319,8 +350,11 @@ def prepare(
             continue
         place = (places or {}).get(spec.name)
         narrowed = thing
+        if reads(spec, thing) and looks_inside(spec):
+            found.append(read(thing, **{n: v for n, v in (reading or {}).items() if n in TEXTS}))
+            continue
         if reads(spec, thing):
-            read.append(spec.name)
+            captures.append(spec.name)
             place = _one_of(spec, thing, place, choose)
             narrowed = captured(thing, place or AUTO, **(reading or {}))
         elif place is not None:
@@ -330,7 +364,7 @@ def prepare(
             part = left[0] if len(left) == 1 else choose(spec, thing, narrowed, place)
             narrowed = narrowed.at(part or narrowed.default_part(view_of(spec)) or left[-1])
         found.append(narrowed)
-    return chosen_rows(method.inputs, found, read, **(rows or {}))
+    return chosen_rows(method.inputs, found, captures, **(rows or {}))
 
 
 def _require_place(spec: Input, thing: Any, place: str | None) -> None:
@@ -340,7 +374,7 @@ def _require_place(spec: Input, thing: Any, place: str | None) -> None:
     if reads(spec, thing):
         from workbench.capturing.sites import wanted
 
-        network = thing.network() if isinstance(thing, Checkpoint) else thing
+        network = thing.shared_network() if isinstance(thing, Checkpoint) else thing
         wanted(network.module, [place], attention=False)
     else:
         thing.at(place)

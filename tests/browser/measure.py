@@ -90,7 +90,8 @@ TIMED = """([what, act, until]) => new Promise((done) => {
   new Function("node", act)(node);
 })"""
 SEARCH, SAID = ".wbp input[type=search]", ".wbp [role=status]"
-FOUND = ".wbp > :nth-last-child(2) button"
+FOUND = ".wbp-chosen button"
+FACET = '.wbp-facet[data-column="{}"] > {}'
 
 
 def typed(tab: Any, words: str) -> float:
@@ -110,7 +111,21 @@ def filtered(tab: Any) -> str:
     act = "node.value = 'token'; node.dispatchEvent(new Event('change', { bubbles: true }))"
     colouring = tab.evaluate(TIMED, [".wbp-bar select", act, ".wbp-key"])
     found = ", ".join(f"{words} {sorted(took)[1]:.0f}" for words, took in searches.items())
-    return f"found after {found} ms (150 of them for the next key), selected {selecting:.0f}, coloured {colouring:.0f} ms"
+    tab.evaluate(TIMED, [".wbp-chosen button:nth-of-type(2)", "node.click()", SAID])
+    filters = []  # by a value, a range, and both values, of two columns; each narrows what is there
+    for column, part, act in (
+        ("label", "button:nth-of-type(1)", "node.click()"),
+        ("text_id", ".wbp-range input", "node.value = '100'; node.dispatchEvent(new Event('change'))"),
+        ("label", "button:nth-of-type(2)", "node.click()"),
+        ("position", "button:nth-of-type(3)", "node.click()"),
+    ):
+        filters.append(tab.evaluate(TIMED, [FACET.format(column, part), act, SAID]))
+    tab.evaluate(TIMED, [".wbp-chosen button:nth-of-type(2)", "node.click()", SAID])
+    filtering = ", ".join(f"{took:.0f}" for took in filters)
+    return (
+        f"filtered {filtering} ms, found after {found} ms (150 of them for the next key), selected {selecting:.0f}, "
+        f"coloured {colouring:.0f} ms"
+    )
 
 
 def panned(tab: Any, seconds: float = 2.0) -> str:

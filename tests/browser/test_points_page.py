@@ -108,14 +108,14 @@ def test_a_clicked_cluster_lights_its_rows(page: Any) -> None:
 
 def test_search_table_and_hover_speak_of_rows_as_text(page: Any) -> None:
     view = page.locator(".wbp").first
-    view.locator("input[type=search]").fill("tok11")
+    view.get_by_label("search").fill("tok11")
     page.wait_for_function("document.querySelector('.wbp tbody')?.rows.length === 11")
     for words, count in (("007", 0), ("7 tok7", 11), ("7 tok1", 3)):  # 17, 107 and 117 have both
-        view.locator("input[type=search]").fill(words)
+        view.get_by_label("search").fill(words)
         page.wait_for_function(
             f"document.querySelector('.wbp [role=status]').textContent.startsWith('{count} of 120')"
         )
-    view.locator("input[type=search]").fill("tok11")
+    view.get_by_label("search").fill("tok11")
     page.wait_for_function("document.querySelector('.wbp tbody')?.rows.length === 11")
     view.locator("tbody tr").first.press("Enter")
     assert "tok11" in view.locator(".wbp-tip").inner_text()
@@ -123,13 +123,16 @@ def test_search_table_and_hover_speak_of_rows_as_text(page: Any) -> None:
     view.locator("th button").first.click()
     view.locator("th button").first.click()
     assert view.locator("tbody td").first.inner_text() == "119"
-    view.locator("input[type=search]").press("Enter")
+    view.get_by_label("search").press("Enter")
     settled(page, ["11", "11"])
     assert page.evaluate("window.hacked") is None
 
 
-def test_a_legend_entry_selects_and_the_slider_moves(page: Any) -> None:
-    page.locator(".wbp-key button").first.press("Enter")
+def test_a_value_of_the_colours_selects_and_the_slider_moves(page: Any) -> None:
+    page.locator(".wbp-over").first.focus()
+    page.keyboard.press("Escape")
+    settled(page, ["0", "0"])
+    page.locator(".wbp-facet > button").first.press("Enter")
     settled(page, ["40", "40"])
     view = page.locator(".wbp").nth(1)
     view.locator("input[type=range]").focus()
@@ -178,14 +181,14 @@ def test_it_reads_in_the_dark(browser: Any, written: Path) -> None:
 
 def test_a_row_of_a_table_shows_its_point_in_every_view(page: Any) -> None:
     first, second = page.locator(".wbp").nth(0), page.locator(".wbp").nth(1)
-    first.locator("input[type=search]").fill("tok17")
+    first.get_by_label("search").fill("tok17")
     page.wait_for_function("document.querySelector('.wbp tbody')?.rows.length === 1")
     first.locator("tbody tr").first.click()
     assert "tok17" in second.locator(".wbp-tip").inner_text()
     note = "document.querySelector('.plot').layout.annotations.map(a => a.text)"
     page.wait_for_timeout(300)
     assert "row 17" in page.evaluate(note)  # the bar of its cluster
-    first.locator("input[type=search]").fill("")
+    first.get_by_label("search").fill("")
     first.locator(".wbp-over").focus()
     page.keyboard.press("Escape")
     page.wait_for_timeout(300)

@@ -43,6 +43,7 @@ def test_draws_every_figure_without_an_error_or_a_request(page: Any) -> None:
 def test_questions_stand_beside_their_verdicts_also_where_they_wrap(browser: Any, small_report: Path) -> None:
     narrow = browser.new_page(viewport={"width": 700, "height": 900})
     narrow.goto(small_report.as_uri())
+    narrow.evaluate("document.querySelectorAll('details.how').forEach(fold => { fold.open = true; })")
     lines = narrow.evaluate(
         "[...document.querySelectorAll('.asked li')].map(li => [...li.children].map(e => "
         "(r => [r.left, r.top, r.right, r.bottom])(e.getBoundingClientRect())))"
@@ -53,7 +54,7 @@ def test_questions_stand_beside_their_verdicts_also_where_they_wrap(browser: Any
 
 
 def test_text_from_data_does_not_act(page: Any) -> None:
-    page.locator("#figure-1").hover(position={"x": 400, "y": 300})
+    page.locator("#figure-1").hover(position={"x": 400, "y": 150})
     assert page.evaluate("window.hacked") is None
     assert "<script>window.hacked=1</script>" in page.inner_text("main")
 
@@ -126,7 +127,8 @@ def test_a_table_is_sorted_by_its_headers_and_a_row_shows_its_point(page: Any) -
 
 
 def test_numbers_are_sorted_as_numbers_and_what_is_missing_stays_last(page: Any) -> None:
-    table = page.locator("section table")
+    page.evaluate("document.querySelectorAll('section details').forEach(fold => { fold.open = true; })")
+    table = page.locator("section .wide table")
     values = "t => [...t.tBodies[0].rows].map(r => r.cells[2].textContent.trim()).filter(Boolean).map(Number)"
     for order in (sorted, lambda v: sorted(v, reverse=True)):
         table.locator("th button", has_text="value").click()

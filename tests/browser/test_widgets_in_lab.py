@@ -132,13 +132,13 @@ def test_a_clicked_cluster_lights_its_rows(page: Any) -> None:
 
 def test_search_table_and_hover_speak_of_rows_as_text(page: Any) -> None:
     view = page.locator(".wbp").first
-    view.locator("input[type=search]").fill("tok11")
+    view.get_by_label("search").fill("tok11")
     page.wait_for_function("document.querySelector('.wbp tbody')?.rows.length === 11")
     view.locator("tbody tr").first.press("Enter")
     tip = view.locator(".wbp-tip")
     assert "tok11" in tip.inner_text() and "<img" in tip.inner_text()
     assert view.locator("img").count() == 0
-    view.locator("input[type=search]").press("Enter")
+    view.get_by_label("search").press("Enter")
     settled(page, ["11", "11"])
     page.locator(".wbp").first.locator(".wbp-over").focus()
     page.keyboard.press("Escape")

@@ -12,9 +12,9 @@ from torch import nn
 
 import workbench as wb
 from workbench.capturing import capture
-from workbench.capturing.hooks import hooked
 from workbench.core.edit import stacked
 from workbench.core.errors import DataError, FormatError, MissingError, ViewError
+from workbench.numerics.hooks import hooked
 from workbench.subjects.checkpoint import Checkpoint
 from workbench.subjects.network import Network
 

@@ -14,8 +14,8 @@ from workbench.core.evidence import Evidence
 from workbench.core.history import Asked
 from workbench.core.lineage import code
 from workbench.core.run import Given, Run
-from workbench.evidence import answers, ask, ask_each, ask_untrained, comparisons, helping, since
-from workbench.evidence.findings import UNTOLD_FROM_CONTROL, UNTOLD_FROM_UNTRAINED
+from workbench.evidence import answers, ask, ask_each, ask_untrained, comparisons, helping
+from workbench.evidence.claims import Band, chance, of_networks
 from workbench.evidence.highest import possibly_highest
 from workbench.evidence.nulls.untrained import beside_untrained
 from workbench.results.estimate import Estimate
@@ -63,7 +63,7 @@ def test_findings_say_when_nothing_is_there() -> None:
     findings = wb.Findings()
     findings.compare("Shared structure", noise, "variance_explained")
     assert "nowhere distinguishable from chance" in findings.sentences[0]
-    assert findings.statements[0].claim == UNTOLD_FROM_CONTROL
+    assert findings.claims[0].verdict == "could be chance"
 
 
 def test_findings_refuse_what_is_not_in_the_correction() -> None:
@@ -94,10 +94,17 @@ def test_what_training_did_is_claimed_with_where_and_what_it_did_not_is_only_lis
     )
     findings.contrast("Shares of none are {}", network_asked(9), untrained, "share", **ways)
     findings.contrast("Shares below are {}", network_asked(8, shift=-30), untrained, "share", **ways)
-    said = findings.statements
-    assert [s.claim for s in said] == ["Shares are larger", "Shares below are smaller", UNTOLD_FROM_UNTRAINED]
-    assert "the difference is greatest at layer 2" in said[0].numbers[1] and said[0].meaning == "As made."
-    assert "5 untrained networks" in said[0].numbers[1]
+    said = {c.claim: c for c in findings.claims}
+    assert {n: c.verdict for n, c in said.items()} == {
+        "Shares are larger": "beyond chance",
+        "Shares below are smaller": "beyond chance",
+        "Share of : not told from untrained networks": "could be chance",
+    }
+    larger = said["Shares are larger"]
+    assert "the difference is greatest at layer 2" in larger.numbers[1] and larger.meaning == "As made."
+    assert "5 untrained networks" in larger.numbers[1]
+    (band,) = larger.bands
+    assert band.kind == "network" and band.high < larger.finding.evidence.value and larger.strength > 0
     assert [f.found for f in findings.contrasts] == [True, False, True]
     assert "2 of 3 comparisons hold" in findings._repr_mimebundle_()["text/plain"]
     with pytest.raises(MissingError, match="no result 'layer 1'"):
@@ -183,59 +190,151 @@ def test_a_verdict_is_less_more_or_alike_and_says_what_was_found() -> None:
     for of in ("low", "high", "none"):
         findings.judge("Rows with {} are {} chance has it".replace("{}", of, 1), result, "share", of, **ways)
     findings.judge("Never asked {}", None, "share", **ways)
-    assert [s.claim for s in findings.statements] == [
-        "Rows with low are fewer than chance has it",
-        "Rows with high are more than chance has it",
-        UNTOLD_FROM_CONTROL,
+    assert [(c.claim, c.verdict) for c in findings.claims] == [
+        ("Rows with low are fewer than chance has it", "beyond chance"),
+        ("Rows with high are more than chance has it", "beyond chance"),
+        ("Rows with none are as many as chance has it", "could be chance"),
     ]
-    assert findings.statements[2].numbers[0].startswith("Rows with none are as many as chance has it: ")
-    assert findings.statements[2].numbers[0].endswith("which doesn't reject “shares are even”")
-    assert findings.statements[0].numbers[0].endswith("which rejects “shares are even”")
+    assert findings.claims[2].numbers[0].endswith("which doesn't reject “shares are even”")
+    assert findings.claims[0].numbers[0].endswith("which rejects “shares are even”")
+    assert findings.sentences[2].startswith(
+        "Rows with none are as many as chance has it (could be chance): 0 "
+    )
 
 
-def test_answers_that_came_out_alike_are_one_statement_and_the_rest_is_listed() -> None:
+def test_each_of_several_answers_is_a_claim_and_the_strongest_comes_first() -> None:
     history.forget()
-    values = {"a": 9.0, "b": 0.1, "c": -9.0, "d": 8.0}
+    values = {"a": 9.0, "b": 0.1, "c": -9.0, "d": 12.0}
     two = {of: answer(v, of=of, null_values=LOW, alternative="two-sided") for of, v in values.items()}
     result = asked(*two.values(), answer(2.0, of="e", null="", untested="no draws"))
     findings = wb.Findings()
     names = {of: f"the {of}" for of in "abcde"}
-    findings.judge_each(result, "share", names, less="Less is had by {}", more="More is had by {}")
+    findings.judge_each(result, "share", names, less="{} has less", more="{} has more")
     findings.judge_each(None, "share", names, less="", more="")
-    below, above = (s for s in findings.statements if "is had by" in s.claim)
-    assert (below.claim, above.claim) == ("Less is had by the c", "More is had by the a and the d")
-    assert len(above.numbers) == 2 and above.numbers[0].startswith("the a: 9 ")
-    untested, listed = (s for s in findings.statements if "is had by" not in s.claim)
-    assert untested.claim == "Share of e was not tested"
-    assert listed.claim == UNTOLD_FROM_CONTROL and listed.numbers[0].startswith("Share of b: 0.1")
-    assert [f.evidence.of for f in findings.judged] == list("abcde")
+    assert [(c.claim, c.verdict) for c in findings.claims] == [
+        ("The d has more", "beyond chance"),
+        ("The a has more", "beyond chance"),
+        ("The c has less", "beyond chance"),
+        ("Share of b", "could be chance"),
+        ("Share of e", "not tested"),
+    ]
+    assert findings.claims[0].finding.subject == "rows" and len(findings.claims[0].keys) == 1
+    assert findings.claims[-1].numbers == ("2; not tested: no draws",)
 
 
-def test_what_was_not_tested_for_one_reason_is_said_once() -> None:
+def test_what_leads_stands_first_only_where_it_holds() -> None:
     history.forget()
-    several = [answer(2.0, of=of, null="", untested="slow noise") for of in "abc"]
-    result = asked(*several, answer(1.0, of="d", null="", untested="no draws"))
+    result = asked(*(answer(v, of=of, null_values=LOW) for of, v in {"a": 9.0, "b": 90.0, "c": 0.0}.items()))
     findings = wb.Findings()
-    findings.judge_each(result, "share", {of: f"the {of}" for of in "abcd"}, less="{}", more="{}")
-    together, alone = findings.statements
-    assert (together.claim, together.numbers) == ("Not tested of the a, the b and the c", ("slow noise",))
-    assert alone.claim == "Share of d was not tested"
+    for of in "abc":
+        findings.judge(f"Much of {of}", result, "share", of, leads=of in "ac")
+    assert [c.claim for c in findings.claims] == ["Much of a", "Much of b", "Much of c"]
+
+
+@pytest.mark.parametrize(
+    ("others", "verdict"),
+    [
+        ([1.0, 1.5, 2.0], "beyond chance"),
+        ([8.0, 9.0, 10.0], "in others too"),
+        ([20.0, 21.0, 22.0], "in others too"),  # they have even more of it
+        ([], "beyond chance"),
+    ],
+)
+def test_what_other_networks_have_too_is_not_claimed_of_this_one(others: list[float], verdict: str) -> None:
+    history.forget()
+    result = asked(answer(9.0, null_values=LOW))
+    findings = wb.Findings()
+    beside = {"untrained networks": [asked(answer(v), key=str(v)) for v in others]}
+    findings.judge("There is {}", result, "share", more="much", beside=beside)
+    (claim,) = findings.claims
+    assert claim.verdict == verdict and claim.finding.found
+    assert [b.kind for b in claim.bands] == ["chance", "network"][: 1 + bool(others)]
+
+
+def followed(first: float, last: float, firsts: np.ndarray, lasts: np.ndarray) -> Estimate:
+    """A number at the end and its change, beside draws of a null that makes the same choices at both steps."""
+    ways = {"alternative": "two-sided", "of": "all"}
+    return asked(
+        answer(last, "rank", null_values=tuple(lasts), **ways),
+        answer(last - first, "change", null_values=tuple(lasts - firsts), **ways),
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "null", "verdict"),
+    [
+        (
+            24.0,
+            12.0,
+            (24.0, 20.0),
+            "beyond chance",
+        ),  # by 12 and a half, where the null falls by 4 and a sixth
+        (57.0, 27.0, (104.0, 54.0), "could be chance"),  # by 30 beside 50, but by 53 % beside 48 %
+        (24.0, 20.0, (24.0, 20.0), "could be chance"),
+    ],
+)
+def test_a_change_is_told_from_its_nulls_as_a_difference_and_as_a_share(
+    first: float, last: float, null: tuple[float, float], verdict: str
+) -> None:
+    history.forget()
+    noise = np.linspace(-0.2, 0.2, 199)
+    result = followed(first, last, null[0] + noise, null[1] - noise)
+    findings = wb.Findings()
+    begun = [{"the end": asked(answer(first + d, "rank", "all"), key=str(d))} for d in (-1.0, 0.0, 1.0)]
+    findings.judge_change(
+        "It loses {} than its null", result, "rank", "all", less="more", more="less", begun=begun
+    )
+    findings.judge_change("Never", None, "rank", less="", more="")
+    (claim,) = findings.claims
+    assert claim.verdict == verdict
+    assert (claim.claim == "It loses more than its null") == (verdict == "beyond chance")
+    assert "of what it was" in claim.numbers[1]
+    chances, networks = claim.bands
+    assert chances.kind == "chance" and networks.low < 0 < networks.high  # one more beginning changes nothing
+
+
+def test_a_test_that_cannot_reject_is_none() -> None:
+    history.forget()
+    few = asked(answer(9.0, null_values=LOW[:9]), key="few")
+    two = asked(answer(9.0, null_values=LOW[:30], alternative="two-sided"), key="two")
+    enough = asked(answer(9.0, null_values=LOW[:19]), key="enough")
+    stopped = Run(method="mine", inputs=(), parameters={"n_null": 99})
+    history.remember(
+        Asked(stopped, (answer(0.0, null_values=(1.0,) * 10),), few.outcome, "stopped", 0.0, False)
+    )
+    findings = wb.Findings()
+    assert [f.q_value is None for f in findings.all] == [True, True, False, False]
+    assert "allow no p-value below 0.1 (n_null=19 would)" in findings.of(few, "share").evidence.untested
+    assert "n_null=39" in findings.of(two, "share").evidence.untested
+    assert findings.of(enough, "share").evidence.p_value == 0.05
+
+
+def test_a_band_of_several_answers_is_the_mean_of_theirs_and_none_where_one_has_no_draws() -> None:
+    low, high = answer(0.0, null_values=LOW), answer(0.0, null_values=tuple(np.array(LOW) + 10))
+    both = chance([low, high])
+    assert both is not None and (both.low, both.high) == pytest.approx((5 - 0.95, 5 + 0.95))
+    assert chance([low, answer(0.0)]) is None and chance([]) is None
+    assert of_networks([1.0, np.nan], "untrained networks") is None
+    assert of_networks([1.0, 3.0], "untrained networks") == Band("network", 1.0, 3.0, "untrained networks")
+    assert Band("chance", 1.0, 3.0, "").distance(5.0) == pytest.approx(2.0)
 
 
 def test_whose_draws_are_too_few_is_said() -> None:
     history.forget()
     many = asked(answer(9.0, null_values=tuple(np.linspace(-1, 1, 499))), method="many")
     for i in range(29):
-        asked(answer(9.0, null_values=LOW[:15]), method=f"few {i}")
+        asked(answer(9.0, null_values=LOW[:19]), method=f"few {i}")
+    asked(answer(0.0, null_values=LOW), method="nothing")
     one = asked(
-        answer(9.0, null_values=LOW[:15]), method="one"
-    )  # p = 1 / 16, which no correction makes smaller
+        answer(9.0, null_values=LOW[:19]), method="one"
+    )  # p = 1 / 20, which no correction makes smaller
     findings = wb.Findings()
     for result in (one, many):
         findings.judge("Shares are {}", result, "share")
-    assert [f.found for f in findings.judged] == [False, False]
-    own, others = findings.statements[-1].numbers
-    assert "none of 15 draws was as extreme, and more would be needed to tell (n_null=99)" in own
+    said = {c.method: c for c in findings.claims}
+    assert not any(c.finding.found for c in said.values())
+    (own,), (others,) = said["one"].numbers, said["many"].numbers
+    assert "none of 19 draws was as extreme, and more would be needed to tell (n_null=99)" in own
     assert "of 499 draws was as extreme, and more behind the other questions would be needed" in others
 
 
@@ -249,14 +348,12 @@ def test_words_come_from_the_null_and_what_was_not_tested_supports_none() -> Non
     findings = wb.Findings()
     for of in ("high", "none", "bare"):
         findings.judge(f"The share of {of} is {{}}", result, "share", of)
-    assert [s.claim for s in findings.statements] == [
+    assert [c.claim for c in findings.claims] == [
         "The share of high is higher than with noise",
-        "Share of bare was not tested",
-        UNTOLD_FROM_CONTROL,
+        "The share of none is not shown to differ from that with noise",
+        "Share of bare",
     ]
-    assert findings.statements[1].numbers == ("3; not tested: its rows are one series",)
-    unfound = findings.statements[2].numbers[0]
-    assert unfound.startswith("The share of none is not shown to differ from that with noise: ")
+    assert findings.claims[2].numbers == ("3; not tested: its rows are one series",)
 
 
 def layers(rng: np.random.Generator, truths: list[float], error: float = 0.1) -> dict[str, Evidence]:
@@ -294,7 +391,7 @@ def test_the_highest_is_one_of_those_that_none_exceeds_for_sure() -> None:
         results = {n: result(f"{n} {v} {half}", v, half) for n, v in values.items()}
         findings = wb.Findings()
         findings.compare("“topic”", results, "share", highest="easiest", lowest="hardest", unit="layers")
-        return findings.statements[0].claim
+        return findings.claims[0].claim
 
     assert (
         said({"a": 0.1, "b": 0.9, "c": 0.95, "d": 0.5})
@@ -307,21 +404,6 @@ def test_the_highest_is_one_of_those_that_none_exceeds_for_sure() -> None:
     )
     many = {f"{i}": 0.9 + i / 1000 for i in range(6)}
     assert said({"a": 0.1, **many}) == "“topic” is easiest at one of 6 of the 7 layers and hardest at a"
-
-
-def test_a_change_is_told_with_its_interval_or_nothing_is() -> None:
-    def said(interval: tuple[float, float] | None) -> str:
-        change = answer(-1.0, "change", "trace", interval=interval, null="")
-        return since(Estimate(evidence=(change,)), "trace")
-
-    assert said((-2.0, -0.5)).startswith(
-        "From the first step to the last it fell: -1 (95 % interval -2 to -0.5)"
-    )
-    assert "it rose" in said((0.5, 2.0))
-    assert "neither fell nor rose" in said((-2.0, 1.0))
-    assert since(None) == since(Estimate(evidence=(answer(),))) == ""
-    with pytest.raises(MissingError, match="of='trace'"):
-        since(Estimate(evidence=(answer(1.0, "change", "trace"),)), "tracce")
 
 
 def test_what_helps_is_above_0_by_all_and_beyond_chance_by_the_last_after_holm() -> None:

@@ -18,7 +18,7 @@ from workbench.report import facts, manifest, page
 from workbench.report.comparing import compare
 from workbench.report.sweeps import values
 
-FEW = {"n_null": 9, "n_boot": 9}
+FEW = {"n_null": 19, "n_boot": 9}
 
 
 def relabelled(result: Result) -> Any:
@@ -55,8 +55,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = notebook(
         folder / "n.ipynb",
         "import workbench as wb\ncloud = wb.circle(n=n, noise=0.1)\n"
-        "bars = wb.persistence(cloud, n_null=9, n_boot=9)\nbars",
-        "wb.pca(cloud, n_null=9, n_boot=9)",
+        "bars = wb.persistence(cloud, n_null=19, n_boot=9)\nbars",
+        "wb.pca(cloud, n_null=19, n_boot=9)",
         "found = wb.Findings()\nfound.say('A loop', bars, 'longest_bar', 'H1')\nfound",
         parameters="n = 40",
     )

@@ -10,6 +10,8 @@ import nbformat
 import pytest
 
 from workbench.core.errors import MissingError, ParameterError
+from workbench.core.evidence import Evidence
+from workbench.evidence.claims import WORDS
 from workbench.report import report
 
 SMALL = {"max_texts": 60, "max_rows": 240, "untrained": 4}
@@ -48,11 +50,31 @@ def test_answers_with_a_figure_a_control_and_findings(atlas: Path) -> None:
     assert (
         len(contrasts) == 7 and ("balanced_accuracy", "") in contrasts and ("longest_bar", "H1") in contrasts
     )
+    assert all(len(c["claim"].split()) <= WORDS for c in found["claims"] if c["verdict"] == "beyond chance")
+    assert all(b["kind"] in ("chance", "network") for c in found["claims"] for b in c["bands"])
     methods = {r["run"]["method"] for r in facts(atlas)["results"]}
     assert {"umap", "spectral_clustering", "persistence", "cka"} <= methods
     tested = [q for q in found["questions"] if q["p"] is not None]
     assert all(q["q"] >= q["p"] for q in tested)
     assert {"linear_probe", "spectral_clustering", "contrast"} <= {q["method"] for q in tested}
+
+
+def test_a_map_that_no_lump_is_as_faithful_as_comes_first_and_others_say_what_they_are_not_told_from(
+    atlas: Path,
+) -> None:
+    def told(result: dict[str, Any]) -> bool:
+        (asked,) = (e for e in result["evidence"] if e["id"] == "beyond_one_lump")
+        return Evidence.from_json(asked).p_value <= 0.05
+
+    maps = [r for r in facts(atlas)["results"] if r["run"]["method"] == "umap"]
+    assert len(maps) == 3 and (told(maps[0]) or not any(map(told, maps)))
+    doubts = [
+        f["layout"]["meta"].get("doubt", "")
+        for f in figures(atlas)
+        if f["layout"]["meta"]["kind"] == "embedding"
+    ]
+    assert [bool(d) for d in doubts] == [not told(r) for r in maps[1:]]
+    assert "tokens, drawn at random, of the 60 texts" in atlas.read_text()
 
 
 def test_says_nothing_on_stderr_and_its_explorer_lives_without_a_kernel(atlas: Path) -> None:

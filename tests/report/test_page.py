@@ -16,7 +16,7 @@ from workbench.core.result import RESULT_MIME
 from workbench.report.figure import page_of
 from workbench.report.inline import policy
 from workbench.report.markup import formula, inline, latex, markdown
-from workbench.report.page import _Body
+from workbench.report.page import COLLAPSED, _Body
 from workbench.report.points import columns, packed, picked, state
 from workbench.results.embedding import Embedding
 from workbench.results.theme import SYMBOLS_3D
@@ -29,6 +29,7 @@ def body(*cells: Any) -> _Body:
     made = _Body(FACTS)
     for cell in cells:
         made.add(cell)
+    made.close()
     return made
 
 
@@ -79,6 +80,24 @@ def test_what_tags_hide_is_folded(tag: str) -> None:
     assert [block["folded"] for block in body(tagged(), tagged(tag)).blocks] == [False, True]
 
 
+def test_a_section_whose_heading_is_collapsed_is_folded_until_the_next_of_its_level() -> None:
+    folded = new_markdown_cell("### More\n\nText.", metadata={COLLAPSED: True})
+    cells = [new_markdown_cell("## One"), folded, tagged(), new_markdown_cell("#### Under it"), tagged()]
+    assert [b["kind"] for b in body(*cells, new_markdown_cell("## Two")).blocks] == [
+        *("markdown", "fold", "markdown", "code", "markdown", "code", "unfold", "markdown")
+    ]
+    kinds = [b["kind"] for b in body(*cells).blocks]
+    assert kinds.count("fold") == kinds.count("unfold") == 1 and kinds[-1] == "unfold"
+
+
+def test_code_that_shows_nothing_stands_with_what_is_shown_next() -> None:
+    first, second = body(
+        new_code_cell("a = 1"), new_code_cell("b = 2"), tagged(), new_code_cell("c = 3")
+    ).blocks
+    assert (first["source"], second["source"]) == ("a = 1\n\nb = 2\n\nSECRET = 1", "c = 3")
+    assert second["outputs"] == []
+
+
 @pytest.mark.parametrize(
     ("tex", "part"),
     [
@@ -123,7 +142,7 @@ def test_formulas_stand_in_text_titles_and_outputs_and_money_is_none() -> None:
     assert headings[0][2].startswith("On <") and "<math" in headings[0][2]
     data = {"text/plain": "<Math object>", "text/latex": r"$\displaystyle \alpha^2$"}
     made = body(new_code_cell("1"), new_code_cell("2", outputs=[new_output("display_data", data)]))
-    (output,) = made.blocks[1]["outputs"]
+    (output,) = made.blocks[0]["outputs"]
     assert 'display="block"' in output["html"] and "Math object" not in output["html"]
     assert latex(r"If $x$ then \[y\] & <b>").count("<math") == 2
 

@@ -45,10 +45,11 @@ def test_page_fetches_nothing_and_lets_no_text_act(small_report: Path) -> None:
 def test_findings_stand_at_the_top_with_number_interval_and_null(small_report: Path) -> None:
     page = small_report.read_text()
     assert page.index('id="findings"') < page.index('class="plot"')
-    assert re.search(
-        r"<strong>The plane\.</strong>\s*<ul class=\"numbers\"><li>0\.\d+ \(95 % interval .*; q = 0\.05\)",
-        page,
-    )
+    top = page[page.index('class="leading"') : page.index('class="columns"')]
+    assert "<h3>The plane</h3>" in top and top.count('class="strip"') == top.count('class="mark"') == 1
+    assert re.search(r'aria-label="[^"]*: 0\.\d+; 95 % interval 0\.\d+ to [^"]*"', top)
+    assert re.search(r"0\.\d+ \(95 % interval .*; q = 0\.05\)", top)
+    assert 'class="plot" id="figure-1"' in top
 
 
 def test_unknown_and_mistyped_parameters_are_refused(tmp_path: Path) -> None:
@@ -182,8 +183,8 @@ def test_the_page_says_first_what_it_is_of_and_drops_a_section_that_is_shown_at_
             "<h1>Of minilm",
             "Reading 3 texts",
             "computed anew",
-            "What this is.",
             'id="findings"',
+            "What this is.",
             ">Read<",
         )
     ]

@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 from workbench.core.errors import ParameterError
+from workbench.evidence.claims import WORDS
 from workbench.report import report
 
 SMALL = {
@@ -60,12 +61,15 @@ def test_answers_every_question_with_a_control(page: Path) -> None:
     said = " ".join(found["sentences"])
     for claim in (
         "agree on edges",
-        "dvantage of fisher over magnitude",  # not told from it in so small a network
+        "dges tethered by the Fisher information",
         "bookmarks by",
-        "nothing in common",
+        "unrelated networks are tethered",
         "output ensembling",
     ):
         assert claim in said, claim
+    assert all(len(c["claim"].split()) <= WORDS for c in found["claims"] if c["verdict"] == "beyond chance")
+    assert any(b["says"] == "networks at their beginning" for c in found["claims"] for b in c["bands"])
+    assert "of the images that they were trained on" in page.read_text()
     assert all(q["draws"] or q["interval"] or q["untested"] for q in found["questions"])
     assert all(q["q"] >= q["p"] for q in found["questions"] if q["p"] is not None)
 

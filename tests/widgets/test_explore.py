@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 import json
 from typing import Any
 
@@ -50,7 +51,7 @@ def click(figure: Figure, trace: int, mark: int) -> None:
 def shown(view: widgets.Explorer) -> np.ndarray:
     """The positions that the browser is sent."""
     frames = np.frombuffer(view.view.positions["data"], "<f4")
-    return frames.reshape(-1, view.view.spec["n"], view.view.spec["k"])
+    return frames.reshape(-1, view.view.spec["placed"], view.view.spec["k"])
 
 
 def test_it_shows_the_embedding_of_the_chosen_site(acts: wb.Activations) -> None:
@@ -271,3 +272,75 @@ def test_what_is_selected_is_refused_with_what_to_do_while_nothing_is() -> None:
         explorer.selected  # noqa: B018
     explorer.selection = (3, 4)
     assert explorer.selected.ids.tolist() == [3, 4]
+
+
+def test_a_table_is_placed_by_two_of_its_columns_and_covers_the_rows_that_have_none() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"a": rng.standard_normal(3000), "b": np.arange(3000.0), "kind": ["x", "y", "z"] * 1000}
+    )
+    frame.loc[[3, 7], "b"] = np.nan
+    view = widgets.explore(frame, x="a", y="b", color="kind")
+    assert view.view.spec["axes"] == ["a", "b"]
+    assert (view.view.spec["placed"], view.view.spec["n"]) == (2998, 3000)
+    np.testing.assert_array_equal(shown(view)[0, :, 1], frame["b"].dropna().to_numpy(np.float32))
+    assert view.view.ids[-2:].tolist() == [3, 7]
+    assert "2,998 of 3,000 rows" in view.view.spec["note"] and "lack a number" in view.view.spec["note"]
+    assert {"a", "b", "kind"} <= set(view.view.names)
+    assert view.code == "widgets.explore(subject, x='a', y='b', color='kind')"
+    view.selection = (3, 5)
+    assert pd.read_parquet(io.BytesIO(view._parquet()))["kind"].tolist() == ["x", "z"]
+
+
+def test_columns_that_place_nothing_are_refused_by_name(acts: wb.Activations) -> None:
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, np.nan], "c": [np.nan, 1.0], "kind": ["x", "y"]})
+    with pytest.raises(MissingError, match="'b'"):
+        widgets.explore(frame, x="a", y="bb")
+    with pytest.raises(ParameterError, match="holds no numbers"):
+        widgets.explore(frame, x="a", y="kind")
+    with pytest.raises(ParameterError, match="take both"):
+        widgets.explore(frame, x="a")
+    with pytest.raises(DataError, match="no row has a number in both"):
+        widgets.explore(frame, x="b", y="c")
+    with pytest.raises(ParameterError, match="one for each of the 60 rows"):
+        widgets.explore(acts, images=np.zeros((59, 8, 8)))
+    with pytest.raises(ParameterError, match="images are"):
+        widgets.explore(acts, images=np.zeros((60, 8)))
+    with pytest.raises(ParameterError, match="sample"):
+        widgets.explore(acts, sample=0)
+
+
+def test_a_sample_covers_all_rows_with_those_that_are_placed_first(acts: wb.Activations) -> None:
+    view = widgets.explore(acts, sample=20, color="kind")
+    spec = view.view.spec
+    assert (spec["placed"], spec["n"]) == (20, 60)
+    assert view.view.ids[:20].tolist() == view.result.ids.tolist()
+    assert sorted(view.view.ids.tolist()) == acts.ids.tolist()
+    kind = next(c for c in view.view.columns if c["name"] == "kind")
+    said = np.array(kind["labels"])[np.frombuffer(kind["data"], "u1")]
+    assert said.tolist() == acts.table.loc[view.view.ids, "kind"].tolist()
+    unplaced = view.view.ids[-1:].tolist()
+    draw_around(view, unplaced)
+    assert view.selection == tuple(unplaced)
+    assert "Search, colours, table and counts cover all 60." in spec["note"]
+    assert view.code == "widgets.explore(subject, sample=20, color='kind')"
+
+
+def test_pictures_are_shown_and_colour_nothing(acts: wb.Activations) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (60, 8, 8), dtype=np.uint8)
+    view = widgets.explore(acts, images=images, series=images.reshape(60, 64))
+    kinds = {c["name"]: c["kind"] for c in view.view.columns if "kind" in c}
+    assert kinds == {"image": "image", "series": "series"}
+    assert not kinds.keys() & set(view.view.names)
+    with pytest.raises(ParameterError, match="image"):
+        view.color = "image"
+
+
+def test_filters_are_lifted_when_somebody_else_selects(acts: wb.Activations) -> None:
+    view = widgets.explore(acts).view
+    filters = [{"name": "kind", "values": ["a"]}]
+    view.set_state({"picked": memoryview(points.picked(np.arange(30), 60)), "look": {"filters": filters}})
+    view.mark(acts.ids[:30])
+    assert view.look["filters"] == filters
+    view.mark(acts.ids[:3])
+    assert view.look["filters"] == []

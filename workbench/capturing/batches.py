@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.capturing.feeds import Fed, Feed, free_columns, inputs_digest, named_inputs, spread
+from workbench.capturing.feeds import Fed, Feed, inputs_digest, named_inputs, spread
 from workbench.core.digest import digest
 from workbench.core.errors import DataError
 from workbench.core.progress import track
 from workbench.subjects.network import Batch
+from workbench.subjects.reading import free_columns
 
 if TYPE_CHECKING:
     import torch

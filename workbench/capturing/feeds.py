@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.capturing.hooks import as_array
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, ViewError
 from workbench.core.progress import track
+from workbench.numerics.hooks import as_array
 from workbench.subjects.corpus import Corpus
 from workbench.subjects.network import Batch
 from workbench.subjects.points import PointCloud
+from workbench.subjects.reading import free_columns, text_samples
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
     from jaxtyping import Bool, Int
 
-EXCERPT = 200  # characters of a text that its rows carry
 _COMPARED = 4  # samples that are run together and one by one
 _LOOKED_AT = 256  # lines that are encoded at once to count their tokens
-_OURS = ("text_id", "sample", "text", "token", "position")
 Encode = Callable[["pd.DataFrame", int], Batch]
 
 
@@ -135,9 +134,7 @@ def text_feed(corpus: Corpus, encode: Encode, max_length: int, batch_size: int, 
     some = (
         order[spread(len(order))] if batch_size > 1 else order[:1]
     )  # the longest and the shortest with them
-    samples = free_columns(table.drop(columns="text"))
-    samples.insert(0, "text", [_excerpt(t) for t in table["text"]])
-    samples.insert(0, "text_id", table.index.to_numpy(dtype=np.int64))
+    samples = text_samples(table)
     return Feed(
         name=corpus.name,
         content=digest("texts", corpus.digest, token.tolist(), lengths, seen),
@@ -213,28 +210,3 @@ def _kept(batch: Batch, markers: bool) -> np.ndarray:
     if batch.keep is None:
         raise ViewError("The network's encode gives no positions; rows of texts are kept positions.")
     return batch.keep if markers or batch.markers is None else batch.keep & ~batch.markers
-
-
-def free_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """A copy whose columns don't hide those that a capture adds, and can be stored.
-
-    Raises
-    ------
-    DataError
-        Two columns have the same name.
-    """
-    made = table.rename(columns={c: f"label_{c}" if c in _OURS else str(c) for c in table.columns}).copy()
-    if not made.columns.is_unique:
-        raise DataError(
-            f"Two labels are called {made.columns[made.columns.duplicated()][0]!r}. Rename one of them."
-        )
-    for column in made.columns:
-        if (
-            made[column].dtype == object
-        ):  # may hold anything, which is found out now rather than when all is done
-            made[column] = made[column].map(str)
-    return made
-
-
-def _excerpt(text: str) -> str:
-    return text if len(text) <= EXCERPT else text[: EXCERPT - 1] + "…"

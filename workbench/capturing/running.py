@@ -14,19 +14,19 @@ import numpy as np
 from workbench.capturing.batches import batch_feed
 from workbench.capturing.company import OUTPUT, caution, dependence, settled
 from workbench.capturing.feeds import Fed, Feed, array_feed, text_feed
-from workbench.capturing.hooks import ATTENTION, as_array, first_tensor, hooked
-from workbench.capturing.sites import Reader, Rows, Site, choose_rows, eager_attention, kind_of, probe, wanted
+from workbench.capturing.sites import Reader, Rows, Site, choose_rows, kind_of, probe, wanted
 from workbench.capturing.store import Layout, caveat_of, read_store
 from workbench.capturing.writing import Run, Unfinished
-from workbench.core.digest import digest
 from workbench.core.errors import DataError, MethodError, ViewError, WorkbenchError
 from workbench.core.progress import tell, track
+from workbench.numerics.hooks import ATTENTION, as_array, eager_attention, evaluating, first_tensor, hooked
 from workbench.numerics.identity.tensors import require_numbers
 from workbench.numerics.identity.walking import network_digest
 from workbench.subjects.activations import Activations
 from workbench.subjects.corpus import Corpus
 from workbench.subjects.network import Network
 from workbench.subjects.points import PointCloud
+from workbench.subjects.reading import position_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +91,7 @@ class Work:
 
     def identity(self) -> str:
         """Digest of all that decides the module's answers; raises `identity.Undigestable`."""
-        with _evaluating(self.module):
+        with evaluating(self.module):
             return network_digest(self.module)
 
     def run(self, fed: Fed) -> Any:
@@ -139,7 +139,7 @@ class Work:
         want = wanted(self.module, patterns, attention)
         eager = eager_attention(self.module) if want.attention else nullcontext()
         # Not inference_mode: what a module keeps for itself in a forward pass couldn't be trained on afterwards.
-        with torch.no_grad(), _evaluating(self.module), eager:
+        with torch.no_grad(), evaluating(self.module), eager:
             sites = probe(self.module, want, self.feed.probe, self.run)
             chosen = choose_rows(sites, rows, self.feed.lengths is not None)
             keys = max((s.shape[-1] for s in sites if s.name.endswith(ATTENTION)), default=0)
@@ -281,17 +281,6 @@ def threads(n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@contextmanager
-def _evaluating(module: torch.nn.Module) -> Iterator[None]:
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
-
-
 def _checked(caught: dict[str, np.ndarray], layout: Layout, rows: int) -> dict[str, np.ndarray]:
     for site, shape in layout.sites.items():
         if site not in caught:
@@ -345,17 +334,4 @@ class Places:
         """The row table, and the space of its ids."""
         if self.chosen == "sample":
             return feed.samples, feed.space
-        lengths = np.diff(self.starts)
-        line = np.repeat(np.arange(len(lengths)), lengths)
-        place = np.arange(self.rows) - self.starts[line]
-        table = feed.samples.copy()
-        if "text" in table:
-            table["text"] = table["text"].astype("category")  # a text stands in as many rows as it has tokens
-        table = table.iloc[line].reset_index(drop=True)
-        first = 2 if "text" in table else 1
-        columns = {"position": place.astype(np.int32), **feed.positions}
-        for column, values in columns.items():
-            table.insert(first, column, values)
-        return table, digest(
-            "positions of", feed.space, lengths, [v.tolist() for v in feed.positions.values()]
-        )
+        return position_table(feed.samples, feed.space, np.diff(self.starts), feed.positions)

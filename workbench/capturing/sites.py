@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from workbench.capturing.feeds import Fed
-from workbench.capturing.hooks import ATTENTION, as_array, attention_map, first_tensor
 from workbench.core.errors import DataError, MissingError, nearest
 from workbench.core.patterns import matching
+from workbench.numerics.hooks import ATTENTION, as_array, attention_map, blocks, first_tensor
 
 if TYPE_CHECKING:
     import torch
@@ -60,24 +59,6 @@ def wanted(module: torch.nn.Module, patterns: Sequence[str], attention: bool) ->
     return Wanted(modules, exact, [n for n in names if n in {*inside, *asked}], all_attention=attention)
 
 
-def blocks(module: torch.nn.Module) -> list[str]:
-    """Names of a network's blocks: what its outermost lists of modules hold, or its parts if it has none."""
-    import torch
-
-    holders = (torch.nn.ModuleList, torch.nn.Sequential)
-    outermost: list[str] = []
-    for name, part in module.named_modules():
-        inside = any(held == "" or name.startswith(f"{held}.") for held in outermost)
-        if isinstance(part, holders) and not inside:
-            outermost.append(name)
-    found = [
-        f"{name}.{n}".lstrip(".")
-        for name in outermost
-        for n, _ in module.get_submodule(name).named_children()
-    ]
-    return found or [n for n, _ in module.named_children()]
-
-
 def _what_exists(pattern: str, names: list[str]) -> str:
     if not names:
         return (
@@ -88,23 +69,6 @@ def _what_exists(pattern: str, names: list[str]) -> str:
     near = nearest(pattern, names)
     there = f"There are: {shown}. (* stands for one dotted part, ** for any number.)"
     return f"{near} {there}" if near else there
-
-
-@contextmanager
-def eager_attention(module: torch.nn.Module) -> Iterator[None]:
-    """Let transformers' modules compute attention maps, which their fused kernels don't give."""
-    changed: list[tuple[Callable[[str], Any], str]] = []
-    try:
-        for part in module.modules():
-            before = getattr(getattr(part, "config", None), "_attn_implementation", None)
-            set_to = getattr(part, "set_attn_implementation", None)
-            if callable(set_to) and isinstance(before, str) and before != "eager":
-                changed.append((set_to, before))
-                set_to("eager")
-        yield
-    finally:
-        for set_to, before in reversed(changed):
-            set_to(before)
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,8 @@ def options(method: Method) -> list[click.Option]:
     found = [_at(method, list(dict.fromkeys(parts)))] if parts else []
     if Activations in givers:
         found += [option(p, method.name) for p in asking.READING.values()]
+    elif any(map(asking.looks_inside, method.inputs)):
+        found += [option(p, method.name) for p in asking.TEXTS.values()]
     rowed = [cls for cls in givers if issubclass(cls, Rowed)]
     able = [p for n, p in asking.ROWS.items() if any(hasattr(cls, n) for cls in rowed)]
     if PointCloud in givers:

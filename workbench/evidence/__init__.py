@@ -5,7 +5,6 @@ from workbench.evidence.along import along, side_by_side
 from workbench.evidence.arms import answers, comparisons, helping
 from workbench.evidence.asking import Begun, ask, ask_each, ask_untrained
 from workbench.evidence.correction import Finding, correct
-from workbench.evidence.differences import since
 from workbench.evidence.findings import FINDINGS_MIME, Findings
 
 __all__ = [
@@ -23,5 +22,4 @@ __all__ = [
     "correct",
     "helping",
     "side_by_side",
-    "since",
 ]

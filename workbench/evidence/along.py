@@ -12,7 +12,7 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import shared_label, words
 from workbench.core.lineage import Origin, arm
 from workbench.core.result import Result
-from workbench.evidence.nulls.untrained import FEWEST, further_network
+from workbench.evidence.claims import of_networks
 from workbench.results.curve import Curve
 
 
@@ -95,9 +95,8 @@ def _band(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _untrained(values: np.ndarray) -> tuple[float, float]:
-    if len(values) < FEWEST or not np.isfinite(values).all():
-        return float(values.min()), float(values.max())
-    return _band(further_network(values).tolist())
+    band = of_networks(values.tolist(), "untrained networks")
+    return (band.low, band.high) if band else (float(values.min()), float(values.max()))
 
 
 def side_by_side(

@@ -145,7 +145,8 @@ def correct(results: Iterable[Result | Asked] | None = None, *, level: float = L
     Returns
     -------
     list of Finding
-        One an evidence, in order; those without a null have no q-value and are never ``found``.
+        One an evidence, in order; those without a null have no q-value and are never ``found``. A test whose draws allow no
+        p-value at the level is none: its evidence says so.
 
     References
     ----------
@@ -156,7 +157,8 @@ def correct(results: Iterable[Result | Asked] | None = None, *, level: float = L
     if results is None:
         past = earlier()
         before = past.tests if past.counted else ()
-    questions = [(r, e) for r in (asked() if results is None else results) for e in r.evidence]
+    wanted = asked() if results is None else results
+    questions = [(r, _testable(r, e, level)) for r in wanted for e in r.evidence]
     tested = [i for i, (_, e) in enumerate(questions) if e.p_value is not None]
     counted = [_counted(*questions[i], i) for i in tested]
     counted += [Counted((t.method, t.id), (t.question, t.id, t.of), t.p, t.draws) for t in before]
@@ -164,6 +166,25 @@ def correct(results: Iterable[Result | Asked] | None = None, *, level: float = L
     q = corrected(counted) if counted else np.empty(0)
     by_place = dict(zip(tested, zip(q, draws_needed(counted, q, level), strict=False), strict=False))
     return [_finding(r, e, by_place.get(i), level) for i, (r, e) in enumerate(questions)]
+
+
+def _testable(r: Result | Asked, e: Evidence, level: float) -> Evidence:
+    """The answer, without its test where the draws that were asked for allow no p-value at the level: it could say nothing.
+
+    It goes by the draws that were asked for: a control may stop early because the p-value is surely large.
+    """
+    if e.p_value is None:
+        return e
+    draws = max(len(e.null_values), int((r.run.parameters if r.run else {}).get("n_null") or 0))
+    floor = _floor(e, draws)
+    if floor <= level:
+        return e
+    needed = next((n for n in (19, 39, *DRAWS) if _floor(e, n) <= level), DRAWS[-1])
+    return e.without_test(f"{draws} draws allow no p-value below {floor:.2g} (n_null={needed} would)")
+
+
+def _floor(e: Evidence, draws: int) -> float:
+    return min(1.0, (2 if e.alternative == "two-sided" else 1) / (draws + 1))
 
 
 def _looked_at(questions: Sequence[tuple[Result | Asked, Evidence]]) -> list[Counted]:
@@ -192,13 +213,12 @@ def _counted(r: Result | Asked, e: Evidence, place: int) -> Counted:
     assert e.p_value is not None
     question: Hashable = r.run.question if r.run else place
     draws = len(e.null_values)
-    sides = 2 if e.alternative == "two-sided" else 1
     return Counted(
         (r.run.method if r.run else "", e.id),
         (question, e.id, e.of),
         e.p_value,
         draws,
-        min(1.0, sides / (draws + 1)),
+        _floor(e, draws),
     )
 
 

@@ -1,33 +1,51 @@
-"""Differences between the beginning and the end of what one result follows."""
+"""How a number changed from the first step to the last, beside how its null did."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 from workbench.core.result import Result
 
-LEVEL = 0.05
+CHANGE = "change"
+"""The id of what has changed since the first step, in every result that follows something over steps."""
 
 
-def since(result: Result | None, of: str = "", *, id: str = "change") -> str:
-    """Say in a sentence how a number changed, and whether by more than its control did, to stand as the meaning of what it is now.
+class Share(NamedTuple):
+    """A change as a share of where it began (-0.5: by half), and where 95 % of the null's lie."""
+
+    value: float
+    low: float
+    high: float
+    null: str
+
+    @property
+    def text(self) -> str:
+        """In words: by how much, and by how much the null."""
+        return f"{self.value:+.0%} of what it was, and {self.low:+.0%} to {self.high:+.0%} with {self.null}"
+
+    def agrees(self, difference: float, null_difference: float) -> bool:
+        """Whether it lies beyond the null on the side on which the difference does."""
+        return self.value < self.low if difference < null_difference else self.value > self.high
+
+
+def in_shares(result: Result, id: str, of: str = "") -> Share | None:
+    """The change of an answer as a share; None where it isn't tested, or began at 0 or below.
+
+    Where a number and its null begin at different places, the one with more to lose loses more: a change is beyond its
+    null's where it is both as a difference and as a share.
 
     Parameters
     ----------
-    result : one that follows something over steps and answers how it changed. "" is returned where there is none, or
-        where it looked at a single step and has no change.
-    id, of : which of its answers that is.
+    id : of the number at the last step. of : as in `Evidence`.
     """
-    if result is None or all(e.id != id for e in result.evidence):
-        return ""
-    change = result.evidence_of(id, of)
-    low, high = change.interval or (change.value, change.value)
-    way = "fell" if high < 0 else "rose" if low > 0 else "neither fell nor rose beyond its interval"
-    said = f"From the first step to the last it {way}: {change.quote()}"
-    p = change.p_value
-    if p is None:
-        return f"{said}, a change that has no control of its own here."
-    if p > LEVEL:
-        return f"{said}, a change that isn't told from that with {change.null}."
-    beside = "lower" if change.value < np.median(change.null_values) else "higher"
-    return f"{said}, a change that is {beside} than with {change.null}."
+    last, change = result.evidence_of(id, of), result.evidence_of(CHANGE, of)
+    ends, changes = np.array(last.null_values), np.array(change.null_values)
+    if not len(changes) or len(ends) != len(changes):
+        return None
+    first, firsts = last.value - change.value, ends - changes
+    if first <= 0 or not (firsts > 0).all():
+        return None
+    low, high = np.quantile(changes / firsts, [0.025, 0.975])
+    return Share(change.value / first, float(low), float(high), change.null)

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import html
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import MissingError, suggest
-from workbench.core.evidence import Evidence
 from workbench.core.history import Earlier, earlier
 from workbench.core.result import Result
+from workbench.evidence.claims import Band, Claim, Verdict, capital, chance, in_order, of_networks, quote
+from workbench.evidence.contrast import Contrast
 from workbench.evidence.correction import LEVEL, Finding, correct
+from workbench.evidence.differences import CHANGE, in_shares
 from workbench.evidence.highest import possibly_highest
 from workbench.evidence.nulls.untrained import beside_untrained
 from workbench.numerics.multiplicity import hochberg
 
 FINDINGS_MIME = "application/vnd.workbench.findings+json"
 
-UNTOLD_FROM_UNTRAINED = "Nothing is claimed of these, in which the network isn't told from untrained ones"
-UNTOLD_FROM_CONTROL = "Nothing is claimed of these, which aren't told from their controls"
 LESS, MORE, ALIKE = (
     "lower than with {null}",
     "higher than with {null}",
@@ -30,55 +30,6 @@ LESS, MORE, ALIKE = (
 )
 MOST_NAMED = 4
 """So many names are listed of those that can't be told apart; of more, their number."""
-
-
-class Statement(NamedTuple):
-    """A claim, the numbers that it rests on, and what they mean."""
-
-    claim: str
-    numbers: tuple[str, ...]
-    meaning: str
-
-    @property
-    def text(self) -> str:
-        """All of it, as a sentence or two."""
-        return f"{self.claim}: {'; '.join(self.numbers)}.{' ' * bool(self.meaning)}{self.meaning}"
-
-
-@dataclass(frozen=True, eq=False)
-class _Contrast:
-    """A claim that holds only where untrained networks differ from the network."""
-
-    what: str
-    less: str
-    more: str
-    at: str
-    meaning: str
-    answer: Evidence
-    gaps: Mapping[str, float]
-    trained: Mapping[str, Evidence]
-    others: Mapping[str, Sequence[Evidence]]
-    key: str
-
-    @property
-    def subject(self) -> str:
-        """What it is about, in a list."""
-        return self.answer.label + (f", {self.answer.of}" if self.answer.of else "")
-
-    def statement(self, finding: Finding) -> Statement:
-        """The claim, the number over all, and where the network differs most."""
-        more = self.answer.value > np.median(self.answer.null_values)
-        claim = self.what.replace("{}", self.more if more else self.less)
-        over = f"mean of {len(self.gaps)}: " if len(self.gaps) > 1 else ""
-        numbers = [over + _quote(finding)]
-        if len(self.gaps) > 1:
-            most = (max if more else min)(self.gaps, key=lambda n: self.gaps[n])
-            drawn = [e.value for e in self.others[most]]
-            numbers.append(
-                f"the difference is greatest {self.at} {most}: {self.trained[most].quote_interval()}, and {min(drawn):.3g} to "
-                f"{max(drawn):.3g} in {len(drawn)} untrained networks"
-            )
-        return Statement(claim, tuple(numbers), self.meaning)
 
 
 class Findings:
@@ -95,11 +46,8 @@ class Findings:
         self.level = level
         self.earlier: Earlier = earlier()
         self.all: list[Finding] = correct(level=level)
-        self._entries: list[Statement | _Contrast] = []
-        self._contrasts: list[_Contrast] = []
-        self._unfound: list[str] = []
-        self.judged: list[Finding] = []
-        """Every answer that was judged, found or not; see `judge`."""
+        self._entries: list[Claim | Contrast] = []
+        self._contrasts: list[Contrast] = []
 
     def of(self, result: Result, id: str, of: str = "") -> Finding:
         """Return the corrected finding for one answer of one result.
@@ -126,7 +74,7 @@ class Findings:
         ----------
         meaning : what the number means, in a sentence or two for somebody who doesn't know it.
         """
-        self._state(what, [_quote(self.of(result, id, of))], meaning)
+        self._add(what, self.of(result, id, of), meaning=meaning)
 
     def verdict(
         self, result: Result, id: str, of: str = "", *, less: str = LESS, more: str = MORE, alike: str = ALIKE
@@ -152,12 +100,14 @@ class Findings:
         more: str = MORE,
         alike: str = ALIKE,
         meaning: str = "",
+        beside: Mapping[str, Sequence[Result]] | None = None,
+        leads: bool = False,
     ) -> None:
-        """State one number beside its null: the claim, with the `verdict` in the place of its ``{}``.
+        """Claim that a number lies beyond its null: the sentence, with the `verdict` in the place of its ``{}``.
 
         What was rejected, or couldn't be, stands beside the number in the words of the hypothesis itself. A number that
         wasn't tested supports none of the three: it is stated as what it is, with the reason. What is not told from its null
-        is no finding: it is listed with its like, after all that are.
+        is no finding, and neither is what other networks have as well.
 
         Parameters
         ----------
@@ -165,19 +115,16 @@ class Findings:
         less, more, alike : what stands in the claim where the number is surely below the null, surely above, or neither;
             without them, that it is lower or higher than with what was drawn.
         meaning : as in `say`.
+        beside : what networks are called that this one is set beside, to what they answered: untrained ones, or others in
+            which there is nothing. Where they have as much, it isn't claimed of this one.
+        leads : it stands first, where it holds: the strongest is not always what a reader came for.
         """
         if result is None:
             return
         finding = self.of(result, id, of)
-        self.judged.append(finding)
-        if finding.q_value is None:
-            self._untested(finding, meaning)
-            return
-        claim = claim.replace("{}", self.verdict(result, id, of, less=less, more=more, alike=alike))
-        if finding.found:
-            self._state(claim, [_quote(finding)], meaning)
-        else:
-            self._unfound.append(f"{claim}: {_quote(finding)}")
+        said = claim.replace("{}", self.verdict(result, id, of, less=less, more=more, alike=alike))
+        said = said if finding.q_value is not None else capital(finding.evidence.label)
+        self._add(said, finding, meaning=meaning, beside=_beside(beside, id, of), leads=leads)
 
     def judge_each(
         self,
@@ -189,43 +136,74 @@ class Findings:
         more: str,
         alike: str = "",
         meaning: str = "",
+        beside: Mapping[str, Sequence[Result]] | None = None,
+        leads: bool = False,
     ) -> None:
-        """State one question's answers about several things, those that came out the same way in one sentence.
-
-        Each is corrected as in `judge`; what is not told from its null is listed with its like, and those that were not
-        tested for one reason are named together.
+        """Claim one question's answers about several things, each in a sentence of its own.
 
         Parameters
         ----------
-        result : as in `judge`.
+        result, beside, leads : as in `judge`.
         names : what an answer is of (see `Evidence.of`), to what to call it.
-        less, more : the sentence about those that are below their nulls, and above, with a ``{}`` where they are named.
-        alike : what to call each of the others, likewise; "" takes the answer's own label.
+        less, more : the sentence where the number is below its null, and above, with a ``{}`` for the name.
+        alike : the sentence where it is neither; "" takes the answer's own label.
         meaning : as in `say`.
         """
         if result is None:
             return
-        told: dict[str, dict[str, Finding]] = {less: {}, more: {}}
-        untested: dict[str, dict[str, Finding]] = {}
         for of, name in names.items():
             finding = self.of(result, id, of)
-            self.judged.append(finding)
-            if finding.found:
-                told[self.verdict(result, id, of, less=less, more=more)][name] = finding
-            elif finding.q_value is None:
-                untested.setdefault(finding.evidence.untested, {})[name] = finding
-            else:
-                label = alike.replace("{}", name) or finding.evidence.label
-                self._unfound.append(f"{label[:1].upper()}{label[1:]}: {_quote(finding)}")
-        for claim, those in told.items():
-            if those:
-                said = claim.replace("{}", _listed(list(those)))
-                self._state(said, [f"{n}: {_quote(f)}" for n, f in those.items()], meaning)
-        for why, those in untested.items():
-            if len(those) == 1:
-                self._untested(next(iter(those.values())), meaning)
-            else:
-                self._state(f"Not tested of {_listed(list(those))}", [why], meaning)
+            label = capital(finding.evidence.label)
+            said = self.verdict(result, id, of, less=less, more=more, alike=alike).replace("{}", name)
+            said = capital(said) if said and finding.q_value is not None else label
+            self._add(said, finding, meaning=meaning, beside=_beside(beside, id, of), leads=leads)
+
+    def judge_change(
+        self,
+        claim: str,
+        result: Result | None,
+        id: str,
+        of: str = "",
+        *,
+        less: str,
+        more: str,
+        alike: str = "",
+        meaning: str = "",
+        begun: Sequence[Mapping[str, Result]] = (),
+        leads: bool = False,
+    ) -> None:
+        """Claim that a number changed from the first step to the last otherwise than its null did.
+
+        Both as a difference and as a share of where it began (see `in_shares`): what falls by more only because it began
+        higher is no finding. Nor is an end that would pass for one more beginning.
+
+        Parameters
+        ----------
+        result : follows something over steps; None, or a single step, states nothing.
+        id, of : which of its numbers at the last step.
+        less, more : what stands for ``{}`` where it fell by more than its null (or rose by less), and the other way.
+        alike : the sentence where it did neither; "" takes the answer's own label.
+        begun : the same number of networks at the beginning of other descents, each by one name.
+        meaning, leads : as in `judge`.
+        """
+        if result is None or all(e.id != CHANGE for e in result.evidence):
+            return
+        finding, share = self.of(result, CHANGE, of), in_shares(result, id, of)
+        change = finding.evidence
+        first = result.evidence_of(id, of).value - change.value
+        values = [r.evidence_of(id, of).value - first for one in begun for r in one.values()]
+        others = of_networks(values, "networks at the beginning of other descents")
+        numbers = [quote(finding), *([share.text] if share else [])]
+        null = float(np.median(change.null_values or [np.nan]))
+        if finding.found and share and not share.agrees(change.value, null):
+            numbers.append(
+                "as a difference it lies on one side of its null and as a share on the other: nothing is claimed"
+            )
+            finding = replace(finding, found=False)
+        said = claim.replace("{}", self.verdict(result, CHANGE, of, less=less, more=more))
+        if not finding.found:
+            said = alike or f"{capital(change.label)}: not told from its null's"
+        self._add(said, finding, numbers, meaning=meaning, beside=[others] if others else [], leads=leads)
 
     def compare(
         self,
@@ -256,8 +234,12 @@ class Findings:
         found = [f for f in tested.values() if f.found]
         if tested and not found:
             nearest = min(tested, key=lambda n: tested[n].q_value or 0.0)
-            self._unfound.append(
-                f"{what}: nowhere distinguishable from chance, nearest {at} {nearest}, {_quote(tested[nearest])}"
+            claim = f"{what}: nowhere distinguishable from chance"
+            self._add(
+                claim,
+                tested[nearest],
+                [f"nearest {at} {nearest}, {quote(tested[nearest])}"],
+                meaning=meaning,
             )
             return
         answers = {n: f.evidence for n, f in findings.items()}
@@ -278,7 +260,12 @@ class Findings:
             )
         if len(found) < len(tested):
             claim += f"; it differs from the control in {len(found)} of {len(tested)} {unit}"
-        self._state(claim, [f"{at} {n}, {_quote(findings[n])}" for n in dict.fromkeys([high, low])], meaning)
+        self._add(
+            claim,
+            findings[high],
+            [f"{at} {n}, {quote(findings[n])}" for n in dict.fromkeys([high, low])],
+            meaning=meaning,
+        )
 
     def contrast(
         self,
@@ -292,8 +279,9 @@ class Findings:
         more: str,
         at: str = "at",
         meaning: str = "",
+        leads: bool = False,
     ) -> None:
-        """State what training did to a number, or list it among what untrained networks have too.
+        """Claim what training did to a number, unless untrained networks have it too.
 
         The mean over all names is set beside that of untrained networks that read the same (`beside_untrained`). All
         contrasts of these findings are corrected together, by themselves: among tests that nearly always reject, a
@@ -305,7 +293,7 @@ class Findings:
         what : the claim, with ``less`` or ``more`` in the place of its ``{}``.
         results : name (layer) to result, of the network. untrained : the same of each network of its architecture whose
             weights were drawn anew; see `Network.untrained`.
-        at, meaning : as in `compare`.
+        at, meaning : as in `compare`. leads : as in `judge`.
 
         Raises
         ------
@@ -319,14 +307,14 @@ class Findings:
                     raise MissingError(f"An untrained network has no result {n!r}. {suggest(n, list(one))}")
         others = {n: [one[n].evidence_of(id, of) for one in untrained] for n in results}
         answer = beside_untrained(list(trained.values()), list(zip(*others.values(), strict=True)))
-        gaps = {
-            n: e.value - float(np.mean([o.value for o in others[n]] or [np.nan])) for n, e in trained.items()
-        }
-        key = digest(
-            "contrast", [r.run.key if r.run else "" for m in (results, *untrained) for r in m.values()]
-        )
-        self._contrasts.append(_Contrast(what, less, more, at, meaning, answer, gaps, trained, others, key))
-        self._entries.append(self._contrasts[-1])
+        runs = [r.run for m in (results, *untrained) for r in m.values()]
+        key = digest("contrast", [run.key if run else "" for run in runs])
+        own = [r.run for r in results.values() if r.run]
+        method = own[0].method if own else ""
+        keys = tuple(run.key for run in own)
+        made = Contrast(what, less, more, at, meaning, leads, answer, trained, others, key, keys, method)
+        self._contrasts.append(made)
+        self._entries.append(made)
 
     @property
     def contrasts(self) -> list[Finding]:
@@ -347,33 +335,51 @@ class Findings:
         ]
 
     @property
-    def statements(self) -> list[Statement]:
-        """All that was stated, in order; what doesn't hold comes last, together."""
+    def claims(self) -> list[Claim]:
+        """All that was judged: what holds first, the strongest before the others; what doesn't, and what wasn't tested, last."""
         findings = dict(zip(map(id, self._contrasts), self.contrasts, strict=True))
-        said = [
-            e if isinstance(e, Statement) else e.statement(findings[id(e)])
-            for e in self._entries
-            if isinstance(e, Statement) or findings[id(e)].found
-        ]
-        unheld = [
-            f"{c.subject}: {_quote(findings[id(c)])}" for c in self._contrasts if not findings[id(c)].found
-        ]
-        for claim, listed in ((UNTOLD_FROM_UNTRAINED, unheld), (UNTOLD_FROM_CONTROL, self._unfound)):
-            if listed:
-                said.append(Statement(claim, tuple(listed), ""))
-        return said
+        return in_order(e if isinstance(e, Claim) else e.claim(findings[id(e)]) for e in self._entries)
 
-    def _untested(self, finding: Finding, meaning: str) -> None:
-        label = finding.evidence.label
-        self._state(f"{label[:1].upper()}{label[1:]} was not tested", [_quote(finding)], meaning)
-
-    def _state(self, claim: str, numbers: list[str], meaning: str) -> None:
-        self._entries.append(Statement(claim, tuple(numbers), meaning))
+    def _add(
+        self,
+        claim: str,
+        finding: Finding,
+        numbers: Sequence[str] = (),
+        *,
+        meaning: str,
+        beside: Sequence[Band] = (),
+        leads: bool = False,
+    ) -> None:
+        e = finding.evidence
+        null = chance([e])
+        verdict: Verdict = "beyond chance" if finding.found else "could be chance"
+        if finding.q_value is None:
+            verdict = "not tested"
+        elif finding.found and beside:
+            more = e.value > np.median(e.null_values)
+            if any(e.value <= b.high if more else e.value >= b.low for b in beside):
+                verdict = "in others too"
+        bands = (*([null] if null else []), *beside)
+        said = [f"{b.low:.3g} to {b.high:.3g} in {b.says}" for b in beside]
+        self._entries.append(
+            Claim(
+                claim=claim,
+                numbers=(*(numbers or [quote(finding)]), *said),
+                meaning=meaning,
+                verdict=verdict,
+                finding=finding,
+                bands=bands,
+                judged_by=bands,
+                keys=(finding.key,) if finding.key else (),
+                method=finding.method,
+                leads=leads,
+            )
+        )
 
     @property
     def sentences(self) -> list[str]:
-        """The statements as text."""
-        return [s.text for s in self.statements]
+        """The claims as text."""
+        return [c.text for c in self.claims]
 
     def to_json(self) -> dict[str, Any]:
         """Sentences and all questions, for the page and the manifest."""
@@ -381,7 +387,7 @@ class Findings:
             "level": self.level,
             "counted": self.counted,
             "sentences": self.sentences,
-            "statements": [s._asdict() for s in self.statements],
+            "claims": [c.to_json() for c in self.claims],
             "questions": [f.to_json() for f in (*self.all, *self.contrasts)],
         }
 
@@ -416,19 +422,12 @@ class Findings:
         }
 
 
-def _quote(finding: Finding) -> str:
-    """The number, and what its test says in the words of the hypothesis that was tested."""
-    e = finding.evidence
-    said = e.quote(finding.q_value)
-    if finding.q_value is None:
-        return f"{said}; not tested: {e.untested}" if e.untested else said
-    hypothesis = f"“{e.hypothesis}”" if e.hypothesis else "its null"
-    said += f", which rejects {hypothesis}" if finding.found else f", which doesn't reject {hypothesis}"
-    if finding.draws_needed:
-        drawn = len(e.null_values)
-        whose = "more" if finding.draws_needed > drawn else "more behind the other questions"
-        said += f"; none of {drawn} draws was as extreme, and {whose} would be needed to tell (n_null={finding.draws_needed})"
-    return said
+def _beside(others: Mapping[str, Sequence[Result]] | None, id: str, of: str) -> list[Band]:
+    def numbers(results: Sequence[Result]) -> list[float]:
+        return [e.value for r in results for e in r.evidence if (e.id, e.of) == (id, of)]
+
+    made = [of_networks(numbers(results), says) for says, results in (others or {}).items()]
+    return [band for band in made if band]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,7 @@ def text_network(
         name=name,
         digest=digest,
         module=module,
-        encode=_encoder(reading),
+        encode=Encoder(reading),
         ask=partial(ask, reading),
         answers=answers,
     )
@@ -174,33 +174,41 @@ def _start(module: Any, tokenizer: Any) -> int | None:
     return None
 
 
-def _encoder(reading: Reading) -> Callable[[pd.DataFrame, int], Batch]:
-    vocabulary = reading.tokenizer.get_vocab()
-    spelled = np.full(max(vocabulary.values()) + 1, "", object)  # a number may have no token
-    for token, number in vocabulary.items():
-        spelled[number] = token.translate(_SPELLED)
+class Encoder:
+    """Turns lines of a corpus into a batch, and tokens' numbers into text."""
 
-    def encode(lines: pd.DataFrame, max_length: int) -> Batch:
+    def __init__(self, reading: Reading):
+        self.reading = reading
+        vocabulary = reading.tokenizer.get_vocab()
+        self._spelled = np.full(max(vocabulary.values()) + 1, "", object)  # a number may have no token
+        for token, number in vocabulary.items():
+            self._spelled[number] = token.translate(_SPELLED)
+
+    def __call__(self, lines: pd.DataFrame, max_length: int) -> Batch:
         """Rows: ``text_id`` (the line's index), ``token`` and ``position``."""
         import pandas as pd
 
-        if max_length > reading.limit:
+        if max_length > self.reading.limit:
             raise ParameterError(
-                f"This network reads at most {reading.limit} tokens at once; max_length={max_length} is more."
+                f"This network reads at most {self.reading.limit} tokens at once; max_length={max_length} is more."
             )
         texts = lines["text"].tolist()
-        inputs, keep, markers = reading(texts, max_length)
+        inputs, keep, markers = self.reading(texts, max_length)
         line, position = np.nonzero(keep)
         rows = pd.DataFrame(
             {
                 "text_id": lines.index.to_numpy()[line],
-                "token": spelled[inputs["input_ids"].numpy()[keep]],
+                "token": self.spell(inputs["input_ids"].numpy()[keep]),
                 "position": position.astype(np.int32),
             }
         )
-        return Batch(inputs, keep, rows, markers, reading.cut(texts, keep, max_length))
+        return Batch(inputs, keep, rows, markers, self.reading.cut(texts, keep, max_length))
 
-    return encode
+    def spell(self, numbers: np.ndarray) -> np.ndarray:
+        """Tokens as they are spelled, "" for numbers that the vocabulary leaves out."""
+        return np.where(
+            numbers < len(self._spelled), self._spelled[np.minimum(numbers, len(self._spelled) - 1)], ""
+        )
 
 
 def neighbours(reading: Reading, module: Any, texts: Sequence[str]) -> list[tuple[str, float]]:

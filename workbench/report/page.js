@@ -227,7 +227,7 @@
   const opened = [];
   function toPaper() {
     printing = true;
-    for (const fold of document.querySelectorAll("details.how:not([open])")) { fold.open = true; opened.push(fold); }
+    for (const fold of document.querySelectorAll("details.how:not([open]), details.fold:not([open])")) { fold.open = true; opened.push(fold); }
     for (const plot of plots) refit(plot, inks(), PRINTED);
   }
   function fromPaper() {
@@ -247,6 +247,8 @@
   status.querySelector("button").addEventListener("click", clear);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") clear(); });
   dark.addEventListener("change", () => plots.forEach((plot) => refit(plot, inks(), (plot._fullLayout || {}).width)));
+  // what was drawn in a closed fold had no width to fill
+  document.addEventListener("toggle", ({ target }) => target.querySelectorAll(".plot").forEach((plot) => refit(plot, inks())), true);
   document.querySelectorAll(".table table").forEach(sortable);
   draw();
 })();

@@ -19,10 +19,13 @@ from workbench.core.result import RESULT_MIME
 from workbench.core.run import Run
 from workbench.evidence import FINDINGS_MIME
 from workbench.numerics.controls import ENOUGH
+from workbench.report.findings import grouped, leading, untitled
 from workbench.report.inline import inert_json, plotly_script, policy
 from workbench.report.markup import clean, inline, latex, markdown
 from workbench.report.parameters import DECLARED, INJECTED, from_json, shown
 from workbench.report.points import POINTS_MIME, STILL_MIME, asset
+from workbench.report.points import script as points_script
+from workbench.report.strips import HATCH, strip
 from workbench.report.widgets import WIDGET_VIEW, held, states
 from workbench.results.plotted import PLOTLY_MIME
 
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 STEP_CHARACTERS = 160  # of one parameter of a step; a selection may have thousands of ids
 # Kinds that an output is drawn by; a widget that has none of them is shown as what it holds.
 DRAWN = {FINDINGS_MIME, POINTS_MIME, STILL_MIME, PLOTLY_MIME, "text/html", "text/markdown", "text/latex"}
+COLLAPSED = "jp-MarkdownHeadingCollapsed"
+"""What JupyterLab notes at a heading whose section is collapsed."""
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -43,17 +48,20 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
     executed : the notebook after its run.
     facts : what `manifest.describe` says of it.
     """
-    from jinja2 import Environment, select_autoescape
+    from jinja2 import Environment, FunctionLoader, select_autoescape
 
     body = _Body(facts, states(executed))
     for cell in executed.cells:
         body.add(cell)
+    body.close()
+    claims = (facts.get("findings") or {}).get("claims", [])
+    top = leading(claims, body.figures)
     script, style, points = asset("figure.js") + asset("page.js"), asset("page.css") + asset("figure.css"), ""
     if body.has_points:  # a module can't be imported without being fetched, so its host is written under it
-        points, style = asset("points.js") + asset("host.js"), style + asset("points.css")
+        points, style = points_script() + asset("host.js"), style + asset("points.css")
     plotly = plotly_script()
-    template = Environment(autoescape=select_autoescape(default=True)).from_string(asset("page.html.j2"))
-    return template.render(
+    templates = Environment(autoescape=select_autoescape(default=True), loader=FunctionLoader(asset))
+    return templates.get_template("page.html.j2").render(
         title=body.title,
         heading=inline(body.title),
         subtitle=body.subtitle,
@@ -61,6 +69,10 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
         contents=body.contents,
         blocks=body.blocks,
         findings=facts.get("findings"),
+        top=top,
+        groups=grouped(claims, top, body.figures),
+        strip=strip,
+        hatch=HATCH,
         facts=facts,
         parameters={name: shown(from_json(value)) for name, value in facts["parameters"].items()},
         when=when(facts["started"]),
@@ -82,7 +94,8 @@ class _Body:
     What stands before the first section is the ``lead``. A cell that is tagged ``title`` displays Markdown: its heading
     becomes the page's title, the rest what stands under it. What a cell's tags remove (``remove-cell``,
     ``remove-input``, ``remove-output``, ``remove-stdout``, ``remove-stderr``) is nowhere in the page; what they hide
-    (``hide-cell``, ``hide-output``) is folded, as all code is.
+    (``hide-cell``, ``hide-output``) is folded, as all code is, and so is a section whose heading is collapsed in JupyterLab.
+    The code of cells that show nothing stands with that of the next one that does.
 
     Parameters
     ----------
@@ -96,7 +109,10 @@ class _Body:
         self.lead: list[str] = []
         self.contents: list[tuple[int, str, str]] = []
         self.blocks: list[dict[str, Any]] = []
-        self._figures = self._outputs = 0
+        self.figures: list[dict[str, Any]] = []  # with the keys and methods of the runs that each draws
+        self._outputs = 0
+        self._unshown: list[str] = []  # code of cells that showed nothing
+        self._folded = 0  # level of the heading that a fold was begun by
         self._drawn: dict[str, str] = {}  # which figure an answer was drawn in first
         self.has_points = False
         self._files = {r["run"]["key"]: r.get("files") for r in facts["results"]}
@@ -109,6 +125,7 @@ class _Body:
         if "remove-cell" in tags or {DECLARED, INJECTED} & tags:
             return
         if cell.cell_type == "markdown":
+            self._fold(cell)
             self._markdown(cell.source, folded="hide-cell" in tags)
         elif cell.cell_type == "code":
             self._code(cell, tags)
@@ -126,8 +143,38 @@ class _Body:
         if outputs and all(b["kind"] == "pointer" for b in outputs):  # what it says stands at the top
             outputs = []
             self._drop_heading()
-        block = {"source": "" if "remove-input" in tags else cell.source, "outputs": outputs}
-        self.blocks.append({"kind": "code", **block, "folded": bool({"hide-cell", "hide-output"} & tags)})
+        if "remove-input" not in tags and cell.source.strip():
+            self._unshown.append(cell.source)
+        if outputs:
+            self._show(outputs, folded=bool({"hide-cell", "hide-output"} & tags))
+
+    def _show(self, outputs: list[dict[str, Any]], *, folded: bool = False) -> None:
+        source = "\n\n".join(self._unshown)
+        self._unshown.clear()
+        if outputs or source:
+            self.blocks.append({"kind": "code", "source": source, "outputs": outputs, "folded": folded})
+
+    def close(self) -> None:
+        """Show what code is left, and end what is folded."""
+        self._show([])
+        self._unfold()
+
+    def _fold(self, cell: Any) -> None:
+        """End a fold at a heading that isn't under its own, and begin one at a heading that is collapsed."""
+        first = cell.source.lstrip().split("\n")[0]
+        level = len(first) - len(first.lstrip("#"))
+        if not level:
+            return
+        if level <= self._folded:
+            self._unfold()
+        if cell.metadata.get(COLLAPSED) and not self._folded:
+            self.blocks.append({"kind": "fold", "html": inline(first.lstrip("# "))})
+            self._folded = level
+
+    def _unfold(self) -> None:
+        if self._folded:
+            self.blocks.append({"kind": "unfold"})
+        self._folded = 0
 
     def _held(self, output: Any) -> list[Any]:
         """What a widget holds, where it isn't drawn otherwise; any other output itself."""
@@ -146,7 +193,7 @@ class _Body:
             source = "\n".join(lines[1:])
         text, headings = markdown(source, start=len(self.contents))
         self.contents += headings
-        if not self.contents and not self.blocks and not folded:
+        if not self.contents and not self.blocks and not folded and not self._folded:
             self.lead.append(text)
         else:
             self.blocks.append(
@@ -180,25 +227,11 @@ class _Body:
             return {"kind": "pointer"}
         if POINTS_MIME in data:
             self.has_points = True
-            self._figures += 1
-            return {
-                "kind": "points",
-                "id": f"figure-{self._figures}",
-                "json": inert_json(data[POINTS_MIME]),
-                "result": self._result(data.get(RESULT_MIME), f"figure-{self._figures}"),
-            }
+            return self._figure("points", data, {"json": inert_json(data[POINTS_MIME])})
         if PLOTLY_MIME in data:
-            self._figures += 1
-            figure = {
-                "kind": "figure",
-                "id": f"figure-{self._figures}",
-                "json": inert_json(data[PLOTLY_MIME]),
-            }
-            return {
-                **figure,
-                "result": self._result(data.get(RESULT_MIME), figure["id"]),
-                "alt": _text(data.get("text/plain", "")),
-            }
+            title, doubt, figure = untitled(data[PLOTLY_MIME])
+            drawn = {"title": title, "doubt": doubt, "drawn": figure, "json": inert_json(figure)}
+            return self._figure("figure", data, {**drawn, "alt": _text(data.get("text/plain", ""))})
         if "text/html" in data:
             found = self._result(data.get(RESULT_MIME))
             return {"kind": "html", "html": clean(_text(data["text/html"])), "result": found}
@@ -221,6 +254,16 @@ class _Body:
         if "text/plain" in data:
             return {"kind": "text", "text": _text(data["text/plain"]), "stderr": False}
         return None
+
+    def _figure(self, kind: str, data: Any, drawn: dict[str, Any]) -> dict[str, Any]:
+        """A figure of the page, and which runs' answers it draws."""
+        id = f"figure-{len(self.figures) + 1}"
+        result = data.get(RESULT_MIME)
+        run = (result or {}).get("run")
+        runs = _behind(Run.from_json(run)) if run else []
+        behind = {"keys": {r.key for r in runs}, "methods": {r.method for r in runs}}
+        self.figures.append({"kind": kind, "id": id, **drawn, **behind, "result": self._result(result, id)})
+        return self.figures[-1]
 
     def _result(self, result: dict[str, Any] | None, figure: str = "") -> dict[str, Any] | None:
         if not result:
@@ -270,8 +313,15 @@ def _computed_how(said: dict[str, Any] | None) -> dict[str, Any]:
     how = {"steps": [_step(link) for link in run.chain()][:-1], "code": code(run)}
     if run.verb == "analysis":
         return how
-    asked = [{**r.to_json(), "subject": r.subject} for r in run.asked()]
+    asked = [{**r.to_json(), "subject": r.subject} for r in _behind(run)]
     return {**how, "run": None, "together": _together(asked)}
+
+
+def _behind(run: Run) -> list[Run]:
+    """The runs whose answers a result draws: its own, or those that it was put together from, untrained networks' too."""
+    if run.verb != "arms":
+        return list(run.asked())
+    return [r for given in run.inputs if given.run is not None for r in _behind(given.run)]
 
 
 def _step(link: Run) -> dict[str, Any]:

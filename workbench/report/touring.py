@@ -62,7 +62,7 @@ def claims_of(tour: str, kind: str, seed: int, **parameters: Any) -> dict[str, A
 
     planted = _planted(tour)
     start = time.process_time()
-    used = ("answers", "ask", "ask_each", "ask_untrained", "as_control", "helping", "since")
+    used = ("answers", "ask", "ask_each", "ask_untrained", "as_control", "helping")
     names: dict[str, Any] = {"wb": wb, "pairwise": pairwise, **{n: getattr(evidence, n) for n in used}}
     if planted.CONTRASTS_ALONE:
         names["ask_each"] = functools.partial(_bare, evidence.ask_each)
@@ -74,14 +74,14 @@ def claims_of(tour: str, kind: str, seed: int, **parameters: Any) -> dict[str, A
             if tag == "parameters":
                 names |= planted.PARAMETERS | planted.opened(kind, seed) | parameters
     history.forget()
-    told = [*names["findings"].contrasts, *names["findings"].judged]
-    often = Counter(_name(f) for f in told)
+    claims = names["findings"].claims
+    often = Counter(_name(c.finding) for c in claims)
     answers = {
-        _name(f) + (f" of {f.subject}" if often[_name(f)] > 1 else ""): {
-            "p": f.evidence.p_value,
-            "claimed": _way(f.evidence) if f.found else "",
+        _name(c.finding) + (f" of {c.finding.subject}" if often[_name(c.finding)] > 1 else ""): {
+            "p": c.finding.evidence.p_value,
+            "claimed": _way(c.finding.evidence) if c.verdict == "beyond chance" else "",
         }
-        for f in told
+        for c in claims
     }
     return {"seed": seed, "seconds": round(time.process_time() - start, 2), "answers": answers}
 

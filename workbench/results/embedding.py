@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from workbench.core.errors import MissingError, ParameterError
+from workbench.core.evidence import Evidence
 from workbench.core.rows import floats, group_column, table_column
 from workbench.results import theme
 from workbench.results.partition import Partition
-from workbench.results.plotted import MAX_CATEGORIES, Plotted, hover, safe
+from workbench.results.plotted import MAX_CATEGORIES, TITLE_WIDTH, Plotted, hover, safe
 from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     from jaxtyping import Float, Int
 
+LEVEL = 0.05
+DIFFERENCES = ("beyond_one_lump",)
+"""Answers that are a difference from the control: at 0 or below it isn't beaten, also where too few were drawn for a test."""
+TITLE_LINE = 22  # pixels
 WEBGL_ABOVE = 5000  # marks; below it SVG is crisp, prints, and needs no graphics driver
 MANY, OUTLYING, FAR = (
     100,
@@ -103,6 +109,26 @@ class Embedding(Plotted):
             )
         return "", values
 
+    @property
+    def doubt(self) -> str:
+        """What it isn't told from, in the words of its evidence; "" where every test says it is, or none was made."""
+        kept = [e.hypothesis or e.null for e in self.evidence if _isnt_told(e)]
+        return f"Could be chance: “{'”, “'.join(dict.fromkeys(kept))}” isn't ruled out" if kept else ""
+
+    def figure(self, **options: Any) -> go.Figure:
+        """As of every kind; a layout that doesn't beat its control says so in its title."""
+        figure = super().figure(**options)
+        if self.doubt:
+            lines = [safe(line) for line in textwrap.wrap(self.doubt, TITLE_WIDTH)]
+            above = TITLE_LINE * len(lines)
+            figure.update_layout(
+                title_text="<br>".join([figure.layout.title.text, *lines]),
+                margin_t=figure.layout.margin.t + above,
+                height=figure.layout.height + above,
+                meta={**figure.layout.meta, "doubt": self.doubt},
+            )
+        return figure
+
     def draw(self, *, color: Any = None, size: float | None = None) -> go.Figure:
         """Scatter in two or three dimensions.
 
@@ -157,23 +183,49 @@ class Embedding(Plotted):
         return figure
 
 
+def _isnt_told(answer: Evidence) -> bool:
+    """Whether a test that could have rejected its null doesn't, or a difference from the control is none."""
+    if answer.p_value is None:
+        return answer.id in DIFFERENCES and bool(answer.hypothesis) and answer.value <= 0
+    sides = 2 if answer.alternative == "two-sided" else 1
+    return answer.p_value > max(LEVEL, sides / (len(answer.null_values) + 1))
+
+
+def near(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Where most rows lie, where a few lie so far out that the others would shrink to a dot.
+
+    Parameters
+    ----------
+    values : (n, k) places.
+
+    Returns
+    -------
+    tuple or None
+        Which rows are near, and the least and greatest of them on each axis; None where none is far out.
+    """
+    places = values.astype(np.float64)
+    if len(places) < MANY:
+        return None
+    low, high = np.quantile(places, [OUTLYING, 1 - OUTLYING], axis=0)
+    if not (np.ptp(places, axis=0) > FAR * (high - low)).any() or not (high > low).all():
+        return None
+    inside = ((places > low - (high - low) / 2) & (places < high + (high - low) / 2)).all(axis=1)
+    return inside, places[inside].min(axis=0), places[inside].max(axis=0)
+
+
 def _look_at_most(figure: go.Figure, result: Embedding, title: str) -> None:
-    """Where a few rows lie so far out that the others shrink to a dot, begin with a view of the others, and say so."""
-    xy = result.values[:, :2].astype(np.float64)
-    if xy.shape[1] < 2 or len(xy) < MANY:
+    """Where a few rows lie far out, begin with a view of the others, and say so."""
+    view = near(result.values[:, :2]) if result.values.shape[1] > 1 else None
+    if view is None:
         return
-    low, high = np.quantile(xy, [OUTLYING, 1 - OUTLYING], axis=0)
-    if not (np.ptp(xy, axis=0) > FAR * (high - low)).any() or not (high > low).all():
-        return
-    near = ((xy > low - (high - low) / 2) & (xy < high + (high - low) / 2)).all(axis=1)
-    low, high = xy[near].min(axis=0), xy[near].max(axis=0)
+    inside, low, high = view
     room = 0.05 * (high - low)
-    out = int((~near).sum())
-    figure.update_xaxes(
-        range=[low[0] - room[0], high[0] + room[0]],
-        title=f"{title} ({out} of {len(xy):,} rows lie far outside: a double click shows them)",
-    )
+    figure.update_xaxes(range=[low[0] - room[0], high[0] + room[0]], title=f"{title} ({_far(~inside)})")
     figure.update_yaxes(range=[low[1] - room[1], high[1] + room[1]])
+
+
+def _far(outside: np.ndarray) -> str:
+    return f"{int(outside.sum())} of {len(outside):,} rows lie far outside: a double click shows them"
 
 
 def _group_name(partition: Partition, group: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from workbench.results.embedding import Embedding
+from workbench.results.embedding import Embedding, near
 from workbench.results.plotted import SLIDER, safe
 
 if TYPE_CHECKING:
@@ -99,7 +99,11 @@ def _slide(figure: go.Figure, result: Layouts) -> None:
         height=figure.layout.height + SLIDER,
         margin_b=56 + SLIDER,
     )
-    low, high = result.frames.min(axis=(0, 1)).astype(float), result.frames.max(axis=(0, 1)).astype(float)
+    everywhere = result.frames.reshape(-1, k)
+    view = near(everywhere)  # in all layouts together: the frame stays while the slider moves
+    low, high = (
+        view[1:] if view else (everywhere.min(axis=0).astype(float), everywhere.max(axis=0).astype(float))
+    )
     room = 0.04 * (high - low) + 1e-6
     ranges = [[float(a - r), float(b + r)] for a, b, r in zip(low, high, room, strict=True)]
     if k >= 3:

@@ -82,9 +82,8 @@ KINDS = {
         "a learning rate at which no weight moves",
         functools.partial(_descent, rate=lambda step: STILL),
         never=(
-            "rank@*",
-            "entropy@*",
-            "sameness",
+            "change",
+            "change@*",
             "curvature@*",
             "told_apart",
             "misfit@*",
@@ -101,7 +100,7 @@ KINDS = {
     "learned": Planted(
         "labels that are learned",
         _descent,
-        {"entropy@of one answer": "less", "sameness": "less", "misfit@constant": "more"},
+        {"change@of one answer": "less", "change": "less", "misfit@constant": "more"},
         never=("gain_beside_other_joints",),
     ),
     "by heart": Planted(

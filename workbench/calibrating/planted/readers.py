@@ -8,10 +8,10 @@ import numpy as np
 
 from workbench.calibrating.planted import Planted
 from workbench.subjects.corpus import Corpus
-from workbench.subjects.network import Batch, Network
+from workbench.subjects.network import Network
+from workbench.subjects.reading import encode_words
 
 if TYPE_CHECKING:
-    import pandas as pd
     import torch
 
 WIDTH, BLOCKS, LENGTH, TEXTS = 24, 4, 12, 60
@@ -57,30 +57,14 @@ def network(kind: str, seed: int) -> Network:
         module = _module()
     with torch.no_grad():
         KINDS[kind].plant(module, np.random.default_rng([seed, 0x706C]))
-    known = Network(kind, "", module.eval(), encode=_encode).identity
-    return Network(kind, known, module, encode=_encode)
+    known = Network(kind, "", module.eval(), encode=encode_words).identity
+    return Network(kind, known, module, encode=encode_words)
 
 
 def _module() -> torch.nn.Module:
-    from workbench.calibrating.reader import Reader
+    from workbench.numerics.small_reader import Reader
 
     return Reader(WORDS, LENGTH, WIDTH, BLOCKS)
-
-
-def _encode(lines: pd.DataFrame, max_length: int) -> Batch:
-    import pandas as pd
-    import torch
-
-    words = [line.split()[:max_length] for line in lines["text"]]
-    ids = torch.tensor([[int(w[1:]) for w in line] for line in words])
-    rows = pd.DataFrame(
-        {
-            "text_id": np.repeat(lines.index.to_numpy(), ids.shape[1]),
-            "token": [w for line in words for w in line],
-            "position": np.tile(np.arange(ids.shape[1], dtype=np.int32), len(words)),
-        }
-    )
-    return Batch({"ids": ids}, np.ones(tuple(ids.shape), bool), rows)
 
 
 def _nothing(module: Any, rng: np.random.Generator) -> None:

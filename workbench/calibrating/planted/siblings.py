@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.calibrating.planted import Planted
@@ -89,14 +88,16 @@ def _dark() -> torch.Tensor:
 
 def opened(kind: str, seed: int) -> dict[str, Any]:
     """The networks that the tour is run on, those that have nothing in common, and those that it begins with."""
-    make: Callable[..., Siblings] = KINDS[kind].plant
+    make: Task = KINDS[kind].plant  # type: ignore[assignment]
     nets = make(100 * seed, MODELS, STEPS, "siblings")
     return {
         "random_state": 100 * seed,
         "nets": nets,
         "one": nets[0],
         "strangers": Task(scrambled=True)(100 * seed + 50, MODELS, STEPS, "strangers"),
-        "begun": make(100 * seed + 20, BEGUN, 1, "begun"),
+        "begun": replace(make, copies=False)(
+            100 * seed + 20, BEGUN, 1, "begun"
+        ),  # each from a beginning of its own
     }
 
 

@@ -57,7 +57,8 @@ def beside_untrained(trained: Sequence[Evidence], untrained: Sequence[Sequence[E
     Returns
     -------
     Evidence
-        Two-sided; its ``n`` counts networks. Untested, with the reason, where fewer than three networks are given, where
+        Two-sided; its ``n`` counts networks. Its interval is the mean of the places' own, where all have one: wide enough,
+        however the places depend on each other. Untested, with the reason, where fewer than three networks are given, where
         all of them have the same number, or where one is missing.
     """
     first = trained[0]
@@ -79,6 +80,11 @@ def beside_untrained(trained: Sequence[Evidence], untrained: Sequence[Sequence[E
             details=f"t distribution of one network more, fitted to {len(others)}",
         )
     )
+    intervals = [e.interval for e in trained if e.interval is not None]
+    low, high = (
+        np.mean(intervals, axis=0) if intervals and len(intervals) == len(trained) else (np.nan, np.nan)
+    )
+    known = bool(np.isfinite([low, high]).all())
     return Evidence(
         id=first.id,
         of=first.of,
@@ -87,5 +93,10 @@ def beside_untrained(trained: Sequence[Evidence], untrained: Sequence[Sequence[E
         value=value,
         n=1 + len(others),
         unit="networks",
+        interval=(float(low), float(high)) if known else None,
+        interval_method="mean of its places' intervals"
+        if known and len(trained) > 1
+        else first.interval_method,
+        conservative=known and (len(trained) > 1 or first.conservative),
         **null,
     )

@@ -1,4 +1,4 @@
-"""Forward hooks as a context manager: they are gone when the block ends, however it ends."""
+"""Forward hooks as context managers, which are gone when the block ends, however it ends; and where there is what to hook."""
 
 from __future__ import annotations
 
@@ -117,3 +117,50 @@ def _are_weights(part: Any) -> bool:
     known = part.detach().float().nan_to_num()
     sums = known.sum(-1)
     return bool((known >= 0).all() and (sums <= 1.01).all() and sums.any())
+
+
+def blocks(module: torch.nn.Module) -> list[str]:
+    """Names of a network's blocks: what its outermost lists of modules hold, or its parts if it has none."""
+    import torch
+
+    holders = (torch.nn.ModuleList, torch.nn.Sequential)
+    outermost: list[str] = []
+    for name, part in module.named_modules():
+        inside = any(held == "" or name.startswith(f"{held}.") for held in outermost)
+        if isinstance(part, holders) and not inside:
+            outermost.append(name)
+    found = [
+        f"{name}.{n}".lstrip(".")
+        for name in outermost
+        for n, _ in module.get_submodule(name).named_children()
+    ]
+    return found or [n for n, _ in module.named_children()]
+
+
+@contextmanager
+def eager_attention(module: torch.nn.Module) -> Iterator[None]:
+    """Let transformers' modules compute attention maps, which their fused kernels don't give."""
+    changed: list[tuple[Callable[[str], Any], str]] = []
+    try:
+        for part in module.modules():
+            before = getattr(getattr(part, "config", None), "_attn_implementation", None)
+            set_to = getattr(part, "set_attn_implementation", None)
+            if callable(set_to) and isinstance(before, str) and before != "eager":
+                changed.append((set_to, before))
+                set_to("eager")
+        yield
+    finally:
+        for set_to, before in reversed(changed):
+            set_to(before)
+
+
+@contextmanager
+def evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Have a module in evaluation mode inside the block, and afterwards in the mode that it was in."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode

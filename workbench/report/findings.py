@@ -1,0 +1,127 @@
+"""The findings of a page: which claims stand at the top, each with its figure, and how the others are listed."""
+
+from __future__ import annotations
+
+import copy
+import html
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workbench.evidence.claims import ORDER
+
+TOP = 3  # claims that stand at the top
+EXPLAINED = {
+    "beyond chance": "outside what chance or a control network gives, also after correction for every question asked",
+    "in others too": "beyond chance, but a network in which there is nothing has as much",
+    "could be chance": "not told from a control: nothing is claimed",
+    "not tested": "a number without a test",
+}
+"""What each verdict of a claim means."""
+AXES, COLUMN = 220, 300  # pixels that the axes of a figure take that stands in a column
+CHARACTER = 8  # pixels of an axis' title
+LEGEND_LINE, EDGE = 26, 20  # pixels, as `workbench.results.plotted` has them
+TITLE, TITLE_LINE, SUBTITLE_LINE = 64, 22, 17
+
+
+def leading(claims: Sequence[Mapping[str, Any]], figures: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The claims that stand at the top, each with the figure that shows it, which is drawn there and not in its place.
+
+    Those that hold, the first of a figure; where none does, those that are nearest to it.
+    """
+    holding = [c for c in claims if c["verdict"] == ORDER[0]]
+    top: list[dict[str, Any]] = []
+    taken: set[str] = set()
+    for claim in holding or [c for c in claims if c["bands"]]:
+        figure = _figure_of(claim, figures)
+        if len(top) < TOP and figure is not None and figure["id"] not in taken:
+            taken.add(figure["id"])
+            top.append({**claim, "figure": figure["id"], "anchor": f"finding-{len(top) + 1}"})
+    for claim in top:
+        figure = next(f for f in figures if f["id"] == claim["figure"])
+        if figure["kind"] == "figure":
+            claim["output"] = dict(figure, drawn=None, title="", json=_narrow(figure["drawn"]))
+            figure["moved"] = claim
+    return top
+
+
+def grouped(
+    claims: Sequence[Mapping[str, Any]], top: Sequence[Mapping[str, Any]], figures: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The other claims by verdict, each linked to its figure."""
+    shown = {(c["claim"], c["id"], c["of"]) for c in top}
+    rest = [c for c in claims if (c["claim"], c["id"], c["of"]) not in shown]
+    groups = []
+    for verdict in ORDER:
+        own = []
+        for claim in rest:
+            if claim["verdict"] == verdict:
+                figure = _figure_of(claim, figures)
+                own.append({**claim, "figure": figure["id"] if figure else ""})
+        if own:
+            groups.append({"verdict": verdict, "means": EXPLAINED[verdict], "claims": own})
+    return groups
+
+
+def _figure_of(claim: Mapping[str, Any], figures: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The figure that draws the most of a claim's answers; where none does, the first of the same method."""
+    keys = set(claim["keys"])
+    drawn = [f for f in figures if f["keys"] & keys]
+    if drawn:
+        return max(drawn, key=lambda f: len(f["keys"] & keys))
+    return next((f for f in figures if claim["method"] in f["methods"]), None)
+
+
+def untitled(figure: Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """A figure without its title, which the page writes over it, where it breaks as the page is wide.
+
+    Returns
+    -------
+    tuple
+        The title, what it says of a control that it doesn't beat, and the figure, lower by what they took.
+    """
+    made = {**figure, "layout": copy.deepcopy(dict(figure.get("layout", {})))}
+    layout = made["layout"]
+    title = layout.get("title") or {}
+    lines = _lines(title.get("text")) if isinstance(title, Mapping) else []
+    top = (layout.get("margin") or {}).get("t")
+    if not lines or top is None or not layout.get("height"):
+        return "", "", made
+    doubt = (layout.get("meta") or {}).get("doubt", "") if isinstance(layout.get("meta"), Mapping) else ""
+    said = _lines((title.get("subtitle") or {}).get("text"))
+    taken = TITLE - EDGE + SUBTITLE_LINE * len(said) + TITLE_LINE * (len(lines) - 1)
+    layout.pop("title")
+    layout["margin"]["t"] = max(EDGE, top - taken)
+    layout["height"] -= top - layout["margin"]["t"]
+    return html.unescape(" ".join(lines)).removesuffix(doubt).strip(), doubt, made
+
+
+def _broken(text: Any, width: int) -> str:
+    """A title of an axis in lines that are no longer than the axis."""
+    lines = textwrap.wrap(html.unescape(" ".join(_lines(text))), width)
+    return "<br>".join(html.escape(line, quote=False) for line in lines)
+
+
+def _lines(text: Any) -> list[str]:
+    return [line for line in str(text or "").split("<br>") if line]
+
+
+def _narrow(figure: Mapping[str, Any]) -> str:
+    """The figure as it stands in a column of the findings: lower, with room for its legend's names one above the other."""
+    from workbench.report.inline import inert_json
+
+    layout = copy.deepcopy(figure["layout"])
+    margin = layout.setdefault("margin", {})
+    if not layout.get("height"):
+        return inert_json(figure)
+    flat = (layout.get("legend") or {}).get("orientation") == "h"
+    axes = layout["height"] - margin.get("t", 80) - margin.get("b", 80)
+    margin["t"] = EDGE + (2 * LEGEND_LINE if flat else 0)
+    margin |= {"l": 48, "r": 8}
+    layout["height"] = margin["t"] + min(axes, AXES) + margin.get("b", 80)
+    layout["font"] = {**layout.get("font", {}), "size": 12}
+    for name, axis in layout.items():
+        if name[1:5] == "axis" and isinstance(axis.get("title"), Mapping):
+            room = COLUMN if name[0] == "x" else AXES
+            axis["title"] = {**axis["title"], "text": _broken(axis["title"].get("text"), room // CHARACTER)}
+    return inert_json({**figure, "layout": layout})
