@@ -52,7 +52,7 @@ def test_several_nulls_say_whose_they_are() -> None:
     lines = {t.name: t.line.color for t in two.data if t.name in ("a", "b")}
     edges = [t.line.color for t in two.data if t.line.dash == "dot"]
     assert edges == [lines["a"], lines["a"], lines["b"], lines["b"]]
-    assert [t.name for t in two.data if t.showlegend] == ["nulls, 95 %, dotted in the line's colour"]
+    assert [t.name for t in two.data if t.showlegend] == ["null, 95 %, dotted in the line's colour"]
     one = Curve(x=x, y=y[:, :1], names=("a",), null_low=y[:, :1] - 1, null_high=y[:, :1] + 1).figure()
     assert [t.name for t in one.data if t.showlegend] == ["null, 95 %"]
     assert not any(t.line.dash for t in one.data)

@@ -79,6 +79,7 @@ def along(
         high=interval[..., 1],
         null_low=null[..., 0],
         null_high=null[..., 1],
+        beside="untrained networks" if untrained else "null",
         x_title=x_title,
         y_title=names[0] if len(names) == 1 else asked,
         title=title or f"{', '.join(names)} along {x_title or 'the axis'}",

@@ -102,8 +102,9 @@ function figuresBy(Plotly) {
     }
     let above = 0;
     if (isAbove(full.legend) && full.legend._height) {
-      const lines = Math.max(1, countLines(layout.title.text)), under = countLines((layout.title.subtitle || {}).text);
-      above = HEAD + full.legend._height + TITLE * (lines - 1) + SUBTITLE * under - layout.margin.t;
+      const lines = countLines(layout.title.text), under = countLines((layout.title.subtitle || {}).text);
+      const titled = lines ? HEAD + TITLE * (lines - 1) + SUBTITLE * under : EDGE; // a page may write the title itself
+      above = titled + full.legend._height - layout.margin.t;
       if (Math.abs(above) <= SLACK) above = 0;
     }
     if (layout.meta.beside && full.legend && full.legend._height) {

@@ -28,7 +28,7 @@ class Curve(Plotted):
     ----------
     x : (n,) positions; ``x_names`` their names where they are things (layers).
     y : (n, m) one column a quantity, named by ``names``. low, high : (n, m) intervals, or empty.
-    null_low, null_high : (n, m) band of the null, or empty.
+    null_low, null_high : (n, m) band of the null, or of what ``beside`` names in its place; or empty.
     log : whether y is drawn on a logarithmic scale.
     spans : (s, 2) stretches of x that are shaded, named by ``span_names``.
     """
@@ -42,6 +42,7 @@ class Curve(Plotted):
     high: Float[np.ndarray, "n m"] = field(default_factory=lambda: np.empty((0, 0)))
     null_low: Float[np.ndarray, "n m"] = field(default_factory=lambda: np.empty((0, 0)))
     null_high: Float[np.ndarray, "n m"] = field(default_factory=lambda: np.empty((0, 0)))
+    beside: str = "null"
     x_title: str = ""
     y_title: str = ""
     log: bool = False
@@ -78,7 +79,7 @@ class Curve(Plotted):
         for j in nulls:
             low, high = self.null_low[:, j], self.null_high[:, j]
             own = theme.CATEGORICAL[j % MAX_CATEGORIES] if len(nulls) > 1 else ""  # which curve's it is
-            said = "nulls, 95 %, dotted in the line's colour" if own else "null, 95 %"
+            said = f"{self.beside}, 95 %" + (", dotted in the line's colour" if own else "")
             band(figure, x, low, high, theme.NULL, said, legend=j == nulls[0], edge_colour=own)
         for j, name in enumerate(self.names):
             colour = theme.CATEGORICAL[j % MAX_CATEGORIES]
