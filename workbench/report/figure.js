@@ -123,6 +123,7 @@ function figuresBy(Plotly) {
   // Names of categories beside an axis, in lines where they would leave the figure no room.
   function labels(name, axis, width) {
     const held = axis.tickmode === "array" && axis.ticktext ? axis.ticktext : axis.type === "category" ? axis._categories : [];
+    if (!axis.tickfont) return {}; // an axis that shows none
     const texts = [...held].map(String), short = texts.map((text) => wrapped(text, width, axis.tickfont.size));
     if (short.every((text, i) => text === texts[i])) return {};
     return { [`${name}.tickmode`]: "array", [`${name}.tickvals`]: axis.type === "category" ? texts.map((_, i) => i) : [...axis.tickvals], [`${name}.ticktext`]: short };
@@ -135,7 +136,7 @@ function figuresBy(Plotly) {
     plot._fullData.forEach((trace, at) => {
       const given = (plot.data[at] || {}).name;
       const words = [["colorbar.title.text", (trace.colorbar || {}).title], ["marker.colorbar.title.text", ((trace.marker || {}).colorbar || {}).title]]
-        .filter(([, title]) => title && title.text).map(([path, title]) => [path, title.text, Math.max(full.width * BAR, NARROWEST), title.font.size]);
+        .filter(([, title]) => title && title.text && title.text !== plot._fullLayout._dfltTitle.colorbar).map(([path, title]) => [path, title.text, Math.max(full.width * BAR, NARROWEST), title.font.size]);
       if (given && legend && trace.showlegend) words.push(["name", given, beside, legend.font.size]);
       for (const [path, text, width, size] of words) {
         const short = wrapped(text, width, size);
