@@ -236,7 +236,15 @@ function figuresBy(Plotly) {
 
   // ---- pictures
 
-  const fileName = (layout) => plain(((layout.title || {}).text) || "figure").toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 60) || "figure";
+  // With the title that a page wrote itself, and room for it.
+  function titled(layout) {
+    const { written } = layout.meta || {};
+    if (!written) return layout;
+    const margin = { ...layout.margin, t: layout.margin.t + written.room };
+    return { ...layout, title: structuredClone(written.title), margin, height: layout.height + written.room };
+  }
+
+  const fileName = (layout) => plain(((titled(layout).title || {}).text) || "figure").toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 60) || "figure";
 
   // The figure as it is looked at, on white and in the width that it is printed in, as a data URL.
   async function picture({ data, layout }, format) {
@@ -245,7 +253,7 @@ function figuresBy(Plotly) {
     document.body.append(stage);
     try {
       const notes = (layout.annotations || []).filter((note) => note.name !== "workbench:shown");
-      const still = { ...layout, annotations: notes, selections: [], paper_bgcolor: PAPER.paper, plot_bgcolor: PAPER.paper };
+      const still = { ...titled(layout), annotations: notes, selections: [], paper_bgcolor: PAPER.paper, plot_bgcolor: PAPER.paper };
       await draw(stage, { data, layout: still }, PAPER, { width: PRINTED, options: { ...OPTIONS, staticPlot: true } });
       return await Plotly.toImage(stage, { format, width: PRINTED, height: stage._fullLayout.height, scale: format === "png" ? SCALE : 1 });
     } finally {

@@ -92,7 +92,10 @@ def untitled(figure: Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]:
     taken = TITLE - EDGE + SUBTITLE_LINE * len(said) + TITLE_LINE * (len(lines) - 1)
     layout.pop("title")
     layout["margin"]["t"] = max(EDGE, top - taken)
-    layout["height"] -= top - layout["margin"]["t"]
+    room = top - layout["margin"]["t"]
+    layout["height"] -= room
+    if isinstance(layout.get("meta"), dict):
+        layout["meta"]["written"] = {"title": title, "room": room}  # a saved picture has it again
     return html.unescape(" ".join(lines)).removesuffix(doubt).strip(), doubt, made
 
 
