@@ -36,6 +36,7 @@ from workbench.subjects.descents.siblings import Models
 from workbench.subjects.descents.trajectory import Descent
 from workbench.subjects.graph import Graph
 from workbench.subjects.points import Points
+from workbench.subjects.reading import Reading, Tokens
 from workbench.subjects.series import Series
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
@@ -87,6 +88,8 @@ def subject(spec: Input) -> Subject | Result:
         return siblings()
     if spec.takes is Series:
         return wb.TimeSeries(np.sin(np.arange(80.0)), name="wave")
+    if spec.takes is Tokens:
+        return Reading.example()
     if spec.takes is Graph:
         return wb.GraphSubject(np.array([[0, 1], [1, 2], [2, 0], [2, 3]]), 4, name="graph")
     if spec.takes in (Points, Aligned):
