@@ -142,7 +142,8 @@ def first_of(records: Mapping[int, Mapping[str, Any]]) -> First:
 def as_before(entry: Entry, records: Mapping[int, Mapping[str, Any]]) -> bool:
     """Whether the first runs, made again, give what the ledger has of them, to one part in 10,000."""
     again = first_of({seed: record for seed, record in records.items() if seed < entry.runs})  # it may be of fewer
-    if not entry.first or again.keys() != entry.first.keys():
+    known = bool(entry.first) or entry.refused == entry.runs
+    if not known or again.keys() != entry.first.keys():
         return False
     pairs = [(a, b) for n in again for a, b in zip(again[n], entry.first[n], strict=True)]
     return all(_alike(x, y) for a, b in pairs for x, y in zip(a, b, strict=True))
