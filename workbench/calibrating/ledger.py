@@ -141,7 +141,9 @@ def first_of(records: Mapping[int, Mapping[str, Any]]) -> First:
 
 def as_before(entry: Entry, records: Mapping[int, Mapping[str, Any]]) -> bool:
     """Whether the first runs, made again, give what the ledger has of them, to one part in 10,000."""
-    again = first_of({seed: record for seed, record in records.items() if seed < entry.runs})  # it may be of fewer
+    again = first_of(
+        {seed: record for seed, record in records.items() if seed < entry.runs}
+    )  # it may be of fewer
     known = bool(entry.first) or entry.refused == entry.runs
     if not known or again.keys() != entry.first.keys():
         return False

@@ -249,6 +249,9 @@ class DrawnNetwork(Network):
             trained.note,
         )
         self._seed, self._pending = seed, True
+        self._trained: Network | None = (
+            trained  # kept, so that its checkpoint needn't build it for the next one
+        )
         self._made_of = digest(
             "drawn anew", trained.identity, seed, source_digest("workbench.numerics.untrained").hex()
         )
@@ -260,6 +263,7 @@ class DrawnNetwork(Network):
 
         if self._pending:
             self._module, self._pending = drawn_anew(self._module, self._seed), False
+            self._trained = None
         return self._module
 
     @property
