@@ -163,7 +163,7 @@ def test_a_parameter_that_is_not_legal_is_refused_and_nothing_is_written(
 def test_untrained_networks_are_the_band_of_charts_and_no_questions_of_their_own(atlas: Path) -> None:
     charts = [f for f in figures(atlas) if "beside untrained networks" in f["layout"]["title"]["text"]]
     assert len(charts) == 3
-    assert all(any("null" in str(t.get("name")) for t in c["data"]) for c in charts)
+    assert all(any("untrained networks" in str(t.get("name")) for t in c["data"]) for c in charts)
     assert not any("drawn anew" in q["subject"] for q in facts(atlas)["findings"]["questions"])
     (said,) = [s for s in facts(atlas)["findings"]["sentences"] if s.startswith("“topic”")]
     assert "is easier to read off" in said and "in 4 untrained networks" in said
