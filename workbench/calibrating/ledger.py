@@ -144,7 +144,7 @@ def as_before(entry: Entry, records: Mapping[int, Mapping[str, Any]]) -> bool:
     again = first_of(
         {seed: record for seed, record in records.items() if seed < entry.runs}
     )  # it may be of fewer
-    known = bool(entry.first) or entry.refused == entry.runs
+    known = bool(entry.first) or 0 < entry.runs == entry.refused
     if not known or again.keys() != entry.first.keys():
         return False
     pairs = [(a, b) for n in again for a, b in zip(again[n], entry.first[n], strict=True)]

@@ -15,7 +15,7 @@ from workbench.numerics.hooks import as_array
 from workbench.subjects.corpus import Corpus
 from workbench.subjects.network import Batch
 from workbench.subjects.points import PointCloud
-from workbench.subjects.reading import free_columns, text_samples
+from workbench.subjects.reading import LOOKED_AT, free_columns, text_samples
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Int
 
 _COMPARED = 4  # samples that are run together and one by one
-_LOOKED_AT = 256  # lines that are encoded at once to count their tokens
 Encode = Callable[["pd.DataFrame", int], Batch]
 
 
@@ -110,8 +109,8 @@ def text_feed(corpus: Corpus, encode: Encode, max_length: int, batch_size: int, 
     table = corpus.table
     counted, read, places, seen = [], [], [], []
     cut: list[np.ndarray] = []
-    for i in track(range(0, len(table), _LOOKED_AT), "capture: reading the texts"):
-        batch = encode(table.iloc[i : i + _LOOKED_AT], max_length)
+    for i in track(range(0, len(table), LOOKED_AT), "capture: reading the texts"):
+        batch = encode(table.iloc[i : i + LOOKED_AT], max_length)
         kept, whole = _kept(batch, markers), _kept(batch, True)
         counted.append(kept.sum(axis=1))
         read.append(batch.rows["token"].to_numpy(dtype=object)[kept[whole]])
