@@ -38,8 +38,11 @@ def find_notebook(notebook: str | Path) -> Path:
     known = shipped()
     if str(notebook) in known:
         return known[str(notebook)]
+    what = (
+        "notebook" if path.suffix in ("", ".ipynb") else "file"
+    )  # whoever asks for a report of a table looks for no notebook
     raise MissingError(
-        f"There is no notebook {str(notebook)!r}. Give a path, or the name of one that is shipped. {suggest(str(notebook), known)}"
+        f"There is no {what} {str(notebook)!r}. Give a path, or the name of a notebook that is shipped. {suggest(str(notebook), known)}"
     )
 
 
