@@ -91,7 +91,10 @@ def test_a_cell_says_from_which_token_to_which(page: Any) -> None:
         box[start] + box[size] * (cell + 0.5) / tokens
         for start, size, cell in (("x", "width", 1), ("y", "height", 3))
     )
-    page.mouse.move(x, y, steps=5)
-    page.wait_for_selector(".plot .hoverlayer .hovertext")
-    said = page.locator(".plot .hoverlayer .hovertext").first.text_content()
-    assert "from 3 " in said and "to 1 " in said
+    page.mouse.move(x, y)
+    # what the pointer passed on its way may have said something first, on a slow machine
+    page.wait_for_function(
+        "[...document.querySelectorAll('.plot .hoverlayer .hovertext')]"
+        ".some(e => e.textContent.includes('from 3 ') && e.textContent.includes('to 1 '))",
+        timeout=30_000,
+    )
