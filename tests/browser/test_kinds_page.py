@@ -35,6 +35,8 @@ def page(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any
         "wb.pca(cloud, n_components=3, n_null=0, n_boot=0).show(color='kind')",
         "wb.pca(cloud, n_components=2, n_null=0, n_boot=0).show(color='kind')",
         "import widgets\nwidgets.explore(cloud)",
+        "from workbench.results.partition import Partition\n"
+        "Partition(labels=np.arange(64) % 3, ids=ids, spectrum=np.linspace(0, 1, 9))",
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_CACHE", str(folder / "cache"))
@@ -92,3 +94,18 @@ def test_no_button_and_no_link_leads_out(page: Any, tmp_path: Path) -> None:
     alone.wait_for_selector(".modebar-btn", state="attached")
     assert ways_out(alone) == []
     assert alone.problems == []
+
+
+def test_two_panels_stand_one_above_the_other_where_each_would_be_narrow(page: Any) -> None:
+    look = """() => { const plot = [...document.querySelectorAll('.plot')].find(p => p.layout.xaxis2);
+      const { xaxis, xaxis2, yaxis, yaxis2, height } = plot.layout;
+      return { beside: xaxis.domain[1] < xaxis2.domain[0], above: yaxis.domain[0] > yaxis2.domain[1], height }; }"""
+    wide = page.evaluate(look)
+    assert wide["beside"] and not wide["above"]
+    for width, narrow in ((390, True), (1366, False), (390, True), (1366, False)):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function(f"({look})().above === {str(narrow).lower()}", timeout=30_000)
+        page.wait_for_timeout(300)
+        now = page.evaluate(look)
+        assert now["beside"] != narrow
+        assert now["height"] > 1.5 * wide["height"] if narrow else now["height"] == wide["height"]

@@ -12,6 +12,7 @@ function figuresBy(Plotly) {
   const LABELS = 0.36, BAR = 0.16; // shares of the width that names beside the axes, and the title of a scale, may take
   const SHORTEST = 100, NARROWEST = 64, LINE = 1.3; // pixels of an axis and of a scale's title whose words are broken; a line, in letters' heights
   const NARROW = 560; // pixels of a figure under which a legend beside the axes leaves them no room
+  const GAP = 84; // pixels between two panels that stand one above the other, for the upper one's labels and title
   const SYMBOL = 64; // pixels of a legend's line beside its words
   const SLACK = 6; // pixels by which a legend may be higher or lower than was thought
   const UNKNOWN = 700; // pixels that a figure is drawn in which nobody sees yet
@@ -72,6 +73,20 @@ function figuresBy(Plotly) {
     return width >= NARROW && beside ? { ...paths("legend", beside), "meta.beside": null, "meta.below": 0, height: layout.height - below } : {};
   }
   const UNDER = { orientation: "h", x: 0, xanchor: "left", yref: "container", y: 0, yanchor: "bottom" };
+
+  // Two panels side by side stand one above the other where each would be too narrow for its words; `meta.side` keeps how they stood.
+  function stacked(layout, width) {
+    const axes = Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key)).sort().join();
+    if (!ours(layout) || axes !== "xaxis,xaxis2,yaxis,yaxis2") return {};
+    const { side } = layout.meta, left = layout.xaxis.domain, right = layout.xaxis2.domain;
+    if (width >= NARROW) return side ? { ...side.domains, height: layout.height - side.more, "meta.side": null } : {};
+    if (side || (layout.annotations || []).length || !left || !right || left[1] > right[0]) return {};
+    const high = layout.height - layout.margin.t - layout.margin.b, more = high + GAP, share = high / (high + more);
+    const domains = Object.fromEntries(axes.split(",").map((name) => [`${name}.domain`, layout[name].domain]));
+    const above = { "xaxis.domain": [0, 1], "xaxis2.domain": [0, 1], "yaxis.domain": [1 - share, 1], "yaxis2.domain": [0, share] };
+    return { ...above, height: layout.height + more, "meta.side": { domains, more } };
+  }
+  const arranged = (layout, width) => ({ ...aside(layout, width), ...stacked(layout, width) });
   const paths = (name, values) => Object.fromEntries(Object.entries(values).map(([key, value]) => [`${name}.${key}`, value]));
 
   // A copy of the layout with changes of which each names a path, as `relayout` takes them.
@@ -173,7 +188,7 @@ function figuresBy(Plotly) {
   // ---- drawing
 
   async function draw(plot, { data, layout }, inks, { width = plot.clientWidth || UNKNOWN, bare = false, options = OPTIONS } = {}) {
-    const own = changed(layout, aside(layout, width));
+    const own = changed(layout, arranged(layout, width));
     const changes = { ...lined(own), ...coloured(inks), ...head(own, width, bare), width, autosize: false };
     await Plotly.newPlot(plot, data, changed(own, changes), options);
     await settle(plot);
@@ -182,7 +197,7 @@ function figuresBy(Plotly) {
   // Draw what is drawn already in another width or other colours.
   function refit(plot, inks, width = plot.clientWidth) {
     if (!plot._fullLayout || !width) return null;
-    const turned = aside(plot.layout, width);
+    const turned = arranged(plot.layout, width);
     if (Object.keys(turned).length) Plotly.relayout(plot, turned);
     const drawn = Plotly.relayout(plot, { ...coloured(inks), ...head(plot.layout, width), width });
     const settled = settle(plot);
