@@ -101,23 +101,37 @@ class Lens(Plotted):
             "tickvals": list(range(-deepest, 1)),
             "ticktext": [_round(10**k) for k in range(deepest, -1, -1)],
         }
+        cells = {
+            "x": places,
+            "y": np.arange(n),
+            "xgap": 1,
+            "ygap": 1,
+            "texttemplate": "%{text}",
+            "hovertext": hover,
+            "hovertemplate": "%{hovertext}<extra></extra>",
+        }
+        text, blank = np.array([[_in_cell(w) for w in line] for line in words], dtype=object), np.isnan(z)
         figure = go.Figure(
             go.Heatmap(
+                **cells,
                 z=z,
-                x=places,
-                y=np.arange(n),
+                text=np.where(blank, "", text),
                 zmin=-max(deepest, 1) if colour == "rank" else 0,
                 zmax=0 if colour == "rank" else 1,
                 colorscale=theme.SEQUENTIAL,
-                xgap=1,
-                ygap=1,
-                text=[[_in_cell(w) for w in line] for line in words],
-                texttemplate="%{text}",
-                hovertext=hover,
-                hovertemplate="%{hovertext}<extra></extra>",
                 colorbar={**(bar if colour == "rank" else {}), "thickness": 8, "outlinewidth": 0},
             )
         )
+        if blank.any():  # words after which nothing follows have a ground that they can be read on
+            figure.add_trace(
+                go.Heatmap(
+                    **cells,
+                    z=np.where(blank, 0.0, np.nan),
+                    text=np.where(blank, text, ""),
+                    colorscale=[[0, theme.NULL], [1, theme.NULL]],
+                    showscale=False,
+                )
+            )
         # the tokens' own marks, which a selection lights and a lasso takes
         figure.add_trace(
             go.Scatter(
