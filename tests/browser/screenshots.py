@@ -30,12 +30,12 @@ OPENED = (
     "import widgets, workbench as wb\n"
     'acts = wb.capture(wb.open("minilm"), wb.corpus("default", max_texts=400), at="encoder.layer.*")\n'
     "acts = acts.select(\"token not in ['[CLS]', '[SEP]']\").sample(1500)\n"
-    'layer = acts.at("encoder.layer.0")',
+    'layer = acts.at("encoder.layer.5")',
 )
 EXPLORED = (
     *OPENED,
     "maps, clusters = wb.aligned_umap(acts), wb.spectral_clustering(layer)\n"
-    "explorer = widgets.explore(acts, method=maps, color=clusters)\n"
+    "explorer = widgets.explore(acts, method=maps, color='topic')\n"
     "explorer.add(clusters)\n"
     "explorer",
 )
@@ -49,7 +49,7 @@ def keep(page: Any, name: str) -> Path:
     picture = Image.open(io.BytesIO(page.screenshot(animations="disabled"))).convert("RGB")
     path = ROOT / "docs" / f"{name}.png"
     path.parent.mkdir(exist_ok=True)
-    picture.save(path, optimize=True)
+    picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)  # a third of the size, and looks alike
     size = path.stat().st_size
     print(f"docs/{path.name}: {picture.width} x {picture.height}, {size / 1000:.0f} kB", flush=True)
     if size > MOST:
@@ -96,7 +96,7 @@ def explorer(browser: Any, folder: Path) -> None:
         page.wait_for_function("document.querySelector('[data-painter]')?.dataset.drawn > 0", timeout=60_000)
         page.wait_for_selector(".js-plotly-plot .barlayer", timeout=60_000)
         at_last(page)
-        page.locator(".wbp input[type=range]").press("Home")
+        page.locator(".wbp input[type=range]").press("End")
         page.wait_for_timeout(1500)
         draw_around(page, page.locator(".wbp-stage").first, 0.1, 0.45)
         page.wait_for_function("document.querySelector('[data-painter]').dataset.selected > 0")
