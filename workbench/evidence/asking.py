@@ -17,10 +17,10 @@ from workbench.numerics.helpers import Ahead, Done, Work, shared
 R = TypeVar("R", bound=Result)
 
 
-def ask(method: Callable[..., R], subject: Any, **parameters: Any) -> R | None:
-    """Ask a method; where this subject can't answer it, print why and return None."""
+def ask(method: Callable[..., R], *subjects: Any, **parameters: Any) -> R | None:
+    """Ask a method; where these subjects can't answer it, print why and return None."""
     try:
-        return method(subject, **parameters)
+        return method(*subjects, **parameters)
     except (DataError, ViewError) as e:
         print(f"Not asked: {e}")
         return None
