@@ -121,7 +121,9 @@ def _narrow(figure: Mapping[str, Any]) -> str:
     axes = layout["height"] - margin.get("t", 80) - margin.get("b", 80)
     margin["t"] = EDGE + (2 * LEGEND_LINE if flat else 0)
     margin |= {"l": 48, "r": 8}
-    layout["height"] = margin["t"] + min(axes, AXES) + margin.get("b", 80)
+    # panels one above the other have the height of a panel each
+    panels = {tuple(axis.get("domain") or ()) for name, axis in layout.items() if name.startswith("yaxis")}
+    layout["height"] = margin["t"] + min(axes, AXES * max(1, len(panels))) + margin.get("b", 80)
     layout["font"] = {**layout.get("font", {}), "size": 12}
     for name, axis in layout.items():
         if name[1:5] == "axis" and isinstance(axis.get("title"), Mapping):
