@@ -28,6 +28,7 @@ MAX_CATEGORIES = len(theme.CATEGORICAL)
 HOVER_CHARACTERS = 220
 SLIDER = 76  # pixels under the axis
 LEGEND_WIDTH = 660  # pixels
+MENU = 40  # pixels of a menu above the axes
 TITLE_WIDTH = 88  # characters
 CONFIG = {
     "displaylogo": False,
@@ -73,6 +74,7 @@ class Plotted(Result):
                 trace.customdata = _exact(trace.customdata)
         title = _lines(self.title, TITLE_WIDTH) or [""]
         above = 17 * len(said) + 22 * (len(title) - 1) + _legend_height(figure)
+        above += MENU * any(menu.yanchor == "bottom" for menu in figure.layout.updatemenus)
         figure.update_layout(
             title={
                 "text": "<br>".join(map(safe, title)),
