@@ -15,11 +15,11 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-Verdict = Literal["power law", "lognormal", "truncated power law", "another law", "untold"]
+Verdict = Literal["power law", "lighter tail", "another law", "untold"]
 LEAST = 10  # values of a tail
 LEVEL = 0.05  # of the tests of alternatives
 REJECTED = 0.1  # p-value under which a power law is given up (Clauset, Shalizi and Newman, section 4)
-BEND = 0.5  # share of α - 1 by which the exponent may change over nine tenths of a tail that is called a power law
+BEND = 0.3  # share of α - 1 by which the exponent may change over nine tenths of a tail that is called a power law
 _STEEPEST = 1e3  # of the lognormal's cut, from which on it is a power law for float64
 
 
@@ -133,7 +133,10 @@ def against_truncated(x: Float[np.ndarray, " n"], fitted: Tail) -> Against:
         whole, moments = _truncated(a, k)
         return a * means[0] + k * means[1] + np.log(whole), np.array([a, k]) * (means - moments)
 
-    bounds = [(np.log(1e-3 / means[0]), np.log(1e3 / means[0])), (np.log(1e-9 / means[1]), np.log(1e3 / means[1]))]
+    bounds = [
+        (np.log(1e-3 / means[0]), np.log(1e3 / means[0])),
+        (np.log(1e-9 / means[1]), np.log(1e3 / means[1])),
+    ]
     start = np.log([1 / means[0], 0.1 / means[1]])
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     ratio = min(0.0, float(len(y) * (found.fun - (1 + np.log(means[0])))))
@@ -154,20 +157,16 @@ def verdict(x: Float[np.ndarray, " n"], fitted: Tail, p_value: float) -> Verdict
     """Say what the tail is, or that it can't be told.
 
     A power law is claimed where it isn't rejected (`REJECTED`), no alternative is better, and the tail leaves no room for an
-    exponent that changes by more than `BEND`. A lognormal or truncated one is claimed where its likelihood is higher.
+    exponent that changes by more than `BEND`; a lighter tail where a lognormal or an exponential end has the higher likelihood.
+    Which of these two it is can seldom be told.
 
     Parameters
     ----------
     p_value : of the distance, among those of draws (`like`).
     """
-    curved, cut = against_lognormal(x, fitted), against_truncated(x, fitted)
-    better = {
-        name: a.ratio
-        for name, a in (("lognormal", curved), ("truncated power law", cut))
-        if a.ratio < 0 and a.p_value < LEVEL
-    }
-    if better:
-        return "lognormal" if min(better, key=better.__getitem__) == "lognormal" else "truncated power law"
+    others = against_lognormal(x, fitted), against_truncated(x, fitted)
+    if any(a.ratio < 0 and a.p_value < LEVEL for a in others):
+        return "lighter tail"
     if p_value < REJECTED:
         return "another law"
     return "power law" if bend(x, fitted) <= BEND else "untold"

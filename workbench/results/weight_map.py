@@ -1,0 +1,214 @@
+"""What the matrices of a checkpoint are: one line of numbers each, as a map by role and layer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from workbench.core.errors import ParameterError
+from workbench.results import theme
+from workbench.results.plotted import Plotted, safe
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import pandas as pd
+    import plotly.graph_objects as go
+
+QUANTITIES = {
+    "stable_rank_share": "stable rank / smaller side",
+    "effective_rank_share": "effective rank / smaller side",
+    "largest_over_noise": "largest singular value / edge of noise",
+    "outside_share": "share of the squares outside the noise",
+    "alpha": "exponent of the tail",
+    "norm": "root mean square of the entries",
+    "sparsity": "share of zeros",
+    "grid_noise": "rounding / root mean square",
+    "row_outlier": "largest row norm / median",
+    "column_outlier": "largest column norm / median",
+    "non_finite": "entries that aren't finite",
+}
+"""What the map can be coloured by, and how it is called."""
+_SIZES = (9.0, 30.0)  # pixels across, of the smallest and the largest matrix
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class WeightMap(Plotted):
+    """One line a matrix.
+
+    Attributes
+    ----------
+    matrices : facts of each by name, plain numbers and words; None where there is no answer (the spectrum of a matrix that
+        holds NaN). ``name``, ``role``, ``layer`` (-1 outside of layers), ``rows`` and ``columns`` are always there, and
+        what `QUANTITIES` names.
+    """
+
+    kind: ClassVar[str] = "weight map"
+    matrices: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def example(cls, variant: int = 0) -> Self:
+        """Two layers of two matrices, and an embedding."""
+        lines = [("embed.weight", "embedding", -1, 90, 8)]
+        lines += [(f"layer.{i}.{r}", r, i, 8, 8) for i in range(2) for r in ("query", "key")]
+        return cls(
+            title="five matrices",
+            matrices=tuple(
+                {
+                    "name": n,
+                    "role": role,
+                    "layer": layer,
+                    "rows": rows,
+                    "columns": columns,
+                    **dict.fromkeys(QUANTITIES),
+                    "stable_rank_share": 0.1 * (i + 1 + variant),
+                    "norm": 0.02 * (i + 1),
+                }
+                for i, (n, role, layer, rows, columns) in enumerate(lines)
+            ),
+        )
+
+    def table(self) -> pd.DataFrame:
+        import pandas as pd
+
+        return pd.DataFrame(list(self.matrices)).set_index("name")
+
+    def draw(self, *, colour: str = "stable_rank_share") -> go.Figure:
+        """The map: roles by layers, a mark as large as its matrix; a menu colours it by another quantity.
+
+        Raises
+        ------
+        ParameterError
+            ``colour`` is none of `QUANTITIES`.
+        """
+        import plotly.graph_objects as go
+
+        if colour not in QUANTITIES:
+            raise ParameterError(
+                f"A weight map can't be coloured by {colour!r}. It takes one of {', '.join(QUANTITIES)}."
+            )
+        shown = [q for q in QUANTITIES if q == colour or any(m.get(q) is not None for m in self.matrices)]
+        x, y, roles, ticks = _places(self.matrices)
+        sizes = np.log10([m["rows"] * m["columns"] + 1.0 for m in self.matrices])
+        low, high = sizes.min(), sizes.max()
+        wide = _SIZES[0] + (_SIZES[1] - _SIZES[0]) * (sizes - low) / max(high - low, 1e-9)
+        texts = [_hover(m) for m in self.matrices]
+        figure = go.Figure(
+            go.Scatter(
+                x=x,
+                y=y,
+                mode="markers",
+                hovertext=texts,
+                hoverinfo="text",
+                showlegend=False,
+                marker={
+                    "size": wide,
+                    "line": {"width": 1, "color": "#7b828c"},
+                    "colorscale": theme.SEQUENTIAL,
+                    "showscale": True,
+                    "colorbar": _bar(colour),
+                    **_colours(self.matrices, colour),
+                },
+            )
+        )
+        figure.update_layout(
+            **theme.layout(
+                height=170 + 34 * len(roles),
+                margin={"r": 16},
+                xaxis={"title": "layer", "tickvals": list(ticks), "ticktext": list(ticks.values())},
+                yaxis={
+                    "tickvals": list(range(len(roles))),
+                    "ticktext": roles,
+                    "range": [len(roles) - 0.4, -0.6],
+                },
+                updatemenus=[_menu(self.matrices, shown, colour)] if len(shown) > 1 else [],
+            )
+        )
+        return figure
+
+
+def _places(
+    matrices: tuple[dict[str, Any], ...],
+) -> tuple[list[float], list[float], list[str], dict[float, str]]:
+    """Where each matrix stands: its layer, and its role's line; those of one place side by side."""
+    roles = list(dict.fromkeys(m["role"] for m in matrices))
+    beside: dict[tuple[int, str], list[int]] = {}
+    for i, m in enumerate(matrices):
+        beside.setdefault((m["layer"], m["role"]), []).append(i)
+    x, y = [0.0] * len(matrices), [0.0] * len(matrices)
+    for (layer, role), members in beside.items():
+        for k, i in enumerate(members):
+            x[i] = layer + 0.7 * ((k + 0.5) / len(members) - 0.5)
+            y[i] = float(roles.index(role))
+    layers = sorted({m["layer"] for m in matrices})
+    every = max(1, len(layers) // 12)
+    ticks = {float(n): "none" if n < 0 else str(n) for n in layers if n < 0 or n % every == 0}
+    return x, y, [safe(r) for r in roles], ticks
+
+
+def _colours(matrices: tuple[dict[str, Any], ...], quantity: str) -> dict[str, Any]:
+    """Colours by a quantity between its 2nd and 98th per cent, so that one matrix doesn't take the scale; grey without one."""
+    values = np.array([math.nan if m.get(quantity) is None else float(m[quantity]) for m in matrices])
+    held = values[np.isfinite(values)]
+    if not len(held):
+        return {"color": [theme.NULL] * len(values)}
+    low, high = np.quantile(held, [0.02, 0.98])
+    if low == high:
+        low, high = held.min(), held.max() or 1.0
+    return {
+        "color": [None if math.isnan(v) else float(v) for v in values],
+        "cmin": float(low),
+        "cmax": float(high),
+    }
+
+
+def _bar(quantity: str) -> dict[str, Any]:
+    return {
+        "title": {"text": safe(QUANTITIES[quantity]), "side": "right"},
+        "thickness": 12,
+        "outlinewidth": 0,
+    }
+
+
+def _menu(matrices: tuple[dict[str, Any], ...], shown: list[str], colour: str) -> dict[str, Any]:
+    buttons = []
+    for quantity in shown:
+        colours = _colours(matrices, quantity)
+        buttons.append(
+            {
+                "label": QUANTITIES[quantity],
+                "method": "restyle",
+                "args": [
+                    {
+                        "marker.color": [colours["color"]],
+                        "marker.cmin": [colours.get("cmin")],
+                        "marker.cmax": [colours.get("cmax")],
+                        "marker.colorbar.title.text": [QUANTITIES[quantity]],
+                    }
+                ],
+            }
+        )
+    return {
+        "buttons": buttons,
+        "active": shown.index(colour),
+        "x": 0,
+        "xanchor": "left",
+        "y": 1.02,
+        "yanchor": "bottom",
+        "bgcolor": "#e8ebef",
+        "bordercolor": "#9aa0a8",
+        "font": {"color": "#1c2026", "size": 12},
+    }
+
+
+def _hover(facts: dict[str, Any]) -> str:
+    """A matrix's numbers, a line each."""
+    lines = [f"<b>{safe(facts['name'], width=60)}</b>"]
+    for key, value in facts.items():
+        if key != "name" and value not in (None, "", []):
+            said = f"{value:.4g}" if isinstance(value, float) else str(value)
+            lines.append(f"{safe(key.replace('_', ' '))}: {safe(said, width=60)}")
+    return "<br>".join(lines)
