@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 QUANTITIES = {
-    "stable_rank_share": "stable rank / smaller side",
-    "effective_rank_share": "effective rank / smaller side",
-    "largest_over_noise": "largest singular value / edge of noise",
-    "outside_share": "share of the squares outside the noise",
+    "stable_rank_share": "stable rank / side",
+    "effective_rank_share": "effective rank / side",
+    "largest_over_noise": "largest σ / noise edge",
+    "outside_share": "squares outside noise",
     "alpha": "exponent of the tail",
-    "norm": "root mean square of the entries",
+    "norm": "rms of the entries",
     "sparsity": "share of zeros",
-    "grid_noise": "rounding / root mean square",
-    "row_outlier": "largest row norm / median",
-    "column_outlier": "largest column norm / median",
-    "non_finite": "entries that aren't finite",
+    "grid_noise": "rounding / rms",
+    "row_outlier": "largest row / median",
+    "column_outlier": "largest column / median",
+    "non_finite": "entries not finite",
 }
 """What the map can be coloured by, and how it is called."""
-_SIZES = (9.0, 30.0)  # pixels across, of the smallest and the largest matrix
+_SIZES = (7.0, 24.0)  # pixels across, of the smallest and the largest matrix
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -91,11 +91,12 @@ class WeightMap(Plotted):
                 f"A weight map can't be coloured by {colour!r}. It takes one of {', '.join(QUANTITIES)}."
             )
         shown = [q for q in QUANTITIES if q == colour or any(m.get(q) is not None for m in self.matrices)]
-        x, y, roles, ticks = _places(self.matrices)
-        sizes = np.log10([m["rows"] * m["columns"] + 1.0 for m in self.matrices])
+        matrices = tuple(sorted(self.matrices, key=lambda m: -m["rows"] * m["columns"]))  # small ones on top
+        x, y, roles, ticks = _places(matrices, list(dict.fromkeys(m["role"] for m in self.matrices)))
+        sizes = np.log10([m["rows"] * m["columns"] + 1.0 for m in matrices])
         low, high = sizes.min(), sizes.max()
         wide = _SIZES[0] + (_SIZES[1] - _SIZES[0]) * (sizes - low) / max(high - low, 1e-9)
-        texts = [_hover(m) for m in self.matrices]
+        texts = [_hover(m) for m in matrices]
         figure = go.Figure(
             go.Scatter(
                 x=x,
@@ -106,35 +107,40 @@ class WeightMap(Plotted):
                 showlegend=False,
                 marker={
                     "size": wide,
-                    "line": {"width": 1, "color": "#7b828c"},
+                    "opacity": 1,
+                    "line": {"width": 1, "color": "#9aa0a8"},
                     "colorscale": theme.SEQUENTIAL,
                     "showscale": True,
-                    "colorbar": _bar(colour),
-                    **_colours(self.matrices, colour),
+                    "colorbar": _bar(),
+                    **_colours(matrices, colour),
                 },
             )
         )
         figure.update_layout(
             **theme.layout(
-                height=170 + 34 * len(roles),
-                margin={"r": 16},
-                xaxis={"title": "layer", "tickvals": list(ticks), "ticktext": list(ticks.values())},
+                height=220 + 34 * len(roles),
+                margin={"l": 20, "r": 16, "b": 100},
+                xaxis={
+                    "title": {"text": "layer", "standoff": 4},
+                    "tickvals": list(ticks),
+                    "ticktext": list(ticks.values()),
+                    "tickangle": 0,
+                },
                 yaxis={
                     "tickvals": list(range(len(roles))),
                     "ticktext": roles,
                     "range": [len(roles) - 0.4, -0.6],
                 },
-                updatemenus=[_menu(self.matrices, shown, colour)] if len(shown) > 1 else [],
+                updatemenus=[_menu(matrices, shown, colour)],
             )
         )
         return figure
 
 
 def _places(
-    matrices: tuple[dict[str, Any], ...],
+    matrices: tuple[dict[str, Any], ...], roles: list[str]
 ) -> tuple[list[float], list[float], list[str], dict[float, str]]:
     """Where each matrix stands: its layer, and its role's line; those of one place side by side."""
-    roles = list(dict.fromkeys(m["role"] for m in matrices))
     beside: dict[tuple[int, str], list[int]] = {}
     for i, m in enumerate(matrices):
         beside.setdefault((m["layer"], m["role"]), []).append(i)
@@ -145,7 +151,7 @@ def _places(
             y[i] = float(roles.index(role))
     layers = sorted({m["layer"] for m in matrices})
     every = max(1, len(layers) // 12)
-    ticks = {float(n): "none" if n < 0 else str(n) for n in layers if n < 0 or n % every == 0}
+    ticks = {float(n): "–" if n < 0 else str(n) for n in layers if n < 0 or n % every == 0}
     return x, y, [safe(r) for r in roles], ticks
 
 
@@ -165,11 +171,18 @@ def _colours(matrices: tuple[dict[str, Any], ...], quantity: str) -> dict[str, A
     }
 
 
-def _bar(quantity: str) -> dict[str, Any]:
+def _bar() -> dict[str, Any]:
     return {
-        "title": {"text": safe(QUANTITIES[quantity]), "side": "right"},
+        "orientation": "h",  # beside the map it would take half of a narrow page
+        "xanchor": "left",
+        "x": 0,
+        "y": 0,
+        "yref": "container",
+        "yanchor": "bottom",
+        "len": 1,
         "thickness": 12,
         "outlinewidth": 0,
+        "nticks": 5,
     }
 
 
@@ -179,14 +192,13 @@ def _menu(matrices: tuple[dict[str, Any], ...], shown: list[str], colour: str) -
         colours = _colours(matrices, quantity)
         buttons.append(
             {
-                "label": QUANTITIES[quantity],
+                "label": f"colour: {QUANTITIES[quantity]}",
                 "method": "restyle",
                 "args": [
                     {
                         "marker.color": [colours["color"]],
                         "marker.cmin": [colours.get("cmin")],
                         "marker.cmax": [colours.get("cmax")],
-                        "marker.colorbar.title.text": [QUANTITIES[quantity]],
                     }
                 ],
             }

@@ -14,9 +14,8 @@ from typing_extensions import Doc
 
 from workbench.analyses.weights._roles import ORDER, role_of
 from workbench.analyses.weights._weighing import Weighed, weigh
-from workbench.core.errors import MissingError, suggest
+from workbench.core.errors import MissingError
 from workbench.core.parameters import NullDraws, Seed
-from workbench.core.patterns import matching
 from workbench.core.progress import track
 from workbench.core.registry import analysis
 from workbench.numerics.multiplicity import hochberg
@@ -31,9 +30,6 @@ LEVEL = 0.05
 def weights(
     checkpoint: Checkpoint,
     *,
-    at: Annotated[
-        str, Doc("Pattern of tensor names, in which * stays within one dotted part; ** is any.")
-    ] = "**",
     largest_exact: Annotated[
         int,
         Interval(ge=0, le=1_000_000),
@@ -66,7 +62,7 @@ def weights(
     Raises
     ------
     MissingError
-        No weight matrix matches ``at``.
+        It holds no weight matrix.
 
     References
     ----------
@@ -75,7 +71,7 @@ def weights(
     Yang 2016, Approximating spectral densities of large matrices, SIAM Review 58; Hong, Sheng and Dobriban 2020, Selecting the
     number of components in PCA via random signflips, arXiv:2012.02985.
     """
-    plan = planned(checkpoint, at)
+    plan = planned(checkpoint)
 
     def work(name: str) -> Weighed:
         return weighed(checkpoint, name, largest_exact, n_null, random_state)
@@ -100,25 +96,26 @@ class Plan:
     aside: tuple[str, ...]
 
 
-def planned(checkpoint: Checkpoint, at: str) -> Plan:
+def planned(checkpoint: Checkpoint) -> Plan:
     """Choose what is weighed, from the headers and, where two could be one tensor, from their content.
 
     Raises
     ------
     MissingError
-        There is no weight matrix that matches.
+        There is no weight matrix.
     """
     wide = {n: t for n, t in checkpoint.tensors.items() if len(t.shape) > 1 and 0 not in t.shape}
-    chosen = [n for n in matching(wide, at) if wide[n].floating and not wide[n].packed]
+    chosen = [n for n, t in wide.items() if t.floating and not t.packed]
     if not chosen:
-        raise MissingError(f"{checkpoint.name} has no weight matrix that matches {at!r}. {suggest(at, wide)}")
+        raise MissingError(
+            f"{checkpoint.name} has no weight matrix: no tensor of two dimensions that holds floating point ({checkpoint.holds}). "
+            "Open the file that holds the weights themselves."
+        )
     tied = _tied(checkpoint, {n: wide[n] for n in chosen})
     kept = [n for n in chosen if n not in tied]
     roles = {n: role_of(n, wide[n].shape) for n in kept}
     kept.sort(key=lambda n: (ORDER.index(roles[n].name), roles[n].layer))
-    left = Counter(
-        wide[n].packed or f"numbers of type {wide[n].dtype}" for n in matching(wide, at) if n not in chosen
-    )
+    left = Counter(wide[n].packed or f"numbers of type {wide[n].dtype}" for n in wide if n not in chosen)
     return Plan(tuple(kept), tied, tuple(f"{many} of {what}" for what, many in left.items()))
 
 
@@ -175,16 +172,12 @@ def together(plan: Plan, answers: Mapping[str, Weighed]) -> WeightMap:
 
 def _tied(checkpoint: Checkpoint, infos: Mapping[str, TensorInfo]) -> dict[str, str]:
     """Which tensors have the content of an earlier one. The first row tells nearly all apart; the rest are digested."""
-    return _same(
-        [group for group in _alike(list(infos), lambda n: (infos[n].shape, infos[n].dtype))],
-        [
-            lambda n: checkpoint.lazy(n).read(0, 1).tobytes(),
-            lambda n: checkpoint.lazy(n).digest,
-        ],
+    keys: tuple[Callable[[str], object], ...] = (
+        lambda n: (infos[n].shape, infos[n].dtype),
+        lambda n: checkpoint.lazy(n).read(0, 1).tobytes(),
+        lambda n: checkpoint.lazy(n).digest,
     )
-
-
-def _same(groups: Sequence[Sequence[str]], keys: Sequence[Callable[[str], object]]) -> dict[str, str]:
+    groups = [list(infos)]
     for key in keys:
         groups = [smaller for group in groups for smaller in _alike(group, key)]
     return {name: group[0] for group in groups for name in group[1:]}
