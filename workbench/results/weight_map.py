@@ -192,7 +192,7 @@ def _menu(matrices: tuple[dict[str, Any], ...], shown: list[str], colour: str) -
         colours = _colours(matrices, quantity)
         buttons.append(
             {
-                "label": f"colour: {QUANTITIES[quantity]}",
+                "label": QUANTITIES[quantity],
                 "method": "restyle",
                 "args": [
                     {

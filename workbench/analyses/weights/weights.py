@@ -170,6 +170,11 @@ def together(plan: Plan, answers: Mapping[str, Weighed]) -> WeightMap:
     return WeightMap(matrices=tuple(facts), evidence=tuple(evidence), caveat=" ".join(said))
 
 
+def joined(plan: Plan, parts: Mapping[str, WeightMap]) -> WeightMap:
+    """Put the answers of single matrices together: what `weights` gives of all."""
+    return together(plan, {name: Weighed(p.matrices[0], p.evidence) for name, p in parts.items()})
+
+
 def _tied(checkpoint: Checkpoint, infos: Mapping[str, TensorInfo]) -> dict[str, str]:
     """Which tensors have the content of an earlier one. The first row tells nearly all apart; the rest are digested."""
     keys: tuple[Callable[[str], object], ...] = (
