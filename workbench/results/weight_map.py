@@ -156,7 +156,7 @@ def _places(
 
 
 def _colours(matrices: tuple[dict[str, Any], ...], quantity: str) -> dict[str, Any]:
-    """Colours by a quantity between its 2nd and 98th per cent, so that one matrix doesn't take the scale; grey without one."""
+    """Colours by a quantity between its 2nd and 98th per cent, so that one matrix doesn't take the scale; grey where there is none."""
     values = np.array([math.nan if m.get(quantity) is None else float(m[quantity]) for m in matrices])
     held = values[np.isfinite(values)]
     if not len(held):
@@ -165,7 +165,7 @@ def _colours(matrices: tuple[dict[str, Any], ...], quantity: str) -> dict[str, A
     if low == high:
         low, high = held.min(), held.max() or 1.0
     return {
-        "color": [None if math.isnan(v) else float(v) for v in values],
+        "color": [theme.NULL if math.isnan(v) else float(v) for v in values],
         "cmin": float(low),
         "cmax": float(high),
     }

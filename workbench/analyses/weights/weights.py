@@ -43,7 +43,7 @@ def weights(
     """Weigh every matrix of a checkpoint: role, norms, rank, noise, tail, sparsity, grid, outliers, and what isn't finite.
 
     Matrices are read a few rows at a time, several at once, each with one thread of linear algebra. All singular values come
-    of the Gram matrix in float64, where those below 1e-8 of the largest are lost and counted (``lost``); of a longer shorter
+    of the Gram matrix in float64, where those below 1e-7 of the largest are lost and counted (``lost``); of a longer shorter
     side than ``largest_exact`` the largest are found by Lanczos, each with a bound (``largest_bound``), and the effective rank
     with its standard error. The bulk is the law of Marchenko and Pastur whose level the median singular value gives; what lies
     over its edge is ``outside``. The tail of the squared singular values is fitted by a power law whose beginning is chosen
