@@ -65,10 +65,10 @@ def test_the_plan_comes_first_and_can_be_all(run: Run, net: Path, kept: Path) ->
 
 def test_the_cap_decides_what_is_sketched(run: Run, tmp_path: Path) -> None:
     save_file({"small": torch.zeros(32, 16), "large": torch.zeros(3000, 3000)}, tmp_path / "x.safetensors")
-    code, out, _ = run("weights", tmp_path / "x.safetensors", "--memory", "500MB", "--plan", "--json")
+    _, out, _ = run("weights", tmp_path / "x.safetensors", "--memory", "500MB", "--plan", "--json")
     told = json.loads(out)
     assert {n: m["tier"] for n, m in told["matrices"].items()} == {"small": "exact", "large": "sketch"}
-    _code, out, _ = run("weights", tmp_path / "x.safetensors", "--memory", "1GB", "--plan", "--json")
+    _, out, _ = run("weights", tmp_path / "x.safetensors", "--memory", "1GB", "--plan", "--json")
     assert {m["tier"] for m in json.loads(out)["matrices"].values()} == {"exact"}
     assert json.loads(out)["largest_exact"] == 8192  # the default, so that Python's answer is the same
 
