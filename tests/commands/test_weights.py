@@ -73,7 +73,9 @@ def test_the_cap_decides_what_is_sketched(run: Run, tmp_path: Path) -> None:
     assert json.loads(out)["largest_exact"] == 8192  # the default, so that Python's answer is the same
 
 
-def test_answers_of_some_tensors_are_kept_in_a_folder(run: Run, net: Path, kept: Path, tmp_path: Path) -> None:
+def test_answers_of_some_tensors_are_kept_in_a_folder(
+    run: Run, net: Path, kept: Path, tmp_path: Path
+) -> None:
     code, out, _ = run("weights", net, "--n-null", 0, "--out", tmp_path / "answer", "--at", "layers.[02].**")
     assert code == 0 and "Kept in" in out
     assert len(wb.load(tmp_path / "answer").matrices) == 2
