@@ -302,9 +302,11 @@ def _seconds(checkpoint: Checkpoint, plan: Plan, n_null: int) -> Any:
         if w.tier == "sketch":
             passes = (STEPS + 1) * (1 if w.rows >= w.columns else 2)
             return float(size * entry * (1 + passes / 2) + 2 * passes * size * PROBES * product + null)
-        return float(
-            size * entry + size * side * product + eigen * side**3 + n_null * one_tail * side**2 + null
-        )
+        blocks = (
+            1 if w.rows >= w.columns else -(-size // (1 << 21))
+        )  # of which each is read beside those before
+        read = size * entry * (1 + 0.5 * (blocks - 1) / 2)
+        return float(read + size * side * product + eigen * side**3 + n_null * one_tail * side**2 + null)
 
     return of
 

@@ -90,7 +90,10 @@ class WeightMap(Plotted):
             raise ParameterError(
                 f"A weight map can't be coloured by {colour!r}. It takes one of {', '.join(QUANTITIES)}."
             )
-        shown = [q for q in QUANTITIES if q == colour or any(m.get(q) is not None for m in self.matrices)]
+        told = {q: {m.get(q) for m in self.matrices} - {None} for q in QUANTITIES}
+        shown = [
+            q for q in QUANTITIES if q == colour or len(told[q]) > 1
+        ]  # one number for all colours nothing
         matrices = tuple(sorted(self.matrices, key=lambda m: -m["rows"] * m["columns"]))  # small ones on top
         x, y, roles, ticks = _places(matrices, list(dict.fromkeys(m["role"] for m in self.matrices)))
         sizes = np.log10([m["rows"] * m["columns"] + 1.0 for m in matrices])
@@ -217,10 +220,34 @@ def _menu(matrices: tuple[dict[str, Any], ...], shown: list[str], colour: str) -
 
 
 def _hover(facts: dict[str, Any]) -> str:
-    """A matrix's numbers, a line each."""
-    lines = [f"<b>{safe(facts['name'], width=60)}</b>"]
-    for key, value in facts.items():
-        if key != "name" and value not in (None, "", []):
-            said = f"{value:.4g}" if isinstance(value, float) else str(value)
-            lines.append(f"{safe(key.replace('_', ' '))}: {safe(said, width=60)}")
-    return "<br>".join(lines)
+    """A matrix's numbers, what belongs together on a line."""
+
+    def said(key: str) -> str:
+        value = facts.get(key)
+        if value is None or value == "":
+            return ""
+        return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+    def line(words: str, *keys: str) -> str:
+        """The line filled in, or nothing where its first number isn't there."""
+        return words.format(*map(said, keys)) if said(keys[0]) else ""
+
+    wrong = facts.get("first_non_finite")
+    lines = (
+        line("{}, sure to {}; layer {}", "role", "confidence", "layer"),
+        line("{} x {}, stored as {}", "rows", "columns", "stored"),
+        line("rounded to {}: {} of the rms", "grid", "grid_noise"),
+        line("rms {}, largest {}, zeros {}", "norm", "largest_entry", "sparsity"),
+        line("largest σ {} ({})", "largest", "tier"),
+        line("there is a σ within {} of it", "largest_bound") if facts.get("largest_bound") else "",
+        line("stable rank {}, effective {}", "stable_rank", "effective_rank"),
+        line("noise {}; {} σ outside it, {} of the squares", "noise", "outside", "outside_share"),
+        line("tail: α {} ± {}, {} values, {}", "alpha", "alpha_error", "tail_values", "tail"),
+        line("largest row {}, column {} of the median", "row_outlier", "column_outlier"),
+        line("{} entries aren't finite", "non_finite") if facts.get("non_finite") else "",
+        f"the first at row {wrong[0]}, column {wrong[1]}" if wrong else "",
+        f"also {', '.join(facts['also'])}" if facts.get("also") else "",
+    )
+    return "<br>".join(
+        [f"<b>{safe(facts['name'], width=44)}</b>", *(safe(text, width=60) for text in lines if text)]
+    )
