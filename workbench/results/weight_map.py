@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 QUANTITIES = {
     "stable_rank_share": "stable rank / side",
     "effective_rank_share": "effective rank / side",
+    "entropy_below_random": "entropy below random",
     "largest_over_noise": "largest σ / noise edge",
     "outside_share": "squares outside noise",
     "alpha": "exponent of the tail",
@@ -241,6 +242,7 @@ def _hover(facts: dict[str, Any]) -> str:
         line("largest σ {} ({})", "largest", "tier"),
         line("there is a σ within {} of it", "largest_bound") if facts.get("largest_bound") else "",
         line("stable rank {}, effective {}", "stable_rank", "effective_rank"),
+        line("Schmidt entropy {}, {} below random", "schmidt_entropy", "entropy_below_random"),
         line("noise {}; {} σ outside it, {} of the squares", "noise", "outside", "outside_share"),
         line("tail: α {} ± {}, {} values, {}", "alpha", "alpha_error", "tail_values", "tail"),
         line("largest row {}, column {} of the median", "row_outlier", "column_outlier"),

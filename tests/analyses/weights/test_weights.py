@@ -62,6 +62,7 @@ def test_known_answer_directions_nan_ties_grids_and_outliers_are_found(result: W
     assert (spiked["role"], spiked["layer"], spiked["confidence"]) == ("feed-forward in", 0, 1.0)
     assert spiked["outside"] == 1 and spiked["outside_share"] > 0.7 and spiked["stable_rank"] < 1.5
     plain = facts(result, "layers.0.self_attn.q_proj.weight")
+    assert abs(plain["entropy_below_random"]) < 0.02 < 1 < spiked["entropy_below_random"]
     assert plain["outside"] == 0 and plain["noise"] == pytest.approx(1, rel=0.1)
     broken = facts(result, "layers.1.mlp.up_proj.weight")
     assert (broken["nan"], broken["non_finite"], broken["first_non_finite"]) == (1, 2, [33, 5])

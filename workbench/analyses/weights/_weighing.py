@@ -17,6 +17,7 @@ from workbench.evidence.nulls.same_scales import OF_ENTRIES, turned_entries
 from workbench.numerics.controls import draw_until_clear
 from workbench.numerics.heavy_tails import against_lognormal, against_truncated, like, tail, verdict
 from workbench.numerics.number_grids import grid_of
+from workbench.numerics.schmidt import page_entropy, schmidt_entropy
 from workbench.numerics.spectra import noise_level
 from workbench.numerics.streamed import (
     LOST,
@@ -130,6 +131,7 @@ def _outliers(side: str, norms: np.ndarray) -> Facts:
 _OF_SPECTRUM = (
     *("tier", "largest", "largest_bound", "stable_rank", "stable_rank_share"),
     *("effective_rank", "effective_rank_error", "effective_rank_share", "lost", "noise"),
+    *("schmidt_entropy", "entropy_below_random"),
     *("largest_over_noise", "outside", "outside_share"),
     *("alpha", "alpha_error", "tail_start", "tail_values", "tail", "over_lognormal", "over_lognormal_p"),
     *("over_truncated", "over_truncated_p"),
@@ -156,12 +158,20 @@ def _of_spectrum(s: np.ndarray, sums: Measures, found: Sketch | None) -> Facts:
         "effective_rank": ranks[0],
         "effective_rank_error": ranks[1],
         "effective_rank_share": ranks[0] / side,
+        **(_entropy(s, sums.shape) if found is None else {}),
         "lost": int((s < LOST * s[0]).sum()) if found is None else None,
         "noise": level,
         "largest_over_noise": float(top[0]) / edge if edge > 0 else None,
         "outside": len(above) if told else None,
         "outside_share": float(np.square(above).sum()) / sums.square if told else None,
     }
+
+
+def _entropy(s: np.ndarray, shape: tuple[int, int]) -> Facts:
+    """The Schmidt entropy across rows and columns, and how far it is below that of random real entries of one scale."""
+    entropy = schmidt_entropy(s)
+    random = page_entropy(*shape) - 1 / (2 * max(shape))
+    return {"schmidt_entropy": entropy, "entropy_below_random": random - entropy}
 
 
 def _against_turned(

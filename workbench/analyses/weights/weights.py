@@ -46,7 +46,8 @@ def weights(
     of the Gram matrix in float64, where those below 1e-7 of the largest are lost and counted (``lost``); of a longer shorter
     side than ``largest_exact`` the largest are found by Lanczos, each with a bound (``largest_bound``), and the effective rank
     with its standard error. The bulk is the law of Marchenko and Pastur whose level the median singular value gives; what lies
-    over its edge is ``outside``. The tail of the squared singular values is fitted by a power law whose beginning is chosen
+    over its edge is ``outside``. The entropy of the shares of the squared singular values is set beside Page's value, that of random
+    entries (``entropy_below_random``). The tail of the squared singular values is fitted by a power law whose beginning is chosen
     among all (Clauset, Shalizi and Newman), and called one only where an exponent that changes along it is excluded.
 
     Two questions are asked of each matrix. Does its strongest direction hold more than the same entries do under random
@@ -69,7 +70,7 @@ def weights(
     Marchenko and Pastur 1967, Math. USSR Sbornik 1; Clauset, Shalizi and Newman 2009, Power-law distributions in empirical
     data, SIAM Review 51; Martin and Mahoney 2021, Implicit self-regularization in deep neural networks, JMLR 22; Lin, Saad and
     Yang 2016, Approximating spectral densities of large matrices, SIAM Review 58; Hong, Sheng and Dobriban 2020, Selecting the
-    number of components in PCA via random signflips, arXiv:2012.02985.
+    number of components in PCA via random signflips, arXiv:2012.02985; Page 1993, Average entropy of a subsystem, Phys. Rev. Lett. 71.
     """
     plan = planned(checkpoint)
 
