@@ -61,7 +61,9 @@ class WeightMap(Plotted):
                 {
                     "name": n,
                     "role": role,
+                    "confidence": 1.0,
                     "layer": layer,
+                    "stored": "F32",
                     "rows": rows,
                     "columns": columns,
                     **dict.fromkeys(QUANTITIES),
@@ -230,12 +232,13 @@ def _hover(facts: dict[str, Any]) -> str:
         return f"{value:.3g}" if isinstance(value, float) else str(value)
 
     def line(words: str, *keys: str) -> str:
-        """The line filled in, or nothing where its first number isn't there."""
-        return words.format(*map(said, keys)) if said(keys[0]) else ""
+        """The line filled in, or nothing where a number isn't there."""
+        return words.format(*map(said, keys)) if all(map(said, keys)) else ""
 
     wrong = facts.get("first_non_finite")
     lines = (
-        line("{}, sure to {}; layer {}", "role", "confidence", "layer"),
+        line("{}, sure to {}", "role", "confidence")
+        + (f"; layer {facts['layer']}" if facts["layer"] >= 0 else ""),
         line("{} x {}, stored as {}", "rows", "columns", "stored"),
         line("rounded to {}: {} of the rms", "grid", "grid_noise"),
         line("rms {}, largest {}, zeros {}", "norm", "largest_entry", "sparsity"),
