@@ -318,7 +318,8 @@ def _show(result: WeightMap, out: Path | None) -> None:
         for m in result.matrices
     )
     say_table(_COLUMNS, ([_cell(line[c]) for c in _COLUMNS] for line in lines))
-    say(result.caveat)
+    if result.caveat:
+        say(result.caveat)
     if out is None:
         say("--out DIR keeps the answer, its table and its figure; --out PAGE.html writes it as a page.")
     else:
