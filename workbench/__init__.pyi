@@ -68,6 +68,7 @@ from workbench.results.paths import Paths
 from workbench.results.ranking import Ranking
 from workbench.results.spectrum import Spectrum
 from workbench.results.ties import Ties
+from workbench.results.weight_map import WeightMap
 from workbench.subjects.activations import Activations as Activations
 from workbench.subjects.arrays import Arrays as Arrays
 from workbench.subjects.checkpoint import Checkpoint as Checkpoint
@@ -1055,6 +1056,14 @@ class _singular_values(Method):
         """Decompose a weight matrix and compare it with the same entries under random signs."""
 
 singular_values: _singular_values
+
+class _weights(Method):
+    def __call__(
+        self, checkpoint: Asked, /, *, largest_exact: int = 8192, n_null: int = 99, random_state: int = 0
+    ) -> WeightMap:
+        """Weigh every matrix of a checkpoint: role, norms, rank, noise, tail, sparsity, grid, outliers, and what isn't finite."""
+
+weights: _weights
 
 class _prune(Method):
     def __call__(self, checkpoint: Asked, /, *, fraction: float = 0.5, at: str = "**") -> MagnitudeMask:

@@ -38,6 +38,7 @@ try:
     from workbench.commands.reproduce import reproduce
     from workbench.commands.run import run
     from workbench.commands.sweep import sweep
+    from workbench.commands.weights import weights
     from workbench.core.errors import WorkbenchError
 except KeyboardInterrupt:  # before there is a `main` that could say so
     sys.stderr.write(f"Error: {STOPPED}\n")
@@ -109,6 +110,7 @@ for command in (
     report,
     sweep,
     reproduce,
+    weights,
     lab,
     convert,
     bench,

@@ -49,7 +49,9 @@ def keep(page: Any, name: str) -> Path:
     picture = Image.open(io.BytesIO(page.screenshot(animations="disabled"))).convert("RGB")
     path = ROOT / "docs" / f"{name}.png"
     path.parent.mkdir(exist_ok=True)
-    picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)  # a third of the size, and looks alike
+    picture.quantize(256, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )  # a third of the size, and looks alike
     size = path.stat().st_size
     print(f"docs/{path.name}: {picture.width} x {picture.height}, {size / 1000:.0f} kB", flush=True)
     if size > MOST:

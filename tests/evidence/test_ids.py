@@ -54,6 +54,7 @@ ASKED: dict[str, tuple[Any, dict[str, Any]]] = {
     "pca": (cloud, FEW),
     "isomap": (cloud, {"n_null": 3}),
     "singular_values": (weight, {"n_null": 3}),
+    "weights": (lambda seed: descent(seed).at(40), {"n_null": 3}),
     "spectral_clustering": (cloud, {**FEW, "n_clusters": 3}),
     "intrinsic_dimension": (cloud, FEW),
     "persistence": (cloud, {**FEW, "homology_dimensions": (0, 1)}),

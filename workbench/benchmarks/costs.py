@@ -134,6 +134,7 @@ def _costs(x: np.ndarray, device: str) -> Iterator[Cost]:
     yield Cost("cka", both, lambda: _cka(x[compared], moved[compared]))
     yield Cost("linear_probe", cloud, lambda: _probed(x, side.astype(np.int64)), (("label", LABEL),))
     yield Cost("singular_values", matrix, lambda: svdvals(x.astype(np.float64)))
+    yield Cost("weights", matrix, lambda: svdvals(x.astype(np.float64)))
 
 
 def _umap(x: np.ndarray, device: str) -> Any:

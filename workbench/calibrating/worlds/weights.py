@@ -52,7 +52,15 @@ def _spiked(noise: Callable[[np.random.Generator], np.ndarray]) -> Callable[...,
     return draw
 
 
+def _power_law(rng: np.random.Generator) -> np.ndarray:
+    """Squared singular values drawn from a power law of exponent 2.5, along random directions."""
+    left, right = (np.linalg.qr(rng.standard_normal((n, SHAPE[1])))[0] for n in SHAPE)
+    squares = np.exp(rng.standard_exponential(SHAPE[1]) / 1.5)
+    return np.asarray(left * np.sqrt(squares) @ right.T)
+
+
 WEIGHTS = ("Matrix",)
+WHOLE = ("Checkpoint",)
 SEEN = {"singular_values": ("largest_over_noise", "above_noise", "stable_rank", "effective_rank")}
 WORLDS = (
     World("iid", "independent Gaussian entries", WEIGHTS, _drawn(_noise)),
@@ -81,5 +89,26 @@ WORLDS = (
         WEIGHTS,
         _drawn(_spiked(_noise)),
         holds=SEEN,
+    ),
+    World(
+        "iid",
+        "independent Gaussian entries",
+        WHOLE,
+        _drawn(_noise),
+        holds={"weights": ("not_a_power_law",)},
+    ),
+    World(
+        "rows and columns",
+        "rows and columns of different scale",
+        WHOLE,
+        _drawn(lambda r: _noise(r) * _scales(r, SHAPE[0])[:, None] * _scales(r, SHAPE[1])),
+        holds={"weights": ("not_a_power_law",)},
+    ),
+    World(
+        "power law",
+        "squared singular values from a power law, along random directions",
+        WHOLE,
+        _drawn(_power_law),
+        holds={"weights": ("stable_rank",)},
     ),
 )

@@ -1,0 +1,217 @@
+"""Weights: planted directions, NaN, ties, grids and roles are found in a whole checkpoint; noise has none of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import assert_calibrated
+from safetensors.torch import save_file
+
+import workbench as wb
+from workbench.analyses.weights._roles import role_of
+from workbench.analyses.weights.weights import joined, planned
+from workbench.core.errors import MissingError, ParameterError
+from workbench.results.weight_map import WeightMap
+from workbench.subjects.checkpoint import Checkpoint
+
+
+@pytest.fixture(autouse=True)
+def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def opened(folder: Path, tensors: dict[str, torch.Tensor]) -> Checkpoint:
+    save_file(tensors, folder / "net.safetensors")
+    return wb.open(folder / "net.safetensors")
+
+
+def facts(result: WeightMap, name: str) -> dict:
+    return next(m for m in result.matrices if m["name"] == name)
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> WeightMap:
+    spiked = noise(120, 80, seed=1) + 2 * torch.outer(noise(120, seed=2), noise(80, seed=3))
+    broken = noise(60, 40, seed=4)
+    broken[33, 5], broken[50, 2] = float("nan"), float("inf")
+    outlier = noise(90, 60, seed=5)
+    outlier[:, 17] *= 8
+    tensors = {
+        "layers.0.self_attn.q_proj.weight": noise(80, 80),
+        "layers.0.mlp.up_proj.weight": spiked,
+        "layers.1.mlp.up_proj.weight": broken,
+        "layers.1.mlp.gate_proj.weight": outlier,
+        "embed_tokens.weight": noise(300, 60, seed=6).to(torch.bfloat16),
+        "lm_head.weight": noise(300, 60, seed=6).to(torch.bfloat16),
+        "thing.weight": noise(20, 30, seed=7) * (noise(20, 30, seed=8) > 0),
+        "norm.weight": noise(80),
+        "ids": torch.zeros(4, 4, dtype=torch.int64),
+    }
+    return wb.weights(opened(tmp_path, tensors), n_null=39)
+
+
+def test_known_answer_directions_nan_ties_grids_and_outliers_are_found(result: WeightMap) -> None:
+    spiked = facts(result, "layers.0.mlp.up_proj.weight")
+    assert (spiked["role"], spiked["layer"], spiked["confidence"]) == ("feed-forward in", 0, 1.0)
+    assert spiked["outside"] == 1 and spiked["outside_share"] > 0.7 and spiked["stable_rank"] < 1.5
+    plain = facts(result, "layers.0.self_attn.q_proj.weight")
+    assert abs(plain["entropy_below_random"]) < 0.02 < 1 < spiked["entropy_below_random"]
+    assert plain["outside"] == 0 and plain["noise"] == pytest.approx(1, rel=0.1)
+    broken = facts(result, "layers.1.mlp.up_proj.weight")
+    assert (broken["nan"], broken["non_finite"], broken["first_non_finite"]) == (1, 2, [33, 5])
+    assert broken["stable_rank"] is None and 0.9 < broken["norm"] < 1.1
+    outlier = facts(result, "layers.1.mlp.gate_proj.weight")
+    assert outlier["columns_that_stand_out"] == [17] and outlier["column_outliers"] == 1
+    assert outlier["row_outliers"] == 0
+    embedding = facts(result, "embed_tokens.weight")
+    assert embedding["also"] == ["lm_head.weight"] and embedding["grid"] == "bfloat16"
+    thing = facts(result, "thing.weight")
+    assert thing["confidence"] < 0.5 and 0.4 < thing["sparsity"] < 0.6
+    assert len(result.matrices) == 6
+    for said in (
+        "at row 33, column 5",
+        "a guess",
+        "1 more have the content",
+        "Not weighed: 1 of numbers of type I64",
+    ):
+        assert said in result.caveat
+
+
+def test_evidence_is_of_the_direction_alone(result: WeightMap) -> None:
+    asked = {e.of: e for e in result.evidence if e.id == "stable_rank"}
+    assert asked["layers.0.mlp.up_proj.weight"].p_value == pytest.approx(1 / 40)
+    assert asked["layers.0.self_attn.q_proj.weight"].p_value > 0.05
+    assert "layers.1.mlp.up_proj.weight" not in asked
+    assert asked["layers.0.mlp.up_proj.weight"].null_name == "same_scales"
+    assert "In 1 of 5" in result.caveat or "In 0 of 5" in result.caveat
+
+
+def test_peer_numpys_decomposition_gives_the_same_numbers(tmp_path: Path) -> None:
+    w = noise(70, 130, seed=9)
+    s = np.linalg.svd(w.double().numpy(), compute_uv=False)
+    exact = wb.weights(opened(tmp_path, {"w": w}), n_null=0).matrices[0]
+    shares = s / s.sum()
+    assert exact["largest"] == pytest.approx(s[0], rel=1e-9)
+    assert exact["stable_rank"] == pytest.approx((s**2).sum() / s[0] ** 2, rel=1e-9)
+    assert exact["effective_rank"] == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=1e-9)
+    sketched = wb.weights(opened(tmp_path, {"w": w}), n_null=0, largest_exact=8).matrices[0]
+    assert (
+        sketched["tier"] == "sketch" and abs(sketched["largest"] - s[0]) <= sketched["largest_bound"] + 1e-9
+    )
+    assert sketched["effective_rank"] == pytest.approx(
+        exact["effective_rank"], abs=5 * sketched["effective_rank_error"] + 1
+    )
+    assert sketched["alpha"] is None
+
+
+def test_peer_the_spectrum_is_the_one_that_singular_values_has(tmp_path: Path) -> None:
+    spiked = noise(120, 80) + 2 * torch.outer(noise(120, seed=2), noise(80, seed=3))
+    net = opened(tmp_path, {"w": spiked})
+    weighed, alone = wb.weights(net, n_null=0).matrices[0], wb.singular_values(net, n_null=0)
+    assert weighed["largest"] == pytest.approx(alone.values[0], rel=1e-6)
+    for name, key in (("above_noise", "outside"), ("largest_over_noise",) * 2, ("stable_rank",) * 2):
+        assert alone.evidence_of(name).value == pytest.approx(weighed[key], rel=1e-6)
+
+
+def test_parts_and_other_orders_give_the_same_answer(tmp_path: Path) -> None:
+    tensors = {f"layers.{i}.w": noise(40, 30, seed=i) for i in range(3)}
+    net = opened(tmp_path, tensors)
+    whole = wb.weights(net, n_null=9)
+    parts = {n: wb.weights(net.at(n), n_null=9) for n in reversed(tensors)}
+    again = joined(planned(net), parts)
+    assert again.matrices == whole.matrices and again.caveat == whole.caveat
+    assert [e.to_json() for e in again.evidence] == [e.to_json() for e in whole.evidence]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scaled", [False, True])
+def test_calibrated_whatever_the_scales_of_rows_and_columns(scaled: bool) -> None:
+    def p(seed: int) -> float | None:
+        rng = np.random.default_rng(seed)
+        w = rng.standard_normal((12, 8))
+        if scaled:
+            w *= np.exp(rng.standard_normal((12, 1))) * np.exp(rng.standard_normal(8))
+        w = w.astype(np.float32)
+        return (
+            wb.weights(checkpoint_of(w), n_null=19, random_state=seed).evidence_of("stable_rank", "w").p_value
+        )
+
+    assert_calibrated(p)
+
+
+def checkpoint_of(w: np.ndarray) -> Checkpoint:
+    from workbench.calibrating.worlds.weights import _weights
+
+    return _weights(w)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "role", "sure"),
+    [
+        ("encoder.layer.3.attention.self.query.weight", (384, 384), "query", 1.0),
+        ("encoder.layer.3.attention.output.dense.weight", (384, 384), "attention output", 1.0),
+        ("encoder.layer.3.intermediate.dense.weight", (1536, 384), "feed-forward in", 1.0),
+        ("encoder.layer.3.output.dense.weight", (384, 1536), "feed-forward out", 1.0),
+        ("embeddings.word_embeddings.weight", (30522, 384), "embedding", 1.0),
+        ("embeddings.position_embeddings.weight", (512, 384), "position embedding", 1.0),
+        ("model.layers.0.self_attn.k_proj.weight", (192, 576), "key", 1.0),
+        ("model.layers.0.self_attn.o_proj.weight", (576, 576), "attention output", 1.0),
+        ("model.layers.0.mlp.gate_proj.weight", (1536, 576), "gate", 1.0),
+        ("model.layers.0.mlp.down_proj.weight", (576, 1536), "feed-forward out", 1.0),
+        ("model.layers.0.block_sparse_moe.gate.weight", (8, 576), "router", 1.0),
+        ("transformer.h.0.attn.c_attn.weight", (768, 2304), "query, key, value", 1.0),
+        ("blk.0.attn_q.weight", (576, 576), "query", 1.0),
+        ("lm_head.weight", (50257, 768), "output head", 1.0),
+        ("features.0.conv.weight", (32, 3, 3, 3), "convolution", 1.0),
+        ("q_proj.weight", (100, 30), "query", 1.0),
+        ("a.3.b", (400, 100), "tall", 0.3),
+        ("a.b", (4000, 100), "embedding", 0.3),
+        ("a.b", (100, 100), "square", 0.3),
+    ],
+)
+def test_known_answer_roles(name: str, shape: tuple[int, ...], role: str, sure: float) -> None:
+    found = role_of(name, shape)
+    assert (found.name, found.confidence) == (role, sure if role != "query" or shape[0] == shape[1] else 0.7)
+
+
+def test_what_holds_no_matrix_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match="no weight matrix"):
+        wb.weights(opened(tmp_path, {"b": noise(4)}))
+
+
+def test_degenerate_matrices_answer(tmp_path: Path) -> None:
+    tensors = {
+        "zero": torch.zeros(5, 4),
+        "row": noise(1, 9),
+        "column": noise(9, 1),
+        "one": torch.ones(6, 6),
+        "rank": torch.outer(noise(30), noise(20)),
+    }
+    result = wb.weights(opened(tmp_path, tensors), n_null=9)
+    assert facts(result, "zero")["stable_rank"] is None and facts(result, "zero")["sparsity"] == 1
+    assert facts(result, "rank")["stable_rank"] == pytest.approx(1) and facts(result, "rank")["lost"] > 10
+    assert facts(result, "one")["effective_rank"] == pytest.approx(1)
+    assert result.evidence_of("stable_rank", "row").untested
+
+
+def test_names_from_a_file_are_inert_in_the_figure(tmp_path: Path) -> None:
+    name = "<img src=x onerror=alert(1)>"
+    figure = wb.weights(opened(tmp_path, {name: noise(9, 8)}), n_null=0).figure()
+    assert "<img" not in figure.to_json() and "&lt;img" in figure.data[0].hovertext[0]
+
+
+def test_the_map_is_coloured_by_any_quantity(result: WeightMap) -> None:
+    figure = result.figure(colour="alpha")
+    held = [c for c in figure.data[0].marker.color if not isinstance(c, str)]
+    assert len(held) < len(result.matrices)
+    assert sorted(held) == sorted(m["alpha"] for m in result.matrices if m["alpha"] is not None)
+    assert "exponent of the tail" in [b.label for b in figure.layout.updatemenus[0].buttons]
+    with pytest.raises(ParameterError, match="stable_rank_share"):
+        result.figure(colour="beauty")
