@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -25,6 +25,8 @@ class Decision:
     ----------
     verdict : ``proven`` equal on the whole domain, ``refuted``, or ``untold``. how : by what, in a sentence.
     point : (d,) an input at which they differ; empty without one. output : which of the outputs does, by ``apart``, in words.
+    units, shared : how many distinct units the two have together, and how many of those both have; None where they weren't
+        written out.
     """
 
     verdict: Literal["proven", "refuted", "untold"]
@@ -32,6 +34,8 @@ class Decision:
     point: np.ndarray
     output: int = -1
     apart: str = ""
+    units: int | None = None
+    shared: int | None = None
 
 
 def decide(
@@ -62,23 +66,27 @@ def decide(
             raise DataError(
                 f"The two networks {what} {one} and {other} numbers: they are functions of other things, and aren't compared."
             )
-    for x in suspects[:TRIES]:
-        if (told := _checked(a, b, x)) is not None:
-            return told
     if not work:
-        return Decision("untold", "No proof was looked for (effort=0).", np.empty(0))
+        return _suspected(a, b, suspects) or Decision("untold", "No proof was looked for (effort=0).", np.empty(0))
     basis = Basis(a[0].width, low, high)
     try:
-        rest = difference(expand(a, basis, "The first network")[-1], expand(b, basis, "The second network")[-1])
+        one = expand(a, basis, "The first network")[-1]
+        other = expand(b, basis, "The second network")[-1]
     except DataError as too_large:
-        return Decision("untold", str(too_large), np.empty(0))
-    if not any(rest.rows):
-        return Decision(
-            "proven",
-            f"Written over their {len(basis.functions):,} distinct units, the two have the same coefficients.",
-            np.empty(0),
-        )
-    return _unequal(a, b, rest, basis, work, random_state)
+        return _suspected(a, b, suspects) or Decision("untold", str(too_large), np.empty(0))
+    units = [set(reachable(value.rows, basis)) for value in (one, other)]
+    rest = difference(one, other)
+    if any(rest.rows):
+        told = _suspected(a, b, suspects) or _unequal(a, b, rest, basis, work, random_state)
+    else:
+        how = "Written over their distinct units, the two have the same coefficients."
+        told = Decision("proven", how, np.empty(0))
+    return replace(told, units=len(units[0] | units[1]), shared=len(units[0] & units[1]))
+
+
+def _suspected(a: Program, b: Program, suspects: Sequence[np.ndarray]) -> Decision | None:
+    checked = (_checked(a, b, x) for x in suspects[:TRIES])
+    return next((told for told in checked if told is not None), None)
 
 
 def _checked(a: Program, b: Program, x: np.ndarray, how: str = "an input that was drawn at random") -> Decision | None:
