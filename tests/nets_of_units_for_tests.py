@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ def net(*widths: int, act: type[nn.Module] = nn.ReLU, seed: int = 0) -> nn.Seque
     layers: list[nn.Module] = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for n, m in zip(widths, widths[1:], strict=False):
+        for n, m in itertools.pairwise(widths):
             layers += [nn.Linear(n, m), act()]
     return nn.Sequential(*layers[:-1]).eval()
 
@@ -25,7 +26,7 @@ def twin(module: nn.Sequential, *, rescaled: bool = True, seed: int = 1) -> nn.S
     made = copy.deepcopy(module)
     generator = torch.Generator().manual_seed(seed)
     linear = [m for m in made if isinstance(m, nn.Linear)]
-    for one, after in zip(linear, linear[1:], strict=False):
+    for one, after in itertools.pairwise(linear):
         order = torch.randperm(one.out_features, generator=generator)
         scale = 2.0 ** torch.randint(-3, 4, (one.out_features,), generator=generator)
         scale = scale if rescaled else torch.ones_like(scale)

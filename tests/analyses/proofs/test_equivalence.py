@@ -25,7 +25,9 @@ def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asked(a: Any, b: Any, **parameters: Any) -> Any:
-    return wb.equivalence(wb.open(a, name="a"), wb.open(b, name="b"), **{"n_samples": 2000, "effort": 2, **parameters})
+    return wb.equivalence(
+        wb.open(a, name="a"), wb.open(b, name="b"), **{"n_samples": 2000, "effort": 2, **parameters}
+    )
 
 
 def by_fractions(module: nn.Sequential, x: np.ndarray) -> list[Fraction]:
@@ -100,7 +102,9 @@ def test_a_solver_proves_what_coefficients_leave_open() -> None:
     b = of([[1], [-1]], [-1, -1], [[1, 0], [0, 1]], [0, 0], [[1, 1]], [0])
     proven = asked(a, b)
     assert proven.verdict == "proven" and "z3" in proven.how
-    refuted = decide(program_of(a), program_of(of([[1], [-1]], [-1, -1], [[1, 0], [0, 1]], [0, 0], [[1, 1.5]], [0])))
+    refuted = decide(
+        program_of(a), program_of(of([[1], [-1]], [-1, -1], [[1, 0], [0, 1]], [0, 0], [[1, 1.5]], [0]))
+    )
     assert refuted.verdict == "refuted" and refuted.point[0] < -1
     untold = asked(a, b, effort=0)
     assert untold.verdict == "untold" and "within 0" in untold.how and "2,000 inputs" in untold.how
@@ -191,7 +195,11 @@ def test_what_cannot_be_read_is_named() -> None:
     hooked[1].register_forward_hook(lambda m, i, o: o * 2)
     training = nn.Sequential(nn.Linear(4, 2), nn.Dropout())
     unread = nn.Sequential(nn.Linear(4, 6), nn.Softshrink(), nn.Linear(6, 2))
-    for module, named in ((hooked, "1 has a hook"), (unread, "1 is a Softshrink"), (nn.Sequential(nn.Conv1d(4, 4, 1), nn.Linear(4, 2)), "0 is a Conv1d")):
+    for module, named in (
+        (hooked, "1 has a hook"),
+        (unread, "1 is a Softshrink"),
+        (nn.Sequential(nn.Conv1d(4, 4, 1), nn.Linear(4, 2)), "0 is a Conv1d"),
+    ):
         with pytest.raises(DataError, match=named) as refusal:
             asked(plain, module)
         assert "What can be read: Linear, ReLU" in str(refusal.value)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.proofs._domain import High, Low, Samples
+from workbench.analyses.proofs._sampled import High, Low, Samples, Tolerance, apart_at, sampled
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import Few, Seed
@@ -18,6 +17,7 @@ from workbench.core.registry import analysis
 from workbench.numerics.exact.equality import Decision, decide
 from workbench.numerics.exact.reading import Program, program_of
 from workbench.numerics.exact.sampling import (
+    domain,
     domain_words,
     drawn,
     drawn_words,
@@ -40,15 +40,15 @@ def equivalence(
     *,
     low: Low = None,
     high: High = None,
-    tolerance: Annotated[
-        float, Interval(ge=0, le=1e6), Doc("What two outputs may differ by and still count as alike, where samples are counted.")
-    ] = 1e-6,
+    tolerance: Tolerance = 1e-6,
     n_samples: Annotated[Samples, Few(2000)] = 100_000,
     effort: Annotated[
         int,
         Interval(ge=0, le=100_000),
         Few(1),
-        Doc("Seconds, roughly, that a solver may take; it counts its own steps, so that the answer is the same anywhere. 0: no proof."),
+        Doc(
+            "Seconds, roughly, that a solver may take; it counts its own steps, so that the answer is the same anywhere. 0: no proof."
+        ),
     ] = 20,
     random_state: Seed = 0,
 ) -> Verdict:
@@ -84,23 +84,26 @@ def equivalence(
             f"{b[-1].width}. Functions of other things aren't compared."
         )
     modules = [in_double(n.module) for n in (first, second)]
-    apart, suspects = _apart(modules, a[0].width, low, high, min(n_samples, FIRST), random_state)
+    apart, suspects = apart_at(modules, a[0].width, low, high, min(n_samples, FIRST), random_state)
     told = decide(
         a,
         b,
-        low=None if low is None else Fraction(low),
-        high=None if high is None else Fraction(high),
+        **domain(low, high),
         suspects=suspects,
         work=effort,
         random_state=random_state,
     )
     if told.verdict == "untold" and n_samples > FIRST:
-        apart, suspects = _apart(modules, a[0].width, low, high, n_samples, random_state)
+        apart, suspects = apart_at(modules, a[0].width, low, high, n_samples, random_state)
         again = decide(a, b, suspects=suspects, work=0)
         if again.verdict == "refuted":
             told = replace(again, units=told.units, shared=told.shared)
     at = [run(m, told.point[None])[0] for m in modules] if len(told.point) else [np.empty(0)] * 2
-    within = f" On {len(apart):,} inputs that were drawn they are within {apart.max():.2g}." if told.verdict == "untold" else ""
+    within = (
+        f" On {len(apart):,} inputs that were drawn they are within {apart.max():.2g}."
+        if told.verdict == "untold"
+        else ""
+    )
     return Verdict(
         claim=f"{first.name} and {second.name} compute the same function",
         verdict=told.verdict,
@@ -112,53 +115,12 @@ def equivalence(
         output=told.output,
         apart=told.apart,
         evidence=(
-            *_sampled(apart, tolerance, drawn_words(low, high)),
+            *sampled(apart, tolerance, drawn_words(low, high)),
             _rounding([first, second], programs, low, high, random_state),
             *_shared(told),
         ),
         caveat=_caveat(told),
     )
-
-
-def _apart(
-    modules: list[Any], width: int, low: float | None, high: float | None, n: int, random_state: int
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """How far outputs are apart at drawn inputs, in double precision, and the inputs where they are farthest, if anywhere."""
-    apart, worst = [], []
-    for x in drawn(n, width, low, high, random_state):
-        away = np.abs(run(modules[0], x) - run(modules[1], x)).max(axis=1)
-        at = int(away.argmax())
-        apart.append(away)
-        worst.append((float(away[at]), x[at]))
-    worst.sort(key=lambda pair: -pair[0])
-    return np.concatenate(apart), [x for away, x in worst if away > 0]
-
-
-def _sampled(apart: np.ndarray, tolerance: float, how: str) -> list[Evidence]:
-    from scipy.stats import binomtest
-
-    beyond = int((apart > tolerance).sum())
-    covered = binomtest(beyond, len(apart)).proportion_ci(method="exact")
-    return [
-        Evidence(
-            id="share_apart",
-            question=f"On which share of inputs, {how}, are outputs further apart than {tolerance:g}?",
-            label=f"share of inputs ({how}) with outputs further apart than {tolerance:g}",
-            value=beyond / len(apart),
-            n=len(apart),
-            unit="inputs",
-            interval=(covered.low, covered.high),
-            interval_method="exact binomial (Clopper and Pearson)",
-        ),
-        Evidence(
-            id="largest_difference",
-            question="How far apart are outputs at most, among the inputs that were drawn?",
-            label="largest difference of outputs, in double precision",
-            value=float(apart.max()),
-            n=len(apart),
-            unit="inputs",
-        ),
-    ]
 
 
 def _shared(told: Decision) -> list[Evidence]:
@@ -182,7 +144,9 @@ def _rounding(
     """How far the networks as they are run, in their own precision, are from real arithmetic."""
     x = next(drawn(ROUNDED, programs[0][0].width, low, high, random_state))
     of_both = [np.abs(_own(n, x) - run(in_double(n.module), x)).max() for n in networks]
-    bounds = [rounding_bound(p, x) if _is_single(n) else None for n, p in zip(networks, programs, strict=True)]
+    bounds = [
+        rounding_bound(p, x) if _is_single(n) else None for n, p in zip(networks, programs, strict=True)
+    ]
     bounded = [float(b.max()) for b in bounds if b is not None]
     return Evidence(
         id="rounding",
@@ -211,7 +175,9 @@ def _is_single(network: Network) -> bool:
 
 def _caveat(told: Decision) -> str:
     if told.verdict == "proven":
-        return "Proven of real arithmetic on the stored weights; as run, outputs differ by what rounding does."
+        return (
+            "Proven of real arithmetic on the stored weights; as run, outputs differ by what rounding does."
+        )
     if told.verdict == "untold":
         return "Neither proven nor refuted: what was drawn says nothing of inputs that weren't."
     return ""

@@ -67,15 +67,16 @@ def decide(
                 f"The two networks {what} {one} and {other} numbers: they are functions of other things, and aren't compared."
             )
     if not work:
-        return _suspected(a, b, suspects) or Decision("untold", "No proof was looked for (effort=0).", np.empty(0))
+        return _suspected(a, b, suspects) or Decision(
+            "untold", "No proof was looked for (effort=0).", np.empty(0)
+        )
     basis = Basis(a[0].width, low, high)
     try:
-        one = expand(a, basis, "The first network")[-1]
-        other = expand(b, basis, "The second network")[-1]
+        values = [expand(n, basis, f"The {which} network")[-1] for n, which in ((a, "first"), (b, "second"))]
     except DataError as too_large:
         return _suspected(a, b, suspects) or Decision("untold", str(too_large), np.empty(0))
-    units = [set(reachable(value.rows, basis)) for value in (one, other)]
-    rest = difference(one, other)
+    units = [set(reachable(value.rows, basis)) for value in values]
+    rest = difference(*values)
     if any(rest.rows):
         told = _suspected(a, b, suspects) or _unequal(a, b, rest, basis, work, random_state)
     else:
@@ -89,7 +90,9 @@ def _suspected(a: Program, b: Program, suspects: Sequence[np.ndarray]) -> Decisi
     return next((told for told in checked if told is not None), None)
 
 
-def _checked(a: Program, b: Program, x: np.ndarray, how: str = "an input that was drawn at random") -> Decision | None:
+def _checked(
+    a: Program, b: Program, x: np.ndarray, how: str = "an input that was drawn at random"
+) -> Decision | None:
     output, least, apart = difference_at(a, b, x)
     if not least:
         return None
@@ -108,7 +111,9 @@ def _unequal(a: Program, b: Program, rest: Rows, basis: Basis, work: float, rand
     if all(k <= basis.inputs for f in functions for k, _ in f.sum):
         # Distinct hyperplanes that cross the domain: the kink at one can't be made up for by others, so that they differ.
         for x in _beside(rest, basis, np.random.default_rng(random_state)):
-            if (told := _checked(a, b, x, "an input beside a hyperplane at which only one of them has a kink")) is not None:
+            if (
+                told := _checked(a, b, x, "an input beside a hyperplane at which only one of them has a kink")
+            ) is not None:
                 return told
         return Decision(
             "untold",
@@ -128,7 +133,9 @@ def _unequal(a: Program, b: Program, rest: Rows, basis: Basis, work: float, rand
         if told is not None:
             return told
     return Decision(
-        "untold", f"z3 came to no end within effort={work:g}, over {len(functions):,} rectifiers.", np.empty(0)
+        "untold",
+        f"z3 came to no end within effort={work:g}, over {len(functions):,} rectifiers.",
+        np.empty(0),
     )
 
 
@@ -171,21 +178,31 @@ def _beside(rest: Rows, basis: Basis, rng: np.random.Generator) -> Iterator[np.n
         for halved in range(2, HALVINGS, 6):
             for side in (1.0, -1.0, 0.0):
                 x = one + side * direction * 2.0**-halved
-                yield np.clip(x, *(None if v is None else float(v) for v in (basis.low, basis.high)))
+                yield clipped(x, basis)
 
 
-def _ends(w: np.ndarray, constant: float, basis: Basis, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _ends(
+    w: np.ndarray, constant: float, basis: Basis, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Two inputs on either side of a hyperplane: at random, and beyond it as far as need be."""
     low, high = (None if v is None else float(v) for v in (basis.low, basis.high))
     start = rng.standard_normal(len(w)) if low is None or high is None else rng.uniform(low, high, len(w))
-    start = np.clip(start, low, high)
     reach = 1.0
     for _ in range(200):
-        ends = [np.clip(start + sign * reach * np.sign(w), low, high) for sign in (-1, 1)]
-        if w @ ends[0] + constant < 0 < w @ ends[1] + constant:
+        one, other = (clipped(start + sign * reach * np.sign(w), basis) for sign in (-1, 1))
+        if w @ one + constant < 0 < w @ other + constant:
             break
         reach *= 2
-    return ends[0], ends[1]
+    return one, other
+
+
+def clipped(x: np.ndarray, basis: Basis) -> np.ndarray:
+    """Inputs moved into the domain."""
+    low, high = (
+        (-np.inf if basis.low is None else float(basis.low)),
+        (np.inf if basis.high is None else float(basis.high)),
+    )
+    return np.clip(x, low, high)
 
 
 def _floats(row: Row, n: int) -> tuple[np.ndarray, float]:

@@ -49,7 +49,11 @@ def difference_at(a: Program, b: Program, x: np.ndarray) -> tuple[int, Fraction,
 def shown(number: Fraction) -> str:
     """An exact number for people: as a quotient where that is short, and about how much it is."""
     text = str(number)
-    return text if len(text) <= 24 else f"about {float(number):.6g}, exactly a quotient of {len(text):,} characters"
+    return (
+        text
+        if len(text) <= 24
+        else f"about {float(number):.6g}, exactly a quotient of {len(text):,} characters"
+    )
 
 
 def exact(program: Program, x: Sequence[Fraction]) -> list[Fraction]:
@@ -60,7 +64,9 @@ def exact(program: Program, x: Sequence[Fraction]) -> list[Fraction]:
     import math
 
     denominator = math.lcm(*(v.denominator for v in x))
-    values = [(np.array([v.numerator * (denominator // v.denominator) for v in x], dtype=object), denominator)]
+    values = [
+        (np.array([v.numerator * (denominator // v.denominator) for v in x], dtype=object), denominator)
+    ]
     for step in program[1:]:
         values.append(_exact(step, [values[a] for a in step.args]))
     numbers, denominator = values[-1]

@@ -210,7 +210,8 @@ def _affine(weight: np.ndarray, bias: np.ndarray | None, given: Rows) -> Rows:
         columns = sorted({k for row in given.rows for k in row})
         matrix = np.array([[row.get(k, 0) for k in columns] for row in given.rows], dtype=object)
         rows = [
-            {k: c for k, c in zip(columns, line, strict=True) if c} for line in product(w.whole, matrix).tolist()
+            {k: c for k, c in zip(columns, line, strict=True) if c}
+            for line in product(w.whole, matrix).tolist()
         ]
     total = Rows(tuple(rows), given.power + w.power)
     return total if bias is None else _added(total, _constants(bias))
@@ -301,7 +302,10 @@ def _smooth(kind: str, row: Row, power: int, basis: Basis) -> tuple[Row, int]:
     if factor > 0:
         return {at: 1}, 0
     a, b, c = REFLECTED[kind]  # of z = -row
-    total = _added(Rows(({at: a, **({ONE: c} if c else {})},), 0), Rows(({k: -b * v for k, v in row.items() if b},), power))
+    total = _added(
+        Rows(({at: a, **({ONE: c} if c else {})},), 0),
+        Rows(({k: -b * v for k, v in row.items() if b},), power),
+    )
     return total.rows[0], total.power
 
 

@@ -69,7 +69,9 @@ def layers_of(program: Program) -> int:
     """How many activations lie behind one another at most."""
     depth: list[int] = []
     for s in program:
-        depth.append(max((depth[a] for a in s.args), default=0) + (s.op not in ("input", "affine", "add", "scale")))
+        depth.append(
+            max((depth[a] for a in s.args), default=0) + (s.op not in ("input", "affine", "add", "scale"))
+        )
     return depth[-1]
 
 
@@ -92,7 +94,9 @@ class _Reader:
 
         for name, m in self.modules.items():
             if m._forward_hooks or m._forward_pre_hooks or "forward" in vars(m):
-                raise self.refuse(name or type(m).__name__, "has a hook or a forward pass of its own, which isn't read")
+                raise self.refuse(
+                    name or type(m).__name__, "has a hook or a forward pass of its own, which isn't read"
+                )
         try:
             graph = fx.Tracer().trace(self.module)
         except Exception as e:  # whatever the network's own forward raises on symbols
@@ -118,7 +122,11 @@ class _Reader:
             self.at[node] = 0
             self.steps.append(Step("input", (), str(node.target), self.width_of_input()))
             return
-        where = str(node.target) if node.op == "call_module" else getattr(node.target, "__name__", str(node.target))
+        where = (
+            str(node.target)
+            if node.op == "call_module"
+            else getattr(node.target, "__name__", str(node.target))
+        )
         args = [n for n in node.args if hasattr(n, "op")]
         if any(a not in self.at for a in args):
             raise self.refuse(where, "takes what isn't a value of an earlier step")
@@ -187,14 +195,19 @@ class _Reader:
     def layer_norm(self, name: str, m: Any, at: int) -> int:
         width = self.steps[at].width
         if tuple(m.normalized_shape) != (width,):
-            raise self.refuse(name, f"normalizes the shape {tuple(m.normalized_shape)} and is given {width} numbers")
+            raise self.refuse(
+                name, f"normalizes the shape {tuple(m.normalized_shape)} and is given {width} numbers"
+            )
         at = self.push(Step("layer_norm", (at,), name, width, number=float(m.eps)))
         return self.scale(name, m, at)
 
     def batch_norm(self, name: str, m: Any, at: int) -> int:
         if m.running_mean is None or m.num_features != self.steps[at].width:
             raise self.refuse(name, "keeps no running mean and variance of what it is given")
-        mean, var = self.numbers(name, "running_mean", m.running_mean), self.numbers(name, "running_var", m.running_var)
+        mean, var = (
+            self.numbers(name, "running_mean", m.running_mean),
+            self.numbers(name, "running_var", m.running_var),
+        )
         at = self.push(
             Step("batch_norm", (at,), name, m.num_features, number=float(m.eps), weight=mean, bias=var)
         )
@@ -228,7 +241,14 @@ def _same(reader: _Reader, name: str, m: Any, at: int) -> int:
     return at
 
 
-_CALLS = {"relu": "relu", "relu_": "relu", "gelu": "gelu", "silu": "silu", "tanh": "tanh", "sigmoid": "sigmoid"}
+_CALLS = {
+    "relu": "relu",
+    "relu_": "relu",
+    "gelu": "gelu",
+    "silu": "silu",
+    "tanh": "tanh",
+    "sigmoid": "sigmoid",
+}
 _READERS: dict[str, Callable[..., int]] = {
     "Linear": _Reader.linear,
     "ReLU": _unit("relu"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,14 @@ def require_domain(low: float | None, high: float | None, method: str) -> None:
         ``low`` isn't under ``high``.
     """
     if low is not None and high is not None and low >= high:
-        raise ParameterError(f"{method}: low={low} and high={high} are not legal: low must be smaller than high.")
+        raise ParameterError(
+            f"{method}: low={low} and high={high} are not legal: low must be smaller than high."
+        )
+
+
+def domain(low: float | None, high: float | None) -> dict[str, Fraction | None]:
+    """Bounds as the exact numbers that they are, by the names that functions take them by."""
+    return {"low": None if low is None else Fraction(low), "high": None if high is None else Fraction(high)}
 
 
 def domain_words(low: float | None, high: float | None) -> str:
@@ -40,7 +48,9 @@ def drawn_words(low: float | None, high: float | None) -> str:
     return "drawn evenly" if low is not None and high is not None else "drawn standard normal"
 
 
-def drawn(n: int, width: int, low: float | None, high: float | None, random_state: int) -> Iterator[np.ndarray]:
+def drawn(
+    n: int, width: int, low: float | None, high: float | None, random_state: int
+) -> Iterator[np.ndarray]:
     """Inputs in blocks: even between two bounds, else standard normal, mirrored into the domain. They are float32's numbers."""
     rng = np.random.default_rng([random_state, 0x696E])
     for start in range(0, n, BLOCK):
