@@ -11,6 +11,7 @@ from typing_extensions import Doc
 
 from workbench.core.evidence import Evidence
 from workbench.numerics.exact.sampling import drawn, run
+from workbench.subjects.network import Network
 
 Low = Annotated[
     float | None, Doc("What every input is at least, on the domain that the claim is about; None: no bound.")
@@ -63,3 +64,12 @@ def sampled(apart: np.ndarray, tolerance: float, how: str) -> list[Evidence]:
             unit="inputs",
         ),
     ]
+
+
+def in_own_precision(network: Network, x: np.ndarray) -> np.ndarray:
+    """What a network gives for some inputs as it is run, in the precision that it has."""
+    import torch
+
+    own = next((p.dtype for p in network.module.parameters()), torch.float32)
+    with torch.no_grad():
+        return network.module(torch.as_tensor(x, device=network.device).to(own)).double().cpu().numpy()

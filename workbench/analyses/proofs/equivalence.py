@@ -9,7 +9,15 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.proofs._sampled import High, Low, Samples, Tolerance, apart_at, sampled
+from workbench.analyses.proofs._sampled import (
+    High,
+    Low,
+    Samples,
+    Tolerance,
+    apart_at,
+    in_own_precision,
+    sampled,
+)
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import Few, Seed
@@ -143,7 +151,7 @@ def _rounding(
 ) -> Evidence:
     """How far the networks as they are run, in their own precision, are from real arithmetic."""
     x = next(drawn(ROUNDED, programs[0][0].width, low, high, random_state))
-    of_both = [np.abs(_own(n, x) - run(in_double(n.module), x)).max() for n in networks]
+    of_both = [np.abs(in_own_precision(n, x) - run(in_double(n.module), x)).max() for n in networks]
     bounds = [
         rounding_bound(p, x) if _is_single(n) else None for n, p in zip(networks, programs, strict=True)
     ]
@@ -159,14 +167,6 @@ def _rounding(
         interval_method="proven bound at these inputs (Higham)" if len(bounded) == len(networks) else "",
         conservative=len(bounded) == len(networks),
     )
-
-
-def _own(network: Network, x: np.ndarray) -> np.ndarray:
-    import torch
-
-    own = next((p.dtype for p in network.module.parameters()), torch.float32)
-    with torch.no_grad():
-        return network.module(torch.as_tensor(x, device=network.device).to(own)).double().cpu().numpy()
 
 
 def _is_single(network: Network) -> bool:

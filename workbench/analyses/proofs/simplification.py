@@ -8,13 +8,29 @@ from typing import Annotated
 import numpy as np
 from typing_extensions import Doc
 
-from workbench.analyses.proofs._sampled import High, Low, Samples, Tolerance, apart_at, sampled
+from workbench.analyses.proofs._sampled import (
+    High,
+    Low,
+    Samples,
+    Tolerance,
+    apart_at,
+    in_own_precision,
+    sampled,
+)
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import Few, Seed
 from workbench.core.registry import analysis
 from workbench.numerics.exact.reading import Program, program_of
-from workbench.numerics.exact.sampling import domain, domain_words, drawn_words, in_double, require_domain
+from workbench.numerics.exact.sampling import (
+    domain,
+    domain_words,
+    drawn,
+    drawn_words,
+    in_double,
+    require_domain,
+    run,
+)
 from workbench.numerics.exact.simplifying import Change, module_of, multiply_adds, same_function, simplify
 from workbench.results.simplification import Simplification
 from workbench.subjects.network import Network
@@ -75,6 +91,15 @@ def simplification(
         n=int(size[0]),
         unit="multiplications",
     )
+    x = next(drawn(n_samples, width, low, high, random_state))
+    noise = Evidence(
+        id="rounding",
+        question="How far does rounding take an output of the network as it was from real arithmetic?",
+        label="largest effect of rounding on an output of the network as it was",
+        value=float(np.abs(in_own_precision(network, x) - run(modules[0], x)).max()),
+        n=len(x),
+        unit="inputs",
+    )
     return Simplification(
         where=tuple(c.where for c in changes),
         what=tuple(c.what for c in changes),
@@ -83,8 +108,8 @@ def simplification(
         effect=np.array(effect, np.float64),
         size=size,
         domain=domain_words(low, high),
-        evidence=(left, *sampled(apart, tolerance, drawn_words(low, high))),
-        caveat=_caveat(changes, domain_words(low, high)),
+        evidence=(left, *sampled(apart, tolerance, drawn_words(low, high)), noise),
+        caveat=_caveat(changes, domain_words(low, high), rounding),
     )
 
 
@@ -100,11 +125,17 @@ def _require_proofs(
             )
 
 
-def _caveat(changes: tuple[Change, ...], where: str) -> str:
+def _caveat(changes: tuple[Change, ...], where: str, rounding: bool) -> str:
+    others = "" if rounding else " Steps that round weren't looked for (rounding=False)."
     if not changes:
-        return "Nothing was found that can be left out; what else there is would change the function."
+        return (
+            "Nothing was found that can be left out; what else there is would change the function." + others
+        )
     proven = sum(c.proof == "proven" for c in changes)
-    return (
-        f"{proven} of {len(changes)} steps keep the function of real arithmetic on {where}, proven; the others are exact but for "
-        "the rounding of new weights, and what they moved was measured at inputs that were drawn."
-    )
+    said = f"{proven} of {len(changes)} steps keep the function of real arithmetic on {where}, proven"
+    if proven < len(changes):
+        said += (
+            "; the others are exact but for the rounding of new weights, and what they moved was measured at inputs that were "
+            "drawn"
+        )
+    return said + "." + others
