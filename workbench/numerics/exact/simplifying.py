@@ -64,18 +64,29 @@ def simplify(
     DataError
         It isn't a chain, or too large to be written out.
     """
-    for i, step in enumerate(program):
-        if step.op != "input" and step.args != (i - 1,):
-            raise DataError(
-                f"{owner}: {step.name} joins two paths, and units of a chain alone are taken out: one after another, without "
-                "residual connections. Its equality to another network can be asked nevertheless (equivalence)."
-            )
+    require_chain(program, owner)
     changes: list[Change] = []
     _without_units(program, Basis(program[0].width, low, high), rounding, owner, changes)
     if rounding:
         for pass_ in (_fold_norms, _join_affine, _thin):
             pass_(changes[-1].program if changes else program, changes)
     return tuple(changes)
+
+
+def require_chain(program: Program, owner: str) -> None:
+    """Refuse a program whose steps don't lie one after another.
+
+    Raises
+    ------
+    DataError
+        It joins paths.
+    """
+    for i, step in enumerate(program):
+        if step.op != "input" and step.args != (i - 1,):
+            raise DataError(
+                f"{owner}: {step.name} joins two paths, and units of a chain alone are taken out: one after another, without "
+                "residual connections. Its equality to another network can be asked nevertheless (equivalence)."
+            )
 
 
 def same_function(a: Program, b: Program, low: Fraction | None, high: Fraction | None) -> bool:
@@ -181,7 +192,7 @@ def _taken(
     stay = np.setdiff1d(np.arange(len(rows.rows)), gone)
     place = {int(u): k for k, u in enumerate(stay)}
     keeps_none = after.bias is None and not bias.any()
-    steps = [*program[:i], *(_narrowed(s, stay) for s in program[i:j])]
+    steps = [*program[:i], *(narrowed(s, stay) for s in program[i:j])]
     steps.append(replace(after, weight=weight[:, stay], bias=None if keeps_none else bias))
     made = chained([*steps, *program[j + 1 :]])
     changes.append(Change(program[i].name, what, len(gone), proof, made))
@@ -193,7 +204,7 @@ def _taken(
     return made, Rows(tuple(rows.rows[u] for u in stay), rows.power), left
 
 
-def _narrowed(step: Step, stay: np.ndarray) -> Step:
+def narrowed(step: Step, stay: np.ndarray) -> Step:
     """A step that acts number by number, or the affine map before it, for some of its numbers."""
     weight = None if step.weight is None else step.weight[stay]
     return replace(step, width=len(stay), weight=weight, bias=None if step.bias is None else step.bias[stay])
