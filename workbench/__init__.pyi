@@ -66,8 +66,10 @@ from workbench.results.panels import Panels
 from workbench.results.partition import Partition
 from workbench.results.paths import Paths
 from workbench.results.ranking import Ranking
+from workbench.results.simplification import Simplification
 from workbench.results.spectrum import Spectrum
 from workbench.results.ties import Ties
+from workbench.results.verdict import Verdict
 from workbench.subjects.activations import Activations as Activations
 from workbench.subjects.arrays import Arrays as Arrays
 from workbench.subjects.checkpoint import Checkpoint as Checkpoint
@@ -744,6 +746,58 @@ class _linear_probe(Method):
         """Predict a label from the columns by a linear probe, on groups of rows that it hasn't seen."""
 
 linear_probe: _linear_probe
+
+class _equivalence(Method):
+    def __call__(
+        self,
+        first: Asked,
+        second: Asked,
+        /,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        tolerance: float = 1e-06,
+        n_samples: int = 100000,
+        effort: int = 20,
+        random_state: int = 0,
+    ) -> Verdict:
+        """Say whether two networks are one function of real numbers: proven, refuted by an input, or untold."""
+
+equivalence: _equivalence
+
+class _simplification(Method):
+    def __call__(
+        self,
+        network: Asked,
+        /,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        rounding: bool = True,
+        tolerance: float = 1e-06,
+        n_samples: int = 10000,
+        random_state: int = 0,
+    ) -> Simplification:
+        """Leave out of a network what its function doesn't need: each step proven, or rounded with its effect measured."""
+
+simplification: _simplification
+
+class _unit_pruning(Method):
+    def __call__(
+        self,
+        network: Asked,
+        /,
+        *,
+        share: float = 0.5,
+        low: float | None = None,
+        high: float | None = None,
+        n_samples: int = 2000,
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> Curve:
+        """Take units out of every hidden layer and measure what is lost: the fewest in effect, the smallest, and any at random."""
+
+unit_pruning: _unit_pruning
 
 class _bookmark_stability(Method):
     def __call__(
