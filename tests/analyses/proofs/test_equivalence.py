@@ -213,3 +213,41 @@ def test_what_cannot_be_read_is_named() -> None:
         plain[0].weight[0, 0] = float("nan")
     with pytest.raises(DataError, match=r"0\.weight has NaN"):
         asked(plain, net(4, 6, 2))
+
+
+@pytest.mark.parametrize("kind", ["bert", "llama"])
+def test_transformers_with_feed_forward_units_in_another_order(kind: str) -> None:
+    from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel
+
+    small = {
+        "hidden_size": 8,
+        "intermediate_size": 12,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "vocab_size": 20,
+    }
+    torch.manual_seed(0)
+    made: Any = BertModel(BertConfig(**small)) if kind == "bert" else LlamaModel(LlamaConfig(**small))
+    a, b = made.eval(), copy.deepcopy(made)
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        if kind == "bert":
+            up, down = b.encoder.layer[1].intermediate.dense, b.encoder.layer[1].output.dense
+            up.bias[:] = up.bias[order]
+            rows = [up]
+        else:
+            rows, down = [b.layers[1].mlp.gate_proj, b.layers[1].mlp.up_proj], b.layers[1].mlp.down_proj
+        for layer in rows:
+            layer.weight[:] = layer.weight[order]
+        down.weight[:] = down.weight[:, order]
+    proven = asked(a, b)
+    assert proven.verdict == "proven" and "hidden units lie in another order" in proven.how
+    assert proven.evidence_of("tensors_alike").value < 1
+    tokens = torch.arange(10)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(
+            a(tokens).last_hidden_state, b(tokens).last_hidden_state, rtol=1e-4, atol=1e-5
+        )
+        down.weight[0, 0] = torch.nextafter(down.weight[0, 0], torch.tensor(9.0))
+    with pytest.raises(DataError, match="Nor are the two the same code and weights"):
+        asked(a, b)

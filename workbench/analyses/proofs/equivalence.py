@@ -22,6 +22,7 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import Few, Seed
 from workbench.core.registry import analysis
+from workbench.numerics.exact.blocks import same_network
 from workbench.numerics.exact.equality import Decision, decide
 from workbench.numerics.exact.reading import Program, program_of
 from workbench.numerics.exact.sampling import (
@@ -71,6 +72,9 @@ def equivalence(
     matched up to order and sign; what can't be matched is untold where no input shows a difference. A counterexample is
     always computed without rounding: in rational arithmetic, or in balls that contain the answer.
 
+    Transformers aren't read step by step. Of two it is proven that they are the same code and weights but for the order of
+    feed-forward units (BERT's and Llama's), or they are refused.
+
     Raises
     ------
     DataError
@@ -84,7 +88,10 @@ def equivalence(
     Phuong and Lampert 2020, Functional vs. parametric equivalence of ReLU networks, ICLR; Katz et al. 2017, Reluplex, CAV.
     """
     require_domain(low, high, "equivalence")
-    programs = [program_of(n.module, n.name) for n in (first, second)]
+    try:
+        programs = [program_of(n.module, n.name) for n in (first, second)]
+    except DataError as unread:
+        return _whole(first, second, unread)
     a, b = programs
     if a[0].width != b[0].width or a[-1].width != b[-1].width:
         raise DataError(
@@ -128,6 +135,36 @@ def equivalence(
             *_shared(told),
         ),
         caveat=_caveat(told),
+    )
+
+
+def _whole(first: Network, second: Network, unread: DataError) -> Verdict:
+    """What can be said of networks that can't be read step by step: that they are the same but for the order of units."""
+    moved = same_network(first.module, second.module)
+    if moved is None:
+        raise DataError(
+            f"{unread} Nor are the two the same code and weights, but for the order of units in the feed-forward layers of "
+            "BERT's and Llama's kind."
+        )
+    others = [(n, p) for n, p in first.module.state_dict().items() if p.is_floating_point()]
+    theirs = second.module.state_dict()
+    alike = sum(bool((p == theirs[n]).all()) for n, p in others)
+    return Verdict(
+        claim=f"{first.name} and {second.name} compute the same function",
+        verdict="proven",
+        how=f"They are the same code with the same weights; {moved:,} hidden units lie in another order.",
+        domain="all inputs",
+        evidence=(
+            Evidence(
+                id="tensors_alike",
+                question="Which share of the weights' tensors is the same without moving a unit?",
+                label="share of tensors that are the same bit for bit",
+                value=alike / max(1, len(others)),
+                n=len(others),
+                unit="tensors",
+            ),
+        ),
+        caveat="Proven of real arithmetic on the stored weights; as run, outputs differ by what rounding does.",
     )
 
 
