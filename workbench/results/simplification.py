@@ -87,14 +87,17 @@ class Simplification(Plotted):
                 name=label,
                 marker={"color": colour, "pattern": {"shape": shape}},
                 text=[f"{self.size[i]:,}" for i in at],
-                textposition="inside",
-                insidetextanchor="start",
+                textposition="outside",
+                cliponaxis=False,
                 hoverinfo="x+y",
             )
         figure.update_layout(
             **theme.layout(
-                height=max(260, 150 + 30 * len(names)),
-                xaxis={"title": "multiplications that an input takes", "rangemode": "tozero"},
+                height=max(300, 150 + 42 * len(names)),
+                xaxis={
+                    "title": "multiplications that an input takes",
+                    "range": [0, 1.15 * float(self.size.max())],  # with room for the numbers
+                },
                 yaxis={
                     "categoryorder": "array",
                     "categoryarray": [safe(n, width=44) for n in names],
@@ -102,7 +105,7 @@ class Simplification(Plotted):
                     "automargin": True,
                 },
                 barmode="overlay",
-                legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+                legend=theme.LEGEND_ABOVE,
                 showlegend=True,
             )
         )

@@ -69,8 +69,8 @@ class Verdict(Written):
         if len(self.counterexample):
             rows += [
                 ("counterexample", _numbers(self.counterexample)),
-                ("first", _numbers(self.first)),
-                ("second", _numbers(self.second)),
+                ("the first gives", _numbers(self.first)),
+                ("the second gives", _numbers(self.second)),
                 (f"difference in output {self.output}", self.apart),
             ]
         return pd.DataFrame(rows, columns=["", "answer"])

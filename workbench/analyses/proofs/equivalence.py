@@ -134,7 +134,7 @@ def equivalence(
             _rounding([first, second], programs, low, high, random_state),
             *_shared(told),
         ),
-        caveat=_caveat(told),
+        caveat=_caveat(told, domain_words(low, high)),
     )
 
 
@@ -164,7 +164,7 @@ def _whole(first: Network, second: Network, unread: DataError) -> Verdict:
                 unit="tensors",
             ),
         ),
-        caveat="Proven of real arithmetic on the stored weights; as run, outputs differ by what rounding does.",
+        caveat=_caveat(Decision("proven", "", np.empty(0)), "all inputs"),
     )
 
 
@@ -210,11 +210,9 @@ def _is_single(network: Network) -> bool:
     return all(str(p.dtype) == "torch.float32" for p in network.module.parameters())
 
 
-def _caveat(told: Decision) -> str:
+def _caveat(told: Decision, domain: str) -> str:
     if told.verdict == "proven":
-        return (
-            "Proven of real arithmetic on the stored weights; as run, outputs differ by what rounding does."
-        )
-    if told.verdict == "untold":
-        return "Neither proven nor refuted: what was drawn says nothing of inputs that weren't."
-    return ""
+        return f"Proven for {domain}: the two are one function of real numbers; as run, outputs differ by what rounding does."
+    if told.verdict == "refuted":
+        return f"Refuted for {domain}: at the input that is given, output {told.output} differs by {told.apart}."
+    return f"Untold for {domain}: neither proven nor refuted. {told.how} What was drawn says nothing of inputs that weren't."
