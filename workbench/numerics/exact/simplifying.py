@@ -384,7 +384,9 @@ def _layer(step: Step, scale: Step | None) -> nn.Module:
 
     if step.op == "affine":
         assert step.weight is not None
-        made: nn.Module = nn.Linear(step.weight.shape[1], step.width, bias=step.bias is not None)
+        made: nn.Module = nn.utils.skip_init(  # which draws no random numbers
+            nn.Linear, step.weight.shape[1], step.width, bias=step.bias is not None
+        )
         _put(made, weight=step.weight, bias=step.bias)
         return made
     if step.op == "unit":
