@@ -189,6 +189,29 @@ def test_rounding_is_within_its_bound() -> None:
     assert rounding.interval is not None and 0 < rounding.value < rounding.interval[1] < 1e-3
 
 
+def relu(x: torch.Tensor) -> torch.Tensor:
+    """Another function of a known name."""
+    return torch.relu(x) + 1
+
+
+torch.fx.wrap("relu")
+
+
+class Calls(nn.Module):
+    def __init__(self, act: Any) -> None:
+        super().__init__()
+        self.one, self.act = nn.Linear(3, 3), act
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return relu(self.one(x)) if self.act is None else self.act(self.one(x))
+
+
+def test_functions_are_known_by_themselves_and_not_by_name() -> None:
+    assert program_of(Calls(torch.nn.functional.relu).eval())[-1].kind == "relu"
+    with pytest.raises(DataError, match="relu is a function that can't be read"):
+        program_of(Calls(None).eval())
+
+
 def test_what_cannot_be_read_is_named() -> None:
     plain = net(4, 6, 2)
     hooked = copy.deepcopy(plain)

@@ -181,6 +181,15 @@ def test_what_is_no_chain_is_refused_by_name() -> None:
         wb.simplification(wb.open(Skips().eval()))
 
 
+def test_double_precision_is_refused_rather_than_rounded() -> None:
+    with torch.no_grad():
+        a = net(3, 4, 2).double()
+        a[0].weight += 1e-12
+    with pytest.raises(DataError, match="0 holds weights in double precision"):
+        wb.simplification(wb.open(a))
+    assert wb.equivalence(wb.open(a), wb.open(a), n_samples=10).verdict == "proven"
+
+
 def test_a_large_network_is_refused_with_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     from workbench.numerics.exact import expansion
 

@@ -214,5 +214,7 @@ def _caveat(told: Decision, domain: str) -> str:
     if told.verdict == "proven":
         return f"Proven for {domain}: the two are one function of real numbers; as run, outputs differ by what rounding does."
     if told.verdict == "refuted":
-        return f"Refuted for {domain}: at the input that is given, output {told.output} differs by {told.apart}."
+        return (
+            f"Refuted for {domain}: at the input that is given, output {told.output} differs by {told.apart}."
+        )
     return f"Untold for {domain}: neither proven nor refuted. {told.how} What was drawn says nothing of inputs that weren't."

@@ -160,7 +160,7 @@ def _beside(rest: Rows, basis: Basis, rng: np.random.Generator) -> Iterator[np.n
                 for step in (size, -size):
                     x = np.full(n, middle)
                     x[k - 1] += step
-                    yield x
+                    yield clipped(x, basis)
         return
     f = basis.function(strongest[0])
     assert f is not None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -130,6 +132,8 @@ class _Reader:
         args = [n for n in node.args if hasattr(n, "op")]
         if any(a not in self.at for a in args):
             raise self.refuse(where, "takes what isn't a value of an earlier step")
+        if node.op == "call_function" and node.target not in _functions():
+            raise self.refuse(where, "is a function that can't be read")
         if node.op == "call_module":
             self.at[node] = self.module_call(where, self.modules[where], self.at[args[0]])
         elif where in ("add", "iadd", "add_") and len(node.args) == len(args) == 2 and not node.kwargs:
@@ -231,6 +235,28 @@ class _Reader:
 
     def gelu(self, name: str, m: Any, at: int) -> int:
         return self.unit(name, "gelu" if m.approximate == "none" else "gelu_tanh", at)
+
+
+@cache
+def _functions() -> frozenset[Any]:
+    """The functions that are known, themselves: another's may have one of their names."""
+    import torch
+    from torch.nn import functional as F
+
+    known = (
+        torch.relu,
+        torch.relu_,
+        torch.tanh,
+        torch.sigmoid,
+        torch.add,
+        F.relu,
+        F.relu_,
+        F.tanh,
+        F.sigmoid,
+        F.gelu,
+        F.silu,
+    )
+    return frozenset((operator.add, operator.iadd, *known))
 
 
 def _unit(kind: str) -> Callable[..., int]:

@@ -62,9 +62,16 @@ def simplify(
     Raises
     ------
     DataError
-        It isn't a chain, or too large to be written out.
+        It isn't a chain, holds weights that float32 doesn't, or is too large to be written out.
     """
     require_chain(program, owner)
+    for step in program:
+        for values in (step.weight, step.bias):
+            if values is not None and (_single(values) != values).any():
+                raise DataError(
+                    f"{owner}: {step.name} holds weights in double precision, and a smaller network is built in float32. Call "
+                    ".float() on the module first, which rounds them."
+                )
     changes: list[Change] = []
     _without_units(program, Basis(program[0].width, low, high), rounding, owner, changes)
     if rounding:

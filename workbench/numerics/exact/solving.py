@@ -9,7 +9,9 @@ from typing import Any, Literal
 from workbench.core.errors import MissingError
 from workbench.numerics.exact.expansion import ONE, Basis, Rows
 
-A_SECOND = 50_000  # of the solver's own units of work, about a second of it; they are counted alike on every machine
+A_SECOND = (
+    50_000  # of the solver's own units of work, about a second of it; they are counted alike on every machine
+)
 MISSING = (
     "Networks of several layers of rectifiers are compared by z3, which is an extra: python -m pip install "
     "'workbench[expressions]' (or 'z3-solver>=4.13')."
