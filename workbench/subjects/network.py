@@ -222,6 +222,36 @@ class Network(Subject, Editable["Network"]):
         )
         return self.derived(made, "untrained", label, asked)
 
+    def simplified(
+        self, *, low: float | None = None, high: float | None = None, rounding: bool = True
+    ) -> Network:
+        """Return a smaller network of the same function, in float32; `workbench.simplification` says what each step did.
+
+        Parameters
+        ----------
+        low, high : between what every input lies, on the domain where the function is to be kept; None for no bound.
+        rounding : whether steps are taken that are exact but for the rounding of new weights to float32.
+
+        Raises
+        ------
+        DataError
+            It isn't a chain of layers that can be read, or has too many weights.
+        ParameterError
+            ``low`` isn't under ``high``.
+        """
+        from workbench.numerics.exact.reading import program_of
+        from workbench.numerics.exact.sampling import domain, require_domain
+        from workbench.numerics.exact.simplifying import module_of, simplify
+
+        require_domain(low, high, "simplified")
+        program = program_of(self.module, self.name)
+        changes = simplify(program, **domain(low, high), rounding=rounding, owner=self.name)
+        module = module_of(changes[-1].program if changes else program)
+        made = Network(self.name, digest("simplified", self.digest, low, high, rounding), module)
+        return self.derived(
+            made, "simplified", "simplified", {"low": low, "high": high, "rounding": rounding}
+        )
+
     def with_edits(self, edits: tuple[Edit, ...]) -> Network:
         if not edits:
             return self
