@@ -19,8 +19,12 @@ SHOWN = 20  # tensors in the table
 @click.command("diff", short_help="Say what became of each tensor between two checkpoints.")
 @click.argument("before")
 @click.argument("after")
-@click.option("--n-null", type=int, default=99, show_default=True, help="Draws of noise to set the changes beside.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="DIR|PAGE.html", help="Keep the answer.")
+@click.option(
+    "--n-null", type=int, default=99, show_default=True, help="Draws of noise to set the changes beside."
+)
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), metavar="DIR|PAGE.html", help="Keep the answer."
+)
 @click.option(
     "--patch",
     type=click.Path(path_type=Path),
@@ -56,8 +60,14 @@ def diff(before: str, after: str, n_null: int, out: Path | None, patch: Path | N
     header = ["tensor", "verdict", "shape", "over the weights", "rank", "changed", "over noise"]
     table = result.table().head(min(moved, SHOWN))
     say_table(header, ([_short(row[c]) for c in header] for _, row in table.iterrows()))
-    say(f"{min(moved, SHOWN)} of {moved:,} changed tensors; {len(result.names) - moved:,} are the same to the last bit.")
-    for words, names in (("missing", result.missing), ("extra", result.extra), ("of another shape", result.reshaped)):
+    say(
+        f"{min(moved, SHOWN)} of {moved:,} changed tensors; {len(result.names) - moved:,} are the same to the last bit."
+    )
+    for words, names in (
+        ("missing", result.missing),
+        ("extra", result.extra),
+        ("of another shape", result.reshaped),
+    ):
         if names:
             say(f"{len(names):,} {words}: {', '.join(names[:SHOWN])}{' ...' if len(names) > SHOWN else ''}")
     if patch is not None:

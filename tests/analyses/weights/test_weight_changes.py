@@ -25,7 +25,9 @@ def weights(seed: int) -> Weights:
     return {n: (rng.standard_normal(s) / 8).astype(np.float32) for n, s in SHAPES.items()}
 
 
-def matrices(w: Weights, change: Callable[[np.ndarray, np.random.Generator], np.ndarray], seed: int) -> Weights:
+def matrices(
+    w: Weights, change: Callable[[np.ndarray, np.random.Generator], np.ndarray], seed: int
+) -> Weights:
     rng = np.random.default_rng([seed, 1])
     return {n: change(x, rng).astype(np.float32) if x.ndim == 2 else x for n, x in w.items()}
 
@@ -61,7 +63,12 @@ def int4_groups(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def swapped(w: Weights, seed: int) -> Weights:
     p = np.random.default_rng([seed, 2]).permutation(96)
-    return {"a.weight": w["a.weight"][p], "a.bias": w["a.bias"][p], "b.weight": w["b.weight"][:, p], "b.bias": w["b.bias"]}
+    return {
+        "a.weight": w["a.weight"][p],
+        "a.bias": w["a.bias"][p],
+        "b.weight": w["b.weight"][:, p],
+        "b.bias": w["b.bias"],
+    }
 
 
 def retouched(w: Weights) -> Weights:
@@ -136,8 +143,14 @@ def test_angle_of_a_change_along_the_weights_own_direction_is_none(tmp_path: Pat
     u, s, v = np.linalg.svd(w["a.weight"].astype(float), full_matrices=False)
     s[0] *= 3  # so that the leading direction stands out
     along = {**w, "a.weight": ((u * s) @ v).astype(np.float32)}
-    further = {**along, "a.weight": (along["a.weight"] + s[0] * 0.1 * np.outer(u[:, 0], v[0])).astype(np.float32)}
-    aside = {**along, "a.weight": (along["a.weight"] + s[0] * 0.1 * np.outer(u[:, -1], v[-1])).astype(np.float32)}
+    further = {
+        **along,
+        "a.weight": (along["a.weight"] + s[0] * 0.1 * np.outer(u[:, 0], v[0])).astype(np.float32),
+    }
+    aside = {
+        **along,
+        "a.weight": (along["a.weight"] + s[0] * 0.1 * np.outer(u[:, -1], v[-1])).astype(np.float32),
+    }
     assert compare(along, further, tmp_path).angles[0].max() < 1
     assert compare(along, aside, tmp_path).angles[0].min() > 80
 
@@ -183,7 +196,10 @@ def test_noise_is_drawn_in_its_law(shape: tuple[int, int]) -> None:
         x = rng.standard_normal(shape)
         level = np.sqrt(np.square(x).mean())
         slow.append(
-            (np.linalg.norm(x, 2) / edge_of_noise(level, shape), np.abs(x).max() / (level * edge_of_entries(x.size)))
+            (
+                np.linalg.norm(x, 2) / edge_of_noise(level, shape),
+                np.abs(x).max() / (level * edge_of_entries(x.size)),
+            )
         )
     for i in range(2):
         assert ks_2samp(fast[:, i], np.array(slow)[:, i]).pvalue > 1e-3
