@@ -35,17 +35,22 @@ from workbench.core.registry import methods as methods
 from workbench.core.result import Result as Result
 from workbench.core.subject import Subject
 from workbench.edits.affine import Affine as Affine
+from workbench.edits.bits import Bits as Bits
 from workbench.edits.dense import Dense as Dense
+from workbench.edits.lora import LoRA as LoRA
+from workbench.edits.lora import Unmerge as Unmerge
 from workbench.edits.low_rank import LowRank as LowRank
 from workbench.edits.magnitude_mask import MagnitudeMask
 from workbench.edits.mask import Mask as Mask
 from workbench.edits.permutation import Permutation
 from workbench.edits.replacement import Replacement as Replacement
 from workbench.edits.site_function import SiteFunction as SiteFunction
+from workbench.edits.taking_out import certify as certify
 from workbench.evidence.along import along as along
 from workbench.evidence.along import side_by_side as side_by_side
 from workbench.evidence.correction import correct as correct
 from workbench.evidence.findings import Findings as Findings
+from workbench.io.adapters import read_adapter as read_adapter
 from workbench.io.corpus import corpus as corpus
 from workbench.io.opening import open as open
 from workbench.models._fine_tuning import fine_tune as fine_tune
@@ -68,6 +73,7 @@ from workbench.results.paths import Paths
 from workbench.results.ranking import Ranking
 from workbench.results.spectrum import Spectrum
 from workbench.results.ties import Ties
+from workbench.results.weight_changes import WeightChanges
 from workbench.subjects.activations import Activations as Activations
 from workbench.subjects.arrays import Arrays as Arrays
 from workbench.subjects.checkpoint import Checkpoint as Checkpoint
@@ -1055,6 +1061,22 @@ class _singular_values(Method):
         """Decompose a weight matrix and compare it with the same entries under random signs."""
 
 singular_values: _singular_values
+
+class _weight_changes(Method):
+    def __call__(
+        self,
+        before: Asked,
+        after: Asked,
+        /,
+        *,
+        n_components: int = 16,
+        related: float = 0.2,
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> WeightChanges:
+        """Say what became of each tensor between two checkpoints, and what could have done it."""
+
+weight_changes: _weight_changes
 
 class _prune(Method):
     def __call__(self, checkpoint: Asked, /, *, fraction: float = 0.5, at: str = "**") -> MagnitudeMask:

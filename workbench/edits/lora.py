@@ -199,35 +199,22 @@ class Unmerge(LoRA):
                 raise ViewError(
                     f"{name} of {base.name} is {dtype}: an adapter is unmerged from {', '.join(FORMATS)} alone."
                 )
-            if merged is None:
-                codes = whole.lazy(name).map_rows(lambda rows, _, d=dtype: codes_of(rows, d))
-            else:
-                if (
-                    name not in merged.tensors
-                    or merged.tensors[name].dtype != dtype
-                    or merged.tensors[name].shape != stored.shape
-                ):
-                    raise DataError(
-                        f"{merged.name} has no {name} of the base's shape {stored.shape} and format {dtype}."
-                    )
-                codes = merged.stored(name)
-                if codes is None:
-                    raise ViewError(
-                        f"The bits of {name} can't be had of {merged.name}: save it as safetensors."
-                    )
+            codes = _merged_codes(
+                whole if merged is None else merged, name, dtype, stored.shape, made=merged is None
+            )
             if name in adapter.magnitude:
                 w = base[name].astype(np.float64) + adapter._product(name, adapter.scales[name])
                 norms = np.asarray(adapter.magnitude[name], np.float64).ravel()
                 lengths[name] = np.linalg.norm(w, axis=1) / np.where(norms == 0, 1, norms)
             before = _unsigned(stored.whole(), dtype)
-            guess = adapter_taken(adapter, name, _unsigned(codes.whole(), dtype), dtype, lengths.get(name))
+            guess = adapter_taken(adapter, name, codes, dtype, lengths.get(name))
             wide = (
                 np.dtype(FORMATS[dtype]).itemsize * 2
             )  # a distance of two codes takes a bit more than a code
             left[name] = packed((in_order(before, dtype) - guess).astype(f"<i{min(8, wide)}"))
             dtypes[name], digests[name] = (
                 dtype,
-                (LazyTensor.of(_unsigned(codes.whole(), dtype)).digest, LazyTensor.of(before).digest),
+                (LazyTensor.of(codes).digest, LazyTensor.of(before).digest),
             )
         parts = {
             "a": adapter.a,
@@ -262,7 +249,7 @@ class Unmerge(LoRA):
         dtype = self.dtypes[name]
 
         def take(codes: np.ndarray) -> np.ndarray:
-            lengths = self.lengths[name] if name in self.lengths else None
+            lengths = self.lengths.get(name)
             guess = adapter_taken(self, name, codes, dtype, lengths)
             wide = min(8, np.dtype(FORMATS[dtype]).itemsize * 2)
             return from_order(guess + unpacked(name, self.left[name], codes.shape, f"<i{wide}"), dtype)
@@ -283,6 +270,21 @@ def adapter_taken(
     else:
         before = (merged * lengths[:, None] - adapter._product(name, adapter.scales[name])).astype(np.float32)
     return in_order(codes_of(before, dtype), dtype)
+
+
+def _merged_codes(
+    merged: Checkpoint, name: str, dtype: str, shape: tuple[int, ...], *, made: bool
+) -> np.ndarray:
+    """One tensor's codes, of what saving would write, or of what somebody wrote."""
+    if made:
+        return merged.lazy(name).map_rows(lambda rows, _: codes_of(rows, dtype)).whole()
+    info = merged.tensors.get(name)
+    if info is None or (info.dtype, info.shape) != (dtype, shape):
+        raise DataError(f"{merged.name} has no {name} of the base's shape {shape} and format {dtype}.")
+    stored = merged.stored(name)
+    if stored is None:
+        raise ViewError(f"The bits of {name} can't be had of {merged.name}: save it as safetensors.")
+    return _unsigned(stored.whole(), dtype)
 
 
 def _unsigned(stored: np.ndarray, dtype: str) -> np.ndarray:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from workbench.core.edit import Edit, kind_named
 from workbench.core.errors import DataError, FormatError, MissingError, suggest
-from workbench.edits.lora import LoRA
 from workbench.io.files import read_json, shown, status
 from workbench.io.safetensors_files import read_safetensors
 from workbench.subjects.checkpoint import Checkpoint
@@ -38,7 +38,7 @@ def is_adapter(path: str | Path) -> bool:
     return (Path(path) / CONFIG).is_file()
 
 
-def read_adapter(path: str | Path, base: Checkpoint | None = None) -> LoRA:
+def read_adapter(path: str | Path, base: Checkpoint | None = None) -> Edit:
     """Read LoRA, rank-stabilized LoRA or DoRA from a folder that PEFT wrote, as an edit.
 
     Parameters
@@ -93,11 +93,12 @@ def read_adapter(path: str | Path, base: Checkpoint | None = None) -> LoRA:
     scales = {name: _scale(path, config, name, len(a[name])) for name in a}
     turned = tuple(a) if config.get("fan_in_fan_out") else ()
     names = {n: n if base is None else _name_in(base, n, path) for n in {**a, **b}}
-    adapter = LoRA(
+    kind: Any = kind_named("lora")  # which io doesn't know by its class
+    adapter: Edit = kind(
         **{
             k: {names[n]: x for n, x in held.items()}
             for k, held in (("a", a), ("b", b), ("magnitude", magnitude))
-        },  # type: ignore[arg-type]
+        },
         scales={names[n]: s for n, s in scales.items()},
         transposed=tuple(names[n] for n in turned),
         title=path.resolve().name,
