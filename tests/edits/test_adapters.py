@@ -117,7 +117,7 @@ def test_attach_detach_and_several_at_once(made) -> None:
         mid = (base + other * 0.5)[name]
         assert mid == pytest.approx((base[name] + (base + other)[name]) / 2, abs=1e-6)
     with pytest.raises(ViewError, match="has no negative"):
-        -other
+        _ = -other
 
 
 def test_strength_has_its_best_near_one_on_rows_held_out(made) -> None:
@@ -150,8 +150,12 @@ def test_the_wrong_base_is_named_before_anything_is_written(made, tmp_path: Path
         wb.read_adapter(folder / "adapter", wb.open(tmp_path / "named.safetensors"))
     base = wb.open(folder / "base.safetensors")
     undo = wb.Unmerge.of(base, wb.read_adapter(folder / "adapter", base))
-    with pytest.raises(DataError, match="wrong base"):
+    with pytest.raises(DataError, match="already what this edit gives"):
         (base + undo).save(tmp_path / "out.safetensors")
+    other = {n: t + 1 for n, t in load_file(folder / "base.safetensors").items()}
+    save_file(other, tmp_path / "other.safetensors")
+    with pytest.raises(DataError, match=r"0\.weight isn't the tensor .*wrong base"):
+        (wb.open(tmp_path / "other.safetensors") + undo).save(tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
 
 

@@ -99,7 +99,7 @@ def test_the_wrong_base_is_named_before_anything_is_written(tmp_path: Path) -> N
     with pytest.raises(DataError, match="patch changes the bits"):
         wb.Bits.between(before, after.at("float32"))
     with pytest.raises(ViewError, match="no other multiple"):
-        patch * 0.5
+        _ = patch * 0.5
 
 
 def test_a_patch_that_was_damaged_is_refused(tmp_path: Path) -> None:

@@ -60,7 +60,8 @@ def require_bits(
         return
     if digest == made:
         raise DataError(
-            f"{label}: {name} has been changed so already. To go back, subtract the edit (--back)."
+            f"{label}: {name} is already what this edit gives, so that there is nothing to do. A patch goes back by its "
+            f"negative (--back)."
         )
     raise DataError(
         f"{label}: {name} isn't the tensor that this was made for (its digest is {digest[:12]}, not {wanted[:12]}): it is the "
