@@ -1078,6 +1078,12 @@ class _weight_changes(Method):
 
 weight_changes: _weight_changes
 
+class _extract_adapter(Method):
+    def __call__(self, checkpoint: Asked, tuned: Asked, /, *, max_rank: int = 64, at: str = "**") -> LowRank:
+        """Draw an adapter out of a base and what was made of it: of each changed matrix its change as factors of lowest rank."""
+
+extract_adapter: _extract_adapter
+
 class _prune(Method):
     def __call__(self, checkpoint: Asked, /, *, fraction: float = 0.5, at: str = "**") -> MagnitudeMask:
         """Zero the entries of smallest magnitude of every weight matrix."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,12 +23,12 @@ Blocks = Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
 
 WORK = 4e10  # rows x columns x the smaller of them, up to which all singular values of a change are computed
 BLOCK = 1 << 20  # numbers that are widened to float64 at a time
-SAMPLED = 64  # rows by which a rounding is recognized before all are looked at
+SAMPLED = 16  # rows by which a rounding is recognized before all are looked at
 FLOOR = 3e-8  # of the largest singular value: what lies under it is lost in the rounding of a Gram matrix
 CHEAP = 0.25  # of what a dense change takes: a description of at most so many numbers is one
 GROUPS = (128, 64, 32)  # entries of a row that share a scale, where a row as a whole doesn't
 MANTISSA = {"F64": 52, "F32": 23, "F16": 10, "BF16": 7}
-_OVERSAMPLED = 8
+_OVERSAMPLED, _SWEEPS = 8, 6
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Change:
 
     Attributes
     ----------
-    changed : entries that differ. norm, base_norm, cosine : of the change, of the weights before, and between the weights
-        before and after.
+    changed : entries that differ. norm, base_norm, after_norm : of the change, and of the weights before and after.
+    cosine : between the weights before and after.
     rank : singular values above what the rounding of the stored numbers gives.
     values : (k,) the largest singular values, descending. share : of the squared norm that they hold.
     exact : whether all singular values were computed, or the largest alone (randomised).
@@ -50,6 +51,7 @@ class Change:
     changed: int
     norm: float
     base_norm: float
+    after_norm: float
     cosine: float
     rank: int
     values: Float[np.ndarray, " k"]
@@ -83,12 +85,12 @@ def change_of(
     held = []
     for before, after in blocks():
         d = after - before
-        ulp = spacing(after, dtype)
+        ulp = spacing(np.maximum(np.abs(before), np.abs(after)), dtype)
         for low in range(0, len(d), max(1, BLOCK // m)):
             at = slice(low, low + max(1, BLOCK // m))
-            b, a, wide = (x[at].astype(np.float64) for x in (before, after, d))
-            sums += [np.vdot(wide, wide), np.vdot(b, b), np.vdot(a, a), np.vdot(b, a)]
-            variance = np.square(ulp[at], dtype=np.float64) / 12
+            b, a, wide = before[at], after[at], d[at].astype(np.float64)
+            sums += np.array([np.vdot(wide, wide), np.vdot(b, b), np.vdot(a, a), np.vdot(b, a)])
+            variance = np.square(ulp[at] * np.float32(1e12)) / np.float32(12)
             by_rows[start + low : start + low + len(b)] += variance.sum(axis=1)
             by_columns += variance.sum(axis=0)
             if gram is not None and n >= m:
@@ -97,7 +99,7 @@ def change_of(
         changed += int(moved.sum())
         largest = max(largest, float(np.abs(d).max(initial=0)))
         if len(steps) < 64:
-            steps.append(np.abs(d[moved][:4096]) / ulp[moved][:4096])
+            steps.append(np.abs(d[moved][:4096], dtype=np.float64) / ulp[moved][:4096])
         if gram is None or n < m:
             held.append(d)
         start += len(d)
@@ -107,10 +109,10 @@ def change_of(
             columns = np.concatenate([d[:, low : low + max(1, BLOCK // n)] for d in held]).astype(np.float64)
             gram += columns @ columns.T
     norm, base_norm, after_norm = np.sqrt(sums[:3])
-    rounding = np.sqrt(by_rows.max()) + np.sqrt(by_columns.max())
+    rounding = 1e-12 * _edge_of_rounding(by_rows, by_columns, dtype)
     sketch = None if gram is not None else _sketch(held or [np.zeros(shape)], keep, rng)
     values = _values(gram) if gram is not None else sketch[0] if sketch else np.empty(0)
-    floor = max(1.5 * rounding, FLOOR * float(values[0])) if len(values) else 0.0
+    floor = max(rounding, FLOOR * float(values[0])) if len(values) else 0.0
     angles = _angles(blocks, gram, sketch, shape, min(keep, max(1, int((values > floor).sum()))), rng)
     level = norm / np.sqrt(n * m)
     kept = values[:keep]
@@ -118,6 +120,7 @@ def change_of(
         changed=changed,
         norm=float(norm),
         base_norm=float(base_norm),
+        after_norm=float(after_norm),
         cosine=float(sums[3] / (base_norm * after_norm)) if base_norm * after_norm > 0 else 0.0,
         rank=int((values > floor).sum()),
         values=kept,
@@ -132,10 +135,27 @@ def change_of(
 
 def spacing(values: np.ndarray, dtype: str) -> np.ndarray:
     """The distance from each number to the next larger one in the format that it is stored in."""
-    bits = MANTISSA.get(dtype, 23)
-    exponent = np.frexp(values)[1]
+    bits = min(MANTISSA.get(dtype, 23), 23)
+    power = np.ascontiguousarray(values, np.float32).view(np.uint32) & np.uint32(0x7F800000)
     smallest = -24 if dtype == "F16" else -133 if dtype == "BF16" else -149
-    return np.ldexp(np.float32(1), np.maximum(exponent - 1 - min(bits, 23), smallest))
+    return np.maximum(power.view(np.float32) * np.float32(2.0**-bits), np.float32(2.0**smallest))
+
+
+def rounding_edge(values: np.ndarray, dtype: str) -> float:
+    """The largest singular value that rounding a matrix to its format may add, by its scales of rows and columns.
+
+    References
+    ----------
+    Latala 2005, Some estimates of norms of random matrices, Proc. Am. Math. Soc. 133.
+    """
+    variance = np.square(spacing(np.abs(values), dtype), dtype=np.float64) / 12
+    return _edge_of_rounding(variance.sum(axis=1), variance.sum(axis=0), dtype)
+
+
+def _edge_of_rounding(by_rows: np.ndarray, by_columns: np.ndarray, dtype: str) -> float:
+    # what was added was itself made in float32, by sums whose rounding is as large as that of float32 weights
+    margin = 1.5 if dtype in ("F16", "BF16") else 4.0
+    return margin * float(np.sqrt(by_rows.max()) + np.sqrt(by_columns.max()))
 
 
 def grain(values: np.ndarray, dtype: str) -> str:
@@ -143,11 +163,16 @@ def grain(values: np.ndarray, dtype: str) -> str:
     return next((f for f in ("BF16", "F16") if np.array_equal(cast(values, f), values)), dtype)
 
 
+@lru_cache(maxsize=256)
 def edge_of_entries(count: int) -> float:
     """What the largest of so many normal numbers, in size, stays under 95 times in 100."""
-    from scipy.stats import norm
+    return _largest_of(count, 0.95)
 
-    return float(norm.isf(-np.expm1(np.log(0.95) / count) / 2))
+
+def _largest_of(count: int, quantile: float) -> float:
+    from scipy.special import ndtri
+
+    return float(-ndtri(-np.expm1(np.log(quantile) / count) / 2))
 
 
 def largest_of_noise(shape: tuple[int, int], rng: np.random.Generator) -> tuple[float, float]:
@@ -171,7 +196,9 @@ def largest_of_noise(shape: tuple[int, int], rng: np.random.Generator) -> tuple[
     squares = rng.chisquare(n - np.arange(m))
     beside = rng.chisquare(m - 1 - np.arange(m - 1)) if m > 1 else np.empty(0)
     level = np.sqrt((squares.sum() + beside.sum()) / count)
-    entry = _largest_entry(count, rng) / (np.sqrt(rng.chisquare(count) / count) * edge_of_entries(count))
+    entry = _largest_of(count, rng.uniform()) / (
+        np.sqrt(rng.chisquare(count) / count) * edge_of_entries(count)
+    )
     if m == 1:
         return 0.0, entry
     # B B^T is tridiagonal; the leading vector lies in its first rows, of which it needs some m^(1/3)
@@ -181,12 +208,6 @@ def largest_of_noise(shape: tuple[int, int], rng: np.random.Generator) -> tuple[
     off = np.sqrt(squares[1:rows] * beside[: rows - 1])
     top = eigh_tridiagonal(diagonal, off, eigvals_only=True, select="i", select_range=(rows - 1, rows - 1))
     return float(np.sqrt(top[0]) / edge_of_noise(float(level), (n, m))), entry
-
-
-def _largest_entry(count: int, rng: np.random.Generator) -> float:
-    from scipy.stats import norm
-
-    return float(norm.isf(-np.expm1(np.log(rng.uniform()) / count) / 2))
 
 
 # -- what could have done it ------------------------------------------------------------------------
@@ -295,6 +316,14 @@ def _values(gram: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[::-1], 0))
 
 
+def _leading(gram: np.ndarray, r: int, rng: np.random.Generator) -> np.ndarray:
+    """Leading eigenvectors by subspace iteration: exact where they stand out, and where they don't any is as good."""
+    q = rng.standard_normal((len(gram), min(len(gram), r + _OVERSAMPLED)))
+    for _ in range(_SWEEPS):
+        q = np.linalg.qr(gram @ q)[0]
+    return q @ np.linalg.eigh(q.T @ gram @ q)[1][:, ::-1][:, :r]
+
+
 def _sketch(
     held: list[np.ndarray], keep: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -332,10 +361,8 @@ def _angles(
     if sketch is not None:
         left, right = sketch[1][:, :r], sketch[2][:, :r]
     else:
-        from scipy.linalg import eigh
-
         assert gram is not None
-        leading = eigh(gram, subset_by_index=(len(gram) - r, len(gram) - 1))[1].astype(np.float32)
+        leading = _leading(gram, r, rng).astype(np.float32)
         if n >= m:
             right = leading
             left = np.linalg.qr(np.concatenate([(a - b) @ right for b, a in blocks()]))[0]

@@ -175,7 +175,7 @@ def test_not_finite_and_nothing_in_common_are_refused(tmp_path: Path) -> None:
     w = weights(0)
     broken = w["a.weight"].copy()
     broken[2, 3] = np.nan
-    with pytest.raises(DataError, match=r"a\.weight holds NaN"):
+    with pytest.raises(DataError, match=r"a\.weight of after holds nan at row 2, column 3"):
         compare(w, {**w, "a.weight": broken}, tmp_path)
     with pytest.raises(DataError, match="no tensor of one name and shape"):
         compare(w, {"z": w["a.bias"]}, tmp_path)

@@ -64,7 +64,7 @@ def weight_changes(
     ] = 16,
     related: Annotated[
         float,
-        Interval(ge=0.01, le=0.99),
+        Interval(ge=0.001, le=0.99),
         Doc("Cosine between a tensor before and after from which it counts as the same one, trained on."),
     ] = 0.2,
     n_null: NullDraws = 99,
@@ -222,12 +222,10 @@ def _told(before: Checkpoint, after: Checkpoint, name: str, keep: int, related: 
         return _Told(
             name, info.shape, "trained on", "integers or booleans, of which only the bits are compared"
         )
-    held = _pairs(before, after, name, shape) if math.prod(shape) <= HELD else None
-    whole = tuple(np.concatenate(x) for x in zip(*held, strict=True)) if held and len(held) > 1 else None
-    pairs = [whole] if whole is not None else held
+    pairs = list(_each(before, after, name, shape)) if math.prod(shape) <= HELD else None
 
     def blocks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        return iter(pairs) if pairs is not None else iter(_each(before, after, name, shape))  # type: ignore[arg-type]
+        return iter(pairs) if pairs is not None else _each(before, after, name, shape)
 
     first = next(blocks())
     stored = grain(np.concatenate([x[:SAMPLED].ravel() for x in first]), other.dtype)
@@ -238,7 +236,13 @@ def _told(before: Checkpoint, after: Checkpoint, name: str, keep: int, related: 
     how = rounded_as(*(x[:SAMPLED] for x in first))
     if how and all(rounded_as(b, a) in (how, "") for b, a in blocks()):
         return _Told(name, info.shape, "requantized", f"in {how}", change)
-    if pairs is not None and abs(change.cosine) < 1 and _same_numbers(*first) and reordered(*first):
+    alike = abs(change.after_norm - change.base_norm) <= 1e-4 * change.base_norm
+    if (
+        pairs is not None
+        and alike
+        and _same_numbers(pairs)
+        and reordered(*map(np.concatenate, zip(*pairs, strict=True)))
+    ):
         return _Told(name, info.shape, "permuted", "the same rows and columns, to the last bit", change)
     verdict = told_as(change, shape, related)
     return _Told(name, info.shape, verdict, _why(verdict, change), change)
@@ -252,8 +256,9 @@ def _why(verdict: str, change: Change) -> str:
     return f"cosine {change.cosine:.3g}"
 
 
-def _same_numbers(before: np.ndarray, after: np.ndarray) -> bool:
-    b, a = (float(np.square(x, dtype=np.float64).sum()) for x in (before, after))
+def _same_numbers(pairs: list[tuple[np.ndarray, np.ndarray]]) -> bool:
+    """Whether the squares add up to the same, as they do in any order."""
+    b, a = (sum(float(np.square(p[i], dtype=np.float64).sum()) for p in pairs) for i in (0, 1))
     return abs(a - b) <= 1e-9 * b
 
 
@@ -269,12 +274,6 @@ def same_bits(before: Checkpoint, after: Checkpoint, name: str) -> bool:
         if np.ascontiguousarray(block).tobytes() != np.ascontiguousarray(rows).tobytes():
             return False
     return True
-
-
-def _pairs(
-    before: Checkpoint, after: Checkpoint, name: str, shape: tuple[int, int]
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    return list(_each(before, after, name, shape))
 
 
 def _each(
