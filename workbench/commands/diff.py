@@ -33,7 +33,7 @@ SHOWN = 20  # tensors in the table
 )
 @click.option("--json", "as_json", is_flag=True, help="Write the answer as JSON on stdout.")
 def diff(before: str, after: str, n_null: int, out: Path | None, patch: Path | None, as_json: bool) -> None:
-    """Compare the checkpoints BEFORE and AFTER, tensor by tensor, each byte read once.
+    """Compare the checkpoints BEFORE and AFTER, tensor by tensor (those of up to 33 million numbers are read once).
 
     Says what could have made the one of the other (identical, low-rank, sparse, requantized, permuted, trained on,
     unrelated), with the norm, rank, spectrum and principal angles of each change, the most surprising first.

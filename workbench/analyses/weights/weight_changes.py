@@ -106,6 +106,11 @@ def weight_changes(
     moved = [t for t in told if t.change is not None]
     order = sorted(moved, key=lambda t: -_surprise(t)) + [t for t in told if t.change is None]
     verdict, reasons = _verdict(told)
+    if sketched := sum(not t.change.exact for t in moved if t.change):
+        reasons += (
+            f"Of {sketched:,} tensors the largest singular values alone were computed, randomised, so that their rank is at most "
+            f"what was kept; the share of the squared norm that they hold is told.",
+        )
     return WeightChanges(
         title=f"What became of {before.name} in {after.name}: {verdict}",
         verdict=verdict,
