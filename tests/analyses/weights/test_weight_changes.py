@@ -213,3 +213,28 @@ def test_is_calibrated_where_the_change_is_noise(tmp_path: Path) -> None:
         return result.evidence_of("direction_over_noise").p_value
 
     assert_calibrated(p_value, runs=100)
+
+
+def test_large_tensors_streamed_and_sketched_give_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is done beyond the caps, asked of small tensors: rows read in blocks again, the largest values alone."""
+    from workbench.analyses.weights import weight_changes as module
+    from workbench.core import lazy
+    from workbench.numerics import weight_changes as numerics
+
+    w = weights(0)
+    after = matrices(w, add_factors, 0)
+    whole = compare(w, after, tmp_path, n_components=4)
+    monkeypatch.setattr(module, "HELD", 0)
+    monkeypatch.setattr(lazy, "BLOCK", 1000)
+    streamed = compare(w, after, tmp_path, n_components=4)
+    monkeypatch.setattr(numerics, "WORK", 0)
+    sketched = compare(w, after, tmp_path, n_components=4)
+    for other in (streamed, sketched):
+        assert other.names == whole.names and other.verdicts == whole.verdicts
+        assert other.ranks.tolist() == whole.ranks.tolist()
+        assert other.spectra[:2, :3] == pytest.approx(whole.spectra[:2, :3], rel=1e-5)
+    assert any("randomised" in r for r in sketched.reasons) and not any(
+        "randomised" in r for r in streamed.reasons
+    )
