@@ -1,5 +1,5 @@
-"""The command line: ``workbench list``, ``info``, ``run``, ``report``, ``sweep``, ``reproduce``, ``lab``, ``convert``, ``bench``,
-``calibrate``, ``cache``, ``doctor``.
+"""The command line: ``workbench list``, ``info``, ``run``, ``report``, ``sweep``, ``reproduce``, ``lab``, ``convert``, ``diff``,
+``apply``, ``bench``, ``calibrate``, ``cache``, ``doctor``.
 
 A refusal is one paragraph on stderr and an exit code; a traceback is written to a log, never to the terminal.
 """
@@ -33,6 +33,7 @@ try:
     from workbench.commands.catalogue import info, list_methods
     from workbench.commands.console import clean
     from workbench.commands.convert import convert
+    from workbench.commands.diff import apply, diff
     from workbench.commands.doctor import doctor
     from workbench.commands.notebooks import lab, report
     from workbench.commands.reproduce import reproduce
@@ -113,6 +114,8 @@ for command in (
     weights,
     lab,
     convert,
+    diff,
+    apply,
     bench,
     calibrate,
     cache,

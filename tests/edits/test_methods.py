@@ -43,7 +43,11 @@ def test_edits_are_in_the_registry(name) -> None:
 
 
 def test_kinds_of_edit_lie_beside_the_methods_and_are_none() -> None:
-    assert {m.name for m in wb.methods() if m.verb == "edit"} == {"prune", "shuffle_weights"}
+    assert {m.name for m in wb.methods() if m.verb == "edit"} == {
+        "extract_adapter",
+        "prune",
+        "shuffle_weights",
+    }
 
 
 @pytest.mark.parametrize("name", EDITS)

@@ -83,6 +83,20 @@ class Edit:
         """What becomes of one of ``tensors``, computed when it is read; shape and dtype stay."""
         raise NotImplementedError
 
+    def on_bits(self, name: str, stored: LazyTensor, dtype: str) -> LazyTensor | None:
+        """What becomes of the numbers of one of ``tensors`` as they lie in a file, for an edit that says it to the last bit.
+
+        Parameters
+        ----------
+        stored : the numbers, of bfloat16 and the like the codes. dtype : the format's name of it (``BF16``).
+
+        Returns
+        -------
+        LazyTensor or None
+            None where it is the numbers that are changed (`on`) and rounded when they are written.
+        """
+        return None
+
     def at_site(self, site: str) -> Callable[[torch.Tensor], torch.Tensor]:
         """What becomes of the first tensor that one of ``sites`` puts out."""
         raise NotImplementedError

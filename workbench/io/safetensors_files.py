@@ -27,9 +27,8 @@ from workbench.io.files import (
     shown,
     size_of,
     unreadable,
-    widened,
 )
-from workbench.numerics.floats import CODED, decode, rounding
+from workbench.numerics.floats import CODED, as_numbers, rounding
 from workbench.subjects.checkpoint import TensorInfo
 
 MAX_HEADER = 100_000_000  # bytes; the library's own limit
@@ -78,10 +77,7 @@ def _stored(path: Path, name: str, entry: _Entry, data_at: int) -> LazyTensor:
 
 def _numbers(stored: LazyTensor, dtype: str) -> LazyTensor:
     def read(start: int, stop: int) -> np.ndarray:
-        raw = stored.read(start, stop)
-        if dtype in CODED:
-            return decode(raw, dtype)
-        return raw != 0 if dtype == "BOOL" else widened(raw)
+        return as_numbers(stored.read(start, stop), dtype)
 
     return LazyTensor(stored.shape, read)
 

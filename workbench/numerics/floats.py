@@ -33,6 +33,21 @@ def decode(codes: np.ndarray, dtype: str) -> np.ndarray:
     return _table(dtype)[codes]
 
 
+def as_numbers(stored: np.ndarray, dtype: str) -> np.ndarray:
+    """What is stored in a format as weights are read: floating point as float32, booleans as such, integers as they are.
+
+    What is beyond float32's range is infinite.
+    """
+    if dtype in CODED:
+        return decode(stored, dtype)
+    if dtype == "BOOL":
+        return stored != 0
+    if stored.dtype.kind != "f" or stored.dtype == np.float32:
+        return stored
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite and NaN are told by the methods, counted
+        return stored.astype(np.float32)
+
+
 def encode(values: np.ndarray, dtype: str) -> np.ndarray:
     """Return the codes of the numbers of the format ``dtype`` (only ``BF16``) nearest to float32 values, ties to even.
 

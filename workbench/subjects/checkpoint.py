@@ -22,6 +22,7 @@ from workbench.core.patterns import matching
 from workbench.core.rows import floats, owned, require_finite
 from workbench.core.subject import Subject
 from workbench.core.view import View
+from workbench.numerics.floats import as_numbers
 from workbench.subjects.network import Network
 from workbench.subjects.saving import Saved, as_written, refuse_own_files, save_file, save_folder
 
@@ -344,7 +345,7 @@ class EditedCheckpoint(Checkpoint):
             load=None if base._load is None else lambda: base.network().with_edits(edits),
             source=base.source,
             aside=base.aside,
-            stored=lambda name: None if self.touches(name) else base.stored(name),
+            stored=self._bits,
             beside=base.beside,
         )
 
@@ -360,5 +361,17 @@ class EditedCheckpoint(Checkpoint):
         """Whether an edit touches a tensor."""
         return any(name in edit.tensors for edit in self.edits)
 
+    def _bits(self, name: str) -> LazyTensor | None:
+        """The tensor as it is to lie in a file, where every edit that touches it says so to the last bit."""
+        tensor = self._base.stored(name)
+        for edit in self.edits:
+            if tensor is not None and name in edit.tensors:
+                tensor = edit.on_bits(name, tensor, self.tensors[name].dtype)
+        return tensor
+
     def _changed(self, name: str) -> LazyTensor:
+        bits = self._bits(name) if self.touches(name) else None
+        if bits is not None:
+            dtype = self.tensors[name].dtype
+            return bits.map_rows(lambda rows, _: as_numbers(rows, dtype))
         return changed(name, self._base.lazy(name), self.edits)

@@ -1,0 +1,225 @@
+"""Adapters that PEFT trains and writes: opened, merged as PEFT merges, taken out to the last bit, where PEFT isn't."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import workbench as wb
+from workbench.core.errors import DataError, FormatError, MissingError, ViewError
+from workbench.edits.taking_out import certify
+from workbench.numerics.rounded_sums import added, candidates, codes_of, from_order, in_order
+
+DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+KINDS: dict[str, dict[str, Any]] = {"lora": {}, "rslora": {"use_rslora": True}, "dora": {"use_dora": True}}
+
+
+def trained(dtype: torch.dtype, kind: dict[str, Any], folder: Path) -> SimpleNamespace:
+    """A small network, and an adapter that learned another task in a few steps; PEFT's merge of it and its way back."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(24, 48), nn.Tanh(), nn.Linear(48, 16))
+    x = torch.randn(256, 24)
+    y = torch.sin(x @ torch.randn(24, 16))
+    net.to(dtype)
+    save_file(net.state_dict(), folder / "base.safetensors")
+    base = {n: t.clone() for n, t in net.state_dict().items()}
+    peft = get_peft_model(
+        net, LoraConfig(r=4, lora_alpha=8, target_modules=["0", "2"], **kind), autocast_adapter_dtype=False
+    )
+    optimizer = torch.optim.Adam([p for p in peft.parameters() if p.requires_grad], lr=0.01, eps=1e-4)
+    losses = []
+    for _ in range(80):
+        loss = (peft(x.to(dtype)).float() - y).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0], "it learned"
+    peft.save_pretrained(folder / "adapter")
+
+    def state() -> dict[str, torch.Tensor]:
+        held = {
+            n.removeprefix("base_model.model.").replace(".base_layer", ""): t
+            for n, t in peft.state_dict().items()
+        }
+        return {n: t.clone() for n, t in held.items() if n in base}
+
+    peft.merge_adapter()
+    merged = state()
+    peft.unmerge_adapter()
+    save_file(merged, folder / "peft.safetensors")
+    return SimpleNamespace(folder=folder, base=base, merged=merged, back=state(), x=x, y=y)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> dict[tuple[str, str], SimpleNamespace]:
+    out = {}
+    for kind, given in KINDS.items():
+        for name, dtype in DTYPES.items():
+            out[kind, name] = trained(dtype, given, tmp_path_factory.mktemp(f"{kind}{name}"))
+    return out
+
+
+def raw(path: Path) -> dict[str, bytes]:
+    return {n: t.contiguous().view(torch.uint8).numpy().tobytes() for n, t in load_file(path).items()}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_peer_merges_as_peft_and_unmerges_to_the_last_bit(
+    made, kind: str, dtype: str, tmp_path: Path
+) -> None:
+    one = made[kind, dtype]
+    base = wb.open(one.folder / "base.safetensors")
+    adapter = wb.read_adapter(one.folder / "adapter", base)
+    merged = base + adapter
+    step = {"F32": 2**-23, "F16": 2**-10, "BF16": 2**-7}[dtype]
+    for name in adapter.tensors:
+        theirs = one.merged[name].float().numpy()
+        assert np.abs(merged[name] - theirs).max() <= 4 * step * np.abs(theirs).max()
+        assert np.abs(merged[name] - base[name]).max() > 20 * step * np.abs(theirs).max()  # it isn't the base
+    undo = wb.Unmerge.of(base, adapter)
+    merged.save(tmp_path / "merged.safetensors")
+    undo.save(tmp_path / "undo")
+    (wb.open(tmp_path / "merged.safetensors") + wb.load(tmp_path / "undo")).save(
+        tmp_path / "again.safetensors"
+    )
+    assert raw(tmp_path / "again.safetensors") == raw(one.folder / "base.safetensors")
+    # what PEFT itself merged comes out as well, and PEFT's own way back doesn't
+    undo = wb.Unmerge.of(base, adapter, wb.open(one.folder / "peft.safetensors"))
+    (wb.open(one.folder / "peft.safetensors") + undo).save(tmp_path / "theirs.safetensors")
+    assert raw(tmp_path / "theirs.safetensors") == raw(one.folder / "base.safetensors")
+    same = np.mean([(one.back[n] == one.base[n]).float().mean().item() for n in adapter.tensors])
+    assert same < 0.95
+
+
+def test_attach_detach_and_several_at_once(made) -> None:
+    base = wb.open(made["lora", "F32"].folder / "base.safetensors")
+    one = wb.read_adapter(made["lora", "F32"].folder / "adapter", base)
+    other = wb.read_adapter(made["dora", "F32"].folder / "adapter", base)
+    both = base + one + other
+    for name in one.tensors:
+        assert np.array_equal((both - one)[name], (base + other)[name])
+        assert np.array_equal((both - other - one)[name], base[name])
+        half = (base + one * 0.5)[name]
+        assert half == pytest.approx((base[name] + (base + one)[name]) / 2, abs=1e-6)
+        mid = (base + other * 0.5)[name]
+        assert mid == pytest.approx((base[name] + (base + other)[name]) / 2, abs=1e-6)
+    with pytest.raises(ViewError, match="has no negative"):
+        _ = -other
+
+
+def test_strength_has_its_best_near_one_on_rows_held_out(made) -> None:
+    """The loss along the strength falls from that of the base, and 80 % of the way changes little."""
+    one = made["lora", "F32"]
+    base = wb.open(one.folder / "base.safetensors")
+    adapter = wb.read_adapter(one.folder / "adapter", base)
+
+    def loss(strength: float) -> float:
+        w = base + adapter * strength
+        hidden = np.tanh(one.x.numpy() @ w["0.weight"].T + w["0.bias"])
+        return float(np.square(hidden @ w["2.weight"].T + w["2.bias"] - one.y.numpy()).mean())
+
+    along = [loss(s) for s in (0, 0.5, 0.8, 1, 1.5)]
+    assert along[0] > along[1] > along[2]
+    assert abs(along[2] - along[3]) < 0.3 * (along[0] - along[3])
+
+
+def test_the_wrong_base_is_named_before_anything_is_written(made, tmp_path: Path) -> None:
+    folder = made["lora", "F32"].folder
+    torch.manual_seed(1)
+    save_file(
+        nn.Sequential(nn.Linear(24, 40), nn.Tanh(), nn.Linear(40, 16)).state_dict(),
+        tmp_path / "narrow.safetensors",
+    )
+    save_file({"first.weight": torch.ones(48, 24)}, tmp_path / "named.safetensors")
+    with pytest.raises(DataError, match=r"0\.weight has the shape \(40, 24\).*another base"):
+        wb.read_adapter(folder / "adapter", wb.open(tmp_path / "narrow.safetensors"))
+    with pytest.raises(MissingError, match="wrong base"):
+        wb.read_adapter(folder / "adapter", wb.open(tmp_path / "named.safetensors"))
+    base = wb.open(folder / "base.safetensors")
+    undo = wb.Unmerge.of(base, wb.read_adapter(folder / "adapter", base))
+    with pytest.raises(DataError, match="already what this edit gives"):
+        (base + undo).save(tmp_path / "out.safetensors")
+    other = {n: t + 1 for n, t in load_file(folder / "base.safetensors").items()}
+    save_file(other, tmp_path / "other.safetensors")
+    with pytest.raises(DataError, match=r"0\.weight isn't the tensor .*wrong base"):
+        (wb.open(tmp_path / "other.safetensors") + undo).save(tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+REFUSED = [
+    ({"peft_type": "LOHA"}, "LOHA"),
+    ({"bias": "all"}, "trained biases"),
+    ({"use_qalora": True}, "QA-LoRA"),
+    ({"modules_to_save": ["head"]}, "modules_to_save"),
+    ({"init_lora_weights": "pissa"}, "pissa"),
+    ({"lora_alpha": None}, "lora_alpha"),
+    ({"r": 5}, "rank 4"),
+    ({"use_dora": True}, "use_dora"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), REFUSED)
+def test_others_are_refused_by_name(made, change: dict[str, Any], words: str, tmp_path: Path) -> None:
+    shutil.copytree(made["lora", "F32"].folder / "adapter", tmp_path / "adapter")
+    config = tmp_path / "adapter" / "adapter_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **change}))
+    with pytest.raises(FormatError, match=words):
+        wb.read_adapter(tmp_path / "adapter")
+
+
+def test_nothing_is_unpickled(made, tmp_path: Path) -> None:
+    shutil.copytree(made["lora", "F32"].folder / "adapter", tmp_path / "adapter")
+    weights = tmp_path / "adapter" / "adapter_model.safetensors"
+    weights.rename(weights.with_suffix(".bin"))
+    with pytest.raises(FormatError, match="nothing is unpickled"):
+        wb.read_adapter(tmp_path / "adapter")
+
+
+@pytest.mark.parametrize("arithmetic", ["workbench", "peft"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_certified_entries_are_never_wrong(dtype: str, arithmetic: Any) -> None:
+    """The shares at three sizes of the change; and the truth is among the candidates of every entry."""
+    rng = np.random.default_rng(0)
+    shares = []
+    for size in (0.01, 0.1, 1):
+        w = codes_of((0.05 * rng.standard_normal(40_000)).astype(np.float32), dtype)
+        d = (0.05 * size * rng.standard_normal(40_000)).astype(np.float32)
+        first, count = candidates(added(dtype, d, arithmetic)(w), d, dtype, arithmetic)
+        truth = in_order(w, dtype)
+        assert (from_order(truth, dtype) == w).all()
+        certain = count == 1
+        assert (first[certain] == truth[certain]).all()
+        assert ((first <= truth) & (truth < first + count)).all()
+        shares.append(certain.mean())
+    expected = (0.975, 0.86, 0.50) if arithmetic == "workbench" and dtype != "F32" else (0.956, 0.80, 0.505)
+    assert shares == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize("dtype", ["F32", "BF16"])
+def test_a_certificate_of_a_trained_adapter_and_of_another_one(made, dtype: str) -> None:
+    one = made["lora", dtype]
+    base = wb.open(one.folder / "base.safetensors")
+    adapter = wb.read_adapter(one.folder / "adapter", base)
+    (base + adapter).save(one.folder / "ours.safetensors")
+    merged = wb.open(one.folder / "ours.safetensors")
+    result = certify(merged, adapter)
+    assert result.counts[:, 0].sum() == 0 and 0.3 < result.certified < 1
+    assert result.counts.sum() == sum(np.prod(base.tensors[n].shape) for n in adapter.tensors)
+    with pytest.raises(MissingError, match="nothing of this is known"):
+        certify(merged)
+    dora = wb.read_adapter(made["dora", dtype].folder / "adapter", base)
+    with pytest.raises(ViewError, match="DoRA"):
+        certify(merged, dora)

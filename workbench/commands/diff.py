@@ -1,0 +1,150 @@
+"""``workbench diff``: what became of each tensor between two checkpoints; and ``workbench apply``: edits that were kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from workbench.commands import _answers
+from workbench.commands.console import progress, say, say_table
+
+if TYPE_CHECKING:
+    from workbench.subjects.checkpoint import Checkpoint
+
+SHOWN = 20  # tensors in the table
+
+
+@click.command("diff", short_help="Say what became of each tensor between two checkpoints.")
+@click.argument("before")
+@click.argument("after")
+@click.option(
+    "--n-null", type=int, default=99, show_default=True, help="Draws of noise to set the changes beside."
+)
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), metavar="DIR|PAGE.html", help="Keep the answer."
+)
+@click.option(
+    "--patch",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keep the changed bits as an edit, which workbench apply puts on BEFORE, or with --back on AFTER.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Write the answer as JSON on stdout.")
+def diff(before: str, after: str, n_null: int, out: Path | None, patch: Path | None, as_json: bool) -> None:
+    """Compare the checkpoints BEFORE and AFTER, tensor by tensor (those of up to 33 million numbers are read once).
+
+    Says what could have made the one of the other (identical, low-rank, sparse, requantized, permuted, trained on,
+    unrelated), with the norm, rank, spectrum and principal angles of each change, the most surprising first.
+    """
+    from workbench.analyses.weights.weight_changes import weight_changes
+    from workbench.edits.bits import Bits
+
+    things = [_open(what) for what in (before, after)]
+    if out is not None:
+        _answers.require_answer(out)
+        _answers.keep_inputs([before, after], out)
+    if patch is not None:
+        _answers.keep_inputs([before, after], patch)
+    with progress():
+        result = weight_changes(*things, n_null=n_null)
+        if out is not None:
+            _answers.save(result, out)
+        if patch is not None:
+            Bits.between(*things).save(patch)
+    _answers.show(result, out, as_json=as_json)
+    if as_json:
+        return
+    moved = int((result.changed > 0).sum())
+    header = ["tensor", "verdict", "shape", "over the weights", "rank", "changed", "over noise"]
+    table = result.table().head(min(moved, SHOWN))
+    say_table(header, ([_short(row[c]) for c in header] for _, row in table.iterrows()))
+    say(
+        f"{min(moved, SHOWN)} of {moved:,} changed tensors; {len(result.names) - moved:,} are the same to the last bit."
+    )
+    for words, names in (
+        ("missing", result.missing),
+        ("extra", result.extra),
+        ("of another shape", result.reshaped),
+    ):
+        if names:
+            say(f"{len(names):,} {words}: {', '.join(names[:SHOWN])}{' ...' if len(names) > SHOWN else ''}")
+    if patch is not None:
+        say(f"Changed bits kept in {patch}.")
+
+
+@click.command("apply", short_help="Put edits that were kept, patches or adapters of PEFT on a checkpoint.")
+@click.argument("checkpoint")
+@click.argument("edits", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE|DIR",
+    help="The edited weights.",
+)
+@click.option(
+    "--strength", type=click.FloatRange(0, 1.5), default=1.0, help="Of adapters: 1 is as they were trained."
+)
+@click.option("--back", is_flag=True, help="Go back: a patch is turned round.")
+@click.option(
+    "--undo",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keep what takes the adapter out again to the last bit, as an edit.",
+)
+def apply(
+    checkpoint: str, edits: tuple[Path, ...], out: Path, strength: float, back: bool, undo: Path | None
+) -> None:
+    """Put EDITS on CHECKPOINT, in order, and write the weights; nothing is written where one doesn't fit.
+
+    An EDIT is a folder that an edit was saved to (a patch of workbench diff, an undo of this command), or one of an adapter
+    that PEFT wrote (LoRA, rank-stabilized LoRA, DoRA), which is merged.
+    """
+    from workbench.core.edit import load
+    from workbench.core.errors import ParameterError
+    from workbench.edits.lora import LoRA, Unmerge
+    from workbench.io.adapters import is_adapter, read_adapter
+
+    base = _open(checkpoint)
+    _answers.require_weights(out)
+    for place in filter(None, (out, undo)):
+        _answers.keep_inputs([checkpoint, *map(str, edits)], place)
+    loaded = [read_adapter(path, base) if is_adapter(path) else load(path) for path in edits]
+    if strength != 1:
+        loaded = [edit * strength for edit in loaded]
+    if back:
+        loaded = [-edit for edit in reversed(loaded)]
+    adapter = loaded[0]
+    if undo is not None and not (len(loaded) == 1 and isinstance(adapter, LoRA)):
+        raise ParameterError(
+            "--undo is of one adapter. Merge several one after the other, or keep a patch: workbench diff --patch."
+        )
+    with progress():
+        changed = base
+        for edit in loaded:
+            changed = changed + edit
+        if undo is not None:
+            assert isinstance(adapter, LoRA)
+            Unmerge.of(base, adapter).save(undo)
+        changed.save(out)
+    say(f"{out}: {changed.name}")
+    if undo is not None:
+        say(f"{undo} takes it out again: workbench apply {out} {undo} --out BASE")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _open(what: str) -> Checkpoint:
+    from workbench.core.errors import ViewError
+    from workbench.io.opening import open as open_subject
+    from workbench.subjects.checkpoint import Checkpoint
+
+    thing = open_subject(what)
+    if not isinstance(thing, Checkpoint):
+        raise ViewError(f"{what} is {thing.holds}; this takes checkpoints (named weights).")
+    return thing
