@@ -35,17 +35,22 @@ from workbench.core.registry import methods as methods
 from workbench.core.result import Result as Result
 from workbench.core.subject import Subject
 from workbench.edits.affine import Affine as Affine
+from workbench.edits.bits import Bits as Bits
 from workbench.edits.dense import Dense as Dense
+from workbench.edits.lora import LoRA as LoRA
+from workbench.edits.lora import Unmerge as Unmerge
 from workbench.edits.low_rank import LowRank as LowRank
 from workbench.edits.magnitude_mask import MagnitudeMask
 from workbench.edits.mask import Mask as Mask
 from workbench.edits.permutation import Permutation
 from workbench.edits.replacement import Replacement as Replacement
 from workbench.edits.site_function import SiteFunction as SiteFunction
+from workbench.edits.taking_out import certify as certify
 from workbench.evidence.along import along as along
 from workbench.evidence.along import side_by_side as side_by_side
 from workbench.evidence.correction import correct as correct
 from workbench.evidence.findings import Findings as Findings
+from workbench.io.adapters import read_adapter as read_adapter
 from workbench.io.corpus import corpus as corpus
 from workbench.io.opening import open as open
 from workbench.models._fine_tuning import fine_tune as fine_tune
@@ -66,8 +71,11 @@ from workbench.results.panels import Panels
 from workbench.results.partition import Partition
 from workbench.results.paths import Paths
 from workbench.results.ranking import Ranking
+from workbench.results.simplification import Simplification
 from workbench.results.spectrum import Spectrum
 from workbench.results.ties import Ties
+from workbench.results.verdict import Verdict
+from workbench.results.weight_changes import WeightChanges
 from workbench.results.weight_map import WeightMap
 from workbench.subjects.activations import Activations as Activations
 from workbench.subjects.arrays import Arrays as Arrays
@@ -746,6 +754,58 @@ class _linear_probe(Method):
 
 linear_probe: _linear_probe
 
+class _equivalence(Method):
+    def __call__(
+        self,
+        first: Asked,
+        second: Asked,
+        /,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        tolerance: float = 1e-06,
+        n_samples: int = 100000,
+        effort: int = 20,
+        random_state: int = 0,
+    ) -> Verdict:
+        """Say whether two networks are one function of real numbers: proven, refuted by an input, or untold."""
+
+equivalence: _equivalence
+
+class _simplification(Method):
+    def __call__(
+        self,
+        network: Asked,
+        /,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        rounding: bool = True,
+        tolerance: float = 1e-06,
+        n_samples: int = 10000,
+        random_state: int = 0,
+    ) -> Simplification:
+        """Leave out of a network what its function doesn't need: each step proven, or rounded with its effect measured."""
+
+simplification: _simplification
+
+class _unit_pruning(Method):
+    def __call__(
+        self,
+        network: Asked,
+        /,
+        *,
+        share: float = 0.5,
+        low: float | None = None,
+        high: float | None = None,
+        n_samples: int = 2000,
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> Curve:
+        """Take units out of every hidden layer and measure what is lost: the fewest in effect, the smallest, and any at random."""
+
+unit_pruning: _unit_pruning
+
 class _bookmark_stability(Method):
     def __call__(
         self,
@@ -1057,6 +1117,22 @@ class _singular_values(Method):
 
 singular_values: _singular_values
 
+class _weight_changes(Method):
+    def __call__(
+        self,
+        before: Asked,
+        after: Asked,
+        /,
+        *,
+        n_components: int = 16,
+        related: float = 0.2,
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> WeightChanges:
+        """Say what became of each tensor between two checkpoints, and what could have done it."""
+
+weight_changes: _weight_changes
+
 class _weights(Method):
     def __call__(
         self, checkpoint: Asked, /, *, largest_exact: int = 8192, n_null: int = 99, random_state: int = 0
@@ -1064,6 +1140,12 @@ class _weights(Method):
         """Weigh every matrix of a checkpoint: role, norms, rank, noise, tail, sparsity, grid, outliers, and what isn't finite."""
 
 weights: _weights
+
+class _extract_adapter(Method):
+    def __call__(self, checkpoint: Asked, tuned: Asked, /, *, max_rank: int = 64, at: str = "**") -> LowRank:
+        """Draw an adapter out of a base and what was made of it: of each changed matrix its change as factors of lowest rank."""
+
+extract_adapter: _extract_adapter
 
 class _prune(Method):
     def __call__(self, checkpoint: Asked, /, *, fraction: float = 0.5, at: str = "**") -> MagnitudeMask:
