@@ -272,5 +272,8 @@ def test_transformers_with_feed_forward_units_in_another_order(kind: str) -> Non
             a(tokens).last_hidden_state, b(tokens).last_hidden_state, rtol=1e-4, atol=1e-5
         )
         down.weight[0, 0] = torch.nextafter(down.weight[0, 0], torch.tensor(9.0))
-    with pytest.raises(DataError, match="Nor are the two the same code and weights"):
-        asked(a, b)
+    broken = asked(a, b)
+    assert broken.verdict == "untold" and "1 of" in broken.how
+    made.extra = nn.Linear(2, 2)
+    with pytest.raises(DataError, match="Nor are the two of one shape"):
+        asked(a.eval(), b)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Interval
@@ -22,7 +22,7 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import Few, Seed
 from workbench.core.registry import analysis
-from workbench.numerics.exact.blocks import same_network
+from workbench.numerics.exact.blocks import feed_forward, in_order_of, same_network
 from workbench.numerics.exact.equality import Decision, decide
 from workbench.numerics.exact.reading import Program, program_of
 from workbench.numerics.exact.sampling import (
@@ -73,7 +73,7 @@ def equivalence(
     always computed without rounding: in rational arithmetic, or in balls that contain the answer.
 
     Transformers aren't read step by step. Of two it is proven that they are the same code and weights but for the order of
-    feed-forward units (BERT's and Llama's), or they are refused.
+    feed-forward units (BERT's and Llama's); else it is untold, and those of other tensors are refused.
 
     Raises
     ------
@@ -139,32 +139,44 @@ def equivalence(
 
 
 def _whole(first: Network, second: Network, unread: DataError) -> Verdict:
-    """What can be said of networks that can't be read step by step: that they are the same but for the order of units."""
-    moved = same_network(first.module, second.module)
-    if moved is None:
-        raise DataError(
-            f"{unread} Nor are the two the same code and weights, but for the order of units in the feed-forward layers of "
-            "BERT's and Llama's kind."
-        )
-    others = [(n, p) for n, p in first.module.state_dict().items() if p.is_floating_point()]
+    """What can be said of networks that can't be read step by step: that they are the same but for the order of units, or not."""
     theirs = second.module.state_dict()
-    alike = sum(bool((p == theirs[n]).all()) for n, p in others)
+    ours = {n: p for n, p in first.module.state_dict().items() if p.is_floating_point()}
+    fits = all(n in theirs and theirs[n].shape == p.shape for n, p in ours.items())
+    if not (fits and feed_forward(first.module) and feed_forward(second.module)):
+        raise DataError(
+            f"{unread} Nor are the two of one shape, with feed-forward layers of BERT's or Llama's kind, so that they could be the "
+            "same but for the order of units."
+        )
+    moved = same_network(first.module, second.module)
+    alike = sum(bool((p == theirs[n]).all()) for n, p in ours.items())
+    how = f"They are the same code with the same weights; {moved or 0:,} hidden units lie in another order."
+    if moved is None:
+        ordered = in_order_of(first.module, second.module)[0].state_dict()
+        other = [n for n, p in ours.items() if not bool((p == ordered[n]).all())]
+        how = (
+            f"The two can't be read step by step, and {len(other):,} of {len(ours):,} tensors differ by more than the order of hidden "
+            f"units, {other[0] if other else 'or their code does'} first; that alone doesn't make another function of them."
+        )
+    told: Literal["proven", "untold"] = "untold" if moved is None else "proven"
     return Verdict(
         claim=f"{first.name} and {second.name} compute the same function",
-        verdict="proven",
-        how=f"They are the same code with the same weights; {moved:,} hidden units lie in another order.",
+        verdict=told,
+        how=how,
         domain="all inputs",
         evidence=(
             Evidence(
                 id="tensors_alike",
                 question="Which share of the weights' tensors is the same without moving a unit?",
                 label="share of tensors that are the same bit for bit",
-                value=alike / max(1, len(others)),
-                n=len(others),
+                value=alike / max(1, len(ours)),
+                n=len(ours),
                 unit="tensors",
             ),
         ),
-        caveat=_caveat(Decision("proven", "", np.empty(0)), "all inputs"),
+        caveat=_caveat(Decision("proven", "", np.empty(0)), "all inputs")
+        if moved is not None
+        else f"No input was run: {unread}",
     )
 
 
