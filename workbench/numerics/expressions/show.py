@@ -11,26 +11,38 @@ from workbench.numerics.expressions.dag import Dag
 
 DEEPEST = 60  # levels that are written one inside the other
 MOST_NODES = 2_000  # that are written, or given to SymPy
-SPECIAL = {"π": math.pi, "e": math.e, "√2": math.sqrt(2)}
-_LATEX = {"π": r"\pi", "e": "e", "√2": r"\sqrt{2}"}
+SPECIAL = {"π": math.pi, "e": math.e, "√2": math.sqrt(2), "(1/√(2π))": 1 / math.sqrt(2 * math.pi)}
+_LATEX = {"π": r"\pi", "e": "e", "√2": r"\sqrt{2}", "(1/√(2π))": r"\frac{1}{\sqrt{2\pi}}"}
 _SIMPLEST = 64  # denominators up to it are written as fractions
 
 
 def number(value: Fraction, *, digits: int = 4, latex: bool = False) -> str:
     """A number as one reads it: a simple fraction, a simple multiple of π, e or √2, or so many digits."""
-    if value.denominator <= _SIMPLEST and value.numerator < 10**6:
+    if value.denominator <= _SIMPLEST and abs(value.numerator) < 10**6:
         return _fraction(value, latex)
-    for name, constant in SPECIAL.items():
-        ratio = Fraction(float(value) / constant).limit_denominator(_SIMPLEST)
-        if ratio and abs(float(ratio) * constant - float(value)) <= 4e-15 * abs(float(value)):
-            shown = _LATEX[name] if latex else name
-            if ratio in (1, -1):
-                return ("-" if ratio < 0 else "") + shown
-            return f"{_fraction(ratio, latex)}{shown}" if ratio.denominator == 1 or latex else f"({ratio}){shown}"
+    if special := _special(value):
+        name, ratio = special
+        shown = _LATEX[name] if latex else name
+        if ratio in (1, -1):
+            return ("-" if ratio < 0 else "") + shown
+        return f"{_fraction(ratio, latex)}{shown}" if ratio.denominator == 1 or latex else f"({ratio}){shown}"
     try:
         return f"{float(value):.{digits}g}"
     except OverflowError:
         return f"{value.numerator // value.denominator:.3e}"
+
+
+def simple(value: Fraction) -> bool:
+    """Whether it is a number that somebody would write down: of few digits, or a simple multiple of π, e or √2."""
+    return value.denominator <= 10**4 or _special(value) is not None
+
+
+def _special(value: Fraction) -> tuple[str, Fraction] | None:
+    for name, constant in SPECIAL.items():
+        ratio = Fraction(float(value) / constant).limit_denominator(_SIMPLEST)
+        if ratio and abs(float(ratio) * constant - float(value)) <= 4e-15 * abs(float(value)):
+            return name, ratio
+    return None
 
 
 def _fraction(value: Fraction, latex: bool) -> str:

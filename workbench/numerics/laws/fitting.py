@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SUFFERS = 5.0
 """How much twice the logarithm of the likelihood may fall where a number is rounded."""
 NO_SCALE, NO_SHIFT = ("abs", "relu", "log", "sqrt"), ("exp",)  # what another number stands for already
-EVALUATIONS = 60  # per number, that a fit may take
+STEPS = 20  # of a fit, at most
 
 
 class Fitted:
@@ -60,6 +60,7 @@ class Fitted:
         self.numbers = np.array(start)
 
     def values(self, numbers: Float[np.ndarray, " k"], data: dict[str, np.ndarray]) -> Float[np.ndarray, " n"]:
+        """The form's values with these numbers; of several sets of them, (k, m, 1), all at once, (m, n)."""
         held: dict[int, Any] = {}
         with np.errstate(all="ignore"):
             for at, op, args, given, slots in self.steps:
@@ -110,28 +111,49 @@ class Fitted:
                     scale, shift = slots
                     by, to = float(numbers[scale]) if scale >= 0 else 1.0, float(numbers[shift]) if shift >= 0 else 0.0
                     inner = flat_sum(dag, [(inner, by)], to)
-                made[at] = dag.apply(op, inner)
+                made[at] = applied(dag, op, inner)
         return made[self.root]
 
     def fit(
-        self, data: dict[str, np.ndarray], y: Float[np.ndarray, " n"], start: np.ndarray, held: set[int] = frozenset()  # type: ignore[assignment]
+        self, data: dict[str, np.ndarray], y: Float[np.ndarray, " n"], start: np.ndarray, held: Collection[int] = ()
     ) -> tuple[np.ndarray, float]:
-        """Return the numbers that fit best, by Levenberg and Marquardt, and the mean squared error; those ``held`` stay."""
-        from scipy.optimize import least_squares
+        """Return the numbers that fit best, by Levenberg and Marquardt, and the mean squared error; those ``held`` stay.
 
-        free = [i for i in range(len(start)) if i not in held]
-        numbers = start.copy()
-        n = len(y)
+        All derivatives come of one pass, in which each number is moved by a little in a row of its own.
+        """
+        free = np.array([i for i in range(len(start)) if i not in held], int)
+        n, k = len(y), len(free)
+        numbers = start.astype(np.float64)
+        left = self._residual(numbers, data, y)
+        error = float(left @ left)
+        if not k or k > n:
+            return numbers, error / n
+        damping = 1e-3
+        for _ in range(STEPS):
+            h = 1e-7 * np.maximum(np.abs(numbers[free]), 1e-2)
+            moved = np.repeat(numbers[:, None, None], k, axis=1)
+            moved[free, np.arange(k), 0] += h
+            j = (np.broadcast_to(self.values(moved, data), (k, n)) - (left + y)) / h[:, None]
+            j = np.clip(np.nan_to_num(j, posinf=0, neginf=0), -1e12, 1e12)
+            normal, gradient = j @ j.T, j @ left
+            before = error
+            while damping < 1e9:
+                scale = np.maximum(np.diag(normal), 1e-12)
+                trial = numbers.copy()
+                trial[free] -= np.linalg.solve(normal + damping * np.diag(scale), gradient)
+                again = self._residual(trial, data, y)
+                if (now := float(again @ again)) < error:
+                    numbers, left, error = trial, again, now
+                    damping = max(damping / 10, 1e-9)
+                    break
+                damping *= 10
+            if before - error <= 1e-9 * before:
+                break
+        return numbers, error / n
 
-        def residual(some: np.ndarray) -> np.ndarray:
-            numbers[free] = some
-            out = np.broadcast_to(self.values(numbers, data), (n,)) - y
-            return np.where(np.isfinite(out), np.clip(out, -1e12, 1e12), 1e12)
-
-        if free and len(free) <= n:
-            fit = least_squares(residual, start[free], method="lm", max_nfev=EVALUATIONS * len(free))
-            numbers[free] = fit.x
-        return numbers.copy(), float(np.mean(residual(numbers[free]) ** 2))
+    def _residual(self, numbers: np.ndarray, data: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
+        out = np.broadcast_to(self.values(numbers, data), y.shape) - y
+        return np.where(np.isfinite(out), np.clip(out, -1e12, 1e12), 1e12)
 
 
 def refined(dag: Dag, root: int, data: dict[str, np.ndarray], y: Float[np.ndarray, " n"], *, loose: bool) -> tuple[int, float]:
@@ -149,9 +171,11 @@ def snapped(dag: Dag, root: int, data: dict[str, np.ndarray], y: Float[np.ndarra
     """
     form = Fitted(dag, root)
     numbers, error = form.fit(data, y, form.numbers)
+    if not len(numbers):
+        return root, error
     n, fixed = len(y), set[int]()
     floor = 1e-22 * float(np.mean(y * y)) + 1e-300
-    order = np.argsort(-_known(form, numbers, data, error), kind="stable")[::-1]  # those least known first: they may be nothing
+    order = np.argsort(_known(form, numbers, data, error), kind="stable")  # those least known first: they may be nothing
     for i in order.tolist():
         spread = float(_spreads(form, numbers, data, error)[i])
         for value in _simple(float(numbers[i]), spread):
@@ -167,14 +191,12 @@ def snapped(dag: Dag, root: int, data: dict[str, np.ndarray], y: Float[np.ndarra
 
 def _spreads(form: Fitted, numbers: np.ndarray, data: dict[str, np.ndarray], error: float) -> np.ndarray:
     """Standard errors of the numbers; infinite where the data say nothing of one."""
-    base = form.values(numbers, data)
-    columns = []
-    for i in range(len(numbers)):
-        step = 1e-6 * max(abs(numbers[i]), 1e-3)
-        moved = numbers.copy()
-        moved[i] += step
-        columns.append((form.values(moved, data) - base) / step * np.ones(len(next(iter(data.values())))))
-    j = np.nan_to_num(np.array(columns).T)
+    k, n = len(numbers), len(next(iter(data.values())))
+    h = 1e-6 * np.maximum(np.abs(numbers), 1e-3)
+    moved = np.repeat(numbers[:, None, None], k, axis=1)
+    moved[np.arange(k), np.arange(k), 0] += h
+    base = np.broadcast_to(form.values(numbers, data), n)
+    j = np.nan_to_num((np.broadcast_to(form.values(moved, data), (k, n)) - base) / h[:, None]).T
     scale = np.sqrt((j * j).sum(0))
     scale[scale == 0] = 1e-300
     s = j / scale
@@ -245,7 +267,7 @@ def flat_sum(dag: Dag, terms: list[tuple[int, Any]], constant: Any = 0) -> int:
 
 def flat_product(dag: Dag, factors: list[tuple[int, int]]) -> int:
     """A product whose factors that are products are part of it, and numbers before it."""
-    scale, flat = Fraction(1), list[tuple[int, int]]()
+    scale, flat, exponent = Fraction(1), list[tuple[int, int]](), list[tuple[int, int]]()
     for node, power in factors:
         op, args, numbers, _ = dag.nodes[node]
         if op == "sum" and len(args) == 1 and not numbers[-1]:
@@ -253,9 +275,38 @@ def flat_product(dag: Dag, factors: list[tuple[int, int]]) -> int:
             node, (op, args, numbers, _) = args[0], dag.nodes[args[0]]
         if op == "product":
             flat += [(a, int(p) * power) for a, p in zip(args, numbers, strict=True)]
+        elif op == "exp":
+            exponent.append((args[0], power))
         else:
             flat.append((node, power))
+    if exponent:
+        flat.append((dag.apply("exp", flat_sum(dag, exponent)), 1))
     return flat_sum(dag, [(dag.product(flat), _near(scale))])
+
+
+def applied(dag: Dag, function: str, inner: int) -> int:
+    """A function of a node, written shorter where that is a logarithm's exponential or a root of something scaled."""
+    op, args, numbers, _ = dag.nodes[inner]
+    if (function, op) == ("log", "exp"):
+        return args[0]
+    if function == "exp":
+        terms = zip(args, numbers, strict=False) if op == "sum" else [(inner, Fraction(1))]
+        taken = [(dag.nodes[a].args[0], c) for a, c in terms if dag.nodes[a].op == "log" and (2 * c).denominator == 1]
+        if taken:
+            logs = {dag.apply("log", a): c for a, c in taken}
+            rest = flat_sum(dag, [(inner, 1), *((a, -c) for a, c in logs.items())])
+            whole = [(a, int(c)) for a, c in taken if c.denominator == 1]
+            halves = [(a, int(2 * c)) for a, c in taken if c.denominator == 2]
+            parts = [(flat_product(dag, whole), 1)] if whole else []
+            parts += [(applied(dag, "sqrt", flat_product(dag, halves)), 1)] if halves else []
+            if dag.nodes[rest].op != "number" or dag.nodes[rest].numbers[0]:
+                parts.append((dag.apply("exp", rest), 1))
+            return flat_product(dag, parts)
+    if (function, op) == ("sqrt", "exp"):
+        return dag.apply("exp", flat_sum(dag, [(args[0], Fraction(1, 2))]))
+    if function == "sqrt" and op == "sum" and len(args) == 1 and not numbers[-1] and numbers[0] > 0 and numbers[0] != 1:
+        return flat_sum(dag, [(applied(dag, "sqrt", args[0]), math.sqrt(numbers[0]))])
+    return dag.apply(function, inner)
 
 
 def _rounded(terms: list[tuple[int, Fraction]]) -> list[tuple[int, Fraction]]:

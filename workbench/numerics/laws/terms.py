@@ -14,9 +14,11 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-UNARY = ("square", "inverse", "sqrt", "exp", "log", "sin", "cos", "tanh")
+ALGEBRAIC = ("square", "inverse", "sqrt")
+TRANSCENDENTAL = ("exp", "log", "sin", "cos", "tanh")
+"""Functions of which none stands inside another: there would be many more terms, and few laws among them."""
 LARGEST = 1e8  # values beyond it are no term: their sums are rounding
-MOST = 6_000
+MOST = 9_000
 """Terms that are kept; of larger ones there are no more then."""
 
 
@@ -27,6 +29,7 @@ class Term(NamedTuple):
     left: int
     right: int
     size: int
+    bent: bool = False  # whether one of `TRANSCENDENTAL` is in it
 
 
 class Terms(NamedTuple):
@@ -35,13 +38,13 @@ class Terms(NamedTuple):
     Attributes
     ----------
     made : (m,) in order of their size. unit : (m, n) their values, centred and of unit length. size : (m,).
-    whole : whether none was left out because there are too many.
+    complete : the size up to which none was left out because there are too many.
     """
 
     made: list[Term]
     unit: Float[np.ndarray, "m n"]
     size: Float[np.ndarray, " m"]
-    whole: bool
+    complete: int
 
 
 def terms(x: Float[np.ndarray, "n d"], max_size: int, *, most: int = MOST) -> Terms:
@@ -51,7 +54,7 @@ def terms(x: Float[np.ndarray, "n d"], max_size: int, *, most: int = MOST) -> Te
     values = [np.ones(n)]
     known: set[bytes] = set()
     by_size: dict[int, list[int]] = {1: [0]}
-    whole = True
+    complete = max_size
 
     def keep(term: Term, value: np.ndarray) -> None:
         unit = _unit(value)
@@ -68,34 +71,37 @@ def terms(x: Float[np.ndarray, "n d"], max_size: int, *, most: int = MOST) -> Te
     for j in range(d):
         keep(Term("x", j, 0, 1), x[:, j])
     for size in range(2, max_size + 1):
-        for term in _of_size(by_size, size):
+        for term in _of_size(made, by_size, size):
             if len(made) > most:
-                whole = False
+                complete = min(complete, size - 1)
                 break
             with np.errstate(all="ignore"):
                 value = apply(term.op, values[term.left], values[term.right])
             keep(term, value)
     unit = np.array([_unit(v) for v in values[1:]])
-    return Terms(made, unit, np.array([t.size for t in made[1:]], np.float64), whole)
+    return Terms(made, unit, np.array([t.size for t in made[1:]], np.float64), complete)
 
 
-def _of_size(by_size: dict[int, list[int]], size: int) -> Iterator[Term]:
+def _of_size(made: list[Term], by_size: dict[int, list[int]], size: int) -> Iterator[Term]:
     """Every way to make a term of a size; those of larger parts last."""
     for i in by_size.get(size - 1, ()):
         if i:
-            yield from (Term(op, i, 0, size) for op in UNARY)
+            yield from (Term(op, i, 0, size, made[i].bent) for op in ALGEBRAIC)
+            if not made[i].bent:
+                yield from (Term(op, i, 0, size, True) for op in TRANSCENDENTAL)
     for left_size in range(1, size - 1):
         right_size = size - 1 - left_size
         for i in by_size.get(left_size, ()):
             for j in by_size.get(right_size, ()):
+                bent = made[i].bent or made[j].bent
                 if i >= j and i:  # the one is only added and taken away
                     if j:
-                        yield Term("mul", i, j, size)
-                    yield Term("add", i, j, size)
+                        yield Term("mul", i, j, size, bent)
+                    yield Term("add", i, j, size, bent)
                 if i and j and i != j:
-                    yield Term("div", i, j, size)
+                    yield Term("div", i, j, size, bent)
                 if i != j and (i > j or not j):
-                    yield Term("sub", i, j, size)
+                    yield Term("sub", i, j, size, bent)
 
 
 def apply(op: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
