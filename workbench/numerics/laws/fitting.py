@@ -16,8 +16,8 @@ from workbench.numerics.expressions.show import SPECIAL
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-SUFFERS = 5.0
-"""How much twice the logarithm of the likelihood may fall where a number is rounded."""
+SUFFERS, SUFFERS_NOTHING = 8.0, 12.0
+"""How much twice the logarithm of the likelihood may fall where a number is rounded, and where that leaves it out."""
 NO_SCALE, NO_SHIFT = ("abs", "relu", "log", "sqrt"), ("exp",)  # what another number stands for already
 STEPS = 20  # of a fit, at most
 
@@ -182,7 +182,7 @@ def snapped(dag: Dag, root: int, data: dict[str, np.ndarray], y: Float[np.ndarra
             trial = numbers.copy()
             trial[i] = value
             again, worse = form.fit(data, y, trial, fixed | {i})
-            if n * math.log((worse + floor) / (error + floor)) <= SUFFERS and np.isfinite(again).all():
+            if n * math.log((worse + floor) / (error + floor)) <= (SUFFERS if value else SUFFERS_NOTHING) and np.isfinite(again).all():
                 numbers, error = again, min(worse, max(error, worse))
                 break
         fixed.add(i)
@@ -232,7 +232,7 @@ def _simple(value: float, spread: float) -> Iterator[float]:
     """Simple numbers near a value, the simplest first."""
     if not np.isfinite(value):
         return
-    near = 3 * spread + 1e-9 * abs(value)
+    near = 3.5 * spread + 1e-9 * abs(value)
     if abs(value) <= near:
         yield 0.0
     elif abs(value) < 1e-9:
