@@ -106,7 +106,14 @@ class Law(Plotted):
 
         low, high = float(self.measured.min()), float(self.measured.max())
         figure.add_trace(
-            go.Scatter(x=[low, high], y=[low, high], mode="lines", line={"color": theme.NULL, "width": 1}, showlegend=False, hoverinfo="skip"),
+            go.Scatter(
+                x=[low, high],
+                y=[low, high],
+                mode="lines",
+                line={"color": theme.NULL, "width": 1},
+                showlegend=False,
+                hoverinfo="skip",
+            ),
             row=1,
             col=1,
         )
@@ -121,7 +128,12 @@ class Law(Plotted):
                         name=name,
                         legendgroup=name,
                         customdata=self.ids[at],
-                        marker={"size": 7, "color": theme.CATEGORICAL[p], "symbol": theme.SYMBOLS[p], "opacity": 0.75},
+                        marker={
+                            "size": 7,
+                            "color": theme.CATEGORICAL[p],
+                            "symbol": theme.SYMBOLS[p],
+                            "opacity": 0.75,
+                        },
                         hovertemplate=f"measured %{{x:.4g}}<br>the form %{{y:.4g}}<extra>{name}</extra>",
                     ),
                     row=1,
@@ -168,7 +180,12 @@ class Law(Plotted):
                 text=mark.format(safe(_short(self.forms[i]))),
             )
         finite = self.errors[order][np.isfinite(self.errors[order])]
-        figure.update_xaxes(title="error, in the output's standard deviations", **theme.log_axis(np.maximum(finite, 1e-12)), row=2, col=1)
+        figure.update_xaxes(
+            title="error, in the output's standard deviations",
+            **theme.log_axis(np.maximum(finite, 1e-12)),
+            row=2,
+            col=1,
+        )
         figure.update_yaxes(
             title="size",
             tickvals=lines,

@@ -23,11 +23,16 @@ def test_a_relu_network_is_itself_over_the_rationals() -> None:
     hidden = [dag.apply("relu", dag.affine(inputs, w[j], float(b[j]))) for j in range(5)]
     root = dag.affine(hidden, v)
     x = [Fraction(int(i), 8) for i in rng.integers(-40, 40, 7)]
-    units = [max(Fraction(float(b[j])) + sum(Fraction(float(a)) * c for a, c in zip(w[j], x, strict=True)), 0) for j in range(5)]
+    units = [
+        max(Fraction(float(b[j])) + sum(Fraction(float(a)) * c for a, c in zip(w[j], x, strict=True)), 0)
+        for j in range(5)
+    ]
     wanted = sum(Fraction(float(c)) * u for c, u in zip(v, units, strict=True))
     named = {f"x{i}": c for i, c in enumerate(x)}
     assert dag.value(root, named) == wanted
-    assert dag.numeric(root, {n: np.array([float(c)]) for n, c in named.items()})[0] == pytest.approx(float(wanted))
+    assert dag.numeric(root, {n: np.array([float(c)]) for n, c in named.items()})[0] == pytest.approx(
+        float(wanted)
+    )
     broken = dag.affine(hidden, np.nextafter(v, np.float32(9)))  # the last bit of each weight
     assert dag.value(broken, named) != wanted
 
@@ -105,7 +110,9 @@ def test_peer_sympy_has_the_same_values_and_hostile_names_are_no_latex() -> None
 
     dag = Dag()
     x, y = dag.variable("x"), dag.variable(r"\input{a}$")
-    root = dag.sum([(dag.product([(dag.apply("sin", dag.sum([(x, 2)], 1)), 1), (y, -2)]), Fraction(1, 3)), (x, -1)], 0.5)
+    root = dag.sum(
+        [(dag.product([(dag.apply("sin", dag.sum([(x, 2)], 1)), 1), (y, -2)]), Fraction(1, 3)), (x, -1)], 0.5
+    )
     symbol = {s.name: s for s in to_sympy(dag, root).free_symbols}
     peer = to_sympy(dag, root).subs({symbol["x"]: sympy.Rational(1, 4), symbol[r"\input{a}$"]: 3})
     ours = dag.numeric(root, {"x": np.array([0.25]), r"\input{a}$": np.array([3.0])})[0]
@@ -116,7 +123,9 @@ def test_peer_sympy_has_the_same_values_and_hostile_names_are_no_latex() -> None
 def test_text_reads_as_it_is_meant() -> None:
     dag = Dag()
     x, y = dag.variable("x"), dag.variable("y")
-    root = dag.sum([(dag.product([(dag.sum([(x, 1)], 1), 2), (y, -1)]), -2), (dag.apply("exp", y), np.pi)], 0.5)
+    root = dag.sum(
+        [(dag.product([(dag.sum([(x, 1)], 1), 2), (y, -1)]), -2), (dag.apply("exp", y), np.pi)], 0.5
+    )
     assert text(dag, root) == "-2*(x + 1)**2/y + π*exp(y) + 1/2"
 
 

@@ -26,7 +26,9 @@ from workbench.subjects.points import Relation
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-NULL = Null("independent_given_groups", "the inputs say nothing of the output", "the held-out outputs permuted")
+NULL = Null(
+    "independent_given_groups", "the inputs say nothing of the output", "the held-out outputs permuted"
+)
 FEWEST = 20  # rows
 MOST_INPUTS = 12
 CLAIM = 0.01
@@ -49,13 +51,22 @@ def laws(
     *,
     target: Annotated[
         str | None,
-        Doc("The output: a column of the coordinates or the row table. None: the table's first column of numbers, else the last coordinate."),
+        Doc(
+            "The output: a column of the coordinates or the row table. None: the table's first column of numbers, else the last coordinate."
+        ),
     ] = None,
-    max_size: Annotated[int, Interval(ge=1, le=9), Doc("Symbols of the largest terms that are all tried.")] = 6,
+    max_size: Annotated[
+        int, Interval(ge=1, le=9), Doc("Symbols of the largest terms that are all tried.")
+    ] = 6,
     generations: Annotated[
-        int, Interval(ge=0, le=10_000), Few(2), Doc("Generations that forms evolve for; 0 leaves evolving out.")
+        int,
+        Interval(ge=0, le=10_000),
+        Few(2),
+        Doc("Generations that forms evolve for; 0 leaves evolving out."),
     ] = 40,
-    held_out: Annotated[float, Interval(ge=0.1, le=0.5), Doc("Share of the rows that forms are tested on, and never see.")] = 0.25,
+    held_out: Annotated[
+        float, Interval(ge=0.1, le=0.5), Doc("Share of the rows that forms are tested on, and never see.")
+    ] = 0.25,
     n_null: NullDraws = 999,
     random_state: Seed = 0,
 ) -> Law:
@@ -93,9 +104,13 @@ def laws(
     fitted = part == 0
     x, y = task.x[fitted], task.y[fitted]
     if not y.std():
-        raise DataError(f"{task.target} of {relation.name} is {y[0]:g} in all rows that forms are fitted to: there is no law to find.")
+        raise DataError(
+            f"{task.target} of {relation.name} is {y[0]:g} in all rows that forms are fitted to: there is no law to find."
+        )
     tested = quick_tests(task.names, x, y)
-    dag, forms, complete = search(task.names, x, y, max_size=max_size, generations=generations, random_state=random_state)
+    dag, forms, complete = search(
+        task.names, x, y, max_size=max_size, generations=generations, random_state=random_state
+    )
     kept = _kept(forms)
     best = forms[0]
     data = {n: task.x[:, j] for j, n in enumerate(task.names)}
@@ -106,7 +121,9 @@ def laws(
     asked = _asked(relation, task, foretold, part, n_null, random_state)
     claimed = asked.p_value is not None and asked.p_value <= CLAIM and asked.value >= EXPLAINS
     return Law(
-        title=f"{task.target} = {said[0]}" if claimed else f"No law of {task.target} is claimed; nearest: {said[0]}",
+        title=f"{task.target} = {said[0]}"
+        if claimed
+        else f"No law of {task.target} is claimed; nearest: {said[0]}",
         target=task.target,
         forms=tuple(said),
         latex_forms=tuple(latex(dag, f.root) for f in kept),
@@ -136,18 +153,28 @@ def _task(relation: Relation, target: str | None) -> _Task:
     elif target in numbers:
         y, rest = relation.table[target].to_numpy(np.float64), list(range(len(names)))
     else:
-        raise MissingError(f"laws: target={target!r} is no column of numbers of {relation.name}. {suggest(target, [*names, *map(str, numbers)])}")
+        raise MissingError(
+            f"laws: target={target!r} is no column of numbers of {relation.name}. {suggest(target, [*names, *map(str, numbers)])}"
+        )
     if len(y) < FEWEST or not rest:
-        raise DataError(f"{relation.name} has {len(y):,} rows and {len(rest)} inputs beside {target}; a law takes {FEWEST} rows and an input.")
+        raise DataError(
+            f"{relation.name} has {len(y):,} rows and {len(rest)} inputs beside {target}; a law takes {FEWEST} rows and an input."
+        )
     if not np.isfinite(y).all():
-        raise DataError(f"laws: {int((~np.isfinite(y)).sum()):,} rows of {relation.name} have no finite {target}. Leave them out first.")
+        raise DataError(
+            f"laws: {int((~np.isfinite(y)).sum()):,} rows of {relation.name} have no finite {target}. Leave them out first."
+        )
     said = ""
     if len(rest) > MOST_INPUTS:
-        raise DataError(f"{relation.name} has {len(rest)} inputs beside {target}; laws are sought of at most {MOST_INPUTS}. Choose columns with with_columns().")
+        raise DataError(
+            f"{relation.name} has {len(rest)} inputs beside {target}; laws are sought of at most {MOST_INPUTS}. Choose columns with with_columns()."
+        )
     return _Task(tuple(names[j] for j in rest), values[:, rest], y, target, said)
 
 
-def _parts(relation: Relation, x: Float[np.ndarray, "n d"], held_out: float, random_state: int) -> Int[np.ndarray, " n"]:
+def _parts(
+    relation: Relation, x: Float[np.ndarray, "n d"], held_out: float, random_state: int
+) -> Int[np.ndarray, " n"]:
     """Of each row 0 fitted, 1 held out, 2 out of range; whole groups are held out together."""
     n = len(x)
     rank = np.abs(np.argsort(np.argsort(x, axis=0), axis=0) / (n - 1) - 0.5).max(axis=1)
@@ -157,14 +184,20 @@ def _parts(relation: Relation, x: Float[np.ndarray, "n d"], held_out: float, ran
     inside = np.flatnonzero(part == 0)
     groups = np.arange(n) if relation.groups is None else relation.groups
     units = np.unique(groups[inside])
-    drawn = np.random.default_rng([random_state, 0x68656C64]).permutation(units)[: max(1, round(held_out * len(units)))]
+    drawn = np.random.default_rng([random_state, 0x68656C64]).permutation(units)[
+        : max(1, round(held_out * len(units)))
+    ]
     part[inside[np.isin(groups[inside], drawn)]] = 1
     if not (part == 0).sum() > 4:
-        raise DataError(f"{relation.name} has {len(units)} {relation.unit}: too few to hold some out and fit to the others.")
+        raise DataError(
+            f"{relation.name} has {len(units)} {relation.unit}: too few to hold some out and fit to the others."
+        )
     return part
 
 
-def _asked(relation: Relation, task: _Task, foretold: np.ndarray, part: np.ndarray, n_null: int, random_state: int) -> Evidence:
+def _asked(
+    relation: Relation, task: _Task, foretold: np.ndarray, part: np.ndarray, n_null: int, random_state: int
+) -> Evidence:
     """Whether the best form foretells what it was never shown."""
     held = np.flatnonzero((part == 1) & np.isfinite(foretold))
     y, guessed = task.y[held], foretold[held]
@@ -185,7 +218,13 @@ def _asked(relation: Relation, task: _Task, foretold: np.ndarray, part: np.ndarr
     if units < 5:
         return replace(asked, **NULL.refused(f"{units} {relation.unit} are held out, too few to permute"))
     take = exchanged(groups, len(held))
-    draws = draw_until_clear(lambda rng: _r_squared(y[take(rng)], guessed), np.array([asked.value]), ("greater",), n_null, random_state)
+    draws = draw_until_clear(
+        lambda rng: _r_squared(y[take(rng)], guessed),
+        np.array([asked.value]),
+        ("greater",),
+        n_null,
+        random_state,
+    )
     details = f"{units} {relation.unit} permuted whole" if groups is not None else ""
     return replace(asked, untested="", **NULL.said(draws[0].tolist(), details=details))
 
@@ -205,20 +244,31 @@ def _front(forms: list[Form]) -> Int[np.ndarray, " k"]:
     return np.array([int(not any(g.size <= f.size and g.error < f.error for g in forms)) for f in forms])
 
 
-def _errors(dag: Dag, form: Form, data: dict[str, np.ndarray], y: np.ndarray, part: np.ndarray) -> list[float]:
+def _errors(
+    dag: Dag, form: Form, data: dict[str, np.ndarray], y: np.ndarray, part: np.ndarray
+) -> list[float]:
     left = dag.numeric(form.root, data) - y
     squared = [left[part == p] ** 2 for p in range(3)]
     scale = float(y.std())
-    return [float(min(np.sqrt(s.mean()) / scale, 1e6)) if len(s) and np.isfinite(s).all() else float("nan") for s in squared]
+    return [
+        float(min(np.sqrt(s.mean()) / scale, 1e6)) if len(s) and np.isfinite(s).all() else float("nan")
+        for s in squared
+    ]
 
 
-def _caveat(task: _Task, tested: list, kept: list[Form], said: list[str], complete: int, max_size: int, undefined: int) -> str:  # type: ignore[type-arg]
+def _caveat(
+    task: _Task, tested: list, kept: list[Form], said: list[str], complete: int, max_size: int, undefined: int
+) -> str:  # type: ignore[type-arg]
     kinds = [t.name for t in tested if t.share >= HOLDS]
     near = [s for f, s in zip(kept[1:], said[1:], strict=True) if f.length <= kept[0].length + NEAR]
     lines = [
         f"By quick tests it is {', '.join(kinds)}." if kinds else "",
-        f"As good, by what they take to say: {'; '.join(near[:4])}{' and others' if len(near) > 4 else ''}." if near else "",
-        f"All terms up to size {complete} were tried; there are too many of {complete + 1}." if complete < max_size else "",
+        f"As good, by what they take to say: {'; '.join(near[:4])}{' and others' if len(near) > 4 else ''}."
+        if near
+        else "",
+        f"All terms up to size {complete} were tried; there are too many of {complete + 1}."
+        if complete < max_size
+        else "",
         f"The form isn't defined on {undefined} rows." if undefined else "",
         task.said,
     ]

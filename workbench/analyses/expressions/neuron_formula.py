@@ -32,13 +32,23 @@ CUTS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 @analysis
 def neuron_formula(
     network: Network,
-    rows: Annotated[Points | None, Unpaired, Doc("What goes into the first layer that is written out; standard normal rows without.")] = None,
+    rows: Annotated[
+        Points | None,
+        Unpaired,
+        Doc("What goes into the first layer that is written out; standard normal rows without."),
+    ] = None,
     *,
     at: Annotated[str | None, Doc("Name of a linear layer; None for the last.")] = None,
     neuron: Annotated[int, Interval(ge=0, le=10_000_000), Doc("Which of its units.")] = 0,
-    depth: Annotated[int, Interval(ge=1, le=8), Doc("Linear layers that are written out, this one and those before it in its sequence.")] = 1,
+    depth: Annotated[
+        int,
+        Interval(ge=1, le=8),
+        Doc("Linear layers that are written out, this one and those before it in its sequence."),
+    ] = 1,
     n_terms: Annotated[int, Interval(ge=1, le=200), Doc("Terms that the formula is cut to.")] = 5,
-    max_terms: Annotated[int, Interval(ge=1, le=1_000_000), Doc("Terms that a form may have when it is written out.")] = 20_000,
+    max_terms: Annotated[
+        int, Interval(ge=1, le=1_000_000), Doc("Terms that a form may have when it is written out.")
+    ] = 20_000,
     n_null: NullDraws = 199,
     random_state: Seed = 0,
 ) -> Expression:
@@ -73,7 +83,9 @@ def neuron_formula(
     layers = layers_to(network.module, at, depth)
     last = layers[-1]
     if neuron >= len(last.weight):
-        raise ParameterError(f"neuron_formula: neuron={neuron} is not legal at {last.name!r}, which has {len(last.weight)} units.")
+        raise ParameterError(
+            f"neuron_formula: neuron={neuron} is not legal at {last.name!r}, which has {len(last.weight)} units."
+        )
     inputs = layers[0].weight.shape[1]
     x = _rows(rows, inputs, random_state)
     for layer in layers[:-1]:
@@ -89,17 +101,25 @@ def neuron_formula(
 
     whole = _behind(last.function, middle + moved.sum(1))
     if not whole.std() > 0:
-        raise DataError(f"Unit {neuron} of {last.name!r} is {whole[0]:.4g} on all {len(x)} rows: its formula is that number.")
+        raise DataError(
+            f"Unit {neuron} of {last.name!r} is {whole[0]:.4g} on all {len(x)} rows: its formula is that number."
+        )
     k = min(n_terms, len(weights))
     cuts = np.array(sorted({c for c in CUTS if c < len(weights)} | {k, len(weights)}))
-    random = [[error(rng.permutation(len(weights))[:c]) for c in cuts] for rng in generators(n_null, random_state)]
+    random = [
+        [error(rng.permutation(len(weights))[:c]) for c in cuts] for rng in generators(n_null, random_state)
+    ]
     kept = np.sort(order[:k])
     dag = Dag()
     left_out = float(x.mean(0) @ weights - x[:, kept].mean(0) @ weights[kept])
     short, exact = unit(dag, layers, neuron, kept=kept, shift=left_out), unit(dag, layers, neuron)
     ways = forms(dag, exact, max_terms=max_terms)
     share = np.square(moved.std(0))
-    names = [f"x{j + 1}" for j in range(len(weights))] if depth == 1 else [f"unit {j} of {layers[-2].name}" for j in range(len(weights))]
+    names = (
+        [f"x{j + 1}" for j in range(len(weights))]
+        if depth == 1
+        else [f"unit {j} of {layers[-2].name}" for j in range(len(weights))]
+    )
     return Expression(
         title=f"{network.name} · {last.name} · unit {neuron}, cut to {k} of {len(weights)} terms",
         target=f"unit {neuron} of {last.name}",
@@ -112,10 +132,23 @@ def neuron_formula(
         errors=np.array([error(order[:c]) for c in cuts]),
         beside=np.median(random, axis=0) if n_null else np.full(len(cuts), np.nan),
         forms=tuple(f.name for f in ways),
-        costs=np.array([f.cost or (np.nan,) * 3 for f in ways], np.float64).reshape(-1, 3) if ways else np.empty((0, 3)),
+        costs=np.array([f.cost or (np.nan,) * 3 for f in ways], np.float64).reshape(-1, 3)
+        if ways
+        else np.empty((0, 3)),
         refused=tuple(f.refused for f in ways),
-        evidence=_asked(error(order[:k]), [r[list(cuts).index(k)] for r in random], moved, x, weights, k, n_null, random_state),
-        caveat="" if rows is not None else f"Measured on {DRAWN} standard normal rows: give those that go into the layer, to ask of them.",
+        evidence=_asked(
+            error(order[:k]),
+            [r[list(cuts).index(k)] for r in random],
+            moved,
+            x,
+            weights,
+            k,
+            n_null,
+            random_state,
+        ),
+        caveat=""
+        if rows is not None
+        else f"Measured on {DRAWN} standard normal rows: give those that go into the layer, to ask of them.",
     )
 
 
@@ -123,7 +156,9 @@ def _rows(rows: Points | None, inputs: int, random_state: int) -> np.ndarray:
     if rows is None:
         return np.random.default_rng([random_state, 0x726F77]).standard_normal((DRAWN, inputs))
     if rows.values.shape[1] != inputs:
-        raise DataError(f"{rows.name} has {rows.values.shape[1]} columns; the first layer that is written out takes {inputs} inputs.")
+        raise DataError(
+            f"{rows.name} has {rows.values.shape[1]} columns; the first layer that is written out takes {inputs} inputs."
+        )
     return rows.values.astype(np.float64)
 
 
@@ -139,7 +174,14 @@ def _short(write, dag: Dag, root: int) -> str:  # type: ignore[no-untyped-def]
 
 
 def _asked(
-    value: float, random: list[float], moved: np.ndarray, x: np.ndarray, weights: np.ndarray, k: int, n_null: int, random_state: int
+    value: float,
+    random: list[float],
+    moved: np.ndarray,
+    x: np.ndarray,
+    weights: np.ndarray,
+    k: int,
+    n_null: int,
+    random_state: int,
 ) -> tuple[Evidence, ...]:
     def held(of: np.ndarray) -> float:
         share = np.sort(np.square(of))[::-1]

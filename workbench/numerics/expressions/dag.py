@@ -77,7 +77,9 @@ def exact(value: Number) -> Fraction:
     try:
         return Fraction(value)
     except (ValueError, OverflowError):
-        raise DataError(f"{value} is no number that an expression can hold; its weights have to be finite.") from None
+        raise DataError(
+            f"{value} is no number that an expression can hold; its weights have to be finite."
+        ) from None
 
 
 class Dag:
@@ -109,7 +111,9 @@ class Dag:
             There is no such function.
         """
         if function not in FUNCTIONS:
-            raise MissingError(f"No function {function!r} is known to expressions. There are: {', '.join(FUNCTIONS)}.")
+            raise MissingError(
+                f"No function {function!r} is known to expressions. There are: {', '.join(FUNCTIONS)}."
+            )
         return self._add(Node(function, (argument,)))
 
     def sum(self, terms: Iterable[tuple[int, Number]], constant: Number = 0) -> int:
@@ -184,7 +188,9 @@ class Dag:
 
         def function(name: str, x: Fraction) -> Fraction:
             if name not in EXACT:
-                raise DataError(f"{name} of a rational is no rational: evaluate it in floating point (`numeric`).")
+                raise DataError(
+                    f"{name} of a rational is no rational: evaluate it in floating point (`numeric`)."
+                )
             return Fraction(EXACT[name](x))
 
         try:
@@ -200,7 +206,11 @@ class Dag:
         return np.broadcast_to(np.asarray(out, np.float64), (n,)).copy()
 
     def _evaluate(
-        self, root: int, values: Mapping[str, Any], scalar: Callable[[Fraction], Any], function: Callable[[str, Any], Any]
+        self,
+        root: int,
+        values: Mapping[str, Any],
+        scalar: Callable[[Fraction], Any],
+        function: Callable[[str, Any], Any],
     ) -> Any:
         held: dict[int, Any] = {}
         for at in self.reach(root):  # every argument has its value before the node that it is of

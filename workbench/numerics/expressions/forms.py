@@ -86,7 +86,9 @@ Writer = Callable[[Dag, list[int], Any], int]
 
 def _written(dag: Dag, held: Canonical, write: Writer) -> int:
     """The node of a canonical form, its atoms' arguments written first, in the order in which they came to be."""
-    nodes = {name: dag.variable(name) for name in held.names if name not in held.atoms and not name.startswith("[")}
+    nodes = {
+        name: dag.variable(name) for name in held.names if name not in held.atoms and not name.startswith("[")
+    }
     for name, (function, argument) in held.atoms.items():  # an argument has only atoms that stand before it
         inner = write(dag, [nodes.get(n, -1) for n in held.names], argument)
         nodes[name] = dag.product([(inner, -1)]) if function == INVERSE else dag.apply(function, inner)

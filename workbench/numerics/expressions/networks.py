@@ -62,10 +62,14 @@ def layers_to(module: torch.nn.Module, at: str | None, depth: int) -> list[Layer
     modules = dict(module.named_modules())
     linear = [n for n, m in modules.items() if isinstance(m, nn.Linear)]
     if not linear:
-        raise MissingError("This network has no linear layer (torch.nn.Linear) whose units could be written as formulas.")
+        raise MissingError(
+            "This network has no linear layer (torch.nn.Linear) whose units could be written as formulas."
+        )
     at = linear[-1] if at is None else at
     if at not in linear:
-        raise MissingError(f"The network has no linear layer {at!r}. {suggest(at, linear)}")
+        raise MissingError(
+            f"neuron_formula: at={at!r} is no linear layer of the network. {suggest(at, linear)}"
+        )
     parent = modules[at.rpartition(".")[0]] if "." in at or at else module
     inside = isinstance(parent, nn.Sequential)
     children = list(parent.named_children()) if at else []
@@ -81,7 +85,9 @@ def layers_to(module: torch.nn.Module, at: str | None, depth: int) -> list[Layer
         between = [m for _, m in children[before[-1] + 1 : place]]
         if len(between) > 1 or any(type(m).__name__ not in _NAMED for m in between):
             kinds = ", ".join(type(m).__name__ for m in between)
-            raise ParameterError(f"neuron_formula: depth={depth} reaches past {kinds} before {at!r}, which can't be written out.")
+            raise ParameterError(
+                f"neuron_formula: depth={depth} reaches past {kinds} before {at!r}, which can't be written out."
+            )
         place = before[-1]
         name = f"{at.rpartition('.')[0]}.{children[place][0]}".lstrip(".")
         found.insert(0, _layer(name, children[place][1], _behind(children, place, True)))
@@ -100,7 +106,9 @@ def _layer(name: str, linear: torch.nn.Module, function: str) -> Layer:
     return Layer(name, weight, bias, function)
 
 
-def unit(dag: Dag, layers: list[Layer], neuron: int, *, kept: np.ndarray | None = None, shift: float = 0.0) -> int:
+def unit(
+    dag: Dag, layers: list[Layer], neuron: int, *, kept: np.ndarray | None = None, shift: float = 0.0
+) -> int:
     """The expression of one unit of the last layer, of inputs x1, x2 ..., exactly as its weights are stored.
 
     Parameters
@@ -109,11 +117,16 @@ def unit(dag: Dag, layers: list[Layer], neuron: int, *, kept: np.ndarray | None 
     """
     nodes = [dag.variable(f"x{j + 1}") for j in range(layers[0].weight.shape[1])]
     for layer in layers[:-1]:
-        nodes = [_applied(dag, layer.function, dag.affine(nodes, w, float(b))) for w, b in zip(layer.weight, layer.bias, strict=True)]
+        nodes = [
+            _applied(dag, layer.function, dag.affine(nodes, w, float(b)))
+            for w, b in zip(layer.weight, layer.bias, strict=True)
+        ]
     last = layers[-1]
     places = np.arange(len(nodes)) if kept is None else kept
     bias = float(last.bias[neuron]) + shift
-    return _applied(dag, last.function, dag.affine([nodes[i] for i in places], last.weight[neuron][places], bias))
+    return _applied(
+        dag, last.function, dag.affine([nodes[i] for i in places], last.weight[neuron][places], bias)
+    )
 
 
 def _applied(dag: Dag, function: str, node: int) -> int:

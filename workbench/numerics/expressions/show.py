@@ -69,7 +69,9 @@ def latex(dag: Dag, root: int, *, digits: int = 4) -> str:
 
 def _write(dag: Dag, root: int, digits: int, tex: bool) -> str:
     order = readable(dag, root)
-    held: dict[int, tuple[str, int]] = {}  # the text, and how loosely it holds together: 0 atom, 1 product, 2 sum
+    held: dict[
+        int, tuple[str, int]
+    ] = {}  # the text, and how loosely it holds together: 0 atom, 1 product, 2 sum
     for at in order:
         op, args, numbers, name = dag.nodes[at]
         if op == "number":
@@ -108,7 +110,9 @@ def readable(dag: Dag, root: int) -> list[int]:
     return order
 
 
-def _sum(terms: list[tuple[str, int]], numbers: tuple[Fraction, ...], digits: int, tex: bool) -> tuple[str, int]:
+def _sum(
+    terms: list[tuple[str, int]], numbers: tuple[Fraction, ...], digits: int, tex: bool
+) -> tuple[str, int]:
     pieces = []
     for (inner, loose), c in zip(terms, numbers, strict=False):
         sign, size = ("-" if c < 0 else "+"), abs(c)

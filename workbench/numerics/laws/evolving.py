@@ -39,7 +39,12 @@ def operon() -> Any:
 
 
 def evolved(
-    dag: Dag, names: tuple[str, ...], x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], generations: int, random_state: int
+    dag: Dag,
+    names: tuple[str, ...],
+    x: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, " n"],
+    generations: int,
+    random_state: int,
 ) -> list[int]:
     """Evolve forms of every length with the least error; the nodes of those that no shorter one is as good as.
 
@@ -79,6 +84,7 @@ def parsed(dag: Dag, names: tuple[str, ...], text: str) -> int:
     ValueError
         It has something else in it.
     """
+
     def node(t: ast.AST) -> int:
         if isinstance(t, ast.Constant):
             return dag.number(float(t.value))  # type: ignore[arg-type]

@@ -48,18 +48,24 @@ class Fitted:
             elif op == "variable":
                 given = name
             elif op == "sum":
-                slots = [slot(float(c)) for c in numbers[:-1]], slot(float(numbers[-1])) if numbers[-1] else -1
+                slots = (
+                    [slot(float(c)) for c in numbers[:-1]],
+                    slot(float(numbers[-1])) if numbers[-1] else -1,
+                )
             elif op == "product":
                 given = [int(p) for p in numbers]
                 slots = [
-                    slot(0.0) if loose and p < 0 and dag.nodes[a].op != "sum" else -1 for a, p in zip(args, numbers, strict=True)
+                    slot(0.0) if loose and p < 0 and dag.nodes[a].op != "sum" else -1
+                    for a, p in zip(args, numbers, strict=True)
                 ]
             elif loose and dag.nodes[args[0]].op != "sum":
                 slots = (-1 if op in NO_SCALE else slot(1.0), -1 if op in NO_SHIFT else slot(0.0))
             self.steps.append((at, op, args, given, slots))
         self.numbers = np.array(start)
 
-    def values(self, numbers: Float[np.ndarray, " k"], data: dict[str, np.ndarray]) -> Float[np.ndarray, " n"]:
+    def values(
+        self, numbers: Float[np.ndarray, " k"], data: dict[str, np.ndarray]
+    ) -> Float[np.ndarray, " n"]:
         """The form's values with these numbers; of several sets of them, (k, m, 1), all at once, (m, n)."""
         held: dict[int, Any] = {}
         with np.errstate(all="ignore"):
@@ -83,7 +89,9 @@ class Fitted:
                     inner = held[args[0]]
                     if slots is not None:
                         scale, shift = slots
-                        inner = inner * (numbers[scale] if scale >= 0 else 1.0) + (numbers[shift] if shift >= 0 else 0.0)
+                        inner = inner * (numbers[scale] if scale >= 0 else 1.0) + (
+                            numbers[shift] if shift >= 0 else 0.0
+                        )
                     held[at] = FUNCTIONS[op](inner)
         return np.asarray(held[self.root], np.float64)
 
@@ -109,13 +117,20 @@ class Fitted:
                 inner = made[args[0]]
                 if slots is not None:
                     scale, shift = slots
-                    by, to = float(numbers[scale]) if scale >= 0 else 1.0, float(numbers[shift]) if shift >= 0 else 0.0
+                    by, to = (
+                        float(numbers[scale]) if scale >= 0 else 1.0,
+                        float(numbers[shift]) if shift >= 0 else 0.0,
+                    )
                     inner = flat_sum(dag, [(inner, by)], to)
                 made[at] = applied(dag, op, inner)
         return made[self.root]
 
     def fit(
-        self, data: dict[str, np.ndarray], y: Float[np.ndarray, " n"], start: np.ndarray, held: Collection[int] = ()
+        self,
+        data: dict[str, np.ndarray],
+        y: Float[np.ndarray, " n"],
+        start: np.ndarray,
+        held: Collection[int] = (),
     ) -> tuple[np.ndarray, float]:
         """Return the numbers that fit best, by Levenberg and Marquardt, and the mean squared error; those ``held`` stay.
 
@@ -156,14 +171,18 @@ class Fitted:
         return np.where(np.isfinite(out), np.clip(out, -1e12, 1e12), 1e12)
 
 
-def refined(dag: Dag, root: int, data: dict[str, np.ndarray], y: Float[np.ndarray, " n"], *, loose: bool) -> tuple[int, float]:
+def refined(
+    dag: Dag, root: int, data: dict[str, np.ndarray], y: Float[np.ndarray, " n"], *, loose: bool
+) -> tuple[int, float]:
     """Fit the numbers of a form; the node with them, and its mean squared error."""
     form = Fitted(dag, root, loose=loose)
     numbers, error = form.fit(data, y, form.numbers)
     return form.built(numbers), error
 
 
-def snapped(dag: Dag, root: int, data: dict[str, np.ndarray], y: Float[np.ndarray, " n"]) -> tuple[int, float]:
+def snapped(
+    dag: Dag, root: int, data: dict[str, np.ndarray], y: Float[np.ndarray, " n"]
+) -> tuple[int, float]:
     """Round a form's numbers to simple ones, one by one, the others fitted anew each time; its node and mean squared error.
 
     A number is rounded to the simplest that the data allow: a rational, or one times π, e or √2; where that takes more bits than
@@ -175,14 +194,19 @@ def snapped(dag: Dag, root: int, data: dict[str, np.ndarray], y: Float[np.ndarra
         return root, error
     n, fixed = len(y), set[int]()
     floor = 1e-22 * float(np.mean(y * y)) + 1e-300
-    order = np.argsort(_known(form, numbers, data, error), kind="stable")  # those least known first: they may be nothing
+    order = np.argsort(
+        _known(form, numbers, data, error), kind="stable"
+    )  # those least known first: they may be nothing
     for i in order.tolist():
         spread = float(_spreads(form, numbers, data, error)[i])
         for value in _simple(float(numbers[i]), spread):
             trial = numbers.copy()
             trial[i] = value
             again, worse = form.fit(data, y, trial, fixed | {i})
-            if n * math.log((worse + floor) / (error + floor)) <= (SUFFERS if value else SUFFERS_NOTHING) and np.isfinite(again).all():
+            if (
+                n * math.log((worse + floor) / (error + floor)) <= (SUFFERS if value else SUFFERS_NOTHING)
+                and np.isfinite(again).all()
+            ):
                 numbers, error = again, min(worse, max(error, worse))
                 break
         fixed.add(i)
@@ -216,16 +240,24 @@ def _rationals() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         for p in range(1, 20 * q + 1):
             f = Fraction(p, q)
             if f.denominator == q and (q <= 12 or p <= 150):
-                bits = math.log2(f.numerator) + (min(2 * math.log2(q), 1 + math.log2(q) + (10 % q != 0)) if q > 1 else 0)
+                bits = math.log2(f.numerator) + (
+                    min(2 * math.log2(q), 1 + math.log2(q) + (10 % q != 0)) if q > 1 else 0
+                )
                 found[f] = bits
     values = [(float(f), b, float(f)) for f, b in found.items()]
     small = {Fraction(p, q) for q in (1, 2, 3, 4) for p in range(1, 9)}
     values += [
-        (float(f) * c, 3 + math.log2(f.numerator) + 2 * math.log2(f.denominator), float(f)) for f in small for c in SPECIAL.values()
+        (float(f) * c, 3 + math.log2(f.numerator) + 2 * math.log2(f.denominator), float(f))
+        for f in small
+        for c in SPECIAL.values()
     ]
     values += [(1 / math.sqrt(2 * math.pi), 5.0, 0.0), (1 / math.pi, 4.0, 0.0)]
     values.sort()
-    return np.array([v for v, *_ in values]), np.array([b for _, b, _ in values]), np.array([r for *_, r in values])
+    return (
+        np.array([v for v, *_ in values]),
+        np.array([b for _, b, _ in values]),
+        np.array([r for *_, r in values]),
+    )
 
 
 def _simple(value: float, spread: float) -> Iterator[float]:
@@ -240,7 +272,9 @@ def _simple(value: float, spread: float) -> Iterator[float]:
     sizes, bits, _ = _rationals()
     sign, size = (-1.0 if value < 0 else 1.0), abs(value)
     if size > 20:  # whole numbers, and those with few digits
-        options = {float(f"{size:.{d}g}"): 3.4 * d + 1 for d in (1, 2, 3)} | {float(round(size)): math.log2(size) + 1}
+        options = {float(f"{size:.{d}g}"): 3.4 * d + 1 for d in (1, 2, 3)} | {
+            float(round(size)): math.log2(size) + 1
+        }
         sizes, bits = np.array(sorted(options)), np.array([options[o] for o in sorted(options)])
     inside = np.flatnonzero(np.abs(sizes - size) <= near)
     precision = math.log2(max(size / max(spread, 1e-300), 1.0)) if spread else 60.0
@@ -291,7 +325,11 @@ def applied(dag: Dag, function: str, inner: int) -> int:
         return args[0]
     if function == "exp":
         terms = zip(args, numbers, strict=False) if op == "sum" else [(inner, Fraction(1))]
-        taken = [(dag.nodes[a].args[0], c) for a, c in terms if dag.nodes[a].op == "log" and (2 * c).denominator == 1]
+        taken = [
+            (dag.nodes[a].args[0], c)
+            for a, c in terms
+            if dag.nodes[a].op == "log" and (2 * c).denominator == 1
+        ]
         if taken:
             logs = {dag.apply("log", a): c for a, c in taken}
             rest = flat_sum(dag, [(inner, 1), *((a, -c) for a, c in logs.items())])
@@ -304,7 +342,14 @@ def applied(dag: Dag, function: str, inner: int) -> int:
             return flat_product(dag, parts)
     if (function, op) == ("sqrt", "exp"):
         return dag.apply("exp", flat_sum(dag, [(args[0], Fraction(1, 2))]))
-    if function == "sqrt" and op == "sum" and len(args) == 1 and not numbers[-1] and numbers[0] > 0 and numbers[0] != 1:
+    if (
+        function == "sqrt"
+        and op == "sum"
+        and len(args) == 1
+        and not numbers[-1]
+        and numbers[0] > 0
+        and numbers[0] != 1
+    ):
         return flat_sum(dag, [(applied(dag, "sqrt", args[0]), math.sqrt(numbers[0]))])
     return dag.apply(function, inner)
 

@@ -72,7 +72,13 @@ def search(
     for outer, inside in _outer(y[some]).items():
         for s in best_sums(held, inside, keep=12 if outer == "" else 4, pool=1_000 if outer == "" else 700):
             root = _as_sum(dag, names, held, s.places, part, inside)
-            starts.append(root if not outer else flat_product(dag, [(root, -1)]) if outer == "inverse" else applied(dag, outer, root))
+            starts.append(
+                root
+                if not outer
+                else flat_product(dag, [(root, -1)])
+                if outer == "inverse"
+                else applied(dag, outer, root)
+            )
     if generations:
         starts += evolved(dag, names, x[some], y[some], generations, random_state)
     _fit(dag, list(dict.fromkeys(starts)), part, y[some], data, y, keep, loose=False, many=REFINED)
@@ -151,7 +157,12 @@ def _distinct(dag: Dag, forms, data: dict[str, np.ndarray]) -> list[Form]:  # ty
 
 
 def _as_sum(
-    dag: Dag, names: tuple[str, ...], held: Terms, places: tuple[int, ...], data: dict[str, np.ndarray], y: np.ndarray
+    dag: Dag,
+    names: tuple[str, ...],
+    held: Terms,
+    places: tuple[int, ...],
+    data: dict[str, np.ndarray],
+    y: np.ndarray,
 ) -> int:
     """The weighted sum of some terms, by least squares."""
     nodes = [_as_node(dag, names, held.made, p + 1) for p in places]

@@ -60,7 +60,11 @@ def terms(x: Float[np.ndarray, "n d"], max_size: int, *, most: int = MOST) -> Te
         unit = _unit(value)
         if unit is None:
             return
-        key = np.round(unit * (1e6 if unit[np.argmax(np.abs(unit) > 1e-4)] > 0 else -1e6)).astype(np.int64).tobytes()
+        key = (
+            np.round(unit * (1e6 if unit[np.argmax(np.abs(unit) > 1e-4)] > 0 else -1e6))
+            .astype(np.int64)
+            .tobytes()
+        )
         if key in known:
             return
         known.add(key)
@@ -139,7 +143,9 @@ class Sum(NamedTuple):
     error: float
 
 
-def best_sums(held: Terms, y: Float[np.ndarray, " n"], *, most_terms: int = 4, keep: int = 12, pool: int = 1_200) -> list[Sum]:
+def best_sums(
+    held: Terms, y: Float[np.ndarray, " n"], *, most_terms: int = 4, keep: int = 12, pool: int = 1_200
+) -> list[Sum]:
     """Find the sums of one, two, three ... terms that leave least of ``y``, smaller terms preferred by description length.
 
     All single terms and all pairs of the ``pool`` smallest and nearest are compared; longer sums grow from the best shorter
@@ -169,7 +175,9 @@ def best_sums(held: Terms, y: Float[np.ndarray, " n"], *, most_terms: int = 4, k
     cost = np.log(np.clip(1 - explained, 1e-14, 1)) + weight * (sizes[:, None] + sizes[None])
     cost[np.tril_indices(len(cost))] = np.inf
     best = np.argpartition(cost, min(3 * keep, cost.size - 1), axis=None)[: 3 * keep]
-    pairs = sorted((float(cost.flat[i]), *divmod(int(i), len(cost))) for i in best if np.isfinite(cost.flat[i]))
+    pairs = sorted(
+        (float(cost.flat[i]), *divmod(int(i), len(cost))) for i in best if np.isfinite(cost.flat[i])
+    )
     grown = [Sum((int(chosen[i]), int(chosen[j])), float(1 - explained[i, j])) for _, i, j in pairs]
     found += grown[: 2 * keep]
     for _ in range(2, most_terms):

@@ -21,7 +21,9 @@ class Tested(NamedTuple):
     share: float
 
 
-def quick_tests(names: tuple[str, ...], x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> list[Tested]:
+def quick_tests(
+    names: tuple[str, ...], x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]
+) -> list[Tested]:
     """Ask what kind of function ``y`` is: constant, affine, polynomial, periodic, separable, symmetric, monotone.
 
     Each share is R² on folds that were left out, but for monotone, the squared rank correlation, and constant, the share of
@@ -51,10 +53,14 @@ def _of_each(names: tuple[str, ...], z: np.ndarray, y: np.ndarray) -> Iterator[T
         r = np.corrcoef(rankdata(z[:, j]), ranks)[0, 1] if z[:, j].std() and y.std() else 0.0
         yield Tested(f"monotone in {names[j]}", float(r * r))
         if d == 1:
-            yield Tested(f"periodic in {names[j]}", max(_left_out(_waves(f), z, y) for f in np.arange(0.25, 4.1, 0.25)))
+            yield Tested(
+                f"periodic in {names[j]}", max(_left_out(_waves(f), z, y) for f in np.arange(0.25, 4.1, 0.25))
+            )
         mirrored = z.copy()
         mirrored[:, j] *= -1
-        if abs(np.quantile(z[:, j], 0.1) + np.quantile(z[:, j], 0.9)) < 0.3:  # about a middle that has both sides
+        if (
+            abs(np.quantile(z[:, j], 0.1) + np.quantile(z[:, j], 0.9)) < 0.3
+        ):  # about a middle that has both sides
             yield Tested(f"even in {names[j]} about its mean", _neighbours(z, mirrored, y))
     for i in range(min(d, 5)):
         for j in range(i):
@@ -89,7 +95,9 @@ def _cubic(z: np.ndarray) -> np.ndarray:
 
 def _waves(frequency: float) -> Callable[[np.ndarray], np.ndarray]:
     angle = 2 * np.pi * frequency / np.sqrt(12)
-    return lambda z: np.column_stack([np.sin(k * angle * z) for k in (1, 2)] + [np.cos(k * angle * z) for k in (1, 2)])
+    return lambda z: np.column_stack(
+        [np.sin(k * angle * z) for k in (1, 2)] + [np.cos(k * angle * z) for k in (1, 2)]
+    )
 
 
 def _neighbours(z: np.ndarray, moved: np.ndarray, y: np.ndarray) -> float:
