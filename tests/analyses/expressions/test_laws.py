@@ -105,7 +105,7 @@ def test_a_number_is_rounded_only_where_the_fit_does_not_suffer() -> None:
 
 def test_all_terms_up_to_a_size_are_tried_and_near_forms_kept() -> None:
     x = np.random.default_rng(0).uniform(1, 2, (40, 1))
-    dag, forms, complete = search(("a",), x, x[:, 0] ** 2, max_size=3, generations=0, random_state=0)
+    _, forms, complete = search(("a",), x, x[:, 0] ** 2, max_size=3, generations=0, random_state=0)
     assert complete == 3 and len(forms) > 1
     assert forms[0].error < 1e-20
     assert [f.length for f in forms] == sorted(f.length for f in forms)

@@ -19,7 +19,7 @@ from workbench.numerics.exchangeable import exchanged
 from workbench.numerics.expressions.dag import Dag
 from workbench.numerics.expressions.show import latex, text
 from workbench.numerics.laws.searching import NEAR, Form, search
-from workbench.numerics.laws.testing import HOLDS, quick_tests
+from workbench.numerics.laws.testing import HOLDS, Tested, quick_tests
 from workbench.results.law import Law
 from workbench.subjects.points import Relation
 
@@ -42,7 +42,6 @@ class _Task(NamedTuple):
     x: Float[np.ndarray, "n d"]
     y: Float[np.ndarray, " n"]
     target: str
-    said: str
 
 
 @analysis
@@ -164,12 +163,12 @@ def _task(relation: Relation, target: str | None) -> _Task:
         raise DataError(
             f"laws: {int((~np.isfinite(y)).sum()):,} rows of {relation.name} have no finite {target}. Leave them out first."
         )
-    said = ""
     if len(rest) > MOST_INPUTS:
         raise DataError(
-            f"{relation.name} has {len(rest)} inputs beside {target}; laws are sought of at most {MOST_INPUTS}. Choose columns with with_columns()."
+            f"{relation.name} has {len(rest)} inputs beside {target}; laws are sought of at most {MOST_INPUTS}. Choose columns "
+            "with with_columns()."
         )
-    return _Task(tuple(names[j] for j in rest), values[:, rest], y, target, said)
+    return _Task(tuple(names[j] for j in rest), values[:, rest], y, target)
 
 
 def _parts(
@@ -257,8 +256,8 @@ def _errors(
 
 
 def _caveat(
-    task: _Task, tested: list, kept: list[Form], said: list[str], complete: int, max_size: int, undefined: int
-) -> str:  # type: ignore[type-arg]
+    task: _Task, tested: list[Tested], kept: list[Form], said: list[str], complete: int, max_size: int, undefined: int
+) -> str:
     kinds = [t.name for t in tested if t.share >= HOLDS]
     near = [s for f, s in zip(kept[1:], said[1:], strict=True) if f.length <= kept[0].length + NEAR]
     lines = [
@@ -270,6 +269,5 @@ def _caveat(
         if complete < max_size
         else "",
         f"The form isn't defined on {undefined} rows." if undefined else "",
-        task.said,
     ]
     return " ".join(filter(None, lines))

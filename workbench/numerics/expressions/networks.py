@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -100,7 +100,7 @@ def _behind(children: list[tuple[str, torch.nn.Module]], place: int, sequence: b
     return _NAMED.get(type(near[0]).__name__, "") if near else ""
 
 
-def _layer(name: str, linear: torch.nn.Module, function: str) -> Layer:
+def _layer(name: str, linear: Any, function: str) -> Layer:
     weight = linear.weight.detach().float().cpu().numpy()
     bias = np.zeros(len(weight)) if linear.bias is None else linear.bias.detach().float().cpu().numpy()
     return Layer(name, weight, bias, function)

@@ -130,7 +130,8 @@ def _sum(
 
 
 def _product(factors: list[tuple[str, int]], powers: list[int], tex: bool) -> tuple[str, int]:
-    over, under = [], []
+    over: list[str] = []
+    under: list[str] = []
     for (inner, loose), p in zip(factors, powers, strict=True):
         base = _bracket(inner, tex) if loose else inner
         shown = base if abs(p) == 1 else (f"{base}^{{{abs(p)}}}" if tex else f"{base}**{abs(p)}")

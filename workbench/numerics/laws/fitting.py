@@ -265,9 +265,7 @@ def _simple(value: float, spread: float) -> Iterator[float]:
     if not np.isfinite(value):
         return
     near = 3.5 * spread + 1e-9 * abs(value)
-    if abs(value) <= near:
-        yield 0.0
-    elif abs(value) < 1e-9:
+    if abs(value) <= near or abs(value) < 1e-9:
         yield 0.0
     sizes, bits, _ = _rationals()
     sign, size = (-1.0 if value < 0 else 1.0), abs(value)
