@@ -52,7 +52,7 @@ def test_a_chain_of_ten_thousand_is_built_evaluated_and_counted() -> None:
         node = dag.apply("relu", dag.sum([(node, 1), (x, Fraction(1, 2))]))
     assert dag.value(node, {"x": Fraction(1)}) == 5001
     assert cost(dag, node) == (9_999, 10_000, 10_000)  # the first sum is 3/2 x
-    with pytest.raises(DataError, match=r"10,00\d levels"):
+    with pytest.raises(DataError, match="in 20,000 levels"):
         text(dag, node)
 
 
@@ -63,10 +63,9 @@ def test_a_sum_of_many_is_one_node_and_its_square_is_exact() -> None:
     neuron = dag.affine([dag.variable(f"x{i}") for i in range(384)], w)
     squared = canonical(dag, dag.product([(neuron, 2)]))
     assert squared.terms == 384 * 385 // 2
-    product = squared.polynomial.to_dict()
     e = [0] * len(squared.names)
     e[3] = e[9] = 1
-    c = product[tuple(e)]
+    c = squared.polynomial[tuple(e)]
     assert Fraction(int(c.p), int(c.q)) == 2 * Fraction(float(w[3])) * Fraction(float(w[9]))
 
 

@@ -256,7 +256,13 @@ def _errors(
 
 
 def _caveat(
-    task: _Task, tested: list[Tested], kept: list[Form], said: list[str], complete: int, max_size: int, undefined: int
+    task: _Task,
+    tested: list[Tested],
+    kept: list[Form],
+    said: list[str],
+    complete: int,
+    max_size: int,
+    undefined: int,
 ) -> str:
     kinds = [t.name for t in tested if t.share >= HOLDS]
     near = [s for f, s in zip(kept[1:], said[1:], strict=True) if f.length <= kept[0].length + NEAR]

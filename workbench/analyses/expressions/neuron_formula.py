@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
@@ -25,6 +26,7 @@ from workbench.subjects.points import Points
 
 NULL = Null("", "which terms are kept makes no difference", "as many random terms")
 SHARED = Null("", "its weights are as alike as Gaussian ones", "Gaussian weights")
+LONGEST = 400  # characters of LaTeX that a line shows
 DRAWN = 512  # rows that are drawn where none are given
 CUTS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
@@ -166,11 +168,13 @@ def _behind(function: str, values: np.ndarray) -> np.ndarray:
     return FUNCTIONS[function](values) if function else values
 
 
-def _short(write, dag: Dag, root: int) -> str:  # type: ignore[no-untyped-def]
+def _short(write: Callable[[Dag, int], str], dag: Dag, root: int) -> str:
+    """The formula as it is written; why not where it is too large, and no LaTeX of what no line holds."""
     try:
-        return str(write(dag, root))
+        shown = write(dag, root)
     except DataError as e:
         return f"({e})" if write is text else ""
+    return shown if write is text or len(shown) <= LONGEST else ""
 
 
 def _asked(

@@ -220,7 +220,11 @@ def _spreads(form: Fitted, numbers: np.ndarray, data: dict[str, np.ndarray], err
     moved = np.repeat(numbers[:, None, None], k, axis=1)
     moved[np.arange(k), np.arange(k), 0] += h
     base = np.broadcast_to(form.values(numbers, data), n)
-    j = np.nan_to_num((np.broadcast_to(form.values(moved, data), (k, n)) - base) / h[:, None]).T
+    j = (
+        np.nan_to_num((np.broadcast_to(form.values(moved, data), (k, n)) - base) / h[:, None])
+        .clip(-1e100, 1e100)
+        .T
+    )
     scale = np.sqrt((j * j).sum(0))
     scale[scale == 0] = 1e-300
     s = j / scale
@@ -321,6 +325,9 @@ def applied(dag: Dag, function: str, inner: int) -> int:
     op, args, numbers, _ = dag.nodes[inner]
     if (function, op) == ("log", "exp"):
         return args[0]
+    if function in ("sin", "tanh", "cos") and op == "sum" and all(c <= 0 for c in numbers):
+        turned = dag.apply(function, flat_sum(dag, [(inner, -1)]))
+        return turned if function == "cos" else flat_sum(dag, [(turned, -1)])
     if function == "exp":
         terms = zip(args, numbers, strict=False) if op == "sum" else [(inner, Fraction(1))]
         taken = [
