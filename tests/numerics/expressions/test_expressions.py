@@ -52,7 +52,7 @@ def test_a_chain_of_ten_thousand_is_built_evaluated_and_counted() -> None:
         node = dag.apply("relu", dag.sum([(node, 1), (x, Fraction(1, 2))]))
     assert dag.value(node, {"x": Fraction(1)}) == 5001
     assert cost(dag, node) == (9_999, 10_000, 10_000)  # the first sum is 3/2 x
-    with pytest.raises(DataError, match="in 20,000 levels"):
+    with pytest.raises(DataError, match="in 20,001 levels"):
         text(dag, node)
 
 
