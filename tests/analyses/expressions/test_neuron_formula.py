@@ -98,7 +98,7 @@ def test_what_cannot_be_written_out_is_refused() -> None:
         with pytest.raises(kind, match=said):
             wb.neuron_formula(network(), **wrong)
     with pytest.raises(DataError, match="takes 8 inputs"):
-        wb.neuron_formula(network(), np.zeros((9, 6)))
+        wb.neuron_formula(network(), np.zeros((9, 7)))
 
 
 def test_hostile_names_are_inert() -> None:

@@ -55,7 +55,7 @@ def laws(
         ),
     ] = None,
     max_size: Annotated[
-        int, Interval(ge=1, le=9), Doc("Symbols of the largest terms that are all tried.")
+        int, Interval(ge=1, le=9), Few(3), Doc("Symbols of the largest terms that are all tried.")
     ] = 6,
     generations: Annotated[
         int,

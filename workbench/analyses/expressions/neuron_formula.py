@@ -18,7 +18,7 @@ from workbench.evidence.nulls.named import Null
 from workbench.numerics.controls import generators
 from workbench.numerics.expressions.dag import FUNCTIONS, Dag
 from workbench.numerics.expressions.forms import forms
-from workbench.numerics.expressions.networks import layers_to, unit
+from workbench.numerics.expressions.networks import Layer, layers_to, unit
 from workbench.numerics.expressions.show import latex, text
 from workbench.results.expression import Expression
 from workbench.subjects.network import Network
@@ -37,7 +37,9 @@ def neuron_formula(
     rows: Annotated[
         Points | None,
         Unpaired,
-        Doc("What goes into the first layer that is written out; standard normal rows without."),
+        Doc(
+            "What goes into the first layer that is written out, or into one before it in its sequence; standard normal rows without."
+        ),
     ] = None,
     *,
     at: Annotated[str | None, Doc("Name of a linear layer; None for the last.")] = None,
@@ -88,9 +90,9 @@ def neuron_formula(
         raise ParameterError(
             f"neuron_formula: neuron={neuron} is not legal at {last.name!r}, which has {len(last.weight)} units."
         )
-    inputs = layers[0].weight.shape[1]
-    x = _rows(rows, inputs, random_state)
-    for layer in layers[:-1]:
+    before = _before(network, last.name, depth, rows)
+    x = _rows(rows, before[0].weight.shape[1], random_state)
+    for layer in before[:-1]:
         x = layer.values(x)
     weights = last.weight[neuron].astype(np.float64)
     moved = (x - x.mean(0)) * weights
@@ -152,6 +154,17 @@ def neuron_formula(
         if rows is not None
         else f"Measured on {DRAWN} standard normal rows: give those that go into the layer, to ask of them.",
     )
+
+
+def _before(network: Network, at: str, depth: int, rows: Points | None) -> list[Layer]:
+    """The layers that the rows go through: those that are written out, and as many before them as it takes for the rows to fit."""
+    found = layers_to(network.module, at, depth)
+    while rows is not None and rows.values.shape[1] != found[0].weight.shape[1]:
+        try:
+            found = layers_to(network.module, at, len(found) + 1)
+        except ParameterError:
+            return layers_to(network.module, at, depth)
+    return found
 
 
 def _rows(rows: Points | None, inputs: int, random_state: int) -> np.ndarray:
