@@ -27,8 +27,8 @@ class Expression(Written):
     terms : every term by its share, the largest first, as text. weights : (m,) their coefficients. shares : (m,) of the output's
         spread on the rows, each by itself.
     cuts : (c,) how many terms are kept; errors : (c,) root mean squared error of the formula cut to so many, in the output's
-        standard deviations; beside : (c,) the same of as many random terms, their median.
-    forms : ways to write the whole, exactly; costs : (f, 3) additions, multiplications and functions of each, NaN where refused.
+        standard deviations; beside : (c,) the same of as many random terms, their median; or empty.
+    forms : ways to write the whole, exactly; costs : (f, 3) additions, multiplications and functions of each, -1 where refused.
     refused : why, or "", a form each.
     """
 
@@ -77,7 +77,12 @@ class Expression(Written):
         """The formula, what cutting it costs, and the ways to write it."""
         cut = "".join(
             f"<tr><td>{k:.0f}</td><td>{e:.3g}</td><td>{_or_none(b)}</td></tr>"
-            for k, e, b in zip(self.cuts, self.errors, self.beside, strict=True)
+            for k, e, b in zip(
+                self.cuts,
+                self.errors,
+                self.beside if len(self.beside) else [np.nan] * len(self.cuts),
+                strict=True,
+            )
         )
         ways = "".join(
             f"<tr><td>{escape(name)}</td>"

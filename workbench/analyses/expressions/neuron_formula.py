@@ -134,9 +134,9 @@ def neuron_formula(
         shares=(share / share.sum())[order],
         cuts=cuts.astype(np.float64),
         errors=np.array([error(order[:c]) for c in cuts]),
-        beside=np.median(random, axis=0) if n_null else np.full(len(cuts), np.nan),
+        beside=np.median(random, axis=0) if n_null else np.empty(0),
         forms=tuple(f.name for f in ways),
-        costs=np.array([f.cost or (np.nan,) * 3 for f in ways], np.float64).reshape(-1, 3)
+        costs=np.array([f.cost or (-1,) * 3 for f in ways], np.float64).reshape(-1, 3)
         if ways
         else np.empty((0, 3)),
         refused=tuple(f.refused for f in ways),
