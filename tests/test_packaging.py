@@ -21,7 +21,13 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = {name: lines for name, lines in PROJECT["optional-dependencies"].items() if name != "all"}
 # What a user's installation holds, and what only working on the workbench takes.
-USED = [*PROJECT["dependencies"], *EXTRAS["topology"], *EXTRAS["networks"], *EXTRAS["ray"], *EXTRAS["expressions"]]
+USED = [
+    *PROJECT["dependencies"],
+    *EXTRAS["topology"],
+    *EXTRAS["networks"],
+    *EXTRAS["ray"],
+    *EXTRAS["expressions"],
+]
 EVERYTHING = [*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line in lines)]
 
 

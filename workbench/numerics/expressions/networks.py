@@ -97,7 +97,7 @@ def layers_to(module: torch.nn.Module, at: str | None, depth: int) -> list[Layer
 def _behind(children: list[tuple[str, torch.nn.Module]], place: int, sequence: bool) -> str:
     """The function that is applied to a layer: the next of its sequence, or the one that stands beside it in a block of two."""
     near = [m for _, m in children[place + 1 : place + 2]] if sequence or len(children) == 2 else []
-    if not near or getattr(near[0], "approximate", "none") != "none":  # another function, by tanh: the unit is before it
+    if not near or getattr(near[0], "approximate", "none") != "none":  # a GELU by tanh is another function
         return ""
     return _NAMED.get(type(near[0]).__name__, "")
 
