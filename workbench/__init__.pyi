@@ -62,8 +62,10 @@ from workbench.results.curve import Curve
 from workbench.results.diagram import Diagram
 from workbench.results.embedding import Embedding
 from workbench.results.estimate import Estimate
+from workbench.results.expression import Expression
 from workbench.results.graph import GraphResult
 from workbench.results.landscape import Landscape
+from workbench.results.law import Law
 from workbench.results.layouts import Layouts
 from workbench.results.lens import Lens
 from workbench.results.matrix import MatrixResult
@@ -577,6 +579,42 @@ class _umap(Method):
         """Lay rows out so that near neighbours stay near (uniform manifold approximation and projection)."""
 
 umap: _umap
+
+class _laws(Method):
+    def __call__(
+        self,
+        relation: Asked,
+        /,
+        *,
+        target: str | None = None,
+        max_size: int = 6,
+        generations: int = 40,
+        held_out: float = 0.25,
+        n_null: int = 999,
+        random_state: int = 0,
+    ) -> Law:
+        """Look for a law: a short formula of the inputs that foretells the output on rows it hasn't seen."""
+
+laws: _laws
+
+class _neuron_formula(Method):
+    def __call__(
+        self,
+        network: Asked,
+        rows: Asked | None = None,
+        /,
+        *,
+        at: str | None = None,
+        neuron: int = 0,
+        depth: int = 1,
+        n_terms: int = 5,
+        max_terms: int = 20000,
+        n_null: int = 199,
+        random_state: int = 0,
+    ) -> Expression:
+        """Write one unit of a network as a formula, exactly and cut to the terms that matter, with the error that this makes."""
+
+neuron_formula: _neuron_formula
 
 class _intrinsic_dimension(Method):
     def __call__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -62,6 +62,19 @@ class Points(Rows):
     def column(self, name: str) -> Shaped[np.ndarray, " n"]:
         """One column of the row table, in row order; refused with the names that exist."""
         return table_column(self.table, name, self.name)
+
+
+@dataclass(frozen=True, eq=False)
+class Relation(Points):
+    """Rows in a vector space whose coordinates have names, one of which, or a column of the table, may be of the others.
+
+    Attributes
+    ----------
+    names : (d,) of the columns of ``values``.
+    """
+
+    needs: ClassVar[str] = "rows of numbers in named columns (n x d)"
+    names: tuple[str, ...] = ()
 
 
 class PointCloud(Rowed):
@@ -243,3 +256,10 @@ class PointCloud(Rowed):
             note=self.note,
             grouped_by=self.grouped_by,
         )
+
+    def as_relation(self) -> Relation:
+        points = self.as_points()
+        names = [f"{c}{i + 1}" if w > 1 else c for c, w in self.columns.items() for i in range(w)]
+        names = names or [f"x{j + 1}" for j in range(points.values.shape[1])]
+        shared = {f.name: getattr(points, f.name) for f in fields(points)}
+        return Relation(**shared, names=tuple(names))
