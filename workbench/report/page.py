@@ -23,7 +23,7 @@ from workbench.report.findings import grouped, leading, untitled
 from workbench.report.inline import inert_json, plotly_script, policy
 from workbench.report.markup import clean, inline, latex, markdown
 from workbench.report.parameters import DECLARED, INJECTED, from_json, shown
-from workbench.report.points import POINTS_MIME, STILL_MIME, asset
+from workbench.report.points import POINTS_MIME, STILL_MIME, asset, figure_script
 from workbench.report.points import script as points_script
 from workbench.report.strips import HATCH, strip
 from workbench.report.widgets import WIDGET_VIEW, held, states
@@ -56,7 +56,7 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
     body.close()
     claims = (facts.get("findings") or {}).get("claims", [])
     top = leading(claims, body.figures)
-    script, style, points = asset("figure.js") + asset("page.js"), asset("page.css") + asset("figure.css"), ""
+    script, style, points = figure_script() + asset("page.js"), asset("page.css") + asset("figure.css"), ""
     if body.has_points:  # a module can't be imported without being fetched, so its host is written under it
         points, style = points_script() + asset("host.js"), style + asset("points.css")
     plotly = plotly_script()

@@ -216,6 +216,7 @@ class SiteMap(Plotted):
         """What a page shows of each cell of the first trace, row by row; the largest change in front."""
         values = self.values[:, places]
         before = _listed(self.words_before, self.chances_before)
+        usual = "next word after the corrupted text" if self.others else "next word, unchanged"
         cards = []
         for layer, place in np.ndindex(values.shape):
             at = int(places[place])
@@ -229,7 +230,7 @@ class SiteMap(Plotted):
             if self.words:
                 first = (layer * len(self.tokens) + at) * self._many
                 after = _listed(self.words[first : first + self._many], self.chances[layer, at])
-                card["lists"] = [["next word, unchanged", before], ["with this site changed", after]]
+                card["lists"] = [[usual, before], ["with this site changed", after]]
             cards.append(card)
         ends = [self.values, *(a for a in (self.low, self.high) if a.size)]
         return {

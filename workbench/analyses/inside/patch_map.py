@@ -79,7 +79,8 @@ def patch_map(
 
     With a ``corrupted`` text (activation patching) the network reads that one, and what it has at one layer and position is
     replaced by what it had there when it read the text. 1 is all of the difference between the two answers, 0 none. Of a
-    language model that is the difference of two logits: those of the words that became likelier and less likely the most.
+    language model that is the difference of two logits: those of the likeliest word of each, or where that is one word, of
+    those that became likelier and less likely the most.
     Of any other network it is the distance between its outputs. With one text (ablation) the mean over tokens is put there,
     and the number is how far the answer moves: the divergence of the next word in bits, or the output's relative move.
 
@@ -210,7 +211,7 @@ class _Grid:
                     turns[width] = torch.as_tensor(rotation(width, rng)).to(change)
                 out.append(measure(self._answers(i, change @ turns[width])))
             drawn.append(out)
-        return np.array(drawn).reshape(n, len(self.sites), -1)
+        return np.array(drawn).reshape(n, len(self.sites), len(self.changes[0]))
 
     def _answers(self, i: int, change: Float[torch.Tensor, "t d"]) -> torch.Tensor:
         return changed(
@@ -269,8 +270,10 @@ def _recovered(
             raise DataError(alike)
         caveat = "The answer is the network's output; 1 is that of the text, 0 that of the corrupted one."
         return lambda after: 1 - _apart(after, clean) / apart, caveat
-    gain = (clean.softmax(-1) - other.softmax(-1))[0]
-    right, wrong = int(gain.argmax()), int(gain.argmin())
+    right, wrong = int(clean[0].argmax()), int(other[0].argmax())
+    if right == wrong:
+        gain = (clean.softmax(-1) - other.softmax(-1))[0]
+        right, wrong = int(gain.argmax()), int(gain.argmin())
     whole = float(clean[0, right] - clean[0, wrong])
     none = float(other[0, right] - other[0, wrong])
     if right == wrong or whole == none:
