@@ -114,7 +114,9 @@ def test_a_click_on_a_site_shows_what_it_did_its_control_and_the_words_before_an
     assert "layer 1, token 2:" in said and "bits by which the next word moves" in said
     assert "19 random changes of the same size" in said and "corrected for all 14 sites" in said
     assert card.locator(".wbf-band").count() == 1 and card.locator(".wbf-list tr").count() == 10
-    outline = page.evaluate("[...document.querySelectorAll('.plot')].at(-1).layout.shapes.map(s => [s.x0, s.y0])")
+    outline = page.evaluate(
+        "[...document.querySelectorAll('.plot')].at(-1).layout.shapes.map(s => [s.x0, s.y0])"
+    )
     assert outline == [[1.5, 0.5]]
     card.get_by_role("button", name="↓").focus()
     page.keyboard.press("ArrowDown")

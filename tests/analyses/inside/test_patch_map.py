@@ -88,9 +88,7 @@ def test_the_planted_passage_is_found_and_its_broken_twin_has_none() -> None:
     with torch.no_grad():
         twin.module.blocks[0].attention.out.weight.zero_()  # notes nothing
         twin.module.blocks[2].narrow.weight.normal_(0, 0.05)  # and answers something
-    broken = wb.patch_map(
-        Reading(twin.network, twin.corpus, max_length=12), text=CLEAN, corrupted=OTHER
-    )
+    broken = wb.patch_map(Reading(twin.network, twin.corpus, max_length=12), text=CLEAN, corrupted=OTHER)
     assert broken.evidence_of("passes_between").p_value > 0.05
 
 
@@ -122,7 +120,9 @@ def test_the_largest_of_all_sites_is_one_of_its_draws_where_nothing_is_there() -
 
 def test_a_rotation_keeps_lengths_and_angles_and_is_any() -> None:
     turns = np.array([rotation(3, np.random.default_rng(i)) for i in range(300)])
-    np.testing.assert_allclose(turns @ turns.transpose(0, 2, 1), np.broadcast_to(np.eye(3), turns.shape), atol=1e-9)
+    np.testing.assert_allclose(
+        turns @ turns.transpose(0, 2, 1), np.broadcast_to(np.eye(3), turns.shape), atol=1e-9
+    )
     assert np.abs(turns.mean(axis=0)).max() < 0.15
 
 
@@ -131,7 +131,9 @@ def test_the_picture_holds_a_card_a_cell_whose_words_are_no_markup() -> None:
     cards = found.figure().layout.meta["cards"]
     assert len(cards["cells"]) == found.values.size
     card = cards["cells"][1]
-    assert card["title"] == "layer 0, token 1: w1 (not w8)" and card["value"] == pytest.approx(found.values[0, 1])
+    assert card["title"] == "layer 0, token 1: w1 (not w8)" and card["value"] == pytest.approx(
+        found.values[0, 1]
+    )
     assert card["band"] == pytest.approx([found.low[0, 1], found.high[0, 1]])
     assert [len(rows) for _, rows in card["lists"]] == [5, 5]
     narrower = found.figure(start=2, tokens=3).layout.meta["cards"]

@@ -70,7 +70,9 @@ def patch_map(
         int, Interval(ge=1, le=512), Doc("Layers that are asked, evenly spread over more.")
     ] = 12,
     n_texts: Annotated[
-        int, Interval(ge=2, le=64), Doc("Texts whose mean is put there where corrupted is None; drawn of more.")
+        int,
+        Interval(ge=2, le=64),
+        Doc("Texts whose mean is put there where corrupted is None; drawn of more."),
     ] = 16,
     n_null: NullDraws = 49,
     random_state: Seed = 0,
@@ -279,9 +281,7 @@ def _recovered(
     if right == wrong or whole == none:
         raise DataError(alike)
     a, b = reading.spelled(np.array([right, wrong]))
-    caveat = (
-        f"The answer is the logit of {a!r} less that of {b!r}: {whole:.3g} after the text, {none:.3g} after the corrupted one."
-    )
+    caveat = f"The answer is the logit of {a!r} less that of {b!r}: {whole:.3g} after the text, {none:.3g} after the corrupted one."
 
     def share(after: torch.Tensor) -> np.ndarray:
         now = (after[:, right] - after[:, wrong]).double().cpu().numpy()
@@ -333,7 +333,10 @@ def _asked(
     id, question = (
         ("passes_between", "Does the answer pass through a token that both texts have?")
         if two_texts
-        else ("goes_by_a_site", "Does the answer go by what some site says, more than by a change of its size?")
+        else (
+            "goes_by_a_site",
+            "Does the answer go by what some site says, more than by a change of its size?",
+        )
     )
     n = int(family.sum())
     if not n:
@@ -344,7 +347,9 @@ def _asked(
         layer, place = np.unravel_index(int(among.argmax()), among.shape)
         where = f"{result.layers[layer]} at {result.tokens[place]!r}, {result.values[layer, place]:.3g}"
         value = float(stands[layer, place])
-        highest = np.where(family, drawn, -np.inf).reshape(len(drawn), -1).max(axis=1) if len(drawn) else drawn
+        highest = (
+            np.where(family, drawn, -np.inf).reshape(len(drawn), -1).max(axis=1) if len(drawn) else drawn
+        )
         said = DIRECTIONS.said(highest.tolist()) if len(drawn) else DIRECTIONS.refused("no null was drawn")
     return Evidence(
         id=id,
