@@ -318,12 +318,16 @@ def _standing_out(
     """By how many spreads each value stands above the others of its site: of the sites' own, and of each draw.
 
     A site's own value counts among those that the mean and the spread are of, so that where the null is true it is one of
-    them like any other, and so is the largest over sites.
+    them like any other, and so is the largest over sites. Where no change does anything, nothing stands as low.
     """
     all_of = np.concatenate([values[None], draws])
     spread = all_of.std(axis=0)
     rounding = 1e-6 * np.maximum(np.abs(all_of).max(axis=0), 1e-6)
-    stands = np.where(spread > rounding, (all_of - all_of.mean(axis=0)) / np.maximum(spread, rounding), 0)
+    stands = np.where(
+        spread > rounding,
+        (all_of - all_of.mean(axis=0)) / np.maximum(spread, rounding),
+        -np.sqrt(len(all_of)),
+    )
     return stands[0], stands[1:]
 
 
@@ -341,6 +345,12 @@ def _asked(
     n = int(family.sum())
     if not n:
         said, value, where = DIRECTIONS.refused("both texts have no token alike but the last"), 0.0, "none"
+    elif len(drawn) and stands[family].max() <= -np.sqrt(len(drawn) + 1):
+        said, value, where = (
+            DIRECTIONS.refused("no change at any of these sites reaches the answer"),
+            0.0,
+            "none",
+        )
     else:
         # without draws nothing stands out of anything: the largest is the largest
         among = np.where(family, stands if len(drawn) else result.values, -np.inf)
