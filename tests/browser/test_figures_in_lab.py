@@ -194,7 +194,7 @@ def test_findings_in_a_cell_are_a_picture_in_the_colours_of_the_theme(page: Any,
     assert abs(brightness(fill) - brightness(paper)) > 120
     row = page.locator(".wb-findings .claim").first
     assert not row.locator(".rest").is_visible()
-    row.locator("[tabindex]").focus()
+    row.locator("[tabindex]").hover()
     assert row.locator(".rest").is_visible()
     assert page.evaluate("window.hacked") is None and page.problems == []
 
