@@ -39,7 +39,9 @@ def page_of(result: Result) -> str:
         return _page(title, policy(), f"<h1>{title}</h1>{clean(drawn['text/html'])}")
     plotly, script = plotly_script(), figure_script() + DRAW
     data = f'<script type="application/json" id="figure-data">{inert_json(drawn[PLOTLY_MIME])}</script>'
-    body = f'<div id="figure" class="plot"></div>\n{data}\n<script>{plotly}</script>\n<script>{script}</script>'
+    body = (
+        f'<div id="figure" class="plot"></div>\n{data}\n<script>{plotly}</script>\n<script>{script}</script>'
+    )
     return _page(title, policy(plotly, script), body)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 LEVEL = 0.05
+WIDEST = 24  # tokens that are shown, of more
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -92,13 +93,14 @@ class SiteMap(Plotted):
             columns["likeliest next"] = [self.words[i] for i in range(0, len(self.words), self._many)]
         return pd.DataFrame(columns)
 
-    def figure(self, *, start: int = 0, tokens: int = 24) -> go.Figure:
+    def figure(self, **options: Any) -> go.Figure:
         """Draw the map as a plotly figure; a page shows all of a site that is clicked (``layout.meta.cards``)."""
-        made = super().figure(start=start, tokens=tokens)
-        made.layout.meta = {**made.layout.meta, "cards": self._cards(self._shown(start, tokens))}
+        made = super().figure(**options)
+        shown = self._shown(options.get("start", 0), options.get("tokens", WIDEST))
+        made.layout.meta = {**made.layout.meta, "cards": self._cards(shown)}
         return made
 
-    def draw(self, *, start: int = 0, tokens: int = 24) -> go.Figure:
+    def draw(self, *, start: int = 0, tokens: int = WIDEST) -> go.Figure:
         """A cell a layer and token, the last layer on top; a ring where its control is left behind.
 
         Parameters
