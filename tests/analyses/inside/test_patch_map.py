@@ -15,6 +15,8 @@ from workbench.subjects.reading import Reading
 
 CLEAN, OTHER = "w3 w1 w2 w8 w4 w5 w6 w1", "w3 w8 w2 w1 w4 w5 w6 w1"
 """When the last word was there before, w2 followed it in the first text, and w4 in the other."""
+FURTHER = "w3 w8 w2 w9 w4 w5 w6 w1"
+"""One of other words, so that a network which looks at all alike answers otherwise too."""
 
 
 def with_hook(model: torch.nn.Module, ids: torch.Tensor, path: str, change) -> torch.Tensor:
@@ -87,8 +89,7 @@ def test_the_planted_passage_is_found_and_its_broken_twin_has_none() -> None:
     twin = planted()
     with torch.no_grad():
         twin.module.blocks[0].attention.out.weight.zero_()  # notes nothing
-        twin.module.blocks[2].narrow.weight.normal_(0, 0.05)  # and answers something
-    broken = wb.patch_map(Reading(twin.network, twin.corpus, max_length=12), text=CLEAN, corrupted=OTHER)
+    broken = wb.patch_map(Reading(twin.network, twin.corpus, max_length=12), text=CLEAN, corrupted=FURTHER)
     assert broken.evidence_of("passes_between").untested.startswith("no change at any")
 
 

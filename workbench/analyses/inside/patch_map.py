@@ -39,6 +39,7 @@ DIRECTIONS = Null(
     "a change of this size does as much in any direction",
     "the changes turned at random",
 )
+ROUNDING = 1e-5  # of the answer's size, under which two answers are alike
 SHARE = "share of the answer that comes back"
 
 
@@ -134,8 +135,7 @@ def patch_map(
         caveat = f"What is put there is the mean over tokens of {n_texts} texts or fewer."
         family = np.ones((len(sites), len(shown.tokens)), bool)
     else:
-        other = reading.shown(corrupted, None, "patch_map, corrupted")
-        _require_alike(shown, other)
+        other = _other_text(reading, corrupted, shown)
         host, inputs = see(reading.module, other.inputs, sites), other.inputs
         changes = [a[0] - b[0] for a, b in zip(own.values, host.values, strict=True)]
         measure, caveat = _recovered(
@@ -268,7 +268,7 @@ def _recovered(
     alike = f"patch_map: the network answers the text and corrupted={corrupted!r} alike. Give one with another answer."
     if not predicts:
         apart = float((clean - other).norm())
-        if apart == 0:
+        if apart <= ROUNDING * float(clean.norm()):
             raise DataError(alike)
         caveat = "The answer is the network's output; 1 is that of the text, 0 that of the corrupted one."
         return lambda after: 1 - _apart(after, clean) / apart, caveat
@@ -278,7 +278,7 @@ def _recovered(
         right, wrong = int(gain.argmax()), int(gain.argmin())
     whole = float(clean[0, right] - clean[0, wrong])
     none = float(other[0, right] - other[0, wrong])
-    if right == wrong or whole == none:
+    if right == wrong or abs(whole - none) <= ROUNDING * float(clean.abs().max()):
         raise DataError(alike)
     a, b = reading.spelled(np.array([right, wrong]))
     caveat = f"The answer is the logit of {a!r} less that of {b!r}: {whole:.3g} after the text, {none:.3g} after the corrupted one."
@@ -380,7 +380,12 @@ def _position(position: int | None, length: int) -> int:
     return length - 1 if position is None else position
 
 
-def _require_alike(shown: Shown, other: Shown) -> None:
+def _other_text(reading: Reading, corrupted: str, shown: Shown) -> Shown:
+    """The text that is set beside another of as many tokens."""
+    try:
+        other = reading.shown(corrupted, None, "patch_map")
+    except DataError as e:
+        raise DataError(f"corrupted={corrupted!r} can't be read. {e}") from e
     a, b = len(shown.tokens), len(other.tokens)
     if a != b:
         raise ParameterError(
@@ -389,3 +394,4 @@ def _require_alike(shown: Shown, other: Shown) -> None:
         )
     if shown.tokens == other.tokens:
         raise ParameterError("patch_map: corrupted is the text itself. Exchange a word or more of it.")
+    return other
