@@ -160,7 +160,7 @@ def patch_map(
     )
     show_early(result)
     draws = grid.turned(measure, n_null, random_state)
-    stands, drawn = _standing_out(values, draws)
+    stands, drawn = _standing_out(values, draws, either=other is not None)
     asked = _asked(result, stands, drawn, family, other is not None)
     if not n_null:
         return replace(result, evidence=(asked,))
@@ -313,21 +313,20 @@ def _words(
 
 
 def _standing_out(
-    values: Float[np.ndarray, "l t"], draws: Float[np.ndarray, "n l t"]
+    values: Float[np.ndarray, "l t"], draws: Float[np.ndarray, "n l t"], *, either: bool = False
 ) -> tuple[Float[np.ndarray, "l t"], Float[np.ndarray, "n l t"]]:
     """By how many spreads each value stands above the others of its site: of the sites' own, and of each draw.
 
     A site's own value counts among those that the mean and the spread are of, so that where the null is true it is one of
-    them like any other, and so is the largest over sites. Where no change does anything, nothing stands as low.
+    them like any other, and so is the largest over sites. Where no change does anything, nothing stands as low. ``either``
+    counts what lies below as well: the words that an answer is measured in were chosen by how it moves, so that more lies
+    above than below by that alone.
     """
     all_of = np.concatenate([values[None], draws])
     spread = all_of.std(axis=0)
     rounding = 1e-6 * np.maximum(np.abs(all_of).max(axis=0), 1e-6)
-    stands = np.where(
-        spread > rounding,
-        (all_of - all_of.mean(axis=0)) / np.maximum(spread, rounding),
-        -np.sqrt(len(all_of)),
-    )
+    apart = (all_of - all_of.mean(axis=0)) / np.maximum(spread, rounding)
+    stands = np.where(spread > rounding, np.abs(apart) if either else apart, -np.sqrt(len(all_of)))
     return stands[0], stands[1:]
 
 
@@ -364,7 +363,7 @@ def _asked(
     return Evidence(
         id=id,
         question=question,
-        label=f"spreads by which a site stands above random changes, highest ({where})",
+        label=f"spreads by which a site stands {'apart from' if two_texts else 'above'} random changes, highest ({where})",
         value=value,
         n=n,
         unit="sites",
