@@ -17,7 +17,7 @@ import traitlets
 
 from widgets._selection import shared
 from workbench.core.result import Result
-from workbench.report.points import asset
+from workbench.report.points import asset, figure_script
 from workbench.results.plotted import Plotted
 
 WIDTH = 820  # fits a laptop, with the column of files open; a narrower cell has narrower figures
@@ -87,7 +87,7 @@ class Figure(anywidget.AnyWidget):
     state : the model of what the browser draws.
     """
 
-    _esm = asset("figure.js") + files("widgets").joinpath("live.js").read_text(encoding="utf-8")
+    _esm = figure_script() + files("widgets").joinpath("live.js").read_text(encoding="utf-8")
     _css = asset("figure.css")
     width = traitlets.Int().tag(sync=True)
     drawing = traitlets.Unicode().tag(sync=True)

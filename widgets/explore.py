@@ -32,6 +32,7 @@ from workbench.results.embedding import Embedding
 from workbench.results.partition import Partition
 from workbench.results.ranking import Ranking
 from workbench.subjects.activations import Aligned
+from workbench.subjects.few_rows import require_several
 from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ class Explorer(_html.Static):
                 f"{subject.name} is {subject.holds}, and not one set of rows: choose with .at(name)"
                 + (f", for example .at({parts[-1]!r})." if parts else ".")
             )
+        if placed and not axes and isinstance(method, str):
+            require_several(len(subject.ids), subject.name)
         self.subject: Any = subject
         self._called = called or _variable(subject)  # what the notebook calls it
         self._most = require_integer(sample, "sample", "explore", low=1)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from typing import Any
 
 from workbench.core import release as _release
@@ -86,3 +87,18 @@ def __dir__() -> list[str]:
     from workbench.core.registry import names
 
     return sorted({*globals(), *PLACES, *names()})
+
+
+def _show_in_cells() -> None:
+    """Have a notebook show answers that are plotted by `workbench.report.in_cell`."""
+    shell = sys.modules["IPython"].get_ipython()
+    if shell is not None:
+        shell.display_formatter.ipython_display_formatter.for_type_by_name(
+            "workbench.results.plotted",
+            "Plotted",
+            lambda result: importlib.import_module("workbench.report.in_cell").show(result),
+        )
+
+
+if "IPython" in sys.modules:
+    _show_in_cells()

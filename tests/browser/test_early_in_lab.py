@@ -81,10 +81,10 @@ def test_a_cell_shows_the_figure_first_and_keeps_the_finished_one(page: Any) -> 
     command(page, "docmanager:save")
     page.wait_for_function("!window.jupyterapp.shell.currentWidget.context.model.dirty")
     saved = json.loads((Path(page.folder) / "live.ipynb").read_text())
-    printed, early, result = saved["cells"][1]["outputs"]
+    printed, early, result, saving = saved["cells"][1]["outputs"]
     assert printed["text"] == ["printed before\n"]
     assert early["data"] == {}
-    assert "no control yet" not in json.dumps(result)
+    assert "no control yet" not in json.dumps(result) and "text/html" in saving["data"]
 
 
 def ask(page: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from chromium_for_tests import watched
+from notebooks_for_tests import HOSTILE
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -26,6 +28,11 @@ CELLS = (
     "panel",
     "wb.pca(cloud, n_null=9, n_boot=9)",
     "import ipywidgets; ipywidgets.Widget.close_all(); print('closed')",
+    "asked = wb.pca(cloud, n_null=19, n_boot=9); findings = wb.Findings()\n"
+    f"findings.judge('The cloud lies {{}}', asked, 'variance_explained', less='lower', more='higher', meaning={HOSTILE!r})\n"
+    "findings",
+    "from workbench.subjects.reading import Reading\n"
+    "sites = widgets.panel('patch_map', Reading.example()); sites.controls['n_null'].value = 9; sites.run(); sites",
 )
 KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
 DRAWN = "document.querySelectorAll('.wbf-plot .scatterlayer .point').length === 200"
@@ -118,6 +125,19 @@ def test_an_answer_in_a_cell_has_no_button_that_uploads(page: Any) -> None:
     assert page.problems == []
 
 
+def test_an_answer_in_a_cell_is_saved_as_a_drawing_too(page: Any, tmp_path: Path) -> None:
+    run_cell(page, 2)
+    cell = page.locator(".jp-CodeCell").nth(2)
+    for kind in ("SVG", "PNG"):
+        with page.expect_download() as begun:
+            cell.get_by_role("button", name=kind, exact=True).click()
+        assert begun.value.suggested_filename.startswith("principal-components-of-a-cloud")
+        begun.value.save_as(tmp_path / kind)
+    assert "a cloud of which the name is long" in (tmp_path / "SVG").read_text()
+    assert struct.unpack(">II", (tmp_path / "PNG").read_bytes()[16:24])[0] > 1500
+    assert page.problems == []
+
+
 def test_plotly_comes_once_for_the_page(page: Any) -> None:
     page.locator("button.widget-button", has_text="Run").press("Enter")
     page.wait_for_function("document.querySelectorAll('.wbf-plot').length === 1")
@@ -157,9 +177,50 @@ def test_a_page_that_is_opened_again_shows_the_figure_on_a_slow_machine_too(
     again.close()
 
 
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_findings_in_a_cell_are_a_picture_in_the_colours_of_the_theme(page: Any, theme: str) -> None:
+    page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
+    page.wait_for_function(
+        "light => document.body.dataset.jpThemeLight === light", arg=str("Light" in theme).lower()
+    )
+    run_cell(page, 4)
+    page.wait_for_selector(".wb-findings .strip", timeout=60_000)
+    strip = page.locator(".wb-findings .strip").first
+    assert 50 < strip.bounding_box()["height"] < 90
+    fill, paper = page.evaluate(
+        "[getComputedStyle(document.querySelector('.wb-findings .value')).fill, "
+        "getComputedStyle(document.querySelector('.jp-Notebook')).backgroundColor]"
+    )
+    assert abs(brightness(fill) - brightness(paper)) > 120
+    row = page.locator(".wb-findings .claim").first
+    assert not row.locator(".rest").is_visible()
+    row.locator("[tabindex]").hover()
+    assert row.locator(".rest").is_visible()
+    assert page.evaluate("window.hacked") is None and page.problems == []
+
+
+def test_a_site_is_clicked_in_a_panels_figure(page: Any) -> None:
+    run_cell(page, 5)
+    page.wait_for_selector(".wbf-card", timeout=60_000)
+    card = page.locator(".wbf-card")
+    before = card.get_attribute("data-cell")
+    card.get_by_role("button", name="←").or_(card.get_by_role("button", name="→")).first.focus()
+    page.keyboard.press("ArrowRight" if before == "0" else "ArrowLeft")
+    assert card.get_attribute("data-cell") != before
+    assert "layer" in card.inner_text() and "random changes of the same size" in card.inner_text()
+    assert page.problems == []
+    page.evaluate("window.jupyterapp.commands.execute('notebook:clear-cell-output'); 0")
+    page.wait_for_function("!document.querySelector('.wbf-card')")
+
+
 def test_a_restarted_kernel_is_said_in_words(page: Any) -> None:
     assert not page.locator(".wbn-notice").is_visible()
     page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
     page.wait_for_selector("text=The kernel was restarted", timeout=60_000)
     assert "Run this cell again" in page.locator(".wbn-notice").inner_text()
     assert page.evaluate(DRAWN), "what was drawn stays"
+
+
+def brightness(colour: str) -> float:
+    """Of a colour as the browser says it, from 0 to 255."""
+    return sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 3

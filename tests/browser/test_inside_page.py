@@ -39,6 +39,7 @@ def page(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any
         "widgets.explore(acts)",
         "wb.attention_patterns(reading, n_null=0, n_untrained=0)",
         *(f"wb.{name}{ASK}" for name in ("logit_lens", "top_rows", "attention_flow", "site_ablation")),
+        "wb.patch_map(reading, n_null=19)",
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_CACHE", str(folder / "cache"))
@@ -57,7 +58,7 @@ def test_all_is_drawn_inert_and_without_a_request(page: Any) -> None:
     assert page.problems == []
     assert page.evaluate("window.hacked") is None
     kinds = page.evaluate("[...document.querySelectorAll('.plot')].map(p => p.layout.meta.kind)")
-    assert kinds == ["attention_maps", "lens", "contexts", "attention_maps", "estimate"]
+    assert kinds == ["attention_maps", "lens", "contexts", "attention_maps", "estimate", "site_map"]
 
 
 def test_tokens_that_are_chosen_among_the_points_are_lit_in_every_figure_of_their_text(page: Any) -> None:
@@ -98,3 +99,29 @@ def test_a_cell_says_from_which_token_to_which(page: Any) -> None:
         ".some(e => e.textContent.includes('from 3 ') && e.textContent.includes('to 1 '))",
         timeout=30_000,
     )
+
+
+def test_a_click_on_a_site_shows_what_it_did_its_control_and_the_words_before_and_after(page: Any) -> None:
+    card, plot = page.locator(".wbf-card"), page.locator(".plot").last
+    assert card.count() == 1
+    plot.scroll_into_view_if_needed()
+    page.wait_for_timeout(300)
+    box = plot.locator(".hm image").first.bounding_box()
+    tokens, layers = 7, 2
+    page.mouse.click(box["x"] + box["width"] * 2.5 / tokens, box["y"] + box["height"] * 0.5 / layers)
+    page.wait_for_function(f"document.querySelector('.wbf-card').dataset.cell === '{tokens + 2}'")
+    said = card.inner_text()
+    assert "layer 1, token 2:" in said and "bits by which the next word moves" in said
+    assert "19 random changes of the same size" in said and "corrected for all 14 sites" in said
+    assert card.locator(".wbf-band").count() == 1 and card.locator(".wbf-list tr").count() == 10
+    outline = page.evaluate(
+        "[...document.querySelectorAll('.plot')].at(-1).layout.shapes.map(s => [s.x0, s.y0])"
+    )
+    assert outline == [[1.5, 0.5]]
+    card.get_by_role("button", name="↓").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    assert card.get_attribute("data-cell") == "3" and "layer 0, token 3:" in card.inner_text()
+    page.keyboard.press("ArrowDown")  # there is none below
+    assert card.get_attribute("data-cell") == "3"
+    assert page.evaluate("window.hacked") is None and page.problems == []

@@ -14,6 +14,7 @@ from chromium_for_tests import draw_around, watched
 from widgets._html import Notice
 from widgets._live import Figure, _library
 from workbench.results.embedding import Embedding
+from workbench.results.site_map import SiteMap
 
 pytestmark = pytest.mark.browser
 
@@ -110,6 +111,22 @@ def test_another_answer_keeps_the_view_that_the_kernel_keeps(page: Any) -> None:
         f"{plot}.data[0].x.bdata === JSON.parse(window.models.drawing.get('figure')).data[0].x.bdata"
     )
     page.wait_for_function(f"Math.abs({plot}._fullLayout.xaxis.range[0] - ({view['xaxis.range'][0]})) < 0.1")
+    assert page.problems == []
+
+
+def test_a_site_that_is_clicked_shows_its_card_until_another_kind_is_drawn(page: Any) -> None:
+    figure = Figure(SiteMap.example())
+    show(page, figure)
+    page.wait_for_selector(".wbf-plot[data-live]")
+    card = page.locator(".wbf-card")
+    assert "layer 0, token 1: cat" in card.inner_text()  # the largest change
+    box = page.locator(".wbf-plot .hm image").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 5 / 6, box["y"] + box["height"] / 4)
+    page.wait_for_function("document.querySelector('.wbf-card').dataset.cell === '5'")
+    assert "layer 1, token 2: sat" in card.inner_text() and "beyond chance" in card.inner_text()
+    figure.show(Embedding.example())
+    page.evaluate("figure => window.models.drawing.set('figure', figure)", figure.state.figure)
+    page.wait_for_function("!document.querySelector('.wbf-card')")
     assert page.problems == []
 
 

@@ -17,7 +17,7 @@ if not torch.cuda.is_available():
 
 
 @pytest.mark.parametrize(
-    "name", ["attention_patterns", "attention_flow", "logit_lens", "site_ablation", "top_rows"]
+    "name", ["attention_patterns", "attention_flow", "logit_lens", "patch_map", "site_ablation", "top_rows"]
 )
 def test_a_module_on_a_gpu_answers_alike(name: str) -> None:
     method, asked = getattr(wb, name), {"n_null": 19}

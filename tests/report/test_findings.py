@@ -13,8 +13,8 @@ from notebooks_for_tests import HOSTILE
 from workbench.core.evidence import Evidence
 from workbench.evidence.claims import Band, Claim
 from workbench.evidence.correction import Finding
+from workbench.evidence.strips import HEIGHT, strip, ticks
 from workbench.report.findings import AXES, grouped, leading, untitled
-from workbench.report.strips import HEIGHT, strip, ticks
 from workbench.results.embedding import Embedding
 from workbench.results.layouts import Layouts
 

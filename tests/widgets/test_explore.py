@@ -344,3 +344,10 @@ def test_filters_are_lifted_when_somebody_else_selects(acts: wb.Activations) -> 
     assert view.look["filters"] == filters
     view.mark(acts.ids[:3])
     assert view.look["filters"] == []
+
+
+def test_one_row_is_refused_in_words_unless_it_has_places_of_its_own() -> None:
+    table = pd.DataFrame({"a": [1.0], "b": [2.0], "c": [3.0]})
+    with pytest.raises(DataError, match=r"table has 1 row\. .* takes 4 or more that differ: give a table"):
+        widgets.explore(table)
+    assert widgets.explore(table, x="a", y="b").subject.ids.tolist() == [0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +18,7 @@ from workbench.evidence.correction import LEVEL, Finding, correct
 from workbench.evidence.differences import CHANGE, in_shares
 from workbench.evidence.highest import possibly_highest
 from workbench.evidence.nulls.untrained import beside_untrained
+from workbench.evidence.pictured import pictured
 from workbench.numerics.multiplicity import hochberg
 
 FINDINGS_MIME = "application/vnd.workbench.findings+json"
@@ -412,12 +412,11 @@ class Findings:
         )
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        items = "".join(f"<li>{html.escape(s)}</li>" for s in self.sentences)
         tested = sum(f.q_value is not None for f in self.all)
         note = f"{sum(f.found for f in self.all)} of {tested} tests hold. {self.counted}"
         return {
             FINDINGS_MIME: self.to_json(),
-            "text/html": f"<ul>{items}</ul><p>{html.escape(note)}</p>",
+            "text/html": pictured([c.to_json() for c in self.claims], note),
             "text/plain": "\n".join([*(f"- {s}" for s in self.sentences), note]),
         }
 

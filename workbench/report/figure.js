@@ -2,6 +2,7 @@
 // What every plotly figure of the workbench shares, in a report (page.js), alone (figure.py) and in JupyterLab (widgets/live.js):
 // how it is drawn so that its words are whole at every width, lit, saved as a picture, and what stands in its place where it can't be.
 function figuresBy(Plotly) {
+  const attachCards = cardsBy(Plotly);
   // nothing that leaves the page: no logo's link, and no button that uploads the chart
   const OPTIONS = { displaylogo: false, showSendToCloud: false, plotlyServerURL: "", scrollZoom: false, modeBarButtonsToRemove: ["toImage"] };
   const PAPER = { ink: "#23272f", soft: "#5b6472", paper: "#ffffff" }; // on which everything is printed
@@ -192,6 +193,7 @@ function figuresBy(Plotly) {
     const changes = { ...lined(own), ...coloured(inks), ...head(own, width, bare), width, autosize: false };
     await Plotly.newPlot(plot, data, changed(own, changes), options);
     await settle(plot);
+    if (!options.staticPlot) await attachCards(plot);
   }
 
   // Draw what is drawn already in another width or other colours.
@@ -268,7 +270,8 @@ function figuresBy(Plotly) {
     document.body.append(stage);
     try {
       const notes = (layout.annotations || []).filter((note) => note.name !== "workbench:shown");
-      const still = { ...titled(layout), annotations: notes, selections: [], paper_bgcolor: PAPER.paper, plot_bgcolor: PAPER.paper };
+      const shapes = (layout.shapes || []).filter((shape) => shape.name !== "workbench:card");
+      const still = { ...titled(layout), annotations: notes, shapes, selections: [], paper_bgcolor: PAPER.paper, plot_bgcolor: PAPER.paper };
       await draw(stage, { data, layout: still }, PAPER, { width: PRINTED, options: { ...OPTIONS, staticPlot: true } });
       return await Plotly.toImage(stage, { format, width: PRINTED, height: stage._fullLayout.height, scale: format === "png" ? SCALE : 1 });
     } finally {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from workbench.report.inline import inert_json, plotly_script, policy
 from workbench.report.markup import clean
-from workbench.report.points import asset
+from workbench.report.points import asset, figure_script
 from workbench.results.plotted import PLOTLY_MIME
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def page_of(result: Result) -> str:
     title = html.escape(result.title)
     if PLOTLY_MIME not in drawn:
         return _page(title, policy(), f"<h1>{title}</h1>{clean(drawn['text/html'])}")
-    plotly, script = plotly_script(), asset("figure.js") + DRAW
+    plotly, script = plotly_script(), figure_script() + DRAW
     data = f'<script type="application/json" id="figure-data">{inert_json(drawn[PLOTLY_MIME])}</script>'
     body = (
         f'<div id="figure" class="plot"></div>\n{data}\n<script>{plotly}</script>\n<script>{script}</script>'

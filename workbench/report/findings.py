@@ -9,15 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workbench.evidence.claims import ORDER
+from workbench.evidence.pictured import by_verdict
 
 TOP = 3  # claims that stand at the top
-EXPLAINED = {
-    "beyond chance": "outside what chance or a control network gives, also after correction for every question asked",
-    "in others too": "beyond chance, but a network in which there is nothing has as much",
-    "could be chance": "not told from a control: nothing is claimed",
-    "not tested": "a number without a test",
-}
-"""What each verdict of a claim means."""
 AXES, COLUMN = 220, 300  # pixels that the axes of a figure take that stands in a column
 CHARACTER = 8  # pixels of an axis' title
 LEGEND_LINE, EDGE = 26, 20  # pixels, as `workbench.results.plotted` has them
@@ -51,16 +45,8 @@ def grouped(
     """The other claims by verdict, each linked to its figure."""
     shown = {(c["claim"], c["id"], c["of"]) for c in top}
     rest = [c for c in claims if (c["claim"], c["id"], c["of"]) not in shown]
-    groups = []
-    for verdict in ORDER:
-        own = []
-        for claim in rest:
-            if claim["verdict"] == verdict:
-                figure = _figure_of(claim, figures)
-                own.append({**claim, "figure": figure["id"] if figure else ""})
-        if own:
-            groups.append({"verdict": verdict, "means": EXPLAINED[verdict], "claims": own})
-    return groups
+    linked = [{**claim, "figure": (_figure_of(claim, figures) or {}).get("id", "")} for claim in rest]
+    return by_verdict(linked)
 
 
 def _figure_of(claim: Mapping[str, Any], figures: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

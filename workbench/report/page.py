@@ -18,14 +18,15 @@ from workbench.core.lineage import code
 from workbench.core.result import RESULT_MIME
 from workbench.core.run import Run
 from workbench.evidence import FINDINGS_MIME
+from workbench.evidence.pictured import written
+from workbench.evidence.strips import hatch, strip
 from workbench.numerics.controls import ENOUGH
 from workbench.report.findings import grouped, leading, untitled
 from workbench.report.inline import inert_json, plotly_script, policy
 from workbench.report.markup import clean, inline, latex, markdown
 from workbench.report.parameters import DECLARED, INJECTED, from_json, shown
-from workbench.report.points import POINTS_MIME, STILL_MIME, asset
+from workbench.report.points import POINTS_MIME, STILL_MIME, asset, figure_script
 from workbench.report.points import script as points_script
-from workbench.report.strips import HATCH, strip
 from workbench.report.widgets import WIDGET_VIEW, held, states
 from workbench.results.plotted import PLOTLY_MIME
 
@@ -56,11 +57,15 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
     body.close()
     claims = (facts.get("findings") or {}).get("claims", [])
     top = leading(claims, body.figures)
-    script, style, points = asset("figure.js") + asset("page.js"), asset("page.css") + asset("figure.css"), ""
+    script, style, points = (
+        figure_script() + asset("page.js"),
+        asset("page.css") + written("claims.css") + asset("figure.css"),
+        "",
+    )
     if body.has_points:  # a module can't be imported without being fetched, so its host is written under it
         points, style = points_script() + asset("host.js"), style + asset("points.css")
     plotly = plotly_script()
-    templates = Environment(autoescape=select_autoescape(default=True), loader=FunctionLoader(asset))
+    templates = Environment(autoescape=select_autoescape(default=True), loader=FunctionLoader(_template))
     return templates.get_template("page.html.j2").render(
         title=body.title,
         heading=inline(body.title),
@@ -72,7 +77,7 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
         top=top,
         groups=grouped(claims, top, body.figures),
         strip=strip,
-        hatch=HATCH,
+        hatch=hatch(),
         facts=facts,
         parameters={name: shown(from_json(value)) for name, value in facts["parameters"].items()},
         when=when(facts["started"]),
@@ -86,6 +91,10 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
         beside=_beside(facts),
         policy=policy(plotly, script, *([points] if points else [])),
     )
+
+
+def _template(name: str) -> str:
+    return written(name) if name == "claims.html.j2" else asset(name)
 
 
 class _Body:

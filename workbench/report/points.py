@@ -46,6 +46,11 @@ def asset(name: str) -> str:
     return files("workbench.report").joinpath(name).read_text(encoding="utf-8")
 
 
+def figure_script() -> str:
+    """What draws a plotly figure, on a page and in JupyterLab."""
+    return asset("cards.js") + asset("figure.js")
+
+
 @cache
 def script() -> str:
     """The view of points as one module: a page can't import another without fetching it."""

@@ -67,5 +67,7 @@ def test_what_cant_be_laid_out_is_refused() -> None:
         wb.tsne(rows)
     with pytest.raises(DataError, match="at most 2 components"):
         wb.tsne(rows, perplexity=5.0, n_components=3)
-    with pytest.raises(DataError, match="takes at least 4"):
+    with pytest.raises(
+        DataError, match=r"has 3 rows\. A picture of how rows lie among each other takes 4 or more"
+    ):
         wb.tsne(rows[:3], perplexity=1.0)

@@ -116,3 +116,9 @@ def test_the_declared_ranges_of_spread_and_min_dist_are_those_where_the_curve_ca
                 a, b = fit(spread, share * spread)
                 assert a > 0
                 assert b > 0
+
+
+def test_one_row_is_refused_in_words_and_not_by_a_parameter() -> None:
+    with pytest.raises(DataError, match=r"has 1 row\. .* give a table with more lines") as refusal:
+        wb.umap(wb.PointCloud(np.ones((1, 3)), name="mine"))
+    assert "n_neighbors" not in str(refusal.value)

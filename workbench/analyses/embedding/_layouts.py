@@ -20,6 +20,7 @@ from workbench.numerics.distances import PRECOMPUTED, require_distances
 from workbench.numerics.near_origin import MOVABLE, near_origin
 from workbench.numerics.preservation import trust_of_rows
 from workbench.results.embedding import Embedding
+from workbench.subjects.few_rows import FEWEST, require_several
 from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
@@ -185,19 +186,17 @@ def require_rows(points: Points, *needs: tuple[str, float, int], metric: AnyMetr
         or rows without variation where distance is correlation.
     """
     n = points.n
-    has = f"{points.name} has {n:,} {'row' if n == 1 else 'rows'}"
+    require_several(n, points.name)
     for name, value, least in needs:
         if n < least:
             raise DataError(
-                f"{has}, and {name}={value:g} takes at least {least:,}. Lower {name} or give more rows."
+                f"{points.name} has {n:,} rows, and {name}={value:g} takes at least {least:,}. Lower {name} or give more rows."
             )
-    if n < 4:
-        raise DataError(f"{has}, and a layout takes at least 4. Give more rows.")
     require_spread(points)
     distinct = points.distinct
-    if distinct < 4:
+    if distinct < FEWEST:
         raise DataError(
-            f"{points.name} has {n:,} rows, of which {distinct} are distinct, and a layout takes at least 4 different ones: "
+            f"{points.name} has {n:,} rows, of which {distinct} are distinct, and a layout takes at least {FEWEST} different ones: "
             f"neighbours among equal rows can't be told apart. Leave the repeats out, or give rows that differ."
         )
     flat = int((np.ptp(points.values, axis=1) == 0).sum()) if metric == "correlation" else 0

@@ -17,6 +17,9 @@ WORDS, LENGTH, WIDTH, TEXTS = 24, 10, 24, 32
 MANY = 4000
 """Words, of which hardly any comes twice, so that none has a say of its own in what heads look at and what matters."""
 
+_ONE, _OTHER = "w3 w1 w2 w8 w4 w5 w6 w1", "w3 w8 w2 w1 w4 w5 w6 w1"
+"""Two texts whose last word was there before, and was followed by another."""
+
 Make = Callable[[np.random.Generator], tuple[Any, ...]]
 
 
@@ -95,8 +98,24 @@ WORLDS = (
         "a transformer as it was drawn, and texts of words drawn alike",
         TOKENS,
         _drawn(),
-        only=("logit_lens", "site_ablation", "top_rows"),
+        only=("logit_lens", "patch_map", "site_ablation", "top_rows"),
         parameters={"site_ablation": {"site": "blocks.0", "neuron": 0}},
+    ),
+    World(
+        "untrained reader of two texts",
+        "a transformer as it was drawn, and two texts that differ in two words",
+        TOKENS,
+        _drawn(),
+        only=("patch_map",),
+        parameters={"patch_map": {"text": _ONE, "corrupted": _OTHER}},
+    ),
+    World(
+        "induction head of two texts",
+        "a head that looks for what followed the word when it was last there, and two texts in which another did",
+        TOKENS,
+        _induction,
+        holds={"patch_map": ("passes_between",)},
+        parameters={"patch_map": {"text": _ONE, "corrupted": _OTHER}},
     ),
     World(
         "untrained heads",

@@ -15,7 +15,7 @@ from workbench.report.facts import ReportFacts
 from workbench.report.inline import inert_json, plotly_script, policy
 from workbench.report.page import when
 from workbench.report.parameters import shown
-from workbench.report.points import asset
+from workbench.report.points import asset, figure_script
 from workbench.report.sweeps import runs, values
 from workbench.report.sweeps.runs import FAILED, PAGE, RUNS, Job
 from workbench.results import theme
@@ -59,7 +59,7 @@ class Book:
         varied = _differing(self.jobs)
         fixed = {n: shown(v) for n, v in self.jobs[0].parameters.items() if n not in varied}
         rows = [self._row(i, job, varied, columns) for i, job in enumerate(self.jobs)]
-        script, plotly = asset("figure.js") + _own("index.js"), plotly_script()
+        script, plotly = figure_script() + _own("index.js"), plotly_script()
         template = Environment(autoescape=select_autoescape(default=True)).from_string(_own("index.html.j2"))
         return template.render(
             title=f"Sweep of {self.notebook.stem}",

@@ -18,12 +18,14 @@ MARK, AXIS = 32.5, 48
 ROOM = 0.08  # of the axis, left free on either side
 MOST_TICKS = 3
 
-HATCH = (
-    '<svg class="hatch" width="0" height="0" aria-hidden="true"><defs><pattern id="hatch" width="6" height="6" '
-    'patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="ground" width="6" height="6"/>'
-    '<line class="stripe" x1="0" y1="0" x2="0" y2="6"/></pattern></defs></svg>'
-)
-"""What fills the bands of networks, once a page: told from the bands of chance without colour."""
+
+def hatch(id: str = "hatch") -> str:
+    """What fills the bands of networks, once a page or a cell: told from the bands of chance without colour."""
+    return (
+        f'<svg class="hatch" width="0" height="0" aria-hidden="true"><defs><pattern id="{html.escape(id)}" width="6" height="6" '
+        'patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="ground" width="6" height="6"/>'
+        '<line class="stripe" x1="0" y1="0" x2="0" y2="6"/></pattern></defs></svg>'
+    )
 
 
 def strip(claim: Mapping[str, Any]) -> str:

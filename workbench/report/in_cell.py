@@ -1,0 +1,31 @@
+"""Buttons under an answer in a notebook's cell that save its figure, as a report's figures have them.
+
+JupyterLab draws what a cell holds with a plotly of its own, whose one button saves a PNG.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workbench.report.points import asset
+from workbench.results.in_cell import screen
+
+if TYPE_CHECKING:
+    from workbench.core.result import Result
+
+
+def show(result: Result) -> None:
+    """Display an answer, and the buttons in an output of their own.
+
+    Raises
+    ------
+    NotImplementedError
+        Nobody looks on; IPython then shows the answer as if this weren't there.
+    """
+    if screen() is None:
+        raise NotImplementedError
+    from IPython.display import display
+
+    result.show()
+    line = f'<div style="text-align: right"></div><script>{asset("in_cell.js")}</script>'
+    display({"text/html": line, "text/plain": ""}, raw=True)
