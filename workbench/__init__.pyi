@@ -74,6 +74,7 @@ from workbench.results.partition import Partition
 from workbench.results.paths import Paths
 from workbench.results.ranking import Ranking
 from workbench.results.simplification import Simplification
+from workbench.results.site_map import SiteMap
 from workbench.results.spectrum import Spectrum
 from workbench.results.ties import Ties
 from workbench.results.verdict import Verdict
@@ -716,6 +717,26 @@ class _logit_lens(Method):
         """Show what a language model would say at each layer and token of a text, if it stopped there."""
 
 logit_lens: _logit_lens
+
+class _patch_map(Method):
+    def __call__(
+        self,
+        tokens: Asked,
+        /,
+        *,
+        text: str | None = None,
+        text_id: int | None = None,
+        corrupted: str | None = None,
+        part: str | None = None,
+        position: int | None = None,
+        max_layers: int = 12,
+        n_texts: int = 16,
+        n_null: int = 49,
+        random_state: int = 0,
+    ) -> SiteMap:
+        """Show through which layers and positions of a text the answer passes: each is changed alone, beside random changes."""
+
+patch_map: _patch_map
 
 class _site_ablation(Method):
     def __call__(
