@@ -13,6 +13,7 @@ import pytest
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SMALL = {
     "atlas": {"max_texts": 60, "max_rows": 240},
+    "decompress": {"max_texts": 5, "n_null": 19},
     "tethers": {"models": 2, "width": 8, "depth": 1, "steps": 20, "rounds": 2, "repeats": 3},
 }
 
