@@ -72,7 +72,7 @@ def is_exact(form: str, law: Law) -> bool:
 def _spelled(form: str) -> str:
     """A form as SymPy reads it: its constants are written as people write them."""
     form = re.sub(r"√(\d+)", r"sqrt(\1)", form.replace("√(", "sqrt("))
-    return re.sub(r"([\d)])(?=π|sqrt|e(?![\w+-]))", r"\1*", form).replace("π", "pi")
+    return re.sub(r"([\d)])(?=π|sqrt|\(1/sqrt|e(?![\w+-]))", r"\1*", form).replace("π", "pi")
 
 
 def main() -> None:

@@ -189,7 +189,7 @@ def test_every_embedding_is_offered_and_only_a_sample_is_drawn(acts: wb.Activati
 
 
 def test_an_embedding_that_fails_says_so_and_leaves_the_last_one(acts: wb.Activations) -> None:
-    view = widgets.explore(acts.select([100, 101, 102]), method="pca")
+    view = widgets.explore(acts.select([100, 101, 102, 103, 104]), method="pca")
     before = view.view.positions
     view.method.value = "isomap"
     assert view.wait(60)

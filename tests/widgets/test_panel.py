@@ -35,7 +35,7 @@ from workbench.subjects.checkpoint import TensorInfo
 from workbench.subjects.descents.siblings import Models
 from workbench.subjects.descents.trajectory import Descent
 from workbench.subjects.graph import Graph
-from workbench.subjects.points import Points
+from workbench.subjects.points import Points, Relation
 from workbench.subjects.reading import Reading, Tokens
 from workbench.subjects.series import Series
 
@@ -92,6 +92,8 @@ def subject(spec: Input) -> Subject | Result:
         return Reading.example()
     if spec.takes is Graph:
         return wb.GraphSubject(np.array([[0, 1], [1, 2], [2, 0], [2, 3]]), 4, name="graph")
+    if spec.takes is Relation:
+        return wb.circle(n=60)
     if spec.takes in (Points, Aligned):
         return layers()
     return weights()
