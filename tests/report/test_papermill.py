@@ -15,6 +15,7 @@ SMALL = {
     "atlas": {"max_texts": 60, "max_rows": 240},
     "decompress": {"max_texts": 5, "n_null": 19},
     "tethers": {"models": 2, "width": 8, "depth": 1, "steps": 20, "rounds": 2, "repeats": 3},
+    "undo": {"width": 32, "steps": 20, "step": 0.25, "n_null": 19},
 }
 
 
