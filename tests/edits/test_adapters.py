@@ -210,6 +210,38 @@ def test_certified_entries_are_never_wrong(dtype: str, arithmetic: Any) -> None:
     assert shares == pytest.approx(expected, abs=0.01)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [0.01, 0.1, 1])
+def test_what_is_certified_of_pefts_merge_holds_in_whatever_order_its_product_was_summed(
+    dtype: str, size: float
+) -> None:
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(s).astype(np.float32) for s in ((8, 160), (120, 8)))
+    lora = wb.LoRA(a={"w": a}, b={"w": 0.05 * size / 8**0.5 * b}, scales={"w": 1.3})
+    w = codes_of((0.05 * rng.standard_normal((120, 160))).astype(np.float32), dtype)
+    left, scale = np.asarray(lora.b["w"], np.float32), np.float32(1.3)
+    forwards, backwards = np.zeros((2, 120, 160), np.float32)
+    for k in range(8):
+        forwards += left[:, k, None] * a[k]
+        backwards += left[:, 7 - k, None] * a[7 - k]
+    products = [
+        forwards * scale,
+        backwards * scale,
+        left @ (a * scale),
+        (left @ a) * scale,
+        lora.difference("w"),
+    ]
+    assert (products[0] != products[1]).mean() > 0.1  # the order matters to the last bit
+    truth, slack = in_order(w, dtype), lora.rounding("w")
+    for product in products:
+        assert (np.abs(product.astype(np.float64) - lora.difference("w")) <= slack).all()
+        merged = added(dtype, product, "peft")(w)
+        first, count = candidates(merged, lora.difference("w"), dtype, "peft", slack)
+        assert ((first <= truth) & (truth < first + count)).all()
+        if dtype != "F32":  # a coarser format is seldom moved by a float32's last bit
+            assert (count == 1).mean() > 0.45
+
+
 @pytest.mark.parametrize("dtype", ["F32", "BF16"])
 def test_a_certificate_of_a_trained_adapter_and_of_another_one(made, dtype: str) -> None:
     one = made["lora", dtype]

@@ -99,19 +99,15 @@ class LoRA(Edit):
             )
 
     def on(self, name: str, tensor: LazyTensor) -> LazyTensor:
-        a, b = (np.asarray(t[name], np.float32) for t in (self.a, self.b))
-        left, right = (a.T, b.T) if name in self.transposed else (b, a)
-        scale = np.float32(self.scales[name])
         norms = (
             np.asarray(self.magnitude[name], np.float32).reshape(-1, 1) if name in self.magnitude else None
         )
 
         def add(rows: np.ndarray, start: int) -> np.ndarray:
             at = slice(start, start + len(rows))
-            product = scale * (left[at] @ right)
             if norms is None:
-                return (rows + np.float32(self.strength) * product).astype(rows.dtype, copy=False)
-            moved = rows + product
+                return (rows + self.difference(name, at)).astype(rows.dtype, copy=False)
+            moved = rows + self._product(name, self.scales[name], at).astype(np.float32)
             moved *= norms[at] / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), np.float32(1e-30))
             moved = moved if self.strength == 1 else rows + np.float32(self.strength) * (moved - rows)
             return moved.astype(rows.dtype, copy=False)
@@ -125,10 +121,11 @@ class LoRA(Edit):
             )
         return replace(self, strength=self.strength * factor, title="", run=None)
 
-    def difference(self, name: str) -> np.ndarray:
-        """What plain LoRA adds to one tensor, float32, the same to the last bit on every machine.
+    def difference(self, name: str, at: slice = slice(None)) -> np.ndarray:
+        """What plain LoRA adds to some rows of a tensor, float32, the same to the last bit on every machine.
 
-        It is summed in float64, one rank after the other: what a library multiplies depends on its version and threads.
+        It is summed in float64, one rank after the other: what a library multiplies depends on its version, the processor and
+        threads, and a certificate of what was there before hangs on the last bit.
 
         Raises
         ------
@@ -137,11 +134,31 @@ class LoRA(Edit):
         """
         if name in self.magnitude:
             raise ViewError(f"{name} is under DoRA, which scales rows: there is no difference that is added.")
-        return self._product(name, self.scales[name] * self.strength).astype(np.float32)
+        return self._product(name, self.scales[name] * self.strength, at).astype(np.float32)
 
-    def _product(self, name: str, scale: float) -> np.ndarray:
+    def rounding(self, name: str, at: slice = slice(None)) -> np.ndarray:
+        """How far a product in float32, summed in whatever order, may lie from `difference`: a bound for each number.
+
+        References
+        ----------
+        Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.1.
+        """
+        rank = self.a.lazy(name).shape[0]
+        steps = (
+            (rank + 3) * 2.0** -24
+        )  # products and sums of the ranks, the scale, the strength, and the rounding of the difference itself
+        sizes = self._product(name, abs(self.scales[name] * self.strength), at, sizes=True)
+        tiny = np.finfo(np.float32).smallest_subnormal * (rank + 3)
+        return np.nextafter((sizes * steps / (1 - steps) + tiny).astype(np.float32), np.float32(np.inf))
+
+    def _product(
+        self, name: str, scale: float, at: slice = slice(None), *, sizes: bool = False
+    ) -> np.ndarray:
+        """Rows of the factors' product in float64, or of the product of their sizes."""
         a, b = (np.asarray(t[name], np.float64) for t in (self.a, self.b))
         left, right = (a.T, b.T) if name in self.transposed else (b, a)
+        left, right = (np.abs(left), np.abs(right)) if sizes else (left, right)
+        left = left[at]
         total = np.zeros((len(left), right.shape[1]))
         for k in range(left.shape[1]):
             total += left[:, k, None] * right[k]

@@ -33,7 +33,9 @@ def certify(
     Parameters
     ----------
     merged : stored in F32, F16 or BF16. adapter : what was merged, plain or rank-stabilized LoRA, at its strength.
-    arithmetic : ``workbench`` adds in float32 and rounds once; ``peft`` rounds the product to the format first.
+    arithmetic : ``workbench`` is that of our own merge: the product is the same to the last bit everywhere, added in float32 and
+        rounded once. ``peft`` is PEFT's on a processor: the product in float32, rounded to the format before it is added. In which
+        order a library sums it isn't known, so that every product within its error bound is counted, and fewer entries are certain.
 
     Raises
     ------
@@ -95,11 +97,6 @@ def _of_tensor(
         raise ViewError(
             f"{name} of {merged.name} is {dtype}: sums are taken back in {', '.join(FORMATS)} alone."
         )
-    difference = (
-        adapter.on(name, _zeros(stored.shape)).whole()
-        if name not in adapter.magnitude
-        else adapter.difference(name)
-    )
     tally, most = np.zeros(len(CLASSES), np.int64), 0
     rows = max(1, BLOCK // max(1, stored.shape[1]))
     for start in range(0, stored.shape[0], rows):
@@ -110,13 +107,9 @@ def _of_tensor(
             raise DataError(
                 f"{name} of {merged.name} has NaN or infinite numbers: no sum is taken back from those."
             )
-        count = candidates(block, difference[start : start + len(block)], dtype, arithmetic)[1]
+        at = slice(start, start + len(block))
+        slack = None if arithmetic == "workbench" else adapter.rounding(name, at)
+        count = candidates(block, adapter.difference(name, at), dtype, arithmetic, slack)[1]
         tally += np.histogram(count, [0, 1, 2, 3, 5, 17, np.inf])[0]
         most = max(most, int(count.max()))
     return tally, most
-
-
-def _zeros(shape: tuple[int, ...]):  # type: ignore[no-untyped-def]
-    from workbench.core.lazy import LazyTensor
-
-    return LazyTensor.of(np.zeros(shape, np.float32))

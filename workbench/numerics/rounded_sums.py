@@ -66,31 +66,42 @@ def added(dtype: str, difference: np.ndarray, arithmetic: Arithmetic) -> Callabl
 
 
 def candidates(
-    merged: np.ndarray, difference: Float[np.ndarray, ...], dtype: str, arithmetic: Arithmetic = "workbench"
+    merged: np.ndarray,
+    difference: Float[np.ndarray, ...],
+    dtype: str,
+    arithmetic: Arithmetic = "workbench",
+    slack: Float[np.ndarray, ...] | None = None,
 ) -> tuple[Int[np.ndarray, ...], Int[np.ndarray, ...]]:
     """Find every number to which a difference was added to give what is seen.
 
     Parameters
     ----------
     merged : codes of the format ``dtype``, of finite numbers. difference : float32, of the same shape.
+    slack : float32, how far what was added may lie from ``difference``; None for nothing. Sums grow with what is added, so that
+        the two ends of that range hold all that could have been there.
 
     Returns
     -------
     first, count
         The first candidate (ordered, see `from_order`), and how many there are: 0 where nothing gives what is seen.
     """
-    add = added(dtype, difference, arithmetic)
+    low, high = difference, difference
+    if slack is not None:
+        low = np.nextafter(difference - slack, np.float32(-np.inf))
+        high = np.nextafter(difference + slack, np.float32(np.inf))
     goal = in_order(merged, dtype)
     guess = in_order(codes_of(numbers(merged, dtype) - difference, dtype), dtype)
     top = (
         int(in_order(codes_of(np.array([np.inf], np.float32), dtype), dtype)[0]) - 1
     )  # the largest finite number
 
-    def sums(ordered: np.ndarray) -> np.ndarray:
-        return in_order(add(from_order(ordered, dtype)), dtype)
-
-    def first_at_least(bound: np.ndarray) -> np.ndarray:
+    def first_at_least(bound: np.ndarray, difference: np.ndarray) -> np.ndarray:
         """The first ordered code whose sum is at least the bound."""
+        add = added(dtype, difference, arithmetic)
+
+        def sums(ordered: np.ndarray) -> np.ndarray:
+            return in_order(add(from_order(ordered, dtype)), dtype)
+
         low, high = guess.copy(), guess.copy()
         step = 1
         # widened until every sum at ``low`` lies under its bound, and every one at ``high`` doesn't
@@ -111,5 +122,5 @@ def candidates(
             high, low = np.where(enough, middle, high), np.where(enough, low, middle)
         return high
 
-    first = first_at_least(goal)
-    return first, np.maximum(first_at_least(goal + 1) - first, 0)
+    first = first_at_least(goal, high)
+    return first, np.maximum(first_at_least(goal + 1, low) - first, 0)
