@@ -215,3 +215,14 @@ def test_the_map_is_coloured_by_any_quantity(result: WeightMap) -> None:
     assert "exponent of the tail" in [b.label for b in figure.layout.updatemenus[0].buttons]
     with pytest.raises(ParameterError, match="stable_rank_share"):
         result.figure(colour="beauty")
+
+
+def test_too_few_draws_are_said_to_be_too_few(tmp_path: Path) -> None:
+    strong = 3 * torch.outer(noise(24, seed=7), noise(16, seed=8))
+    tensors = {f"noise.{i}": noise(24, 16, seed=i) for i in range(3)}
+    net = opened(tmp_path, {**tensors, "strong": noise(24, 16, seed=9) + strong})
+    few = wb.weights(net, n_null=19).caveat
+    assert "In 0 of 4 matrices" in few and "In 1 more it holds more than each of 19 draws" in few
+    assert "n_null=80 would do" in few
+    enough = wb.weights(net, n_null=99).caveat
+    assert "In 1 of 4 matrices" in enough and "more than each" not in enough

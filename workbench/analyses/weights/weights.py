@@ -153,6 +153,13 @@ def together(plan: Plan, answers: Mapping[str, Weighed]) -> WeightMap:
             f"In {clear} of {len(p)} matrices the strongest direction holds more than turned signs give (5 %, corrected for "
             f"their number)."
         )
+        draws = max(len(e.null_values) for e in evidence if e.id == "stable_rank")
+        beyond_all = sum(v * (draws + 1) < 1.5 for v in p.values())
+        if beyond_all > clear:
+            said[-1] += (
+                f" In {beyond_all - clear} more it holds more than each of {draws} draws, which are too few to say so of {len(p)} "
+                f"matrices: n_null={round(len(p) / LEVEL)} would do."
+            )
     wrong = [f for f in facts if f["non_finite"]]
     if wrong:
         row, column = wrong[0]["first_non_finite"]
