@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from workbench.results import theme
+from workbench.results.by_token import lay_out
 from workbench.results.plotted import Plotted, safe
 
 if TYPE_CHECKING:
@@ -132,39 +133,14 @@ class Lens(Plotted):
                     showscale=False,
                 )
             )
-        # the tokens' own marks, which a selection lights and a lasso takes
-        figure.add_trace(
-            go.Scatter(
-                x=places,
-                y=np.full(len(places), -0.9),
-                mode="markers",
-                marker={"size": 6, "symbol": "square", "color": theme.ACCENT},
-                customdata=self.ids[part] if len(self.ids) else None,
-                showlegend=False,
-                hovertemplate="%{x}<extra></extra>",
-            )
-        )
-        figure.update_layout(
-            **theme.layout(
-                height=max(300, 170 + 26 * n),
-                margin={"l": 70, "r": 24},
-                xaxis={
-                    "title": {"text": f"colour: {_COLOUR[colour]}", "font": {"size": 12}},
-                    "tickmode": "array",
-                    "tickvals": places,
-                    "ticktext": [safe(self.tokens[p], width=20) for p in places],
-                    "tickangle": -50,
-                    "showgrid": False,
-                    "range": [places[0] - 0.5, places[-1] + 0.5],
-                },
-                yaxis={
-                    "tickmode": "array",
-                    "tickvals": np.arange(n),
-                    "ticktext": [safe(name) for name in self.layers],
-                    "showgrid": False,
-                    "range": [-1.3, n - 0.5],
-                },
-            )
+        lay_out(
+            figure,
+            self.layers,
+            places,
+            [safe(self.tokens[p], width=20) for p in places],
+            self.ids[part],
+            title=f"colour: {_COLOUR[colour]}",
+            room=170,
         )
         return figure
 

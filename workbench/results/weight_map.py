@@ -47,7 +47,7 @@ class WeightMap(Plotted):
         what `QUANTITIES` names.
     """
 
-    kind: ClassVar[str] = "weight map"
+    kind: ClassVar[str] = "weight_map"
     matrices: tuple[dict[str, Any], ...]
 
     @classmethod
