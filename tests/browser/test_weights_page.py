@@ -50,7 +50,8 @@ def test_the_menu_colours_the_map(page: Any) -> None:
 
 def test_names_stay_text_in_the_hover_and_beside_the_axis(page: Any) -> None:
     mark, said = page.locator(".scatterlayer .points path").first, page.locator(".hoverlayer .hovertext")
-    for off in (9, 0, 9, 0, 9, 0):  # a mark is hovered over when the mouse comes to it, which a busy page may miss
+    # a mark is hovered over when the mouse comes to it, which a busy page may miss
+    for off in (9, 0, 9, 0, 9, 0):
         box = mark.bounding_box()
         page.mouse.move(box["x"] + box["width"] / 2 + off, box["y"] + box["height"] / 2)
         page.wait_for_timeout(300)
