@@ -54,3 +54,19 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         wb.extract_adapter(base, base)
     with pytest.raises(MissingError, match="has no tensor 'w'"):
         wb.extract_adapter(base, merged.at("same"))
+
+
+def test_one_matrix_without_a_rank_does_not_hide_that_of_the_others(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    base = {n: torch.randn(96, 64) for n in ("adapted", "trained")}
+    made = {
+        "adapted": base["adapted"] + 0.1 * torch.randn(96, 4) @ torch.randn(4, 64),
+        "trained": base["trained"] + 0.1 * torch.randn(96, 64),
+    }
+    for name, tensors in (("base", base), ("made", made)):
+        save_file(tensors, tmp_path / f"{name}.safetensors")
+    adapter = wb.extract_adapter(
+        *(wb.open(tmp_path / f"{n}.safetensors") for n in ("base", "made")), max_rank=16
+    )
+    assert adapter.title.startswith("adapter of rank 4 on 1 tensor (")
+    assert "of 1 more the rank can't be told. All factors explain" in adapter.title

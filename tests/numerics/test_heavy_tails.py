@@ -98,7 +98,8 @@ def verdicts(draw, n: int, runs: int, seed: int) -> Counter[str]:
     for _ in range(runs):
         x = draw(rng, n)
         fitted = fit(x)
-        told[verdict(x, fitted, p_value(x, fitted, rng))] += 1
+        others = against_lognormal(x, fitted), against_truncated(x, fitted)
+        told[verdict(x, fitted, p_value(x, fitted, rng), others)] += 1
     return told
 
 

@@ -149,7 +149,7 @@ def weigh_all(checkpoint: Checkpoint, plan: Plan, parameters: Mapping[str, Any],
     from workbench.analyses.weights.weights import joined
     from workbench.analyses.weights.weights import weights as method
     from workbench.core import cache
-    from workbench.core.progress import listening, track
+    from workbench.core.progress import track, unheard
     from workbench.numerics.threads import one_thread
 
     whole = method.question(checkpoint, **parameters)
@@ -161,7 +161,7 @@ def weigh_all(checkpoint: Checkpoint, plan: Plan, parameters: Mapping[str, Any],
         question = method.question(checkpoint.at(name), **parameters)
         if question.kept is not None:
             return question.kept
-        with listening(_silent):
+        with unheard():
             result, seconds = question.compute()
         result = replace(result, title=question.title, run=replace(question.run, seconds=round(seconds, 4)))
         if cache.wanted():
@@ -178,10 +178,6 @@ def weigh_all(checkpoint: Checkpoint, plan: Plan, parameters: Mapping[str, Any],
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     return whole.answered((joined(plan, parts), time.perf_counter() - start))
-
-
-def _silent(what: str, done: int, total: int | None) -> None:
-    """What one matrix among many is at isn't told."""
 
 
 def _opened(path: str) -> Checkpoint:

@@ -28,6 +28,13 @@ def listening(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Send nothing of what is inside the block: one piece of work among many, which are counted outside."""
+    with listening(lambda what, done, total: None):
+        yield
+
+
 def tell(what: str, done: int = 0, total: int | None = None) -> None:
     """Report one step; raises whatever the listener raises (`Cancelled`, to stop)."""
     listener = _listener.get()

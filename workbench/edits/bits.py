@@ -67,11 +67,10 @@ class Bits(Edit):
                 raise ViewError(
                     f"The bits of {name} can't be had of {(before if one is None else after).name}: save it as safetensors."
                 )
-            a, b = (np.ascontiguousarray(t.whole()) for t in (one, two))
-            if a.tobytes() == b.tobytes():
+            mask = _flat(one.whole()) ^ _flat(two.whole())
+            if not mask.any():
                 continue
-            width = f"<u{a.dtype.itemsize}" if a.dtype.itemsize <= 8 else "u1"
-            turned[name] = packed(a.reshape(-1).view(width) ^ b.reshape(-1).view(width))
+            turned[name] = packed(mask)
             shapes[name], dtypes[name], digests[name] = info.shape, info.dtype, (one.digest, two.digest)
         if not turned:
             raise DataError(
@@ -110,9 +109,8 @@ class Bits(Edit):
 
     def _turned(self, name: str, stored: LazyTensor) -> LazyTensor:
         def turn(rows: np.ndarray) -> np.ndarray:
-            width = f"<u{rows.dtype.itemsize}" if rows.dtype.itemsize <= 8 else "u1"
-            flat = np.ascontiguousarray(rows).reshape(-1).view(width)
-            mask = unpacked(name, self.turned[name], flat.shape, width)
+            flat = _flat(rows)
+            mask = unpacked(name, self.turned[name], flat.shape, flat.dtype)
             return (flat ^ mask).view(rows.dtype).reshape(rows.shape)
 
         return stored.map(turn)
@@ -124,3 +122,9 @@ class Bits(Edit):
             )
         back = {name: (after, before) for name, (before, after) in self.digests.items()}
         return replace(self, digests=back, title=f"back: {self.title}" if self.title else "", run=None)
+
+
+def _flat(stored: np.ndarray) -> np.ndarray:
+    """The bits as whole numbers of the same width; of wider ones than 8 bytes, byte by byte."""
+    width = f"<u{stored.dtype.itemsize}" if stored.dtype.itemsize <= 8 else "u1"
+    return np.ascontiguousarray(stored).reshape(-1).view(width)

@@ -34,9 +34,9 @@ def extract_adapter(
     """Draw an adapter out of a base and what was made of it: of each changed matrix its change as factors of lowest rank.
 
     The rank is how many singular values lie above what rounding to the stored format gives. The title says which it is and
-    the gap to the next singular value, which tells a merged adapter, or that the change is not of low rank and how much
-    of it these factors explain. Factors are known up to an invertible matrix between them, so that the scale that was
-    trained (alpha / rank) is in them and can't be told apart.
+    the gap to the next singular value, which tells a merged adapter, and of how many tensors it can't be told; or that the
+    change is not of low rank and how much of it these factors explain. Factors are known up to an invertible matrix between
+    them, so that the scale that was trained (alpha / rank) is in them and can't be told apart.
 
     Raises
     ------
@@ -79,11 +79,15 @@ def extract_adapter(
 
 
 def _title(told: list[tuple[int, float]], explained: float) -> str:
+    sure = [pair for pair in told if pair[1] >= GAP]
+    if sure and len(sure) < len(told):
+        return (
+            f"{_title(sure, explained)}; of {len(told) - len(sure):,} more the rank can't be told. All factors explain "
+            f"{100 * explained:.3g} %"
+        )
     ranks = [rank for rank, _ in told]
     many = f"rank {ranks[0]}" if len(set(ranks)) == 1 else f"ranks {min(ranks)} to {max(ranks)}"
     gap = min(g for _, g in told)
     if gap >= GAP:
-        return (
-            f"adapter of {many} on {len(told):,} tensors (the next singular value is {gap:.3g} times smaller)"
-        )
+        return f"adapter of {many} on {len(told):,} tensor{'s' * (len(told) != 1)} (the next singular value is {gap:.3g} times smaller)"
     return f"not low-rank: factors of {many} explain {100 * explained:.3g} % of what {len(told):,} tensors changed by"

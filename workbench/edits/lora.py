@@ -16,6 +16,8 @@ from workbench.edits._bits import packed, require_bits, unpacked
 from workbench.numerics.rounded_sums import FORMATS, codes_of, from_order, in_order, numbers
 from workbench.subjects.checkpoint import Checkpoint
 
+_CACHED = 1 << 15  # numbers of a product that stay in a processor's cache while the ranks are added
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LoRA(Edit):
@@ -144,9 +146,8 @@ class LoRA(Edit):
         Higham 2002, Accuracy and Stability of Numerical Algorithms, section 3.1.
         """
         rank = self.a.lazy(name).shape[0]
-        steps = (
-            (rank + 3) * 2.0** -24
-        )  # products and sums of the ranks, the scale, the strength, and the rounding of the difference itself
+        # products and sums of the ranks, the scale, the strength, and the rounding of the difference itself
+        steps = (rank + 3) * 2.0**-24
         sizes = self._product(name, abs(self.scales[name] * self.strength), at, sizes=True)
         tiny = np.finfo(np.float32).smallest_subnormal * (rank + 3)
         return np.nextafter((sizes * steps / (1 - steps) + tiny).astype(np.float32), np.float32(np.inf))
@@ -160,8 +161,13 @@ class LoRA(Edit):
         left, right = (np.abs(left), np.abs(right)) if sizes else (left, right)
         left = left[at]
         total = np.zeros((len(left), right.shape[1]))
-        for k in range(left.shape[1]):
-            total += left[:, k, None] * right[k]
+        rows = max(1, _CACHED // max(1, right.shape[1]))
+        for start in range(
+            0, len(left), rows
+        ):  # of each number the ranks are added in order, whatever the block
+            some, sums = left[start : start + rows], total[start : start + rows]
+            for k in range(left.shape[1]):
+                sums += some[:, k, None] * right[k]
         return total * scale
 
 

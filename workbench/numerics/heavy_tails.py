@@ -7,6 +7,7 @@ higher. A power law is therefore claimed only where the data leave no room for s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -153,7 +154,7 @@ def bend(x: Float[np.ndarray, " n"], fitted: Tail) -> float:
     return float(2 * np.log(10) * (max(curvature, 0.0) + 1.645 / (2 * np.sqrt(len(y)))))
 
 
-def verdict(x: Float[np.ndarray, " n"], fitted: Tail, p_value: float) -> Verdict:
+def verdict(x: Float[np.ndarray, " n"], fitted: Tail, p_value: float, others: Sequence[Against]) -> Verdict:
     """Say what the tail is, or that it can't be told.
 
     A power law is claimed where it isn't rejected (`REJECTED`), no alternative is better, and the tail leaves no room for an
@@ -163,8 +164,8 @@ def verdict(x: Float[np.ndarray, " n"], fitted: Tail, p_value: float) -> Verdict
     Parameters
     ----------
     p_value : of the distance, among those of draws (`like`).
+    others : the alternatives, `against_lognormal` and `against_truncated`.
     """
-    others = against_lognormal(x, fitted), against_truncated(x, fitted)
     if any(a.ratio < 0 and a.p_value < LEVEL for a in others):
         return "lighter tail"
     if p_value < REJECTED:

@@ -12,7 +12,7 @@ from workbench.analyses.weights.singular_values import _edge
 from workbench.core.digest import digest
 from workbench.core.evidence import Evidence
 from workbench.core.lazy import LazyTensor
-from workbench.core.progress import listening
+from workbench.core.progress import unheard
 from workbench.evidence.nulls.same_scales import OF_ENTRIES, turned_entries
 from workbench.numerics.controls import draw_until_clear
 from workbench.numerics.heavy_tails import against_lognormal, against_truncated, like, tail, verdict
@@ -76,7 +76,7 @@ def weigh(
     }
     if sums.nan or sums.infinite or not sums.square:
         return Weighed(facts | dict.fromkeys(_OF_SPECTRUM), ())
-    with listening(_silent):
+    with unheard():
         if exact:
             s = gram_spectrum(sums.gram)
             facts |= _of_spectrum(s, sums, None)
@@ -88,10 +88,6 @@ def weigh(
         if exact and (asked := _tail(name, s, facts, n_null, random_state + own)) is not None:
             evidence.append(asked)
     return Weighed(facts, tuple(evidence))
-
-
-def _silent(what: str, done: int, total: int | None) -> None:
-    """What one matrix among many is at isn't told."""
 
 
 def _of_entries(sums: Measures) -> Facts:
@@ -130,7 +126,7 @@ def _outliers(side: str, norms: np.ndarray) -> Facts:
 
 _OF_SPECTRUM = (
     *("tier", "largest", "largest_bound", "stable_rank", "stable_rank_share"),
-    *("effective_rank", "effective_rank_error", "effective_rank_share", "lost", "noise"),
+    *("effective_rank", "effective_rank_error", "effective_rank_share", "lost", "noise", "noise_error"),
     *("schmidt_entropy", "entropy_below_random"),
     *("largest_over_noise", "outside", "outside_share"),
     *("alpha", "alpha_error", "tail_start", "tail_values", "tail", "over_lognormal", "over_lognormal_p"),
@@ -161,6 +157,9 @@ def _of_spectrum(s: np.ndarray, sums: Measures, found: Sketch | None) -> Facts:
         **(_entropy(s, sums.shape) if found is None else {}),
         "lost": int((s < LOST * s[0]).sum()) if found is None else None,
         "noise": level,
+        "noise_error": 0.0
+        if found is None
+        else level * found.median_error / max(float(np.median(s)), 1e-300),
         "largest_over_noise": float(top[0]) / edge if edge > 0 else None,
         "outside": len(above) if told else None,
         "outside_share": float(np.square(above).sum()) / sums.square if told else None,
@@ -243,7 +242,7 @@ def _tail(name: str, s: np.ndarray, facts: Facts, n_null: int, random_state: int
         "alpha_error": fitted.error,
         "tail_start": fitted.start,
         "tail_values": fitted.n,
-        "tail": verdict(x, fitted, p) if (p := asked.p_value) is not None else None,
+        "tail": verdict(x, fitted, p, (curved, cut)) if (p := asked.p_value) is not None else None,
         "over_lognormal": curved.ratio,
         "over_lognormal_p": curved.p_value,
         "over_truncated": cut.ratio,

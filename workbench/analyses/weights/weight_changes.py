@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -138,8 +138,8 @@ def weight_changes(
     )
 
 
-def _column(order: list[_Told], of: object) -> np.ndarray:
-    return np.array([of(t.change) if t.change else 0.0 for t in order])  # type: ignore[operator]
+def _column(order: list[_Told], of: Callable[[Change], float]) -> np.ndarray:
+    return np.array([of(t.change) if t.change else 0.0 for t in order])
 
 
 def _surprise(told: _Told) -> float:
@@ -269,10 +269,10 @@ def _same_numbers(pairs: list[tuple[np.ndarray, np.ndarray]]) -> bool:
 
 def same_bits(before: Checkpoint, after: Checkpoint, name: str) -> bool:
     """Whether a tensor is the same to the last bit, read a block at a time up to the first that differs."""
+    if before.tensors[name].dtype != after.tensors[name].dtype:
+        return False
     one, other = before.stored(name), after.stored(name)
-    if one is None or other is None or before.tensors[name].dtype != after.tensors[name].dtype:
-        if before.tensors[name].dtype != after.tensors[name].dtype:
-            return False
+    if one is None or other is None:
         one, other = before.lazy(name), after.lazy(name)
     for start, block in one.blocks():
         rows = other.read(start, start + len(block) if block.ndim else 1)
