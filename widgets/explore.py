@@ -14,6 +14,7 @@ import numpy as np
 import traitlets
 
 from widgets import _html
+from widgets._columns import as_columns, coordinates, name_of, pictured, values_of
 from widgets._inputs import part_dropdown
 from widgets._live import figure
 from widgets._selection import shared
@@ -44,7 +45,6 @@ Place = tuple[str, str, int]  # site, method, dimensions
 OWN = "(as given)"
 EMBEDDED = 2000  # rows that are placed by a method where nobody says how many
 MOST_ROWS = 1_000_000  # that a view holds
-MOST_COLUMNS = 24  # coordinates that are shown as columns too
 
 
 def explore(
@@ -141,7 +141,7 @@ class Explorer(_html.Static):
         self._called = called or _variable(subject)  # what the notebook calls it
         self._most = require_integer(sample, "sample", "explore", low=1)
         self._axes = axes
-        self._pictures = {n: _pictured(n, v, subject) for n, v in pictures.items() if v is not None}
+        self._pictures = {n: pictured(n, v, subject) for n, v in pictures.items() if v is not None}
         self.random_state = random_state
         self._embedded: dict[Place, Embedding] = {}
         self._early: dict[Place, Embedding] = {}
@@ -209,9 +209,9 @@ class Explorer(_html.Static):
     @color.setter
     def color(self, color: Any) -> None:
         if isinstance(color, Partition | Ranking):
-            self._added[_name(color)] = color
+            self._added[name_of(color)] = color
             self.view.show(self._to_show())
-            color = _name(color)
+            color = name_of(color)
         if color != PLAIN:
             _require("column", color, self.view.names)
         self.view.color = color
@@ -231,7 +231,7 @@ class Explorer(_html.Static):
                     "hold in both: ask the method of this subject, or of a selection of it."
                 )
             if isinstance(result, Partition | Ranking):
-                self._added[_name(result)] = result
+                self._added[name_of(result)] = result
                 self.view.show(self._to_show())
             self.beside.children = [*self.beside.children, figure(result)]
 
@@ -311,7 +311,7 @@ class Explorer(_html.Static):
         return Shown(
             result=result,
             table=self.subject.table if whole else None,
-            extra={**self._coordinates(), **self._extra(), **self._pictures},
+            extra={**as_columns(self.subject), **self._extra(), **self._pictures},
             note=self._drawn(whole),
             code=self._code(),
         )
@@ -328,16 +328,6 @@ class Explorer(_html.Static):
             said += ": the others lack a number"
         covered = f"all {every:,}" if whole else "these alone"
         return f"{said}. Search, colours, table and counts cover {covered}."
-
-    def _coordinates(self) -> dict[str, pd.Series]:
-        """The columns that a table's coordinates were, where they are few."""
-        import pandas as pd
-
-        columns = getattr(self.subject, "columns", None)
-        if not columns or len(columns) > MOST_COLUMNS or set(columns.values()) != {1}:
-            return {}
-        values = self.subject.values
-        return {n: pd.Series(values[:, j], index=self.subject.ids) for j, n in enumerate(columns)}
 
     def _own(self, given: Embedding) -> None:
         strange = bool(given.space) and given.space != self._space
@@ -356,7 +346,7 @@ class Explorer(_html.Static):
         if not self._added:
             return {}
         ids = np.union1d(self.subject.ids, self.result.ids)
-        return {name: pd.Series(_values(r, ids), index=ids) for name, r in self._added.items()}
+        return {name: pd.Series(values_of(r, ids), index=ids) for name, r in self._added.items()}
 
     @property
     def _place(self) -> Place:
@@ -511,69 +501,6 @@ class Explorer(_html.Static):
             self._shared.set(ids)
 
 
-def coordinates(subject: Any, axes: tuple[str, ...]) -> Embedding:
-    """Return a subject's rows placed by two of its columns; rows without a number in either are left out.
-
-    Raises
-    ------
-    MissingError
-        There is no such column.
-    ParameterError
-        A column holds no numbers.
-    DataError
-        No row has both.
-    """
-    placed = np.column_stack([_numbers(subject, name) for name in axes])
-    there = np.isfinite(placed).all(axis=1)
-    if not there.any():
-        raise DataError(f"{subject.name}: no row has a number in both {axes[0]!r} and {axes[1]!r}.")
-    return Embedding(
-        values=placed[there].astype(np.float32),
-        ids=subject.ids[there],
-        title=f"{subject.name}: {axes[1]} by {axes[0]}",
-        space=subject.space,
-        rows=subject.table[there],
-        axes=axes,
-    )
-
-
-def _numbers(subject: Any, name: str) -> np.ndarray:
-    """A column of a row table, or of a table's coordinates."""
-    columns = dict(getattr(subject, "columns", None) or {})
-    if columns.get(name) == 1:
-        starts = dict(zip(columns, np.cumsum([0, *columns.values()]), strict=False))
-        return subject.values[:, starts[name]].astype(np.float64)
-    if name not in subject.table.columns:
-        known = [*columns, *map(str, subject.table.columns)]
-        raise MissingError(f"{subject.name} has no column {name!r}. {suggest(name, known)}")
-    column = subject.table[name]
-    if column.dtype.kind not in "fiub":
-        raise ParameterError(
-            f"The column {name!r} of {subject.name} holds no numbers ({column.dtype}): x and y take columns of numbers, and "
-            "color takes any."
-        )
-    return column.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def _pictured(name: str, given: Any, subject: Any) -> pd.Series:
-    """One array a row, by row id."""
-    import pandas as pd
-
-    arrays = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
-    ranks = (3, 4) if name == "image" else (2,)
-    if arrays.ndim not in ranks or arrays.dtype.kind not in "fiub" or len(arrays) != len(subject):
-        wanted = (
-            "images are (n, height, width) or (n, height, width, channels)"
-            if name == "image"
-            else "series are (n, steps)"
-        )
-        raise ParameterError(
-            f"explore: {wanted} numbers, one for each of the {len(subject):,} rows of {subject.name}; this array has the "
-            f"shape {arrays.shape} and dtype {arrays.dtype}."
-        )
-    return pd.Series(list(arrays), index=subject.ids, dtype=object)
-
-
 def _variable(thing: Any) -> str:
     """The notebook's name for a thing, "" where it has none."""
     from IPython.core.getipython import get_ipython
@@ -594,30 +521,6 @@ def embeddings(*, several: bool = False) -> dict[str, Method]:
         and m.inputs[0].takes in needed
         and all(i.optional for i in m.inputs[1:])
     }
-
-
-def _name(result: Result) -> str:
-    made = result.run.method if result.run else result.kind
-    return (
-        f"{made} cluster"
-        if isinstance(result, Partition)
-        else f"{made} {getattr(result, 'quantity', '')}".strip()
-    )
-
-
-def _values(result: Result, ids: np.ndarray) -> np.ndarray:
-    """What a result says of each of these rows."""
-    if isinstance(result, Partition):
-        of = dict(zip(result.ids.tolist(), result.labels.tolist(), strict=True))
-        groups = (of.get(i, -2) for i in ids.tolist())
-        names = [f"{g}: {name}" for g, name in enumerate(result.names)] or list(
-            map(str, range(result.n_groups))
-        )
-        said = [names[g] if g >= 0 else ("none", "not asked")[-1 - g] for g in groups]
-        return np.array(said, dtype=object)
-    assert isinstance(result, Ranking)
-    scores = dict(zip(result.ids.tolist(), result.scores.tolist(), strict=False))
-    return np.array([scores.get(i, np.nan) for i in ids.tolist()], dtype=np.float32)
 
 
 def _require(what: str, name: str, known: Iterable[str]) -> None:
