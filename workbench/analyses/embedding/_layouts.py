@@ -100,29 +100,12 @@ def lay_out(
     axes = tuple(f"{axis} {i + 1}" for i in range(layout.shape[1]))
     result = Embedding(values=layout, ids=points.ids, axes=axes, outcome=outcome, caveat=caveat)
     show_early(result)
-    k = min(NEIGHBOURS, (len(x) - 1) // 2)
-    queries = None
-    if len(x) > ROW_BY_ROW:
-        queries = np.sort(
-            np.random.default_rng([random_state, 0x61736B]).choice(len(x), ASKED, replace=False)
-        )
-    trusted = trust_of_rows(held, layout, k, metric=metric, queries=queries, device=device)
-    evidence = [
-        Evidence(
-            question="Do rows that lie together in the layout lie together in the data?",
-            id="trustworthiness",
-            label=f"trustworthiness ({k} neighbours)",
-            value=trusted.mean(),
-            n=len(trusted),
-            untested=CHANCE,
-        )
-    ]
-    not_asked = ""
+    trusted, trust = _trust(held, layout, metric, device, random_state)
+    evidence, not_asked = [trust], ""
     if n_null and metric == PRECOMPUTED:
         not_asked = NO_COLUMNS
     elif n_null:
-        rows = max(control_rows, 2 * least_rows)
-        some = sampled(points, x, rows=rows, random_state=random_state)
+        some = sampled(points, x, rows=max(control_rows, 2 * least_rows), random_state=random_state)
         if why := too_few(points, some, least_rows):
             not_asked = f"Whether one lump would be laid out as well was not asked: {why}."
         else:
@@ -141,10 +124,31 @@ def lay_out(
             evidence.append(beyond_lumps(lumps, layout))
     return replace(
         result,
-        quality=trusted.astype(np.float32) if queries is None else np.empty(0, np.float32),
-        quality_name="trustworthiness" if queries is None else "",
+        quality=trusted.astype(np.float32) if len(trusted) == len(x) else np.empty(0, np.float32),
+        quality_name="trustworthiness" if len(trusted) == len(x) else "",
         evidence=tuple(evidence),
         caveat=" ".join(filter(None, [not_asked, caveat])),
+    )
+
+
+def _trust(
+    held: Any, layout: np.ndarray, metric: AnyMetric, device: str, random_state: int
+) -> tuple[np.ndarray, Evidence]:
+    """How far each row, or each of some where there are many, lies among its own neighbours; and all of them together."""
+    n = len(layout)
+    k = min(NEIGHBOURS, (n - 1) // 2)
+    queries = None
+    if n > ROW_BY_ROW:
+        rng = np.random.default_rng([random_state, 0x61736B])
+        queries = np.sort(rng.choice(n, ASKED, replace=False))
+    trusted = trust_of_rows(held, layout, k, metric=metric, queries=queries, device=device)
+    return trusted, Evidence(
+        question="Do rows that lie together in the layout lie together in the data?",
+        id="trustworthiness",
+        label=f"trustworthiness ({k} neighbours)",
+        value=trusted.mean(),
+        n=len(trusted),
+        untested=CHANCE,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -94,66 +95,77 @@ def neuron_formula(
     x = _rows(rows, before[0].weight.shape[1], random_state)
     for layer in before[:-1]:
         x = layer.values(x)
-    weights = last.weight[neuron].astype(np.float64)
-    moved = (x - x.mean(0)) * weights
-    order = np.argsort(-moved.std(0), kind="stable")
-    middle = float(x.mean(0) @ weights + last.bias[neuron])
-
-    def error(kept: np.ndarray) -> float:
-        cut = middle + moved[:, kept].sum(1)
-        return float(np.sqrt(np.mean((_behind(last.function, cut) - whole) ** 2)) / whole.std())
-
-    whole = _behind(last.function, middle + moved.sum(1))
-    if not whole.std() > 0:
+    of = _Unit.on(x, last, neuron)
+    if not of.whole.std() > 0:
         raise DataError(
-            f"Unit {neuron} of {last.name!r} is {whole[0]:.4g} on all {len(x)} rows: its formula is that number."
+            f"Unit {neuron} of {last.name!r} is {of.whole[0]:.4g} on all {len(x)} rows: its formula is that number."
         )
-    k = min(n_terms, len(weights))
-    cuts = np.array(sorted({c for c in CUTS if c < len(weights)} | {k, len(weights)}))
-    random = [
-        [error(rng.permutation(len(weights))[:c]) for c in cuts] for rng in generators(n_null, random_state)
-    ]
-    kept = np.sort(order[:k])
+    n = len(of.weights)
+    k = min(n_terms, n)
+    cuts = np.array(sorted({c for c in CUTS if c < n} | {k, n}))
+    random = np.array(
+        [[of.error(rng.permutation(n)[:c]) for c in cuts] for rng in generators(n_null, random_state)]
+    ).reshape(n_null, len(cuts))
+    kept = np.sort(of.order[:k])
     dag = Dag()
-    left_out = float(x.mean(0) @ weights - x[:, kept].mean(0) @ weights[kept])
+    left_out = float(of.mean @ of.weights - of.mean[kept] @ of.weights[kept])
     short, exact = unit(dag, layers, neuron, kept=kept, shift=left_out), unit(dag, layers, neuron)
     ways = forms(dag, exact, max_terms=max_terms)
-    share = np.square(moved.std(0))
-    names = (
-        [f"x{j + 1}" for j in range(len(weights))]
-        if depth == 1
-        else [f"unit {j} of {layers[-2].name}" for j in range(len(weights))]
-    )
+    share = np.square(of.moved.std(0))
+    names = [f"x{j + 1}" if depth == 1 else f"unit {j} of {layers[-2].name}" for j in range(n)]
     return Expression(
-        title=f"{network.name} · {last.name} · unit {neuron}, cut to {k} of {len(weights)} terms",
+        title=f"{network.name} · {last.name} · unit {neuron}, cut to {k} of {n} terms",
         target=f"unit {neuron} of {last.name}",
         formula=_short(text, dag, short),
         latex_formula=_short(latex, dag, short),
-        terms=tuple(names[i] for i in order),
-        weights=weights[order],
-        shares=(share / share.sum())[order],
+        terms=tuple(names[i] for i in of.order),
+        weights=of.weights[of.order],
+        shares=(share / share.sum())[of.order],
         cuts=cuts.astype(np.float64),
-        errors=np.array([error(order[:c]) for c in cuts]),
+        errors=np.array([of.error(of.order[:c]) for c in cuts]),
         beside=np.median(random, axis=0) if n_null else np.empty(0),
         forms=tuple(f.name for f in ways),
-        costs=np.array([f.cost or (-1,) * 3 for f in ways], np.float64).reshape(-1, 3)
-        if ways
-        else np.empty((0, 3)),
+        costs=np.array([f.cost or (-1,) * 3 for f in ways], np.float64).reshape(len(ways), 3),
         refused=tuple(f.refused for f in ways),
-        evidence=_asked(
-            error(order[:k]),
-            [r[list(cuts).index(k)] for r in random],
-            moved,
-            x,
-            weights,
-            k,
-            n_null,
-            random_state,
-        ),
+        evidence=_asked(of, random[:, list(cuts).index(k)].tolist(), x.std(0), k, n_null, random_state),
         caveat=""
         if rows is not None
         else f"Measured on {DRAWN} standard normal rows: give those that go into the layer, to ask of them.",
     )
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """One unit of a layer on some rows.
+
+    Attributes
+    ----------
+    mean : (n,) of what comes in. weights : (n,). moved : (rows, n) what each term adds to its mean.
+    middle : the sum at the mean. whole : (rows,) the unit. order : the terms by how much they move the sum, most first.
+    """
+
+    function: str
+    mean: np.ndarray
+    weights: np.ndarray
+    moved: np.ndarray
+    middle: float
+    whole: np.ndarray
+    order: np.ndarray
+
+    @classmethod
+    def on(cls, x: np.ndarray, layer: Layer, neuron: int) -> _Unit:
+        weights, mean = layer.weight[neuron].astype(np.float64), x.mean(0)
+        moved = (x - mean) * weights
+        middle = float(mean @ weights + layer.bias[neuron])
+        whole = _behind(layer.function, middle + moved.sum(1))
+        return cls(
+            layer.function, mean, weights, moved, middle, whole, np.argsort(-moved.std(0), kind="stable")
+        )
+
+    def error(self, kept: np.ndarray) -> float:
+        """Root mean square of what it changes to hold the other terms at their means, in the unit's standard deviations."""
+        cut = _behind(self.function, self.middle + self.moved[:, kept].sum(1))
+        return float(np.sqrt(np.mean((cut - self.whole) ** 2)) / self.whole.std())
 
 
 def _before(network: Network, at: str, depth: int, rows: Points | None) -> list[Layer]:
@@ -191,20 +203,15 @@ def _short(write: Callable[[Dag, int], str], dag: Dag, root: int) -> str:
 
 
 def _asked(
-    value: float,
-    random: list[float],
-    moved: np.ndarray,
-    x: np.ndarray,
-    weights: np.ndarray,
-    k: int,
-    n_null: int,
-    random_state: int,
+    of: _Unit, random: list[float], spread: np.ndarray, k: int, n_null: int, random_state: int
 ) -> tuple[Evidence, ...]:
-    def held(of: np.ndarray) -> float:
-        share = np.sort(np.square(of))[::-1]
+    """Whether the terms of the formula are those that matter, and whether so few hold more than is usual."""
+
+    def held(moves: np.ndarray) -> float:
+        share = np.sort(np.square(moves))[::-1]
         return float(share[:k].sum() / share.sum())
 
-    spread, norm = x.std(0), float(np.linalg.norm(weights))
+    weights, norm = of.weights, float(np.linalg.norm(of.weights))
     drawn = []
     for rng in generators(n_null, random_state + 1):
         other = rng.standard_normal(len(weights))
@@ -213,15 +220,15 @@ def _asked(
         id="error_of_cut",
         question="Are these the terms that matter?",
         label=f"error of the formula of {k} terms",
-        value=value,
-        n=len(x),
+        value=of.error(of.order[:k]),
+        n=len(of.whole),
         **(NULL.said(random, "less") if n_null else NULL.refused("no null was drawn", "less")),
     )
     few = Evidence(
         id="held_by_few",
         question="Do few terms hold more of the unit than of one with Gaussian weights?",
         label=f"share of the spread that {k} terms hold",
-        value=held(moved.std(0)),
+        value=held(of.moved.std(0)),
         n=len(weights),
         unit="terms",
         **(SHARED.said(drawn) if n_null else SHARED.refused("no null was drawn")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -84,9 +85,9 @@ def search(
     _fit(dag, list(dict.fromkeys(starts)), part, y[some], data, y, keep, loose=False, many=REFINED)
     best = sorted(found.values(), key=lambda f: f.length)
     _fit(dag, [f.root for f in best], part, y[some], data, y, keep, loose=True, many=LOOSENED)
-    for f in _various(dag, found.values())[:ROUNDED]:
+    for f in _various(found.values())[:ROUNDED]:
         keep(*snapped(dag, f.root, data, y))
-    for f in _various(dag, found.values())[:2]:  # what rounding has left out may let other numbers be rounded
+    for f in _various(found.values())[:2]:  # what rounding has left out may let other numbers be rounded
         keep(*snapped(dag, f.root, data, y))
     return dag, _distinct(dag, found.values(), data), held.complete
 
@@ -103,7 +104,18 @@ def _outer(y: np.ndarray) -> dict[str, np.ndarray]:
     return inside
 
 
-def _fit(dag, starts, part, y_part, data, y, keep, *, loose, many) -> None:  # type: ignore[no-untyped-def]
+def _fit(
+    dag: Dag,
+    starts: Sequence[int],
+    part: dict[str, np.ndarray],
+    y_part: np.ndarray,
+    data: dict[str, np.ndarray],
+    y: np.ndarray,
+    keep: Callable[[int, float], None],
+    *,
+    loose: bool,
+    many: int,
+) -> None:
     """Fit forms on a part of the rows, and the best of these on all."""
     fitted = []
     for root in starts if not loose else starts[:many]:
@@ -133,7 +145,7 @@ def _weighed(dag: Dag, root: int, error: float, y: np.ndarray) -> Form:
     return Form(root, size, error, n / 2 * math.log(error + floor) + NATS * size + odd / 2 * math.log(n))
 
 
-def _various(dag: Dag, forms) -> list[Form]:  # type: ignore[no-untyped-def]
+def _various(forms: Iterable[Form]) -> list[Form]:
     """The best forms, none of more than a few of one size: those that are near each other are often the same."""
     ordered, counts = sorted(forms, key=lambda f: f.length), dict[int, int]()
     kept = []
@@ -144,7 +156,7 @@ def _various(dag: Dag, forms) -> list[Form]:  # type: ignore[no-untyped-def]
     return kept
 
 
-def _distinct(dag: Dag, forms, data: dict[str, np.ndarray]) -> list[Form]:  # type: ignore[no-untyped-def]
+def _distinct(dag: Dag, forms: Iterable[Form], data: dict[str, np.ndarray]) -> list[Form]:
     """The forms by their length, of those with the same values the shortest alone."""
     kept, seen = [], set[bytes]()
     for f in sorted(forms, key=lambda f: (f.length, f.size)):
