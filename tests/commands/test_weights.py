@@ -86,7 +86,7 @@ def test_refusals_say_what_is_wrong(run: Run, net: Path, tmp_path: Path) -> None
     for arguments, code, said in (
         ((net, "--memory", "100MB"), 2, "too little"),
         ((net, "--memory", "much"), 2, "is not a size"),
-        ((tmp_path / "cloud.npy",), 3, "this weighs a checkpoint"),
+        ((tmp_path / "cloud.npy",), 3, "this takes a checkpoint"),
         ((tmp_path / "nothing",), 4, "nothing"),
         ((net, "--at", "layres.*"), 4, "layers"),
         ((net, "--out", net), 5, "is a file"),

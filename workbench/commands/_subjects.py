@@ -15,6 +15,7 @@ from workbench.commands.console import clean
 if TYPE_CHECKING:
     from workbench.core.inputs import Input
     from workbench.core.method import Method
+    from workbench.subjects.checkpoint import Checkpoint
 
 LISTED = 40  # parts that are named where one is to be chosen
 
@@ -187,3 +188,23 @@ def _refuse(thing: Any, why: str, given: dict[str, Any]) -> None:
     wrong = [f"--{k.replace('_', '-')}" for k in given]
     if wrong:
         raise ParameterError(f"{thing.called} {why} ({thing.holds}): leave {' and '.join(wrong)} out.")
+
+
+def open_checkpoint(what: str) -> Checkpoint:
+    """Open a file or folder of named weights, or a bundled network by its name.
+
+    Raises
+    ------
+    ViewError
+        It is something else.
+    """
+    from workbench import asking
+    from workbench.core.errors import ViewError
+    from workbench.subjects.checkpoint import Checkpoint
+
+    opened = asking.open_named(what)
+    if not isinstance(opened, Checkpoint):
+        raise ViewError(
+            f"{opened.called} is {opened.holds}; this takes a checkpoint (a file or folder of named weights, or minilm)."
+        )
+    return opened

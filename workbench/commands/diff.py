@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from workbench.commands import _answers
+from workbench.commands import _answers, _subjects
 from workbench.commands.console import progress, say, say_table
-
-if TYPE_CHECKING:
-    from workbench.subjects.checkpoint import Checkpoint
 
 SHOWN = 20  # tensors in the table
 
@@ -41,7 +38,7 @@ def diff(before: str, after: str, n_null: int, out: Path | None, patch: Path | N
     from workbench.analyses.weights.weight_changes import weight_changes
     from workbench.edits.bits import Bits
 
-    things = [_open(what) for what in (before, after)]
+    things = [_subjects.open_checkpoint(what) for what in (before, after)]
     if out is not None:
         _answers.require_answer(out)
         _answers.keep_inputs([before, after], out)
@@ -57,12 +54,16 @@ def diff(before: str, after: str, n_null: int, out: Path | None, patch: Path | N
     if as_json:
         return
     moved = int((result.changed > 0).sum())
-    header = ["tensor", "verdict", "shape", "over the weights", "rank", "changed", "over noise"]
-    table = result.table().head(min(moved, SHOWN))
-    say_table(header, ([_short(row[c]) for c in header] for _, row in table.iterrows()))
-    say(
-        f"{min(moved, SHOWN)} of {moved:,} changed tensors; {len(result.names) - moved:,} are the same to the last bit."
-    )
+    same = len(result.names) - moved
+    if moved:
+        header = ["tensor", "verdict", "shape", "over the weights", "rank", "changed", "over noise"]
+        table = result.table().head(min(moved, SHOWN))
+        say_table(header, ([_short(row[c]) for c in header] for _, row in table.iterrows()))
+        say(
+            f"{min(moved, SHOWN)} of {moved:,} changed tensors; the same to the last bit: {same:,} of {len(result.names):,}."
+        )
+    else:
+        say(f"Nothing changed in any of {same:,} tensors that both have.")
     for words, names in (
         ("missing", result.missing),
         ("extra", result.extra),
@@ -108,7 +109,7 @@ def apply(
     from workbench.edits.lora import LoRA, Unmerge
     from workbench.io.adapters import is_adapter, read_adapter
 
-    base = _open(checkpoint)
+    base = _subjects.open_checkpoint(checkpoint)
     _answers.require_weights(out)
     for place in filter(None, (out, undo)):
         _answers.keep_inputs([checkpoint, *map(str, edits)], place)
@@ -118,7 +119,8 @@ def apply(
     if back:
         loaded = [-edit for edit in reversed(loaded)]
     adapter = loaded[0]
-    if undo is not None and not (len(loaded) == 1 and isinstance(adapter, LoRA)):
+    of_one = len(loaded) == 1 and isinstance(adapter, LoRA) and not isinstance(adapter, Unmerge)
+    if undo is not None and not of_one:
         raise ParameterError(
             "--undo is of one adapter. Merge several one after the other, or keep a patch: workbench diff --patch."
         )
@@ -137,14 +139,3 @@ def apply(
 
 def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _open(what: str) -> Checkpoint:
-    from workbench.core.errors import ViewError
-    from workbench.io.opening import open as open_subject
-    from workbench.subjects.checkpoint import Checkpoint
-
-    thing = open_subject(what)
-    if not isinstance(thing, Checkpoint):
-        raise ViewError(f"{what} is {thing.holds}; this takes checkpoints (named weights).")
-    return thing

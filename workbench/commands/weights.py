@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.commands import _answers
+from workbench.commands import _answers, _subjects
 from workbench.commands.console import (
     SIZES,
     Amount,
@@ -102,7 +102,7 @@ def weights(
         _answers.require_answer(out)
         _answers.keep_inputs([path], out)
     with progress():
-        checkpoint = _opened(path)
+        checkpoint = _subjects.open_checkpoint(path)
         checkpoint = checkpoint if at is None else checkpoint.at(at)
         plan = planned(checkpoint)
     room = memory - BESIDE
@@ -178,19 +178,6 @@ def weigh_all(checkpoint: Checkpoint, plan: Plan, parameters: Mapping[str, Any],
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     return whole.answered((joined(plan, parts), time.perf_counter() - start))
-
-
-def _opened(path: str) -> Checkpoint:
-    from workbench import asking
-    from workbench.core.errors import ViewError
-    from workbench.subjects.checkpoint import Checkpoint
-
-    opened = asking.open_named(path)
-    if not isinstance(opened, Checkpoint):
-        raise ViewError(
-            f"{opened.called} is {opened.holds}; this weighs a checkpoint (a file or folder of named weights, or minilm)."
-        )
-    return opened
 
 
 @dataclass(frozen=True)
