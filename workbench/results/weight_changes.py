@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -99,6 +99,18 @@ class WeightChanges(Plotted):
             }
         )
 
+    def _unchanged(self) -> go.Figure:
+        """The figure of nothing, which is an answer as well: a line of words."""
+        import plotly.graph_objects as go
+
+        none: dict[str, Any] = {"visible": False, "range": [0, 1]}
+        figure = go.Figure(
+            go.Scatter(x=[0.5], y=[0.5], mode="markers", marker={"opacity": 0}, hoverinfo="skip")
+        )
+        figure.update_layout(**theme.layout(height=150, xaxis=none, yaxis=none))
+        figure.add_annotation(text="no tensor changed", x=0.5, y=0.5, showarrow=False, font={"size": 14})
+        return figure
+
     def draw(self, *, top: int = 6) -> go.Figure:
         import plotly.graph_objects as go
         from plotly.subplots import make_subplots
@@ -107,6 +119,8 @@ class WeightChanges(Plotted):
             rows=2, cols=1, vertical_spacing=0.2, row_heights=[0.55, 0.45], subplot_titles=("", "")
         )
         moved = self.changed > 0
+        if not moved.any():
+            return self._unchanged()
         for i, verdict in enumerate(VERDICTS):
             at = np.flatnonzero(moved & (np.array(self.verdicts) == verdict) & (self.relative > 0))
             if not len(at):
@@ -145,17 +159,7 @@ class WeightChanges(Plotted):
                 row=2,
                 col=1,
             )
-        if not len(figure.data):  # nothing changed, which is an answer as well
-            figure.add_trace(
-                go.Scatter(x=[1.0], y=[1.0], mode="markers", marker={"opacity": 0}, showlegend=False),
-                row=1,
-                col=1,
-            )
-            figure.add_annotation(
-                text="no tensor changed", x=0.5, y=0.8, xref="paper", yref="paper", showarrow=False
-            )
-        else:
-            figure.add_hline(y=1, line={"color": theme.NULL, "dash": "dot"}, row=1, col=1)
+        figure.add_hline(y=1, line={"color": theme.NULL, "dash": "dot"}, row=1, col=1)
         figure.update_layout(**theme.layout(height=620, legend=theme.LEGEND_ABOVE))
         log = {**theme.AXIS, "exponentformat": "power"}
         figure.update_xaxes(
