@@ -13,7 +13,8 @@ from workbench.core.lazy import as_tensors
 from workbench.core.registry import edit
 from workbench.edits._matrices import matrices
 from workbench.edits.low_rank import LowRank
-from workbench.numerics.weight_changes import FLOOR, grain, rounding_edge
+from workbench.numerics.streamed import LOST
+from workbench.numerics.weight_changes import grain, rounding_edge
 from workbench.subjects.checkpoint import Checkpoint
 
 GAP = 3.0  # from the last singular value that counts to the next one, from which a change is said to be of low rank
@@ -63,7 +64,7 @@ def extract_adapter(
             continue
         before, after = (x.reshape(len(x), -1) for x in (before, after))
         u, s, v = np.linalg.svd(after.astype(np.float64) - before, full_matrices=False)
-        edge = max(rounding_edge(after, grain(after, tuned.tensors[name].dtype)), FLOOR * s[0])
+        edge = max(rounding_edge(after, grain(after, tuned.tensors[name].dtype)), LOST * s[0])
         rank = int(min(max_rank, max(1, (s > edge).sum())))
         left[name] = (u[:, :rank] * np.sqrt(s[:rank])).astype(np.float32)
         right[name] = (np.sqrt(s[:rank])[:, None] * v[:rank]).astype(np.float32)

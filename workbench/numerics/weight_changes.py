@@ -14,6 +14,7 @@ import numpy as np
 
 from workbench.numerics.floats import decode, encode
 from workbench.numerics.spectra import edge_of_noise
+from workbench.numerics.streamed import LOST
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -24,7 +25,6 @@ Blocks = Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
 WORK = 4e10  # rows x columns x the smaller of them, up to which all singular values of a change are computed
 BLOCK = 1 << 20  # numbers that are widened to float64 at a time
 SAMPLED = 16  # rows by which a rounding is recognized before all are looked at
-FLOOR = 3e-8  # of the largest singular value: what lies under it is lost in the rounding of a Gram matrix
 CHEAP = 0.25  # of what a dense change takes: a description of at most so many numbers is one
 GROUPS = (128, 64, 32)  # entries of a row that share a scale, where a row as a whole doesn't
 MANTISSA = {"F64": 52, "F32": 23, "F16": 10, "BF16": 7}
@@ -112,7 +112,7 @@ def change_of(
     rounding = 1e-12 * _edge_of_rounding(by_rows, by_columns, dtype)
     sketch = None if gram is not None else _sketch(held or [np.zeros(shape)], keep, rng)
     values = _values(gram) if gram is not None else sketch[0] if sketch else np.empty(0)
-    floor = max(rounding, FLOOR * float(values[0])) if len(values) else 0.0
+    floor = max(rounding, LOST * float(values[0])) if len(values) else 0.0
     angles = _angles(blocks, gram, sketch, shape, min(keep, max(1, int((values > floor).sum()))), rng)
     level = norm / np.sqrt(n * m)
     kept = values[:keep]
