@@ -85,7 +85,9 @@ def overlaps(
     return np.square(product, out=product).reshape(b, r, a, s).sum(axis=(1, 3), dtype=np.float64)
 
 
-def by_scale(reads: Float[np.ndarray, "b d r"], writes: Float[np.ndarray, "a d s"]) -> Float[np.ndarray, "b a"]:
+def by_scale(
+    reads: Float[np.ndarray, "b d r"], writes: Float[np.ndarray, "a d s"]
+) -> Float[np.ndarray, "b a"]:
     """The mean of `overlaps` over all signs of the d coordinates: what their scales alone give, in closed form."""
     energies = [np.square(x, dtype=np.float64).sum(axis=2) for x in (reads, writes)]
     return np.asarray(energies[0] @ energies[1].T)

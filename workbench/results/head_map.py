@@ -151,7 +151,9 @@ class HeadMap(Plotted):
         from plotly.subplots import make_subplots
 
         if colour not in QUANTITIES:
-            raise ParameterError(f"Heads can't be coloured by {colour!r}. It takes one of {', '.join(QUANTITIES)}.")
+            raise ParameterError(
+                f"Heads can't be coloured by {colour!r}. It takes one of {', '.join(QUANTITIES)}."
+            )
         if by not in _PAIRS:
             raise ParameterError(f"Heads don't compose by {by!r}. It takes one of {', '.join(_PAIRS)}.")
         layers = list(dict.fromkeys(_layer(h) for h in self.heads))
@@ -165,17 +167,27 @@ class HeadMap(Plotted):
             vertical_spacing=0.2 if two else None,
         )
         figure.add_trace(self._heads_trace(layers, colour), row=1, col=1)
-        figure.update_xaxes(title_text="head", row=1, col=1, dtick=max(1, 1 + max(h["head"] for h in self.heads) // 16))
-        figure.update_yaxes(autorange="reversed", row=1, col=1, tickvals=_some(layers)[0], ticktext=_some(layers)[1])
+        figure.update_xaxes(
+            title_text="head", row=1, col=1, dtick=max(1, 1 + max(h["head"] for h in self.heads) // 16)
+        )
+        figure.update_yaxes(
+            autorange="reversed", row=1, col=1, tickvals=_some(layers)[0], ticktext=_some(layers)[1]
+        )
         menus = [self._heads_menu(layers, colour)]
         if two:
             figure.add_trace(self._pairs_trace(by), row=2, col=1)
             where, names = self._ticks()
-            figure.update_xaxes(title_text="written by", row=2, col=1, tickvals=where, ticktext=names, tickangle=0)
-            figure.update_yaxes(title_text="read by", row=2, col=1, tickvals=where, ticktext=names, autorange="reversed")
+            figure.update_xaxes(
+                title_text="written by", row=2, col=1, tickvals=where, ticktext=names, tickangle=0
+            )
+            figure.update_yaxes(
+                title_text="read by", row=2, col=1, tickvals=where, ticktext=names, autorange="reversed"
+            )
             menus.append(self._pairs_menu(by, room))
         figure.update_layout(
-            **theme.layout(height=sum(room) + 200 if two else room[0] + 140, margin={"l": 20, "r": 16, "t": 90}),
+            **theme.layout(
+                height=sum(room) + 200 if two else room[0] + 140, margin={"l": 20, "r": 16, "t": 90}
+            ),
             updatemenus=menus,
         )
         figure.update_xaxes(theme.AXIS | {"showgrid": False})
@@ -188,7 +200,9 @@ class HeadMap(Plotted):
         texts = [["" for _ in range(self._widest)] for _ in layers]
         for h in self.heads:
             said = [f"{title}: {h[q]:.3g}" for q, title in QUANTITIES.items()]
-            texts[layers.index(_layer(h))][h["head"]] = "<br>".join([f"<b>{safe(h['name'])}</b>", *map(safe, said)])
+            texts[layers.index(_layer(h))][h["head"]] = "<br>".join(
+                [f"<b>{safe(h['name'])}</b>", *map(safe, said)]
+            )
         return go.Heatmap(
             z=self._grid(layers, colour),
             hovertext=texts,
@@ -251,7 +265,7 @@ class HeadMap(Plotted):
             texts = [[self._pair_said(int(i)) if i >= 0 else "" for i in row] for row in pair]
             hover = {"hovertext": texts, "hovertemplate": "%{hovertext}<extra></extra>"}
         return go.Heatmap(
-            z=np.where(np.isnan(cells), None, cells),
+            z=_with_gaps(cells),
             **hover,
             hoverongaps=False,
             colorscale=theme.SEQUENTIAL,
@@ -262,7 +276,7 @@ class HeadMap(Plotted):
         buttons = []
         for way in _PAIRS:
             cells = self._cells(way)[0]
-            args = [{"z": [np.where(np.isnan(cells), None, cells)]}, [1]]
+            args = [{"z": [_with_gaps(cells)]}, [1]]
             buttons.append({"label": f"composition, {way}", "method": "restyle", "args": args})
         return _menu(buttons, _PAIRS.index(by), 0.8 * room[1] / sum(room))
 
@@ -282,6 +296,13 @@ class HeadMap(Plotted):
         if len(self.heads) > MOST:
             return where, shown
         return [names.index(layers[i]) for i in where], shown
+
+
+def _with_gaps(cells: np.ndarray) -> np.ndarray:
+    """As plotly takes them: None where there is no number."""
+    made = cells.astype(object)
+    made[np.isnan(cells)] = None
+    return made
 
 
 def _layer(head: dict[str, Any]) -> str:

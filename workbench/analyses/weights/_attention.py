@@ -68,15 +68,15 @@ def attentions(checkpoint: Checkpoint) -> tuple[list[Attention], int]:
     MissingError
         There is none with all four projections.
     """
-    groups: dict[tuple[str, int, bool], dict[str, float]] = {}
+    groups: dict[tuple[str, int, bool], list[str]] = {}
     for name, info in checkpoint.tensors.items():
         if len(info.shape) == 2 and info.floating and not info.packed and 0 not in info.shape:
             before = re.match(r"(.*?)(?:^|(?<=\.))(\d+)\.", name)
             stack, layer = (before[1], int(before[2])) if before else ("", 0)
-            groups.setdefault((stack, layer, bool(_CROSS.search(_spelled(name)))), {})[name] = 0.0
+            groups.setdefault((stack, layer, bool(_CROSS.search(_spelled(name)))), []).append(name)
     found, left = [], 0
     for (stack, layer, cross), names in groups.items():
-        named = _named(checkpoint, list(names))
+        named = _named(checkpoint, names)
         if named is None:
             left += any(role_of(n, checkpoint.tensors[n].shape).name in (*_APART, FUSED) for n in names)
         elif cross:
@@ -116,11 +116,13 @@ def read_heads(checkpoint: Checkpoint, found: Attention, n_heads: int) -> Heads:
             fused, output = fused.T, output.T
         parts = _apart(checkpoint, found.names[FUSED], fused, output.shape[1], n)
     else:
-        parts = tuple(held[role] for role in _APART)
+        parts = (held["query"], held["key"], held["value"])
     many = _key_heads(parts, output, n)
     if not many:
         raise _uneven(checkpoint, found, n, len(parts[0]))
-    query, key, value = (w.reshape(-1, w.shape[0] // k, w.shape[1]) for w, k in zip(parts, (n, many, many), strict=True))
+    query, key, value = (
+        w.reshape(-1, w.shape[0] // k, w.shape[1]) for w, k in zip(parts, (n, many, many), strict=True)
+    )
     cut = output.reshape(output.shape[0], n, -1).transpose(1, 0, 2)
     return Heads(query.transpose(0, 2, 1), key.transpose(0, 2, 1), value.transpose(0, 2, 1), cut)
 
@@ -140,26 +142,34 @@ def _named(checkpoint: Checkpoint, names: list[str]) -> tuple[dict[str, str], fl
         return None
     chosen = {role: by_role[role][0] for role in wanted}
     sure = min((roles[n].confidence for n in chosen.values()), default=BOTH)
-    last = by_role.get(OUTPUT, [])
+    module = chosen[wanted[-1]].rsplit(".", 2)[0] + "."
+    fits = [
+        n
+        for n in names
+        if n not in chosen.values() and _goes_back(checkpoint, n, wanted[0], chosen[wanted[0]])
+    ]
+    last = [n for n in fits if roles[n].name == OUTPUT]
     if not last:  # what else the same module holds
-        module = chosen[wanted[-1]].rsplit(".", 2)[0] + "."
-        last = [n for n in names if n.startswith(module) and n not in chosen.values() and _turned(checkpoint, n, chosen[wanted[0]])]
+        last = [n for n in fits if n.startswith(module)]
         sure = SHAPE
-    if len(last) != 1:
-        return None
-    return {**chosen, OUTPUT: last[0]}, min(sure, roles[last[0]].confidence) if sure != SHAPE else SHAPE
+    return ({**chosen, OUTPUT: last[0]}, min(sure, roles[last[0]].confidence)) if len(last) == 1 else None
 
 
-def _turned(checkpoint: Checkpoint, name: str, query: str) -> bool:
-    """Whether a tensor has the shape of an output for these queries."""
-    return checkpoint.tensors[name].shape == checkpoint.tensors[query].shape[::-1]
+def _goes_back(checkpoint: Checkpoint, name: str, role: str, first: str) -> bool:
+    """Whether a tensor has the shape of an output for the projection of this role."""
+    shape, other = checkpoint.tensors[name].shape, checkpoint.tensors[first].shape
+    return min(other) in shape if role == FUSED else shape == other[::-1]
 
 
 def _count(checkpoint: Checkpoint) -> int:
     config: Mapping[str, Any] = checkpoint.config
     for held in (config, *(v for v in config.values() if isinstance(v, Mapping))):
         for key, value in held.items():
-            if (key in _COUNTS or str(key).endswith("attention.head_count")) and isinstance(value, int) and value > 0:
+            if (
+                (key in _COUNTS or str(key).endswith("attention.head_count"))
+                and isinstance(value, int)
+                and value > 0
+            ):
                 return value
     raise MissingError(
         f"{checkpoint.name} doesn't say how many heads a layer has, which its weights alone can't tell. Give n_heads=12 or "

@@ -60,7 +60,9 @@ class Stack:
         """The earlier and the later head of each pair, layer by layer."""
         made, before = [], 0
         for many in map(len, self._writes):
-            made.append(np.stack([np.tile(np.arange(before), many), np.repeat(before + np.arange(many), before)]))
+            made.append(
+                np.stack([np.tile(np.arange(before), many), np.repeat(before + np.arange(many), before)])
+            )
             before += many
         return np.concatenate(made, axis=1)
 
@@ -121,10 +123,14 @@ def corrected(stacks: list[Stack], n_null: int, random_state: int) -> Tested:
     wholes = [None, *generators(n_null, random_state)]
     for rng in track(wholes, "attention heads: null", len(wholes)):
         signs = [
-            np.ones(s.width, np.float32) if rng is None else rng.integers(0, 2, s.width).astype(np.float32) * 2 - 1
+            np.ones(s.width, np.float32)
+            if rng is None
+            else rng.integers(0, 2, s.width).astype(np.float32) * 2 - 1
             for s in stacks
         ]
-        squares.append(np.concatenate([s.squares(d) for s, d in zip(stacks, signs, strict=True)]).astype(np.float32))
+        squares.append(
+            np.concatenate([s.squares(d) for s, d in zip(stacks, signs, strict=True)]).astype(np.float32)
+        )
         traces.append(np.concatenate([s.traces(d) for s, d in zip(stacks, signs, strict=True)]))
     z = _standardized(np.stack(squares))
     size = np.abs(np.stack(traces))

@@ -49,7 +49,9 @@ def attention_heads(
         int, Interval(ge=0, le=1024), Doc("Heads a layer; 0 takes what the network's configuration says.")
     ] = 0,
     n_directions: Annotated[
-        int, Interval(ge=1, le=1024), Doc("Strongest directions of each circuit of which the control is asked.")
+        int,
+        Interval(ge=1, le=1024),
+        Doc("Strongest directions of each circuit of which the control is asked."),
     ] = 16,
     n_null: NullDraws = 99,
     random_state: Seed = 0,
@@ -179,7 +181,9 @@ def _padded(rows: list[np.ndarray]) -> np.ndarray:
 
 def _evidence(tested: Tested, heads: int, pairs: int) -> tuple[Evidence, ...]:
     """Is there a pair that composes, by each way; a head that copies; and one that looks for its like?"""
-    asked = []
+    asked: list[Evidence] = []
+    if len(tested.largest) < 2:
+        return ()  # a departure is measured in its draws
     for j, side in enumerate(SIDES if pairs else ()):
         asked.append(
             Evidence(
@@ -189,7 +193,7 @@ def _evidence(tested: Tested, heads: int, pairs: int) -> tuple[Evidence, ...]:
                 value=tested.largest[0, j],
                 n=pairs,
                 unit="pairs of heads",
-                **_said(tested.largest[1:, j], NULL),
+                **NULL.said(tested.largest[1:, j].tolist()),
             )
         )
     for j, (id, question, label) in enumerate(_OF_HEADS, 3):
@@ -201,14 +205,10 @@ def _evidence(tested: Tested, heads: int, pairs: int) -> tuple[Evidence, ...]:
                 value=tested.largest[0, j],
                 n=heads,
                 unit="heads",
-                **_said(tested.largest[1:, j], NULL),
+                **NULL.said(tested.largest[1:, j].tolist()),
             )
         )
     return tuple(asked)
-
-
-def _said(draws: np.ndarray, null: Null) -> dict[str, Any]:
-    return null.said(draws.tolist()) if len(draws) else null.refused("no null was drawn")
 
 
 def _caveat(
@@ -238,6 +238,8 @@ def _caveat(
     if min(f["confidence"] for f in facts) < 0.5:
         said.append("Which matrix is the attention's output is a guess from its shape.")
     if left:
-        said.append(f"{left} other modules with queries, keys or values were left out: they read another stream, or lack a part.")
+        said.append(
+            f"{left} other modules with queries, keys or values were left out: they read another stream, or lack a part."
+        )
     said.append("Norms, biases and rotations by position are left out.")
     return " ".join(said)
