@@ -171,7 +171,12 @@ class HeadMap(Plotted):
             title_text="head", row=1, col=1, dtick=max(1, 1 + max(h["head"] for h in self.heads) // 16)
         )
         figure.update_yaxes(
-            autorange="reversed", row=1, col=1, tickvals=_some(layers)[0], ticktext=_some(layers)[1]
+            title_text="layer",
+            autorange="reversed",
+            row=1,
+            col=1,
+            tickvals=_some(layers)[0],
+            ticktext=_some(layers)[1],
         )
         menus = [self._heads_menu(layers, colour)]
         if two:
@@ -269,6 +274,7 @@ class HeadMap(Plotted):
             **hover,
             hoverongaps=False,
             colorscale=theme.SEQUENTIAL,
+            **_most(cells),
             colorbar=_bar(title, 0.0),
         )
 
@@ -288,14 +294,26 @@ class HeadMap(Plotted):
             said.append(f"by {side}: {self.scores[pair, j]:.3g}, by scale {self.by_scale[pair, j]:.3g}{p}")
         return "<br>".join(said)
 
-    def _ticks(self) -> tuple[list[int], list[str]]:
-        """Where layers begin on an axis of heads, or each layer where a cell is one."""
+    def _ticks(self) -> tuple[list[float], list[str]]:
+        """The middles of layers on an axis of heads, or each layer where a cell is one."""
         names = [_layer(h) for h in self.heads]
         layers = list(dict.fromkeys(names))
         where, shown = _some(layers)
         if len(self.heads) > MOST:
-            return where, shown
-        return [names.index(layers[i]) for i in where], shown
+            return [float(i) for i in where], shown
+        return [
+            float(np.mean([j for j, name in enumerate(names) if name == layers[i]])) for i in where
+        ], shown
+
+
+def _most(cells: np.ndarray) -> dict[str, float]:
+    """A scale from zero to the 98th per cent, so that one pair doesn't take it."""
+    held = cells[np.isfinite(cells)]
+    return (
+        {"zmin": 0.0, "zmax": float(np.quantile(held, 0.98)) or 1.0}
+        if len(held)
+        else {"zmin": 0.0, "zmax": 1.0}
+    )
 
 
 def _with_gaps(cells: np.ndarray) -> np.ndarray:
