@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 import workbench as wb
 from workbench.analyses.weights._attention import attentions, read_heads
 from workbench.calibrating.worlds.heads import WORLDS, checkpoint, induction
-from workbench.core.errors import DataError, MissingError, ParameterError
+from workbench.core.errors import DataError, ParameterError
 from workbench.numerics.head_circuits import by_scale, circuits, overlaps
 from workbench.results.head_map import QUANTITIES, HeadMap
 from workbench.subjects.checkpoint import Checkpoint
@@ -188,6 +188,7 @@ def test_known_answer_the_induction_circuit_is_found_and_its_broken_twin_is_not(
     assert (broken.p > 0.05).all() and broken.evidence_of("key_composition").p_value > 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "world", ["untrained attention", "attention of unlike scales", "broken induction circuit"]
 )
@@ -224,7 +225,7 @@ def test_a_bare_file_is_asked_how_many_heads_there_are(tmp_path: Path) -> None:
     net = induction(np.random.default_rng(0))
     save_file({n: torch.tensor(np.asarray(net[n])) for n in net}, tmp_path / "bare.safetensors")
     bare = wb.open(tmp_path / "bare.safetensors")
-    with pytest.raises(MissingError, match=r"doesn't say how many heads.*n_heads=12.*config.json"):
+    with pytest.raises(DataError, match=r"doesn't say how many heads.*n_heads=12.*config.json"):
         wb.attention_heads(bare)
     assert len(wb.attention_heads(bare, n_heads=2, n_null=0).heads) == 8
     with pytest.raises(ParameterError, match="7 heads don't fit layer 0"):
@@ -232,7 +233,7 @@ def test_a_bare_file_is_asked_how_many_heads_there_are(tmp_path: Path) -> None:
 
 
 def test_what_has_no_attention_or_holds_nan_is_refused() -> None:
-    with pytest.raises(MissingError, match="no layer whose queries, keys, values"):
+    with pytest.raises(DataError, match="no layer whose queries, keys, values"):
         wb.attention_heads(Checkpoint.example().at("w"))
     held = {n: np.array(induction(np.random.default_rng(0))[n]) for n in induction(np.random.default_rng(0))}
     held["blocks.1.attention.key.weight"][3, 5] = np.nan

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.analyses.weights._roles import BOTH, SHAPE, role_of
-from workbench.core.errors import DataError, MissingError, ParameterError
+from workbench.core.errors import DataError, ParameterError
 from workbench.subjects.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def attentions(checkpoint: Checkpoint) -> tuple[list[Attention], int]:
 
     Raises
     ------
-    MissingError
+    DataError
         There is none with all four projections.
     """
     groups: dict[tuple[str, int, bool], list[str]] = {}
@@ -84,7 +84,7 @@ def attentions(checkpoint: Checkpoint) -> tuple[list[Attention], int]:
         else:
             found.append(Attention(stack, layer, *named))
     if not found:
-        raise MissingError(
+        raise DataError(
             f"{checkpoint.name} has no layer whose queries, keys, values and attention output are told by their names "
             f"({checkpoint.holds}). Open a transformer's weights, all of them, under the names that they were saved with."
         )
@@ -100,12 +100,10 @@ def read_heads(checkpoint: Checkpoint, found: Attention, n_heads: int) -> Heads:
 
     Raises
     ------
-    MissingError
-        Nobody says how many heads there are.
     ParameterError
         The projections can't be cut into so many.
     DataError
-        An entry isn't finite, or the order of a fused projection isn't known.
+        Nobody says how many heads there are, an entry isn't finite, or the order of a fused projection isn't known.
     """
     n = n_heads or _count(checkpoint)
     held = {role: _values(checkpoint, name) for role, name in found.names.items()}
@@ -171,7 +169,7 @@ def _count(checkpoint: Checkpoint) -> int:
                 and value > 0
             ):
                 return value
-    raise MissingError(
+    raise DataError(
         f"{checkpoint.name} doesn't say how many heads a layer has, which its weights alone can't tell. Give n_heads=12 or "
         f"whatever it is, or open the folder that holds the network's config.json beside them."
     )

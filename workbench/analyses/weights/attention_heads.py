@@ -82,12 +82,10 @@ def attention_heads(
 
     Raises
     ------
-    MissingError
-        No attention is told by its names, or nobody says how many heads there are.
     ParameterError
         ``n_heads`` doesn't divide the projections.
     DataError
-        Entries that aren't finite, an unknown order of a fused projection, or more heads than are held at once.
+        No attention is told by its names, or nobody says how many heads there are; entries that aren't finite, an unknown order of a fused projection, or more heads than are held at once.
 
     References
     ----------
