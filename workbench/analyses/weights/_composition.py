@@ -159,10 +159,13 @@ def _by_pair(layers: list[np.ndarray]) -> np.ndarray:
 
 
 def _standardized(draws: np.ndarray) -> np.ndarray:
-    """Departures from the mean of (m, p, 3) draws in their standard deviations; 0 where all but rounding are one."""
+    """Make (m, p, 3) draws departures from their mean in their standard deviations; 0 where all but rounding are one."""
     mean, spread = draws.mean(axis=0, dtype=np.float64), draws.std(axis=0, dtype=np.float64)
     varies = spread > 1e-5 * mean
-    return np.where(varies, (draws - mean) / np.where(varies, spread, 1), 0.0)
+    draws -= mean.astype(np.float32)
+    draws /= np.where(varies, spread, 1).astype(np.float32)
+    draws[:, ~varies] = 0
+    return draws
 
 
 def _beside(values: np.ndarray, largest: np.ndarray) -> np.ndarray:

@@ -85,7 +85,8 @@ def attention_heads(
     ParameterError
         ``n_heads`` doesn't divide the projections.
     DataError
-        No attention is told by its names, or nobody says how many heads there are; entries that aren't finite, an unknown order of a fused projection, or more heads than are held at once.
+        No attention is told by its names, or nobody says how many heads there are; entries that aren't finite, an unknown
+        order of a fused projection, or more heads than are held at once.
 
     References
     ----------
