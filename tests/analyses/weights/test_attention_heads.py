@@ -280,3 +280,27 @@ def test_names_from_a_file_are_inert_in_the_figure() -> None:
         for p in "qkvo"
     }
     assert "<img" not in wb.attention_heads(checkpoint(held, 2), n_null=9).figure().to_json()
+
+
+def random_layers(layers: int, width: int, heads: int) -> Checkpoint:
+    rng = np.random.default_rng(0)
+    names = [f"layers.{i}.self_attn.{p}_proj.weight" for i in range(layers) for p in "qkvo"]
+    return checkpoint({n: rng.standard_normal((width, width)) for n in names}, heads)
+
+
+def test_one_layer_composes_with_none() -> None:
+    found = wb.attention_heads(random_layers(1, 12, 3), n_null=19)
+    assert [e.id for e in found.evidence] == ["copying", "matching"] and "one layer" in found.caveat
+    assert len(found.figure().data) == 1 and len(found.pairs()) == 0 and len(found.as_graph().edges) == 0
+
+
+def test_many_heads_are_drawn_layer_by_layer() -> None:
+    found = wb.attention_heads(random_layers(2, 304, 152), n_null=19, n_directions=1)
+    cells = np.array(found.figure().data[1].z, dtype=float)
+    assert cells.shape == (2, 2) and 0 <= cells[1, 0] <= 0.05 and np.isnan(cells[0]).all()
+
+
+def test_more_than_is_held_at_once_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.analyses.weights.attention_heads.HELD", 1 << 10)
+    with pytest.raises(DataError, match=r"The 6 heads of world and the draws.*n_null=19"):
+        wb.attention_heads(random_layers(2, 12, 3), n_null=19)
