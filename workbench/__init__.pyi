@@ -64,6 +64,7 @@ from workbench.results.embedding import Embedding
 from workbench.results.estimate import Estimate
 from workbench.results.expression import Expression
 from workbench.results.graph import GraphResult
+from workbench.results.head_map import HeadMap
 from workbench.results.landscape import Landscape
 from workbench.results.law import Law
 from workbench.results.layouts import Layouts
@@ -1167,6 +1168,21 @@ class _takens(Method):
         """Unfold a series in delayed copies of itself, and ask whether its next step is more than linear."""
 
 takens: _takens
+
+class _attention_heads(Method):
+    def __call__(
+        self,
+        checkpoint: Asked,
+        /,
+        *,
+        n_heads: int = 0,
+        n_directions: int = 16,
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> HeadMap:
+        """Read every attention head off the weights: what it looks for, what it hands on, and which heads compose."""
+
+attention_heads: _attention_heads
 
 class _singular_values(Method):
     def __call__(

@@ -119,13 +119,22 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
 
     @classmethod
     def example(cls, variant: int = 0) -> Checkpoint:
-        """A matrix of 40 x 24 with one strong direction, and a vector."""
+        """A matrix of 40 x 24 with one strong direction, a vector, and two layers of attention with two heads each."""
         rng = np.random.default_rng(variant)
         weights = rng.standard_normal((40, 24)).astype(np.float32)
         weights += 2 * np.outer(rng.standard_normal(40), rng.standard_normal(24)).astype(np.float32)
         arrays = {"w": owned(weights), "b": owned(np.ones(24, np.float32))}
+        for layer, part in ((i, part) for i in range(2) for part in "qkvo"):
+            drawn = rng.standard_normal((12, 12)).astype(np.float32)
+            arrays[f"layers.{layer}.self_attn.{part}_proj.weight"] = owned(drawn)
         tensors = {n: TensorInfo(n, a.shape, "F32", a.nbytes) for n, a in arrays.items()}
-        return Checkpoint(tensors, arrays.__getitem__, name="toy", content=lambda: digest(*arrays.values()))
+        return Checkpoint(
+            tensors,
+            arrays.__getitem__,
+            name="toy",
+            content=lambda: digest(*arrays.values()),
+            config={"num_attention_heads": 2},
+        )
 
     @cached_property
     def digest(self) -> str:
