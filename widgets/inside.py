@@ -127,6 +127,7 @@ class Inside(ipywidgets.VBox):
         if TEXT in self.panel.controls:
             self.panel.controls[TEXT].value = self.text.value
         self.opened.children = [self.panel]
+        self.about.value = ""  # the panel says it
         self.panel.run()
 
     def _say_what(self) -> None:
