@@ -47,7 +47,9 @@ class Inside(ipywidgets.VBox):
         The reading's rows aren't the subject's.
     """
 
-    def __init__(self, subject: Activations, reading: Reading | None = None, changed: Callable[[], None] = lambda: None):
+    def __init__(
+        self, subject: Activations, reading: Reading | None = None, changed: Callable[[], None] = lambda: None
+    ):
         if reading is not None and reading.space != subject.space:
             raise ParameterError(
                 f"explore: reading={reading.name!r} has other rows than {subject.name}. Give workbench.reading(network, texts) of "

@@ -85,12 +85,16 @@ def test_a_selected_token_leads_to_a_map_of_its_text_whose_sites_are_clicked(pag
     page.wait_for_selector(".wbf-card", timeout=120_000)
     card = page.locator(".wbf-card")
     words = chosen.split(": ")[1].split()
-    axis = page.evaluate("[...document.querySelectorAll('.wbf-plot .xtick text')].map(t => t.textContent.trim())")
+    axis = page.evaluate(
+        "[...document.querySelectorAll('.wbf-plot .xtick text')].map(t => t.textContent.trim())"
+    )
     assert axis[: len(words) - 1] == words[:-1]  # the last is spelled [END]
     before = card.get_attribute("data-cell")
     card.get_by_role("button", name="←").or_(card.get_by_role("button", name="→")).first.focus()
     page.keyboard.press("ArrowRight" if before == "0" else "ArrowLeft")
-    assert card.get_attribute("data-cell") != before and "random changes of the same size" in card.inner_text()
+    assert (
+        card.get_attribute("data-cell") != before and "random changes of the same size" in card.inner_text()
+    )
     assert page.problems == []
 
 
@@ -118,7 +122,9 @@ def test_what_stands_beside_the_points_is_in_the_page_too_and_linked(browser: An
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
         made = report(path, {}, tmp_path / "out" / "n.html")
-    page = watched(browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page(), "file:")
+    page = watched(
+        browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page(), "file:"
+    )
     page.goto(made.as_uri())
     for what in ("drawn", "points"):
         page.wait_for_function(f"document.documentElement.dataset.{what} === 'yes'", timeout=120_000)
@@ -127,9 +133,7 @@ def test_what_stands_beside_the_points_is_in_the_page_too_and_linked(browser: An
     assert page.locator(".wbf-card").count() == 1 and page.locator(".point-view").count() == 1
     draw_around(page, page.locator(".wbp-stage"))
     page.wait_for_function("Number(document.querySelector('.point-view').dataset.selected) > 100")
-    lit = (
-        "[...document.querySelectorAll('.plot')].map(p => Math.max(...p._fullData.map(t => (t.selectedpoints || []).length)))"
-    )
+    lit = "[...document.querySelectorAll('.plot')].map(p => Math.max(...p._fullData.map(t => (t.selectedpoints || []).length)))"
     page.wait_for_function(f"(l => l[0] > 3 && l[1] > 3 && l[2] > 3)({lit})", timeout=30_000)
     assert page.problems == []
     page.context.close()

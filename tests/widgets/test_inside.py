@@ -21,7 +21,9 @@ def explorer() -> widgets.Explorer:
     return made
 
 
-def test_the_text_of_a_selected_row_is_asked_about_and_each_method_keeps_its_answers(explorer: widgets.Explorer) -> None:
+def test_the_text_of_a_selected_row_is_asked_about_and_each_method_keeps_its_answers(
+    explorer: widgets.Explorer,
+) -> None:
     inside = explorer.inside
     assert inside.button.disabled and inside.text.value is None
     table = explorer.subject.table
@@ -32,7 +34,9 @@ def test_the_text_of_a_selected_row_is_asked_about_and_each_method_keeps_its_ans
     inside.look()
     assert inside.wait(120) and inside.panel.error is None
     site_map = inside.panel.result
-    assert site_map.kind == "site_map" and site_map.ids.tolist() == table.index[table["text_id"] == 5].tolist()
+    assert (
+        site_map.kind == "site_map" and site_map.ids.tolist() == table.index[table["text_id"] == 5].tolist()
+    )
     assert site_map.space == explorer.subject.space
     first = inside.panel
     inside.method.value = "attention_patterns"
@@ -45,7 +49,9 @@ def test_the_text_of_a_selected_row_is_asked_about_and_each_method_keeps_its_ans
     inside.look()
     assert inside.wait(120) and inside.panel is first and len(first.results) == 2
     assert first.result.run.parameters["text_id"] == 3
-    kinds = [o["application/vnd.workbench.result+json"]["kind"] for o in explorer._still()[BESIDE_MIME]["outputs"]]
+    kinds = [
+        o["application/vnd.workbench.result+json"]["kind"] for o in explorer._still()[BESIDE_MIME]["outputs"]
+    ]
     assert kinds == ["site_map", "attention_maps"]
 
 
@@ -53,7 +59,14 @@ def test_every_method_that_looks_inside_can_be_asked_those_of_one_text_first() -
     from widgets.inside import askable
 
     known = list(askable())
-    assert {"patch_map", "attention_patterns", "attention_flow", "logit_lens", "top_rows", "site_ablation"} <= set(known)
+    assert {
+        "patch_map",
+        "attention_patterns",
+        "attention_flow",
+        "logit_lens",
+        "top_rows",
+        "site_ablation",
+    } <= set(known)
     assert known.index("patch_map") < known.index("top_rows")
 
 

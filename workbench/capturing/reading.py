@@ -59,10 +59,14 @@ def reading(
     how: dict[str, Any] = {"max_length": MAX_LENGTH, "markers": False}
     if isinstance(network, Activations):
         if texts is not None:
-            raise ParameterError("reading: a capture has read its own texts; give it alone, or a network and texts.")
+            raise ParameterError(
+                "reading: a capture has read its own texts; give it alone, or a network and texts."
+            )
         network, texts, how = made_of(network)
     if texts is None:
-        raise ParameterError("reading: texts is missing. Give a corpus, several texts, or one; a capture alone needs none.")
+        raise ParameterError(
+            "reading: texts is missing. Give a corpus, several texts, or one; a capture alone needs none."
+        )
     built = network.shared_network() if isinstance(network, Checkpoint) else network
     if not isinstance(built, Network):
         raise ViewError(

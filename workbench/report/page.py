@@ -312,7 +312,9 @@ def _settled(outputs: list[Any]) -> list[Any]:
             drawn = bool({POINTS_MIME, PLOTLY_MIME} & set(data)) if live else drawn
             if live == drawn:
                 kept.append(output)
-            kept += [new_output("display_data", each) for each in data.get(BESIDE_MIME, {}).get("outputs", ())]
+            kept += [
+                new_output("display_data", each) for each in data.get(BESIDE_MIME, {}).get("outputs", ())
+            ]
         else:
             kept.append(output)
     return kept

@@ -99,7 +99,9 @@ class Reading(Subject):
             places.append(np.nonzero(keep)[1].astype(np.int32))
             tokens.append(batch.rows["token"].to_numpy(dtype=object))
             numbers.append(token_numbers(batch.inputs).cpu().numpy()[keep])
-            added.append(np.zeros(keep.sum(), bool) if markers or batch.markers is None else batch.markers[keep])
+            added.append(
+                np.zeros(keep.sum(), bool) if markers or batch.markers is None else batch.markers[keep]
+            )
         counted = np.concatenate(lengths)
         if not counted.any():
             raise DataError(f"{corpus.name}: none of its {len(corpus):,} texts holds a token.")
