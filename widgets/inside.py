@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import ipywidgets
 import numpy as np
@@ -27,7 +27,7 @@ SHOWN = 60  # characters of a text in the list
 NOTHING = "(select a row to look inside at its text)"
 
 
-def looks_inside(subject: Any) -> bool:
+def looks_inside(subject: Any) -> TypeGuard[Activations]:
     """Whether rows of a subject are tokens of texts that a network has read."""
     return isinstance(subject, Activations) and {TEXT, "position", "text"} <= set(subject.table.columns)
 

@@ -40,7 +40,20 @@ PAGE_BYTES = (
 SCALE_STOPS = 11
 CLASSES = (*theme.CATEGORICAL, "#999933", "#CC6677", "#44AA99", "#AA4499")
 """Colours of classes: the eight of every figure, and four of Tol's muted ones for what has up to twelve (digits, months)."""
-PARTS = ("data", "painter", "camera", "query", "choice", "controls", "rows", "facets", "saving")
+PARTS = (
+    "data",
+    "painter",
+    "camera",
+    "geometry",
+    "query",
+    "choice",
+    "controls",
+    "rows",
+    "listing",
+    "facets",
+    "saving",
+    "hand",
+)
 
 
 def asset(name: str) -> str:
