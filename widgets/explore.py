@@ -19,6 +19,7 @@ from widgets._inputs import part_dropdown
 from widgets._live import figure
 from widgets._selection import shared
 from widgets._work import Work, explained
+from widgets.inside import Inside, looks_inside
 from widgets.points import PointView, Shown
 from workbench.core import lineage
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError, suggest
@@ -28,13 +29,14 @@ from workbench.core.parameters import require_integer
 from workbench.core.registry import methods
 from workbench.core.result import RESULT_MIME, Result
 from workbench.core.subject import Rowed, as_subject
-from workbench.report.points import POINTS_MIME
+from workbench.report.points import BESIDE_MIME, POINTS_MIME
 from workbench.results.embedding import Embedding
 from workbench.results.partition import Partition
 from workbench.results.ranking import Ranking
 from workbench.subjects.activations import Aligned
 from workbench.subjects.few_rows import require_several
 from workbench.subjects.points import Points
+from workbench.subjects.reading import Reading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +60,7 @@ def explore(
     sample: int | None = None,
     images: Any = None,
     series: Any = None,
+    reading: Reading | None = None,
     random_state: int = 0,
 ) -> Explorer:
     """Return a view of a subject's rows: an embedding to colour, search, filter, and draw around rows in.
@@ -74,6 +77,8 @@ def explore(
         embedding is shown whole. Search, colours, table and counts cover all rows, up to a million.
     images, series : one picture a row, in the subject's order: (n, height, width[, channels]) images, or (n, steps) series. A
         column of arrays in the row table is shown so anyway.
+    reading : of a capture of texts: the network and these texts (`workbench.reading`), to look inside at the text of a
+        selected row. A capture of this session has them.
     random_state : seed of the sample and of the embedding.
 
     Raises
@@ -95,7 +100,8 @@ def explore(
     most = sample if sample is not None else EMBEDDED if x is None else MOST_ROWS
     axes = () if x is None or y is None else (x, y)
     pictures = {"image": images, "series": series}
-    return Explorer(opened, method, axes, color, dimensions, most, pictures, random_state, _variable(subject))
+    named = _variable(subject)
+    return Explorer(opened, method, axes, color, dimensions, most, pictures, random_state, named, reading)
 
 
 class Explorer(_html.Static):
@@ -110,6 +116,7 @@ class Explorer(_html.Static):
     selected : that subject.
     site, method, dimensions : the dropdowns.
     view : the points.
+    inside : asks the network about the text of a selected row; None where rows are no tokens of texts.
     """
 
     selection = traitlets.Tuple()
@@ -125,6 +132,7 @@ class Explorer(_html.Static):
         pictures: dict[str, Any],
         random_state: int,
         called: str = "",
+        reading: Reading | None = None,
     ):
         placed = Points.__name__ in subject.gives
         if not placed and not (axes and isinstance(subject, Rowed)):
@@ -146,6 +154,7 @@ class Explorer(_html.Static):
         self._embedded: dict[Place, Embedding] = {}
         self._early: dict[Place, Embedding] = {}
         self._added: dict[str, Result] = {}
+        self._results: list[Result] = []
         several = bool(parts) and Aligned.__name__ in subject.gives
         self._methods = embeddings(several=several) if placed else {}
         given = coordinates(self.sample, axes) if axes else method if isinstance(method, Embedding) else None
@@ -165,6 +174,7 @@ class Explorer(_html.Static):
         self.work = Work()
         self.message = ipywidgets.HTML()
         self.answer = ipywidgets.HTML()
+        self.inside = Inside(subject, reading, self.restate) if looks_inside(subject) else None
         self.beside = ipywidgets.VBox()
         built = threading.Event()
         self._first(built)
@@ -176,6 +186,7 @@ class Explorer(_html.Static):
                 self.work,
                 self.message,
                 self.view,
+                *([self.inside] if self.inside else []),
                 self.beside,
                 self.answer,
             ]
@@ -233,7 +244,9 @@ class Explorer(_html.Static):
             if isinstance(result, Partition | Ranking):
                 self._added[name_of(result)] = result
                 self.view.show(self._to_show())
+            self._results.append(result)
             self.beside.children = [*self.beside.children, figure(result)]
+        self.restate()
 
     @property
     def selected(self) -> Any:
@@ -250,6 +263,8 @@ class Explorer(_html.Static):
         """Show these rows as selected, those of them that the subject has."""
         own = ids if not len(ids) else ids[np.isin(ids, self.subject.ids)]
         self.set_trait("selection", tuple(own.tolist()))
+        if self.inside is not None:
+            self.inside.offer(own)
         self._show_selection()
 
     def static_html(self) -> str:
@@ -261,6 +276,12 @@ class Explorer(_html.Static):
         bundle = super()._repr_mimebundle_(**kwargs)
         facts = self.result.facts()
         return {**bundle, POINTS_MIME: self.view.packed(), RESULT_MIME: facts}
+
+    def _still(self) -> dict[str, Any]:
+        """With the figures beside the points, which a page draws too."""
+        looked = [] if self.inside is None else self.inside.results
+        bundles = [r._repr_mimebundle_() for r in (*self._results, *looked)]
+        return {**super()._still(), BESIDE_MIME: {"outputs": bundles}}
 
     @property
     def code(self) -> str:

@@ -82,6 +82,7 @@ class Panel(_html.Static):
         self.reading = {p.name: Control(p, asked.name) for p in settings_of_reading} if captured else {}
         tables = any(asking.has_columns(c.chosen.thing) for c in self.inputs.values())
         self.table = {p.name: Control(p, asked.name) for p in asking.TABLE.values()} if tables else {}
+        self._listener: Callable[[], None] = lambda: None
         self.work = Work()
         self.run_button = ipywidgets.Button(description="Run", button_style="primary", tooltip=asked.summary)
         self.run_button.on_click(lambda _: self.run())
@@ -166,6 +167,10 @@ class Panel(_html.Static):
         """Wait until nothing runs; return whether that is so."""
         return self.work.wait(timeout)
 
+    def on_answer(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after every answer."""
+        self._listener = listener
+
     def static_html(self) -> str:
         """The settings as a table, and the answer if there is one."""
         if isinstance(self.result, Result):
@@ -227,6 +232,7 @@ class Panel(_html.Static):
             self._show(outcome, follows=self.early)
             self.early = None
             self.restate()
+            self._listener()
         self.run_button.disabled = self._wrong()
 
     def _choose(self, at: int | None, *more: tuple[str, int]) -> None:

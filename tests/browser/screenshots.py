@@ -46,7 +46,12 @@ DRAWN = "document.documentElement.dataset.drawn === 'yes'"
 
 def keep(page: Any, name: str) -> Path:
     """Take the picture and write it as small as it gets."""
-    picture = Image.open(io.BytesIO(page.screenshot(animations="disabled"))).convert("RGB")
+    return written(page.screenshot(animations="disabled"), name)
+
+
+def written(png: bytes, name: str) -> Path:
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    picture.thumbnail((WIDTH, 2 * WIDTH))
     path = ROOT / "docs" / f"{name}.png"
     path.parent.mkdir(exist_ok=True)
     picture.quantize(256, dither=Image.Dither.NONE).save(
@@ -128,6 +133,17 @@ def exported(browser: Any, folder: Path) -> None:
     keep(page, "report")
 
 
+def finding(browser: Any, folder: Path) -> None:
+    """The first finding of a report of one's own network, as its button saves it."""
+    made = report("minilm", output=folder / "minilm.html")
+    page = browser.new_page(viewport={"width": WIDTH, "height": 1000})
+    page.goto(made.as_uri())
+    page.wait_for_function(DRAWN, timeout=60_000)
+    with page.expect_download() as begun:
+        page.locator(".leading .claim").first.get_by_role("button", name="PNG", exact=True).click()
+    written(Path(begun.value.path()).read_bytes(), "finding")
+
+
 def swept(browser: Any, folder: Path) -> None:
     grid = {
         "network": ["minilm", "glassllm-en"],
@@ -145,6 +161,7 @@ def swept(browser: Any, folder: Path) -> None:
 
 
 PICTURES: dict[str, Callable[[Any, Path], None]] = {
+    "finding": finding,
     "explore": explorer,
     "panel": panel,
     "report": exported,

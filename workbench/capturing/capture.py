@@ -13,6 +13,7 @@ import numpy as np
 
 from workbench.capturing.company import caution
 from workbench.capturing.feeds import Feed, text_feed
+from workbench.capturing.made_of import remembered
 from workbench.capturing.running import Changed, Work
 from workbench.capturing.store import DTYPES, FORMAT, PARTIAL, caveat_of, key_of, open_store
 from workbench.capturing.writing import tidy
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 
 @step
+@remembered
 def capture(
     network: Checkpoint | Network | torch.nn.Module,
     source: Any,

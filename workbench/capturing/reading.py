@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from workbench.core.errors import ViewError
+from workbench.capturing.made_of import made_of
+from workbench.core.errors import ParameterError, ViewError
 from workbench.core.lineage import step
+from workbench.subjects.activations import Activations
 from workbench.subjects.checkpoint import Checkpoint
 from workbench.subjects.corpus import Corpus
 from workbench.subjects.network import Network
 from workbench.subjects.reading import Reading
 
+MAX_LENGTH = 64  # tokens, as a capture reads
+
 
 @step
 def reading(
-    network: Checkpoint | Network,
-    texts: Corpus | Sequence[str] | str,
+    network: Checkpoint | Network | Activations,
+    texts: Corpus | Sequence[str] | str | None = None,
     *,
-    max_length: int = 64,
+    max_length: int | None = None,
+    markers: bool | None = None,
     name: str | None = None,
 ) -> Reading:
     """Put a network and texts together, for methods that look inside while the one reads the other.
@@ -27,9 +33,12 @@ def reading(
 
     Parameters
     ----------
-    network : a checkpoint that has an architecture, or a `Network` that reads text.
+    network : a checkpoint that has an architecture, a `Network` that reads text, or a capture of this session alone: then its
+        own network and texts, read as they were read for it.
     texts : a corpus (`workbench.corpus`), several texts, or one.
-    max_length : tokens of a text that are read; the rest is cut off.
+    max_length : tokens of a text that are read, the rest is cut off; None for 64, or the capture's.
+    markers : whether rows of what the tokenizer adds to every text are among the others, as in a capture with ``markers=True``,
+        instead of behind them; None for False, or the capture's.
     name : for titles.
 
     Returns
@@ -43,8 +52,21 @@ def reading(
     DataError
         No text holds a token.
     ParameterError
-        ``max_length`` is more than the network reads.
+        ``max_length`` is more than the network reads; or there are no texts, or texts beside a capture.
+    MissingError
+        What the capture was made of is no longer in memory.
     """
+    how: dict[str, Any] = {"max_length": MAX_LENGTH, "markers": False}
+    if isinstance(network, Activations):
+        if texts is not None:
+            raise ParameterError(
+                "reading: a capture has read its own texts; give it alone, or a network and texts."
+            )
+        network, texts, how = made_of(network)
+    if texts is None:
+        raise ParameterError(
+            "reading: texts is missing. Give a corpus, several texts, or one; a capture alone needs none."
+        )
     built = network.shared_network() if isinstance(network, Checkpoint) else network
     if not isinstance(built, Network):
         raise ViewError(
@@ -56,4 +78,6 @@ def reading(
         if isinstance(texts, Corpus)
         else Corpus.from_texts([texts] if isinstance(texts, str) else texts)
     )
-    return Reading(built, corpus, max_length=max_length, name=name or "")
+    chosen = {"max_length": max_length, "markers": markers}
+    how |= {n: v for n, v in chosen.items() if v is not None}
+    return Reading(built, corpus, name=name or "", **how)

@@ -25,7 +25,7 @@ from workbench.report.findings import grouped, leading, untitled
 from workbench.report.inline import inert_json, plotly_script, policy
 from workbench.report.markup import clean, inline, latex, markdown
 from workbench.report.parameters import DECLARED, INJECTED, from_json, shown
-from workbench.report.points import POINTS_MIME, STILL_MIME, asset, figure_script
+from workbench.report.points import BESIDE_MIME, POINTS_MIME, STILL_MIME, asset, figure_script
 from workbench.report.points import script as points_script
 from workbench.report.widgets import WIDGET_VIEW, held, states
 from workbench.results.plotted import PLOTLY_MIME
@@ -300,7 +300,9 @@ def _calibrated(result: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def _settled(outputs: list[Any]) -> list[Any]:
-    """A cell's outputs with one of each widget of ours: its figure, or what it says where it has none."""
+    """A cell's outputs with one of each widget of ours: its figure, or what it says where it has none, and what is beside it."""
+    from nbformat.v4 import new_output
+
     kept: list[Any] = []
     drawn = False
     for output in outputs:
@@ -308,9 +310,13 @@ def _settled(outputs: list[Any]) -> list[Any]:
         if STILL_MIME in data:
             live = "text/html" not in data
             drawn = bool({POINTS_MIME, PLOTLY_MIME} & set(data)) if live else drawn
-            if live != drawn:
-                continue
-        kept.append(output)
+            if live == drawn:
+                kept.append(output)
+            kept += [
+                new_output("display_data", each) for each in data.get(BESIDE_MIME, {}).get("outputs", ())
+            ]
+        else:
+            kept.append(output)
     return kept
 
 

@@ -5,7 +5,6 @@
 // `columns` are binary, `picked` is the selection, one bit a row, `look` what a person has made of the view. Text is only ever set as text.
 
 const TABLE_PAGE = 50;
-const NEAR = 9; // pixels between the pointer and a point that still count as on it
 const SLOW = 45; // milliseconds; a frame that takes longer is thinned out while something moves
 const MOVE = 450; // milliseconds from one layout to the next
 const LOSSES = 2; // times that a view asks for another context, before it draws a plain picture
@@ -16,7 +15,7 @@ const views = (globalThis[Symbol.for("workbench.points.views")] ??= { made: 0 })
 
 function render({ model, el }) {
   const id = `points-${++views.made}`;
-  const state = { tool: "lasso", step: 1, slow: false, mixed: 1, ring: -1, sort: null, shown: TABLE_PAGE, found: null };
+  const state = { tool: "lasso", step: 1, slow: false, mixed: 1, ring: -1, gesture: null, sort: null, shown: TABLE_PAGE, found: null };
   const ui = build(el, id);
   let spec, columns, pictures, given, ids, rowViews, frames, placed, camera, limits, from, to, palette, choice, read, painter;
   let waiting = 0, moving = 0, idle = 0, looking = 0, stale = false, whole = false;
@@ -32,7 +31,14 @@ function render({ model, el }) {
     colour: (name) => { setColour(model.get("color") === name ? "" : name); },
   });
 
-  let visible = true, losses = 0;
+  const view = {
+    el, ui, state, n, drawn, colour, alpha, size, rowsWhere, looked, pick, showRow, hint, zoom, fit, clear,
+    get spec() { return spec; }, get columns() { return columns; }, get ids() { return ids; }, get to() { return to; },
+    get camera() { return camera; }, get choice() { return choice; }, get palette() { return palette; },
+  };
+  const geometry = makeGeometry(view), { project, outside } = geometry, overlay = makeOverlay(view, geometry);
+  const { searched, listing } = makeListing(view), sheet = makeSheet(view);
+  let visible = true, losses = 0, closed = false;
   const self = { onScreen: () => visible, rest };
   function wake() {
     makeRoom();
@@ -195,11 +201,8 @@ function render({ model, el }) {
     busy();
   }
   function rested() {
-    const { clientWidth: w, clientHeight: h } = ui.stage, { x, y } = project();
-    let out = 0;
-    if (w && ui.canvas.width) for (let i = 0; i < drawn(); i++) { const u = x(i), v = y(i); if (u < 0 || v < 0 || u > w || v > h) out++; }
-    state.outside = out;
-    el.dataset.outside = String(out);
+    state.outside = outside();
+    el.dataset.outside = String(state.outside);
     notes();
   }
   function notes() {
@@ -243,64 +246,6 @@ function render({ model, el }) {
   }
   const watch = new ResizeObserver(() => { if (spec && ui.stage.clientWidth) { resize(); drawCharts(); } });
   watch.observe(ui.stage);
-
-  // Pixels of the stage, (x, y) of one row.
-  function project() {
-    const { clientWidth: w, clientHeight: h } = ui.stage, [rx, ry] = camera.rows(ui.canvas.width, ui.canvas.height), k = spec.k;
-    const at = (i, j) => (j < k ? to[k * i + j] : 0);
-    const ax = 0.5 * w, ay = -0.5 * h;
-    return {
-      x: (i) => ax * (1 + rx[0] * at(i, 0) + rx[1] * at(i, 1) + rx[2] * at(i, 2) + rx[3]),
-      y: (i) => ay * (-1 + ry[0] * at(i, 0) + ry[1] * at(i, 1) + ry[2] * at(i, 2) + ry[3]),
-    };
-  }
-  function nearest(px, py) {
-    const { x, y } = project();
-    let best = -1, least = NEAR * NEAR; // best is the nearest row so far, within reach, the last of equally near ones
-    for (let i = 0; i < drawn(); i++) {
-      const dx = x(i) - px;
-      if (dx > NEAR || dx < -NEAR) continue;
-      const dy = y(i) - py, d = dx * dx + dy * dy;
-      if (d <= least) { least = d; best = i; }
-    }
-    return best;
-  }
-  // The rows inside a shape: it is filled once, and each row looks its pixel up.
-  function inside(path) {
-    const { clientWidth: w, clientHeight: h } = ui.stage, mask = make("canvas", { width: w, height: h });
-    const context = mask.getContext("2d", { willReadFrequently: true });
-    context.beginPath();
-    path.forEach(([x, y], i) => (i ? context.lineTo(x, y) : context.moveTo(x, y)));
-    context.fill("evenodd");
-    const filled = context.getImageData(0, 0, w, h).data, { x, y } = project();
-    const m = drawn();
-    return rowsWhere((i) => { if (i >= m) return false; const u = Math.floor(x(i)), v = Math.floor(y(i)); return u >= 0 && v >= 0 && u < w && v < h && filled[4 * (v * w + u) + 3] > 127; });
-  }
-
-  function overlay() {
-    const context = ui.over.getContext("2d"), scale = devicePixelRatio;
-    context.setTransform(scale, 0, 0, scale, 0, 0);
-    context.clearRect(0, 0, ui.over.width, ui.over.height);
-    context.strokeStyle = context.fillStyle = getComputedStyle(ui.root).getPropertyValue("--wbp-ink").trim() || "#888";
-    if (gesture && gesture.path.length > 1 && state.tool !== "pan") {
-      context.beginPath();
-      outline().forEach(([x, y], i) => (i ? context.lineTo(x, y) : context.moveTo(x, y)));
-      context.closePath();
-      context.setLineDash([5, 4]);
-      context.stroke();
-      context.setLineDash([]);
-      context.globalAlpha = 0.08;
-      context.fill();
-      context.globalAlpha = 1;
-    }
-    if (state.ring >= 0 && state.ring < drawn()) {
-      const { x, y } = project();
-      context.lineWidth = 2;
-      context.beginPath();
-      context.arc(x(state.ring), y(state.ring), 9, 0, 7);
-      context.stroke();
-    }
-  }
 
   // ---- selection
 
@@ -380,38 +325,6 @@ function render({ model, el }) {
     state.found = searched(text);
     tabulate();
   }
-  function searched(text) {
-    const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-    if (!words.length) return null;
-    const every = new Uint8Array(n()).fill(1);
-    for (const word of words) {
-      const rows = rowsWith(word);
-      for (let i = 0; i < rows.length; i++) every[i] &= rows[i];
-    }
-    return every;
-  }
-  // The rows that have a word in one of their texts, or as their number: each label is looked at once, however many rows have it.
-  function rowsWith(word) {
-    const rows = new Uint8Array(n()), at = ids.indexOf(idOf(word));
-    for (const { labels, values } of columns) {
-      if (!labels) continue;
-      const match = Uint8Array.from(labels, (l) => (l.toLowerCase().includes(word) ? 1 : 0));
-      for (let i = 0; i < rows.length; i++) rows[i] |= match[values[i]];
-    }
-    if (at >= 0 && String(ids[at]) === word) rows[at] = 1;
-    return rows;
-  }
-  function listing() {
-    const rows = state.found || choice.chosen, listed = [];
-    if (rows) for (let i = 0; i < rows.length; i++) if (rows[i]) listed.push(i);
-    if (state.sort) {
-      const { column, down } = state.sort, by = columns[column];
-      const rank = by && by.labels && Float64Array.from(by.labels.map((l, i) => [l, i]).sort((a, b) => (a[0] < b[0] ? -1 : 1)).reduce((r, [, i], at) => { r[i] = at; return r; }, []));
-      const key = (i) => (rank ? rank[by.values[i]] : by.values[i]);
-      if (by) listed.sort((a, b) => (down ? key(b) - key(a) : key(a) - key(b)) || a - b);
-    }
-    return listed;
-  }
   function say() {
     let found = 0;
     if (state.found) for (let i = 0; i < state.found.length; i++) found += state.found[i];
@@ -455,65 +368,8 @@ function render({ model, el }) {
     ui.hint(here ? rowViews.tip(i) : [make("i", { textContent: "not among the points that are drawn" }), ...rowViews.tip(i)], here ? x(i) : 0, here ? y(i) : 0);
   }
 
-  // ---- pointer and keys
-
-  let gesture = null, closed = false;
-  const spot = (event) => { const box = ui.stage.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
-  const outline = () => {
-    const path = gesture.path;
-    if (state.tool !== "box") return path;
-    const [[x, y], [u, v]] = [path[0], path[path.length - 1]];
-    return [[x, y], [u, y], [u, v], [x, v]];
-  };
-  ui.over.addEventListener("pointerdown", (event) => {
-    if (event.button) return;
-    ui.over.setPointerCapture(event.pointerId);
-    gesture = { path: [spot(event)], last: spot(event), add: event.shiftKey };
-    ui.tip.hidden = true;
-  });
-  ui.over.addEventListener("pointermove", (event) => {
-    const at = spot(event);
-    if (!gesture) return hoverLater(at);
-    if (state.tool === "pan") {
-      const dx = at[0] - gesture.last[0], dy = at[1] - gesture.last[1];
-      if (spec.k > 2 && !event.shiftKey) camera.turnBy(dx / 150, dy / 150);
-      else camera.move((2 * dx) / ui.stage.clientWidth, (-2 * dy) / ui.stage.clientHeight);
-      looked();
-    }
-    gesture.last = at;
-    gesture.path.push(at);
-    if (state.tool !== "pan") overlay();
-  });
-  ui.over.addEventListener("pointerup", (event) => {
-    if (!gesture) return;
-    const { path, add } = gesture, shape = outline();
-    const drawn = path.some(([x, y]) => Math.hypot(x - path[0][0], y - path[0][1]) > 4);
-    gesture = null;
-    overlay();
-    if (drawn && state.tool !== "pan") { const began = performance.now(); pick(inside(shape), { add }); el.dataset.lasso = (performance.now() - began).toFixed(1); }
-    else if (!drawn) { const at = nearest(...path[0]); state.ring = at; showRow(at); pick(at < 0 ? null : rowsWhere((i) => i === at), { add }); }
-  });
-  ui.over.addEventListener("pointercancel", () => { gesture = null; overlay(); });
-  ui.over.addEventListener("pointerleave", () => { clearTimeout(hovering); if (state.ring < 0) ui.tip.hidden = true; else hint(-1); });
-  let hovering = 0;
-  function hoverLater(at) { clearTimeout(hovering); hovering = setTimeout(() => to && hint(nearest(...at)), drawn() > 200000 ? 60 : 10); }
-  // A page scrolls past a view that isn't in use; one that has the focus zooms.
-  ui.over.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey && document.activeElement !== ui.over) return;
-    event.preventDefault();
-    const [x, y] = spot(event);
-    zoom(Math.exp(-event.deltaY / 300), (2 * x) / ui.stage.clientWidth - 1, 1 - (2 * y) / ui.stage.clientHeight);
-  }, { passive: false });
   function zoom(factor, x = 0, y = 0) { camera.zoomAt(factor, x, y); ui.tip.hidden = true; looked(); }
   function fit() { camera.fit(limits.far.low, limits.far.high); whole = true; looked(); }
-  const keys = {
-    ArrowLeft: () => camera.move(0.1, 0), ArrowRight: () => camera.move(-0.1, 0), ArrowUp: () => camera.move(0, -0.1), ArrowDown: () => camera.move(0, 0.1),
-    "+": () => zoom(1.3), "=": () => zoom(1.3), "-": () => zoom(1 / 1.3), 0: fit,
-  };
-  ui.over.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") { gesture = null; clear(); }
-    else if (keys[event.key] && !event.ctrlKey && !event.metaKey) { keys[event.key](); looked(); event.preventDefault(); event.stopPropagation(); }
-  });
 
   // ---- controls
 
@@ -540,32 +396,6 @@ function render({ model, el }) {
   const saved = () => { const listed = listing(); return state.found || choice.chosen ? listed : Array.from({ length: n() }, (_, i) => i); };
   const save = (ending, blob) => { download(fileName(spec.title, ending), blob); el.dataset.saved = ending; };
   const code = () => codeOf(spec.code, { ids, columns, color: model.get("color"), choice, listed: choice.chosen ? [...choice.chosen.keys()].filter((i) => choice.chosen[i]) : [] });
-  // The points as they are seen, on paper: `paintOn` draws them on any canvas, `circles` gives each alone.
-  function sheet() {
-    makeRoom();
-    const column = colour(), legend = column && { name: column.name, scale: spec.scale, ...palette }, { clientWidth: w, clientHeight: h } = ui.stage;
-    const wide = SHEET - (legend ? 150 : 0) - 24, { chosen, count } = choice, m = drawn(), inks = paint(column, palette, spec, m, chosen, alpha());
-    const dot = (size() / devicePixelRatio) * (wide / w), order = Uint32Array.from({ length: m }, (_, i) => i);
-    if (chosen) order.sort((a, b) => chosen[a] - chosen[b]); // what is chosen lies on top
-    return {
-      spec, legend, m, high: 84 + Math.round((wide * h) / w),
-      note: [count ? `${count.toLocaleString()} of ${n().toLocaleString()} rows selected.` : `${n().toLocaleString()} rows.`, state.outside ? `${state.outside.toLocaleString()} points outside.` : "", spec.note || ""].filter(Boolean).join(" "),
-      paintOn(painter, canvas, scale) {
-        painter.positions(to, to, spec.k);
-        painter.colours(inks, chosen ? order.subarray(m - order.reduce((sum, i) => sum + chosen[i], 0)) : new Uint32Array(0));
-        painter.draw(camera.rows(canvas.width, canvas.height), 1, dot * scale, 1);
-        painter.finish();
-      },
-      circles(width, height, circle) {
-        const [rx, ry] = camera.rows(width, height), k = spec.k, at = (i, j) => (j < k ? to[k * i + j] : 0);
-        for (const i of order) {
-          const u = (0.5 + 0.5 * (rx[0] * at(i, 0) + rx[1] * at(i, 1) + rx[2] * at(i, 2) + rx[3])) * width, v = (0.5 - 0.5 * (ry[0] * at(i, 0) + ry[1] * at(i, 1) + ry[2] * at(i, 2) + ry[3])) * height;
-          if (u < -dot || v < -dot || u > width + dot || v > height + dot) continue;
-          circle(u, v, dot / 2, `#${[0, 1, 2].map((c) => inks[4 * i + c].toString(16).padStart(2, "0")).join("")}`, inks[4 * i + 3] / 255);
-        }
-      },
-    };
-  }
   function moveTo() {
     from = to; to = frames[frameAt()];
     upload();
@@ -588,6 +418,7 @@ function render({ model, el }) {
     heard[name] = () => { if (!queued) { queued = true; queueMicrotask(() => { queued = false; load(); }); } };
     model.on(name, heard[name]);
   }
+  listenToHand(view, geometry, overlay);
   wake();
   load();
   return () => {

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 POINTS_MIME = "application/vnd.workbench.points+json"
 STILL_MIME = "application/vnd.workbench.still+json"
 """Marks both outputs of a widget of ours: the live one, and what is said in its place without a kernel."""
+BESIDE_MIME = "application/vnd.workbench.beside+json"
+"""The figures that stand beside a view of points, for a page without a kernel: ``outputs``, each a MIME bundle."""
 MAX_AXES = 3
 EXACT = 500_000  # numbers; more positions than that are packed as 16-bit steps, finer than a screen shows
 PAGE_BYTES = (
@@ -38,7 +40,20 @@ PAGE_BYTES = (
 SCALE_STOPS = 11
 CLASSES = (*theme.CATEGORICAL, "#999933", "#CC6677", "#44AA99", "#AA4499")
 """Colours of classes: the eight of every figure, and four of Tol's muted ones for what has up to twelve (digits, months)."""
-PARTS = ("data", "painter", "camera", "query", "choice", "controls", "rows", "facets", "saving")
+PARTS = (
+    "data",
+    "painter",
+    "camera",
+    "geometry",
+    "query",
+    "choice",
+    "controls",
+    "rows",
+    "listing",
+    "facets",
+    "saving",
+    "hand",
+)
 
 
 def asset(name: str) -> str:

@@ -60,13 +60,14 @@ class Tokens(Rows):
 class Reading(Subject):
     """A network and the texts that it reads, for methods that look inside while it does.
 
-    Rows are tokens, with the ids, the table and the space that a capture of the same texts has (one with ``markers=True``,
-    where the tokenizer adds some).
+    Rows are tokens, with the ids and the space that a capture of the same texts has. A capture leaves out what the tokenizer
+    adds to every text, so that here its rows have ids behind all others; with ``markers`` they have those of a capture with
+    ``markers=True``.
 
     Attributes
     ----------
     network, corpus : what reads what; texts without a token are left out of ``corpus``.
-    max_length : tokens of a text that are read.
+    max_length : tokens of a text that are read. markers : see above.
     lengths : (texts,) tokens of each. starts : (texts + 1,) the first row of each.
     numbers : (rows,) the number of each token in the network's vocabulary.
     """
@@ -74,15 +75,23 @@ class Reading(Subject):
     needs: ClassVar[str] = "a network and the texts that it reads (workbench.reading)"
     typed: ClassVar[str] = "glassllm-en"
 
-    def __init__(self, network: Network, corpus: Corpus, *, max_length: int = 64, name: str = ""):
+    def __init__(
+        self,
+        network: Network,
+        corpus: Corpus,
+        *,
+        max_length: int = 64,
+        markers: bool = False,
+        name: str = "",
+    ):
         if network.encode is None:
             raise ViewError(
                 f"{network.name} doesn't read text. For a module that does, give a workbench.subjects.network.Network with "
                 "encode=, which turns lines into its arguments."
             )
-        self.network, self.max_length = network, max_length
+        self.network, self.max_length, self.markers = network, max_length, markers
         self.name = name or f"{network.name} on {corpus.name}"
-        lengths, places, tokens, numbers = [], [], [], []
+        lengths, places, tokens, numbers, added = [], [], [], [], []
         for i in range(0, len(corpus), LOOKED_AT):
             batch = network.encode(corpus.table.iloc[i : i + LOOKED_AT], max_length)
             keep = _kept(batch, network)
@@ -90,6 +99,9 @@ class Reading(Subject):
             places.append(np.nonzero(keep)[1].astype(np.int32))
             tokens.append(batch.rows["token"].to_numpy(dtype=object))
             numbers.append(token_numbers(batch.inputs).cpu().numpy()[keep])
+            added.append(
+                np.zeros(keep.sum(), bool) if markers or batch.markers is None else batch.markers[keep]
+            )
         counted = np.concatenate(lengths)
         if not counted.any():
             raise DataError(f"{corpus.name}: none of its {len(corpus):,} texts holds a token.")
@@ -100,12 +112,23 @@ class Reading(Subject):
         self.lengths = frozen(counted[used])
         self.starts = frozen(np.concatenate([[0], np.cumsum(self.lengths)]))
         self.numbers = frozen(np.concatenate(numbers))
-        self.table, self.space = position_table(
-            text_samples(self.corpus.table),
-            corpus.space,
-            self.lengths,
-            {"position": np.concatenate(places), "token": np.concatenate(tokens)},
-        )
+        samples, columns = text_samples(self.corpus.table), (np.concatenate(places), np.concatenate(tokens))
+        self.table, self.space = _rows(samples, corpus.space, self.lengths, columns)
+        self._moved = np.concatenate(added)
+        if self._moved.any():
+            self._as_captured(samples, columns)
+
+    def _as_captured(self, samples: pd.DataFrame, columns: tuple[np.ndarray, ...]) -> None:
+        """Give the rows the ids of a capture without markers, and those of markers ids behind them."""
+        import pandas as pd
+
+        own = ~self._moved
+        line = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        counted = np.bincount(line[own], minlength=len(self.lengths))
+        some = counted > 0
+        _, self.space = _rows(samples[some], self.corpus.space, counted[some], tuple(c[own] for c in columns))
+        ids = np.where(own, np.cumsum(own) - 1, own.sum() + np.cumsum(self._moved) - 1)
+        self.table.index = pd.Index(ids.astype(np.int64))
 
     @classmethod
     def example(cls, variant: int = 0) -> Reading:
@@ -136,7 +159,8 @@ class Reading(Subject):
 
     @cached_property
     def _read(self) -> str:
-        return digest("read", self.corpus.digest, self.max_length, self.numbers, self.lengths)
+        own_ids = [self._moved] if self._moved.any() else []
+        return digest("read", self.corpus.digest, self.max_length, self.numbers, self.lengths, *own_ids)
 
     @property
     def holds(self) -> str:
@@ -256,9 +280,8 @@ class Reading(Subject):
 
     def untrained(self, *, random_state: int = 0) -> Reading:
         """Return the same texts, read by the network without what training put into it; see `Network.untrained`."""
-        made = Reading(
-            self.network.untrained(random_state=random_state), self.corpus, max_length=self.max_length
-        )
+        network = self.network.untrained(random_state=random_state)
+        made = Reading(network, self.corpus, max_length=self.max_length, markers=self.markers)
         return self.derived(
             made, "untrained", f"untrained, seed {random_state}", {"random_state": random_state}
         )
@@ -321,6 +344,12 @@ def text_samples(table: pd.DataFrame) -> pd.DataFrame:
     samples.insert(0, "text", [_excerpt(t) for t in table["text"]])
     samples.insert(0, "text_id", table.index.to_numpy(dtype=np.int64))
     return samples
+
+
+def _rows(
+    samples: pd.DataFrame, space: str, lengths: np.ndarray, columns: tuple[np.ndarray, ...]
+) -> tuple[pd.DataFrame, str]:
+    return position_table(samples, space, lengths, dict(zip(("position", "token"), columns, strict=True)))
 
 
 def position_table(

@@ -140,3 +140,33 @@ function svgOf(sheet) {
   const head = `<svg xmlns="http://www.w3.org/2000/svg" width="${PRINTED_INCHES}in" height="${((PRINTED_INCHES * sheet.high) / SHEET).toFixed(3)}in" viewBox="0 0 ${SHEET} ${sheet.high}" font-family="${SANS}">`;
   return new Blob([`${head}${parts.join("\n")}</svg>\n`], { type: "image/svg+xml" });
 }
+
+function makeSheet(view) {
+  const { ui, state, n, drawn, colour, alpha, size } = view;
+  // The points as they are seen, on paper: `paintOn` draws them on any canvas, `circles` gives each alone.
+  return function sheet() {
+    makeRoom();
+    const { spec, to, camera, choice, palette } = view, column = colour(), legend = column && { name: column.name, scale: spec.scale, ...palette }, { clientWidth: w, clientHeight: h } = ui.stage;
+    const wide = SHEET - (legend ? 150 : 0) - 24, { chosen, count } = choice, m = drawn(), inks = paint(column, palette, spec, m, chosen, alpha());
+    const dot = (size() / devicePixelRatio) * (wide / w), order = Uint32Array.from({ length: m }, (_, i) => i);
+    if (chosen) order.sort((a, b) => chosen[a] - chosen[b]); // what is chosen lies on top
+    return {
+      spec, legend, m, high: 84 + Math.round((wide * h) / w),
+      note: [count ? `${count.toLocaleString()} of ${n().toLocaleString()} rows selected.` : `${n().toLocaleString()} rows.`, state.outside ? `${state.outside.toLocaleString()} points outside.` : "", spec.note || ""].filter(Boolean).join(" "),
+      paintOn(painter, canvas, scale) {
+        painter.positions(to, to, spec.k);
+        painter.colours(inks, chosen ? order.subarray(m - order.reduce((sum, i) => sum + chosen[i], 0)) : new Uint32Array(0));
+        painter.draw(camera.rows(canvas.width, canvas.height), 1, dot * scale, 1);
+        painter.finish();
+      },
+      circles(width, height, circle) {
+        const [rx, ry] = camera.rows(width, height), k = spec.k, at = (i, j) => (j < k ? to[k * i + j] : 0);
+        for (const i of order) {
+          const u = (0.5 + 0.5 * (rx[0] * at(i, 0) + rx[1] * at(i, 1) + rx[2] * at(i, 2) + rx[3])) * width, v = (0.5 - 0.5 * (ry[0] * at(i, 0) + ry[1] * at(i, 1) + ry[2] * at(i, 2) + ry[3])) * height;
+          if (u < -dot || v < -dot || u > width + dot || v > height + dot) continue;
+          circle(u, v, dot / 2, `#${[0, 1, 2].map((c) => inks[4 * i + c].toString(16).padStart(2, "0")).join("")}`, inks[4 * i + 3] / 255);
+        }
+      },
+    };
+  };
+}
