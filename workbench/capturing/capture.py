@@ -131,9 +131,9 @@ def capture(
         network = network.shared_network()
     of_files = network if store is None and isinstance(network, FileNetwork) else None
     of_texts = digest(asked, source.digest) if isinstance(source, Corpus) else ""
-    if of_files is not None and (key := of_files.captured(of_texts)):
-        if (kept := _kept(_cached(key), key, title)) is not None:
-            return kept
+    key = "" if of_files is None else of_files.captured(of_texts)
+    if key and (kept := _kept(_cached(key), key, title)) is not None:
+        return kept
     pending = _Pending.of(network, source, max_length, batch_size, markers)
     if pending is not None:
         key = digest(asked, pending.identity, pending.feed.content, str(pending.network.device))

@@ -120,7 +120,9 @@ class FileNetwork(Network):
     def __init__(self, name: str, digest: str, origin: str, make: Callable[[], Network]):
         self.name, self._digest, self._files, self._make = name, digest, origin, make
         self._made: Network | None = None
-        self._as_made = ""  # its identity as this process first made it, if nobody can have touched what it is made of
+        self._as_made = (
+            ""  # its identity as this process first made it, if nobody can have touched what it is made of
+        )
         self._identity = ""  # as it was found last
         believed = origin and untouched() and cache.wanted()
         self._known = Known.read(origin) if believed else None

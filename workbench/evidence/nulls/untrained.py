@@ -35,8 +35,9 @@ def further_network(values: Float[np.ndarray, " m"]) -> Float[np.ndarray, " q"]:
     ----------
     Geisser 1993, Predictive inference: an introduction, chapter 2.
     """
-    from scipy.special import stdtrit  # what scipy.stats.t.ppf gives, to the last bit, without its second of imports
+    from scipy.special import stdtrit
 
+    # scipy.stats.t.ppf to the last bit, without its second of imports
     m = len(values)
     steps = (np.arange(QUANTILES) + 0.5) / QUANTILES
     return np.asarray(
