@@ -75,13 +75,11 @@ def test_where_torch_was_imported_before_the_network_is_made_and_the_answer_is_t
     assert run(cache, FORGOTTEN, BOTH) == (said, ["torch", "transformers"])
 
 
-@pytest.mark.parametrize("what", ["other texts", "another site", "a store", "its module"])
+@pytest.mark.parametrize("what", ["other texts", "a store"])
 def test_what_was_not_written_down_makes_the_network(kept, what: str, tmp_path: Path) -> None:
     ask = {
         "other texts": "said = asked(net, wb.Corpus.from_texts(['a cat sat']))",
-        "another site": "said = asked(net, at='model.layers.0')",
         "a store": f"said = asked(net, store={str(tmp_path / 'store')!r})",
-        "its module": "said = [sum(p.numel() for p in net.network().module.parameters())]",
     }[what]
     said, imported = run(kept[0], ask)
     assert said and imported == ["torch", "transformers"]

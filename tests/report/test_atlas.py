@@ -117,7 +117,7 @@ def test_a_report_from_the_cache_imports_nothing_that_computes_and_draws_each_fi
     nbformat.write(notebook, tmp_path / "counted.ipynb")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WORKBENCH_CACHE", str(folder / "cache"))
-        page = report(tmp_path / "counted.ipynb", {}, tmp_path / "page" / "counted.html")
+        page = report(tmp_path / "counted.ipynb", SMALL, tmp_path / "page" / "counted.html")
     assert started(page) == started(atlas)
     executed = nbformat.read(page.with_suffix(".ipynb"), as_version=4)
     drawn, *imported = executed.cells[-1].outputs[0].text.split()
