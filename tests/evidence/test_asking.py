@@ -9,8 +9,8 @@ import pytest
 
 import workbench as wb
 from workbench.core import history
-from workbench.core.errors import DataError
-from workbench.evidence import Begun, ask_each, ask_untrained
+from workbench.core.errors import DataError, ParameterError
+from workbench.evidence import Begun, ask_each, ask_untrained, begin_each
 from workbench.numerics import helpers
 from workbench.results.estimate import Estimate
 from workbench.subjects.points import Points
@@ -64,6 +64,33 @@ def test_a_question_that_is_begun_is_answered_later_and_counts_from_then_on(help
     helpers._team.helpers[0].turn.release()
     assert [a.run.key for a in history.asked()] == [meanwhile.run.key, answer.run.key]
     assert answer.digest == wb.renormalize(descent, **how).digest
+
+
+def test_what_is_begun_of_each_is_what_asking_each_gives(
+    helped: None,
+    clouds: dict[str, np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sent = []
+    compute = helpers._Helper.compute
+    monkeypatch.setattr(
+        helpers._Helper, "compute", lambda self, work: sent.append(work) or compute(self, work)
+    )
+    history.forget()
+    begun = begin_each(wb.intrinsic_dimension, clouds, n_null=19)
+    meanwhile = wb.pca(np.eye(9), n_null=0, n_boot=0)
+    answers = begun.answers()
+    assert sent
+    asked = ask_each(wb.intrinsic_dimension, clouds, n_null=19)
+    assert {n: a.digest for n, a in answers.items()} == {n: a.digest for n, a in asked.items()}
+    assert list(answers) == list(clouds)
+    titles = [r.title for r in answers.values()]
+    assert [a.title for a in history.asked()] == [meanwhile.title, *titles]
+    assert begin_each(wb.umap, {"flat": np.ones((50, 4))}, n_epochs=5, n_null=0).answers() == {}
+    assert capsys.readouterr().out.count("Not asked:") == 1
+    with pytest.raises(ParameterError, match=r"begins with a method.*function"):
+        begin_each(lambda x: x, clouds)
 
 
 def test_what_goes_wrong_there_is_raised_by_the_answer(helped: None) -> None:

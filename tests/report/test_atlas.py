@@ -97,6 +97,34 @@ def test_a_second_run_computes_nothing_and_says_the_same(folder: Path, atlas: Pa
     assert facts(again)["findings"] == facts(atlas)["findings"]
 
 
+HEAVY = {"torch", "transformers", "sklearn", "numba", "scipy.stats", "igraph", "jsonschema"}
+COUNT = """
+import sys
+from workbench.results.plotted import Plotted
+_figure, _drawn = Plotted.figure, []
+Plotted.figure = lambda self, **options: _drawn.append(self.run.key) or _figure(self, **options)
+"""
+COUNTED = f"print(len(_drawn), *sorted({HEAVY!r} & sys.modules.keys()))"
+
+
+def test_a_report_from_the_cache_imports_nothing_that_computes_and_draws_each_figure_once(
+    folder: Path, atlas: Path, tmp_path: Path
+) -> None:
+    notebook = nbformat.read(atlas.with_suffix(".ipynb"), as_version=4)
+    code = next(i for i, c in enumerate(notebook.cells) if "title" in c.metadata.get("tags", []))
+    notebook.cells.insert(code, nbformat.v4.new_code_cell(COUNT))
+    notebook.cells.append(nbformat.v4.new_code_cell(COUNTED))
+    nbformat.write(notebook, tmp_path / "counted.ipynb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKBENCH_CACHE", str(folder / "cache"))
+        page = report(tmp_path / "counted.ipynb", SMALL, tmp_path / "page" / "counted.html")
+    assert started(page) == started(atlas)
+    executed = nbformat.read(page.with_suffix(".ipynb"), as_version=4)
+    drawn, *imported = executed.cells[-1].outputs[0].text.split()
+    assert imported == []
+    assert int(drawn) == len(figures(page)) > 5
+
+
 def test_a_changed_parameter_recomputes_what_depends_on_it(folder: Path, atlas: Path) -> None:
     changed = run(folder, "changed", **SMALL, n_neighbors=12)
     kept = {r["run"]["method"] for r in facts(changed)["results"] if r["run"]["key"] in started(atlas)}

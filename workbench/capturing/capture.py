@@ -30,6 +30,7 @@ from workbench.numerics.identity.walking import Undigestable
 from workbench.subjects.activations import Activations
 from workbench.subjects.checkpoint import Checkpoint
 from workbench.subjects.corpus import Corpus
+from workbench.subjects.file_network import FileNetwork
 from workbench.subjects.network import Network
 from workbench.subjects.points import PointCloud
 
@@ -130,15 +131,18 @@ def capture(
     title = name or f"{_name_of(network)} on {_name_of(source)}"
     if isinstance(network, Checkpoint):
         network = network.shared_network()
+    of_files = network if store is None and isinstance(network, FileNetwork) else None
+    of_texts = digest(asked, source.digest) if isinstance(source, Corpus) else ""
+    key = "" if of_files is None else of_files.captured(of_texts)
+    if key and (kept := _kept(_cached(key), key, title)) is not None:
+        return kept
     pending = _Pending.of(network, source, max_length, batch_size, markers)
     if pending is not None:
         key = digest(asked, pending.identity, pending.feed.content, str(pending.network.device))
         path = _cached(key) if store is None else Path(store)
-        held = _stored(path, key, cached=store is None)
-        if held is not None:
-            if caveat := caveat_of(path):
-                caution(caveat)
-            return _from_cache(held, path, title)
+        if (kept := _kept(path, key, title, cached=store is None)) is not None:
+            _remember(of_files, of_texts, key, pending.identity)
+            return kept
     feed = None if pending is None else pending.feed
     reading: dict[str, Any] = {"labels": labels, "max_length": max_length, "markers": markers, "feed": feed}
     work = Work.of(network, _name_of(network), source, batch_size=batch_size, **reading)
@@ -155,6 +159,7 @@ def capture(
         opened = work.store(path, key, patterns, **how, held=held)
     except Changed as e:
         return _anew(work, patterns, how, store, f"the network is the same by its digest and {e}")
+    _remember(of_files, of_texts, key, identity)
     if held is not None:
         return _from_cache(opened, path, title)
     opened.name = title
@@ -173,12 +178,27 @@ class _Pending(NamedTuple):
         cls, network: Any, source: Any, max_length: int, batch_size: int, markers: bool
     ) -> _Pending | None:
         """None where there is a module to look at."""
-        if not (isinstance(network, Network) and network.pending and isinstance(source, Corpus)):
+        if not (isinstance(network, Network) and isinstance(source, Corpus)):
             return None
-        if network.encode is None:
+        if network.encode is None or not network.pending:  # to know what reads texts a network may be made
             return None
         feed = text_feed(source, network.encode, max_length, batch_size, markers)
         return cls(network, network.identity, feed)
+
+
+def _kept(path: Path, key: str, title: str, *, cached: bool = True) -> Activations | None:
+    """What is stored of a network that isn't made, which holds without a look at it; None where nothing is."""
+    held = _stored(path, key, cached=cached)
+    if held is None:
+        return None
+    if caveat := caveat_of(path):
+        caution(caveat)
+    return _from_cache(held, path, title)
+
+
+def _remember(network: FileNetwork | None, of_texts: str, key: str, identity: str) -> None:
+    if network is not None and of_texts:
+        network.remember(of_texts, key, identity)
 
 
 def _from_cache(opened: Activations, path: Path, title: str) -> Activations:

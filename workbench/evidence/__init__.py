@@ -3,7 +3,7 @@
 from workbench.core.history import as_control
 from workbench.evidence.along import along, side_by_side
 from workbench.evidence.arms import answers, comparisons, helping
-from workbench.evidence.asking import Begun, ask, ask_each, ask_untrained
+from workbench.evidence.asking import Begun, ask, ask_each, ask_untrained, begin_each
 from workbench.evidence.correction import Finding, correct
 from workbench.evidence.findings import FINDINGS_MIME, Findings
 
@@ -18,6 +18,7 @@ __all__ = [
     "ask",
     "ask_each",
     "ask_untrained",
+    "begin_each",
     "comparisons",
     "correct",
     "helping",

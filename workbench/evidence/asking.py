@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from workbench.core.errors import DataError, ViewError
+from workbench.core.errors import DataError, ParameterError, ViewError
 from workbench.core.history import as_control
 from workbench.core.method import Method, Question
 from workbench.core.progress import tell
@@ -32,6 +32,38 @@ def ask_each(method: Callable[..., R], subjects: Mapping[str, Any], **parameters
     What takes long is computed on all cores; see `workbench.numerics.helpers`.
     """
     return _ask_all(method, [subjects], parameters)[0]
+
+
+class BegunEach:
+    """Questions that other cores have begun with, where there are any, while this process goes on; see `begin_each`."""
+
+    def __init__(self, method: Method, subjects: Mapping[str, Any], parameters: Mapping[str, Any]):
+        self._subjects = subjects
+        (self._questions,) = _questions(method, [subjects], parameters)
+        self._open, works = _works([self._questions])
+        self._ahead = Ahead(works)
+
+    def answers(self) -> dict[str, Any]:
+        """Wait for the answers, which from here on count as asked: what `ask_each` would return now."""
+        done = dict(zip(map(id, self._open), self._ahead.done(), strict=True))
+        return _answered(self._subjects, self._questions, done)
+
+
+def begin_each(method: Callable[..., Any], subjects: Mapping[str, Any], **parameters: Any) -> BegunEach:
+    """Begin to ask a method of every subject, by name, on other cores; `ask_each` in two halves.
+
+    Few long questions keep two cores busy only where something else is asked meanwhile.
+
+    Raises
+    ------
+    ParameterError
+        It is no method, or a parameter isn't legal.
+    """
+    if not isinstance(method, Method):
+        raise ParameterError(
+            f"begin_each begins with a method, such as workbench.umap; this is a {type(method).__name__}."
+        )
+    return BegunEach(method, subjects, parameters)
 
 
 class Begun:
@@ -85,6 +117,16 @@ def _ask_all(
     """Ask of all subjects of all arms; an arm of which one can't answer is empty, and why is printed."""
     if not isinstance(method, Method):
         return [_in_turn(method, subjects, parameters) for subjects in arms]
+    questions = _questions(method, arms, parameters)
+    open_, works = _works(questions)
+    done = dict(zip(map(id, open_), shared(works, lambda i: tell(open_[i].title)), strict=True))
+    return [_answered(subjects, asked, done) for subjects, asked in zip(arms, questions, strict=True)]
+
+
+def _questions(
+    method: Method, arms: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]
+) -> list[list[Question]]:
+    """The questions of each arm; none of one that can't be asked all of them, and why is printed."""
     questions: list[list[Question]] = []
     for subjects in arms:
         questions.append([])
@@ -94,10 +136,13 @@ def _ask_all(
         except (DataError, ViewError) as e:
             print(f"Not asked: {e}")
             questions[-1].clear()
+    return questions
+
+
+def _works(questions: Sequence[Sequence[Question]]) -> tuple[list[Question], list[Work]]:
+    """Those that no answer is kept of, and their work."""
     open_ = [q for arm in questions for q in arm if q.kept is None]
-    works = [_work(q, all(isinstance(v, Rows) for v in q.views)) for q in open_]
-    done = dict(zip(map(id, open_), shared(works, lambda i: tell(open_[i].title)), strict=True))
-    return [_answered(subjects, asked, done) for subjects, asked in zip(arms, questions, strict=True)]
+    return open_, [_work(q, all(isinstance(v, Rows) for v in q.views)) for q in open_]
 
 
 def _in_turn(

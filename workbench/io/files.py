@@ -23,6 +23,7 @@ from workbench.core.lazy import LazyTensor
 from workbench.core.rows import require_real
 from workbench.io.packed import marked
 from workbench.subjects.checkpoint import Checkpoint, TensorInfo
+from workbench.subjects.file_network import FileNetwork, origin_of
 
 _TEXTS = (".txt", ".vec", ".csv", ".tsv", ".jsonl")
 MAX_JSON = 100 << 20  # bytes
@@ -109,10 +110,13 @@ def checkpoint(
             tensor = weights.lazy(name)
         return LazyTensor(tensor.shape, lambda start, stop: _rows(source, tensor, start, stop))
 
-    def built() -> Any:
+    def made() -> Any:
         assert load is not None
         with reading(source):
             return load(content())
+
+    def built() -> FileNetwork:
+        return FileNetwork(name, content(), origin_of(content()), made)
 
     return Checkpoint(
         marked(weights.tensors, weights.config),

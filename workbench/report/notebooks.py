@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from workbench.core.digest import digest
 from workbench.core.errors import FormatError, MissingError, suggest
 from workbench.core.stored import read_bytes
+from workbench.report.grammars import grammars_later
 
 if TYPE_CHECKING:
     import nbformat
@@ -78,8 +79,9 @@ def read(path: Path) -> nbformat.NotebookNode:
     MissingError
         It isn't there, or may not be read.
     """
-    from nbformat import NotebookNode, convert, reader, validate
-    from nbformat.validator import normalize
+    with grammars_later():
+        from nbformat import NotebookNode, convert, reader, validate
+        from nbformat.validator import normalize
 
     try:
         raw = read_bytes(path, MAX_BYTES)

@@ -256,3 +256,28 @@ def test_control_task_tells_reading_from_remembering() -> None:
     assert control.p_value == 0.05
     with pytest.raises(MissingError, match="speaker"):
         wb.linear_probe(cloud(rows, kind=kind), control="speaker")
+
+
+@pytest.mark.parametrize("columns", [12, 400], ids=["more rows", "more columns"])
+@pytest.mark.parametrize("classes", [3, 0], ids=["classes", "a number"])
+def test_a_labelling_alone_is_predicted_as_among_many_and_factored_without_their_cost(
+    columns: int, classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import scipy.linalg
+
+    rng = np.random.default_rng(columns)
+    truth = rng.integers(0, 3, (240, 4)) if classes else rng.standard_normal((240, 4))
+    x = rng.standard_normal((240, columns))
+    x[:, :2] += truth[:, :1]
+    folds = Folds.of(np.arange(240) // 4, 5, 0)
+    decomposed: list[int] = []
+    eigh = scipy.linalg.eigh
+    monkeypatch.setattr(scipy.linalg, "eigh", lambda a: decomposed.append(len(a)) or eigh(a))
+    fit = HeldOut(x, folds, ALPHAS, classes)
+    alone, penalty = fit.predict(truth[:, :1], once=True)
+    assert decomposed == []
+    among, penalties = fit.predict(truth)
+    assert len(decomposed) == len(fit.fits) + len(fit.choosing) == 15
+    np.testing.assert_array_equal(penalty[:, 0], penalties[:, 0])
+    np.testing.assert_allclose(alone[:, 0], among[:, 0], atol=1e-9)
+    assert (among[:, 0] != among[:, 1]).any()

@@ -13,7 +13,7 @@ import numpy as np
 from workbench.core.evidence import Evidence, monte_carlo_p
 from workbench.evidence.nulls.one_lump import NULL
 from workbench.evidence.nulls.sampling import about, details
-from workbench.numerics.controls import draw_until_clear, generators
+from workbench.numerics.controls import ENOUGH, draw_until_clear, generators
 from workbench.numerics.exchangeable import Sample
 from workbench.numerics.lumps import LUMPS, Draw
 from workbench.numerics.preservation import trust_of_rows
@@ -30,8 +30,8 @@ NEIGHBOURS = 10  # one number for all methods, so that their layouts compare
 TESTED = 19
 """Layouts of lumps from which a p-value can be 5 %; with fewer there is none."""
 
-TOGETHER = 4
-"""Layouts that are made at once on a CPU: more would gain little, and be made in vain where fewer say enough."""
+TOGETHER = ENOUGH
+"""Layouts that are made at once on a CPU: so many are needed before fewer than all can say enough."""
 
 
 @dataclass(frozen=True)

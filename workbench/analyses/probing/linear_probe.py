@@ -104,7 +104,7 @@ def linear_probe(
         fit = HeldOut(
             x, Folds.of(task.groups, cv, random_state), ALPHAS if alpha is None else (alpha,), task.classes
         )
-        guessed, used = fit.predict(task.truth[:, None])
+        guessed, used = fit.predict(task.truth[:, None], once=True)
     value = score(task.truth, guessed[:, 0], task.classes)
     permuting, said = _exchange(points, task, x, random_state)
     right = guessed[:, 0] == task.truth if task.classes else np.square(guessed[:, 0] - task.truth)

@@ -35,12 +35,13 @@ def further_network(values: Float[np.ndarray, " m"]) -> Float[np.ndarray, " q"]:
     ----------
     Geisser 1993, Predictive inference: an introduction, chapter 2.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
+    # scipy.stats.t.ppf to the last bit, without its second of imports
     m = len(values)
     steps = (np.arange(QUANTILES) + 0.5) / QUANTILES
     return np.asarray(
-        values.mean() + values.std(ddof=1) * np.sqrt(1 + 1 / m) * t.ppf(steps, m - 1), dtype=np.float64
+        values.mean() + values.std(ddof=1) * np.sqrt(1 + 1 / m) * stdtrit(m - 1, steps), dtype=np.float64
     )
 
 
