@@ -70,7 +70,9 @@ def test_a_network_that_reads_texts() -> None:
     assert (np.diff(table["level"].to_numpy()[graph.edges], axis=1) > 0).all()
     assert not any("assert" in o for o in table["operation"]), "checks are no part of the answer"
     figure = graph.figure()
-    assert len(figure.data[1].x) == len(graph) and "scaled_dot_product_attention" in str(figure.data[1].hovertext)
+    assert len(figure.data[1].x) == len(graph) and "scaled_dot_product_attention" in str(
+        figure.data[1].hovertext
+    )
     assert "computation_graph" in str(graph.run) and "37 linear" in graph._repr_html_()
 
 

@@ -44,7 +44,10 @@ def test_a_block_of_a_network_that_is_in_blocks_is_found() -> None:
     result = wb.communities(wb.weight_graph(checkpoint(arrays), per_unit=4), n_null=39)
     assert result.evidence[0].p_value == 1 / 40
     side = np.tile(np.repeat([0, 1], 20), 4)
-    share = [np.bincount(side[result.labels == g]).max() / (result.labels == g).sum() for g in range(result.n_groups)]
+    share = [
+        np.bincount(side[result.labels == g]).max() / (result.labels == g).sum()
+        for g in range(result.n_groups)
+    ]
     assert min(share) > 0.9
     twin = {n: rng.permutation(a.ravel()).reshape(a.shape) for n, a in arrays.items()}
     assert wb.communities(wb.weight_graph(checkpoint(twin), per_unit=4), n_null=39).evidence[0].p_value > 0.05

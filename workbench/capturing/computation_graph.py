@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -115,9 +115,13 @@ def _graph(exported: ExportedProgram, name: str) -> ComputationGraph:
     for node in reversed(nodes):
         if node in needed:
             needed.update(node.all_input_nodes)
-    kept = [n for n in nodes if n in needed and n.name not in held and n.op in ("placeholder", "call_function")]
+    kept = [
+        n for n in nodes if n in needed and n.name not in held and n.op in ("placeholder", "call_function")
+    ]
     if len(kept) > MOST:
-        raise DataError(f"{name}: {len(kept):,} operations are more than {MOST:,}. Ask a part of the network.")
+        raise DataError(
+            f"{name}: {len(kept):,} operations are more than {MOST:,}. Ask a part of the network."
+        )
     place = {n: i for i, n in enumerate(kept)}
     edges = [(place[a], i) for n, i in place.items() for a in n.all_input_nodes if a in place]
     level = np.zeros(len(kept), np.int64)
@@ -172,7 +176,6 @@ def _numbers(node: Node) -> int:
 
 def _flops(nodes: list[Node]) -> list[int]:
     """Floating point operations of products and convolutions, each done once without numbers; of others 0."""
-    from torch.fx.node import map_arg
     from torch.utils.flop_counter import FlopCounterMode
 
     counts = []
@@ -182,8 +185,15 @@ def _flops(nodes: list[Node]) -> list[int]:
         if node.op != "call_function" or mode is None:
             counts.append(0)
             continue
-        args, kwargs = (map_arg(a, lambda n: n.meta["val"]) for a in (node.args, node.kwargs))
+        operation, args, kwargs = cast("Any", node.target), *map(_without_numbers, (node.args, node.kwargs))
         with mode, FlopCounterMode(display=False) as counter:
-            node.target(*args, **kwargs)  # type: ignore[operator]
+            operation(*args, **kwargs)
         counts.append(int(counter.get_total_flops()))
     return counts
+
+
+def _without_numbers(arguments: Any) -> Any:
+    """What an operation takes, nodes as tensors that have a shape and no numbers."""
+    from torch.fx.node import map_arg
+
+    return map_arg(arguments, lambda node: node.meta["val"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from workbench.core.parameters import require_integer
 from workbench.core.patterns import matching
 from workbench.subjects.checkpoint import Checkpoint
 from workbench.subjects.graph import GraphSubject
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_NODES, MOST_EDGES = 200_000, 2_000_000
 
@@ -61,10 +65,14 @@ def weight_graph(
     chosen = [
         n
         for n in matching(checkpoint.tensors, at)
-        if len(checkpoint.tensors[n].shape) == 2 and checkpoint.tensors[n].floating and not checkpoint.tensors[n].packed
+        if len(checkpoint.tensors[n].shape) == 2
+        and checkpoint.tensors[n].floating
+        and not checkpoint.tensors[n].packed
     ]
     if not chosen:
-        raise MissingError(f"{checkpoint.name} has no weight matrix that {at!r} matches ({checkpoint.holds}).")
+        raise MissingError(
+            f"{checkpoint.name} has no weight matrix that {at!r} matches ({checkpoint.holds})."
+        )
     chosen.sort(key=lambda n: tuple(int(i) for i in re.findall(r"(?:^|\.)(\d+)(?=\.|$)", n)))
     shapes = [checkpoint.tensors[n].shape for n in chosen]
     starts, levels = _places(checkpoint.name, chosen, shapes, join)
@@ -73,7 +81,7 @@ def weight_graph(
     for k, name in enumerate(chosen):
         read, written = _sides(k, join)
         for ends, values in _largest(name, checkpoint.lazy(name), per_unit):
-            edges.append(ends + (starts[read], starts[written]))
+            edges.append(ends + np.array([starts[read], starts[written]]))
             weights.append(values)
     return GraphSubject(
         np.concatenate(edges),
@@ -98,9 +106,7 @@ def _places(
         sizes = [side for n, m in shapes for side in (m, n)]
         levels = list(range(len(sizes)))
     else:
-        for (one, other), ((n, _), (_, m)) in zip(
-            zip(names, names[1:], strict=False), zip(shapes, shapes[1:], strict=False), strict=True
-        ):
+        for (one, (n, _)), (other, (_, m)) in pairwise(zip(names, shapes, strict=True)):
             if n != m:
                 raise DataError(
                     f"{whose}: {one} writes {n} units and {other}, the next, reads {m}. Choose matrices that follow each other "
@@ -125,7 +131,9 @@ def _largest(name: str, tensor: LazyTensor, k: int) -> Iterator[tuple[np.ndarray
         sizes = np.abs(np.asarray(block, np.float64))
         if not np.isfinite(sizes).all():
             row, column = np.argwhere(~np.isfinite(sizes))[0]
-            raise DataError(f"{name} holds an entry that isn't finite, at row {start + row}, column {column}.")
+            raise DataError(
+                f"{name} holds an entry that isn't finite, at row {start + row}, column {column}."
+            )
         some = np.argsort(-sizes, axis=1, kind="stable")[:, :k]
         rows = np.repeat(np.arange(len(sizes)), some.shape[1])
         values = sizes[rows, some.ravel()]
@@ -133,7 +141,7 @@ def _largest(name: str, tensor: LazyTensor, k: int) -> Iterator[tuple[np.ndarray
         yield ends[values > 0], values[values > 0]
 
 
-def _table(names: list[str], starts: list[int], levels: list[int], join: str):  # type: ignore[no-untyped-def]
+def _table(names: list[str], starts: list[int], levels: list[int], join: str) -> pd.DataFrame:
     import pandas as pd
 
     whose = [""] * (len(starts) - 1)

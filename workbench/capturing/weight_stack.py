@@ -38,10 +38,16 @@ def weight_stack(checkpoint: Checkpoint, at: str | None = None) -> WeightStack:
     """
     stackable = patterns(checkpoint)
     listed = ", ".join(repr(p) for p in stackable[:SHOWN]) + (" ..." if len(stackable) > SHOWN else "")
-    known = f"It has: {listed}." if stackable else "No two of its matrices differ in a number of their names alone."
+    known = (
+        f"It has: {listed}."
+        if stackable
+        else "No two of its matrices differ in a number of their names alone."
+    )
     if at is None:
         if len(stackable) != 1:
-            raise MissingError(f"{checkpoint.name} has {len(stackable)} stacks of matrices; say which with at=. {known}")
+            raise MissingError(
+                f"{checkpoint.name} has {len(stackable)} stacks of matrices; say which with at=. {known}"
+            )
         at = stackable[0]
     names = sorted(matching(checkpoint.tensors, at), key=_numbers)
     if not names:

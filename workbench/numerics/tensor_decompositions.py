@@ -102,11 +102,11 @@ def tensor_train(x: Float[np.ndarray, "l n m"], budgets: Sequence[int]) -> list[
     found = []
     for budget in budgets:
         fits = np.where(cost <= budget, held, -1.0)
-        r, s = np.unravel_index(int(fits.argmax()), fits.shape)
-        if fits[r, s] < 0:
+        i, j = map(int, np.unravel_index(int(fits.argmax()), fits.shape))
+        if fits[i, j] < 0:
             found.append(Kept((0, 0), 0, 1.0))
         else:
-            found.append(Kept((int(r) + 1, int(s) + 1), int(cost[r, s]), _rest(total, float(held[r, s]))))
+            found.append(Kept((i + 1, j + 1), int(cost[i, j]), _rest(total, float(held[i, j]))))
     return found
 
 

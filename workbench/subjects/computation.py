@@ -78,7 +78,8 @@ class ComputationGraph(GraphSubject):
         said = [
             f"{safe(n)}: {safe(o)}<br>{safe(m)}<br>{safe(s)}, {f:,.0f} flops, {p:,} parameters"
             for n, o, m, s, f, p in zip(
-                *(table[c] for c in ("name", "operation", "module", "shape", "flops", "parameters")), strict=True
+                *(table[c] for c in ("name", "operation", "module", "shape", "flops", "parameters")),
+                strict=True,
             )
         ]
         figure = go.Figure(

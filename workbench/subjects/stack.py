@@ -35,7 +35,9 @@ class Stack(View):
     layers: Mapping[str, LazyTensor]
     shape: tuple[int, int]
 
-    def block(self, rows: Int[np.ndarray, " r"], columns: Int[np.ndarray, " c"]) -> Float[np.ndarray, "l r c"]:
+    def block(
+        self, rows: Int[np.ndarray, " r"], columns: Int[np.ndarray, " c"]
+    ) -> Float[np.ndarray, "l r c"]:
         """Read some rows and columns of every layer, ascending, in float64.
 
         Raises

@@ -41,7 +41,9 @@ def test_peer_is_networkx() -> None:
     result = wb.communities(wb.GraphSubject(edges, N, weights=weights), n_null=0)
     peer = nx.Graph()
     peer.add_nodes_from(range(N))
-    peer.add_weighted_edges_from((a, b, w) for (a, b), w in zip(edges.tolist(), weights.tolist(), strict=True))
+    peer.add_weighted_edges_from(
+        (a, b, w) for (a, b), w in zip(edges.tolist(), weights.tolist(), strict=True)
+    )
     groups = [set(np.flatnonzero(result.labels == g).tolist()) for g in range(result.n_groups)]
     assert np.isclose(result.evidence[0].value, nx.community.modularity(peer, groups))
     louvain = nx.community.modularity(peer, nx.community.louvain_communities(peer, seed=0))

@@ -30,7 +30,9 @@ def test_peer_is_networkx(chance: float) -> None:
     edges = pairs[rng.random(len(pairs)) < chance]
     weights = rng.exponential(size=len(edges))
     peer = nx.Graph()
-    peer.add_weighted_edges_from((a, b, w) for (a, b), w in zip(edges.tolist(), weights.tolist(), strict=True))
+    peer.add_weighted_edges_from(
+        (a, b, w) for (a, b), w in zip(edges.tolist(), weights.tolist(), strict=True)
+    )
     kept = strongest_forest(edges, weights, 60)
     expected = nx.maximum_spanning_tree(peer)
     assert len(kept) == expected.number_of_edges()

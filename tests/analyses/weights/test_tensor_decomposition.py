@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -97,7 +99,7 @@ def test_a_sweep_never_makes_it_worse() -> None:
     x = np.random.default_rng(5).standard_normal((4, 14, 10))
     for form in (forms.cp, forms.tucker):
         errors = [form(x, [x.size // 3], sweeps)[0].error for sweeps in (1, 2, 5, 20)]
-        assert all(a >= b - 1e-12 for a, b in zip(errors, errors[1:], strict=False)), form.__name__
+        assert all(a >= b - 1e-12 for a, b in pairwise(errors)), form.__name__
 
 
 def test_a_stack_is_of_one_role_in_the_order_of_its_layers() -> None:

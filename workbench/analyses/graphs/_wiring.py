@@ -23,7 +23,9 @@ def checked(graph: Graph, method: str, most_nodes: int, most_edges: int) -> None
         No nodes or edges, negative weights, or more than fit.
     """
     if graph.n == 0 or len(graph.edges) == 0:
-        raise DataError(f"{graph.name} has {graph.n} nodes and {len(graph.edges)} edges; {method} needs both.")
+        raise DataError(
+            f"{graph.name} has {graph.n} nodes and {len(graph.edges)} edges; {method} needs both."
+        )
     if (graph.weights < 0).any():
         raise DataError(
             f"{graph.name} has {int((graph.weights < 0).sum()):,} edges of negative weight; {method} takes a weight for a "

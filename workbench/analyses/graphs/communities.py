@@ -63,7 +63,9 @@ def communities(
     checked(graph, "communities", MOST_NODES, MOST_EDGES)
     edges, weights = simple(graph, directed=False)
     if not len(edges):
-        raise DataError(f"{graph.name} has no edge with a weight between two nodes: there is nothing to be a community of.")
+        raise DataError(
+            f"{graph.name} has no edge with a weight between two nodes: there is nothing to be a community of."
+        )
     labels, modularity = leiden(edges, weights, graph.n, resolution, random_state)
     strength = np.bincount(edges.ravel(), np.repeat(weights, 2), graph.n)
     called = names(graph)

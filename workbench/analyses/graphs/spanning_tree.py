@@ -102,15 +102,15 @@ def strongest_forest(edges: np.ndarray, weights: np.ndarray, n: int) -> np.ndarr
     from scipy.sparse.csgraph import minimum_spanning_tree
 
     rank = np.empty(len(edges))
-    rank[np.argsort(-weights, kind="stable")] = np.arange(1, len(edges) + 1)  # no edge of length 0: that is none
+    rank[np.argsort(-weights, kind="stable")] = np.arange(
+        1, len(edges) + 1
+    )  # no edge of length 0: that is none
     ends = np.sort(edges, axis=1)
     tree = minimum_spanning_tree(coo_array((rank, (ends[:, 0], ends[:, 1])), shape=(n, n)).tocsr())
     return np.flatnonzero(np.isin(rank, tree.data))
 
 
-def _drawn(
-    graph: Graph, edges: np.ndarray, weights: np.ndarray, most: int, random_state: int
-) -> GraphResult:
+def _drawn(graph: Graph, edges: np.ndarray, weights: np.ndarray, most: int, random_state: int) -> GraphResult:
     """The part of the tree whose nodes have most of its weight, and each node's weight in it."""
     strength = np.bincount(edges.ravel(), np.repeat(weights, 2), graph.n)
     shown = np.sort(np.argsort(-strength, kind="stable")[:most])

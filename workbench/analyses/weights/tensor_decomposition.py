@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Interval
@@ -141,7 +141,7 @@ def _beside(
     errors: Callable[[np.ndarray], np.ndarray],
     n_null: int,
     random_state: int,
-) -> tuple[list[dict[str, object]], list[np.ndarray]]:
+) -> tuple[list[dict[str, Any]], list[np.ndarray]]:
     """What is said of each form's mean error beside a null, and the null's curves."""
     if not n_null:
         return [null.refused("no null was drawn", "less")] * len(values), []
@@ -159,7 +159,9 @@ def _beside(
 def _block(stack: Stack, largest_side: int, random_state: int) -> np.ndarray:
     """A random block of every layer, of norm 1."""
     if min(stack.shape) < 2:
-        raise DataError(f"{stack.name} has layers of {stack.shape[0]} x {stack.shape[1]}; both sides need two or more.")
+        raise DataError(
+            f"{stack.name} has layers of {stack.shape[0]} x {stack.shape[1]}; both sides need two or more."
+        )
     rng = np.random.default_rng([random_state, 0x74656E])
     rows, columns = (np.sort(rng.choice(n, min(n, largest_side), replace=False)) for n in stack.shape)
     x = stack.block(rows, columns)

@@ -92,7 +92,12 @@ def _layered(rng: np.random.Generator) -> tuple[GraphSubject, ...]:
     table = pd.DataFrame({"level": np.repeat(np.arange(4), size)})
     return (
         GraphSubject(
-            np.array(edges), N, weights=rng.exponential(size=len(edges)), directed=True, name="world", table=table
+            np.array(edges),
+            N,
+            weights=rng.exponential(size=len(edges)),
+            directed=True,
+            name="world",
+            table=table,
         ),
     )
 
