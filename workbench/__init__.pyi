@@ -1202,6 +1202,14 @@ class _takens(Method):
 
 takens: _takens
 
+class _schmidt_entropy(Method):
+    def __call__(
+        self, matrix: Asked, /, *, largest_side: int = 384, n_null: int = 99, random_state: int = 0
+    ) -> Curve:
+        """Say how much a matrix's indices have in common across every cut: Schmidt entropies along the chain of its legs."""
+
+schmidt_entropy: _schmidt_entropy
+
 class _singular_values(Method):
     def __call__(
         self, matrix: Asked, /, *, n_components: int = 200, n_null: int = 99, random_state: int = 0
