@@ -72,8 +72,7 @@ class ComputationGraph(GraphSubject):
 
         table = self._table
         x, y = table["level"].to_numpy(float), _heights(self.edges, table["level"].to_numpy())
-        gap = np.full(len(self.edges), np.nan)
-        lines = [np.column_stack([c[self.edges[:, 0]], c[self.edges[:, 1]], gap]).ravel() for c in (x, y)]
+        lines = _arcs(x, y, self.edges)
         flops = table["flops"].to_numpy(float)
         said = [
             f"{safe(n)}: {safe(o)}<br>{safe(m)}<br>{safe(s)}, {f:,.0f} flops, {p:,} parameters"
@@ -133,3 +132,14 @@ def _heights(edges: np.ndarray, level: np.ndarray) -> np.ndarray:
         order = np.argsort(mean, kind="stable")
         height[some[order]] = np.arange(len(some)) - (len(some) - 1) / 2
     return height
+
+
+def _arcs(x: np.ndarray, y: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lines from node to node, each closed by a gap; one that passes levels by is an arc, or it would lie upon these."""
+    t = np.linspace(0, 1, 9)
+    (x0, x1), (y0, y1) = x[edges].T, y[edges].T
+    rise = np.where(x1 - x0 > 1, 0.3 * np.sqrt(np.maximum(x1 - x0, 1)), 0)
+    along = x0[:, None] + (x1 - x0)[:, None] * t
+    height = y0[:, None] + (y1 - y0)[:, None] * t + rise[:, None] * 4 * t * (1 - t)
+    gap = np.full((len(edges), 1), np.nan)
+    return np.hstack([along, gap]).ravel(), np.hstack([height, gap]).ravel()

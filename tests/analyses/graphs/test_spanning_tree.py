@@ -52,7 +52,8 @@ def test_strong_edges_that_lie_together_hold_less_in_the_tree() -> None:
 def test_a_large_tree_is_drawn_in_part_and_counted_whole() -> None:
     graph = wb.GraphSubject(random_edges(np.random.default_rng(3)), 240)
     some, whole = wb.spanning_tree(graph, most_drawn=30, n_null=0), wb.spanning_tree(graph, n_null=0)
-    assert len(some.positions) == 30 and "Drawn are the 30 nodes" in some.caveat
+    assert len(some.positions) == 30 and "Drawn are 30 nodes" in some.caveat
+    assert len(some.edges) == 29, "the part that is drawn hangs together"
     assert some.evidence[0].value == whole.evidence[0].value
 
 

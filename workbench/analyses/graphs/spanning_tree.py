@@ -31,8 +31,8 @@ def spanning_tree(
     most_drawn: Annotated[
         int,
         Interval(ge=2, le=5000),
-        Doc("Nodes that are drawn, those of most weight in the tree; all count."),
-    ] = 400,
+        Doc("Nodes that are drawn, from the one of most weight along the strongest edges; all count."),
+    ] = 200,
     n_null: NullDraws = 99,
     random_state: Seed = 0,
 ) -> GraphResult:
@@ -113,7 +113,7 @@ def strongest_forest(edges: np.ndarray, weights: np.ndarray, n: int) -> np.ndarr
 def _drawn(graph: Graph, edges: np.ndarray, weights: np.ndarray, most: int, random_state: int) -> GraphResult:
     """The part of the tree whose nodes have most of its weight, and each node's weight in it."""
     strength = np.bincount(edges.ravel(), np.repeat(weights, 2), graph.n)
-    shown = np.sort(np.argsort(-strength, kind="stable")[:most])
+    shown = np.sort(_grown(edges, weights, strength, most))
     place = np.full(graph.n, -1)
     place[shown] = np.arange(len(shown))
     some = place[edges]
@@ -121,7 +121,11 @@ def _drawn(graph: Graph, edges: np.ndarray, weights: np.ndarray, most: int, rand
     start = np.random.default_rng(random_state).standard_normal((len(shown), 2))
     layout = graph_of(some, len(shown), directed=False).layout_kamada_kawai(seed=start.tolist(), maxiter=2000)
     top = names(graph)[int(strength.argmax())]
-    left = f" Drawn are the {len(shown):,} nodes of most weight in it." if len(shown) < graph.n else ""
+    left = (
+        f" Drawn are {len(shown):,} nodes, from the one of most weight along the strongest edges."
+        if len(shown) < graph.n
+        else ""
+    )
     return GraphResult(
         positions=np.asarray(layout.coords),
         edges=some,
@@ -131,3 +135,29 @@ def _drawn(graph: Graph, edges: np.ndarray, weights: np.ndarray, most: int, rand
         values_name="weight in the tree",
         caveat=f"{len(edges):,} edges; {top} has most of their weight.{left}",
     )
+
+
+def _grown(edges: np.ndarray, weights: np.ndarray, strength: np.ndarray, most: int) -> np.ndarray:
+    """Nodes reached from the one of most weight, always along the strongest edge that leads on; then from the next piece."""
+    from heapq import heappop, heappush
+
+    n = len(strength)
+    ends = np.concatenate([edges, edges[:, ::-1]])
+    order = np.argsort(ends[:, 0], kind="stable")
+    ends, sizes = ends[order], np.concatenate([weights, weights])[order]
+    starts = np.searchsorted(ends[:, 0], np.arange(n + 1))
+    seen = np.zeros(n, bool)
+    found: list[int] = []
+    for root in np.argsort(-strength, kind="stable"):
+        waiting = [(0.0, int(root))]
+        while waiting and len(found) < most:
+            _, node = heappop(waiting)
+            if seen[node]:
+                continue
+            seen[node] = True
+            found.append(node)
+            for at in range(starts[node], starts[node + 1]):
+                heappush(waiting, (-float(sizes[at]), int(ends[at, 1])))
+        if len(found) >= most:
+            break
+    return np.array(found)
