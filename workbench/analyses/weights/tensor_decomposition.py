@@ -101,7 +101,7 @@ def tensor_decomposition(
         names=(*kept, ALONE),
         x_title="numbers kept, of all",
         y_title="error, of the whole",
-        beside="signs of rows and columns turned in each layer",
+        beside="signs turned in each layer",
         caveat=_caveat(stack, x, kept, y),
     )
     show_early(result)
