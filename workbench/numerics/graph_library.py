@@ -1,4 +1,4 @@
-"""igraph, where it is installed: communities and paths of graphs, a hundred times faster than in Python."""
+"""igraph, where it is installed: communities, shortest paths and layouts of graphs, without Python's loops."""
 
 from __future__ import annotations
 
