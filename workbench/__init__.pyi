@@ -696,7 +696,7 @@ pagerank: _pagerank
 
 class _spanning_tree(Method):
     def __call__(
-        self, graph: Asked, /, *, most_drawn: int = 400, n_null: int = 99, random_state: int = 0
+        self, graph: Asked, /, *, most_drawn: int = 200, n_null: int = 99, random_state: int = 0
     ) -> GraphResult:
         """Keep the edges of largest weight that join everything that is joined, without a circle."""
 
