@@ -38,6 +38,7 @@ from workbench.subjects.graph import Graph
 from workbench.subjects.points import Points, Relation
 from workbench.subjects.reading import Reading, Tokens
 from workbench.subjects.series import Series
+from workbench.subjects.stack import Stack
 
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 HOSTILE = "<script>window.hacked=1</script>"
@@ -92,6 +93,8 @@ def subject(spec: Input) -> Subject | Result:
         return Reading.example()
     if spec.takes is Graph:
         return wb.GraphSubject(np.array([[0, 1], [1, 2], [2, 0], [2, 3]]), 4, name="graph")
+    if spec.takes is Stack:
+        return wb.WeightStack.example()
     if spec.takes is Relation:
         return wb.circle(n=60)
     if spec.takes in (Points, Aligned):

@@ -88,7 +88,7 @@ class GraphSubject(Rowed):
 
     @cached_property
     def digest(self) -> str:
-        return digest("graph", self.edges, self.weights, self.directed, self.ids)
+        return digest("graph", self.edges, self.weights, self.directed, self.table_digest)
 
     @property
     def holds(self) -> str:

@@ -1,4 +1,4 @@
-"""Graphs that are wired at random, by place, or about a hub."""
+"""Graphs that are wired at random, by place, in groups, in layers, or about a hub."""
 
 from __future__ import annotations
 
@@ -54,7 +54,56 @@ def _hub(rng: np.random.Generator) -> tuple[GraphSubject, ...]:
     return graph(np.vstack([random_edges(rng), leaves]), N + LEAVES)
 
 
+def in_groups(rng: np.random.Generator) -> np.ndarray:
+    """Four groups, two thirds of whose edges are inside."""
+    of = rng.permutation(N) % 4
+    first, second = np.triu_indices(N, 1)
+    chance = np.where(of[first] == of[second], 8 / 3, 4 / 9) * DEGREE / (N - 1)
+    taken = rng.random(len(first)) < chance
+    return np.column_stack([first[taken], second[taken]])
+
+
+def knot(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A random graph in which 16 nodes have strong edges among themselves; edges and weights."""
+    first, second = np.triu_indices(16, 1)
+    taken = rng.random(len(first)) < 0.6
+    strong = np.column_stack([first[taken], second[taken]])
+    edges = np.vstack([random_edges(rng), strong])
+    weights = np.repeat([1.0, 10.0], [len(edges) - len(strong), len(strong)])
+    return simple_edges(edges, weights * rng.exponential(size=len(edges)), N, directed=False)
+
+
+def _knot(rng: np.random.Generator) -> tuple[GraphSubject, ...]:
+    edges, weights = knot(rng)
+    return graph(edges, weights=weights)
+
+
+def _layered(rng: np.random.Generator) -> tuple[GraphSubject, ...]:
+    """Four levels of 60 units; each unit takes three edges from the level below, at random, with weights."""
+    import pandas as pd
+
+    size = N // 4
+    edges = [
+        (level * size + below, (level + 1) * size + unit)
+        for level in range(3)
+        for unit in range(size)
+        for below in rng.choice(size, DEGREE // 2, replace=False)
+    ]
+    table = pd.DataFrame({"level": np.repeat(np.arange(4), size)})
+    return (
+        GraphSubject(
+            np.array(edges),
+            N,
+            weights=rng.exponential(size=len(edges)),
+            directed=True,
+            name="world",
+            table=table,
+        ),
+    )
+
+
 GRAPH = ("Graph",)
+OF_PATHS = ("pagerank", "betweenness")
 WORLDS = (
     World(
         "random graph",
@@ -70,13 +119,38 @@ WORLDS = (
         lambda rng: graph(scale_free(rng)),
     ),
     World(
-        "neighbours in a square", "nearest neighbours of places spread evenly", GRAPH, neighbours_in_a_square
+        "neighbours in a square",
+        "nearest neighbours of places spread evenly",
+        GRAPH,
+        neighbours_in_a_square,
+        only=OF_PATHS,
+    ),
+    World(
+        "layers of units",
+        "each unit has edges from some of the level below, at random",
+        GRAPH,
+        _layered,
+        only=("communities", "betweenness", "spanning_tree"),
+    ),
+    World(
+        "groups of nodes",
+        "two thirds of the edges are inside one of four groups",
+        GRAPH,
+        lambda rng: graph(in_groups(rng)),
+        holds={"communities": ("modularity",)},
+    ),
+    World(
+        "knot of strong edges",
+        "a few nodes have strong edges among themselves, in a random graph",
+        GRAPH,
+        _knot,
+        holds={"communities": ("modularity",), "spanning_tree": ("weight_of_tree",)},
     ),
     World(
         "hub",
         "a node whose neighbours have no other, in a random graph",
         GRAPH,
         _hub,
-        holds={"pagerank": ("largest_score",)},
+        holds=dict.fromkeys(OF_PATHS, ("largest_score",)),
     ),
 )

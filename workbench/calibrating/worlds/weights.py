@@ -61,7 +61,10 @@ def _power_law(rng: np.random.Generator) -> np.ndarray:
 
 WEIGHTS = ("Matrix",)
 WHOLE = ("Checkpoint",)
-SEEN = {"singular_values": ("largest_over_noise", "above_noise", "stable_rank", "effective_rank")}
+SEEN = {
+    "singular_values": ("largest_over_noise", "above_noise", "stable_rank", "effective_rank"),
+    "schmidt_entropy": ("entropy",),
+}
 WORLDS = (
     World("iid", "independent Gaussian entries", WEIGHTS, _drawn(_noise)),
     World(
