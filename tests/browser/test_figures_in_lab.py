@@ -33,6 +33,9 @@ CELLS = (
     "findings",
     "from workbench.subjects.reading import Reading\n"
     "sites = widgets.panel('patch_map', Reading.example()); sites.controls['n_null'].value = 9; sites.run(); sites",
+    "from workbench.subjects.checkpoint import Checkpoint\n"
+    "few = wb.open('minilm').at('encoder.layer.[01].attention.self.*.weight'); wb.weights(few, n_null=9)",
+    "map = widgets.panel('weights', few); map.controls['n_null'].value = 9; map.run(); map",
 )
 KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
 DRAWN = "document.querySelectorAll('.wbf-plot .scatterlayer .point').length === 200"

@@ -204,7 +204,26 @@ def test_degenerate_matrices_answer(tmp_path: Path) -> None:
 def test_names_from_a_file_are_inert_in_the_figure(tmp_path: Path) -> None:
     name = "<img src=x onerror=alert(1)>"
     figure = wb.weights(opened(tmp_path, {name: noise(9, 8)}), n_null=0).figure()
+    assert figure.layout.meta["cards"]["cells"][0]["title"] == name  # which a page writes as text
+    figure.layout.meta = None
     assert "<img" not in figure.to_json() and "&lt;img" in figure.data[0].hovertext[0]
+
+
+def test_a_spectrum_that_is_drawn_is_the_matrix_own_beside_noise(tmp_path: Path) -> None:
+    """Noise lies in its band at about 95 of 100 ranks; a direction is seen above it, where it was planted, alone."""
+    w = noise(120, 80, seed=5)
+    strong = 2.0 * torch.outer(noise(120, seed=7), noise(80, seed=8))
+    result = wb.weights(opened(tmp_path, {"noise": w, "strong": w + strong}), n_null=0)
+    outside = {}
+    for name, tensor in (("noise", w), ("strong", w + strong)):
+        told = facts(result, name)["spectrum"]
+        true = np.linalg.svd(tensor.numpy().astype(float), compute_uv=False)
+        values, low, high = (np.array(told[k]) for k in ("values", "low", "high"))
+        assert values == pytest.approx(true[np.array(told["ranks"]) - 1], rel=1e-4)
+        assert told["ranks"][0] == 1 and told["ranks"][-1] == 80
+        outside[name] = (values > 1.1 * high).tolist(), ((values < low) | (values > high)).mean()
+    assert not any(outside["noise"][0]) and outside["noise"][1] < 0.3
+    assert outside["strong"][0][0] and not any(outside["strong"][0][1:])
 
 
 def test_the_map_is_coloured_by_any_quantity(result: WeightMap) -> None:

@@ -16,6 +16,7 @@ from workbench.core.progress import unheard
 from workbench.evidence.nulls.same_scales import OF_ENTRIES, turned_entries
 from workbench.numerics.controls import draw_until_clear
 from workbench.numerics.heavy_tails import against_lognormal, against_truncated, like, tail, verdict
+from workbench.numerics.noise_spectra import band_of_noise, ranks_shown
 from workbench.numerics.number_grids import grid_of
 from workbench.numerics.schmidt import page_entropy, schmidt_entropy
 from workbench.numerics.spectra import noise_level
@@ -128,7 +129,7 @@ _OF_SPECTRUM = (
     *("tier", "largest", "largest_bound", "stable_rank", "stable_rank_share"),
     *("effective_rank", "effective_rank_error", "effective_rank_share", "lost", "noise", "noise_error"),
     *("schmidt_entropy", "entropy_below_random"),
-    *("largest_over_noise", "outside", "outside_share"),
+    *("largest_over_noise", "outside", "outside_share", "spectrum"),
     *("alpha", "alpha_error", "tail_start", "tail_values", "tail", "over_lognormal", "over_lognormal_p"),
     *("over_truncated", "over_truncated_p"),
 )
@@ -163,7 +164,27 @@ def _of_spectrum(s: np.ndarray, sums: Measures, found: Sketch | None) -> Facts:
         "largest_over_noise": float(top[0]) / edge if edge > 0 else None,
         "outside": len(above) if told else None,
         "outside_share": float(np.square(above).sum()) / sums.square if told else None,
+        "spectrum": _drawn(s, top, level, sums.shape),
     }
+
+
+def _drawn(s: np.ndarray, top: np.ndarray, level: float, shape: tuple[int, int]) -> Facts:
+    """Singular values at a few ranks with what noise has there; those that are lost are left out."""
+    ranks = ranks_shown(min(shape))
+    values = np.concatenate([top, s[len(top) :]])[ranks - 1]
+    held = values > LOST * top[0]
+    low, high = (level * edge for edge in band_of_noise(shape, ranks))
+    return {
+        "ranks": ranks[held].tolist(),
+        "values": _short(values[held]),
+        "low": _short(low[held]) if level > 0 else [],
+        "high": _short(high[held]) if level > 0 else [],
+        "known": len(top),
+    }
+
+
+def _short(values: np.ndarray) -> list[float]:
+    return [float(f"{v:.5g}") for v in values]
 
 
 def _entropy(s: np.ndarray, shape: tuple[int, int]) -> Facts:
