@@ -72,12 +72,15 @@ def test_a_choice_that_keys_reach_colours_the_map(page: Any) -> None:
 
 def test_a_click_on_a_mark_shows_its_spectrum_beside_noise_and_its_numbers(page: Any) -> None:
     card = page.locator(".wbf-card")
-    matrices = [m["name"] for m in sorted(WeightMap.example().matrices, key=lambda m: -m["rows"] * m["columns"])]
+    matrices = [
+        m["name"] for m in sorted(WeightMap.example().matrices, key=lambda m: -m["rows"] * m["columns"])
+    ]
     for at in (3, 1):
         click(page, at)
         assert card.locator("strong").inner_text() == matrices[at]
         line, band = (
-            card.locator(f".wbf-spectrum {what}").get_attribute("points") for what in (".wbf-line", ".wbf-band")
+            card.locator(f".wbf-spectrum {what}").get_attribute("points")
+            for what in (".wbf-line", ".wbf-band")
         )
         assert len(line.split()) == 4 and len(band.split()) == 8
         assert "8 x 8, stored as F32" in card.inner_text()

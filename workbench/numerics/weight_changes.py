@@ -25,7 +25,9 @@ Blocks = Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
 WORK = 4e10  # rows x columns x the smaller of them, up to which all singular values of a change are computed
 BLOCK = 1 << 20  # numbers that are widened to float64 at a time
 CACHED = 1 << 15  # that stay in a processor's cache
-FEW = 16  # times the values that are kept, from which on a side is large enough for these alone to be computed
+FEW = (
+    16  # times the values that are kept, from which on a side is large enough for these alone to be computed
+)
 MISSED = 1e-3  # of the least of the largest squared values: a larger one than that by so much wasn't missed
 SAMPLED = 16  # rows by which a rounding is recognized before all are looked at
 CHEAP = 0.25  # of what a dense change takes: a description of at most so many numbers is one

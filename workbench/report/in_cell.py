@@ -30,7 +30,5 @@ def show(result: Plotted) -> None:
     cards, style = "", ""
     if result.has_cards:
         cards, style = asset("cards.js"), f"<style>{asset('figure.css')}</style>"
-    line = (
-        f'{style}<div style="text-align: right"></div><script>(() => {{ {cards}\n{asset("in_cell.js")} }})();</script>'
-    )
+    line = f'{style}<div style="text-align: right"></div><script>(() => {{ {cards}\n{asset("in_cell.js")} }})();</script>'
     display({"text/html": line, "text/plain": ""}, raw=True)
