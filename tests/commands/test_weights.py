@@ -73,6 +73,16 @@ def test_the_cap_decides_what_is_sketched(run: Run, tmp_path: Path) -> None:
     assert json.loads(out)["largest_exact"] == 8192  # the default, so that Python's answer is the same
 
 
+def test_small_values_are_found_on_request(run: Run, net: Path, kept: Path) -> None:
+    told = [
+        json.loads(run("weights", net, "--n-null", 0, "--json", *more)[1])
+        for more in ((), ("--small-values",))
+    ]
+    assert [{m["tier"] for m in t["matrices"]} for t in told] == [{"exact", None}, {"SVD", None}]
+    first, other = (t["matrices"][0] for t in told)
+    assert first["largest"] == pytest.approx(other["largest"], rel=1e-9)
+
+
 def test_answers_of_some_tensors_are_kept_in_a_folder(
     run: Run, net: Path, kept: Path, tmp_path: Path
 ) -> None:
@@ -83,9 +93,15 @@ def test_answers_of_some_tensors_are_kept_in_a_folder(
 
 def test_refusals_say_what_is_wrong(run: Run, net: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "cloud.npy", np.ones((5, 2)))
+    save_file({"w": torch.zeros(60_000, 100)}, tmp_path / "long.safetensors")
     for arguments, code, said in (
         ((net, "--memory", "100MB"), 2, "too little"),
         ((net, "--memory", "much"), 2, "is not a size"),
+        (
+            (net.with_name("long.safetensors"), "--memory", "500MB", "--small-values"),
+            2,
+            "--small-values asks for",
+        ),
         ((tmp_path / "cloud.npy",), 3, "this takes a checkpoint"),
         ((tmp_path / "nothing",), 4, "nothing"),
         ((net, "--at", "layres.*"), 4, "layers"),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 BESIDE = 350e6  # bytes of the interpreter with what it has loaded
 BLOCKS = 80e6  # bytes of the rows that are read at once, widened, for each matrix that is under way
 _OF_GRAM = 2 * 8  # bytes a number of the Gram matrix: it, and what is added to it or what LAPACK overwrites
+_OF_SVD = 3 * 8  # bytes a number of the matrix: it, and what LAPACK copies and overwrites
 _OF_SKETCH = 8 * 24 * 8 * 5  # bytes a number of the shorter side: five arrays of all probes and steps
 _COLUMNS = ("name", "role", "rows x columns", "stable rank", "outside", "alpha", "tail")
 
@@ -59,6 +60,11 @@ _COLUMNS = ("name", "role", "rows x columns", "stable rank", "outside", "alpha",
     help="As in workbench info weights; lowered to what --memory holds.",
 )
 @click.option(
+    "--small-values",
+    is_flag=True,
+    help="Find singular values below 1e-7 of the largest too, by an SVD of each whole matrix: slower, and it has to fit.",
+)
+@click.option(
     "--n-null", type=click.IntRange(0, 9999), default=99, show_default=True, help="Draws from each null."
 )
 @click.option("--random-state", type=click.IntRange(0), default=0, show_default=True, help="Seed.")
@@ -79,6 +85,7 @@ def weights(
     memory: float,
     jobs: int | None,
     largest_exact: int | None,
+    small_values: bool,
     n_null: int,
     random_state: int,
     only_plan: bool,
@@ -112,14 +119,20 @@ def weights(
             f"--memory {bytes_words(memory)} is too little: the interpreter alone takes {bytes_words(BESIDE)}, and a few rows "
             f"{bytes_words(BLOCKS)}. Give --memory 500MB or more."
         )
-    work = [_Work.of(checkpoint.tensors[n], exact) for n in plan.names]
+    work = [_Work.of(checkpoint.tensors[n], exact, small_values) for n in plan.names]
     most = max(w.bytes for w in work)
     if most > room:
+        what = "the SVD that --small-values asks for" if small_values else "a sketch"
         raise ParameterError(
-            f"--memory {bytes_words(memory)} is too little for a sketch of the largest matrix: give {bytes_words(BESIDE + most)}."
+            f"--memory {bytes_words(memory)} is too little for {what} of the largest matrix: give {bytes_words(BESIDE + most)}."
         )
     at_once = _at_once(jobs, room, most)
-    parameters = {"largest_exact": exact, "n_null": n_null, "random_state": random_state}
+    parameters = {
+        "largest_exact": exact,
+        "small_values": small_values,
+        "n_null": n_null,
+        "random_state": random_state,
+    }
     if not as_json:
         _say_plan(checkpoint, plan, work, at_once, n_null)
     if only_plan:
@@ -191,7 +204,7 @@ class _Work:
     bytes: float
 
     @classmethod
-    def of(cls, info: TensorInfo, largest_exact: int) -> _Work:
+    def of(cls, info: TensorInfo, largest_exact: int, small_values: bool) -> _Work:
         from workbench.analyses.weights.weights import shorter_side
 
         side, rows = shorter_side(info), info.shape[0]
@@ -199,6 +212,8 @@ class _Work:
         for n in info.shape:
             size *= n
         exact = side <= largest_exact
+        if exact and small_values:
+            return cls("SVD", rows, size // rows, info.nbytes, BLOCKS + _OF_SVD * size)
         held = _need(BLOCKS, side if exact else 0, 0 if exact else side)
         return cls("exact" if exact else "sketch", rows, size // rows, info.nbytes, held)
 
@@ -288,6 +303,8 @@ def _seconds(checkpoint: Checkpoint, plan: Plan, n_null: int) -> Any:
         blocks = (
             1 if w.rows >= w.columns else -(-size // (1 << 21))
         )  # of which each is read beside those before
+        if w.tier == "SVD":  # a product and a reduction of the whole matrix, half of it by vectors
+            return float(size * entry + size * side * (product + eigen) + n_null * one_tail * side**2 + null)
         read = size * entry * (1 + 0.5 * (blocks - 1) / 2)
         return float(read + size * side * product + eigen * side**3 + n_null * one_tail * side**2 + null)
 
