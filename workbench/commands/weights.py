@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from workbench.commands.console import (
 
 if TYPE_CHECKING:
     from workbench.analyses.weights.weights import Plan
+    from workbench.core.method import Question
     from workbench.results.weight_map import WeightMap
     from workbench.subjects.checkpoint import Checkpoint, TensorInfo
 
@@ -69,6 +71,12 @@ _COLUMNS = ("name", "role", "rows x columns", "stable rank", "outside", "alpha",
 )
 @click.option("--random-state", type=click.IntRange(0), default=0, show_default=True, help="Seed.")
 @click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Weigh on a Ray cluster, a task a matrix: HOST:PORT, or auto for the one that runs here. PATH has to lead to the same "
+    "files on each node; --memory is of each task.",
+)
+@click.option(
     "--plan", "only_plan", is_flag=True, help="Say what would be done and how long it would take; do nothing."
 )
 @click.option(
@@ -88,6 +96,7 @@ def weights(
     small_values: bool,
     n_null: int,
     random_state: int,
+    ray: str | None,
     only_plan: bool,
     out: Path | None,
     as_json: bool,
@@ -146,7 +155,10 @@ def weights(
             )
         return
     with progress():
-        result = weigh_all(checkpoint, plan, parameters, at_once)
+        if ray is None:
+            result = weigh_all(checkpoint, plan, parameters, at_once)
+        else:
+            result = weigh_all(checkpoint, plan, parameters, at_once, on=(ray, path))
         if out is not None:
             _answers.save(result, out)
     if as_json:
@@ -157,40 +169,70 @@ def weights(
     _show(result, out)
 
 
-def weigh_all(checkpoint: Checkpoint, plan: Plan, parameters: Mapping[str, Any], jobs: int) -> WeightMap:
-    """Answer `weights` of a checkpoint matrix by matrix, each kept in the cache as soon as it is there."""
+def weigh_all(
+    checkpoint: Checkpoint,
+    plan: Plan,
+    parameters: Mapping[str, Any],
+    jobs: int,
+    on: tuple[str, str] | None = None,
+) -> WeightMap:
+    """Answer `weights` of a checkpoint matrix by matrix, each kept in the cache as soon as it is there.
+
+    Parameters
+    ----------
+    jobs : matrices at once in this process. on : a Ray cluster's address that does it instead, and the path to open there.
+    """
     from workbench.analyses.weights.weights import joined
     from workbench.analyses.weights.weights import weights as method
     from workbench.core import cache
-    from workbench.core.progress import track, unheard
-    from workbench.numerics.threads import one_thread
+    from workbench.core.progress import track
 
     whole = method.question(checkpoint, **parameters)
     if whole.kept is not None:
         return whole.answered(None)
     start = time.perf_counter()
+    questions = {name: method.question(checkpoint.at(name), **parameters) for name in plan.names}
+    parts = {name: q.kept for name, q in questions.items() if q.kept is not None}
+    rest = {name: q for name, q in questions.items() if name not in parts}
+    done = _here(rest, jobs) if on is None else _on_cluster(rest, parameters, *on)
+    with closing(done):
+        for name, result in track(done, "weights", len(rest)):
+            parts[name] = result
+            if cache.wanted():
+                cache.store(result)
+    return whole.answered((joined(plan, parts), time.perf_counter() - start))
 
-    def part(name: str) -> WeightMap:
-        question = method.question(checkpoint.at(name), **parameters)
-        if question.kept is not None:
-            return question.kept
+
+def _here(questions: Mapping[str, Question], jobs: int) -> Generator[tuple[str, WeightMap]]:
+    """Answer several questions at once in this process, each in one thread, and yield each as it is answered."""
+    from workbench.core.progress import unheard
+    from workbench.numerics.threads import one_thread
+
+    def answer(question: Question) -> WeightMap:
         with unheard():
             result, seconds = question.compute()
-        result = replace(result, title=question.title, run=replace(question.run, seconds=round(seconds, 4)))
-        if cache.wanted():
-            cache.store(result)
-        return result
+        return replace(result, title=question.title, run=replace(question.run, seconds=round(seconds, 4)))
 
-    parts: dict[str, WeightMap] = {}
     with one_thread(), ThreadPoolExecutor(jobs) as pool:
         # each with the context of its own, in which linear algebra has one thread
-        futures = {pool.submit(copy_context().run, part, name): name for name in plan.names}
+        futures = {pool.submit(copy_context().run, answer, q): name for name, q in questions.items()}
         try:
-            for future in track(as_completed(futures), "weights", len(futures)):
-                parts[futures[future]] = future.result()
+            for future in as_completed(futures):
+                yield futures[future], future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-    return whole.answered((joined(plan, parts), time.perf_counter() - start))
+
+
+def _on_cluster(
+    questions: Mapping[str, Question], parameters: Mapping[str, Any], address: str, path: str
+) -> Generator[tuple[str, WeightMap]]:
+    """Have the nodes of a Ray cluster answer them."""
+    from workbench.report.sweeps.cluster import connected
+    from workbench.report.sweeps.parts import answers
+
+    with connected(address, 1):
+        keys = {name: q.run.key for name, q in questions.items()}
+        yield from answers("weights", path, keys, parameters)
 
 
 @dataclass(frozen=True)
