@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from workbench.commands import _answers, _subjects
 from workbench.commands.console import progress, say, say_table
+
+if TYPE_CHECKING:
+    from workbench.edits.lora import LoRA
+    from workbench.numerics.rounded_sums import Arithmetic
 
 SHOWN = 20  # tensors in the table
 
@@ -52,9 +57,9 @@ def certify(
     if out is not None:
         _answers.require_answer(out)
         _answers.keep_inputs([merged, str(adapter)], out)
-    edit = read_adapter(adapter, checkpoint)
+    edit = cast("LoRA", read_adapter(adapter, checkpoint) * strength)
     with progress():
-        result = count(checkpoint, edit if strength == 1 else edit * strength, arithmetic=arithmetic)
+        result = count(checkpoint, edit, arithmetic=cast("Arithmetic", arithmetic))
         if out is not None:
             _answers.save(result, out)
     _answers.show(result, out, as_json=as_json)

@@ -9,7 +9,7 @@ from contextlib import closing
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -211,7 +211,8 @@ def _here(questions: Mapping[str, Question], jobs: int) -> Generator[tuple[str, 
     def answer(question: Question) -> WeightMap:
         with unheard():
             result, seconds = question.compute()
-        return replace(result, title=question.title, run=replace(question.run, seconds=round(seconds, 4)))
+        run = replace(question.run, seconds=round(seconds, 4))
+        return cast("WeightMap", replace(result, title=question.title, run=run))
 
     with one_thread(), ThreadPoolExecutor(jobs) as pool:
         # each with the context of its own, in which linear algebra has one thread
@@ -232,7 +233,8 @@ def _on_cluster(
 
     with connected(address, 1):
         keys = {name: q.run.key for name, q in questions.items()}
-        yield from answers("weights", path, keys, parameters)
+        for name, result in answers("weights", path, keys, parameters):
+            yield name, cast("WeightMap", result)
 
 
 @dataclass(frozen=True)
