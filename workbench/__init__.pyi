@@ -1210,7 +1210,14 @@ weight_changes: _weight_changes
 
 class _weights(Method):
     def __call__(
-        self, checkpoint: Asked, /, *, largest_exact: int = 8192, n_null: int = 99, random_state: int = 0
+        self,
+        checkpoint: Asked,
+        /,
+        *,
+        largest_exact: int = 8192,
+        small_values: bool = False,
+        n_null: int = 99,
+        random_state: int = 0,
     ) -> WeightMap:
         """Weigh every matrix of a checkpoint: role, norms, rank, noise, tail, sparsity, grid, outliers, and what isn't finite."""
 

@@ -1,5 +1,5 @@
 """The command line: ``workbench list``, ``info``, ``run``, ``report``, ``sweep``, ``reproduce``, ``lab``, ``convert``, ``diff``,
-``apply``, ``bench``, ``calibrate``, ``cache``, ``doctor``.
+``apply``, ``certify``, ``bench``, ``calibrate``, ``cache``, ``doctor``.
 
 A refusal is one paragraph on stderr and an exit code; a traceback is written to a log, never to the terminal.
 """
@@ -31,6 +31,7 @@ try:
     from workbench.commands.cache import cache
     from workbench.commands.calibrate import calibrate
     from workbench.commands.catalogue import info, list_methods
+    from workbench.commands.certify import certify
     from workbench.commands.console import clean
     from workbench.commands.convert import convert
     from workbench.commands.diff import apply, diff
@@ -116,6 +117,7 @@ for command in (
     convert,
     diff,
     apply,
+    certify,
     bench,
     calibrate,
     cache,

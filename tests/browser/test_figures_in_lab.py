@@ -34,6 +34,9 @@ CELLS = (
     "findings",
     "from workbench.subjects.reading import Reading\n"
     "sites = widgets.panel('patch_map', Reading.example()); sites.controls['n_null'].value = 9; sites.run(); sites",
+    "from workbench.subjects.checkpoint import Checkpoint\n"
+    "few = wb.open('minilm').at('encoder.layer.0.attention.self.*.weight'); wb.weights(few, n_null=9)",
+    "map = widgets.panel('weights', few); map.controls['n_null'].value = 9; map.run(); map",
 )
 KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
 DRAWN = "document.querySelectorAll('.wbf-plot .scatterlayer .point').length === 200"
@@ -213,6 +216,31 @@ def test_a_site_is_clicked_in_a_panels_figure(page: Any) -> None:
     assert page.problems == []
     page.evaluate("window.jupyterapp.commands.execute('notebook:clear-cell-output'); 0")
     page.wait_for_function("!document.querySelector('.wbf-card')")
+
+
+@pytest.mark.parametrize(("cell", "drawn"), [(6, ".jp-RenderedPlotly"), (7, ".wbf-plot")])
+def test_a_matrix_is_clicked_in_a_cells_answer_and_in_a_panels(page: Any, cell: int, drawn: str) -> None:
+    run_cell(page, cell)
+    here = page.locator(".jp-CodeCell").nth(cell)
+    here.locator(".wbf-card").wait_for(timeout=120_000)
+    card, marks = here.locator(".wbf-card"), here.locator(f"{drawn} .scatterlayer .points path")
+    here.locator(drawn).scroll_into_view_if_needed()
+    other = (int(card.get_attribute("data-cell")) + 1) % 3
+    for _ in range(5):
+        box = marks.nth(other).bounding_box()
+        page.mouse.move(box["x"] - 20, box["y"] - 20)
+        page.wait_for_timeout(200)
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(300)
+        page.mouse.down()
+        page.mouse.up()
+        page.wait_for_timeout(500)
+        if card.get_attribute("data-cell") == str(other):
+            break
+    assert card.get_attribute("data-cell") == str(other)
+    assert "384 x 384, stored as F32" in card.inner_text() and card.locator(".wbf-band").count() == 1
+    assert card.bounding_box()["width"] > 300
+    assert page.problems == []
 
 
 def test_a_restarted_kernel_is_said_in_words(page: Any) -> None:

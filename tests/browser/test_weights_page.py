@@ -1,4 +1,4 @@
-"""The map of weights on a page: the menu colours it, the hover tells a matrix's numbers, and names stay text."""
+"""The map of weights on a page: a choice colours it, a click shows a matrix, the hover tells its numbers, and names stay text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EVIL = "<img src=x onerror=\"document.title='owned'\">"
 @pytest.fixture(scope="module")
 def page(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     example = WeightMap.example()
-    first = {**example.matrices[0], "name": EVIL, "role": EVIL, "tail": EVIL, "alpha": 2.0}
+    first = {**example.matrices[0], "name": EVIL, "role": EVIL, "tail": EVIL, "alpha": 2.0, "norm": 1.0}
     path: Path = tmp_path_factory.mktemp("weights") / "map.html"
     path.write_text(page_of(replace(example, matrices=(first, *example.matrices[1:]))), encoding="utf-8")
     context = browser.new_context(offline=True, viewport={"width": 800, "height": 900})
@@ -38,13 +38,74 @@ def colours(page: Any) -> list[str]:
     )
 
 
-def test_the_menu_colours_the_map(page: Any) -> None:
+def click(page: Any, at: int) -> None:
+    """Click a mark; a click counts where the mouse was seen to come, which a busy page may miss."""
+    mark = page.locator(".scatterlayer .points path").nth(at)
+    for _ in range(5):
+        box = mark.bounding_box()
+        page.mouse.move(box["x"] - 20, box["y"] - 20)
+        page.wait_for_timeout(100)
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(200)
+        page.mouse.down()
+        page.mouse.up()
+        page.wait_for_timeout(400)
+        if page.locator(".wbf-card").get_attribute("data-cell") == str(at):
+            return
+    raise AssertionError(f"a click on mark {at} chose {page.locator('.wbf-card').get_attribute('data-cell')}")
+
+
+def test_a_choice_that_keys_reach_colours_the_map(page: Any) -> None:
     before = colours(page)
     assert len(before) == 5 and len(set(before)) == 5
-    page.locator(".updatemenu-header").click()
-    page.locator(".updatemenu-dropdown-button", has_text="rms of the entries").click()
-    page.wait_for_function("document.querySelector('.updatemenu-header').textContent.includes('rms')")
-    assert len(set(colours(page))) == 5
+    assert page.locator(".updatemenu-header").count() == 0
+    choice = page.get_by_label("colour")
+    choice.focus()
+    page.keyboard.press("ArrowDown")
+    assert choice.evaluate("s => s.selectedOptions[0].text") == "rms of the entries"
+    page.wait_for_function(
+        "before => [...document.querySelectorAll('.scatterlayer .points path')].some((p, i) => p.style.fill !== before[i])",
+        arg=before,
+    )
+    assert page.problems == []
+
+
+def test_a_click_on_a_mark_shows_its_spectrum_beside_noise_and_its_numbers(page: Any) -> None:
+    card = page.locator(".wbf-card")
+    matrices = [
+        m["name"] for m in sorted(WeightMap.example().matrices, key=lambda m: -m["rows"] * m["columns"])
+    ]
+    for at in (3, 1):
+        click(page, at)
+        assert card.locator("strong").inner_text() == matrices[at]
+        line, band = (
+            card.locator(f".wbf-spectrum {what}").get_attribute("points")
+            for what in (".wbf-line", ".wbf-band")
+        )
+        assert len(line.split()) == 4 and len(band.split()) == 8
+        assert "8 x 8, stored as F32" in card.inner_text()
+    # the first value of this example lies above the band, the last in it
+    heights = [[float(p.split(",")[1]) for p in points.split()] for points in (line, band)]
+    assert heights[0][0] < heights[1][0] and heights[1][3] <= heights[0][3] <= heights[1][4]
+    (ring,) = page.evaluate("document.querySelector('.plot').layout.shapes.map(s => [s.xanchor, s.yanchor])")
+    x, y = page.evaluate("(t => [t.x[1], t.y[1]])(document.querySelector('.plot').data[0])")
+    assert ring == [x, y]
+    assert page.problems == []
+
+
+def test_arrow_keys_go_to_the_mark_beside(page: Any) -> None:
+    card = page.locator(".wbf-card")
+    click(page, 1)  # query of layer 0
+    card.get_by_role("button", name="→").focus()
+    for key, name in (
+        ("ArrowRight", "layer.1.query"),
+        ("ArrowDown", "layer.1.key"),
+        ("ArrowDown", "layer.1.key"),  # there is none below
+        ("ArrowLeft", "layer.0.key"),
+        ("ArrowUp", "layer.0.query"),
+    ):
+        page.keyboard.press(key)
+        assert card.locator("strong").inner_text() == name
     assert page.problems == []
 
 

@@ -95,3 +95,29 @@ def test_an_adapter_of_peft_is_merged_and_taken_out_again_to_the_last_bit(
     assert all(torch.equal(again[n].view(torch.int16), w.view(torch.int16)) for n, w in weights.items())
     code, _, err = run("apply", "merged.safetensors", "undo", "--undo", "other", "--out", "no.safetensors")
     assert code == 2 and "--undo is of one adapter" in err
+
+
+def test_what_is_certain_of_a_merge_is_counted_and_another_strength_is_caught(
+    run: Run, pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    g = torch.Generator().manual_seed(1)
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    facts = {"peft_type": "LORA", "r": 2, "lora_alpha": 2, "target_modules": ["linear"]}
+    (adapter / "adapter_config.json").write_text(json.dumps(facts))
+    factors = {"A": 0.1 * torch.randn(2, 32, generator=g), "B": 0.1 * torch.randn(48, 2, generator=g)}
+    save_file(
+        {f"base_model.model.linear.lora_{s}.weight": x for s, x in factors.items()},
+        adapter / "adapter_model.safetensors",
+    )
+    save_file({"linear.weight": torch.randn(48, 32, generator=g)}, tmp_path / "b.safetensors")
+    assert run("apply", tmp_path / "b.safetensors", adapter, "--out", "merged.safetensors")[0] == 0
+    code, out, err = run("certify", "merged.safetensors", adapter, "--out", "kept")
+    assert code == 0, err
+    assert "What of merged is certain" in out and "linear.weight" in out and "no such number" not in out
+    told = json.loads(run("certify", "merged.safetensors", adapter, "--json")[1])
+    assert 0.5 < told["evidence"][0]["value"] < 1
+    assert "no such number" in run("certify", "merged.safetensors", adapter, "--strength", 0.5)[1]
+    code, _, err = run("certify", tmp_path / "base.safetensors", adapter)
+    assert code == 4 and "linear" in err
+    assert run("certify", "merged.safetensors", adapter, "--arithmetic", "theirs")[0] == 2

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from workbench.benchmarks import costs, cpu, embedding, graphs, landscapes, topology
+from workbench.benchmarks import costs, cpu, embedding, graphs, landscapes, topology, weights
 from workbench.benchmarks.contests import Contest, Entry, hold
 from workbench.benchmarks.rows import Setting
 from workbench.benchmarks.summary import summary
@@ -37,6 +37,8 @@ PEERS = (
     "giotto-ph",
     "ripserplusplus",
     "ripser",
+    "weightwatcher",
+    "weightscope",
 )
 
 
@@ -73,6 +75,7 @@ ALL = {
         Benchmark("landscape", landscapes.landscape, (51,), (7,)),
         Benchmark("cpu", cpu.overhead, (5000,), (5000,), processor_only=True),
         Benchmark("costs", costs.costs, (50_000, 1_000_000), (5000, 20_000)),
+        Benchmark("weights", weights.weights, (768,), (768,), processor_only=True),
         Benchmark("first", cpu.first, (5000,), (5000,), processor_only=True),
         Benchmark("summary", summary, (1,), (0,), repeats_others=True),
     )

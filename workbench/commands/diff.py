@@ -32,7 +32,7 @@ SHOWN = 20  # tensors in the table
 def diff(before: str, after: str, n_null: int, out: Path | None, patch: Path | None, as_json: bool) -> None:
     """Compare the checkpoints BEFORE and AFTER, tensor by tensor (those of up to 33 million numbers are read once).
 
-    Says what could have made the one of the other (identical, low-rank, sparse, requantized, permuted, trained on,
+    Says what could have made the one of the other (identical, low-rank, sparse, requantized, permuted, permuted and trained on, trained on,
     unrelated), with the norm, rank, spectrum and principal angles of each change, the most surprising first.
     """
     from workbench.analyses.weights.weight_changes import weight_changes

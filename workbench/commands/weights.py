@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -26,12 +27,14 @@ from workbench.commands.console import (
 
 if TYPE_CHECKING:
     from workbench.analyses.weights.weights import Plan
+    from workbench.core.method import Question
     from workbench.results.weight_map import WeightMap
     from workbench.subjects.checkpoint import Checkpoint, TensorInfo
 
 BESIDE = 350e6  # bytes of the interpreter with what it has loaded
 BLOCKS = 80e6  # bytes of the rows that are read at once, widened, for each matrix that is under way
 _OF_GRAM = 2 * 8  # bytes a number of the Gram matrix: it, and what is added to it or what LAPACK overwrites
+_OF_SVD = 3 * 8  # bytes a number of the matrix: it, and what LAPACK copies and overwrites
 _OF_SKETCH = 8 * 24 * 8 * 5  # bytes a number of the shorter side: five arrays of all probes and steps
 _COLUMNS = ("name", "role", "rows x columns", "stable rank", "outside", "alpha", "tail")
 
@@ -59,9 +62,20 @@ _COLUMNS = ("name", "role", "rows x columns", "stable rank", "outside", "alpha",
     help="As in workbench info weights; lowered to what --memory holds.",
 )
 @click.option(
+    "--small-values",
+    is_flag=True,
+    help="Find singular values below 1e-7 of the largest too, by an SVD of each whole matrix: slower, and it has to fit.",
+)
+@click.option(
     "--n-null", type=click.IntRange(0, 9999), default=99, show_default=True, help="Draws from each null."
 )
 @click.option("--random-state", type=click.IntRange(0), default=0, show_default=True, help="Seed.")
+@click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Weigh on a Ray cluster, a task a matrix: HOST:PORT, or auto for the one that runs here. PATH has to lead to the same "
+    "files on each node; --memory is of each task.",
+)
 @click.option(
     "--plan", "only_plan", is_flag=True, help="Say what would be done and how long it would take; do nothing."
 )
@@ -79,8 +93,10 @@ def weights(
     memory: float,
     jobs: int | None,
     largest_exact: int | None,
+    small_values: bool,
     n_null: int,
     random_state: int,
+    ray: str | None,
     only_plan: bool,
     out: Path | None,
     as_json: bool,
@@ -112,14 +128,20 @@ def weights(
             f"--memory {bytes_words(memory)} is too little: the interpreter alone takes {bytes_words(BESIDE)}, and a few rows "
             f"{bytes_words(BLOCKS)}. Give --memory 500MB or more."
         )
-    work = [_Work.of(checkpoint.tensors[n], exact) for n in plan.names]
+    work = [_Work.of(checkpoint.tensors[n], exact, small_values) for n in plan.names]
     most = max(w.bytes for w in work)
     if most > room:
+        what = "the SVD that --small-values asks for" if small_values else "a sketch"
         raise ParameterError(
-            f"--memory {bytes_words(memory)} is too little for a sketch of the largest matrix: give {bytes_words(BESIDE + most)}."
+            f"--memory {bytes_words(memory)} is too little for {what} of the largest matrix: give {bytes_words(BESIDE + most)}."
         )
     at_once = _at_once(jobs, room, most)
-    parameters = {"largest_exact": exact, "n_null": n_null, "random_state": random_state}
+    parameters = {
+        "largest_exact": exact,
+        "small_values": small_values,
+        "n_null": n_null,
+        "random_state": random_state,
+    }
     if not as_json:
         _say_plan(checkpoint, plan, work, at_once, n_null)
     if only_plan:
@@ -133,7 +155,10 @@ def weights(
             )
         return
     with progress():
-        result = weigh_all(checkpoint, plan, parameters, at_once)
+        if ray is None:
+            result = weigh_all(checkpoint, plan, parameters, at_once)
+        else:
+            result = weigh_all(checkpoint, plan, parameters, at_once, on=(ray, path))
         if out is not None:
             _answers.save(result, out)
     if as_json:
@@ -144,40 +169,72 @@ def weights(
     _show(result, out)
 
 
-def weigh_all(checkpoint: Checkpoint, plan: Plan, parameters: Mapping[str, Any], jobs: int) -> WeightMap:
-    """Answer `weights` of a checkpoint matrix by matrix, each kept in the cache as soon as it is there."""
+def weigh_all(
+    checkpoint: Checkpoint,
+    plan: Plan,
+    parameters: Mapping[str, Any],
+    jobs: int,
+    on: tuple[str, str] | None = None,
+) -> WeightMap:
+    """Answer `weights` of a checkpoint matrix by matrix, each kept in the cache as soon as it is there.
+
+    Parameters
+    ----------
+    jobs : matrices at once in this process. on : a Ray cluster's address that does it instead, and the path to open there.
+    """
     from workbench.analyses.weights.weights import joined
     from workbench.analyses.weights.weights import weights as method
     from workbench.core import cache
-    from workbench.core.progress import track, unheard
-    from workbench.numerics.threads import one_thread
+    from workbench.core.progress import track
 
     whole = method.question(checkpoint, **parameters)
     if whole.kept is not None:
         return whole.answered(None)
     start = time.perf_counter()
+    questions = {name: method.question(checkpoint.at(name), **parameters) for name in plan.names}
+    parts = {name: q.kept for name, q in questions.items() if q.kept is not None}
+    rest = {name: q for name, q in questions.items() if name not in parts}
+    done = _here(rest, jobs) if on is None else _on_cluster(rest, parameters, *on)
+    with closing(done):
+        for name, result in track(done, "weights", len(rest)):
+            parts[name] = result
+            if cache.wanted():
+                cache.store(result)
+    return whole.answered((joined(plan, parts), time.perf_counter() - start))
 
-    def part(name: str) -> WeightMap:
-        question = method.question(checkpoint.at(name), **parameters)
-        if question.kept is not None:
-            return question.kept
+
+def _here(questions: Mapping[str, Question], jobs: int) -> Generator[tuple[str, WeightMap]]:
+    """Answer several questions at once in this process, each in one thread, and yield each as it is answered."""
+    from workbench.core.progress import unheard
+    from workbench.numerics.threads import one_thread
+
+    def answer(question: Question) -> WeightMap:
         with unheard():
             result, seconds = question.compute()
-        result = replace(result, title=question.title, run=replace(question.run, seconds=round(seconds, 4)))
-        if cache.wanted():
-            cache.store(result)
-        return result
+        run = replace(question.run, seconds=round(seconds, 4))
+        return cast("WeightMap", replace(result, title=question.title, run=run))
 
-    parts: dict[str, WeightMap] = {}
     with one_thread(), ThreadPoolExecutor(jobs) as pool:
         # each with the context of its own, in which linear algebra has one thread
-        futures = {pool.submit(copy_context().run, part, name): name for name in plan.names}
+        futures = {pool.submit(copy_context().run, answer, q): name for name, q in questions.items()}
         try:
-            for future in track(as_completed(futures), "weights", len(futures)):
-                parts[futures[future]] = future.result()
+            for future in as_completed(futures):
+                yield futures[future], future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-    return whole.answered((joined(plan, parts), time.perf_counter() - start))
+
+
+def _on_cluster(
+    questions: Mapping[str, Question], parameters: Mapping[str, Any], address: str, path: str
+) -> Generator[tuple[str, WeightMap]]:
+    """Have the nodes of a Ray cluster answer them."""
+    from workbench.report.sweeps.cluster import connected
+    from workbench.report.sweeps.parts import answers
+
+    with connected(address, 1):
+        keys = {name: q.run.key for name, q in questions.items()}
+        for name, result in answers("weights", path, keys, parameters):
+            yield name, cast("WeightMap", result)
 
 
 @dataclass(frozen=True)
@@ -191,7 +248,7 @@ class _Work:
     bytes: float
 
     @classmethod
-    def of(cls, info: TensorInfo, largest_exact: int) -> _Work:
+    def of(cls, info: TensorInfo, largest_exact: int, small_values: bool) -> _Work:
         from workbench.analyses.weights.weights import shorter_side
 
         side, rows = shorter_side(info), info.shape[0]
@@ -199,6 +256,8 @@ class _Work:
         for n in info.shape:
             size *= n
         exact = side <= largest_exact
+        if exact and small_values:
+            return cls("SVD", rows, size // rows, info.nbytes, BLOCKS + _OF_SVD * size)
         held = _need(BLOCKS, side if exact else 0, 0 if exact else side)
         return cls("exact" if exact else "sketch", rows, size // rows, info.nbytes, held)
 
@@ -288,6 +347,8 @@ def _seconds(checkpoint: Checkpoint, plan: Plan, n_null: int) -> Any:
         blocks = (
             1 if w.rows >= w.columns else -(-size // (1 << 21))
         )  # of which each is read beside those before
+        if w.tier == "SVD":  # a product and a reduction of the whole matrix, half of it by vectors
+            return float(size * entry + size * side * (product + eigen) + n_null * one_tail * side**2 + null)
         read = size * entry * (1 + 0.5 * (blocks - 1) / 2)
         return float(read + size * side * product + eigen * side**3 + n_null * one_tail * side**2 + null)
 

@@ -5,7 +5,7 @@ All is computed from the tensor before and after, a block of rows at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -24,6 +24,11 @@ Blocks = Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
 
 WORK = 4e10  # rows x columns x the smaller of them, up to which all singular values of a change are computed
 BLOCK = 1 << 20  # numbers that are widened to float64 at a time
+CACHED = 1 << 15  # that stay in a processor's cache
+FEW = (
+    16  # times the values that are kept, from which on a side is large enough for these alone to be computed
+)
+MISSED = 1e-3  # of the least of the largest squared values: a larger one than that by so much wasn't missed
 SAMPLED = 16  # rows by which a rounding is recognized before all are looked at
 CHEAP = 0.25  # of what a dense change takes: a description of at most so many numbers is one
 GROUPS = (128, 64, 32)  # entries of a row that share a scale, where a row as a whole doesn't
@@ -75,62 +80,101 @@ def change_of(
     """
     n, m = shape
     whole = n * m * min(n, m) <= WORK
-    gram = np.zeros((min(n, m),) * 2) if whole and min(n, m) > 1 else None
-    by_rows = np.zeros(n)
-    by_columns = np.zeros(m)
-    sums = np.zeros(4)  # squares of the change, of before, of after, and before times after
-    largest, changed = 0.0, 0
-    steps: list[np.ndarray] = []
-    start = 0
-    held = []
-    for before, after in blocks():
-        d = after - before
-        ulp = spacing(np.maximum(np.abs(before), np.abs(after)), dtype)
-        for low in range(0, len(d), max(1, BLOCK // m)):
-            at = slice(low, low + max(1, BLOCK // m))
-            b, a, wide = before[at], after[at], d[at].astype(np.float64)
-            sums += np.array([np.vdot(wide, wide), np.vdot(b, b), np.vdot(a, a), np.vdot(b, a)])
-            variance = np.square(ulp[at] * np.float32(1e12)) / np.float32(12)
-            by_rows[start + low : start + low + len(b)] += variance.sum(axis=1)
-            by_columns += variance.sum(axis=0)
-            if gram is not None and n >= m:
-                gram += wide.T @ wide
-        moved = d != 0
-        changed += int(moved.sum())
-        largest = max(largest, float(np.abs(d).max(initial=0)))
-        if len(steps) < 64:
-            steps.append(np.abs(d[moved][:4096], dtype=np.float64) / ulp[moved][:4096])
-        if gram is None or n < m:
-            held.append(d)
-        start += len(d)
-    if gram is not None and n < m:
-        # one block of columns after the other, so that only one is held in float64
-        for low in range(0, m, max(1, BLOCK // n)):
-            columns = np.concatenate([d[:, low : low + max(1, BLOCK // n)] for d in held]).astype(np.float64)
-            gram += columns @ columns.T
-    norm, base_norm, after_norm = np.sqrt(sums[:3])
-    rounding = 1e-12 * _edge_of_rounding(by_rows, by_columns, dtype)
-    sketch = None if gram is not None else _sketch(held or [np.zeros(shape)], keep, rng)
-    values = _values(gram) if gram is not None else sketch[0] if sketch else np.empty(0)
-    floor = max(rounding, LOST * float(values[0])) if len(values) else 0.0
-    angles = _angles(blocks, gram, sketch, shape, min(keep, max(1, int((values > floor).sum()))), rng)
+    sums = _Sums.of(blocks, shape, dtype, gram=whole and min(n, m) > 1)
+    norm, base_norm, after_norm = np.sqrt(sums.squares[:3])
+    rounding = 1e-12 * _edge_of_rounding(sums.by_rows, sums.by_columns, dtype)
+    if sums.gram is not None:
+        values, rank, leading = spectrum_of(sums.gram, keep, rounding, rng)
+        vectors = _both_sides(blocks, leading, n >= m)
+    elif min(n, m) > 1:
+        values, left, right = _sketch(sums.held or [np.zeros(shape, np.float32)], keep, rng)
+        rank = int((values > max(rounding, LOST * float(values[0]))).sum())
+        vectors = left[:, :rank], right[:, :rank]
+    else:
+        values, rank, vectors = np.empty(0), 0, None
     level = norm / np.sqrt(n * m)
     kept = values[:keep]
+    edge = edge_of_noise(level, shape) if level > 0 and min(n, m) > 1 else 0.0
     return Change(
-        changed=changed,
+        changed=sums.changed,
         norm=float(norm),
         base_norm=float(base_norm),
         after_norm=float(after_norm),
-        cosine=float(sums[3] / (base_norm * after_norm)) if base_norm * after_norm > 0 else 0.0,
-        rank=int((values > floor).sum()),
+        cosine=float(sums.squares[3] / (base_norm * after_norm)) if base_norm * after_norm > 0 else 0.0,
+        rank=rank,
         values=kept,
-        share=min(1.0, float(np.square(kept).sum() / sums[0])) if sums[0] > 0 else 0.0,
-        exact=gram is not None or min(n, m) == 1,
-        direction=float(values[0] / edge_of_noise(level, shape)) if level > 0 and min(n, m) > 1 else 0.0,
-        entry=float(largest / (level * edge_of_entries(n * m))) if level > 0 else 0.0,
-        steps=float(np.median(np.concatenate(steps))) if changed and steps else 0.0,
-        angles=angles,
+        share=min(1.0, float(np.square(kept).sum() / sums.squares[0])) if sums.squares[0] > 0 else 0.0,
+        exact=whole or min(n, m) == 1,
+        direction=float(values[0] / edge) if edge else 0.0,
+        entry=float(sums.largest / (level * edge_of_entries(n * m))) if level > 0 else 0.0,
+        steps=float(np.median(np.concatenate(sums.steps))) if sums.changed and sums.steps else 0.0,
+        angles=_angles(blocks, vectors, shape, rng),
     )
+
+
+@dataclass
+class _Sums:
+    """What one reading of both tensors adds up.
+
+    Attributes
+    ----------
+    squares : of the change, of before, of after, and before times after. by_rows, by_columns : of the spacings, times 1e24 / 12.
+    largest, changed : the largest entry of the change, and how many aren't zero. steps : some of them, in spacings.
+    gram : (k, k) of the change's shorter side, or None. held : the change in blocks, where that is None.
+    """
+
+    squares: np.ndarray
+    by_rows: np.ndarray
+    by_columns: np.ndarray
+    largest: float
+    changed: int
+    steps: list[np.ndarray]
+    gram: np.ndarray | None
+    held: list[np.ndarray]
+
+    @classmethod
+    def of(cls, blocks: Blocks, shape: tuple[int, int], dtype: str, *, gram: bool) -> _Sums:
+        n, m = shape
+        square = np.zeros((min(n, m),) * 2) if gram else None
+        out = cls(np.zeros(4), np.zeros(n), np.zeros(m), 0.0, 0, [], square, [])
+        start = 0
+        for before, after in blocks():
+            d = after - before
+            for low in range(0, len(d), max(1, BLOCK // m)):
+                at = slice(low, low + max(1, BLOCK // m))
+                out._add(before[at], after[at], d[at], start + low, dtype)
+                if square is not None and n >= m:
+                    wide = d[at].astype(np.float64)
+                    square += wide.T @ wide
+            if square is None or n < m:
+                out.held.append(d)
+            start += len(d)
+        if square is not None and n < m:
+            # one block of columns after the other, so that only one is held in float64
+            for low in range(0, m, max(1, BLOCK // n)):
+                columns = np.concatenate([d[:, low : low + max(1, BLOCK // n)] for d in out.held])
+                wide = columns.astype(np.float64)
+                square += wide @ wide.T
+            out.held.clear()
+        return out
+
+    def _add(self, before: np.ndarray, after: np.ndarray, d: np.ndarray, start: int, dtype: str) -> None:
+        """Add some rows up, as many at a time as a processor's cache holds."""
+        step = max(1, CACHED // d.shape[1])
+        for low in range(0, len(d), step):
+            b, a, x = before[low : low + step], after[low : low + step], d[low : low + step]
+            self.squares += [np.vdot(x, x), np.vdot(b, b), np.vdot(a, a), np.vdot(b, a)]
+            size = np.abs(x)
+            largest = float(size.max(initial=0))
+            ulp = spacing(np.maximum(np.abs(b), np.abs(a)), dtype)
+            variance = np.square(ulp * np.float32(1e12)) / np.float32(12)
+            self.by_rows[start + low : start + low + len(b)] += variance.sum(axis=1)
+            self.by_columns += variance.sum(axis=0)
+            self.changed += int(np.count_nonzero(x))
+            self.largest = max(self.largest, largest)
+            if largest and len(self.steps) < 64:
+                moved = size > 0
+                self.steps.append(size[moved][:4096].astype(np.float64) / ulp[moved][:4096])
 
 
 def spacing(values: np.ndarray, dtype: str) -> np.ndarray:
@@ -312,8 +356,59 @@ def told_as(change: Change, shape: tuple[int, int], related: float) -> str:
 # -- parts ------------------------------------------------------------------------------------------
 
 
-def _values(gram: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[::-1], 0))
+def spectrum_of(
+    gram: Float[np.ndarray, "k k"], keep: int, rounding: float, rng: np.random.Generator
+) -> tuple[Float[np.ndarray, " r"], int, Float[np.ndarray, "k v"]]:
+    """The largest singular values of which this is the Gram matrix, how many are more than rounding, and leading vectors.
+
+    Where the change is in all directions, two Cholesky factorisations stand for all eigenvalues: one shows that each lies over
+    what rounding gives, the other that none of the largest was missed. Else all eigenvalues are computed.
+
+    Returns
+    -------
+    values : (keep,) or all, descending. rank : how many are above ``rounding`` and not `LOST`. vectors : of the first
+        min(keep, rank), one a column.
+    """
+    if len(gram) >= FEW * keep and (found := _certified(gram, keep, rounding, rng)) is not None:
+        return found[0], len(gram), found[1]
+    values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[::-1], 0))
+    rank = int((values > max(rounding, LOST * float(values[0]))).sum())
+    return values, rank, _leading(gram, min(keep, max(rank, 1)), rng)[:, :rank]
+
+
+def _certified(
+    gram: np.ndarray, keep: int, rounding: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The largest values and their vectors by Lanczos in float32, made exact in float64; None unless rank and order are shown."""
+    from scipy.linalg import LinAlgError, cholesky
+    from scipy.sparse.linalg import ArpackError, eigsh
+
+    scale = float(np.trace(gram))
+    if not scale > 0:
+        return None
+    single = (gram / scale).astype(np.float32)
+    start = rng.standard_normal(len(gram)).astype(np.float32)
+    try:
+        _, vectors = eigsh(single, keep, tol=1e-7, v0=start, maxiter=20)
+    except ArpackError:  # also where it came to no end
+        return None
+    q = np.linalg.qr(vectors.astype(np.float64))[0]
+    squares, turn = np.linalg.eigh(q.T @ gram @ q)
+    squares, vectors = squares[::-1], q @ turn[:, ::-1]
+    floor = max(rounding**2, LOST**2 * squares[0])
+    if squares[-1] <= floor:
+        return None
+    rest = ((vectors * squares) @ vectors.T / scale).astype(np.float32) - single
+    over = gram.copy()
+    diagonal = np.arange(len(gram))
+    rest[diagonal, diagonal] += np.float32((1 + MISSED) * squares[-1] / scale)
+    over[diagonal, diagonal] -= floor
+    try:
+        for positive in (rest, over):  # symmetric, so that the transpose is the same and needs no copy
+            cholesky(positive.T, check_finite=False, overwrite_a=True)
+    except LinAlgError:
+        return None
+    return np.sqrt(squares), vectors
 
 
 def _leading(gram: np.ndarray, r: int, rng: np.random.Generator) -> np.ndarray:
@@ -339,43 +434,39 @@ def _sketch(
     return s, y @ u.astype(np.float32), vt.T
 
 
-def _adjoint(held: list[np.ndarray], y: np.ndarray) -> np.ndarray:
-    out, start = np.zeros((held[0].shape[1], y.shape[1])), 0
+def _adjoint(held: Iterable[np.ndarray], y: np.ndarray) -> np.ndarray:
+    out, start = 0.0, 0
     for d in held:
-        out += d.T @ y[start : start + len(d)]
+        out = out + (d.T @ y[start : start + len(d)]).astype(np.float64)
         start += len(d)
-    return out
+    return np.asarray(out)
+
+
+def _both_sides(blocks: Blocks, leading: np.ndarray, tall: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Leading directions of the change on both sides, from those of its Gram matrix: left, right."""
+    given = leading.astype(np.float32)
+    if tall:
+        return np.linalg.qr(np.concatenate([(a - b) @ given for b, a in blocks()]))[0], given
+    return given, np.linalg.qr(_adjoint((a - b for b, a in blocks()), given))[0]
 
 
 def _angles(
     blocks: Blocks,
-    gram: np.ndarray | None,
-    sketch: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
+    vectors: tuple[np.ndarray, np.ndarray] | None,
     shape: tuple[int, int],
-    r: int,
     rng: np.random.Generator,
 ) -> tuple[float, float]:
-    n, m = shape
-    if min(n, m) < 2 or not r:
+    """Smallest principal angles between directions of the change (left, right) and the leading ones of the weights."""
+    if vectors is None or not vectors[0].shape[1]:
         return 90.0, 90.0
-    if sketch is not None:
-        left, right = sketch[1][:, :r], sketch[2][:, :r]
-    else:
-        assert gram is not None
-        leading = _leading(gram, r, rng).astype(np.float32)
-        if n >= m:
-            right = leading
-            left = np.linalg.qr(np.concatenate([(a - b) @ right for b, a in blocks()]))[0]
-        else:
-            left = leading
-            right = np.linalg.qr(_adjoint([a - b for b, a in blocks()], left))[0]
+    (n, m), r = shape, vectors[0].shape[1]
     q = rng.standard_normal((m, min(r + _OVERSAMPLED, n, m))).astype(np.float32)
     for _ in range(2):
         y = np.linalg.qr(np.concatenate([b @ q for b, _ in blocks()]))[0]
-        z = _adjoint([b for b, _ in blocks()], y)
+        z = _adjoint((b for b, _ in blocks()), y)
         q = np.linalg.qr(z)[0].astype(np.float32)
     u, _, vt = np.linalg.svd(z.T, full_matrices=False)
-    return _smallest(right, vt[:r].T), _smallest(left, y @ u[:, :r])
+    return _smallest(vectors[1], vt[:r].T), _smallest(vectors[0], y @ u[:, :r])
 
 
 def _smallest(a: np.ndarray, b: np.ndarray) -> float:

@@ -2,7 +2,7 @@
 // What every plotly figure of the workbench shares, in a report (page.js), alone (figure.py) and in JupyterLab (widgets/live.js):
 // how it is drawn so that its words are whole at every width, lit, saved as a picture, and what stands in its place where it can't be.
 function figuresBy(Plotly) {
-  const attachCards = cardsBy(Plotly);
+  const attachCards = cardsBy(Plotly), menus = menusBy(Plotly);
   // nothing that leaves the page: no logo's link, and no button that uploads the chart
   const OPTIONS = { displaylogo: false, showSendToCloud: false, plotlyServerURL: "", scrollZoom: false, modeBarButtonsToRemove: ["toImage"] };
   const PAPER = { ink: "#23272f", soft: "#5b6472", paper: "#ffffff" }; // on which everything is printed
@@ -189,11 +189,13 @@ function figuresBy(Plotly) {
   // ---- drawing
 
   async function draw(plot, { data, layout }, inks, { width = plot.clientWidth || UNKNOWN, bare = false, options = OPTIONS } = {}) {
-    const own = changed(layout, arranged(layout, width));
+    const [plain, offered] = menus.taken(layout), own = changed(plain, arranged(plain, width));
     const changes = { ...lined(own), ...coloured(inks), ...head(own, width, bare), width, autosize: false };
     await Plotly.newPlot(plot, data, changed(own, changes), options);
     await settle(plot);
-    if (!options.staticPlot) await attachCards(plot);
+    if (options.staticPlot) return;
+    await menus.attach(plot, offered);
+    await attachCards(plot);
   }
 
   // Draw what is drawn already in another width or other colours.

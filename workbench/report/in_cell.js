@@ -1,4 +1,5 @@
 // The buttons under a figure that JupyterLab's own plotly drew: it offers one kind of picture, and takes which from its settings.
+// And, where the figure has cards, the one of what is clicked; without an outline, since that plotly can't be reached.
 (() => {
   const here = document.currentScript?.closest(".jp-OutputArea-child"), line = document.currentScript?.previousElementSibling;
   if (!here || !line) return;
@@ -20,6 +21,10 @@
     }
   };
   let tries = 0;
-  const wait = () => (button() ? offer() : ++tries < 150 && here.isConnected && setTimeout(wait, 200)); // it may be drawn later, and elsewhere never
+  const ready = () => {
+    offer();
+    if (typeof cardsBy === "function") cardsBy(null)(plot(), line);
+  };
+  const wait = () => (button() ? ready() : ++tries < 150 && here.isConnected && setTimeout(wait, 200)); // it may be drawn later, and elsewhere never
   setTimeout(wait);
 })();

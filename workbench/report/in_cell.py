@@ -11,10 +11,10 @@ from workbench.report.points import asset
 from workbench.results.in_cell import screen
 
 if TYPE_CHECKING:
-    from workbench.core.result import Result
+    from workbench.results.plotted import Plotted
 
 
-def show(result: Result) -> None:
+def show(result: Plotted) -> None:
     """Display an answer, and the buttons in an output of their own.
 
     Raises
@@ -27,5 +27,8 @@ def show(result: Result) -> None:
     from IPython.display import display
 
     result.show()
-    line = f'<div style="text-align: right"></div><script>{asset("in_cell.js")}</script>'
+    cards, style = "", ""
+    if result.has_cards:
+        cards, style = asset("cards.js"), f"<style>{asset('figure.css')}</style>"
+    line = f'{style}<div style="text-align: right"></div><script>(() => {{ {cards}\n{asset("in_cell.js")} }})();</script>'
     display({"text/html": line, "text/plain": ""}, raw=True)

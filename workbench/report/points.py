@@ -63,7 +63,7 @@ def asset(name: str) -> str:
 
 def figure_script() -> str:
     """What draws a plotly figure, on a page and in JupyterLab."""
-    return asset("cards.js") + asset("figure.js")
+    return asset("menus.js") + asset("cards.js") + asset("figure.js")
 
 
 @cache

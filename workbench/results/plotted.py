@@ -11,7 +11,7 @@ import html
 import json
 import textwrap
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -43,6 +43,9 @@ SUBTITLE_SENTENCES = 2  # what stands under a figure's title; the rest is in the
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Plotted(Result):
     """Base of the kinds that are drawn as plotly figures: a kind writes ``draw``, whose keywords are its options."""
+
+    has_cards: ClassVar[bool] = False
+    """Whether all of a cell or mark that is clicked is shown under the figure (``layout.meta.cards``)."""
 
     def draw(self) -> go.Figure:
         """Draw the answer itself; what all figures share is added by `figure`."""

@@ -40,6 +40,7 @@ class SiteMap(Plotted):
     """
 
     kind: ClassVar[str] = "site_map"
+    has_cards: ClassVar[bool] = True
     layers: tuple[str, ...]
     tokens: tuple[str, ...]
     ids: Int[np.ndarray, " t"]

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
     from jaxtyping import Float, Int
 
-VERDICTS = ("identical", "low-rank", "sparse", "requantized", "permuted", "trained on", "unrelated")
+VERDICTS = (
+    *("identical", "low-rank", "sparse", "requantized", "permuted"),
+    *("permuted and trained on", "trained on", "unrelated"),
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)

@@ -11,6 +11,7 @@ import numpy as np
 from workbench.core.errors import ParameterError
 from workbench.results import theme
 from workbench.results.plotted import Plotted, safe
+from workbench.results.weight_cards import cards_of, lines_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -44,10 +45,12 @@ class WeightMap(Plotted):
     ----------
     matrices : facts of each by name, plain numbers and words; None where there is no answer (the spectrum of a matrix that
         holds NaN). ``name``, ``role``, ``layer`` (-1 outside of layers), ``rows`` and ``columns`` are always there, and
-        what `QUANTITIES` names.
+        what `QUANTITIES` names. ``spectrum``: ``ranks``, the singular ``values`` there, and where noise of the level of their
+        median has 95 % of its own (``low``, ``high``).
     """
 
     kind: ClassVar[str] = "weight_map"
+    has_cards: ClassVar[bool] = True
     matrices: tuple[dict[str, Any], ...]
 
     @classmethod
@@ -69,6 +72,13 @@ class WeightMap(Plotted):
                     **dict.fromkeys(QUANTITIES),
                     "stable_rank_share": 0.1 * (i + 1 + variant),
                     "norm": 0.02 * (i + 1),
+                    "spectrum": {
+                        "ranks": [1, 2, 4, 8],
+                        "values": [3.0 + i, 1.2, 0.8, 0.1],
+                        "low": [1.4, 1.1, 0.7, 0.05],
+                        "high": [1.8, 1.3, 0.9, 0.2],
+                        "known": 8,
+                    },
                 }
                 for i, (n, role, layer, rows, columns) in enumerate(lines)
             ),
@@ -77,10 +87,22 @@ class WeightMap(Plotted):
     def table(self) -> pd.DataFrame:
         import pandas as pd
 
-        return pd.DataFrame(list(self.matrices)).set_index("name")
+        rows = [{k: v for k, v in m.items() if k != "spectrum"} for m in self.matrices]
+        return pd.DataFrame(rows).set_index("name")
+
+    def figure(self, **options: Any) -> go.Figure:
+        """Draw the map as a plotly figure; a page shows all of a matrix that is clicked (``layout.meta.cards``)."""
+        made = super().figure(**options)
+        tested = {e.of: e.sentence() for e in self.evidence if e.id == "stable_rank"}
+        made.layout.meta = {**made.layout.meta, "cards": cards_of(self._in_order(), tested)}
+        return made
+
+    def _in_order(self) -> tuple[dict[str, Any], ...]:
+        """The matrices as they are drawn: small ones last, on top."""
+        return tuple(sorted(self.matrices, key=lambda m: -m["rows"] * m["columns"]))
 
     def draw(self, *, colour: str = "stable_rank_share") -> go.Figure:
-        """The map: roles by layers, a mark as large as its matrix; a menu colours it by another quantity.
+        """The map: roles by layers, a mark as large as its matrix; a menu colours it by another quantity (a page has a real one).
 
         Raises
         ------
@@ -97,7 +119,7 @@ class WeightMap(Plotted):
         shown = [
             q for q in QUANTITIES if q == colour or len(told[q]) > 1
         ]  # one number for all colours nothing
-        matrices = tuple(sorted(self.matrices, key=lambda m: -m["rows"] * m["columns"]))  # small ones on top
+        matrices = self._in_order()
         x, y, roles, ticks = _places(matrices, list(dict.fromkeys(m["role"] for m in self.matrices)))
         sizes = np.log10([m["rows"] * m["columns"] + 1.0 for m in matrices])
         low, high = sizes.min(), sizes.max()
@@ -210,6 +232,7 @@ def _menu(matrices: tuple[dict[str, Any], ...], shown: list[str], colour: str) -
             }
         )
     return {
+        "name": "colour",
         "buttons": buttons,
         "active": shown.index(colour),
         "x": 0,
@@ -224,35 +247,6 @@ def _menu(matrices: tuple[dict[str, Any], ...], shown: list[str], colour: str) -
 
 def _hover(facts: dict[str, Any]) -> str:
     """A matrix's numbers, what belongs together on a line."""
-
-    def said(key: str) -> str:
-        value = facts.get(key)
-        if value is None or value == "":
-            return ""
-        return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-    def line(words: str, *keys: str) -> str:
-        """The line filled in, or nothing where a number isn't there."""
-        return words.format(*map(said, keys)) if all(map(said, keys)) else ""
-
-    wrong = facts.get("first_non_finite")
-    lines = (
-        line("{}, sure to {}", "role", "confidence")
-        + (f"; layer {facts['layer']}" if facts["layer"] >= 0 else ""),
-        line("{} x {}, stored as {}", "rows", "columns", "stored"),
-        line("rounded to {}: {} of the rms", "grid", "grid_noise"),
-        line("rms {}, largest {}, zeros {}", "norm", "largest_entry", "sparsity"),
-        line("largest σ {} ({})", "largest", "tier"),
-        line("there is a σ within {} of it", "largest_bound") if facts.get("largest_bound") else "",
-        line("stable rank {}, effective {}", "stable_rank", "effective_rank"),
-        line("Schmidt entropy {}, {} below random", "schmidt_entropy", "entropy_below_random"),
-        line("noise {}; {} σ outside it, {} of the squares", "noise", "outside", "outside_share"),
-        line("tail: α {} ± {}, {} values, {}", "alpha", "alpha_error", "tail_values", "tail"),
-        line("largest row {}, column {} of the median", "row_outlier", "column_outlier"),
-        line("{} entries aren't finite", "non_finite") if facts.get("non_finite") else "",
-        f"the first at row {wrong[0]}, column {wrong[1]}" if wrong else "",
-        f"also {', '.join(facts['also'])}" if facts.get("also") else "",
-    )
     return "<br>".join(
-        [f"<b>{safe(facts['name'], width=44)}</b>", *(safe(text, width=60) for text in lines if text)]
+        [f"<b>{safe(facts['name'], width=44)}</b>", *(safe(text, width=60) for text in lines_of(facts))]
     )

@@ -204,7 +204,26 @@ def test_degenerate_matrices_answer(tmp_path: Path) -> None:
 def test_names_from_a_file_are_inert_in_the_figure(tmp_path: Path) -> None:
     name = "<img src=x onerror=alert(1)>"
     figure = wb.weights(opened(tmp_path, {name: noise(9, 8)}), n_null=0).figure()
+    assert figure.layout.meta["cards"]["cells"][0]["title"] == name  # which a page writes as text
+    figure.layout.meta = None
     assert "<img" not in figure.to_json() and "&lt;img" in figure.data[0].hovertext[0]
+
+
+def test_a_spectrum_that_is_drawn_is_the_matrix_own_beside_noise(tmp_path: Path) -> None:
+    """Noise lies in its band at about 95 of 100 ranks; a direction is seen above it, where it was planted, alone."""
+    w = noise(120, 80, seed=5)
+    strong = 2.0 * torch.outer(noise(120, seed=7), noise(80, seed=8))
+    result = wb.weights(opened(tmp_path, {"noise": w, "strong": w + strong}), n_null=0)
+    outside = {}
+    for name, tensor in (("noise", w), ("strong", w + strong)):
+        told = facts(result, name)["spectrum"]
+        true = np.linalg.svd(tensor.numpy().astype(float), compute_uv=False)
+        values, low, high = (np.array(told[k]) for k in ("values", "low", "high"))
+        assert values == pytest.approx(true[np.array(told["ranks"]) - 1], rel=1e-4)
+        assert told["ranks"][0] == 1 and told["ranks"][-1] == 80
+        outside[name] = (values > 1.1 * high).tolist(), ((values < low) | (values > high)).mean()
+    assert not any(outside["noise"][0]) and outside["noise"][1] < 0.3
+    assert outside["strong"][0][0] and not any(outside["strong"][0][1:])
 
 
 def test_the_map_is_coloured_by_any_quantity(result: WeightMap) -> None:
@@ -226,3 +245,35 @@ def test_too_few_draws_are_said_to_be_too_few(tmp_path: Path) -> None:
     assert "n_null=80 would do" in few
     enough = wb.weights(net, n_null=99).caveat
     assert "In 1 of 4 matrices" in enough and "more than each" not in enough
+
+
+def falling(rows: int) -> torch.Tensor:
+    """Orthogonal columns times 1, 1/2, 1/4 ... 2**-40 = 9e-13, which float32 holds without rounding."""
+    from scipy.linalg import hadamard
+
+    columns = hadamard(64)[:, :41] * 2.0 ** -np.arange(41)
+    return torch.from_numpy(np.tile(columns, (rows // 64, 1)).astype(np.float32))
+
+
+def test_known_answer_values_that_are_lost_are_found_on_request(tmp_path: Path) -> None:
+    """A spectrum that falls to 1e-12: a Gram matrix ends at 1e-7, an SVD doesn't, and where nothing is there it says so."""
+    rng = np.random.default_rng(0)
+    u, v = (np.linalg.qr(rng.standard_normal((n, 40)))[0] for n in (90, 40))
+    planted = np.geomspace(1, 1e-12, 40)
+    none = torch.outer(torch.arange(1.0, 65), torch.arange(1.0, 42))  # of rank 1 to the last bit
+    net = opened(
+        tmp_path, {"single": falling(64), "double": torch.from_numpy((u * planted) @ v.T), "none": none}
+    )
+    usual, asked = (wb.weights(net, n_null=0, small_values=small) for small in (False, True))
+    for name, values in (("single", 8 * 2.0 ** -np.arange(41)), ("double", planted)):
+        assert facts(usual, name)["lost"] > 15 and facts(asked, name)["lost"] == 0
+        for result, reach in ((usual, 1e-7), (asked, 1e-12)):
+            told = facts(result, name)["spectrum"]
+            true = values[np.array(told["ranks"]) - 1]
+            assert told["values"] == pytest.approx(true, rel=1e-2) and true[-1] < 3 * reach * true[0]
+    assert facts(asked, "none")["lost"] == 40 and facts(asked, "single")["tier"] == "SVD"
+
+
+def test_singular_values_of_a_long_matrix_are_found_down_to_rounding(tmp_path: Path) -> None:
+    values = wb.singular_values(opened(tmp_path, {"w": falling(640)}), n_null=0).values
+    assert values == pytest.approx(values[0] * 2.0 ** -np.arange(41), rel=1e-2)

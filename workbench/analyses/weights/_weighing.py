@@ -16,6 +16,7 @@ from workbench.core.progress import unheard
 from workbench.evidence.nulls.same_scales import OF_ENTRIES, turned_entries
 from workbench.numerics.controls import draw_until_clear
 from workbench.numerics.heavy_tails import against_lognormal, against_truncated, like, tail, verdict
+from workbench.numerics.noise_spectra import band_of_noise, ranks_shown
 from workbench.numerics.number_grids import grid_of
 from workbench.numerics.schmidt import page_entropy, schmidt_entropy
 from workbench.numerics.spectra import noise_level
@@ -50,20 +51,29 @@ class Weighed:
 
 
 def weigh(
-    name: str, tensor: LazyTensor, role: Role, stored: str, *, exact: bool, n_null: int, random_state: int
+    name: str,
+    tensor: LazyTensor,
+    role: Role,
+    stored: str,
+    *,
+    exact: bool,
+    small_values: bool,
+    n_null: int,
+    random_state: int,
 ) -> Weighed:
     """Weigh one matrix; its random choices are its own, whatever stands beside it.
 
     Parameters
     ----------
     stored : dtype in the file, for people. exact : whether all singular values are computed, or a sketch of them.
+    small_values : whether all are computed by an SVD of the whole matrix, which loses none.
     """
     matrix = as_rows(tensor)
     own = int(digest(name)[:8], 16)
     rng = np.random.default_rng([random_state, own])
     n, m = matrix.shape
     drawn = np.sort(rng.choice(n, min(n, BLOCK), replace=False))
-    sums = measure(matrix, gram=exact, keep=drawn)
+    sums = measure(matrix, gram=exact and not small_values, keep=drawn)
     facts: Facts = {
         "name": name,
         "role": role.name,
@@ -78,8 +88,10 @@ def weigh(
         return Weighed(facts | dict.fromkeys(_OF_SPECTRUM), ())
     with unheard():
         if exact:
-            s = gram_spectrum(sums.gram)
-            facts |= _of_spectrum(s, sums, None)
+            s = _by_svd(matrix) if small_values else gram_spectrum(sums.gram)
+            floor = np.finfo(np.float64).eps * max(n, m) if small_values else LOST
+            facts |= _of_spectrum(s, sums, None, floor)
+            facts["tier"] = "SVD" if small_values else "exact"
         else:
             found = sketch(matrix, TOP, rng)
             s = np.empty(0)
@@ -128,14 +140,27 @@ _OF_SPECTRUM = (
     *("tier", "largest", "largest_bound", "stable_rank", "stable_rank_share"),
     *("effective_rank", "effective_rank_error", "effective_rank_share", "lost", "noise", "noise_error"),
     *("schmidt_entropy", "entropy_below_random"),
-    *("largest_over_noise", "outside", "outside_share"),
+    *("largest_over_noise", "outside", "outside_share", "spectrum"),
     *("alpha", "alpha_error", "tail_start", "tail_values", "tail", "over_lognormal", "over_lognormal_p"),
     *("over_truncated", "over_truncated_p"),
 )
 
 
-def _of_spectrum(s: np.ndarray, sums: Measures, found: Sketch | None) -> Facts:
-    """What the singular values say; of a sketch with the bounds and errors, and only what these carry."""
+def _by_svd(matrix: LazyTensor) -> np.ndarray:
+    """All singular values, descending, each within some 1e-15 of the largest; the matrix is held in float64."""
+    whole = np.empty(matrix.shape)
+    for start, block in matrix.blocks():
+        whole[start : start + len(block)] = block
+    return np.linalg.svd(whole, compute_uv=False)
+
+
+def _of_spectrum(s: np.ndarray, sums: Measures, found: Sketch | None, floor: float = LOST) -> Facts:
+    """What the singular values say; of a sketch with the bounds and errors, and only what these carry.
+
+    Parameters
+    ----------
+    floor : of the largest, under which values are rounding.
+    """
     side = min(sums.shape)
     top = s if found is None else found.top
     bound = 0.0 if found is None else float(found.bound[0])
@@ -155,7 +180,7 @@ def _of_spectrum(s: np.ndarray, sums: Measures, found: Sketch | None) -> Facts:
         "effective_rank_error": ranks[1],
         "effective_rank_share": ranks[0] / side,
         **(_entropy(s, sums.shape) if found is None else {}),
-        "lost": int((s < LOST * s[0]).sum()) if found is None else None,
+        "lost": int((s < floor * s[0]).sum()) if found is None else None,
         "noise": level,
         "noise_error": 0.0
         if found is None
@@ -163,7 +188,27 @@ def _of_spectrum(s: np.ndarray, sums: Measures, found: Sketch | None) -> Facts:
         "largest_over_noise": float(top[0]) / edge if edge > 0 else None,
         "outside": len(above) if told else None,
         "outside_share": float(np.square(above).sum()) / sums.square if told else None,
+        "spectrum": _drawn(s, top, level, sums.shape, floor),
     }
+
+
+def _drawn(s: np.ndarray, top: np.ndarray, level: float, shape: tuple[int, int], floor: float) -> Facts:
+    """Singular values at a few ranks with what noise has there; those that are lost are left out."""
+    ranks = ranks_shown(min(shape))
+    values = np.concatenate([top, s[len(top) :]])[ranks - 1]
+    held = values > floor * top[0]
+    low, high = (level * edge for edge in band_of_noise(shape, ranks))
+    return {
+        "ranks": ranks[held].tolist(),
+        "values": _short(values[held]),
+        "low": _short(low[held]) if level > 0 else [],
+        "high": _short(high[held]) if level > 0 else [],
+        "known": len(top),
+    }
+
+
+def _short(values: np.ndarray) -> list[float]:
+    return [float(f"{v:.5g}") for v in values]
 
 
 def _entropy(s: np.ndarray, shape: tuple[int, int]) -> Facts:

@@ -18,6 +18,7 @@ from workbench.core.registry import analysis
 from workbench.evidence.nulls.same_scales import OF_ENTRIES, turned_entries
 from workbench.numerics.controls import draw_until_clear, generators
 from workbench.numerics.spectra import edge_of_noise, effective_rank, noise_level, spectrum, stable_rank
+from workbench.numerics.streamed import LOST
 from workbench.numerics.threads import in_order
 from workbench.results.spectrum import Spectrum
 from workbench.subjects.checkpoint import Matrix
@@ -96,6 +97,8 @@ def singular_values(
     of_complex = np.iscomplexobj(w)
     block = (w if whole else _block(w, rng)).astype(np.complex128 if of_complex else np.float64) / scale
     s = spectrum(block)
+    if s[-1] < LOST * s[0]:  # where a Gram matrix holds nothing but rounding
+        s = np.linalg.svd(block, compute_uv=False)
     found = s if whole else _largest(w, n_components, random_state) / scale
     k = min(n_components, len(found))
     result = Spectrum(values=found[:k] * scale, quantity="singular value", index="rank")

@@ -18,6 +18,7 @@ from workbench.core.progress import track
 from workbench.core.registry import analysis
 from workbench.numerics.controls import draw_until_clear
 from workbench.numerics.threads import in_order
+from workbench.numerics.unit_order import order_of
 from workbench.numerics.weight_changes import (
     SAMPLED,
     Change,
@@ -40,6 +41,7 @@ _SAID = {
     "sparse": "few entries describe",
     "requantized": "rounding to fewer numbers explains",
     "permuted": "another order of rows and columns explains",
+    "permuted and trained on": "another order of rows and columns, and a change of what lies in it, explains",
     "trained on": "a change in many directions, of weights that stay alike, is",
     "unrelated": "nothing in common is seen in",
 }
@@ -78,8 +80,10 @@ def weight_changes(
     orders them. A tensor is *requantized* where the one is a rounding of the other, *permuted* where rows and columns of
     the one in another order are the other, *low-rank* or *sparse* where factors or changed entries describe the change
     with a quarter of its numbers (singular values that rounding to the stored format gives don't count, nor entries that
-    moved by rounding alone), else *trained on* or *unrelated* by the cosine. The verdict on the whole is that of most
-    changed numbers. Noise is drawn exactly in law, as bidiagonal matrices.
+    moved by rounding alone), else *trained on* or *unrelated* by the cosine. What has nothing in common in place is *permuted
+    and trained on* where it has in an order of rows and columns that was found, more than unrelated tensors have in any of
+    all orders (a bound, for entries of random signs); vectors and small matrices fit in some order whatever they hold. The
+    verdict on the whole is that of most changed numbers. Noise is drawn exactly in law, as bidiagonal matrices.
 
     Tensors of more than two dimensions count as matrices of the first by all the others, and vectors as columns.
 
@@ -91,7 +95,8 @@ def weight_changes(
     References
     ----------
     Hu et al. 2022, LoRA, ICLR; Dumitriu and Edelman 2002, Matrix models for beta ensembles, J. Math. Phys. 43; Johnstone
-    2001, Ann. Statist. 29; Halko, Martinsson and Tropp 2011, Finding structure with randomness, SIAM Review 53.
+    2001, Ann. Statist. 29; Halko, Martinsson and Tropp 2011, Finding structure with randomness, SIAM Review 53; Ainsworth et al.
+    2023, Git Re-Basin, ICLR.
     """
     shared = [n for n in before.tensors if n in after.tensors]
     reshaped = tuple(n for n in shared if before.tensors[n].shape != after.tensors[n].shape)
@@ -250,6 +255,11 @@ def _told(before: Checkpoint, after: Checkpoint, name: str, keep: int, related: 
     ):
         return _Told(name, info.shape, "permuted", "the same rows and columns, to the last bit", change)
     verdict = told_as(change, shape, related)
+    if verdict == "unrelated" and pairs is not None:
+        found = order_of(*map(np.concatenate, zip(*pairs, strict=True)))
+        if found is not None and found.cosine >= related:
+            why = f"cosine {found.cosine:.3g} in that order, where unrelated ones stay under {found.limit:.2g} in any"
+            return _Told(name, info.shape, "permuted and trained on", why, change)
     return _Told(name, info.shape, verdict, _why(verdict, change), change)
 
 
@@ -276,7 +286,9 @@ def same_bits(before: Checkpoint, after: Checkpoint, name: str) -> bool:
         one, other = before.lazy(name), after.lazy(name)
     for start, block in one.blocks():
         rows = other.read(start, start + len(block) if block.ndim else 1)
-        if np.ascontiguousarray(block).tobytes() != np.ascontiguousarray(rows).tobytes():
+        pair = [np.ascontiguousarray(x) for x in (block, rows)]
+        firsts = [x[:1].tobytes() if x.ndim else b"" for x in pair]  # which differs where all was trained
+        if firsts[0] != firsts[1] or pair[0].tobytes() != pair[1].tobytes():
             return False
     return True
 

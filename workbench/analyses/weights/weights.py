@@ -37,18 +37,25 @@ def weights(
             "Shorter side up to which all singular values of a matrix are computed; of others a sketch. 0 sketches all."
         ),
     ] = 8192,
+    small_values: Annotated[
+        bool,
+        Doc(
+            "Whether singular values below 1e-7 of the largest are found too, by an SVD of each whole matrix in float64: slower."
+        ),
+    ] = False,
     n_null: NullDraws = 99,
     random_state: Seed = 0,
 ) -> WeightMap:
     """Weigh every matrix of a checkpoint: role, norms, rank, noise, tail, sparsity, grid, outliers, and what isn't finite.
 
-    Matrices are read a few rows at a time, several at once, each with one thread of linear algebra. All singular values come
-    of the Gram matrix in float64, where those below 1e-7 of the largest are lost and counted (``lost``); of a longer shorter
-    side than ``largest_exact`` the largest are found by Lanczos, each with a bound (``largest_bound``), and the effective rank
-    with its standard error. The bulk is the law of Marchenko and Pastur whose level the median singular value gives; what lies
-    over its edge is ``outside``. The entropy of the shares of the squared singular values is set beside Page's value, that of random
-    entries (``entropy_below_random``). The tail of the squared singular values is fitted by a power law whose beginning is chosen
-    among all (Clauset, Shalizi and Newman), and called one only where an exponent that changes along it is excluded.
+    Matrices are read a few rows at a time, several at once, each with one thread of linear algebra. All singular values come of
+    the Gram matrix in float64, where those below 1e-7 of the largest are lost and counted (``lost``) unless ``small_values``
+    are asked for; of a longer shorter side than ``largest_exact`` the largest are found by Lanczos, each with a bound
+    (``largest_bound``), and the effective rank with its standard error. The bulk is the law of Marchenko and Pastur whose level
+    the median singular value gives; what lies over its edge is ``outside``. The entropy of the shares of the squared singular
+    values is set beside Page's value, that of random entries (``entropy_below_random``). The tail of the squared singular
+    values is fitted by a power law whose beginning is chosen among all (Clauset, Shalizi and Newman), and called one only where
+    an exponent that changes along it is excluded.
 
     Two questions are asked of each matrix. Does its strongest direction hold more than the same entries do under random
     signs, which keep the scales of rows and columns? It is asked of a random block of at most 320 x 320, and both by 16 steps
@@ -75,7 +82,7 @@ def weights(
     plan = planned(checkpoint)
 
     def work(name: str) -> Weighed:
-        return weighed(checkpoint, name, largest_exact, n_null, random_state)
+        return weighed(checkpoint, name, largest_exact, small_values, n_null, random_state)
 
     with closing(in_order(work, plan.names)) as done:
         answers = dict(zip(plan.names, track(done, "weights", len(plan.names)), strict=True))
@@ -120,15 +127,25 @@ def planned(checkpoint: Checkpoint) -> Plan:
     return Plan(tuple(kept), tied, tuple(f"{many} of {what}" for what, many in left.items()))
 
 
-def weighed(checkpoint: Checkpoint, name: str, largest_exact: int, n_null: int, random_state: int) -> Weighed:
+def weighed(
+    checkpoint: Checkpoint,
+    name: str,
+    largest_exact: int,
+    small_values: bool,
+    n_null: int,
+    random_state: int,
+) -> Weighed:
     """Weigh one tensor of a checkpoint."""
     info = checkpoint.tensors[name]
+    # float32, as which all else is read, has rounded what small values of float64 weights are made of
+    double = checkpoint.stored(name) if small_values and info.dtype == "F64" else None
     return weigh(
         name,
-        checkpoint.lazy(name),
+        checkpoint.lazy(name) if double is None else double,
         role_of(name, info.shape),
         info.noise or info.dtype,
         exact=shorter_side(info) <= largest_exact,
+        small_values=small_values,
         n_null=n_null,
         random_state=random_state,
     )
