@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from workbench.numerics.ghost.mixer import Norm, State
 
 ROTATION = 10_000.0
+Keys = tuple[torch.Tensor, ...]
+"""Keys, values and the indices of their positions, which rise."""
 
 
 class SparseAttention(nn.Module):
@@ -33,6 +35,7 @@ class SparseAttention(nn.Module):
         self.q_norm, self.k_norm = Norm(head), Norm(head)
         self.o_proj = nn.Linear(width, width, bias=False)
         rates = ROTATION ** -(torch.arange(0, head, 2, dtype=torch.float64) / head)
+        self.rates: torch.Tensor
         self.register_buffer("rates", rates, persistent=False)
 
     def forward(self, x: torch.Tensor, places: torch.Tensor, state: State | None = None) -> torch.Tensor:
@@ -48,7 +51,8 @@ class SparseAttention(nn.Module):
         q, k = _rotated(self.q_norm(q), angles), _rotated(self.k_norm(k), angles)
         begin = 0 if not state else int(state["seen"])
         new = torch.arange(begin, begin + x.shape[1], device=x.device)
-        near, far = (k, v, new), tuple(_strided(part, new, self.stride) for part in (k, v, new))
+        near: Keys = (k, v, new)
+        far: Keys = tuple(_strided(part, new, self.stride) for part in near)
         if state:
             near = _joined([state[f"near {n}"] for n in ("k", "v", "i")], near)
             far = _joined([state[f"far {n}"] for n in ("k", "v", "i")], far)
@@ -72,8 +76,8 @@ class SparseAttention(nn.Module):
         self,
         q: torch.Tensor,
         at: torch.Tensor,
-        near: tuple[torch.Tensor, ...],
-        far: tuple[torch.Tensor, ...],
+        near: Keys,
+        far: Keys,
     ) -> torch.Tensor:
         """What a block of at most ``window`` queries reads."""
         if len(at) == 0:
@@ -104,7 +108,7 @@ def _strided(part: torch.Tensor, at: torch.Tensor, stride: int) -> torch.Tensor:
     return part[chosen] if part.ndim == 1 else part[:, :, chosen]
 
 
-def _joined(before: list[torch.Tensor], new: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+def _joined(before: list[torch.Tensor], new: Keys) -> Keys:
     return tuple(
         torch.cat([old, part], 0 if part.ndim == 1 else 2) for old, part in zip(before, new, strict=True)
     )
@@ -116,7 +120,7 @@ def _last(part: torch.Tensor, count: int) -> torch.Tensor:
     return (part[kept] if part.ndim == 1 else part[:, :, kept]).detach()
 
 
-def _between(part: tuple[torch.Tensor, ...], first: int, last: int) -> tuple[torch.Tensor, ...]:
+def _between(part: Keys, first: int, last: int) -> Keys:
     """Keys, values and indices whose index lies between the two; indices rise."""
     low = int(torch.searchsorted(part[2], first))
     high = int(torch.searchsorted(part[2], last, right=True))

@@ -7,15 +7,14 @@ is one call, a stream many, and there is one way to compute both.
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from workbench.numerics.ghost.names import Step
 from workbench.numerics.ghost.scan import scan
 
-Step = Literal["euler", "trapezoid"]
 State = dict[str, torch.Tensor]
 LEAST_STEP, FIRST_STEPS = 1e-4, (1e-3, 1e-1)
 
@@ -42,7 +41,7 @@ class CausalConvolution(nn.Conv1d):
     def __init__(self, channels: int, size: int):
         super().__init__(channels, channels, size, groups=channels)
 
-    def forward(self, x: torch.Tensor, state: State | None = None) -> torch.Tensor:  # type: ignore[override]
+    def forward(self, x: torch.Tensor, state: State | None = None) -> torch.Tensor:
         past = self.kernel_size[0] - 1
         before = None if state is None else state.get("convolved")
         x = x.mT

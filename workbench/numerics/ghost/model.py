@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from workbench.numerics.ghost.attention import SparseAttention
-from workbench.numerics.ghost.mixer import Mixer, Norm, State, Step
-from workbench.numerics.ghost.tokenizing import Boundaries, Router, Tokenizer, fixed, gathered, spread
+from workbench.numerics.ghost.mixer import Mixer, Norm, State
+from workbench.numerics.ghost.names import Places, Step, Tokenizer
+from workbench.numerics.ghost.tokenizing import Boundaries, Router, fixed, gathered, spread
 
 MODEL_TYPE = "workbench_ghost"
 BYTES = 256
-Places = Literal["index", "content"]
 
 
 class GhostConfig(BaseModel):

@@ -8,16 +8,15 @@ Hwang, Wang and Gu 2025, Dynamic chunking for end-to-end hierarchical sequence m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from workbench.numerics.ghost.mixer import State
+from workbench.numerics.ghost.names import Tokenizer
 from workbench.numerics.ghost.scan import scan
 
-Tokenizer = Literal["none", "learned", "fourth", "spaces"]
 FOURTH = 4
 SURE = 1 - 1e-4  # a probability of exactly 1 has no logarithm of what is left
 WHITE = b" \n\t\r"
