@@ -8,7 +8,6 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
@@ -16,6 +15,7 @@ from workbench.core.errors import ParameterError
 from workbench.core.parameters import Few, Seed
 from workbench.core.progress import track
 from workbench.core.registry import source
+from workbench.models._episodes import padded
 from workbench.models._training import LearningRate
 from workbench.numerics.ghost.names import Places, Step, Tokenizer
 from workbench.subjects.descents.trajectory import Trajectory
@@ -121,17 +121,8 @@ def ghost_descent(
 
 def lesson(paraphrases: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Questions with their answers: (n, t) bytes, which of them are of an answer or its end, and which are no padding."""
-    import torch
-
     lines = [(asked, q.answer) for q in questions() for asked in (q.question, *q.paraphrases[:paraphrases])]
-    whole = [f"{asked}\n{answer}\n".encode() for asked, answer in lines]
-    x = np.zeros((len(lines), max(map(len, whole))), np.int64)
-    of_answer, real = np.zeros(x.shape, bool), np.zeros(x.shape, bool)
-    for i, ((asked, _), line) in enumerate(zip(lines, whole, strict=True)):
-        x[i, : len(line)] = np.frombuffer(line, np.uint8)
-        of_answer[i, len(asked.encode()) + 1 : len(line)] = True
-        real[i, : len(line)] = True
-    return torch.from_numpy(x), torch.from_numpy(of_answer), torch.from_numpy(real)
+    return padded([f"{asked}\n{answer}\n".encode() for asked, answer in lines])
 
 
 def _loss(ghost: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

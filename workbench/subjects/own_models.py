@@ -6,6 +6,7 @@ module are defined. Nothing that lies in a folder is run.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,7 @@ def built(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], sour
     file, configuration, module = KINDS[kind_of(config)]
     defined = import_module(file)
     try:
-        read = getattr(defined, configuration).model_validate(dict(config))
+        read = getattr(defined, configuration).model_validate_json(json.dumps(dict(config)))
     except ValidationError as e:
         first = e.errors()[0]
         where = ".".join(map(str, first["loc"])) or "its sizes"

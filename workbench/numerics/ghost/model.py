@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -11,12 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from workbench.numerics.ghost.attention import SparseAttention
+from workbench.numerics.ghost.memory import Memory, Read, Rows
 from workbench.numerics.ghost.mixer import Mixer, Norm, State
 from workbench.numerics.ghost.names import Places, Step, Tokenizer
 from workbench.numerics.ghost.tokenizing import Boundaries, Router, fixed, gathered, spread
 
 MODEL_TYPE = "workbench_ghost"
 BYTES = 256
+TOP = 32  # keys of a memory that a position reads at most
 
 
 class GhostConfig(BaseModel):
@@ -32,6 +34,8 @@ class GhostConfig(BaseModel):
     places : what attention takes for the place of a position: its ``index``, or its ``content``, the sum of the
         probabilities that units began until there.
     step, rotating : see `Mixer`.
+    memory : numbers of a key of the written memory (see `Memory`); 0 has none. memory_at : blocks whose states make a key;
+        what is read comes in after the second.
     substeps : a block's change is taken in so many steps of Euler's, each with the block's own weights: an ordinary
         differential equation in depth.
     """
@@ -56,6 +60,8 @@ class GhostConfig(BaseModel):
     step: Step = "euler"
     rotating: bool = False
     substeps: Annotated[int, Field(ge=1, le=16)] = 1
+    memory: Annotated[int, Field(ge=0, le=8192)] = 0
+    memory_at: tuple[int, int] = (1, 3)
 
     @model_validator(mode="after")
     def _fits(self) -> GhostConfig:
@@ -67,6 +73,13 @@ class GhostConfig(BaseModel):
             raise ValueError(f"heads={self.heads} must cut width={self.width} into heads of an even width")
         if self.rotating and self.states % 2:
             raise ValueError(f"states={self.states} must be even where the state rotates")
+        early, late = self.memory_at
+        if self.memory and not 0 <= early < late < self.blocks - 1:
+            raise ValueError(
+                f"memory_at={self.memory_at} must name two of the blocks 0 to {self.blocks - 2}, the earlier first"
+            )
+        if self.memory and self.tokenizer != "none":
+            raise ValueError("a memory is read byte by byte: it takes tokenizer='none'")
         if self.tokenizer != "none" and self.blocks <= 2 * self.outer:
             raise ValueError(
                 f"blocks={self.blocks} leaves none to read units: {2 * self.outer} read bytes (outer={self.outer})"
@@ -129,6 +142,8 @@ class Backbone(nn.Module):
             self.router = Router(config.width)
         if config.tokenizer != "none":
             self.residual = nn.Linear(config.width, config.width, bias=False)
+        if config.memory:
+            self.memory = Memory(config.width, config.memory)
         self.norm_f = Norm(config.width)
 
 
@@ -140,11 +155,13 @@ class Reading:
     ----------
     logits : (b, t, 256) of the byte after each. hidden : (b, t, width), what the head reads.
     boundaries : where units begin; None of a Ghost that has none.
+    memory : what was read of a memory; None where none was given.
     """
 
     logits: torch.Tensor
     hidden: torch.Tensor
     boundaries: Boundaries | None
+    memory: Read | None = None
 
 
 class GhostState(dict[str, State]):
@@ -184,7 +201,10 @@ class Ghost(nn.Module):
     def reset_parameters(self) -> None:
         """Draw embedding and head small, and what is added to the stream smaller where more is added."""
         nn.init.normal_(self.backbone.embeddings.weight, std=0.02)
-        nn.init.normal_(self.lm_head.weight, std=0.02)
+        with torch.no_grad():
+            self.lm_head.weight.copy_(
+                self.backbone.embeddings.weight
+            )  # a byte that is in the stream is foretold
         added = self.config.blocks + len(self.backbone.attention)
         with torch.no_grad():
             for block in self._blocks():
@@ -195,45 +215,77 @@ class Ghost(nn.Module):
     def _blocks(self) -> Iterator[Block]:
         return iter(self.backbone.layers)  # type: ignore[arg-type]
 
-    def forward(self, input_ids: torch.Tensor, state: GhostState | None = None) -> torch.Tensor:
+    def forward(
+        self, input_ids: torch.Tensor, state: GhostState | None = None, rows: Rows | None = None
+    ) -> torch.Tensor:
         """(b, t) bytes to the (b, t, 256) logits of the byte after each; see `read`."""
-        return self.read(input_ids, state).logits
+        return self.read(input_ids, state, rows).logits
+
+    def keys(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """(b, t) bytes to the (b, t, k) keys that the memory has of them."""
+        early, late = self.config.memory_at
+        x = self.backbone.embeddings(input_ids)
+        states: dict[int, torch.Tensor] = {}
+        places = self._index(input_ids.shape, None, "places")
+        self._through(range(late + 1), x, places, None, lambda i, x: states.setdefault(i, x))
+        return self.backbone.memory.keys(states[early], states[late])
+
+    def rows_of(self, x: torch.Tensor, real: torch.Tensor) -> Rows:
+        """What the memory holds of rows (n, t) that are read at once, to be trained; ``real`` says which bytes are no padding."""
+        keys = self.keys(x[:, :-1])
+        held = real[:, 1:]
+        which = torch.arange(len(x), device=x.device)[:, None].expand(held.shape)
+        return Rows(keys[held], x[:, 1:][held], which[held])
+
+    @torch.no_grad()
+    def written(self, texts: Sequence[bytes]) -> Rows:
+        """What the memory holds of rows of bytes, each read alone."""
+        device = self.lm_head.weight.device
+        parts = []
+        for text in texts:
+            x = torch.tensor([list(text)], device=device)
+            parts.append((self.keys(x[:, :-1])[0], x[0, 1:]))
+        return Rows.joined(parts, self.config.memory)
 
     def read(
         self,
         input_ids: torch.Tensor,
         state: GhostState | None = None,
+        rows: Rows | None = None,
         *,
-        change: Callable[[int, torch.Tensor], torch.Tensor] | None = None,
+        top: int = TOP,
     ) -> Reading:
         """Read bytes, after those that ``state`` has seen, which is brought up to date.
 
         Parameters
         ----------
-        change : gives what takes the place of the stream after each block, by the block's number; a memory comes in here.
+        rows : a memory's, which every position may read from. top : as many of its keys are read at each.
         """
         x = self.backbone.embeddings(input_ids)
         blocks, outer, config = len(self.backbone.layers), self.config.outer, self.config
         probability = None
         if hasattr(self.backbone, "router"):
             probability = self.backbone.router(x, _of(state, "router"))
+        found, asking = None, None
         if config.tokenizer == "none":
             places = self._places(input_ids, probability, state)
-            hidden = self._through(range(blocks), x, places, state, change)
-            found = None if probability is None else Boundaries(probability, probability >= 0.5)
+            asking = _Asking(self, rows, top) if rows is not None and len(rows) else None
+            hidden = self._through(range(blocks), x, places, state, asking)
+            if probability is not None:
+                found = Boundaries(probability, probability >= 0.5)
         else:
             found = self._boundaries(input_ids, probability, state)
             places = self._places(input_ids, probability, state)
-            x = self._through(range(outer), x, places, state, change)
+            x = self._through(range(outer), x, places, state)
             units = gathered(x, found.begins)
             if units.shape[1]:
                 apart = gathered(places, found.begins) if config.places == "content" else None
                 where = self._index(units.shape[:2], state, "units") if apart is None else apart
-                units = self._through(range(outer, blocks - outer), units, where, state, change)
+                units = self._through(range(outer, blocks - outer), units, where, state)
             x = self.backbone.residual(x) + spread(units, found, _of(state, "units"))
-            hidden = self._through(range(blocks - outer, blocks), x, places, state, change)
+            hidden = self._through(range(blocks - outer, blocks), x, places, state)
         hidden = self.backbone.norm_f(hidden)
-        return Reading(self.lm_head(hidden), hidden, found)
+        return Reading(self.lm_head(hidden), hidden, found, None if asking is None else asking.read)
 
     def _through(
         self,
@@ -241,8 +293,9 @@ class Ghost(nn.Module):
         x: torch.Tensor,
         places: torch.Tensor,
         state: GhostState | None,
-        change: Callable[[int, torch.Tensor], torch.Tensor] | None,
+        change: Callable[[int, torch.Tensor], torch.Tensor] | None = None,
     ) -> torch.Tensor:
+        """Blocks and what attends after them; ``change`` gives what takes the place of the stream after each."""
         for i in which:
             x = self.backbone.layers[i](x, _of(state, f"layers.{i}"))
             if str(i) in self.backbone.attention:
@@ -286,6 +339,27 @@ class Ghost(nn.Module):
             own["seen"] = torch.tensor(begin + shape[1])
         device = self.lm_head.weight.device
         return torch.arange(begin, begin + shape[1], dtype=torch.float64, device=device).expand(*shape)
+
+
+class _Asking:
+    """Keeps the states that make a key, and lets in what is read after the second."""
+
+    def __init__(self, ghost: Ghost, rows: Rows, top: int):
+        self.ghost, self.rows, self.top = ghost, rows, top
+        self.early: torch.Tensor | None = None
+        self.read: Read | None = None
+
+    def __call__(self, block: int, x: torch.Tensor) -> torch.Tensor:
+        early, late = self.ghost.config.memory_at
+        if block == early:
+            self.early = x
+        if block != late:
+            return x
+        assert self.early is not None
+        backbone = self.ghost.backbone
+        asked = backbone.memory.keys(self.early, x)
+        given, self.read = backbone.memory.read(asked, self.rows, backbone.embeddings.weight, self.top)
+        return x + given
 
 
 def _of(state: GhostState | None, name: str) -> State | None:
