@@ -1,4 +1,4 @@
-"""Episodes that teach a Ghost to read its memory: facts of random letters, which no weight can hold."""
+"""Episodes that teach a Ghost to read its memory: facts of random bytes, which no weight can hold."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ if TYPE_CHECKING:
 
     from workbench.numerics.ghost.model import Ghost
 
-LETTERS = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz0123456789", np.uint8)
+LETTERS = np.array([b for b in range(32, 256) if b != 127], np.uint8)
+ASCII = LETTERS[LETTERS < 127]
 FACTS = (4, 16, 64)  # of an episode
 ASKED = 16
-LENGTHS = (4, 12)  # of a question and of an answer, from and to
+LENGTHS = (3, 20)  # of a question and of an answer, from and to
 LARGEST_STEP = 1.0  # the gradients' norm beyond which they are scaled down
 
 
-def random_facts(rng: np.random.Generator, count: int, lengths: tuple[int, int] = LENGTHS) -> list[str]:
-    """Questions and answers of random letters, a line each."""
+def random_facts(rng: np.random.Generator, count: int, lengths: tuple[int, int] = LENGTHS) -> list[bytes]:
+    """Questions and answers of random bytes, a line each; those of half the facts are ASCII."""
 
-    def word() -> str:
-        return bytes(rng.choice(LETTERS, rng.integers(*lengths, endpoint=True))).decode()
+    def word(letters: np.ndarray) -> bytes:
+        return bytes(rng.choice(letters, rng.integers(*lengths, endpoint=True)))
 
-    return [f"{word()}\n{word()}\n" for _ in range(count)]
+    alphabets = [LETTERS if high else ASCII for high in rng.random(count) < 0.5]
+    return [word(letters) + b"\n" + word(letters) + b"\n" for letters in alphabets]
 
 
 def teach_reading(ghost: Ghost, steps: int, learning_rate: float, random_state: int) -> list[float]:
@@ -38,7 +40,7 @@ def teach_reading(ghost: Ghost, steps: int, learning_rate: float, random_state: 
     optimizer = torch.optim.AdamW(ghost.parameters(), lr=learning_rate)
     losses = []
     for _ in track(range(steps), "teaching ghost to read its memory"):
-        facts = [fact.encode() for fact in random_facts(rng, int(rng.choice(FACTS)))]
+        facts = random_facts(rng, int(rng.choice(FACTS)))
         x, of_answer, real = padded(facts)
         asked = torch.from_numpy(rng.choice(len(facts), ASKED))
         logits = ghost.read(x[asked], None, ghost.rows_of(x, real)).logits

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
+    from workbench.numerics.ghost.memory import Rows
+
 LINE_END = 10
 MOST = 200  # bytes that are written where no line ends
 ANSWERS = "the likeliest next tokens (its tokens are bytes) after a prompt, until a line ends"
@@ -61,8 +63,15 @@ def go_on(module: torch.nn.Module, prompt: str, most: int = MOST) -> str:
     return answers_of(module, [prompt], most)[0]
 
 
-def answers_of(module: torch.nn.Module, prompts: Sequence[str], most: int = MOST) -> list[str]:
-    """What is written after each prompt, one after the other; see `go_on`. Bytes that are no UTF-8 show as U+FFFD."""
+def answers_of(
+    module: torch.nn.Module, prompts: Sequence[str], most: int = MOST, rows: Rows | None = None
+) -> list[str]:
+    """What is written after each prompt, one after the other; see `go_on`. Bytes that are no UTF-8 show as U+FFFD.
+
+    Parameters
+    ----------
+    rows : of a memory that is read, for networks that have one.
+    """
     import torch
 
     from workbench.numerics.ghost.model import GhostState
@@ -73,7 +82,7 @@ def answers_of(module: torch.nn.Module, prompts: Sequence[str], most: int = MOST
         for prompt in prompts:
             state, written = GhostState(), bytearray()
             x = torch.tensor([list(as_bytes(prompt))], device=device)
-            while len(written) < most and (byte := int(module(x, state)[0, -1].argmax())) != LINE_END:
+            while len(written) < most and (byte := int(module(x, state, rows)[0, -1].argmax())) != LINE_END:
                 written.append(byte)
                 x = torch.tensor([[byte]], device=device)
             found.append(written.decode("utf-8", "replace"))
