@@ -89,6 +89,7 @@ from workbench.subjects.descents.siblings import Siblings as Siblings
 from workbench.subjects.descents.siblings import siblings as siblings
 from workbench.subjects.descents.trajectory import Trajectory as Trajectory
 from workbench.subjects.graph import GraphSubject as GraphSubject
+from workbench.subjects.memory import Memory
 from workbench.subjects.points import PointCloud as PointCloud
 from workbench.subjects.reading import Reading as Reading
 from workbench.subjects.series import TimeSeries as TimeSeries
@@ -779,6 +780,20 @@ class _top_rows(Method):
 
 top_rows: _top_rows
 
+class _forgetting(Method):
+    def __call__(self, facts: Asked, /, *, fact: int = 0, n_null: int = 99, random_state: int = 0) -> Verdict:
+        """Remove a fact, and say whether anything of it is left."""
+
+forgetting: _forgetting
+
+class _recall(Method):
+    def __call__(
+        self, facts: Asked, /, *, max_facts: int = 100, n_null: int = 99, random_state: int = 0
+    ) -> Estimate:
+        """Ask a memory's facts by their first line, and count the answers that are right to the last byte."""
+
+recall: _recall
+
 class _cka(Method):
     def __call__(
         self,
@@ -1293,6 +1308,43 @@ class _fashion_descent(Method):
         """Train a classifier on Fashion-MNIST (28 × 28 pixels, ten kinds of clothes) and give its recorded descent."""
 
 fashion_descent: _fashion_descent
+
+class _ghost_descent(Method):
+    def __call__(
+        self,
+        *,
+        steps: int = 40,
+        paraphrases: int = 0,
+        width: int = 320,
+        blocks: int = 8,
+        tokenizer: Literal["none", "learned", "fourth", "spaces"] = "none",
+        attend_every: int = 4,
+        places: Literal["index", "content"] = "index",
+        step: Literal["euler", "trapezoid"] = "euler",
+        rotating: bool = False,
+        substeps: int = 1,
+        prompt_weight: float = 0.1,
+        learning_rate: float = 0.002,
+        random_state: int = 0,
+    ) -> Trajectory:
+        """Train Ghost to answer ten questions, byte for byte, and give its recorded descent."""
+
+ghost_descent: _ghost_descent
+
+class _ghost_memory(Method):
+    def __call__(
+        self,
+        *,
+        steps: int = 60,
+        width: int = 128,
+        blocks: int = 6,
+        keys: int = 64,
+        learning_rate: float = 0.003,
+        random_state: int = 0,
+    ) -> Memory:
+        """Teach Ghost to answer from rows of bytes, and give it ten facts to answer from."""
+
+ghost_memory: _ghost_memory
 
 class _linear_descent(Method):
     def __call__(

@@ -218,6 +218,12 @@ def _check_present(index: Path, names: list[str]) -> None:
 
 
 def _network(folder: Path, weights: Weights, content: str) -> Any:
+    from workbench.subjects.own_models import kind_of
+
+    if kind_of(weights.config):
+        from workbench.io.own_networks import from_own_directory
+
+        return from_own_directory(folder, weights, content)
     from workbench.io.networks import from_directory
 
     return from_directory(folder, weights, content)

@@ -21,6 +21,7 @@ from workbench.io.files import Weights, checkpoint, missing, reading, real_numbe
 from workbench.io.gguf_files import read_gguf
 from workbench.io.hub import HUB_ID, fetch
 from workbench.io.huggingface import open_directory, others_of
+from workbench.io.memories import is_memory, open_memory
 from workbench.io.memory import subject_of
 from workbench.io.recording_folders import open_siblings, recordings_in
 from workbench.io.safetensors_files import read_safetensors
@@ -177,7 +178,10 @@ def _several(names: Sequence[str] | str | None) -> list[str] | None:
 
 
 def _folder(path: Path, name: str | None, kind: Kind | None) -> Subject:
-    """A recording, several of them, checkpoints of several steps, or the one checkpoint that lies in it."""
+    """A recording, several of them, a memory, checkpoints of several steps, or the one checkpoint that lies in it."""
+    if is_memory(path):
+        _require(kind, (), f"The memory {path}")
+        return open_memory(path, name or path.resolve().name)
     if is_recording(path):
         _require(kind, ("trajectory",), f"The recording {path}")
         return open_recording(path, name=name)

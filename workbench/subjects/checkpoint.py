@@ -24,6 +24,7 @@ from workbench.core.subject import Subject
 from workbench.core.view import View
 from workbench.numerics.floats import as_numbers
 from workbench.subjects.network import Network
+from workbench.subjects.own_models import kind_of
 from workbench.subjects.saving import Saved, as_written, refuse_own_files, save_file, save_folder
 
 if TYPE_CHECKING:
@@ -325,7 +326,8 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         ]
         if path.suffix == ".safetensors":
             return save_file(path, tensors)
-        return save_folder(path, tensors, self.beside)
+        own = self.config if self.has_network and not self.beside and kind_of(self.config) else {}
+        return save_folder(path, tensors, self.beside, own)
 
 
 class EditedCheckpoint(Checkpoint):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from types import MappingProxyType
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -85,8 +86,17 @@ def save_file(path: Path, tensors: Sequence[Entry]) -> Path:
     return path
 
 
-def save_folder(path: Path, tensors: Sequence[Entry], beside: Sequence[Path]) -> Path:
+def save_folder(
+    path: Path,
+    tensors: Sequence[Entry],
+    beside: Sequence[Path],
+    config: Mapping[str, Any] = MappingProxyType({}),
+) -> Path:
     """Write a folder in Hugging Face's layout, whole or not at all.
+
+    Parameters
+    ----------
+    beside : files that are copied there. config : what ``config.json`` is to hold where none is among them.
 
     Raises
     ------
@@ -114,6 +124,8 @@ def save_folder(path: Path, tensors: Sequence[Entry], beside: Sequence[Path]) ->
             )
         for file in beside:
             shutil.copyfile(file, temporary / file.name)
+        if config:
+            (temporary / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     return path
 
 

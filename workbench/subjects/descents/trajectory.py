@@ -31,6 +31,7 @@ from workbench.subjects.checkpoint import Checkpoint, Matrix, TensorInfo
 from workbench.subjects.descents.bookmarks import Bookmarks
 from workbench.subjects.descents.record import Record, few, structure
 from workbench.subjects.descents.step_weights import ArrayWeights, StepWeights, WeightSource
+from workbench.subjects.own_models import configuration_of
 from workbench.subjects.points import Points
 from workbench.subjects.series import Series
 
@@ -391,6 +392,7 @@ class Trajectory(Rowed):
             read,
             name=self.name,
             content=lambda: source.digest(step),
+            config=configuration_of(self.model),
             load=(lambda: self._callable(step)) if self.model is not None else None,
         )
         return self.derived(made, "at", f"step {step}", {"*": (step,)})
@@ -534,10 +536,10 @@ class Trajectory(Rowed):
         return found.loc[found.index.isin(self.ids)]
 
     def _callable(self, step: int) -> Any:
-        from workbench.subjects.network import Network
+        from workbench.subjects.own_models import network_of
 
         content = digest("network", self._source(step).digest(step), structure(self.model))
-        return Network(name=self.name, digest=content, module=self.network(step))
+        return network_of(self.network(step), self.name, content)
 
     def _with(self, **change: Any) -> Self:
         return type(self)(self.table, replace(self.record, **change), name=self.name, space=self._space)

@@ -1,0 +1,125 @@
+"""Forgetting: whether a fact that is removed from a memory is gone, from its rows and from the weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from annotated_types import Interval
+from typing_extensions import Doc
+
+from workbench.core.errors import DataError
+from workbench.core.evidence import Evidence
+from workbench.core.parameters import NullDraws, Seed
+from workbench.core.registry import analysis
+from workbench.results.verdict import Verdict
+from workbench.subjects.memory import Facts, Memory
+
+if TYPE_CHECKING:
+    import torch
+
+FEWEST_ORDERS = 19  # of an answer's bytes, which a p-value of 0.05 takes
+
+
+@analysis
+def forgetting(
+    facts: Facts,
+    *,
+    fact: Annotated[int, Interval(ge=0), Doc("Id of the fact that is removed.")] = 0,
+    n_null: NullDraws = 99,
+    random_state: Seed = 0,
+) -> Verdict:
+    """Remove a fact, and say whether anything of it is left.
+
+    What a network answers is a function of its weights, of the keys and bytes that it reads of its memory, and of what it is
+    asked. So if what is read after the removal equals, bit for bit, what is read of a memory that was written anew without the
+    fact, so does every answer: that is a proof, for this memory. It says nothing of the weights, which may hold the fact
+    apart from its row. So the answer's bytes are scored, after the removal, beside the same bytes in other orders: where
+    they score highest, the weights know it.
+
+    Returns
+    -------
+    Verdict
+        ``proven``; or ``refuted``, with how many numbers differ. Its evidence is about the weights.
+
+    Raises
+    ------
+    DataError
+        The fact is the only one, or has no answer in a second line.
+    MissingError
+        There is no fact of that id.
+    """
+    memory = facts.memory
+    if len(memory) < 2:
+        raise DataError(f"{facts.name} has one fact: a memory without any is not asked.")
+    left = memory.remove(fact)
+    anew = Memory(memory.checkpoint, left.table, name=left.name, space=left.space)
+    at = int(np.flatnonzero(memory.ids == fact)[0])
+    question, answer = memory.questions[at], memory.answers[at]
+    if not answer:
+        raise DataError(f"Fact {fact} of {facts.name} has no answer, which would stand in its second line.")
+    text = question + answer
+    different = _different(left, anew, text)
+    same = (
+        f"All {anew.rows.keys.numel():,} numbers of the keys, {len(anew.rows.following):,} bytes that follow them and "
+        f"{256 * len(text.encode()):,} logits of its question and answer are the same bits."
+    )
+    return Verdict(
+        claim=f"without fact {fact} ({question.strip()!r}), the memory answers everything as one that never had it",
+        verdict="refuted" if different else "proven",
+        how=f"{different:,} numbers of its keys, bytes and logits differ." if different else same,
+        domain="all texts, of this memory and its network",
+        evidence=(_in_the_weights(anew, question, answer, n_null, random_state),),
+    )
+
+
+def _different(left: Memory, anew: Memory, text: str) -> int:
+    """How many bits' worth of numbers differ between two memories, and in what they answer to a text."""
+    pairs = [
+        (left.rows.keys, anew.rows.keys),
+        (left.rows.following, anew.rows.following),
+        (left.rows.row, anew.rows.row),
+        (left.logits(text), anew.logits(text)),
+    ]
+    return sum(_unequal(a, b) for a, b in pairs)
+
+
+def _unequal(a: torch.Tensor, b: torch.Tensor) -> int:
+    if a.shape != b.shape:
+        return max(a.numel(), b.numel())
+    return int((a != b).sum())
+
+
+def _in_the_weights(memory: Memory, question: str, answer: str, n_null: int, random_state: int) -> Evidence:
+    """Whether the answer's bytes are likelier in their order than in others, after its question and without its row."""
+    rng = np.random.default_rng([random_state, 0x6F726465])
+    raw = answer.encode()
+    orders = {bytes(rng.permutation(list(raw)).tolist()) for _ in range(20 * n_null)} - {raw}
+    others = [sorted(orders)[i] for i in rng.permutation(len(orders))[:n_null]]
+    value, *drawn = _scores(memory, question.encode(), [raw, *others])
+    few = n_null and len(others) < min(n_null, FEWEST_ORDERS)
+    return Evidence(
+        id="answer_score",
+        question="Do the weights still know the answer, without its row?",
+        label="mean log-probability of the answer's bytes",
+        value=value,
+        n=len(raw),
+        unit="bytes",
+        null="" if few or not n_null else "the answer's bytes in other orders",
+        null_values=() if few else tuple(drawn),
+        hypothesis="" if few else "no order of the answer's bytes is likelier than another",
+        untested=f"its bytes have {len(others)} other orders, and {FEWEST_ORDERS} are needed" if few else "",
+    )
+
+
+def _scores(memory: Memory, question: bytes, answers: list[bytes]) -> list[float]:
+    import torch
+
+    found = []
+    with torch.inference_mode():
+        for answer in answers:
+            x = torch.tensor([list(question + answer)])
+            log_p = memory.module(x, None, memory.rows)[0].log_softmax(-1)
+            at = torch.arange(len(question) - 1, x.shape[1] - 1)
+            found.append(float(log_p[at, x[0, at + 1]].mean()))
+    return found

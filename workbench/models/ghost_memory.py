@@ -1,0 +1,75 @@
+"""A memory of facts, and a Ghost that was taught to read one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Interval
+from typing_extensions import Doc
+
+from workbench.core.parameters import Few, Seed
+from workbench.core.registry import source
+from workbench.models._training import LearningRate
+from workbench.subjects.memory import Memory
+
+if TYPE_CHECKING:
+    from workbench.numerics.ghost.model import Ghost
+    from workbench.subjects.checkpoint import Checkpoint
+
+
+@source
+def ghost_memory(
+    *,
+    steps: Annotated[int, Interval(ge=1, le=5000), Few(3), Doc("Updates, each of facts that are new.")] = 60,
+    width: Annotated[
+        int, Interval(ge=16, le=1024), Few(16), Doc("Numbers of a position's state between blocks.")
+    ] = 128,
+    blocks: Annotated[
+        int, Interval(ge=4, le=64), Few(4), Doc("State-space blocks; keys come from two of them.")
+    ] = 6,
+    keys: Annotated[int, Interval(ge=4, le=1024), Few(8), Doc("Numbers of a key.")] = 64,
+    learning_rate: LearningRate = 3e-3,
+    random_state: Seed = 0,
+) -> Memory:
+    """Teach Ghost to answer from rows of bytes, and give it ten facts to answer from.
+
+    It is taught on questions and answers of random bytes, new ones in every step, so that its weights can hold none of them: what
+    it then answers, it reads. The ten facts are Ghost's ten questions, on which it was never trained.
+    """
+    import pandas as pd
+
+    from workbench.models._episodes import teach_reading
+    from workbench.models._training import seeded
+    from workbench.models.ghost_descent import questions
+    from workbench.numerics.ghost.model import Ghost, GhostConfig
+
+    head = next(h for h in (32, 16, 8, 4, 2, 1) if (2 * width) % h == 0)
+    config = GhostConfig(width=width, blocks=blocks, head=head, heads=1, attend_every=0, memory=keys)
+    with seeded(random_state):
+        ghost = Ghost(config)
+        teach_reading(ghost, steps, learning_rate, random_state)
+    table = pd.DataFrame({"text": [f"{q.question}\n{q.answer}\n" for q in questions()]})
+    made = Memory(_checkpoint(ghost.eval()), table, name="ghost memory")
+    made.truth = {"answers": [q.answer for q in questions()]}
+    return made
+
+
+def _checkpoint(ghost: Ghost) -> Checkpoint:
+    """The weights as a checkpoint that saves and opens as the network."""
+    from workbench.core.digest import digest
+    from workbench.core.rows import owned
+    from workbench.subjects.checkpoint import Checkpoint, TensorInfo
+    from workbench.subjects.own_models import configuration_of, network_of
+
+    arrays = {name: owned(tensor.numpy().copy()) for name, tensor in ghost.state_dict().items()}
+    tensors = {n: TensorInfo(n, a.shape, "F32", a.nbytes) for n, a in arrays.items()}
+    config = configuration_of(ghost)
+    content = digest("ghost", config, *arrays.values())
+    return Checkpoint(
+        tensors,
+        arrays.__getitem__,
+        name="ghost",
+        content=lambda: content,
+        config=config,
+        load=lambda: network_of(ghost, "ghost", content),
+    )

@@ -1,0 +1,7 @@
+"""Names of Ghost's switches, for those who offer them without loading torch."""
+
+from typing import Literal
+
+Step = Literal["euler", "trapezoid"]
+Tokenizer = Literal["none", "learned", "fourth", "spaces"]
+Places = Literal["index", "content"]

@@ -1,0 +1,89 @@
+"""How a network reads texts as bytes, and how it is asked to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workbench.core.errors import DataError
+from workbench.subjects.network import Batch
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from workbench.numerics.ghost.memory import Rows
+
+LINE_END = 10
+MOST = 200  # bytes that are written where no line ends
+ANSWERS = "the likeliest next tokens (its tokens are bytes) after a prompt, until a line ends"
+SPELLED = np.array([chr(b) if 32 <= b < 127 else f"<0x{b:02X}>" for b in range(256)], object)
+"""How each byte is written in a table of tokens."""
+
+
+def as_bytes(text: str) -> bytes:
+    """UTF-8; halves of characters, which have none, become question marks."""
+    return text.encode("utf-8", "replace")
+
+
+def encode(lines: pd.DataFrame, max_length: int) -> Batch:
+    """The first ``max_length`` bytes of each line, zeros behind the shorter ones: what is behind reaches nothing before it."""
+    import pandas as pd
+    import torch
+
+    texts = [as_bytes(text) for text in lines["text"]]
+    lengths = np.array([min(len(text), max_length) for text in texts], np.int64)
+    numbers = np.zeros((len(texts), max(1, int(lengths.max(initial=0)))), np.int64)
+    keep = np.arange(numbers.shape[1]) < lengths[:, None]
+    numbers[keep] = np.frombuffer(b"".join(text[:max_length] for text in texts), np.uint8)
+    line, position = np.nonzero(keep)
+    rows = pd.DataFrame(
+        {
+            "text_id": lines.index.to_numpy()[line],
+            "token": SPELLED[numbers[keep]],
+            "position": position.astype(np.int32),
+        }
+    )
+    cut = np.array([len(text) for text in texts], np.int64) - lengths
+    return Batch({"input_ids": torch.from_numpy(numbers)}, keep, rows, cut=cut)
+
+
+def go_on(module: torch.nn.Module, prompt: str, most: int = MOST) -> str:
+    """What a causal network of bytes writes after a prompt, the likeliest byte each time, until a line ends.
+
+    Raises
+    ------
+    DataError
+        The prompt is empty.
+    """
+    if not prompt:
+        raise DataError("The prompt is empty: give at least one character to go on from.")
+    return answers_of(module, [prompt], most)[0]
+
+
+def answers_of(
+    module: torch.nn.Module, prompts: Sequence[str], most: int = MOST, rows: Rows | None = None
+) -> list[str]:
+    """What is written after each prompt, one after the other; see `go_on`. Bytes that are no UTF-8 show as U+FFFD.
+
+    Parameters
+    ----------
+    rows : of a memory that is read, for networks that have one.
+    """
+    import torch
+
+    from workbench.numerics.ghost.model import GhostState
+
+    device = next(module.parameters()).device
+    found = []
+    with torch.inference_mode():
+        for prompt in prompts:
+            state, written = GhostState(), bytearray()
+            x = torch.tensor([list(as_bytes(prompt))], device=device)
+            while len(written) < most and (byte := int(module(x, state, rows)[0, -1].argmax())) != LINE_END:
+                written.append(byte)
+                x = torch.tensor([[byte]], device=device)
+            found.append(written.decode("utf-8", "replace"))
+    return found

@@ -1,0 +1,88 @@
+"""Networks of the workbench's own kinds: what is written beside their weights, and how they are built again from it.
+
+A kind is one entry of `KINDS`: the name that ``config.json`` gives as ``model_type``, and where its configuration and its
+module are defined. Nothing that lies in a folder is run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from workbench.core.errors import FormatError
+from workbench.subjects.byte_reading import ANSWERS, encode, go_on
+from workbench.subjects.network import Network
+
+if TYPE_CHECKING:
+    import torch
+
+KINDS = {"workbench_ghost": ("workbench.numerics.ghost.model", "GhostConfig", "Ghost")}
+"""``model_type`` to the file, the configuration's class and the module's."""
+
+
+def kind_of(config: Mapping[str, Any]) -> str:
+    """The workbench's own kind that a configuration names, or ""."""
+    named = config.get("model_type")
+    return named if isinstance(named, str) and named in KINDS else ""
+
+
+def configuration_of(module: Any) -> dict[str, Any]:
+    """What ``config.json`` holds of a module of an own kind; empty for others."""
+    from pydantic import BaseModel
+
+    config = getattr(module, "config", None)
+    found = config.model_dump(mode="json") if isinstance(config, BaseModel) else {}
+    return found if kind_of(found) else {}
+
+
+def built(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], source: str) -> torch.nn.Module:
+    """The module that a configuration describes, as it is drawn, in float32.
+
+    Parameters
+    ----------
+    shapes : of the tensors that it will be filled with. They are compared before anything is allocated.
+    source : what the configuration comes from, for a refusal.
+
+    Raises
+    ------
+    FormatError
+        The configuration isn't legal, or the weights aren't those of the network that it describes.
+    """
+    import torch
+    from pydantic import ValidationError
+
+    file, configuration, module = KINDS[kind_of(config)]
+    defined = import_module(file)
+    try:
+        read = getattr(defined, configuration).model_validate_json(json.dumps(dict(config)))
+    except ValidationError as e:
+        first = e.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "its sizes"
+        raise FormatError(
+            f"{source}: config.json isn't one of a {config['model_type']}: {where}: {first['msg']}. Take the one that was "
+            f"saved with these weights."
+        ) from None
+    with torch.device("meta"):
+        described = {n: tuple(t.shape) for n, t in getattr(defined, module)(read).state_dict().items()}
+    different = sorted(
+        n for n in described.keys() | shapes.keys() if described.get(n) != tuple(shapes.get(n, (-1,)))
+    )
+    if different:
+        name = different[0]
+        raise FormatError(
+            f"{source}: its weights aren't those of the network that config.json describes: {len(different):,} tensors differ, "
+            f"such as {name!r}, which would be {described.get(name, 'absent')} and is "
+            f"{shapes.get(name, 'absent')}. Take the configuration that was saved with these weights."
+        )
+    with torch.random.fork_rng(devices=[]):
+        made: torch.nn.Module = getattr(defined, module)(read)
+    return made
+
+
+def network_of(module: torch.nn.Module, name: str, digest: str) -> Network:
+    """A network of a module, which reads texts where it is of an own kind that does."""
+    if not configuration_of(module):
+        return Network(name=name, digest=digest, module=module)
+    return Network(name=name, digest=digest, module=module.eval(), encode=encode, ask=go_on, answers=ANSWERS)
