@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from workbench.core.errors import MissingError
+from workbench.core.extras import MissingExtra
 from workbench.numerics.exact.dyadic import Dyadic
 from workbench.numerics.exact.reading import Program, Step, is_piecewise
 
@@ -99,13 +99,13 @@ def enclosed(program: Program, x: Sequence[Fraction]) -> list[Any]:
 
     Raises
     ------
-    MissingError
+    MissingExtra
         python-flint isn't installed.
     """
     try:
         import flint
     except ModuleNotFoundError as e:
-        raise MissingError(MISSING) from e
+        raise MissingExtra(MISSING) from e
     before = flint.ctx.prec
     flint.ctx.prec = BITS
     try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Literal
 
-from workbench.core.errors import MissingError
+from workbench.core.extras import MissingExtra
 from workbench.numerics.exact.expansion import ONE, Basis, Row, Rows
 
 A_SECOND = (
@@ -41,7 +41,7 @@ def nonzero_somewhere(
 
     Raises
     ------
-    MissingError
+    MissingExtra
         z3 isn't installed.
 
     References
@@ -66,7 +66,7 @@ def never(row: Row, sign: int, basis: Basis, work: float) -> bool:
 
     Raises
     ------
-    MissingError
+    MissingExtra
         z3 isn't installed.
     """
     z3 = _z3()
@@ -80,7 +80,7 @@ def _z3() -> Any:
     try:
         import z3
     except ModuleNotFoundError as e:
-        raise MissingError(MISSING) from e
+        raise MissingExtra(MISSING) from e
     return z3
 
 
