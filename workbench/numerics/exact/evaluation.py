@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from workbench.core.extras import MissingExtra
 from workbench.numerics.exact.dyadic import Dyadic
 from workbench.numerics.exact.reading import Program, Step, is_piecewise
+from workbench.numerics.extras import MissingExtra
 
 BITS = 320  # in which balls are computed
 MISSING = (

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Literal
 
-from workbench.core.extras import MissingExtra
 from workbench.numerics.exact.expansion import ONE, Basis, Row, Rows
+from workbench.numerics.extras import MissingExtra
 
 A_SECOND = (
     50_000  # of the solver's own units of work, about a second of it; they are counted alike on every machine

@@ -14,8 +14,8 @@ from math import comb
 from typing import Any
 
 from workbench.core.errors import DataError
-from workbench.core.extras import MissingExtra
 from workbench.numerics.expressions.dag import Dag
+from workbench.numerics.extras import MissingExtra
 
 MOST_TERMS = 200_000
 INVERSE = "inverse"

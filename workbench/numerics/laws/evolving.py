@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.core.extras import MissingExtra
 from workbench.numerics.expressions.dag import FUNCTIONS, Dag
+from workbench.numerics.extras import MissingExtra
 from workbench.numerics.laws.fitting import flat_product, flat_sum
 
 if TYPE_CHECKING:
