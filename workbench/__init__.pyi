@@ -1218,6 +1218,14 @@ class _shuffle_weights(Method):
 
 shuffle_weights: _shuffle_weights
 
+class _simplify(Method):
+    def __call__(
+        self, network: Asked, /, *, low: float | None = None, high: float | None = None, rounding: bool = True
+    ) -> Replacement:
+        """Silence hidden units that are constant or multiples of one another; what they gave goes into the next layer."""
+
+simplify: _simplify
+
 class _digits_descent(Method):
     def __call__(
         self,
