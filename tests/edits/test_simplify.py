@@ -35,12 +35,15 @@ def planted() -> nn.Sequential:
 def test_known_answer_planted_units_are_silent_and_the_function_stays() -> None:
     a = wb.open(planted(), name="a")
     edit = wb.simplify(a)
-    assert edit.title == "3 of 13 hidden units silenced (3 proven to keep the function)"
+    assert (
+        edit.label
+        == "3 of 13 hidden units silenced (3 proven to keep the function on all inputs, 0 but for rounding)"
+    )
     b = a + edit
     assert not b.module[0].weight[[3, 5, 6]].any() and not b.module[2].weight[:, [3, 5, 6]].any()
     assert wb.equivalence(a, b, n_samples=200).verdict == "proven"
     boxed = wb.simplify(a, low=-1.0, high=1.0)
-    assert boxed.title.startswith("4 of 13") and not (a + boxed).module[4].weight[:, 2].any()
+    assert boxed.label.startswith("4 of 13") and not (a + boxed).module[4].weight[:, 2].any()
     assert wb.equivalence(a, a + boxed, low=-1.0, high=1.0, n_samples=200).verdict == "proven"
     assert wb.equivalence(a, a + boxed, n_samples=200).verdict == "refuted"  # far out that unit acts
     assert ((b - edit).module[0].weight == a.module[0].weight).all()
@@ -56,6 +59,19 @@ def test_a_broken_plan_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
         wb.simplify(wb.open(planted()))
 
 
+def test_where_new_weights_round_the_title_says_so_and_outputs_hardly_move() -> None:
+    a = planted()
+    with torch.no_grad():
+        a[2].weight.normal_(generator=torch.Generator().manual_seed(0))
+    a = wb.open(a, name="a")
+    edit, x = wb.simplify(a), torch.randn(200, 3)
+    assert edit.rounded and edit.label.endswith(f"{edit.rounded} but for rounding)")
+    torch.testing.assert_close((a + edit).module(x), a.module(x), rtol=0, atol=1e-5)
+    exact = wb.simplify(a, rounding=False)
+    assert wb.equivalence(a, a + exact, n_samples=200).verdict == "proven"
+    assert wb.equivalence(a, a + edit, n_samples=200).verdict == "refuted"
+
+
 def test_it_composes_with_other_edits_and_is_saved_by_itself(tmp_path: Path) -> None:
     a = wb.open(planted(), name="a")
     edit = wb.simplify(a)
@@ -67,9 +83,10 @@ def test_it_composes_with_other_edits_and_is_saved_by_itself(tmp_path: Path) -> 
     torch.testing.assert_close(both.module(x), a.module(x) + 0.5, rtol=0, atol=1e-5)
 
 
-def test_where_all_units_are_needed_it_says_so() -> None:
-    with pytest.raises(DataError, match="None of the 6 hidden units of a"):
-        wb.simplify(wb.open(net(4, 6, 2), name="a"))
+def test_where_all_units_are_needed_none_is_silenced() -> None:
+    a = wb.open(net(4, 6, 2), name="a")
+    edit = wb.simplify(a)
+    assert edit.label.startswith("0 of 6 hidden units silenced") and not edit.tensors
 
 
 def test_a_transformer_is_saved_so_that_transformers_loads_it(tmp_path: Path) -> None:
@@ -88,7 +105,10 @@ def test_a_transformer_is_saved_so_that_transformers_loads_it(tmp_path: Path) ->
     made.save_pretrained(tmp_path / "before")
     before = wb.open(tmp_path / "before")
     edit = wb.simplify(before)
-    assert edit.title == "1 of 24 hidden units silenced (1 proven to keep the function)"
+    assert (
+        edit.label
+        == "1 of 24 hidden units silenced (1 proven to keep the function on all inputs, 0 but for rounding)"
+    )
     assert all(name.startswith("encoder.layer.1.") for name in edit.tensors)
     (before + edit).save(tmp_path / "after")
     after = AutoModel.from_pretrained(tmp_path / "after").eval()

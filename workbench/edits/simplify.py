@@ -6,10 +6,9 @@ from typing import Annotated
 
 from typing_extensions import Doc
 
-from workbench.core.errors import DataError
 from workbench.core.lazy import as_tensors
 from workbench.core.registry import edit
-from workbench.edits.replacement import Replacement
+from workbench.edits.silencing import Silencing
 from workbench.subjects.network import Network
 
 
@@ -24,18 +23,18 @@ def simplify(
     rounding: Annotated[
         bool, Doc("Whether units leave too where the new weights are rounded to float32.")
     ] = True,
-) -> Replacement:
+) -> Silencing:
     """Silence hidden units that are constant or multiples of one another; what they gave goes into the next layer.
 
     Shapes stay, so that the edit is added to a checkpoint and saved as any other, and transformers loads what was saved. The
-    title says how many units are silent and of how many it is proven that the function of real numbers is kept. A chain of
+    edit says how many units are silent, be it none, and of how many it is proven that the function of real numbers is kept. A chain of
     layers is read whole and on the domain; of a transformer each feed-forward layer of BERT's kind by itself, for whatever it is
     given. ``network.simplified()`` makes a chain smaller instead, with other shapes.
 
     Raises
     ------
     DataError
-        No unit can leave; or the network is neither such a chain nor such a transformer.
+        The network is neither such a chain nor such a transformer, or a constant has no bias to go into.
     ParameterError
         ``low`` isn't under ``high``.
 
@@ -48,15 +47,13 @@ def simplify(
 
     require_domain(low, high, "simplify")
     made = silenced(network.module, **domain(low, high), rounding=rounding, owner=network.name)
-    if not made.arrays:
-        raise DataError(
-            f"None of the {made.units:,} hidden units of {network.name} is constant or a multiple of another: its function needs "
-            "them all. What changes it a little is unit_pruning's."
-        )
     stored = {of: name for name, of in network.tensor_names.items()}
-    how = f"{made.proven:,} proven to keep the function"
-    how += f", {made.rounded:,} but for rounding" if made.rounded else ""
-    return Replacement(
+    return Silencing(
         as_tensors({stored.get(name, name): array for name, array in made.arrays.items()}),
-        title=f"{made.proven + made.rounded:,} of {made.units:,} hidden units silenced ({how})",
+        units=made.units,
+        proven=made.proven,
+        rounded=made.rounded,
+        low=low,
+        high=high,
+        rounding=rounding,
     )
