@@ -44,6 +44,7 @@ from workbench.edits.magnitude_mask import MagnitudeMask
 from workbench.edits.mask import Mask as Mask
 from workbench.edits.permutation import Permutation
 from workbench.edits.replacement import Replacement as Replacement
+from workbench.edits.silencing import Silencing
 from workbench.edits.site_function import SiteFunction as SiteFunction
 from workbench.edits.taking_out import certify as certify
 from workbench.evidence.along import along as along
@@ -1255,6 +1256,14 @@ class _shuffle_weights(Method):
         """Permute the entries of every weight matrix within itself."""
 
 shuffle_weights: _shuffle_weights
+
+class _simplify(Method):
+    def __call__(
+        self, network: Asked, /, *, low: float | None = None, high: float | None = None, rounding: bool = True
+    ) -> Silencing:
+        """Silence hidden units that are constant or multiples of one another; what they gave goes into the next layer."""
+
+simplify: _simplify
 
 class _digits_descent(Method):
     def __call__(

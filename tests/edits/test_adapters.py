@@ -257,3 +257,144 @@ def test_a_certificate_of_a_trained_adapter_and_of_another_one(made, dtype: str)
     dora = wb.read_adapter(made["dora", dtype].folder / "adapter", base)
     with pytest.raises(ViewError, match="DoRA"):
         certify(merged, dora)
+
+
+# -- convolutions and embeddings ----------------------------------------------------------------------
+
+
+class Reads(nn.Module):
+    """Tokens by an embedding, a convolution over their places as pictures of one row, and a 1 x 1 one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.wide = nn.Embedding(30, 8), nn.Conv2d(8, 12, (1, 3))
+        self.narrow, self.line = nn.Conv2d(12, 6, 1), nn.Conv1d(6, 4, 2)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.words(tokens).transpose(1, 2)[:, :, None]
+        return self.line(torch.tanh(self.narrow(torch.tanh(self.wide(x))))[:, :, 0]).mean(dim=-1)
+
+
+CONVOLUTIONS = ["wide", "narrow", "line"]
+
+
+def read_with(targets: list[str], dtype: torch.dtype, folder: Path, **given: Any) -> SimpleNamespace:
+    """The network with an adapter that learned something in a few steps, and PEFT's merge of it."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(0)
+    net = Reads().to(dtype)
+    base = {n: t.clone() for n, t in net.state_dict().items()}
+    save_file(base, folder / "base.safetensors")
+    peft = get_peft_model(
+        net, LoraConfig(r=2, lora_alpha=6, target_modules=targets, **given), autocast_adapter_dtype=False
+    )
+    tokens = torch.randint(30, (64, 10), generator=torch.Generator().manual_seed(1))
+    wanted = torch.sin(tokens.float()[:, :4])
+    optimizer = torch.optim.Adam([p for p in peft.parameters() if p.requires_grad], lr=0.02, eps=1e-4)
+    losses = []
+    for _ in range(40):
+        loss = (peft(tokens).float() - wanted).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.98 * losses[0], "it learned"
+    peft.save_pretrained(folder / "adapter")
+    with torch.no_grad():
+        along = peft(tokens).float()
+    merged = peft.merge_and_unload()
+    save_file(merged.state_dict(), folder / "peft.safetensors")
+    return SimpleNamespace(base=base, merged=merged.state_dict(), tokens=tokens, along=along)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("targets", "given"),
+    [
+        (["words", *CONVOLUTIONS], {}),
+        (["words", *CONVOLUTIONS], {"use_rslora": True}),
+        (CONVOLUTIONS, {"use_dora": True}),
+    ],
+    ids=["lora", "rslora", "dora of convolutions"],
+)
+def test_peer_convolutions_and_embeddings_merge_as_peft_and_come_out_to_the_last_bit(
+    targets: list[str], given: dict[str, Any], dtype: str, tmp_path: Path
+) -> None:
+    one = read_with(targets, DTYPES[dtype], tmp_path, **given)
+    base = wb.open(tmp_path / "base.safetensors")
+    adapter = wb.read_adapter(tmp_path / "adapter", base)
+    assert set(adapter.tensors) == {f"{t}.weight" for t in targets}
+    merged = base + adapter
+    step = {"F32": 2**-23, "F16": 2**-10, "BF16": 2**-7}[dtype]
+    for name in adapter.tensors:
+        theirs = one.merged[name].float().numpy()
+        assert np.abs(merged[name] - theirs).max() <= 6 * step * np.abs(theirs).max(), name
+        assert np.abs(merged[name] - base[name]).max() > 20 * step * np.abs(theirs).max(), name
+    for undo, seen in (
+        (wb.Unmerge.of(base, adapter), merged),
+        (
+            wb.Unmerge.of(base, adapter, wb.open(tmp_path / "peft.safetensors")),
+            wb.open(tmp_path / "peft.safetensors"),
+        ),
+    ):
+        made = tmp_path / f"{seen.digest[:8]}.safetensors"
+        seen.save(made)
+        (wb.open(made) + undo).save(tmp_path / f"back-{made.name}")
+        assert raw(tmp_path / f"back-{made.name}") == raw(tmp_path / "base.safetensors")
+    if dtype == "F32":
+        network = wb.open(Reads().eval())
+        network.module.load_state_dict(one.base)
+        with torch.no_grad():
+            torch.testing.assert_close(
+                (network + adapter).module(one.tokens), one.along, rtol=1e-4, atol=1e-5
+            )
+    if "use_dora" not in given:
+        merged.save(tmp_path / "merged.safetensors")
+        assert certify(wb.open(tmp_path / "merged.safetensors"), adapter).counts[:, 0].sum() == 0
+
+
+def test_what_has_no_difference_of_weights_is_refused_by_name(tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    def written(module: nn.Module, name: str, **given: Any) -> Path:
+        config = LoraConfig(r=2, lora_alpha=6, init_lora_weights=False, **given)
+        get_peft_model(module, config).save_pretrained(tmp_path / name)
+        return tmp_path / name
+
+    grouped = nn.Sequential(nn.Conv2d(4, 8, 3, groups=2))
+    save_file(grouped.state_dict(), tmp_path / "grouped.safetensors")
+    with pytest.warns(UserWarning, match="Merging is not supported"):
+        folder = written(grouped, "grouped", target_modules=["0"])
+    with pytest.raises((FormatError, DataError), match=r"0\.weight.*(groups|another base)"):
+        wb.read_adapter(folder, wb.open(tmp_path / "grouped.safetensors"))
+    with pytest.raises(FormatError, match=r"words\.weight is an embedding under DoRA"):
+        wb.read_adapter(written(Reads(), "dora", target_modules=["words"], use_dora=True))
+    with pytest.raises(FormatError, match="modules_to_save"):
+        wb.read_adapter(written(Reads(), "whole", target_modules=["wide"], modules_to_save=["line"]))
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
+def test_an_embedding_that_is_written_beside_its_factors_must_be_the_bases(tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaConfig, LlamaModel
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2}
+    made = LlamaModel(LlamaConfig(**sizes, vocab_size=20))
+    made.save_pretrained(tmp_path / "base")
+    config = LoraConfig(r=2, target_modules=["embed_tokens"], init_lora_weights=False)
+    get_peft_model(made, config).save_pretrained(tmp_path / "adapter", save_embedding_layers=True)
+    held = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    assert any("base_layer" in key for key in held)
+    base = wb.open(tmp_path / "base")
+    adapter = wb.read_adapter(tmp_path / "adapter", base)
+    (name,) = adapter.tensors
+    assert np.abs((base + adapter)[name] - base[name]).max() > 0.01
+    with pytest.raises(FormatError, match="give the base too"):
+        wb.read_adapter(tmp_path / "adapter")
+    key = next(k for k in held if "base_layer" in k)
+    held[key][0, 0] += 1
+    save_file(held, tmp_path / "adapter" / "adapter_model.safetensors")
+    with pytest.raises(FormatError, match="brings another embed_tokens"):
+        wb.read_adapter(tmp_path / "adapter", base)

@@ -46,6 +46,7 @@ def test_kinds_of_edit_lie_beside_the_methods_and_are_none() -> None:
     assert {m.name for m in wb.methods() if m.verb == "edit"} == {
         "extract_adapter",
         "prune",
+        "simplify",
         "shuffle_weights",
     }
 

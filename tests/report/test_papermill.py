@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -19,11 +20,10 @@ SMALL = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", SMALL)
-def test_runs_with_parameters_to_its_end(name: str, tmp_path: Path) -> None:
-    out = tmp_path / f"{name}.ipynb"
-    given = [x for key, value in SMALL[name].items() for x in ("-p", key, str(value))]
+def executed(name: str, parameters: dict[str, object], folder: Path, **environment: str) -> Any:
+    """A notebook that papermill ran to its end."""
+    out = folder / f"{name}.ipynb"
+    given = [x for key, value in parameters.items() for x in ("-p", key, str(value))]
     command = [
         sys.executable,
         "-m",
@@ -33,12 +33,32 @@ def test_runs_with_parameters_to_its_end(name: str, tmp_path: Path) -> None:
         "--no-progress-bar",
         *given,
     ]
-    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+    variables = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", **environment}
+    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
-    ran = nbformat.read(out, as_version=4)
+    return nbformat.read(out, as_version=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_runs_with_parameters_to_its_end(name: str, tmp_path: Path) -> None:
+    ran = executed(name, SMALL[name], tmp_path)
     outputs = [o for c in ran.cells if c.cell_type == "code" for o in c.outputs]
     assert not [o for o in outputs if o.output_type == "error"]
     assert any("text/html" in o.get("data", {}) for o in outputs)
     injected = [c.source for c in ran.cells if "injected-parameters" in c.metadata.get("tags", [])]
     assert len(injected) == 1 and all(key in injected[0] for key in SMALL[name])
+
+
+@pytest.mark.slow
+def test_without_the_packages_of_an_extra_its_sections_are_left_out(tmp_path: Path) -> None:
+    """python-flint, pyoperon and z3 are hidden from every process: formulas and laws aren't asked, and the rest is."""
+    hidden = "import sys\nfor name in ('flint', 'pyoperon', 'z3'):\n    sys.modules[name] = None\n"
+    (tmp_path / "sitecustomize.py").write_text(hidden, encoding="utf-8")
+    paths = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    small = {**SMALL["decompress"], "network": "glassllm-en"}
+    ran = executed("decompress", small, tmp_path, PYTHONPATH=paths, WORKBENCH_NO_CACHE="1")
+    said = [o.get("text", "") for c in ran.cells if c.cell_type == "code" for o in c.outputs]
+    assert sum("Not asked: Canonical forms need python-flint" in text for text in said) == 1
+    assert sum("Not asked: Evolving forms needs pyoperon" in text for text in said) >= 1
+    assert any("text/html" in o.get("data", {}) for o in ran.cells[-1].outputs)  # the findings

@@ -29,10 +29,11 @@ class LoRA(Edit):
 
     Parameters
     ----------
-    a : tensor name to the (rank, inputs) factor. b : the same names to the (outputs, rank) factor.
+    a : tensor name to the (rank, inputs) factor; of a convolution its inputs are channels and places of the kernel, flat.
+    b : the same names to the (outputs, rank) factor.
     scales : by name; alpha / rank, of rank-stabilized LoRA alpha / sqrt(rank).
     magnitude : DoRA's norms of the rows (outputs,), for those names that have them.
-    transposed : names of tensors that are stored as (inputs, outputs).
+    transposed : names of tensors that are stored as (inputs, outputs), as those of embeddings are.
     strength : 1 is the adapter as it was trained.
 
     Raises
@@ -94,7 +95,7 @@ class LoRA(Edit):
     def fits(self, name: str, shape: tuple[int, ...]) -> None:
         made = self.b.lazy(name).shape[0], self.a.lazy(name).shape[1]
         made = made[::-1] if name in self.transposed else made
-        if made != shape:
+        if not shape or made != (shape[0], math.prod(shape[1:])):
             raise DataError(
                 f"{name} has the shape {shape} and this adapter's product {made}: it was trained on another base. Nothing was "
                 f"written."
@@ -105,14 +106,14 @@ class LoRA(Edit):
             np.asarray(self.magnitude[name], np.float32).reshape(-1, 1) if name in self.magnitude else None
         )
 
-        def add(rows: np.ndarray, start: int) -> np.ndarray:
-            at = slice(start, start + len(rows))
+        def add(block: np.ndarray, start: int) -> np.ndarray:
+            at, rows = slice(start, start + len(block)), block.reshape(len(block), -1)
             if norms is None:
-                return (rows + self.difference(name, at)).astype(rows.dtype, copy=False)
+                return (rows + self.difference(name, at)).astype(rows.dtype, copy=False).reshape(block.shape)
             moved = rows + self._product(name, self.scales[name], at).astype(np.float32)
             moved *= norms[at] / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), np.float32(1e-30))
             moved = moved if self.strength == 1 else rows + np.float32(self.strength) * (moved - rows)
-            return moved.astype(rows.dtype, copy=False)
+            return moved.astype(rows.dtype, copy=False).reshape(block.shape)
 
         return tensor.map_rows(add)
 
@@ -124,7 +125,7 @@ class LoRA(Edit):
         return replace(self, strength=self.strength * factor, title="", run=None)
 
     def difference(self, name: str, at: slice = slice(None)) -> np.ndarray:
-        """What plain LoRA adds to some rows of a tensor, float32, the same to the last bit on every machine.
+        """What plain LoRA adds to some rows of a tensor, flat, float32, the same to the last bit on every machine.
 
         It is summed in float64, one rank after the other: what a library multiplies depends on its version, the processor and
         threads, and a certificate of what was there before hangs on the last bit.
@@ -226,7 +227,7 @@ class Unmerge(LoRA):
                 whole if merged is None else merged, name, dtype, stored.shape, made=merged is None
             )
             if name in adapter.magnitude:
-                w = base[name].astype(np.float64) + adapter._product(name, adapter.scales[name])
+                w = _flat(base[name].astype(np.float64)) + adapter._product(name, adapter.scales[name])
                 norms = np.asarray(adapter.magnitude[name], np.float64).ravel()
                 lengths[name] = np.linalg.norm(w, axis=1) / np.where(norms == 0, 1, norms)
             before = _unsigned(stored.whole(), dtype)
@@ -287,12 +288,16 @@ def adapter_taken(
     adapter: LoRA, name: str, codes: np.ndarray, dtype: str, lengths: np.ndarray | None
 ) -> np.ndarray:
     """What subtracting an adapter from merged codes gives, rounded, as ordered codes."""
-    merged = numbers(codes, dtype)
+    merged = _flat(numbers(codes, dtype))
     if lengths is None:
         before = merged - adapter.difference(name)
     else:
         before = (merged * lengths[:, None] - adapter._product(name, adapter.scales[name])).astype(np.float32)
-    return in_order(codes_of(before, dtype), dtype)
+    return in_order(codes_of(before, dtype), dtype).reshape(codes.shape)
+
+
+def _flat(values: np.ndarray) -> np.ndarray:
+    return values.reshape(len(values), -1)
 
 
 def _merged_codes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import get_args
 
 import numpy as np
@@ -98,7 +99,7 @@ def _of_tensor(
             f"{name} of {merged.name} is {dtype}: sums are taken back in {', '.join(FORMATS)} alone."
         )
     tally, most = np.zeros(len(CLASSES), np.int64), 0
-    rows = max(1, BLOCK // max(1, stored.shape[1]))
+    rows = max(1, BLOCK // max(1, math.prod(stored.shape[1:])))
     for start in range(0, stored.shape[0], rows):
         block = np.ascontiguousarray(stored.read(start, min(start + rows, stored.shape[0]))).view(
             FORMATS[dtype]
@@ -107,7 +108,7 @@ def _of_tensor(
             raise DataError(
                 f"{name} of {merged.name} has NaN or infinite numbers: no sum is taken back from those."
             )
-        at = slice(start, start + len(block))
+        at, block = slice(start, start + len(block)), block.reshape(len(block), -1)
         slack = None if arithmetic == "workbench" else adapter.rounding(name, at)
         count = candidates(block, adapter.difference(name, at), dtype, arithmetic, slack)[1]
         tally += np.histogram(count, [0, 1, 2, 3, 5, 17, np.inf])[0]

@@ -11,12 +11,15 @@ import numpy as np
 
 from workbench.core.edit import Edit, kind_named
 from workbench.core.errors import DataError, FormatError, MissingError, suggest
-from workbench.io.files import read_json, shown, status
+from workbench.io.files import Weights, read_json, shown, status
 from workbench.io.safetensors_files import read_safetensors
 from workbench.subjects.checkpoint import Checkpoint
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-_KEY = re.compile(r"base_model\.model\.(.+)\.lora_(A|B|magnitude_vector)(?:\.weight)?")
+_KEY = re.compile(r"base_model\.model\.(.+)\.lora_(embedding_)?(A|B|magnitude_vector)(?:\.weight)?")
+_BASE = re.compile(
+    r"base_model\.model\.(.+)\.base_layer\.weight"
+)  # an embedding's own weight, written beside its factors
 _MOVES_BASE = ("pissa", "olora", "corda", "loftq")  # beginnings that change the base too
 _UNKNOWN = {  # keys of the configuration that change what is computed, and what they are called
     "lora_bias": "a bias in its factors",
@@ -40,6 +43,8 @@ def is_adapter(path: str | Path) -> bool:
 
 def read_adapter(path: str | Path, base: Checkpoint | None = None) -> Edit:
     """Read LoRA, rank-stabilized LoRA or DoRA from a folder that PEFT wrote, as an edit.
+
+    Of linear layers, convolutions (without groups) and embeddings (not under DoRA).
 
     Parameters
     ----------
@@ -67,23 +72,22 @@ def read_adapter(path: str | Path, base: Checkpoint | None = None) -> Edit:
         )
         raise FormatError(f"{path} has no {WEIGHTS}.{pickled} Save it with model.save_pretrained(folder).")
     weights = read_safetensors(path / WEIGHTS)
-    parts: dict[str, dict[str, np.ndarray]] = {"A": {}, "B": {}, "magnitude_vector": {}}
-    for key in weights.tensors:
-        match = _KEY.fullmatch(key)
-        if match is None:
-            raise FormatError(
-                f"{path}: {shown(key)} is no factor of LoRA on a linear layer, and nothing else is read."
-            )
-        if match[2] != "magnitude_vector" and len(weights.tensors[key].shape) != 2:
-            raise FormatError(
-                f"{path}: {shown(key)} isn't a matrix (a convolution's adapter?), and only linear layers' are read."
-            )
-        parts[match[2]][f"{match[1]}.weight"] = weights.read(key)
+    parts, turned, embedded = _factors(path, weights, bool(config.get("fan_in_fan_out")))
     a, b, magnitude = parts["A"], parts["B"], parts["magnitude_vector"]
     if bool(config.get("use_dora")) != bool(magnitude) or not set(magnitude) <= set(a):
         raise FormatError(
             f"{path}: use_dora={config.get('use_dora')!r}, and {len(magnitude)} of {len(a)} tensors have norms."
         )
+    for name in turned & set(magnitude):
+        raise FormatError(
+            f"{path}: {name} is an embedding under DoRA, whose norms are of its columns; plain LoRA of embeddings is read."
+        )
+    for name in set(a) & set(b):
+        if b[name].shape[1] != len(a[name]):
+            raise FormatError(
+                f"{path}: the factors of {name} have the ranks {len(a[name])} and {b[name].shape[1]}: it is a convolution in groups, "
+                "whose adapter isn't a difference of its weights, or was cut."
+            )
     for name in a:
         rank = _of_module(config, "rank_pattern", name, config.get("r"))
         if a[name].shape[0] != rank:
@@ -91,7 +95,6 @@ def read_adapter(path: str | Path, base: Checkpoint | None = None) -> Edit:
                 f"{path}: {name} has rank {a[name].shape[0]}, and its configuration says {rank!r}."
             )
     scales = {name: _scale(path, config, name, len(a[name])) for name in a}
-    turned = tuple(a) if config.get("fan_in_fan_out") else ()
     names = {n: n if base is None else _name_in(base, n, path) for n in {**a, **b}}
     kind: Any = kind_named("lora")  # which io doesn't know by its class
     adapter: Edit = kind(
@@ -100,13 +103,68 @@ def read_adapter(path: str | Path, base: Checkpoint | None = None) -> Edit:
             for k, held in (("a", a), ("b", b), ("magnitude", magnitude))
         },
         scales={names[n]: s for n, s in scales.items()},
-        transposed=tuple(names[n] for n in turned),
+        transposed=tuple(sorted(names[n] for n in turned)),
         title=path.resolve().name,
     )
     if base is not None:
         for name in adapter.tensors:
             adapter.fits(name, base.tensors[name].shape)
+    for name, values in embedded.items():
+        _require_own_embedding(path, name, values, None if base is None else base[names[name]])
     return adapter
+
+
+def _factors(
+    path: Path, weights: Weights, turned: bool
+) -> tuple[dict[str, dict[str, np.ndarray]], set[str], dict[str, np.ndarray]]:
+    """The factors and norms by tensor, those of a convolution flat; which tensors are stored as (inputs, outputs).
+
+    Parameters
+    ----------
+    turned : whether linear layers are. Embeddings always are.
+
+    Returns
+    -------
+    dict, set, dict
+        The factors; the names; and embeddings that were written beside their factors, as they were in the base.
+    """
+    parts: dict[str, dict[str, np.ndarray]] = {"A": {}, "B": {}, "magnitude_vector": {}}
+    transposed, embedded = set(), {}
+    for key in weights.tensors:
+        if own := _BASE.fullmatch(key):
+            embedded[f"{own[1]}.weight"] = weights.read(key)
+            continue
+        match = _KEY.fullmatch(key)
+        if match is None:
+            raise FormatError(
+                f"{path}: {shown(key)} is no factor of LoRA on a linear layer, a convolution or an embedding, and nothing else is "
+                "read."
+            )
+        name, values = f"{match[1]}.weight", weights.read(key)
+        if match[3] != "magnitude_vector":
+            if values.ndim < 2:
+                raise FormatError(
+                    f"{path}: {shown(key)} has the shape {values.shape}, and a factor is a matrix."
+                )
+            if match[2] or (turned and values.ndim == 2):
+                transposed.add(name)
+            values = values.reshape(len(values), -1)
+        parts[match[3]][name] = values
+    if other := embedded.keys() - parts["A"].keys():
+        raise FormatError(f"{path} holds {shown(min(other))} itself, without factors: that isn't read.")
+    return parts, transposed, embedded
+
+
+def _require_own_embedding(path: Path, name: str, values: np.ndarray, own: np.ndarray | None) -> None:
+    """Refuse an adapter that brings another embedding than its base has."""
+    if own is None:
+        raise FormatError(
+            f"{path} brings {name} of its base beside its factors: give the base too, so that the two can be compared."
+        )
+    if own.shape != values.shape or not np.array_equal(own, values.astype(own.dtype)):
+        raise FormatError(
+            f"{path} brings another {name} than the base has (it was resized, or trained itself), which isn't read."
+        )
 
 
 def _require_known(path: Path, config: dict[str, Any]) -> None:

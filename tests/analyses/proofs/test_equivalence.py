@@ -13,10 +13,12 @@ from nets_of_units_for_tests import broken, net, of, twin
 from torch import nn
 
 import workbench as wb
+from workbench.calibrating.planted.rectifiers import KINDS
 from workbench.core.errors import DataError, ParameterError
 from workbench.numerics.exact.equality import decide
 from workbench.numerics.exact.evaluation import exact
 from workbench.numerics.exact.reading import program_of
+from workbench.numerics.exact.sampling import domain
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +110,36 @@ def test_a_solver_proves_what_coefficients_leave_open() -> None:
     assert refuted.verdict == "refuted" and refuted.point[0] < -1
     untold = asked(a, b, effort=0)
     assert untold.verdict == "untold" and "within 0" in untold.how and "2,000 inputs" in untold.how
+
+
+@pytest.mark.parametrize("widths", [(4, 16, 16, 1), (3, 8, 8, 8, 2)], ids=str)
+@pytest.mark.parametrize("kind", ["twins", "ordered", "seldom"])
+def test_planted_pairs_are_decided_without_an_input_that_was_drawn_beforehand(
+    kind: str, widths: tuple[int, ...]
+) -> None:
+    """A search finds where the unequal differ, also where no draw meets it; z3 proves which units are off."""
+    for equal, verdict in ((True, "proven"), (False, "refuted")):
+        pair = KINDS[kind](np.random.default_rng(1), widths, equal=equal)
+        programs = [program_of(m) for m in (pair.first, pair.second)]
+        told = decide(programs[0], programs[1], **domain(pair.low, pair.high))
+        assert told.verdict == verdict, (kind, equal, told.how)
+        if not equal:
+            assert by_fractions(pair.first, told.point) != by_fractions(pair.second, told.point)
+
+
+def test_a_unit_that_z3_proves_off_needs_that_proof() -> None:
+    """The broken twin of settling: with the sign of a unit that does act, nothing is taken out."""
+    from workbench.numerics.exact.expansion import Basis, difference, expand
+    from workbench.numerics.exact.hunting import hunt
+    from workbench.numerics.exact.settling import settled
+
+    for equal in (True, False):
+        pair = KINDS["ordered"](np.random.default_rng(1), (3, 8, 8, 1), equal=equal)
+        basis = Basis(3)
+        rest = difference(*(expand(program_of(m), basis)[-1] for m in (pair.first, pair.second)))
+        signs = hunt(rest, basis, 0).signs if equal else dict.fromkeys(range(4, 4 + len(basis.functions)), -1)
+        left, _, gone = settled(rest, basis, signs, 20)
+        assert (gone > 0, any(left.rows)) == ((True, False) if equal else (False, True))
 
 
 @pytest.mark.parametrize("act", [nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid])

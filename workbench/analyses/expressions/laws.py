@@ -111,23 +111,18 @@ def laws(
         task.names, x, y, max_size=max_size, generations=generations, random_state=random_state
     )
     kept = _kept(forms)
-    best = forms[0]
     data = {n: task.x[:, j] for j, n in enumerate(task.names)}
-    errors = np.array([_errors(dag, f, data, task.y, part) for f in kept])
-    foretold = dag.numeric(best.root, data)
+    foretold = dag.numeric(forms[0].root, data)
     shown = np.isfinite(foretold)
     said = [text(dag, f.root) for f in kept]
     asked = _asked(relation, task, foretold, part, n_null, random_state)
-    claimed = asked.p_value is not None and asked.p_value <= CLAIM and asked.value >= EXPLAINS
     return Law(
-        title=f"{task.target} = {said[0]}"
-        if claimed
-        else f"No law of {task.target} is claimed; nearest: {said[0]}",
+        title=_title(task.target, said[0], asked),
         target=task.target,
         forms=tuple(said),
         latex_forms=tuple(latex(dag, f.root) for f in kept),
         sizes=np.array([f.size for f in kept]),
-        errors=errors,
+        errors=np.array([_errors(dag, f, data, task.y, part) for f in kept]),
         front=_front(kept),
         measured=task.y[shown],
         foretold=foretold[shown],
@@ -138,6 +133,11 @@ def laws(
         evidence=(asked,),
         caveat=_caveat(task, tested, kept, said, complete, max_size, int((~shown).sum())),
     )
+
+
+def _title(target: str, form: str, asked: Evidence) -> str:
+    claimed = asked.p_value is not None and asked.p_value <= CLAIM and asked.value >= EXPLAINS
+    return f"{target} = {form}" if claimed else f"No law of {target} is claimed; nearest: {form}"
 
 
 def _task(relation: Relation, target: str | None) -> _Task:

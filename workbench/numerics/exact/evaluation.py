@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from workbench.core.errors import MissingError
 from workbench.numerics.exact.dyadic import Dyadic
 from workbench.numerics.exact.reading import Program, Step, is_piecewise
+from workbench.numerics.extras import MissingExtra
 
 BITS = 320  # in which balls are computed
 MISSING = (
@@ -99,13 +99,13 @@ def enclosed(program: Program, x: Sequence[Fraction]) -> list[Any]:
 
     Raises
     ------
-    MissingError
+    MissingExtra
         python-flint isn't installed.
     """
     try:
         import flint
     except ModuleNotFoundError as e:
-        raise MissingError(MISSING) from e
+        raise MissingExtra(MISSING) from e
     before = flint.ctx.prec
     flint.ctx.prec = BITS
     try:

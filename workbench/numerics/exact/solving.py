@@ -1,4 +1,4 @@
-"""Asking a solver whether a difference of networks that are linear in pieces is anywhere other than 0."""
+"""Asking a solver about sums of rectifiers: whether a sum has a sign, and whether a difference is anywhere other than 0."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Literal
 
-from workbench.core.errors import MissingError
-from workbench.numerics.exact.expansion import ONE, Basis, Rows
+from workbench.numerics.exact.expansion import ONE, Basis, Row, Rows
+from workbench.numerics.extras import MissingExtra
 
 A_SECOND = (
     50_000  # of the solver's own units of work, about a second of it; they are counted alike on every machine
@@ -18,7 +18,7 @@ MISSING = (
 )
 
 
-def reachable(rows: Sequence[dict[int, int]], basis: Basis) -> list[int]:
+def reachable(rows: Sequence[Row], basis: Basis) -> list[int]:
     """Places of all functions that some sums depend on, each after those that it is made of."""
     met: set[int] = set()
     left = [k for row in rows for k in row]
@@ -36,12 +36,12 @@ def nonzero_somewhere(
 ) -> tuple[Literal["nowhere", "somewhere", "unknown"], list[Fraction]]:
     """Say whether a difference of rectifiers' sums is other than 0 for some input of the domain, and for which.
 
-    Each output by itself. The solver is given so much work (in units of about a second) in all, counted in its own steps and
+    All outputs in one question. The solver is given so much work (in units of about a second), counted in its own steps and
     not in time, so that the answer is the same on every machine.
 
     Raises
     ------
-    MissingError
+    MissingExtra
         z3 isn't installed.
 
     References
@@ -49,29 +49,46 @@ def nonzero_somewhere(
     de Moura and Bjørner 2008, Z3: an efficient SMT solver, TACAS; Katz, Barrett, Dill, Julian and Kochenderfer 2017,
     Reluplex: an efficient SMT solver for verifying deep neural networks, CAV.
     """
+    rows = [row for row in difference.rows if row]
+    z3 = _z3()
+    solver, values = _constrained(rows, basis, z3, work)
+    solver.add(z3.Or(*(_sum(row.items(), values, z3) != 0 for row in rows)))
+    answer = solver.check()
+    if answer != z3.sat:
+        return ("nowhere" if answer == z3.unsat else "unknown"), []
+    model = solver.model()
+    found = [model.eval(values[j], model_completion=True) for j in range(1, basis.inputs + 1)]
+    return "somewhere", [Fraction(v.numerator_as_long(), v.denominator_as_long()) for v in found]
+
+
+def never(row: Row, sign: int, basis: Basis, work: float) -> bool:
+    """Whether it is proven that a sum never has a sign on the domain; work as in `nonzero_somewhere`.
+
+    Raises
+    ------
+    MissingExtra
+        z3 isn't installed.
+    """
+    z3 = _z3()
+    solver, values = _constrained([row], basis, z3, work)
+    total = _sum(row.items(), values, z3)
+    solver.add(total > 0 if sign > 0 else total < 0)
+    return bool(solver.check() == z3.unsat)
+
+
+def _z3() -> Any:
     try:
         import z3
     except ModuleNotFoundError as e:
-        raise MissingError(MISSING) from e
-    rows = [row for row in difference.rows if row]
-    share = max(1, int(work * A_SECOND / max(1, len(rows))))
-    unknown = False
-    for row in rows:
-        solver, values = _constrained([row], basis, z3)
-        solver.set("rlimit", share)
-        solver.set("random_seed", 0)
-        solver.add(_sum(row.items(), values, z3) != 0)
-        answer = solver.check()
-        if answer == z3.sat:
-            model = solver.model()
-            found = [model.eval(values[j], model_completion=True) for j in range(1, basis.inputs + 1)]
-            return "somewhere", [Fraction(v.numerator_as_long(), v.denominator_as_long()) for v in found]
-        unknown |= answer != z3.unsat
-    return ("unknown" if unknown else "nowhere"), []
+        raise MissingExtra(MISSING) from e
+    return z3
 
 
-def _constrained(rows: Sequence[dict[int, int]], basis: Basis, z3: Any) -> tuple[Any, dict[int, Any]]:
+def _constrained(rows: Sequence[Row], basis: Basis, z3: Any, work: float) -> tuple[Any, dict[int, Any]]:
+    """A solver that knows the rectifiers that some sums depend on, with so much work to do."""
     solver = z3.SolverFor("QF_LRA")
+    solver.set("rlimit", max(1, int(work * A_SECOND)))
+    solver.set("random_seed", 0)
     values: dict[int, Any] = {ONE: z3.RealVal(1)}
     for j in range(1, basis.inputs + 1):
         values[j] = z3.Real(f"x{j}")

@@ -13,8 +13,9 @@ from fractions import Fraction
 from math import comb
 from typing import Any
 
-from workbench.core.errors import DataError, MissingError
+from workbench.core.errors import DataError
 from workbench.numerics.expressions.dag import Dag
+from workbench.numerics.extras import MissingExtra
 
 MOST_TERMS = 200_000
 INVERSE = "inverse"
@@ -45,13 +46,13 @@ def flint() -> Any:
 
     Raises
     ------
-    MissingError
+    MissingExtra
         It isn't installed; with the command that installs it.
     """
     try:
         import flint as library
     except ImportError:
-        raise MissingError(
+        raise MissingExtra(
             "Canonical forms need python-flint, which is an extra: python -m pip install 'workbench[expressions]' "
             "(or 'python-flint>=0.7')."
         ) from None
@@ -65,7 +66,7 @@ def canonical(dag: Dag, root: int, *, max_terms: int = MOST_TERMS) -> Canonical:
     ------
     DataError
         A product would have more than ``max_terms`` terms; with the number, before any of it is computed.
-    MissingError
+    MissingExtra
         python-flint isn't installed.
     """
     return canonicals(dag, (root,), max_terms=max_terms)[0]

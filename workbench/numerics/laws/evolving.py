@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.core.errors import MissingError
 from workbench.numerics.expressions.dag import FUNCTIONS, Dag
+from workbench.numerics.extras import MissingExtra
 from workbench.numerics.laws.fitting import flat_product, flat_sum
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ def operon() -> Any:
 
     Raises
     ------
-    MissingError
+    MissingExtra
         It isn't installed; with the command that installs it and what does without.
     """
     try:
         from pyoperon.sklearn import SymbolicRegressor
     except ImportError:
-        raise MissingError(
+        raise MissingExtra(
             "Evolving forms needs pyoperon, which is an extra: python -m pip install 'workbench[expressions]' "
             "(or 'pyoperon>=0.6'). With generations=0 laws are sought without it, among all small forms."
         ) from None
