@@ -24,7 +24,10 @@ from workbench import results as results
 from workbench import sources as sources
 from workbench import subjects as subjects
 from workbench.capturing.capture import capture as capture
+from workbench.capturing.computation_graph import computation_graph as computation_graph
 from workbench.capturing.reading import reading as reading
+from workbench.capturing.weight_graph import weight_graph as weight_graph
+from workbench.capturing.weight_stack import weight_stack as weight_stack
 from workbench.core.edit import Edit as Edit
 from workbench.core.errors import WorkbenchError as WorkbenchError
 from workbench.core.history import forget as forget
@@ -94,6 +97,7 @@ from workbench.subjects.memory import Memory
 from workbench.subjects.points import PointCloud as PointCloud
 from workbench.subjects.reading import Reading as Reading
 from workbench.subjects.series import TimeSeries as TimeSeries
+from workbench.subjects.stack import WeightStack as WeightStack
 
 Rows: TypeAlias = npt.NDArray[Any] | torch.Tensor
 Asked: TypeAlias = Subject | Result | Rows | pd.DataFrame | Mapping[str, Rows] | tuple[Rows, ...]
@@ -655,6 +659,28 @@ class _neighbourhood_preservation(Method):
 
 neighbourhood_preservation: _neighbourhood_preservation
 
+class _betweenness(Method):
+    def __call__(
+        self,
+        graph: Asked,
+        /,
+        *,
+        length: Literal["inverse", "one"] = "inverse",
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> Ranking:
+        """Rank nodes by the share of the pairs of others whose shortest path runs through them."""
+
+betweenness: _betweenness
+
+class _communities(Method):
+    def __call__(
+        self, graph: Asked, /, *, resolution: float = 1.0, n_null: int = 99, random_state: int = 0
+    ) -> Partition:
+        """Put nodes into communities by the modularity that the Leiden algorithm reaches."""
+
+communities: _communities
+
 class _pagerank(Method):
     def __call__(
         self,
@@ -670,6 +696,14 @@ class _pagerank(Method):
         """Rank nodes by how often a random walk that starts anew with chance 1 - alpha visits them."""
 
 pagerank: _pagerank
+
+class _spanning_tree(Method):
+    def __call__(
+        self, graph: Asked, /, *, most_drawn: int = 200, n_null: int = 99, random_state: int = 0
+    ) -> GraphResult:
+        """Keep the edges of largest weight that join everything that is joined, without a circle."""
+
+spanning_tree: _spanning_tree
 
 class _attention_flow(Method):
     def __call__(
@@ -1200,6 +1234,14 @@ class _attention_heads(Method):
 
 attention_heads: _attention_heads
 
+class _schmidt_entropy(Method):
+    def __call__(
+        self, matrix: Asked, /, *, largest_side: int = 384, n_null: int = 99, random_state: int = 0
+    ) -> Curve:
+        """Say how much a matrix's indices have in common across every cut: Schmidt entropies along the chain of its legs."""
+
+schmidt_entropy: _schmidt_entropy
+
 class _singular_values(Method):
     def __call__(
         self, matrix: Asked, /, *, n_components: int = 200, n_null: int = 99, random_state: int = 0
@@ -1207,6 +1249,21 @@ class _singular_values(Method):
         """Decompose a weight matrix and compare it with the same entries under random signs."""
 
 singular_values: _singular_values
+
+class _tensor_decomposition(Method):
+    def __call__(
+        self,
+        stack: Asked,
+        /,
+        *,
+        largest_side: int = 64,
+        sweeps: int = 10,
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> Curve:
+        """Say how much is left out of the stacked matrices of one role when they are kept together in 1 to 10 % of the numbers."""
+
+tensor_decomposition: _tensor_decomposition
 
 class _weight_changes(Method):
     def __call__(

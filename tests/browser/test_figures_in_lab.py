@@ -179,7 +179,9 @@ def test_a_page_that_is_opened_again_shows_the_figure_on_a_slow_machine_too(
         slow_down(again)
         again.goto(address)
         again.wait_for_function(DRAWN, timeout=240_000)
-        assert again.locator(".wbf-said[role=alert]").count() == 0, "drawn, and nothing says that it couldn't be"
+        assert again.locator(".wbf-said[role=alert]").count() == 0, (
+            "drawn, and nothing says that it couldn't be"
+        )
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])

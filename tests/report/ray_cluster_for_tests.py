@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-STARTS_WITHIN = 90  # seconds, on a machine that is busy
+STARTS_WITHIN = 240  # seconds, on a machine that is busy
 
 
 class Node:

@@ -132,11 +132,13 @@ def _compared(command: str, before: Path, after: Path) -> Callable[[], Any]:
 
 
 def _certified(base: Path, adapter: Path) -> Callable[[], Any]:
+    from workbench.edits.lora import LoRA
     from workbench.edits.taking_out import certify
     from workbench.io.adapters import read_adapter
 
     checkpoint = _opened(base / "model.safetensors")
     edit = read_adapter(adapter, checkpoint)
+    assert isinstance(edit, LoRA)
     merged = base / "merged.safetensors"
     (checkpoint + edit).save(merged)
     return lambda: certify(_opened(merged), edit)

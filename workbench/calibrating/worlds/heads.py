@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +35,9 @@ def induction(rng: np.random.Generator, *, broken: bool = False) -> Checkpoint:
     """The induction head of `readers`, in a turned basis; ``broken``: what the first head writes is turned once more."""
     from workbench.calibrating.planted.readers import network
 
-    module = network("induction", int(rng.integers(2**31))).module
-    turn, again = (np.linalg.qr(rng.standard_normal((module.head.in_features,) * 2))[0] for _ in range(2))
+    module: Any = network("induction", int(rng.integers(2**31))).module
+    width = int(module.head.in_features)
+    turn, again = (np.linalg.qr(rng.standard_normal((width, width)))[0] for _ in range(2))
     held = {n: w.numpy() for n, w in module.state_dict().items() if ".attention." in n and w.ndim == 2}
     for name in held:
         held[name] = turn @ held[name] if ".out." in name else held[name] @ turn.T
