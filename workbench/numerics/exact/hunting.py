@@ -111,8 +111,11 @@ class _Floats:
     def signs(self, values: np.ndarray) -> dict[int, int]:
         """The sign that a function's sum always has, 0 where it has both."""
         sums = values[self.inputs + 1 :]
-        positive, negative = np.any(sums > 0, axis=1).tolist(), np.any(sums < 0, axis=1).tolist()
-        return {k: int(p) - int(n) for k, p, n in zip(self.places, positive, negative, strict=True)}
+        positive, negative = np.any(sums > 0, axis=1), np.any(sums < 0, axis=1)
+        return {
+            k: int(p) - int(n)
+            for k, p, n in zip(self.places, positive.tolist(), negative.tolist(), strict=True)
+        }
 
     def gradient(self, values: np.ndarray, k: int) -> np.ndarray:
         """Of one function's sum in the inputs: (n, inputs)."""
