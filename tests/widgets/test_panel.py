@@ -36,6 +36,7 @@ from workbench.subjects.descents.siblings import Models
 from workbench.subjects.descents.trajectory import Descent
 from workbench.subjects.graph import Graph
 from workbench.subjects.points import Points, Relation
+from workbench.subjects.memory import Facts, Memory
 from workbench.subjects.reading import Reading, Tokens
 from workbench.subjects.series import Series
 from workbench.subjects.stack import Stack
@@ -80,6 +81,13 @@ def siblings() -> wb.Siblings:
     return wb.digits_siblings(models=2, width=8, depth=1, steps=20)
 
 
+@functools.cache
+def facts() -> Subject:
+    made = Memory.example()
+    assert isinstance(made, Subject)
+    return made
+
+
 def subject(spec: Input) -> Subject | Result:
     if issubclass(spec.takes, Result):
         return inputs.example(spec, 0)
@@ -95,6 +103,8 @@ def subject(spec: Input) -> Subject | Result:
         return wb.GraphSubject(np.array([[0, 1], [1, 2], [2, 0], [2, 3]]), 4, name="graph")
     if spec.takes is Stack:
         return wb.WeightStack.example()
+    if spec.takes is Facts:
+        return facts()
     if spec.takes is Relation:
         return wb.circle(n=60)
     if spec.takes in (Points, Aligned):
