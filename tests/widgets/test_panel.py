@@ -35,8 +35,8 @@ from workbench.subjects.checkpoint import TensorInfo
 from workbench.subjects.descents.siblings import Models
 from workbench.subjects.descents.trajectory import Descent
 from workbench.subjects.graph import Graph
-from workbench.subjects.points import Points, Relation
 from workbench.subjects.memory import Facts, Memory
+from workbench.subjects.points import Points, Relation
 from workbench.subjects.reading import Reading, Tokens
 from workbench.subjects.series import Series
 from workbench.subjects.stack import Stack

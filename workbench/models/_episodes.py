@@ -18,17 +18,27 @@ ASCII = LETTERS[LETTERS < 127]
 FACTS = (4, 16, 64)  # of an episode
 ASKED = 16
 LENGTHS = (3, 20)  # of a question and of an answer, from and to
+ALIKE = (2, 8)  # bytes that questions end with, and answers begin with, alike
 LARGEST_STEP = 1.0  # the gradients' norm beyond which they are scaled down
 
 
 def random_facts(rng: np.random.Generator, count: int, lengths: tuple[int, int] = LENGTHS) -> list[bytes]:
-    """Questions and answers of random bytes, a line each; those of half the facts are ASCII."""
+    """Questions and answers of random bytes, a line each; those of half the facts are ASCII.
 
-    def word(letters: np.ndarray) -> bytes:
-        return bytes(rng.choice(letters, rng.integers(*lengths, endpoint=True)))
+    A third of the questions end alike and a third of the answers begin alike, as "the" begins many: a key that only knows the
+    last few bytes doesn't tell these apart.
+    """
+
+    def word(letters: np.ndarray, low: int, high: int) -> bytes:
+        return bytes(rng.choice(letters, rng.integers(low, high, endpoint=True)))
 
     alphabets = [LETTERS if high else ASCII for high in rng.random(count) < 0.5]
-    return [word(letters) + b"\n" + word(letters) + b"\n" for letters in alphabets]
+    end, begin = word(ASCII, *ALIKE), word(ASCII, *ALIKE)
+    alike = rng.random((count, 2)) < 1 / 3
+    return [
+        word(letters, *lengths) + end * ends + b"\n" + begin * begins + word(letters, *lengths) + b"\n"
+        for letters, (ends, begins) in zip(alphabets, alike.tolist(), strict=True)
+    ]
 
 
 def teach_reading(ghost: Ghost, steps: int, learning_rate: float, random_state: int) -> list[float]:

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 @source
 def ghost_memory(
     *,
-    steps: Annotated[int, Interval(ge=1, le=5000), Few(3), Doc("Updates, each of facts that are new.")] = 60,
+    steps: Annotated[int, Interval(ge=1, le=5000), Few(3), Doc("Updates, each of facts that are new.")] = 100,
     width: Annotated[
         int, Interval(ge=16, le=1024), Few(16), Doc("Numbers of a position's state between blocks.")
     ] = 128,
     blocks: Annotated[
-        int, Interval(ge=4, le=64), Few(4), Doc("State-space blocks; keys come from two of them.")
+        int, Interval(ge=5, le=64), Few(5), Doc("State-space blocks; keys come from two of them.")
     ] = 6,
     keys: Annotated[int, Interval(ge=4, le=1024), Few(8), Doc("Numbers of a key.")] = 64,
     learning_rate: LearningRate = 3e-3,

@@ -177,7 +177,7 @@ class Memory(Rowed):
 
     def answer(self, question: str) -> str:
         """What is written after a question until a line ends, read from the facts and the weights."""
-        return "".join(byte for byte in self.trace(question)["text"])
+        return bytes(self.trace(question)["byte"].astype(int).tolist()).decode("utf-8", "replace")
 
     def trace(self, question: str, most: int = MOST) -> pd.DataFrame:
         """What is written after a question, one line a byte, and which fact each byte was read from.

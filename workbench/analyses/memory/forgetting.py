@@ -18,7 +18,7 @@ from workbench.subjects.memory import Facts, Memory
 if TYPE_CHECKING:
     import torch
 
-FEWEST_ORDERS = 19  # of an answer's bytes, which a p-value of 0.05 takes
+FEWEST_ORDERS = 19  # of a question's bytes, which a p-value of 0.05 takes
 
 
 @analysis
@@ -34,8 +34,8 @@ def forgetting(
     What a network answers is a function of its weights, of the keys and bytes that it reads of its memory, and of what it is
     asked. So if what is read after the removal equals, bit for bit, what is read of a memory that was written anew without the
     fact, so does every answer: that is a proof, for this memory. It says nothing of the weights, which may hold the fact
-    apart from its row. So the answer's bytes are scored, after the removal, beside the same bytes in other orders: where
-    they score highest, the weights know it.
+    apart from its row. So the answer is scored after its question, without the row, beside the same answer after the question's
+    bytes in other orders: where it scores highest, the weights know what the question asks for.
 
     Returns
     -------
@@ -48,6 +48,12 @@ def forgetting(
         The fact is the only one, or has no answer in a second line.
     MissingError
         There is no fact of that id.
+
+    References
+    ----------
+    Bourtoule et al. 2021, Machine unlearning, IEEE S&P (1912.03817), for what it takes to be gone: the same as what never had
+    it; Carlini et al. 2019, The secret sharer, USENIX Security (1802.08232), for scoring what was remembered beside what might
+    as well have been.
     """
     memory = facts.memory
     if len(memory) < 2:
@@ -91,12 +97,12 @@ def _unequal(a: torch.Tensor, b: torch.Tensor) -> int:
 
 
 def _in_the_weights(memory: Memory, question: str, answer: str, n_null: int, random_state: int) -> Evidence:
-    """Whether the answer's bytes are likelier in their order than in others, after its question and without its row."""
+    """Whether the answer is likelier after its question than after the question's bytes in other orders, without its row."""
     rng = np.random.default_rng([random_state, 0x6F726465])
-    raw = answer.encode()
-    orders = {bytes(rng.permutation(list(raw)).tolist()) for _ in range(20 * n_null)} - {raw}
+    asked, raw = question.encode()[:-1], answer.encode()
+    orders = {bytes(rng.permutation(list(asked)).tolist()) for _ in range(20 * n_null)} - {asked}
     others = [sorted(orders)[i] for i in rng.permutation(len(orders))[:n_null]]
-    value, *drawn = _scores(memory, question.encode(), [raw, *others])
+    value, *drawn = (_score(memory, q + b"\n", raw) for q in (asked, *others))
     few = n_null and len(others) < min(n_null, FEWEST_ORDERS)
     return Evidence(
         id="answer_score",
@@ -105,21 +111,21 @@ def _in_the_weights(memory: Memory, question: str, answer: str, n_null: int, ran
         value=value,
         n=len(raw),
         unit="bytes",
-        null="" if few or not n_null else "the answer's bytes in other orders",
+        null="" if few or not n_null else "the question's bytes in other orders",
         null_values=() if few else tuple(drawn),
-        hypothesis="" if few else "no order of the answer's bytes is likelier than another",
-        untested=f"its bytes have {len(others)} other orders, and {FEWEST_ORDERS} are needed" if few else "",
+        hypothesis="" if few else "the answer is no likelier after its question than after another",
+        untested=f"the question's bytes have {len(others)} other orders, and {FEWEST_ORDERS} are needed"
+        if few
+        else "",
     )
 
 
-def _scores(memory: Memory, question: bytes, answers: list[bytes]) -> list[float]:
+def _score(memory: Memory, question: bytes, answer: bytes) -> float:
+    """Mean log-probability of an answer's bytes after a question."""
     import torch
 
-    found = []
     with torch.inference_mode():
-        for answer in answers:
-            x = torch.tensor([list(question + answer)])
-            log_p = memory.module(x, None, memory.rows)[0].log_softmax(-1)
-            at = torch.arange(len(question) - 1, x.shape[1] - 1)
-            found.append(float(log_p[at, x[0, at + 1]].mean()))
-    return found
+        x = torch.tensor([list(question + answer)])
+        log_p = memory.module(x, None, memory.rows)[0].log_softmax(-1)
+        at = torch.arange(len(question) - 1, x.shape[1] - 1)
+        return float(log_p[at, x[0, at + 1]].mean())

@@ -47,6 +47,11 @@ def recall(
     ------
     DataError
         Fewer than four facts have a question and an answer.
+
+    References
+    ----------
+    Graves, Wayne and Danihelka 2014, Neural Turing machines (1410.5401); Khandelwal, Levy, Jurafsky, Zettlemoyer and Lewis
+    2020, Generalization through memorization: nearest neighbor language models, ICLR (1911.00172).
     """
     memory = facts.memory
     answered = [i for i, answer in enumerate(memory.answers) if answer]

@@ -1,4 +1,4 @@
-"""What a memory answers, which fact answered, and that a removed one is gone."""
+"""What a memory answers, and which fact answered."""
 
 from __future__ import annotations
 
@@ -12,16 +12,12 @@ import torch
 import workbench as wb
 from workbench.core.errors import DataError, FormatError, MissingError, ViewError
 from workbench.models.ghost_descent import questions
-from workbench.numerics.ghost.memory import Rows
 from workbench.subjects.memory import Memory
 
 
-@pytest.fixture(scope="module")
-def memory() -> Any:
-    return wb.ghost_memory(steps=60, width=96, blocks=5, keys=48)
-
-
-def test_ten_facts_are_answered_that_were_never_trained_and_only_with_their_rows(memory: Any) -> None:
+def test_known_answer_ten_facts_are_answered_that_were_never_trained_and_only_with_their_rows(
+    memory: Any,
+) -> None:
     asked = wb.recall(memory)
     exact, without = asked.evidence
     assert exact.value == 1 and exact.interval[0] > 0.7 and exact.p_value <= 0.02
@@ -42,6 +38,7 @@ def test_facts_are_added_changed_and_removed_and_the_others_stay(memory: Any) ->
     )
     assert more.answer("Which bird sings in the dark?\n") == "The nightingale"
     assert more.answer("What do bees make?\n") == "Honey"
+    assert more.answer("Wer singt nachts?\n") == "Die Grille zirpt — süß"
     other = more.change(10, "Which bird sings in the dark?\nThe robin")
     assert other.answer("Which bird sings in the dark?\n") == "The robin"
     gone = other.remove(10, 5)
@@ -60,62 +57,6 @@ def test_a_contradiction_is_told_and_neither_is_lost(memory: Any) -> None:
     first = both.trace("What do bees make?\n").iloc[0]
     assert {first["fact"], first["second"]} == {5, 10}
     assert both.remove(5).answer("What do bees make?\n") == "Wax"
-
-
-def test_a_removed_fact_is_proven_gone_and_the_weights_do_not_know_it(memory: Any) -> None:
-    found = wb.forgetting(memory, fact=3)
-    assert found.verdict == "proven"
-    (known,) = found.evidence
-    assert known.p_value > 0.05
-
-
-def test_a_row_that_stays_behind_is_caught(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The broken twin: the removed memory reads one key of the fact still."""
-    remove = Memory.remove
-
-    def leaving_one(self: Memory, *facts: int) -> Memory:
-        made = remove(self, *facts)
-        rows, whole = made.rows, self.rows
-        last = torch.nonzero(whole.row == 3)[-3]
-        made.__dict__["rows"] = Rows(
-            torch.cat([rows.keys, whole.keys[last]]),
-            torch.cat([rows.following, whole.following[last]]),
-            torch.cat([rows.row, rows.row[-1:]]),
-        )
-        return made
-
-    monkeypatch.setattr(Memory, "remove", leaving_one)
-    found = (
-        wb.forgetting.__wrapped__(memory.as_facts(), fact=3)
-        if hasattr(wb.forgetting, "__wrapped__")
-        else None
-    )
-    found = found or wb.forgetting(memory, fact=3, random_state=1)
-    assert found.verdict == "refuted"
-    assert "differ" in found.how
-
-
-def test_a_fact_that_was_trained_into_the_weights_is_not_said_to_be_gone(memory: Any) -> None:
-    """The network is tuned on one fact without a memory: its row can be removed, what the weights hold can't."""
-    from workbench.models.ghost_memory import _checkpoint
-    from workbench.numerics.ghost.model import Ghost
-
-    ghost = Ghost(memory.module.config)
-    ghost.load_state_dict(memory.module.state_dict())
-    fact = memory.table["text"][3]
-    x = torch.tensor([list(fact.encode())])
-    optimizer = torch.optim.AdamW(ghost.parameters(), lr=2e-3)
-    for _ in range(12):
-        logits = ghost(x)
-        loss = torch.nn.functional.cross_entropy(logits[0, :-1], x[0, 1:])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    tuned = Memory(_checkpoint(ghost.eval()), memory.table, name="tuned")
-    found = wb.forgetting(tuned, fact=3)
-    assert found.verdict == "proven", "of the rows"
-    assert found.evidence[0].p_value <= 0.02, "the weights know it"
-    assert wb.forgetting(tuned, fact=0).evidence[0].p_value > 0.02
 
 
 def test_a_memory_is_saved_and_opened(memory: Any, tmp_path: Path) -> None:
@@ -143,3 +84,12 @@ def test_what_can_not_be_written_is_refused(memory: Any) -> None:
         Memory(wb.ghost_descent(steps=1, width=32, blocks=4).at(1), memory.table)
     with pytest.raises(DataError, match="this takes 4"):
         wb.recall(memory.select([0, 1, 2]))
+
+
+def test_peer_is_a_table_that_is_looked_up(memory: Any) -> None:
+    """Every fact that the memory answers, a dictionary answers alike, and neither answers one that was removed."""
+    left = memory.remove(4)
+    table = dict(zip(left.questions, left.answers, strict=True))
+    assert [left.answer(q) for q in table] == list(table.values())
+    gone = memory.questions[4]
+    assert gone not in table and left.answer(gone) != memory.answers[4]
