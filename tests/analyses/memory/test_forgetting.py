@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import workbench as wb
+from workbench.models.ghost_descent import lesson
 from workbench.numerics.ghost.memory import Rows
 from workbench.subjects.memory import Memory
 
