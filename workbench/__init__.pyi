@@ -1401,7 +1401,7 @@ class _ghost_memory(Method):
     def __call__(
         self,
         *,
-        steps: int = 60,
+        steps: int = 100,
         width: int = 128,
         blocks: int = 6,
         keys: int = 64,
