@@ -101,7 +101,7 @@ def test_a_selected_token_leads_to_a_map_of_its_text_whose_sites_are_clicked(pag
 def test_another_question_of_the_text_opens_in_its_place(page: Any) -> None:
     page.locator(ASK).select_option(label="attention\xa0patterns")
     look(page).press("Enter")
-    page.wait_for_selector("text=/Attention patterns of/", timeout=120_000)
+    page.locator("text=/Attention patterns of/").locator("visible=true").first.wait_for(timeout=120_000)
     page.wait_for_function("!document.querySelector('.wbf-card')")
     assert page.problems == []
 
