@@ -62,10 +62,11 @@ def claims_of(tour: str, kind: str, seed: int, **parameters: Any) -> dict[str, A
 
     planted = _planted(tour)
     start = time.process_time()
-    used = ("answers", "ask", "ask_each", "ask_untrained", "as_control", "helping")
+    used = ("answers", "ask", "ask_each", "ask_untrained", "as_control", "begin_each", "helping")
     names: dict[str, Any] = {"wb": wb, "pairwise": pairwise, **{n: getattr(evidence, n) for n in used}}
     if planted.CONTRASTS_ALONE:
-        names["ask_each"] = functools.partial(_bare, evidence.ask_each)
+        for ask in ("ask_each", "begin_each"):
+            names[ask] = functools.partial(_bare, getattr(evidence, ask))
     history.forget()
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
