@@ -60,7 +60,9 @@ def ghost_descent(
     blocks: Annotated[int, Interval(ge=1, le=64), Few(5), Doc("State-space blocks.")] = 8,
     tokenizer: Annotated[Tokenizer, Doc("Where units of text begin; none reads bytes throughout.")] = "none",
     attend_every: Annotated[
-        int, Interval(ge=0, le=64), Doc("Attention follows each so-manieth block; 0 has none.")
+        int,
+        Interval(ge=0, le=64),
+        Doc("Attention follows every block of this number, twice it and so on; 0 has none."),
     ] = 4,
     places: Annotated[Places, Doc("What attention takes for the place of a byte.")] = "index",
     step: Annotated[Step, Doc("How a block takes its input in over time.")] = "euler",
@@ -75,7 +77,7 @@ def ghost_descent(
     """Train Ghost to answer ten questions, byte for byte, and give its recorded descent.
 
     The probe is the answers: their loss given the questions. What it answers is asked of the network of a step,
-    ``descent.at(step).answer("What do bees make?\\n")``; a step that is saved to a folder opens again as a network.
+    ``descent.at(step).network().answer("What do bees make?\\n")``; a step that is saved to a folder opens again as a network.
 
     Raises
     ------
@@ -141,10 +143,9 @@ def _configuration(**sizes: Any) -> Any:
 
     from workbench.numerics.ghost.model import GhostConfig
 
-    heads = (
-        next(h for h in (5, 4, 3, 2, 1) if sizes["width"] % (2 * h) == 0) if sizes["width"] % 2 == 0 else 1
-    )
-    head = next(h for h in (64, 32, 16, 8, 4, 2, 1) if (2 * sizes["width"]) % h == 0)
+    width = sizes["width"]
+    heads = next((h for h in (5, 4, 3, 2) if width % (2 * h) == 0), 1)
+    head = next(h for h in (64, 32, 16, 8, 4, 2) if 2 * width % h == 0)
     try:
         return GhostConfig(heads=heads, head=head, **sizes)
     except ValidationError as e:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     import torch
 
     from workbench.numerics.ghost.memory import Rows
+    from workbench.numerics.ghost.model import GhostState, Reading
 
 LINE_END = 10
 MOST = 200  # bytes that are written where no line ends
+PIECE = 4096  # bytes that are read at once
 ANSWERS = "the likeliest next tokens (its tokens are bytes) after a prompt, until a line ends"
 SPELLED = np.array([chr(b) if 32 <= b < 127 else f"<0x{b:02X}>" for b in range(256)], object)
 """How each byte is written in a table of tokens."""
@@ -76,14 +78,26 @@ def answers_of(
 
     from workbench.numerics.ghost.model import GhostState
 
-    device = next(module.parameters()).device
     found = []
     with torch.inference_mode():
         for prompt in prompts:
-            state, written = GhostState(), bytearray()
-            x = torch.tensor([list(as_bytes(prompt))], device=device)
-            while len(written) < most and (byte := int(module(x, state, rows)[0, -1].argmax())) != LINE_END:
+            state, written, new = GhostState(), bytearray(), as_bytes(prompt)
+            while len(written) < most:
+                byte = int(read_on(module, new, state, rows).logits[0, -1].argmax())
+                if byte == LINE_END:
+                    break
                 written.append(byte)
-                x = torch.tensor([[byte]], device=device)
+                new = bytes([byte])
             found.append(written.decode("utf-8", "replace"))
     return found
+
+
+def read_on(module: Any, new: bytes, state: GhostState, rows: Rows | None = None) -> Reading:
+    """What a Ghost makes of the last piece of new bytes, after all before: of a text of any length it holds a piece."""
+    import torch
+
+    device = next(module.parameters()).device
+    for at in range(0, len(new), PIECE):
+        piece = torch.frombuffer(bytearray(new[at : at + PIECE]), dtype=torch.uint8)
+        read = module.read(piece.to(device, torch.int64)[None], state, rows)
+    return read

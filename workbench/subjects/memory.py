@@ -20,7 +20,7 @@ from workbench.core.rows import row_table
 from workbench.core.storage import writing
 from workbench.core.subject import Rowed, Subject
 from workbench.core.view import Rows
-from workbench.subjects.byte_reading import LINE_END, MOST, SPELLED, as_bytes
+from workbench.subjects.byte_reading import LINE_END, MOST, SPELLED, as_bytes, read_on
 from workbench.subjects.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ class Memory(Rowed):
     def __init__(
         self, checkpoint: Checkpoint, table: pd.DataFrame, *, name: str = "memory", space: str | None = None
     ):
-        config = getattr(checkpoint.network().module, "config", None)
+        self._network = checkpoint.network()  # a checkpoint lets its network go where nobody holds it
+        config = getattr(self._network.module, "config", None)
         if not getattr(config, "memory", 0):
             raise ViewError(
                 f"{checkpoint.name} has no memory to write facts to. Train one that has: wb.ghost_memory()."
@@ -104,7 +105,7 @@ class Memory(Rowed):
     @property
     def module(self) -> Ghost:
         """The network that reads it."""
-        made: Any = self.checkpoint.network().module
+        made: Any = self._network.module
         return cast("Ghost", made)
 
     @cached_property
@@ -207,11 +208,10 @@ class Memory(Rowed):
 
         from workbench.numerics.ghost.model import GhostState
 
-        ghost, state, rows = self.module, GhostState(), self.rows
-        x = torch.tensor([list(as_bytes(question))])
+        state, rows, new = GhostState(), self.rows, as_bytes(question)
         with torch.inference_mode():
             for _ in range(most):
-                read = ghost.read(x, state, rows)
+                read = read_on(self.module, new, state, rows)
                 byte = int(read.logits[0, -1].argmax())
                 if byte == LINE_END:
                     return
@@ -224,7 +224,7 @@ class Memory(Rowed):
                 first, second = np.argsort(-shares, kind="stable")[:2].tolist()
                 ids = [int(self.ids[k]) if k < len(self) and shares[k] > 0 else -1 for k in (first, second)]
                 yield byte, SPELLED[byte], gate, ids[0], float(shares[first]), ids[1], float(shares[second])
-                x = torch.tensor([[byte]])
+                new = bytes([byte])
 
     def without(self, fact: int) -> WrittenRows:
         """What is read of the other facts: a view of `rows`, in which nothing is computed anew."""

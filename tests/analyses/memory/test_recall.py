@@ -93,3 +93,13 @@ def test_peer_is_a_table_that_is_looked_up(memory: Any) -> None:
     assert [left.answer(q) for q in table] == list(table.values())
     gone = memory.questions[4]
     assert gone not in table and left.answer(gone) != memory.answers[4]
+
+
+@torch.no_grad()
+def test_a_question_of_any_length_is_read_in_pieces(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench.subjects import byte_reading
+
+    question = "x" * 300 + "\n" + memory.questions[5]
+    whole = memory.answer(question)
+    monkeypatch.setattr(byte_reading, "PIECE", 7)
+    assert memory.answer(question) == whole

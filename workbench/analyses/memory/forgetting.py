@@ -18,6 +18,8 @@ from workbench.subjects.memory import Facts, Memory
 if TYPE_CHECKING:
     import torch
 
+    from workbench.numerics.ghost.memory import Rows
+
 FEWEST_ORDERS = 19  # of a question's bytes, which a p-value of 0.05 takes
 
 
@@ -33,7 +35,8 @@ def forgetting(
 
     What a network answers is a function of its weights, of the keys and bytes that it reads of its memory, and of what it is
     asked. So if what is read after the removal equals, bit for bit, what is read of a memory that was written anew without the
-    fact, so does every answer: that is a proof, for this memory. It says nothing of the weights, which may hold the fact
+    fact, so does every answer: that is a proof, for this memory. What the whole memory holds of the other facts is compared
+    too, since it was made while the fact was there. It says nothing of the weights, which may hold the fact
     apart from its row. So the answer is scored after its question, without the row, beside the same answer after the question's
     bytes in other orders: where it scores highest, the weights know what the question asks for.
 
@@ -65,7 +68,7 @@ def forgetting(
     if not answer:
         raise DataError(f"Fact {fact} of {facts.name} has no answer, which would stand in its second line.")
     text = question + answer
-    different = _different(left, anew, text)
+    different = _different(memory.without(fact), left, anew, text)
     same = (
         f"All {anew.rows.keys.numel():,} numbers of the keys, {len(anew.rows.following):,} bytes that follow them and "
         f"{256 * len(text.encode()):,} logits of its question and answer are the same bits."
@@ -79,14 +82,16 @@ def forgetting(
     )
 
 
-def _different(left: Memory, anew: Memory, text: str) -> int:
-    """How many bits' worth of numbers differ between two memories, and in what they answer to a text."""
-    pairs = [
-        (left.rows.keys, anew.rows.keys),
-        (left.rows.following, anew.rows.following),
-        (left.rows.row, anew.rows.row),
-        (left.logits(text), anew.logits(text)),
-    ]
+def _different(others: Rows, left: Memory, anew: Memory, text: str) -> int:
+    """How many numbers differ from those of a memory that was written anew, and in what is answered to a text.
+
+    Parameters
+    ----------
+    others : the other facts' rows as the whole memory has them. left : the memory after the removal.
+    """
+    pairs = [(left.logits(text), anew.logits(text))]
+    for rows in (others, left.rows):
+        pairs += [(getattr(rows, n), getattr(anew.rows, n)) for n in ("keys", "following", "row")]
     return sum(_unequal(a, b) for a, b in pairs)
 
 

@@ -61,13 +61,13 @@ def recall(
         )
     rng = np.random.default_rng([random_state, 0x72656361])
     at = np.sort(rng.permutation(answered)[:max_facts])
-    expected = [memory.answers[i] for i in at]
+    questions, answers = memory.questions, memory.answers
+    expected = [answers[i] for i in at]
     longest = max(len(answer.encode()) for answer in expected) + 1
     written: tuple[list[str], list[str]] = ([], [])
     for i in track(at.tolist(), "recall"):
-        question, fact = memory.questions[i], int(facts.ids[i])
-        for k, rows in enumerate((memory.rows, memory.without(fact))):
-            written[k].extend(answers_of(memory.module, [question], longest, rows))
+        for k, rows in enumerate((memory.rows, memory.without(int(facts.ids[i])))):
+            written[k].extend(answers_of(memory.module, [questions[i]], longest, rows))
     evidence = tuple(
         _asked(kind, question, label, found, expected, n_null, random_state)
         for kind, question, label, found in (

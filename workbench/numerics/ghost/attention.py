@@ -1,4 +1,4 @@
-"""Causal attention that sees the last positions and every so-manieth of those before, so that a stream stays bounded."""
+"""Causal attention that sees the last positions and every ``stride``-th of those before, so that a stream stays bounded."""
 
 from __future__ import annotations
 

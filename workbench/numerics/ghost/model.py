@@ -27,7 +27,7 @@ class GhostConfig(BaseModel):
     Attributes
     ----------
     width, blocks, states, head, expand, convolution : see `Mixer`.
-    attend_every : attention follows each so-manieth block; 0 for none. heads, window, stride, far : see
+    attend_every : attention follows the block of this number, twice it and so on; 0 for none. heads, window, stride, far : see
         `SparseAttention`.
     tokenizer : where units begin: ``learned``, at every ``fourth`` byte, after ``spaces``; ``none`` has no units.
     outer : blocks that read bytes before units are made, and as many after; those between read units.
