@@ -92,7 +92,9 @@ def test_a_probes_rows_are_multiplied_once_and_not_in_every_fold(
     assert rows == [N, *[N // 2] * 4]
     assert counted["heldout.products"] == len(rows)
     assert counted["_decomp.eigh"] == 5 + 10  # of each fold held out, and of each two
-    assert counted["heldout._factor"] == 15 + 4 * 5
+    assert counted["heldout._gather"] == 15 + 4 * 5
+    # for the labels themselves: each penalty of each two folds, then each fold's own; and each fold's of every resample
+    assert counted["heldout._factored"] == 10 * len(heldout.ALPHAS) + 5 + 4 * 5
 
 
 @pytest.mark.parametrize(("n_boot", "listed"), [(0, 20), (3, 160)])
