@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,14 +34,20 @@ def helped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     helpers._team.dismiss()
 
 
-def test_a_helper_gives_the_answers_of_the_method_itself(
-    helped: None, clouds: dict[str, np.ndarray], monkeypatch
-) -> None:
-    sent = []
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is sent to a helper from now on."""
+    sent: list[Any] = []
     compute = helpers._Helper.compute
     monkeypatch.setattr(
         helpers._Helper, "compute", lambda self, work: sent.append(work) or compute(self, work)
     )
+    return sent
+
+
+def test_a_helper_gives_the_answers_of_the_method_itself(
+    helped: None, clouds: dict[str, np.ndarray], sent: list[Any]
+) -> None:
     history.forget()
     answers = ask_each(wb.intrinsic_dimension, clouds, n_null=19)
     assert sent
@@ -69,14 +76,9 @@ def test_a_question_that_is_begun_is_answered_later_and_counts_from_then_on(help
 def test_what_is_begun_of_each_is_what_asking_each_gives(
     helped: None,
     clouds: dict[str, np.ndarray],
-    monkeypatch: pytest.MonkeyPatch,
+    sent: list[Any],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    sent = []
-    compute = helpers._Helper.compute
-    monkeypatch.setattr(
-        helpers._Helper, "compute", lambda self, work: sent.append(work) or compute(self, work)
-    )
     history.forget()
     begun = begin_each(wb.intrinsic_dimension, clouds, n_null=19)
     meanwhile = wb.pca(np.eye(9), n_null=0, n_boot=0)
