@@ -15,6 +15,8 @@ from workbench.models.ghost_descent import lesson
 from workbench.numerics.ghost.memory import Rows
 from workbench.subjects.memory import Memory
 
+pytestmark = pytest.mark.slow  # a network is taught to read its memory: half a minute
+
 
 def test_known_answer_a_removed_fact_is_proven_gone_and_the_weights_do_not_know_it(memory: Any) -> None:
     found = wb.forgetting(memory, fact=3)

@@ -14,6 +14,8 @@ from workbench.core.errors import DataError, FormatError, MissingError, ViewErro
 from workbench.models.ghost_descent import questions
 from workbench.subjects.memory import Memory
 
+pytestmark = pytest.mark.slow  # a network is taught to read its memory: half a minute
+
 
 def test_known_answer_ten_facts_are_answered_that_were_never_trained_and_only_with_their_rows(
     memory: Any,

@@ -13,6 +13,8 @@ from workbench.models._episodes import random_facts, teach_reading
 from workbench.numerics.ghost.memory import Rows
 from workbench.numerics.ghost.model import Ghost, GhostConfig, GhostState
 
+pytestmark = pytest.mark.slow  # a network is taught to read its memory: half a minute
+
 SIZES = {"width": 96, "blocks": 5, "head": 32, "heads": 2, "attend_every": 0, "memory": 48}
 
 
