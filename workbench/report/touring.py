@@ -121,19 +121,25 @@ def tour_rates(tour: str, asked: Sequence[str], runs: int, jobs: int) -> Iterato
     aren't taken for these.
     """
     todo = {k: [s for s in range(runs) if s not in kept(_records(tour, k))] for k in asked}
+    left = {k: len(seeds) for k, seeds in todo.items()}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        for kind, seeds in todo.items():
-            for future in as_completed([pool.submit(_run, tour, kind, seed) for seed in seeds]):
-                path = _records(tour, kind)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(future.result()) + "\n")
-            records = kept(_records(tour, kind))
-            yield (
-                kind,
-                {"version": version(tour), **count(kinds(tour)[kind], [records[s] for s in range(runs)])},
-            )
+        of = {pool.submit(_run, tour, kind, seed): kind for kind, seeds in todo.items() for seed in seeds}
+        yield from (_counted(tour, kind, runs) for kind in asked if not left[kind])
+        for future in as_completed(of):
+            kind = of[future]
+            path = _records(tour, kind)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(future.result()) + "\n")
+            left[kind] -= 1
+            if not left[kind]:
+                yield _counted(tour, kind, runs)
+
+
+def _counted(tour: str, kind: str, runs: int) -> tuple[str, dict[str, Any]]:
+    records = kept(_records(tour, kind))
+    return kind, {"version": version(tour), **count(kinds(tour)[kind], [records[s] for s in range(runs)])}
 
 
 def _run(tour: str, kind: str, seed: int) -> dict[str, Any]:
