@@ -1250,6 +1250,14 @@ class _singular_values(Method):
 
 singular_values: _singular_values
 
+class _stack_entropy(Method):
+    def __call__(
+        self, stack: Asked, /, *, largest_side: int = 96, n_null: int = 99, random_state: int = 0
+    ) -> Curve:
+        """Say how much the parts of stacked matrices have in common across every cut: layers, then digits of rows, then of columns."""
+
+stack_entropy: _stack_entropy
+
 class _tensor_decomposition(Method):
     def __call__(
         self,

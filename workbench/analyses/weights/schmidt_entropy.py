@@ -9,6 +9,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
+from workbench.analyses.weights._legs import aligned, of_largest_one
 from workbench.core.early import show_early
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
@@ -16,11 +17,10 @@ from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.evidence.nulls.same_scales import OF_ENTRIES, turned_entries
 from workbench.numerics.controls import draw_until_clear
-from workbench.numerics.cuts import cut_entropies, cut_shapes, legs_of, random_entropies
+from workbench.numerics.cuts import cut_entropies, cut_shapes, random_entropies
 from workbench.results.curve import Curve
 from workbench.subjects.checkpoint import Matrix
 
-LONGEST_LEG = 64  # beyond which a side has no small parts to speak of
 SHUFFLES = 20  # for the band
 
 
@@ -127,34 +127,9 @@ def _block(
     """The matrix, or an aligned block of it, of largest entry 1; and the legs of its sides."""
     if np.iscomplexobj(matrix.values):
         raise DataError(f"{matrix.name} holds complex numbers; entropies of cuts are of real ones.")
-    rng = np.random.default_rng([random_state, 0x637574])
-    w, sides = matrix.values, []
-    for axis, side in enumerate(w.shape):
-        legs = legs_of(side)
-        if not legs or max(legs) > LONGEST_LEG:
-            raise DataError(
-                f"{matrix.name} is {matrix.values.shape[0]:,} x {matrix.values.shape[1]:,}; a side of {side:,} has "
-                + (
-                    f"the prime factor {max(legs):,}, and at most {LONGEST_LEG} "
-                    if legs
-                    else "no factor, and 2 or more "
-                )
-                + "is taken for a leg. singular_values asks of the matrix as it is."
-            )
-        kept = list(legs)
-        while int(np.prod(kept)) > largest:
-            kept.pop(0)
-        size = int(np.prod(kept))
-        if size < side:
-            start = int(rng.integers(side // size)) * size
-            w = w.take(range(start, start + size), axis)
-        sides.append(tuple(kept))
-    largest_entry = float(np.abs(w).max(initial=0))
-    if largest_entry == 0 or w.size < 4:
-        raise DataError(
-            f"All entries of {matrix.name} that were taken are zero, or too few: there is nothing to cut."
-        )
-    return w.astype(np.float64) / largest_entry, (sides[0], sides[1])
+    of_rows, of_columns = aligned(matrix.name, matrix.values.shape, largest, random_state)
+    w = matrix.values[of_rows.at][:, of_columns.at]
+    return of_largest_one(matrix.name, w), (of_rows.legs, of_columns.legs)
 
 
 def _caveat(matrix: Matrix, w: np.ndarray, sides: tuple[tuple[int, ...], ...], y: np.ndarray) -> str:
