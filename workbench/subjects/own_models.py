@@ -18,8 +18,12 @@ from workbench.subjects.network import Network
 if TYPE_CHECKING:
     import torch
 
-KINDS = {"workbench_ghost": ("workbench.numerics.ghost.model", "GhostConfig", "Ghost")}
+KINDS = {
+    "workbench_ghost": ("workbench.numerics.ghost.model", "GhostConfig", "Ghost"),
+    "workbench_chain": ("workbench.numerics.chain", "ChainConfig", "Chain"),
+}
 """``model_type`` to the file, the configuration's class and the module's."""
+READS_BYTES = ("workbench_ghost",)
 
 
 def kind_of(config: Mapping[str, Any]) -> str:
@@ -83,6 +87,6 @@ def built(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], sour
 
 def network_of(module: torch.nn.Module, name: str, digest: str) -> Network:
     """A network of a module, which reads texts where it is of an own kind that does."""
-    if not configuration_of(module):
+    if kind_of(configuration_of(module)) not in READS_BYTES:
         return Network(name=name, digest=digest, module=module)
     return Network(name=name, digest=digest, module=module.eval(), encode=encode, ask=go_on, answers=ANSWERS)
