@@ -84,7 +84,9 @@ def main() -> None:
     parser.add_argument("--kind", choices=["plain", "hard"], action="append", help="only these laws")
     parser.add_argument("--noise", type=float, default=0.01)
     parser.add_argument("--targets", type=int, default=100, help="outputs in random order")
-    parser.add_argument("--first", type=int, default=0, help="the seed of the first of these, to run them in pieces")
+    parser.add_argument(
+        "--first", type=int, default=0, help="the seed of the first of these, to run them in pieces"
+    )
     asked = parser.parse_args()
     for kind, laws in (("plain", PLAIN), ("hard", HARD)):
         if asked.kind and kind not in asked.kind:

@@ -149,7 +149,7 @@ def _gram(blocks: Blocks, shape: tuple[int, int], dtype: type) -> tuple[Float[np
         for before, after in blocks():
             for low in range(0, len(before), max(1, BLOCK // m)):
                 at = slice(low, low + max(1, BLOCK // m))
-                some = (after[at] - before[at]).astype(dtype, copy=False)
+                some: np.ndarray = (after[at] - before[at]).astype(dtype, copy=False)
                 gram += some.T @ some
                 most = max(most, len(some))
     else:

@@ -130,7 +130,7 @@ class Network(Subject, Editable["Network"]):
         StorageError
             It can't be written there, or something lies there.
         """
-        from workbench.subjects.own_models import configuration_of
+        from workbench.subjects.own_kinds import configuration_of
         from workbench.subjects.saving import as_written, save_folder
 
         if not (config := configuration_of(self.module)):
