@@ -1,9 +1,11 @@
 """Singular values of all 226 matrices of a 7 B model on a GPU: which form is exact, which is fast, and where the time goes.
 
     python benchmarks/weights_gpu.py gpu.json
+    python benchmarks/weights_gpu.py product.json --product
 
 The model has Llama-2-7B's shapes in float16, noise with a few planted directions and scales of rows, in the host's memory. Only
-torch is needed. What is measured is written as soon as it is there; ``--scale 16 --device cpu`` tries it on a small machine.
+torch is needed, but for --product. What is measured is written as soon as it is there; ``--scale 16 --device cpu`` tries it
+on a small machine.
 """
 
 from __future__ import annotations
@@ -346,6 +348,24 @@ def wholes(
             )
 
 
+def product(matrices: Matrices, device: torch.device) -> Iterator[tuple[str, Any]]:
+    """Seconds of ``wb.weights`` itself, without a control and with it; what isn't the spectrum is the processors' work."""
+    import workbench as wb
+    from workbench.subjects.checkpoint import Checkpoint, TensorInfo
+
+    held = {n: w.numpy() for n, w in matrices.items()}
+    infos = {n: TensorInfo(n, w.shape, "F16", w.nbytes) for n, w in held.items()}
+    net = Checkpoint(infos, held.__getitem__, name="made up", content=lambda: "made up")
+    for largest, n_null in ((0, 0), (1 << 20, 0), (1 << 20, 99)):
+        start = time.perf_counter()
+        found = wb.weights.function(net, largest_exact=largest, n_null=n_null, device=device.type)
+        what = "sketch" if largest == 0 else "exact"
+        yield (
+            f"wb.weights, {what}, {n_null} draws, {len(found.matrices)} matrices",
+            time.perf_counter() - start,
+        )
+
+
 def main() -> None:
     """Measure, and write what was measured so far after each figure."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -355,6 +375,7 @@ def main() -> None:
     parser.add_argument(
         "--workers", type=int, nargs="+", default=[4, 1], help="threads and streams of the whole"
     )
+    parser.add_argument("--product", action="store_true", help="wb.weights alone, which has to be importable")
     given = parser.parse_args()
     device = torch.device(given.device)
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -376,11 +397,16 @@ def main() -> None:
         os.replace(part, given.out)
 
     keep()
-    for found in (
-        errors(matrices, device),
-        of_one(matrices, device, clock),
-        wholes(matrices, device, clock, tuple(given.workers)),
-    ):
+    measured = (
+        (product(matrices, device),)
+        if given.product
+        else (
+            errors(matrices, device),
+            of_one(matrices, device, clock),
+            wholes(matrices, device, clock, tuple(given.workers)),
+        )
+    )
+    for found in measured:
         for name, value in found:
             figures[name] = value
             print(f"{name}: {value}", flush=True)

@@ -1318,6 +1318,7 @@ class _weights(Method):
         small_values: bool = False,
         n_null: int = 99,
         random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
     ) -> WeightMap:
         """Weigh every matrix of a checkpoint: role, norms, rank, noise, tail, sparsity, grid, outliers, and what isn't finite."""
 
