@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated
 
@@ -90,7 +91,23 @@ def schmidt_entropy(
     shuffled = [entropies(rng.permutation(w.ravel())) for _ in range(min(n_null, SHUFFLES))]
     if shuffled:
         low[:, 0], high[:, 0] = np.quantile(shuffled, (0.025, 0.975), axis=0)
-    value, turned = float(y[:, 0].mean()), turned_entries(w)
+    return replace(
+        result,
+        null_low=low if shuffled else np.empty((0, 0)),
+        null_high=high if shuffled else np.empty((0, 0)),
+        evidence=(_against_turned(w, float(y[:, 0].mean()), entropies, n_null, random_state),),
+    )
+
+
+def _against_turned(
+    w: np.ndarray,
+    value: float,
+    entropies: Callable[[np.ndarray], np.ndarray],
+    n_null: int,
+    random_state: int,
+) -> Evidence:
+    """Whether the mean entropy is lower than with the signs of entries turned at random."""
+    turned = turned_entries(w)
     drawn = draw_until_clear(
         lambda g: np.array([entropies(turned(g)).mean()]),
         np.array([value]),
@@ -99,24 +116,17 @@ def schmidt_entropy(
         random_state,
         "Schmidt entropy: null",
     )[0]
-    return replace(
-        result,
-        null_low=low if shuffled else np.empty((0, 0)),
-        null_high=high if shuffled else np.empty((0, 0)),
-        evidence=(
-            Evidence(
-                id="entropy",
-                question="Have the parts of the indices less in common than the scales of rows and columns give?",
-                label="mean Schmidt entropy over the cuts, in nats",
-                value=value,
-                n=w.size,
-                unit="entries",
-                **(
-                    OF_ENTRIES.said(drawn.tolist(), "less")
-                    if n_null
-                    else OF_ENTRIES.refused("no null was drawn", "less")
-                ),
-            ),
+    return Evidence(
+        id="entropy",
+        question="Have the parts of the indices less in common than the scales of rows and columns give?",
+        label="mean Schmidt entropy over the cuts, in nats",
+        value=value,
+        n=w.size,
+        unit="entries",
+        **(
+            OF_ENTRIES.said(drawn.tolist(), "less")
+            if n_null
+            else OF_ENTRIES.refused("no null was drawn", "less")
         ),
     )
 

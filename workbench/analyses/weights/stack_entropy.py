@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated
 
@@ -15,12 +16,23 @@ from workbench.core.early import show_early
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
+from workbench.evidence.nulls.named import Null
 from workbench.numerics.controls import draw_until_clear
 from workbench.numerics.cuts import cut_entropies, cut_shapes, random_entropies
 from workbench.results.curve import Curve
 from workbench.subjects.stack import Stack
 
 BAND = 20  # draws for the band
+WHOLE = (
+    "entropy",
+    "Have the parts less in common than the same entries in any order?",
+    "mean Schmidt entropy over the cuts, in nats",
+)
+LAYERS = (
+    "layers_share",
+    "Do layers share more than their own spectra and scales give?",
+    "Schmidt entropy between the layers and all else, in nats",
+)
 
 
 @analysis
@@ -96,44 +108,41 @@ def stack_entropy(
     def of_signed(rng: np.random.Generator) -> np.ndarray:
         return cut_entropies(signed(x, rng).ravel(), (legs[0], x[0].size))
 
-    answers = []
-    for id, question, label, value, null, draw in (
-        (
-            "entropy",
-            "Have the parts less in common than the same entries in any order?",
-            "mean Schmidt entropy over the cuts, in nats",
-            float(y[:, 0].mean()),
-            SHUFFLED,
-            of_shuffled,
-        ),
-        (
-            "layers_share",
-            "Do layers share more than their own spectra and scales give?",
-            "Schmidt entropy between the layers and all else, in nats",
-            float(y[0, 0]),
-            SIGNED,
-            of_signed,
-        ),
-    ):
-        said = null.refused("no null was drawn", "less")
-        if n_null:
-            drawn = draw_until_clear(
-                draw, np.array([value]), ["less"], n_null, random_state, "stack entropy: null"
-            )
-            said = null.said(drawn[0].tolist(), "less")
-        answers.append(
-            Evidence(id=id, question=question, label=label, value=value, n=x.size, unit="entries", **said)
-        )
-    low, high = np.full((2, *y.shape), np.nan)
-    if curves:
-        low[:, 0], high[:, 0] = np.quantile(curves[:BAND], (0.025, 0.975), axis=0)
-    none = np.empty((0, 0))
-    return replace(
-        result,
-        null_low=low if curves else none,
-        null_high=high if curves else none,
-        evidence=tuple(answers),
+    given = x.size, n_null, random_state
+    answers = (
+        _asked(WHOLE, float(y[:, 0].mean()), SHUFFLED, of_shuffled, *given),
+        _asked(LAYERS, float(y[0, 0]), SIGNED, of_signed, *given),
     )
+    low, high = _band(curves, y.shape)
+    return replace(result, null_low=low, null_high=high, evidence=answers)
+
+
+def _asked(
+    what: tuple[str, str, str],
+    value: float,
+    null: Null,
+    draw: Callable[[np.random.Generator], np.ndarray],
+    n: int,
+    n_null: int,
+    random_state: int,
+) -> Evidence:
+    """Whether an entropy (its id, question and label) is lower than it is under a null."""
+    id, question, label = what
+    said = null.refused("no null was drawn", "less")
+    if n_null:
+        values = np.array([value])
+        drawn = draw_until_clear(draw, values, ["less"], n_null, random_state, "stack entropy: null")
+        said = null.said(drawn[0].tolist(), "less")
+    return Evidence(id=id, question=question, label=label, value=value, n=n, unit="entries", **said)
+
+
+def _band(curves: list[np.ndarray], shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The middle 95 % of some of the drawn curves, beside the entropy alone."""
+    if not curves:
+        return np.empty((0, 0)), np.empty((0, 0))
+    low, high = np.full((2, *shape), np.nan)
+    low[:, 0], high[:, 0] = np.quantile(curves[:BAND], (0.025, 0.975), axis=0)
+    return low, high
 
 
 def _caveat(stack: Stack, x: np.ndarray, legs: tuple[int, ...], y: np.ndarray) -> str:
