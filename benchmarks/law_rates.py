@@ -84,6 +84,9 @@ def main() -> None:
     parser.add_argument("--kind", choices=["plain", "hard"], action="append", help="only these laws")
     parser.add_argument("--noise", type=float, default=0.01)
     parser.add_argument("--targets", type=int, default=100, help="outputs in random order")
+    parser.add_argument(
+        "--first", type=int, default=0, help="the seed of the first of these, to run them in pieces"
+    )
     asked = parser.parse_args()
     for kind, laws in (("plain", PLAIN), ("hard", HARD)):
         if asked.kind and kind not in asked.kind:
@@ -104,7 +107,7 @@ def main() -> None:
                 print(f"  missed {line}", flush=True)
     of_all = [*PLAIN.values(), *HARD.values()]
     claims, p = 0, []
-    for seed in range(asked.targets):
+    for seed in range(asked.first, asked.first + asked.targets):
         law = of_all[seed % len(of_all)]
         rows = wb.open(drawn(law, asked.noise, np.random.default_rng([seed, 99]), shuffled=True))
         found = wb.laws(rows, target="y", random_state=seed)

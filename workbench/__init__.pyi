@@ -1234,6 +1234,25 @@ class _attention_heads(Method):
 
 attention_heads: _attention_heads
 
+class _head_formula(Method):
+    def __call__(
+        self,
+        checkpoint: Asked,
+        /,
+        *,
+        layer: int = 0,
+        head: int = 0,
+        circuit: Literal["query-key", "output-value"] = "query-key",
+        n_heads: int = 0,
+        n_terms: int = 5,
+        max_terms: int = 20000,
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> Expression:
+        """Write an attention head as a formula: the sum of products of two tokens' numbers that its score is."""
+
+head_formula: _head_formula
+
 class _schmidt_entropy(Method):
     def __call__(
         self, matrix: Asked, /, *, largest_side: int = 384, n_null: int = 99, random_state: int = 0
@@ -1249,6 +1268,14 @@ class _singular_values(Method):
         """Decompose a weight matrix and compare it with the same entries under random signs."""
 
 singular_values: _singular_values
+
+class _stack_entropy(Method):
+    def __call__(
+        self, stack: Asked, /, *, largest_side: int = 128, n_null: int = 99, random_state: int = 0
+    ) -> Curve:
+        """Say how much the parts of stacked matrices have in common across every cut: layers, then digits of rows, then of columns."""
+
+stack_entropy: _stack_entropy
 
 class _tensor_decomposition(Method):
     def __call__(
@@ -1291,6 +1318,7 @@ class _weights(Method):
         small_values: bool = False,
         n_null: int = 99,
         random_state: int = 0,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
     ) -> WeightMap:
         """Weigh every matrix of a checkpoint: role, norms, rank, noise, tail, sparsity, grid, outliers, and what isn't finite."""
 

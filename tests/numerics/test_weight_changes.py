@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workbench.numerics import weight_changes
-from workbench.numerics.weight_changes import spectrum_of
+from workbench.numerics import noise_spectra, weight_changes
+from workbench.numerics.change_spectra import Blocks, largest_certified, spectrum_of
+from workbench.numerics.stored_rounding import rounding_edge, spacing
+from workbench.numerics.weight_changes import change_of
 
 
 @pytest.mark.parametrize("shape", [(512, 512), (900, 300)])
 def test_peer_numpy_the_largest_values_rank_and_directions(shape: tuple[int, int]) -> None:
     d = np.random.default_rng(0).standard_normal(shape) * 1e-3
-    found = weight_changes._certified(d.T @ d, 16, 1e-9, np.random.default_rng(1))
+    found = largest_certified(d.T @ d, 16, 1e-9, np.random.default_rng(1))
     assert found is not None, "this is what takes the short way"
     values, rank, vectors = spectrum_of(d.T @ d, 16, 1e-9, np.random.default_rng(1))
     s, v = np.linalg.svd(d, full_matrices=False)[1:]
@@ -40,7 +42,7 @@ def test_a_direction_that_was_missed_is_caught(monkeypatch: pytest.MonkeyPatch) 
     gram = planted(values)
     vectors = np.linalg.eigh(gram)[1]
     monkeypatch.setattr(peer, "eigsh", lambda g, k, **_: (None, vectors[:, -1 - k : -1].astype(np.float32)))
-    assert weight_changes._certified(gram, 16, 1e-9, np.random.default_rng(0)) is None
+    assert largest_certified(gram, 16, 1e-9, np.random.default_rng(0)) is None
     assert spectrum_of(gram, 16, 1e-9, np.random.default_rng(0))[0][0] == pytest.approx(2)
 
 
@@ -48,3 +50,64 @@ def test_few_directions_are_counted() -> None:
     values = np.append(np.linspace(1, 0.5, 8), np.zeros(504))
     assert spectrum_of(planted(values), 16, 1e-9, np.random.default_rng(0))[1] == 8
     assert spectrum_of(np.zeros((512, 512)), 16, 1e-9, np.random.default_rng(0))[1] == 0
+
+
+def changed(d: np.ndarray, seed: int = 3) -> Blocks:
+    """Weights before and after so much was added, in blocks of rows; sums in steps of 2⁻²⁰, which float32 holds exactly."""
+    before = np.rint(np.random.default_rng(seed).standard_normal(d.shape) * 2**10).astype(np.float32) / 2**10
+    after = before + d
+    assert np.array_equal(after - before, d)
+    return lambda: iter([(before[i : i + 200], after[i : i + 200]) for i in range(0, len(d), 200)])
+
+
+def in_steps(d: np.ndarray) -> np.ndarray:
+    return (np.rint(d * 2**18) / 2**20).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(900, 272), (272, 900)])
+def test_peer_numpy_a_long_change_whose_products_are_in_float32(shape: tuple[int, int]) -> None:
+    d = in_steps(np.random.default_rng(0).standard_normal(shape))
+    rng = np.random.default_rng(1)
+    gram, hidden = weight_changes._gram(changed(d), shape, np.float32)
+    exact = d.astype(np.float64).T @ d if shape[0] > shape[1] else d.astype(np.float64) @ d.T
+    assert 0 < np.linalg.norm(gram - exact, 2) < hidden, "what is said to be hidden bounds what is"
+    assert largest_certified(gram, 16, 1e-9, rng, hidden) is not None, "this is what takes the short way"
+    found = change_of(changed(d), shape, "F32", keep=16, rng=rng)
+    s = np.linalg.svd(d.astype(np.float64), compute_uv=False)
+    assert found.values == pytest.approx(s[:16], rel=1e-8) and found.rank == 272
+
+
+def test_a_direction_that_float32_could_hide_is_looked_at_in_float64() -> None:
+    """The twin of 271 directions: products in float32 can't tell, and are not believed."""
+    d = np.random.default_rng(0).standard_normal((900, 272))
+    d[:, -1] = d[:, 0]
+    d = in_steps(d)
+    gram, hidden = weight_changes._gram(changed(d), d.shape, np.float32)
+    assert largest_certified(gram, 16, 1e-9, np.random.default_rng(1), hidden) is None
+    assert change_of(changed(d), d.shape, "F32", keep=16, rng=np.random.default_rng(1)).rank == 271
+
+
+@pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])
+def test_the_edge_of_rounding_is_that_of_the_spacings(dtype: str) -> None:
+    w = np.random.default_rng(0).standard_normal((50, 30)).astype(np.float32)
+    w[:, 3] *= 1e-4
+    variance = np.square(spacing(w, dtype), dtype=np.float64) / 12
+    edge = np.sqrt(variance.sum(axis=1).max()) + np.sqrt(variance.sum(axis=0).max())
+    margin = 4.0 if dtype == "F32" else 1.5
+    assert rounding_edge(w, dtype) == pytest.approx(margin * edge, rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(768, 768), (4000, 500), (60, 40)])
+def test_the_first_rows_have_the_largest_eigenvalue(
+    shape: tuple[int, int],
+) -> None:
+    """What stands in for the whole bidiagonal matrix of noise has its largest value to seven digits."""
+    n, m = shape
+    rng = np.random.default_rng(0)
+    squares, beside = rng.chisquare(n - np.arange(m)), rng.chisquare(m - 1 - np.arange(m - 1))
+    diagonal, off = squares + np.append(beside, 0), np.sqrt(squares[1:] * beside)
+    whole = np.linalg.eigvalsh(np.diag(diagonal) + np.diag(off, 1) + np.diag(off, -1))[-1]
+    rows = noise_spectra.rows_of_the_largest(m)
+    assert rows < m or m < 100
+    found = noise_spectra.largest_eigenvalue(diagonal[:rows], off[: rows - 1])
+    assert found == pytest.approx(whole, rel=1e-7)

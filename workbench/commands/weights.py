@@ -71,6 +71,13 @@ _COLUMNS = ("name", "role", "rows x columns", "stable rank", "outside", "alpha",
 )
 @click.option("--random-state", type=click.IntRange(0), default=0, show_default=True, help="Seed.")
 @click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where spectra are computed. The plan's time is this processor's.",
+)
+@click.option(
     "--ray",
     metavar="ADDRESS",
     help="Weigh on a Ray cluster, a task a matrix: HOST:PORT, or auto for the one that runs here. PATH has to lead to the same "
@@ -96,6 +103,7 @@ def weights(
     small_values: bool,
     n_null: int,
     random_state: int,
+    device: str,
     ray: str | None,
     only_plan: bool,
     out: Path | None,
@@ -112,6 +120,7 @@ def weights(
     workbench weights model/ --memory 4GB --out weighed
     """
     from workbench.analyses.weights.weights import planned
+    from workbench.core.device import resolve
     from workbench.core.errors import ParameterError
 
     if out is not None:
@@ -141,6 +150,7 @@ def weights(
         "small_values": small_values,
         "n_null": n_null,
         "random_state": random_state,
+        "device": resolve(device),
     }
     if not as_json:
         _say_plan(checkpoint, plan, work, at_once, n_null)

@@ -13,8 +13,8 @@ from workbench.core.lazy import as_tensors
 from workbench.core.registry import edit
 from workbench.edits._matrices import matrices
 from workbench.edits.low_rank import LowRank
+from workbench.numerics.stored_rounding import grain, rounding_edge
 from workbench.numerics.streamed import LOST
-from workbench.numerics.weight_changes import grain, rounding_edge
 from workbench.subjects.checkpoint import Checkpoint
 
 GAP = 3.0  # from the last singular value that counts to the next one, from which a change is said to be of low rank

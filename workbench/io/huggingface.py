@@ -218,7 +218,7 @@ def _check_present(index: Path, names: list[str]) -> None:
 
 
 def _network(folder: Path, weights: Weights, content: str) -> Any:
-    from workbench.subjects.own_models import kind_of
+    from workbench.subjects.own_kinds import kind_of
 
     if kind_of(weights.config):
         from workbench.io.own_networks import from_own_directory

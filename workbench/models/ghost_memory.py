@@ -59,7 +59,8 @@ def _checkpoint(ghost: Ghost) -> Checkpoint:
     from workbench.core.digest import digest
     from workbench.core.rows import owned
     from workbench.subjects.checkpoint import Checkpoint, TensorInfo
-    from workbench.subjects.own_models import configuration_of, network_of
+    from workbench.subjects.own_kinds import configuration_of
+    from workbench.subjects.own_models import network_of
 
     arrays = {name: owned(tensor.numpy().copy()) for name, tensor in ghost.state_dict().items()}
     tensors = {n: TensorInfo(n, a.shape, "F32", a.nbytes) for n, a in arrays.items()}

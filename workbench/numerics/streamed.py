@@ -135,12 +135,21 @@ class Sketch:
     median_error: float
 
 
-def sketch(matrix: LazyTensor, top: int, rng: np.random.Generator) -> Sketch:
+def sketch(
+    matrix: LazyTensor,
+    top: int,
+    rng: np.random.Generator,
+    times: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Sketch:
     """Find the largest singular values, each with a bound, and the distribution of all, by `STEPS` + 1 readings.
 
     `PROBES` random starts are multiplied by the smaller Gram matrix `STEPS` times (Lanczos, orthogonalized in full); the best
     approximations in all that they span are the largest values, and the probes' quadratures are the distribution. That each
     of ``top`` is near some singular value is certain to rounding; that none between them was missed is not.
+
+    Parameters
+    ----------
+    times : what multiplies vectors by the smaller Gram matrix, where it isn't done here.
 
     References
     ----------
@@ -149,7 +158,7 @@ def sketch(matrix: LazyTensor, top: int, rng: np.random.Generator) -> Sketch:
     """
     side = min(matrix.shape)
     steps, probes = min(STEPS, side), min(PROBES, side)
-    times = _gram_product(matrix)
+    times = times or _gram_product(matrix)
     basis, diagonal, off = _lanczos(times, rng.standard_normal((side, probes)), steps)
     flat = basis.reshape(-1, side)
     left, strength, _ = np.linalg.svd(flat.T, full_matrices=False)

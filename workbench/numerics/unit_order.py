@@ -133,3 +133,38 @@ def _assigned(similarity: np.ndarray) -> np.ndarray | None:
     from scipy.optimize import linear_sum_assignment
 
     return np.asarray(linear_sum_assignment(similarity, maximize=True)[1], np.int64)
+
+
+def reordered(
+    before: np.ndarray, after: np.ndarray
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " m"]] | None:
+    """Find in which order rows and columns were put, so that ``before[rows][:, columns]`` is ``after``; None where in none.
+
+    Rows are told by what stays of them in any order of columns: their sorted entries.
+    """
+    rows = _matched(before, after)
+    if rows is None:
+        return None
+    columns = _matched(np.ascontiguousarray(before.T), np.ascontiguousarray(after.T))
+    if columns is None:
+        return None
+    if not np.array_equal(before[rows][:, columns], after):
+        return None
+    return rows, columns
+
+
+def _matched(before: np.ndarray, after: np.ndarray) -> np.ndarray | None:
+    """Which row of ``before`` has each row's entries; in place where both have equal ones."""
+    keys: tuple[list[bytes], list[bytes]] = ([], [])
+    for x, into in zip((before, after), keys, strict=True):
+        into.extend(row.tobytes() for row in np.sort(x, axis=1))
+    where: dict[bytes, list[int]] = {}
+    for i, key in enumerate(keys[0]):
+        where.setdefault(key, []).append(i)
+    out = np.empty(len(after), np.int64)
+    for i, key in enumerate(keys[1]):
+        same = where.get(key)
+        if not same:
+            return None
+        out[i] = same.pop(same.index(i) if i in same else 0)
+    return out

@@ -82,25 +82,27 @@ class WeightChanges(Plotted):
             angles=np.array([[40.0, 55.0], [62.0, 58.0], [90.0, 90.0]]),
         )
 
+    def columns(self) -> dict[str, Any]:
+        """What the table holds, column by column."""
+        return {
+            "tensor": list(self.names),
+            "verdict": list(self.verdicts),
+            "shape": list(self.shapes),
+            "norm": self.norms,
+            "over the weights": self.relative,
+            "rank": self.ranks,
+            "changed": self.changed / np.maximum(self.sizes, 1),
+            "over noise": self.surprise,
+            "cosine": self.cosines,
+            "held by these": self.shares,
+            "angle in": self.angles[:, 0],
+            "angle out": self.angles[:, 1],
+        }
+
     def table(self) -> pd.DataFrame:
         import pandas as pd
 
-        return pd.DataFrame(
-            {
-                "tensor": list(self.names),
-                "verdict": list(self.verdicts),
-                "shape": list(self.shapes),
-                "norm": self.norms,
-                "over the weights": self.relative,
-                "rank": self.ranks,
-                "changed": self.changed / np.maximum(self.sizes, 1),
-                "over noise": self.surprise,
-                "cosine": self.cosines,
-                "held by these": self.shares,
-                "angle in": self.angles[:, 0],
-                "angle out": self.angles[:, 1],
-            }
-        )
+        return pd.DataFrame(self.columns())
 
     def _unchanged(self) -> go.Figure:
         """The figure of nothing, which is an answer as well: a line of words."""

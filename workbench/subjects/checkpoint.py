@@ -24,7 +24,7 @@ from workbench.core.subject import Subject
 from workbench.core.view import View
 from workbench.numerics.floats import as_numbers
 from workbench.subjects.network import Network
-from workbench.subjects.own_models import kind_of
+from workbench.subjects.own_kinds import kind_of
 from workbench.subjects.saving import Saved, as_written, refuse_own_files, save_file, save_folder
 
 if TYPE_CHECKING:

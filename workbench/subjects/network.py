@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from uuid import uuid4
@@ -115,6 +116,43 @@ class Network(Subject, Editable["Network"]):
     def module(self) -> torch.nn.Module:
         """The torch module; its ``named_modules`` are the sites that can be captured."""
         return self._module
+
+    def save(self, path: str | Path) -> Path:
+        """Write the weights and what the network is built from as a folder, which opens as the network that it was.
+
+        That is so of the workbench's own kinds, such as what `simplified` gives. Of other modules nobody could build the
+        architecture again from a file: keep the checkpoint that they came from.
+
+        Raises
+        ------
+        ViewError
+            The module isn't of a kind that is built from a file.
+        StorageError
+            It can't be written there, or something lies there.
+        """
+        from workbench.subjects.own_kinds import configuration_of
+        from workbench.subjects.saving import as_written, save_folder
+
+        if not (config := configuration_of(self.module)):
+            raise ViewError(
+                f"{self.name} is a {type(self.module).__name__}, which can't be built again from a file. Save the checkpoint that it "
+                "came from, with the edits on it; or, of a chain of layers, network.simplified(), which can."
+            )
+        held = {n: LazyTensor.of(t.detach().cpu().numpy()) for n, t in self.module.state_dict().items()}
+        codes = {"float32": "F32", "float64": "F64", "int64": "I64"}
+        entries = [
+            as_written(
+                name,
+                codes[str(tensor.dtype)],
+                tensor.shape,
+                floating=tensor.dtype.kind == "f",
+                value=lambda t=tensor: t,  # type: ignore[misc]
+                stored=lambda t=tensor: t,  # type: ignore[misc]
+                asked="stored",
+            )
+            for name, tensor in held.items()
+        ]
+        return save_folder(Path(path), entries, (), config)
 
     @property
     def device(self) -> torch.device:

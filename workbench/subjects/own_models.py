@@ -1,8 +1,4 @@
-"""Networks of the workbench's own kinds: what is written beside their weights, and how they are built again from it.
-
-A kind is one entry of `KINDS`: the name that ``config.json`` gives as ``model_type``, and where its configuration and its
-module are defined. Nothing that lies in a folder is run.
-"""
+"""Networks of the workbench's own kinds (`own_kinds`), built again from what lies beside their weights."""
 
 from __future__ import annotations
 
@@ -14,27 +10,10 @@ from typing import TYPE_CHECKING, Any
 from workbench.core.errors import FormatError
 from workbench.subjects.byte_reading import ANSWERS, encode, go_on
 from workbench.subjects.network import Network
+from workbench.subjects.own_kinds import KINDS, READS_BYTES, configuration_of, kind_of
 
 if TYPE_CHECKING:
     import torch
-
-KINDS = {"workbench_ghost": ("workbench.numerics.ghost.model", "GhostConfig", "Ghost")}
-"""``model_type`` to the file, the configuration's class and the module's."""
-
-
-def kind_of(config: Mapping[str, Any]) -> str:
-    """The workbench's own kind that a configuration names, or ""."""
-    named = config.get("model_type")
-    return named if isinstance(named, str) and named in KINDS else ""
-
-
-def configuration_of(module: Any) -> dict[str, Any]:
-    """What ``config.json`` holds of a module of an own kind; empty for others."""
-    from pydantic import BaseModel
-
-    config = getattr(module, "config", None)
-    found = config.model_dump(mode="json") if isinstance(config, BaseModel) else {}
-    return found if kind_of(found) else {}
 
 
 def built(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], source: str) -> torch.nn.Module:
@@ -83,6 +62,6 @@ def built(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], sour
 
 def network_of(module: torch.nn.Module, name: str, digest: str) -> Network:
     """A network of a module, which reads texts where it is of an own kind that does."""
-    if not configuration_of(module):
+    if kind_of(configuration_of(module)) not in READS_BYTES:
         return Network(name=name, digest=digest, module=module)
     return Network(name=name, digest=digest, module=module.eval(), encode=encode, ask=go_on, answers=ANSWERS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from nets_of_units_for_tests import net, of
 from torch import nn
 
 import workbench as wb
-from workbench.core.errors import DataError
+from workbench.core.errors import DataError, FormatError, StorageError, ViewError
 from workbench.numerics.exact import simplifying
 from workbench.numerics.exact.reading import program_of
 from workbench.numerics.exact.simplifying import module_of, multiply_adds, same_function, simplify
@@ -207,3 +209,53 @@ def test_the_steps_are_cumulative() -> None:
     steps = simplify(program_of(planted()))
     sizes = [multiply_adds(s.program) for s in steps]
     assert sizes == sorted(sizes, reverse=True) and replace(steps[0]) == steps[0]
+
+
+def normed() -> nn.Sequential:
+    made = planted(3)
+    chain = nn.Sequential(
+        *made, nn.BatchNorm1d(3), nn.LeakyReLU(0.2), nn.Linear(3, 2, bias=False), nn.LayerNorm(2)
+    )
+    with torch.no_grad():
+        chain[3].running_mean.copy_(torch.tensor([0.5, -1.0, 2.0]))
+        chain[3].running_var.copy_(torch.tensor([0.5, 2.0, 1.5]))
+    return chain.eval()
+
+
+@pytest.mark.parametrize("make", [planted, normed])
+def test_a_smaller_network_is_saved_and_opens_as_the_network_that_it_was(make: Any, tmp_path: Path) -> None:
+    before = make()
+    small = wb.open(before).simplified(low=-1.0, high=1.0, rounding=make is planted)
+    small.save(tmp_path / "small")
+    opened = wb.open(tmp_path / "small").network()
+    x = torch.rand(50, 5) * 2 - 1
+    with torch.no_grad():
+        assert torch.equal(opened.module(x), small.module(x)), "the same to the last bit"
+        assert torch.allclose(opened.module(x), before(x), atol=1e-5)
+    assert opened.module[0].out_features == 5 and not opened.module.training
+    if make is planted:
+        assert wb.equivalence(wb.open(before), opened, low=-1.0, high=1.0, n_samples=500).verdict == "proven"
+        assert wb.simplification(opened, low=-1.0, high=1.0, n_samples=50).units.sum() == 0
+    twice = wb.open(tmp_path / "small").save(tmp_path / "again")
+    assert (twice / "config.json").read_bytes() == (tmp_path / "small" / "config.json").read_bytes()
+
+
+def test_another_shape_a_lie_and_another_module_are_refused(tmp_path: Path) -> None:
+    small = wb.open(planted()).simplified()
+    with pytest.raises(ViewError, match=r"simplified\(\), which can"):
+        wb.open(planted()).save(tmp_path / "none")
+    small.save(tmp_path / "small")
+    with pytest.raises(StorageError, match="there already"):
+        small.save(tmp_path / "small")
+    config = tmp_path / "small" / "config.json"
+    honest = json.loads(config.read_text())
+    for change, said in (
+        ({"width": 1 << 19}, "takes 8 numbers"),
+        ({"width": 1 << 30}, "less than or equal"),
+        ({"inputs": 6}, "tensors differ"),
+        ({"kind": "__import__"}, "Input should be"),
+    ):
+        first, *rest = honest["layers"]
+        config.write_text(json.dumps({**honest, "layers": [{**first, **change}, *rest]}))
+        with pytest.raises(FormatError, match=said):
+            assert wb.open(tmp_path / "small").network().module

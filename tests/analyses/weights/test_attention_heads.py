@@ -76,7 +76,7 @@ def neox() -> tuple[torch.nn.Module, Any]:
 
 @pytest.mark.parametrize(
     ("make", "sure"),
-    [(bert, 1.0), (gpt2, 1.0), (llama, 1.0), (neox, 0.3)],
+    [(bert, 1.0), (gpt2, 1.0), (llama, 1.0), (neox, 1.0)],
     ids=lambda x: getattr(x, "__name__", ""),
 )
 def test_peer_circuits_are_what_transformers_modules_compute(make: Any, sure: float, tmp_path: Path) -> None:
@@ -124,7 +124,15 @@ def test_vision_transformers_and_t5_are_read_by_their_names(tmp_path: Path) -> N
         T5Config(d_model=32, d_kv=4, num_heads=4, num_layers=2, d_ff=40, vocab_size=40)
     ).save_pretrained(tmp_path / "t5")
     read = wb.attention_heads(wb.open(tmp_path / "t5"), n_null=9)
-    assert len(read.heads) == 8 and read.heads[0]["confidence"] == 0.3 and "a guess" in read.caveat
+    assert len(read.heads) == 8 and read.heads[0]["confidence"] == 0.7 and "a guess" not in read.caveat
+
+
+def test_an_output_that_no_name_tells_is_guessed_from_its_shape_and_said_to_be(tmp_path: Path) -> None:
+    names = ("q_proj", "k_proj", "v_proj", "back")
+    tensors = {f"layers.{i}.attention.{name}.weight": torch.randn(16, 16) for i in range(2) for name in names}
+    save_file(tensors, tmp_path / "net.safetensors")
+    read = wb.attention_heads(wb.open(tmp_path / "net.safetensors"), n_heads=4, n_null=9)
+    assert read.heads[0]["confidence"] == 0.3 and "a guess" in read.caveat
 
 
 # -- the numbers, against whole matrices ------------------------------------------------------------------

@@ -136,3 +136,14 @@ def test_bad_input() -> None:
         dag.apply("erf", dag.variable("x"))
     with pytest.raises(DataError, match="floating point"):
         dag.value(dag.apply("gelu", dag.variable("x")), {"x": Fraction(1)})
+
+
+def test_horners_form_of_many_terms_is_the_same_polynomial_and_takes_each_variable_out_once() -> None:
+    """The square of 40 terms by Horner's rule: a product for each variable and one for each pair, and the value unchanged."""
+    dag = Dag()
+    xs = [dag.variable(f"x{i}") for i in range(40)]
+    root = dag.product([(dag.sum([(x, i + 1) for i, x in enumerate(xs)]), 2)])
+    horner = next(f for f in forms(dag, root) if f.name == "Horner")
+    values = {f"x{i}": Fraction(i - 17, 4) for i in range(40)}
+    assert dag.value(horner.root, values) == dag.value(root, values)
+    assert horner.cost is not None and horner.cost.multiplications == 40 * 41 // 2 + 40 - 1

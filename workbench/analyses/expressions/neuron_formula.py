@@ -91,23 +91,15 @@ def neuron_formula(
         raise ParameterError(
             f"neuron_formula: neuron={neuron} is not legal at {last.name!r}, which has {len(last.weight)} units."
         )
-    before = _before(network, last.name, depth, rows)
-    x = _rows(rows, before[0].weight.shape[1], random_state)
-    for layer in before[:-1]:
-        x = layer.values(x)
-    of = _Unit.on(x, last, neuron)
-    if not of.whole.std() > 0:
-        raise DataError(
-            f"Unit {neuron} of {last.name!r} is {of.whole[0]:.4g} on all {len(x)} rows: its formula is that number."
-        )
+    of, spread = _measured(network, layers, neuron, rows, random_state)
     n = len(of.weights)
     k = min(n_terms, n)
     cuts = np.array(sorted({c for c in CUTS if c < n} | {k, n}))
     random = np.array(
         [[of.error(rng.permutation(n)[:c]) for c in cuts] for rng in generators(n_null, random_state)]
     ).reshape(n_null, len(cuts))
-    kept = np.sort(of.order[:k])
     dag = Dag()
+    kept = np.sort(of.order[:k])
     left_out = float(of.mean @ of.weights - of.mean[kept] @ of.weights[kept])
     short, exact = unit(dag, layers, neuron, kept=kept, shift=left_out), unit(dag, layers, neuron)
     ways = forms(dag, exact, max_terms=max_terms)
@@ -127,11 +119,28 @@ def neuron_formula(
         forms=tuple(f.name for f in ways),
         costs=np.array([f.cost or (-1,) * 3 for f in ways], np.float64).reshape(len(ways), 3),
         refused=tuple(f.refused for f in ways),
-        evidence=_asked(of, random[:, list(cuts).index(k)].tolist(), x.std(0), k, n_null, random_state),
+        evidence=_asked(of, random[:, list(cuts).index(k)].tolist(), spread, k, n_null, random_state),
         caveat=""
         if rows is not None
         else f"Measured on {DRAWN} standard normal rows: give those that go into the layer, to ask of them.",
     )
+
+
+def _measured(
+    network: Network, layers: list[Layer], neuron: int, rows: Points | None, random_state: int
+) -> tuple[_Unit, np.ndarray]:
+    """The unit on the rows, or on drawn ones, and the spread of what comes into it."""
+    last = layers[-1]
+    before = _before(network, last.name, len(layers), rows)
+    x = _rows(rows, before[0].weight.shape[1], random_state)
+    for layer in before[:-1]:
+        x = layer.values(x)
+    of = _Unit.on(x, last, neuron)
+    if not of.whole.std() > 0:
+        raise DataError(
+            f"Unit {neuron} of {last.name!r} is {of.whole[0]:.4g} on all {len(x)} rows: its formula is that number."
+        )
+    return of, x.std(0)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from annotated_types import Interval
@@ -37,6 +37,9 @@ from workbench.numerics.exact.sampling import (
 )
 from workbench.results.verdict import Verdict
 from workbench.subjects.network import Network
+
+if TYPE_CHECKING:
+    from torch import nn
 
 FIRST = 1000  # inputs that are run before a proof is looked for; all that are run where there is one
 ROUNDED = 256  # inputs at which rounding is bounded
@@ -99,20 +102,7 @@ def equivalence(
             f"{b[-1].width}. Functions of other things aren't compared."
         )
     modules = [in_double(n.module) for n in (first, second)]
-    apart, suspects = apart_at(modules, a[0].width, low, high, min(n_samples, FIRST), random_state)
-    told = decide(
-        a,
-        b,
-        **domain(low, high),
-        suspects=suspects,
-        work=effort,
-        random_state=random_state,
-    )
-    if told.verdict == "untold" and n_samples > FIRST:
-        apart, suspects = apart_at(modules, a[0].width, low, high, n_samples, random_state)
-        again = decide(a, b, suspects=suspects, work=0)
-        if again.verdict == "refuted":
-            told = replace(again, units=told.units, shared=told.shared)
+    told, apart = _told(a, b, modules, low, high, n_samples, effort, random_state)
     at = [run(m, told.point[None])[0] for m in modules] if len(told.point) else [np.empty(0)] * 2
     within = (
         f" On {len(apart):,} inputs that were drawn they are within {apart.max():.2g}."
@@ -136,6 +126,34 @@ def equivalence(
         ),
         caveat=_caveat(told, domain_words(low, high)),
     )
+
+
+def _told(
+    a: Program,
+    b: Program,
+    modules: list[nn.Module],
+    low: float | None,
+    high: float | None,
+    n_samples: int,
+    effort: int,
+    random_state: int,
+) -> tuple[Decision, np.ndarray]:
+    """What is decided, some inputs having been run before it, and all where that was no proof; and how far outputs are apart."""
+    apart, suspects = apart_at(modules, a[0].width, low, high, min(n_samples, FIRST), random_state)
+    told = decide(
+        a,
+        b,
+        **domain(low, high),
+        suspects=suspects,
+        work=effort,
+        random_state=random_state,
+    )
+    if told.verdict == "untold" and n_samples > FIRST:
+        apart, suspects = apart_at(modules, a[0].width, low, high, n_samples, random_state)
+        again = decide(a, b, suspects=suspects, work=0)
+        if again.verdict == "refuted":
+            told = replace(again, units=told.units, shared=told.shared)
+    return told, apart
 
 
 def _whole(first: Network, second: Network, unread: DataError) -> Verdict:

@@ -98,21 +98,9 @@ def unit_pruning(
     curves = {way: [lost(order, part) for part in (*SHARES, share)] for way, order in orders.items()}
     y = np.array([values[:-1] for values in curves.values()]).T
     band = np.quantile(null[:, :-1], [0.025, 0.975], axis=0) if n_null else np.empty((2, 0))
+    of_null, inputs = null[:, -1].tolist(), f"held-out inputs, {drawn_words(low, high)}"
     evidence = tuple(
-        Evidence(
-            id=f"lost_by_{way}",
-            question=f"Is less lost when units are chosen by {way} than at random?",
-            label=f"share of the variance lost with {share:.0%} of the units, chosen by {way}",
-            value=values[-1],
-            n=len(held_out),
-            unit=f"held-out inputs, {drawn_words(low, high)}",
-            null="as many units chosen at random",
-            hypothesis="it doesn't matter which units leave",
-            null_values=tuple(null[:, -1]) if n_null else (),
-            alternative="less",
-            untested="" if n_null else "no null was drawn",
-        )
-        for way, values in curves.items()
+        _asked(way, values[-1], share, of_null, len(held_out), inputs) for way, values in curves.items()
     )
     low_band, high_band = (np.c_[b, np.full(len(b), np.nan)] if n_null else np.empty((0, 0)) for b in band)
     return Curve(
@@ -125,4 +113,21 @@ def unit_pruning(
         x_title="share of every hidden layer's units that left",
         y_title="share of the outputs' variance lost",
         evidence=evidence,
+    )
+
+
+def _asked(way: str, value: float, share: float, null: list[float], n: int, inputs: str) -> Evidence:
+    """Whether units that were chosen so cost less than as many at random."""
+    return Evidence(
+        id=f"lost_by_{way}",
+        question=f"Is less lost when units are chosen by {way} than at random?",
+        label=f"share of the variance lost with {share:.0%} of the units, chosen by {way}",
+        value=value,
+        n=n,
+        unit=inputs,
+        null="as many units chosen at random",
+        hypothesis="it doesn't matter which units leave",
+        null_values=tuple(null),
+        alternative="less",
+        untested="" if null else "no null was drawn",
     )

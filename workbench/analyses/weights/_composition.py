@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.core.progress import track
-from workbench.numerics.controls import generators
 from workbench.numerics.head_circuits import Circuits, by_scale, overlaps
+from workbench.numerics.sign_groups import SignGroup, in_parts, sign_group, turned_overlaps
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -76,22 +76,37 @@ class Stack:
         """What is to be expected of it by the scales of the coordinates alone: the root mean square over all signs."""
         return _by_pair(self._by_scale)
 
-    def squares(self, signs: Float[np.ndarray, " d"]) -> Float[np.ndarray, "p 3"]:
-        """Squared overlaps of the strongest directions, what is read with these signs."""
-        made = []
-        for j in range(1, len(self._strongest)):
-            writes = np.concatenate([s[-1] for s in self._strongest[:j]])
-            made.append(np.stack([overlaps(r * signs[:, None], writes) for r in self._strongest[j][:-1]]))
-        return _by_pair(made)
+    def squares(self, group: SignGroup, where: Int[np.ndarray, " d"]) -> Float[np.ndarray, "m p 3"]:
+        """Squared overlaps of the strongest directions, what is read with the signs of each element of a group.
 
-    def traces(self, signs: Float[np.ndarray, " d"]) -> Float[np.ndarray, "n 2"]:
+        Parameters
+        ----------
+        where : which sign of the group each coordinate has.
+        """
+        reads = [[in_parts(x, where, group.size) for x in layer[:-1]] for layer in self._strongest[1:]]
+        writes = [in_parts(layer[-1], where, group.size) for layer in self._strongest[:-1]]
+        many = list(map(len, self._writes))
+        made = []
+        for j in track(range(1, len(many)), "attention heads: null", len(many) - 1):
+            out = np.empty((len(group.signs), many[j], sum(many[:j]), 3), np.float32)
+            for side, read in enumerate(reads[j - 1]):
+                end = 0
+                for written, n in zip(writes[:j], many[:j], strict=True):
+                    out[:, :, end : end + n, side] = turned_overlaps(read, written, group.signs)
+                    end += n
+            made.append(out.reshape(len(out), -1, 3))
+        return np.concatenate(made, axis=1) if made else np.empty((len(group.signs), 0, 3), np.float32)
+
+    def traces(self, signs: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m n 2"]:
         """Traces of output-value and query-key circuits with these signs, in their standard deviations over all signs."""
         made = []
         for diagonals in zip(*self._traces, strict=True):
             of = np.concatenate(diagonals)
             spread = np.sqrt(np.square(of).sum(axis=1))
-            made.append(np.divide(of @ signs, spread, out=np.zeros(len(of)), where=spread > 0))
-        return np.stack(made, axis=1)
+            made.append(
+                np.divide(signs @ of.T, spread, out=np.zeros((len(signs), len(of))), where=spread > 0)
+            )
+        return np.stack(made, axis=2)
 
 
 @dataclass(frozen=True)
@@ -114,28 +129,20 @@ class Tested:
 
 
 def corrected(stacks: list[Stack], n_null: int, random_state: int) -> Tested:
-    """Draw signs for all pairs at once, and set each beside the largest of all.
+    """Turn signs for all pairs at once, and set each beside the largest of all.
 
     The network is one of the draws by which a pair is standardized, so that under the hypothesis its largest is as likely as
     each of theirs to be the largest of all.
     """
-    squares, traces = [], []
-    wholes = [None, *generators(n_null, random_state)]
-    for rng in track(wholes, "attention heads: null", len(wholes)):
-        signs = [
-            np.ones(s.width, np.float32)
-            if rng is None
-            else rng.integers(0, 2, s.width).astype(np.float32) * 2 - 1
-            for s in stacks
-        ]
-        squares.append(
-            np.concatenate([s.squares(d) for s, d in zip(stacks, signs, strict=True)]).astype(np.float32)
-        )
-        traces.append(np.concatenate([s.traces(d) for s, d in zip(stacks, signs, strict=True)]))
-    z = _standardized(np.stack(squares))
-    size = np.abs(np.stack(traces))
-    of_pairs = z.max(axis=1, initial=-np.inf) if z.shape[1] else np.zeros((len(z), 3))
-    largest = np.concatenate([of_pairs, size.max(axis=1)], axis=1)
+    rng = np.random.default_rng([random_state, 0x7369676E])
+    group = sign_group(n_null, rng)
+    where = [group.dealt(s.width, rng) for s in stacks]
+    of_pairs = [s.squares(group, at) for s, at in zip(stacks, where, strict=True)]
+    of_heads = [s.traces(group.signs[:, at]) for s, at in zip(stacks, where, strict=True)]
+    z = _standardized(np.concatenate(of_pairs, axis=1))
+    size = np.abs(np.concatenate(of_heads, axis=1))
+    most = z.max(axis=1, initial=-np.inf) if z.shape[1] else np.zeros((len(z), 3))
+    largest = np.concatenate([most, size.max(axis=1)], axis=1)
     if not n_null:
         none = np.empty(0)
         return Tested(np.empty((0, 3)), np.empty((0, 3)), none, none, largest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,7 @@ def weigh(
     small_values: bool,
     n_null: int,
     random_state: int,
+    device: str = "cpu",
 ) -> Weighed:
     """Weigh one matrix; its random choices are its own, whatever stands beside it.
 
@@ -67,13 +69,14 @@ def weigh(
     ----------
     stored : dtype in the file, for people. exact : whether all singular values are computed, or a sketch of them.
     small_values : whether all are computed by an SVD of the whole matrix, which loses none.
+    device : where the spectrum is computed; sums over entries and the control are the processor's.
     """
     matrix = as_rows(tensor)
     own = int(digest(name)[:8], 16)
     rng = np.random.default_rng([random_state, own])
     n, m = matrix.shape
     drawn = np.sort(rng.choice(n, min(n, BLOCK), replace=False))
-    sums = measure(matrix, gram=exact and not small_values, keep=drawn)
+    sums = measure(matrix, gram=exact and not small_values and device == "cpu", keep=drawn)
     facts: Facts = {
         "name": name,
         "role": role.name,
@@ -88,12 +91,12 @@ def weigh(
         return Weighed(facts | dict.fromkeys(_OF_SPECTRUM), ())
     with unheard():
         if exact:
-            s = _by_svd(matrix) if small_values else gram_spectrum(sums.gram)
+            s = _by_svd(matrix) if small_values else _by_gram(matrix, sums, device)
             floor = np.finfo(np.float64).eps * max(n, m) if small_values else LOST
             facts |= _of_spectrum(s, sums, None, floor)
             facts["tier"] = "SVD" if small_values else "exact"
         else:
-            found = sketch(matrix, TOP, rng)
+            found = sketch(matrix, TOP, rng, None if device == "cpu" else _products_on(matrix, device))
             s = np.empty(0)
             facts |= _of_spectrum(found.bulk, sums, found)
         evidence = [_against_turned(name, sums, rng, n_null, random_state + own)]
@@ -144,6 +147,21 @@ _OF_SPECTRUM = (
     *("alpha", "alpha_error", "tail_start", "tail_values", "tail", "over_lognormal", "over_lognormal_p"),
     *("over_truncated", "over_truncated_p"),
 )
+
+
+def _by_gram(matrix: LazyTensor, sums: Measures, device: str) -> np.ndarray:
+    """All singular values from the Gram matrix: the one that was added up, or one made on a GPU."""
+    if device == "cpu":
+        return gram_spectrum(sums.gram)
+    from workbench.numerics.streamed_torch import gram_spectrum_on
+
+    return gram_spectrum_on(matrix, device)
+
+
+def _products_on(matrix: LazyTensor, device: str) -> Callable[[np.ndarray], np.ndarray]:
+    from workbench.numerics.streamed_torch import gram_product_on
+
+    return gram_product_on(matrix, device)
 
 
 def _by_svd(matrix: LazyTensor) -> np.ndarray:

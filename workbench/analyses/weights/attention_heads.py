@@ -66,7 +66,8 @@ def attention_heads(
 
     Every number is beside the hypothesis that reading and writing share the scales of the stream's coordinates (a few of which
     are large in most networks) and no direction: the signs of the coordinates that are read are turned at random, which is
-    exact for independent symmetric weights of any scales of rows and columns. A pair's departure from the mean of all draws, in
+    exact for independent symmetric weights of any scales of rows and columns; draws are elements of a group of sign changes of
+    128 or more parts of the coordinates (Hemerik and Goeman), which share their work. A pair's departure from the mean of all draws, in
     their standard deviations, is set beside the largest of any pair in each draw, so that its p-value is corrected for all
     pairs (Westfall and Young). It is asked of the strongest ``n_directions`` of each circuit. What it can't see: a circuit that
     lies along single coordinates, as one written by hand does; and it isn't specific where all heads share a direction.
@@ -91,8 +92,8 @@ def attention_heads(
     References
     ----------
     Elhage and others 2021, A mathematical framework for transformer circuits, Transformer Circuits Thread; Westfall and Young
-    1993, Resampling-based multiple testing, Wiley; Hong, Sheng and Dobriban 2020, Selecting the number of components in PCA
-    via random signflips, arXiv:2012.02985.
+    1993, Resampling-based multiple testing, Wiley; Hemerik and Goeman 2018, Exact testing with random permutations, TEST 27;
+    Hong, Sheng and Dobriban 2020, Selecting the number of components in PCA via random signflips, arXiv:2012.02985.
     """
     found, left = attentions(checkpoint)
     stacks = list(dict.fromkeys(a.stack for a in found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
+from workbench.analyses.weights._legs import aligned, of_largest_one
 from workbench.core.early import show_early
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
@@ -16,11 +18,10 @@ from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.evidence.nulls.same_scales import OF_ENTRIES, turned_entries
 from workbench.numerics.controls import draw_until_clear
-from workbench.numerics.cuts import cut_entropies, cut_shapes, legs_of, random_entropies
+from workbench.numerics.cuts import cut_entropies, cut_shapes, random_entropies
 from workbench.results.curve import Curve
 from workbench.subjects.checkpoint import Matrix
 
-LONGEST_LEG = 64  # beyond which a side has no small parts to speak of
 SHUFFLES = 20  # for the band
 
 
@@ -90,7 +91,23 @@ def schmidt_entropy(
     shuffled = [entropies(rng.permutation(w.ravel())) for _ in range(min(n_null, SHUFFLES))]
     if shuffled:
         low[:, 0], high[:, 0] = np.quantile(shuffled, (0.025, 0.975), axis=0)
-    value, turned = float(y[:, 0].mean()), turned_entries(w)
+    return replace(
+        result,
+        null_low=low if shuffled else np.empty((0, 0)),
+        null_high=high if shuffled else np.empty((0, 0)),
+        evidence=(_against_turned(w, float(y[:, 0].mean()), entropies, n_null, random_state),),
+    )
+
+
+def _against_turned(
+    w: np.ndarray,
+    value: float,
+    entropies: Callable[[np.ndarray], np.ndarray],
+    n_null: int,
+    random_state: int,
+) -> Evidence:
+    """Whether the mean entropy is lower than with the signs of entries turned at random."""
+    turned = turned_entries(w)
     drawn = draw_until_clear(
         lambda g: np.array([entropies(turned(g)).mean()]),
         np.array([value]),
@@ -99,24 +116,17 @@ def schmidt_entropy(
         random_state,
         "Schmidt entropy: null",
     )[0]
-    return replace(
-        result,
-        null_low=low if shuffled else np.empty((0, 0)),
-        null_high=high if shuffled else np.empty((0, 0)),
-        evidence=(
-            Evidence(
-                id="entropy",
-                question="Have the parts of the indices less in common than the scales of rows and columns give?",
-                label="mean Schmidt entropy over the cuts, in nats",
-                value=value,
-                n=w.size,
-                unit="entries",
-                **(
-                    OF_ENTRIES.said(drawn.tolist(), "less")
-                    if n_null
-                    else OF_ENTRIES.refused("no null was drawn", "less")
-                ),
-            ),
+    return Evidence(
+        id="entropy",
+        question="Have the parts of the indices less in common than the scales of rows and columns give?",
+        label="mean Schmidt entropy over the cuts, in nats",
+        value=value,
+        n=w.size,
+        unit="entries",
+        **(
+            OF_ENTRIES.said(drawn.tolist(), "less")
+            if n_null
+            else OF_ENTRIES.refused("no null was drawn", "less")
         ),
     )
 
@@ -127,34 +137,9 @@ def _block(
     """The matrix, or an aligned block of it, of largest entry 1; and the legs of its sides."""
     if np.iscomplexobj(matrix.values):
         raise DataError(f"{matrix.name} holds complex numbers; entropies of cuts are of real ones.")
-    rng = np.random.default_rng([random_state, 0x637574])
-    w, sides = matrix.values, []
-    for axis, side in enumerate(w.shape):
-        legs = legs_of(side)
-        if not legs or max(legs) > LONGEST_LEG:
-            raise DataError(
-                f"{matrix.name} is {matrix.values.shape[0]:,} x {matrix.values.shape[1]:,}; a side of {side:,} has "
-                + (
-                    f"the prime factor {max(legs):,}, and at most {LONGEST_LEG} "
-                    if legs
-                    else "no factor, and 2 or more "
-                )
-                + "is taken for a leg. singular_values asks of the matrix as it is."
-            )
-        kept = list(legs)
-        while int(np.prod(kept)) > largest:
-            kept.pop(0)
-        size = int(np.prod(kept))
-        if size < side:
-            start = int(rng.integers(side // size)) * size
-            w = w.take(range(start, start + size), axis)
-        sides.append(tuple(kept))
-    largest_entry = float(np.abs(w).max(initial=0))
-    if largest_entry == 0 or w.size < 4:
-        raise DataError(
-            f"All entries of {matrix.name} that were taken are zero, or too few: there is nothing to cut."
-        )
-    return w.astype(np.float64) / largest_entry, (sides[0], sides[1])
+    of_rows, of_columns = aligned(matrix.name, matrix.values.shape, largest, random_state)
+    w = matrix.values[of_rows.at][:, of_columns.at]
+    return of_largest_one(matrix.name, w), (of_rows.legs, of_columns.legs)
 
 
 def _caveat(matrix: Matrix, w: np.ndarray, sides: tuple[tuple[int, ...], ...], y: np.ndarray) -> str:

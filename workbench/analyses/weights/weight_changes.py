@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
@@ -17,21 +18,15 @@ from workbench.core.parameters import NullDraws, Seed
 from workbench.core.progress import track
 from workbench.core.registry import analysis
 from workbench.numerics.controls import draw_until_clear
+from workbench.numerics.noise_spectra import largest_of_noise
+from workbench.numerics.stored_rounding import grain, rounded_as
 from workbench.numerics.threads import in_order
-from workbench.numerics.unit_order import order_of
-from workbench.numerics.weight_changes import (
-    SAMPLED,
-    Change,
-    change_of,
-    grain,
-    largest_of_noise,
-    reordered,
-    rounded_as,
-    told_as,
-)
+from workbench.numerics.unit_order import order_of, reordered
+from workbench.numerics.weight_changes import Change, change_of, told_as
 from workbench.results.weight_changes import VERDICTS, WeightChanges
 from workbench.subjects.checkpoint import Checkpoint
 
+SAMPLED = 16  # rows by which a rounding is recognized before all are looked at
 HELD = (
     1 << 25
 )  # numbers of a tensor up to which it is held, before and after; a larger one is read more than once
@@ -179,11 +174,12 @@ def _verdict(told: list[_Told]) -> tuple[str, tuple[str, ...]]:
 def _evidence(moved: list[_Told], n: int, n_null: int, random_state: int) -> tuple[Evidence, ...]:
     """Is the most surprising change more so than that of noise, of as many tensors of these shapes."""
     changes = [(t.change, _matrix(t.shape)) for t in moved if t.change and t.change.norm > 0]
+    shapes = Counter(shape for _, shape in changes)
     values = np.array([max((getattr(c, q) for c, _ in changes), default=0.0) for q in ("direction", "entry")])
 
     def draw(rng: np.random.Generator) -> np.ndarray:
-        drawn = [largest_of_noise(shape, rng) for _, shape in changes]
-        return np.max(drawn, axis=0)
+        drawn = [largest_of_noise(shape, rng, many) for shape, many in shapes.items()]
+        return np.concatenate(drawn).max(axis=0)
 
     drawn = (
         draw_until_clear(draw, values, ["greater", "greater"], n_null, random_state, "noise of equal norm")

@@ -15,7 +15,7 @@ from typing_extensions import Doc
 from workbench.analyses.weights._roles import ORDER, role_of
 from workbench.analyses.weights._weighing import Weighed, weigh
 from workbench.core.errors import MissingError
-from workbench.core.parameters import NullDraws, Seed
+from workbench.core.parameters import NullDraws, OnDevice, Seed
 from workbench.core.progress import track
 from workbench.core.registry import analysis
 from workbench.numerics.multiplicity import hochberg
@@ -45,6 +45,7 @@ def weights(
     ] = False,
     n_null: NullDraws = 99,
     random_state: Seed = 0,
+    device: OnDevice = "auto",
 ) -> WeightMap:
     """Weigh every matrix of a checkpoint: role, norms, rank, noise, tail, sparsity, grid, outliers, and what isn't finite.
 
@@ -61,6 +62,7 @@ def weights(
     signs, which keep the scales of rows and columns? It is asked of a random block of at most 320 x 320, and both by 16 steps
     of Lanczos. And is the tail no power law, beside draws from the fitted one? A matrix with NaN or infinite entries has these
     counted and the first located; its sums leave them out, and it has no spectrum. Tensors of equal content are weighed once.
+    On a GPU spectra and sketches are computed there, by the same products in float64; sums over entries, controls and SVDs aren't.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def weights(
     plan = planned(checkpoint)
 
     def work(name: str) -> Weighed:
-        return weighed(checkpoint, name, largest_exact, small_values, n_null, random_state)
+        return weighed(checkpoint, name, largest_exact, small_values, n_null, random_state, device)
 
     with closing(in_order(work, plan.names)) as done:
         answers = dict(zip(plan.names, track(done, "weights", len(plan.names)), strict=True))
@@ -134,6 +136,7 @@ def weighed(
     small_values: bool,
     n_null: int,
     random_state: int,
+    device: str,
 ) -> Weighed:
     """Weigh one tensor of a checkpoint."""
     info = checkpoint.tensors[name]
@@ -148,6 +151,7 @@ def weighed(
         small_values=small_values,
         n_null=n_null,
         random_state=random_state,
+        device=device,
     )
 
 

@@ -42,7 +42,10 @@ def shared_directions(rng: np.random.Generator) -> np.ndarray:
 
 
 STACK = ("Stack",)
-BOTH = {"tensor_decomposition": ("compressible", "layers_share")}
+BOTH = {
+    "tensor_decomposition": ("compressible", "layers_share"),
+    "stack_entropy": ("entropy", "layers_share"),
+}
 WORLDS = (
     World("independent layers", "independent Gaussian entries in every layer", STACK, _stack(_noise)),
     World(
@@ -50,7 +53,7 @@ WORLDS = (
         "each layer has strong directions of its own; rows and columns have the same scales in all",
         STACK,
         _stack(own_directions),
-        holds={"tensor_decomposition": ("compressible",)},
+        holds={"tensor_decomposition": ("compressible",), "stack_entropy": ("entropy",)},
     ),
     World(
         "shared directions",

@@ -34,8 +34,10 @@ class Dyadic:
         odd = bits >> zeros
         up = np.where(at, exponent - power, 0)
         if int((np.log2(np.maximum(np.abs(odd), 1)) + up).max()) < 62:
-            return cls((odd << up).astype(object), power)
-        return cls(odd.astype(object) << up.astype(object), power)
+            whole = (odd << up).astype(object)
+        else:
+            whole = odd.astype(object) << up.astype(object)
+        return cls(np.asarray(whole, object), power)  # of one number NumPy gives the number itself
 
     def fraction(self, *at: int) -> Fraction:
         """One entry."""

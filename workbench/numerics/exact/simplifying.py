@@ -10,7 +10,7 @@ one another made one, and matrices of low rank as two thin ones.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
@@ -23,7 +23,7 @@ from workbench.numerics.exact.expansion import ONE, Basis, Rows, difference, exp
 from workbench.numerics.exact.reading import Program, Step
 
 if TYPE_CHECKING:
-    from torch import nn
+    from workbench.numerics.chain import Chain, ChainLayer
 
 GRID = 2.0**12  # multiples of its inverse are tried for the factor of a matrix of low rank
 ELEMENTWISE = ("unit", "scale", "batch_norm")
@@ -368,80 +368,51 @@ def _is_product(a: np.ndarray, b: np.ndarray, made: np.ndarray, plus: np.ndarray
 # -- torch ------------------------------------------------------------------------------------------
 
 
-def module_of(program: Program) -> nn.Sequential:
+def module_of(program: Program) -> Chain:
     """Build a chain in float32 and evaluation mode."""
-    from torch import nn
+    import torch
 
-    layers: list[nn.Module] = []
+    from workbench.numerics.chain import Chain, ChainConfig, put
+
+    placed: list[tuple[Step, Step | None]] = []
     at = 1
     while at < len(program):
         step, follows = program[at], program[at + 1] if at + 1 < len(program) else None
-        scale = (
-            follows
-            if follows is not None and follows.op == "scale" and step.op in ("layer_norm", "batch_norm")
-            else None
-        )
-        layers.append(_layer(step, scale))
+        normed = step.op in ("layer_norm", "batch_norm")
+        scale = follows if normed and follows is not None and follows.op == "scale" else None
+        placed.append((step, scale))
         at += 2 if scale is not None else 1
-    return nn.Sequential(*layers).eval()
-
-
-def _layer(step: Step, scale: Step | None) -> nn.Module:
-    from torch import nn
-
-    if step.op == "affine":
-        assert step.weight is not None
-        made: nn.Module = nn.utils.skip_init(  # which draws no random numbers
-            nn.Linear, step.weight.shape[1], step.width, bias=step.bias is not None
-        )
-        _put(made, weight=step.weight, bias=step.bias)
-        return made
-    if step.op == "unit":
-        return _UNITS[step.kind](step)
-    if step.op == "softmax":
-        return nn.Softmax(-1)
-    affine = scale is not None
-    if step.op == "layer_norm":
-        made = nn.LayerNorm(step.width, eps=step.number, elementwise_affine=affine, bias=affine)
-    elif step.op == "batch_norm":
-        made = nn.BatchNorm1d(step.width, eps=step.number, affine=affine)
-        _put(made, running_mean=step.weight, running_var=step.bias)
-    else:
-        raise DataError(
-            f"{step.name} scales its numbers apart from a norm or a linear layer, which no torch module does."
-        )
-    if scale is not None:
-        _put(made, weight=scale.weight, bias=scale.bias if scale.bias is not None else np.zeros(step.width))
+    with torch.random.fork_rng(devices=[]):
+        made = Chain(ChainConfig(layers=tuple(_layer(*pair) for pair in placed)))
+    for module, (step, scale) in zip(made, placed, strict=True):
+        if step.op == "affine":
+            put(module, weight=step.weight, bias=step.bias)
+        if step.op == "batch_norm":
+            put(module, running_mean=step.weight, running_var=step.bias)
+        if scale is not None:
+            put(
+                module,
+                weight=scale.weight,
+                bias=scale.bias if scale.bias is not None else np.zeros(step.width),
+            )
     return made
 
 
-def _put(module: nn.Module, **arrays: np.ndarray | None) -> None:
-    import torch
+def _layer(step: Step, scale: Step | None) -> ChainLayer:
+    from workbench.numerics.chain import ChainLayer
 
-    with torch.no_grad():
-        for name, values in arrays.items():
-            if values is not None:
-                getattr(module, name).copy_(torch.as_tensor(values))
-
-
-def _units() -> dict[str, Callable[[Step], nn.Module]]:
-    def made(name: str, *args: str, **given: str) -> Callable[[Step], nn.Module]:
-        def build(step: Step) -> nn.Module:
-            from torch import nn
-
-            return getattr(nn, name)(*(getattr(step, a) for a in args), **given)
-
-        return build
-
-    return {
-        "relu": made("ReLU"),
-        "leaky": made("LeakyReLU", "number"),
-        "gelu": made("GELU"),
-        "gelu_tanh": made("GELU", approximate="tanh"),
-        "silu": made("SiLU"),
-        "tanh": made("Tanh"),
-        "sigmoid": made("Sigmoid"),
-    }
-
-
-_UNITS = _units()
+    if step.op == "affine":
+        assert step.weight is not None
+        inputs, scaled = step.weight.shape[1], step.bias is not None
+        return ChainLayer(kind="linear", width=step.width, inputs=inputs, scaled=scaled)
+    if step.op == "unit":
+        return ChainLayer.model_validate({"kind": step.kind, "number": step.number})
+    if step.op == "softmax":
+        return ChainLayer(kind="softmax")
+    if step.op in ("layer_norm", "batch_norm"):
+        return ChainLayer.model_validate(
+            {"kind": step.op, "width": step.width, "scaled": scale is not None, "number": step.number}
+        )
+    raise DataError(
+        f"{step.name} scales its numbers apart from a norm or a linear layer, which no torch module does."
+    )

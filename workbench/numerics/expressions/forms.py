@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -80,7 +79,8 @@ def forms(dag: Dag, root: int, *, max_terms: int = MOST_TERMS) -> list[Form]:
     return made
 
 
-Terms = dict[tuple[int, ...], Fraction]
+Terms = dict[tuple[tuple[int, int], ...], Fraction]
+"""Powers of variables (which, and to what power) to coefficient."""
 Writer = Callable[[Dag, list[int], Any], int]
 
 
@@ -96,8 +96,11 @@ def _written(dag: Dag, held: Canonical, write: Writer) -> int:
 
 
 def terms_of(polynomial: Any) -> Terms:
-    """Exponents to coefficient."""
-    return {tuple(map(int, e)): Fraction(int(c.p), int(c.q)) for e, c in polynomial.to_dict().items()}
+    """The terms of a polynomial of flint's."""
+    return {
+        tuple((i, int(p)) for i, p in enumerate(e) if p): Fraction(int(c.p), int(c.q))
+        for e, c in polynomial.to_dict().items()
+    }
 
 
 def _expanded(dag: Dag, nodes: list[int], polynomial: Any) -> int:
@@ -105,7 +108,7 @@ def _expanded(dag: Dag, nodes: list[int], polynomial: Any) -> int:
 
 
 def _sum(dag: Dag, nodes: list[int], terms: Terms) -> int:
-    return dag.sum((dag.product((nodes[i], p) for i, p in enumerate(e) if p), c) for e, c in terms.items())
+    return dag.sum((dag.product((nodes[i], p) for i, p in e), c) for e, c in terms.items())
 
 
 def _factored(dag: Dag, nodes: list[int], polynomial: Any) -> int:
@@ -119,26 +122,48 @@ def _factored(dag: Dag, nodes: list[int], polynomial: Any) -> int:
 def _horner(dag: Dag, nodes: list[int], polynomial: Any) -> int:
     """By Horner's rule in several variables: again and again the one that most terms share is taken out of them.
 
-    Of each part (terms) the stack keeps what is to be done; ``made`` has the nodes of parts that are done, so that a part
-    whose two halves are there is their variable times the one and the other.
+    Of each part (terms) the stack keeps what is to be done; ``made`` has the nodes of parts that are done. A part is what was taken
+    out, one variable after the other, times what it was taken out of, and the rest: when these are made, it is folded up.
     """
     made: list[int] = []
-    stack: list[tuple[str, Any]] = [("part", terms_of(polynomial))]
+    stack: list[tuple[list[int], Terms] | Terms] = [terms_of(polynomial)]
     while stack:
-        what, held = stack.pop()
-        if what == "join":
-            rest, inner = made.pop(), made.pop()
-            made.append(dag.sum([(dag.product([(nodes[held], 1), (inner, 1)]), 1), (rest, 1)]))
+        what = stack.pop()
+        if isinstance(what, tuple):
+            taken, rest = what
+            node = _sum(dag, nodes, rest)
+            for i in reversed(taken):
+                node = dag.sum([(dag.product([(nodes[i], 1), (made.pop(), 1)]), 1), (node, 1)])
+            made.append(node)
             continue
-        counts = Counter(i for e in held for i, p in enumerate(e) if p)
-        if not counts or max(counts.values()) < 2:
-            made.append(_sum(dag, nodes, held))
-            continue
-        taken = min(counts, key=lambda i: (-counts[i], i))
-        inside = {(*e[:taken], e[taken] - 1, *e[taken + 1 :]): c for e, c in held.items() if e[taken]}
-        outside = {e: c for e, c in held.items() if not e[taken]}
-        stack += [("join", taken), ("part", outside), ("part", inside)]
+        parts, rest = _taken_out(what)
+        stack.append(([i for i, _ in parts], rest))
+        stack += [part for _, part in reversed(parts)]
     return made[-1]
+
+
+def _taken_out(terms: Terms) -> tuple[list[tuple[int, Terms]], Terms]:
+    """Take out the variable that most of the remaining terms have, while two have one: each with its terms, and the rest.
+
+    Every term is looked at once for each of its variables, however many are taken out.
+    """
+    having: dict[int, dict[tuple[tuple[int, int], ...], None]] = {}
+    for e in terms:
+        for i, _ in e:
+            having.setdefault(i, {})[e] = None
+    rest, parts = dict(terms), []
+    while having:
+        most = min(having, key=lambda i: (-len(having[i]), i))
+        if len(having[most]) < 2:
+            break
+        inside: Terms = {}
+        for e in list(having[most]):
+            for i, _ in e:
+                del having[i][e]
+            inside[tuple((i, p - (i == most)) for i, p in e if i != most or p > 1)] = rest.pop(e)
+        having = {i: held for i, held in having.items() if held}
+        parts.append((most, inside))
+    return parts, rest
 
 
 _WRITERS: dict[str, Writer] = {"expanded": _expanded, "factored": _factored, "Horner": _horner}

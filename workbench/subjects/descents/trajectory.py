@@ -31,7 +31,7 @@ from workbench.subjects.checkpoint import Checkpoint, Matrix, TensorInfo
 from workbench.subjects.descents.bookmarks import Bookmarks
 from workbench.subjects.descents.record import Record, few, structure
 from workbench.subjects.descents.step_weights import ArrayWeights, StepWeights, WeightSource
-from workbench.subjects.own_models import configuration_of
+from workbench.subjects.own_kinds import configuration_of
 from workbench.subjects.points import Points
 from workbench.subjects.series import Series
 
