@@ -38,10 +38,11 @@ def ghost_memory(
     """
     import pandas as pd
 
-    from workbench.models._episodes import teach_reading
     from workbench.models._training import seeded
-    from workbench.models.ghost_descent import questions
-    from workbench.numerics.ghost.model import Ghost, GhostConfig
+    from workbench.numerics.ghost.config import GhostConfig
+    from workbench.numerics.ghost.lessons import teach_reading
+    from workbench.numerics.ghost.model import Ghost
+    from workbench.numerics.ghost.questions import questions
 
     head = next(h for h in (32, 16, 8, 4, 2, 1) if (2 * width) % h == 0)
     config = GhostConfig(width=width, blocks=blocks, head=head, heads=1, attend_every=0, memory=keys)

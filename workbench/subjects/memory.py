@@ -218,8 +218,8 @@ class Memory(Rowed):
                 shares = np.zeros(max(2, len(self)))
                 gate = 0.0
                 if read.memory is not None:
-                    which = rows.row[read.memory.which[0, -1]].numpy()
-                    np.add.at(shares, which, read.memory.weights[0, -1].numpy())
+                    which = rows.row[read.memory.which[0, -1]].cpu().numpy()
+                    np.add.at(shares, which, read.memory.weights[0, -1].cpu().numpy())
                     gate = float(read.memory.gate[0, -1])
                 first, second = np.argsort(-shares, kind="stable")[:2].tolist()
                 ids = [int(self.ids[k]) if k < len(self) and shares[k] > 0 else -1 for k in (first, second)]
@@ -240,7 +240,8 @@ class Memory(Rowed):
         import torch
 
         with torch.inference_mode():
-            return self.module(torch.tensor([list(as_bytes(text))]), None, self.rows)[0]
+            device = self.rows.keys.device
+            return self.module(torch.tensor([list(as_bytes(text))], device=device), None, self.rows)[0]
 
     def save(self, path: str | Path) -> Path:
         """Write the facts and the network to a folder that `workbench.open` opens again.

@@ -6,7 +6,6 @@ module are defined. Nothing that lies in a folder is run.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,10 @@ from workbench.subjects.network import Network
 if TYPE_CHECKING:
     import torch
 
-KINDS = {"workbench_ghost": ("workbench.numerics.ghost.model", "GhostConfig", "Ghost")}
-"""``model_type`` to the file, the configuration's class and the module's."""
+KINDS = {
+    "workbench_ghost": ("workbench.numerics.ghost.config.GhostConfig", "workbench.numerics.ghost.model.Ghost")
+}
+"""``model_type`` to the configuration's class and the module's, each by where it is defined."""
 
 
 def kind_of(config: Mapping[str, Any]) -> str:
@@ -30,11 +31,9 @@ def kind_of(config: Mapping[str, Any]) -> str:
 
 def configuration_of(module: Any) -> dict[str, Any]:
     """What ``config.json`` holds of a module of an own kind; empty for others."""
-    from pydantic import BaseModel
-
     config = getattr(module, "config", None)
-    found = config.model_dump(mode="json") if isinstance(config, BaseModel) else {}
-    return found if kind_of(found) else {}
+    kind = kind_of({"model_type": getattr(config, "model_type", None)})
+    return config.as_json() if kind and isinstance(config, _defined(KINDS[kind][0])) else {}
 
 
 def built(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], source: str) -> torch.nn.Module:
@@ -51,21 +50,16 @@ def built(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], sour
         The configuration isn't legal, or the weights aren't those of the network that it describes.
     """
     import torch
-    from pydantic import ValidationError
 
-    file, configuration, module = KINDS[kind_of(config)]
-    defined = import_module(file)
+    configuration, module = (_defined(where) for where in KINDS[kind_of(config)])
     try:
-        read = getattr(defined, configuration).model_validate_json(json.dumps(dict(config)))
-    except ValidationError as e:
-        first = e.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "its sizes"
+        read = configuration.of(config)
+    except ValueError as e:
         raise FormatError(
-            f"{source}: config.json isn't one of a {config['model_type']}: {where}: {first['msg']}. Take the one that was "
-            f"saved with these weights."
+            f"{source}: config.json isn't one of a {config['model_type']}: {e}. Take the one that was saved with these weights."
         ) from None
     with torch.device("meta"):
-        described = {n: tuple(t.shape) for n, t in getattr(defined, module)(read).state_dict().items()}
+        described = {n: tuple(t.shape) for n, t in module(read).state_dict().items()}
     different = sorted(
         n for n in described.keys() | shapes.keys() if described.get(n) != tuple(shapes.get(n, (-1,)))
     )
@@ -77,8 +71,13 @@ def built(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], sour
             f"{shapes.get(name, 'absent')}. Take the configuration that was saved with these weights."
         )
     with torch.random.fork_rng(devices=[]):
-        made: torch.nn.Module = getattr(defined, module)(read)
+        made: torch.nn.Module = module(read)
     return made
+
+
+def _defined(where: str) -> Any:
+    file, _, name = where.rpartition(".")
+    return getattr(import_module(file), name)
 
 
 def network_of(module: torch.nn.Module, name: str, digest: str) -> Network:

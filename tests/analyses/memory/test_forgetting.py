@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.models.ghost_descent import lesson
 from workbench.numerics.ghost.memory import Rows
+from workbench.numerics.ghost.questions import lesson
 from workbench.subjects.memory import Memory
 
 pytestmark = pytest.mark.slow  # a network is taught to read its memory: half a minute

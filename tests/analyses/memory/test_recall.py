@@ -11,7 +11,7 @@ import torch
 
 import workbench as wb
 from workbench.core.errors import DataError, FormatError, MissingError, ViewError
-from workbench.models.ghost_descent import questions
+from workbench.numerics.ghost.questions import questions
 from workbench.subjects.memory import Memory
 
 pytestmark = pytest.mark.slow  # a network is taught to read its memory: half a minute

@@ -51,7 +51,7 @@ class Rows:
         return cls(
             torch.cat([keys for keys, _ in parts]),
             torch.cat([following for _, following in parts]),
-            torch.arange(len(parts)).repeat_interleave(sizes),
+            torch.arange(len(parts)).repeat_interleave(sizes).to(parts[0][0].device),
         )
 
     def __len__(self) -> int:
