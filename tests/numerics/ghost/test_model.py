@@ -10,6 +10,7 @@ import torch
 from workbench.numerics.ghost.config import GhostConfig
 from workbench.numerics.ghost.mixer import Mixer
 from workbench.numerics.ghost.model import Ghost, GhostState
+from workbench.numerics.ghost.s6 import S6Mixer
 
 SWITCHES: list[dict[str, Any]] = [
     {},
@@ -24,6 +25,10 @@ SWITCHES: list[dict[str, Any]] = [
     {"substeps": 3},
     {"attend_every": 0},
     {"convolution": 1},
+    {"mixing": "s6", "states": 8},
+    {"slots": 12},
+    {"slots": 12, "slot_query": "mean"},
+    {"slots": 12, "slot_query": "mean", "tokenizer": "learned"},
 ]
 TEXT = (
     b"The moon turns around the earth, and both of them turn around the sun. What turns around the moon? " * 3
@@ -120,6 +125,20 @@ def test_the_mixer_is_transformers_mamba_2(length: int) -> None:
     assert (ours(x) - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
+@torch.no_grad()
+def test_the_s6_mixer_is_transformers_mamba() -> None:
+    from transformers import MambaConfig
+    from transformers.models.mamba.modeling_mamba import MambaMixer
+
+    torch.manual_seed(1)
+    ours = S6Mixer(32, states=8)
+    peer = MambaMixer(MambaConfig(hidden_size=32, state_size=8, expand=2, num_hidden_layers=1), 0)
+    peer.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 41, 32)
+    expected = peer.eval()(x)
+    assert (ours(x) - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
 def test_every_switch_changes_what_is_answered() -> None:
     with torch.no_grad():
         plain = small()(text())
@@ -145,6 +164,7 @@ def test_everything_learns(switches: dict[str, Any]) -> None:
         ({"head": 24}, "must divide the inner width"),
         ({"heads": 3}, "heads of an even width"),
         ({"states": 7, "rotating": True}, "must be even"),
+        ({"mixing": "s6", "rotating": True}, "those are of 'mamba2'"),
         ({"tokenizer": "learned", "outer": 3}, "leaves none to read units"),
         ({"width": 10**9}, "from 8 to 8,192"),
         ({"step": "verlet"}, "euler"),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
-from workbench.numerics.ghost.names import Places, Step, Tokenizer
+from workbench.numerics.ghost.names import Mixing, Places, Query, Step, Tokenizer
 
 MODEL_TYPE = "workbench_ghost"
 RANGES: Mapping[str, tuple[int, int]] = {
@@ -28,11 +28,14 @@ RANGES: Mapping[str, tuple[int, int]] = {
     "outer": (1, 64),
     "substeps": (1, 16),
     "memory": (0, 8192),
+    "slots": (0, 65536),
 }
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "tokenizer": typing.get_args(Tokenizer),
     "places": typing.get_args(Places),
     "step": typing.get_args(Step),
+    "mixing": typing.get_args(Mixing),
+    "slot_query": typing.get_args(Query),
 }
 
 
@@ -49,9 +52,11 @@ class GhostConfig:
     outer : blocks that read bytes before units are made, and as many after; those between read units.
     places : what attention takes for the place of a position: its ``index``, or its ``content``, the sum of the
         probabilities that units began until there.
+    mixing : blocks are those of Mamba-2 (`Mixer`), or of S6 (`S6Mixer`), which takes no ``head``, ``step`` and ``rotating``.
     step, rotating : see `Mixer`.
     memory : numbers of a key of the written memory (see `Memory`); 0 has none. memory_at : blocks whose states make a key;
         what is read comes in after the second.
+    slots, slot_query : a memory of learned slots, after the block in the middle (see `Slots`); 0 has none.
     substeps : a block's change is taken in so many steps of Euler's, each with the block's own weights: an ordinary
         differential equation in depth.
 
@@ -82,6 +87,9 @@ class GhostConfig:
     substeps: int = 1
     memory: int = 0
     memory_at: tuple[int, int] = (1, 3)
+    mixing: Mixing = "mamba2"
+    slots: int = 0
+    slot_query: Query = "position"
 
     @classmethod
     def of(cls, read: Mapping[str, Any]) -> GhostConfig:
@@ -131,6 +139,8 @@ class GhostConfig:
             raise ValueError(f"heads={self.heads} must cut width={self.width} into heads of an even width")
         if self.rotating and self.states % 2:
             raise ValueError(f"states={self.states} must be even where the state rotates")
+        if self.mixing == "s6" and (self.step != "euler" or self.rotating):
+            raise ValueError("mixing='s6' takes step='euler' and no rotating state: those are of 'mamba2'")
         early, late = self.memory_at
         if self.memory and not 0 <= early < late < self.blocks - 1:
             raise ValueError(

@@ -12,6 +12,8 @@ from workbench.numerics.ghost.attention import SparseAttention
 from workbench.numerics.ghost.config import GhostConfig
 from workbench.numerics.ghost.memory import Memory, Read, Rows
 from workbench.numerics.ghost.mixer import Mixer, Norm, State
+from workbench.numerics.ghost.s6 import S6Mixer
+from workbench.numerics.ghost.slots import Slots
 from workbench.numerics.ghost.tokenizing import Boundaries, Router, fixed, gathered, spread
 
 BYTES = 256
@@ -24,15 +26,14 @@ class Block(nn.Module):
     def __init__(self, config: GhostConfig):
         super().__init__()
         self.norm = Norm(config.width)
-        self.mixer = Mixer(
-            config.width,
-            states=config.states,
-            head=config.head,
-            expand=config.expand,
-            convolution=config.convolution,
-            step=config.step,
-            rotating=config.rotating,
-        )
+        sizes = {"states": config.states, "expand": config.expand, "convolution": config.convolution}
+        self.mixer: Mixer | S6Mixer
+        if config.mixing == "s6":
+            self.mixer = S6Mixer(config.width, **sizes)
+        else:
+            self.mixer = Mixer(
+                config.width, head=config.head, step=config.step, rotating=config.rotating, **sizes
+            )
         self.substeps = config.substeps
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> torch.Tensor:
@@ -75,6 +76,8 @@ class Backbone(nn.Module):
             self.residual = nn.Linear(config.width, config.width, bias=False)
         if config.memory:
             self.memory = Memory(config.width, config.memory)
+        if config.slots:
+            self.slots = Slots(config.width, config.slots, query=config.slot_query)
         self.norm_f = Norm(config.width)
 
 
@@ -231,6 +234,8 @@ class Ghost(nn.Module):
             x = self.backbone.layers[i](x, _of(state, f"layers.{i}"))
             if str(i) in self.backbone.attention:
                 x = self.backbone.attention[str(i)](x, places, _of(state, f"attention.{i}"))
+            if self.config.slots and i == self.config.blocks // 2:
+                x = x + self.backbone.slots(x, _of(state, "slots"))
             if change is not None:
                 x = change(i, x)
         return x
