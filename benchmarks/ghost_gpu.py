@@ -69,8 +69,8 @@ def questions(device: str, seeds: int, most: int, sizes: dict[str, Any], compile
         ghost = Ghost(GhostConfig(**sizes)).to(device)
         optimizer = torch.optim.AdamW(ghost.parameters(), lr=2e-3)
         loss_of = torch.compile(lesson_loss) if compiled else lesson_loss
-        training, checking, exact = 0.0, 0.0, 0
-        for step in range(1, steps + 1):
+        training, checking, exact, step = 0.0, 0.0, 0, 0
+        for k in range(steps):
             began = synchronized(device)
             optimizer.zero_grad()
             loss_of(ghost, x, weight).backward()
@@ -78,6 +78,7 @@ def questions(device: str, seeds: int, most: int, sizes: dict[str, Any], compile
             trained = synchronized(device)
             exact = right(ghost, x, of_answer)
             training, checking = training + trained - began, checking + synchronized(device) - trained
+            step = k + 1
             if exact == len(x):
                 break
         return {
@@ -86,7 +87,7 @@ def questions(device: str, seeds: int, most: int, sizes: dict[str, Any], compile
             "exact": exact,
             "seconds": training,
             "seconds_with_checks": training + checking,
-            "step_ms": 1e3 * training / step,
+            "step_ms": 1e3 * training / max(step, 1),
         }
 
     began = synchronized(device)
@@ -129,7 +130,9 @@ def scans(device: str, lengths: list[int], heads: int, repeats: int) -> list[dic
                 "forward_bytes_a_second": (read + x.nbytes) / ahead,
                 "both_bytes_a_second": (3 * read + 2 * x.nbytes) / there_and_back,
                 "peak_bytes": torch.cuda.max_memory_allocated() if device.startswith("cuda") else None,
-                "doubling": None if not found else 1e3 * there_and_back / found[-1]["forward_and_backward_ms"],
+                "doubling": None
+                if not found
+                else 1e3 * there_and_back / found[-1]["forward_and_backward_ms"],
             }
         )
     return found
@@ -149,15 +152,15 @@ def memory(device: str, minutes: float, steps: int) -> dict[str, Any]:
         facts = random_facts(np.random.default_rng(7), count)
         x, of_answer, _ = (part.to(device) for part in padded(facts[:ASKED]))
         rows = ghost.written(facts)
-        exact = sum(
-            right(ghost, x[i : i + 16], of_answer[i : i + 16], rows) for i in range(0, len(x), 16)
-        )
+        exact = sum(right(ghost, x[i : i + 16], of_answer[i : i + 16], rows) for i in range(0, len(x), 16))
         found.append({"facts": count, "asked": len(x), "exact": exact})
     return {"steps": taught, "seconds": took, "loss": statistics.mean(losses[-20:]), "recall": found}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--seeds", type=int, default=5)

@@ -46,7 +46,12 @@ def outputs(page: Path) -> list[Any]:
 
 def test_every_claim_stands_beside_its_control(page: Path) -> None:
     said = " ".join(written(page)["findings"]["sentences"])
-    for claim in ("Asked in other words, Ghost", "Units begin", "A fact is answered", "Without its row, the weights"):
+    for claim in (
+        "Asked in other words, Ghost",
+        "Units begin",
+        "A fact is answered",
+        "Without its row, the weights",
+    ):
         assert claim in said, claim
     assert "is proven" in said, "what was removed from the memory is gone"
     assert "nearest by letters" in said and "minilm" not in said

@@ -64,11 +64,12 @@ class ByteDiffusion(nn.Module):
         """
         count, length = x.shape
         device = generator.device
-        even = (torch.rand(1, generator=generator, device=device) + torch.arange(count, device=device) / count) % 1
+        even = (
+            torch.rand(1, generator=generator, device=device) + torch.arange(count, device=device) / count
+        ) % 1
         time = (least + (1 - least) * even).to(x.device)[:, None]
         masked = torch.rand(x.shape, generator=generator, device=device).to(x.device) < time
         logits = self(x.masked_fill(masked, MASK))
         each = F.cross_entropy(logits.mT, x, reduction="none")
         found: torch.Tensor = (each * masked / time).sum(1) / length / math.log(2)
         return found
-
