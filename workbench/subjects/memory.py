@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
+    from workbench.numerics.ghost.fetching import Index
     from workbench.numerics.ghost.memory import Rows as WrittenRows
     from workbench.numerics.ghost.model import Ghost
 
@@ -228,12 +229,29 @@ class Memory(Rowed):
 
     def without(self, fact: int) -> WrittenRows:
         """What is read of the other facts: a view of `rows`, in which nothing is computed anew."""
-        from workbench.numerics.ghost.memory import Rows as WrittenRows
+        return self.rows.without(self._at(fact))
 
-        at = self._at(fact)
-        kept = self.rows.row != at
-        row = self.rows.row[kept]
-        return WrittenRows(self.rows.keys[kept], self.rows.following[kept], row - (row > at).long())
+    def fetched(self, question: str, count: int, rows: WrittenRows | None = None) -> WrittenRows:
+        """What is read of the ``count`` facts that are nearest to a question; see `Index`.
+
+        Parameters
+        ----------
+        rows : that are searched; None for all.
+        """
+        import torch
+
+        from workbench.numerics.ghost.fetching import Index
+
+        index = self._index if rows is None else Index.of(rows)
+        with torch.inference_mode():
+            asked = torch.tensor([list(as_bytes(question))], device=self.rows.keys.device)
+            return index.fetched(self.module.keys(asked)[0], count)[0]
+
+    @cached_property
+    def _index(self) -> Index:
+        from workbench.numerics.ghost.fetching import Index
+
+        return Index.of(self.rows)
 
     def logits(self, text: str) -> torch.Tensor:
         """(t, 256) of the byte after each byte of a text."""

@@ -174,3 +174,20 @@ def test_everything_learns(switches: dict[str, Any]) -> None:
 def test_sizes_that_do_not_fit_are_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         small(**wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("switches", [{}, {"tokenizer": "learned", "rotating": True}], ids=str)
+@torch.no_grad()
+def test_a_stream_of_64_kilobytes_equals_the_full_pass(switches: dict[str, Any]) -> None:
+    """Read byte by byte at the end, in pieces of changing size before it, whose edges fall within chunks and windows."""
+    ghost = small(**switches)
+    gen = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 256, (1, 1 << 16), generator=gen)
+    whole = ghost(x)
+    state, read, at, k = GhostState(), [], 0, 0
+    while at < x.shape[1]:
+        count = 1 if at > x.shape[1] - 1500 else (1, 7, 64, 333, 1024)[k % 5]
+        read.append(ghost(x[:, at : at + count], state))
+        at, k = at + count, k + 1
+    assert (torch.cat(read, 1) - whole).abs().max() <= 1e-5 * whole.abs().max()
