@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 
 import workbench as wb
-from workbench.models.ghost_memory import _checkpoint
+from workbench.models.ghost_memory import checkpoint_of
 from workbench.numerics.ghost.consolidating import consolidated
 from workbench.numerics.ghost.fetching import Index
 from workbench.numerics.ghost.lessons import padded, random_facts
@@ -95,7 +95,7 @@ def relearning(ghost: Ghost, seed: int, steps: int) -> None:
         if steps
         else ghost
     )
-    memory = Memory(_checkpoint(made), table, name="facts")
+    memory = Memory(checkpoint_of(made), table, name="facts")
     claimed = {("trained", id): [] for id in ("answer_score", "relearned_score")}
     claimed |= {("never", id): [] for id in ("answer_score", "relearned_score")}
     for fact in range(20):

@@ -50,12 +50,12 @@ def ghost_memory(
         ghost = Ghost(config)
         teach_reading(ghost, steps, learning_rate, random_state)
     table = pd.DataFrame({"text": [f"{q.question}\n{q.answer}\n" for q in questions()]})
-    made = Memory(_checkpoint(ghost.eval()), table, name="ghost memory")
+    made = Memory(checkpoint_of(ghost.eval()), table, name="ghost memory")
     made.truth = {"answers": [q.answer for q in questions()]}
     return made
 
 
-def _checkpoint(ghost: Ghost) -> Checkpoint:
+def checkpoint_of(ghost: Ghost) -> Checkpoint:
     """The weights as a checkpoint that saves and opens as the network."""
     from workbench.core.digest import digest
     from workbench.core.rows import owned

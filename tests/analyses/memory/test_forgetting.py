@@ -55,11 +55,11 @@ def test_a_row_that_stays_behind_is_caught(memory: Any, monkeypatch: pytest.Monk
 
 def test_a_fact_that_was_trained_into_the_weights_is_not_said_to_be_gone(memory: Any) -> None:
     """The network is tuned on the facts without a memory: a row can be removed, what the weights hold can't."""
-    from workbench.models.ghost_memory import _checkpoint
+    from workbench.models.ghost_memory import checkpoint_of
 
     facts = [text.encode() for text in memory.table["text"]]
     ghost = consolidated(memory.module, facts, steps=30)
-    found = wb.forgetting(Memory(_checkpoint(ghost), memory.table, name="tuned"), fact=3)
+    found = wb.forgetting(Memory(checkpoint_of(ghost), memory.table, name="tuned"), fact=3)
     assert found.verdict == "proven", "of the rows"
     assert all(known.p_value <= 0.05 for known in found.evidence), "the weights know it"
     # the memory that was emptied: what was consolidated is answered, and was not before

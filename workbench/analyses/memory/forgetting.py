@@ -147,12 +147,16 @@ def _in_the_weights(
     return known, again
 
 
-def _beside(scores: list[float], n_null: int, *, n: int, hypothesis: str, **told: str) -> Evidence:
+def _beside(
+    scores: list[float], n_null: int, *, id: str, question: str, label: str, n: int, hypothesis: str
+) -> Evidence:
     """The score after the question itself, the first, beside those after its bytes in other orders."""
     value, *drawn = scores
     few = n_null and len(drawn) < min(n_null, FEWEST_ORDERS)
     return Evidence(
-        **told,
+        id=id,
+        question=question,
+        label=label,
         value=value,
         n=n,
         unit="bytes",
