@@ -20,7 +20,6 @@ import pandas as pd
 import torch
 
 import workbench as wb
-from workbench.models.ghost_memory import checkpoint_of
 from workbench.numerics.ghost.consolidating import consolidated
 from workbench.numerics.ghost.fetching import Index
 from workbench.numerics.ghost.lessons import padded, random_facts
@@ -28,6 +27,7 @@ from workbench.numerics.ghost.memory import Rows
 from workbench.numerics.ghost.model import Ghost
 from workbench.numerics.ghost.questions import questions
 from workbench.subjects.memory import Memory
+from workbench.subjects.own_checkpoints import checkpoint_of
 
 COUNTS, FETCHED, ASKED = (64, 256, 1024), (1, 4, 16), 64
 
@@ -115,12 +115,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="seed")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--what", default="recall,consolidation,relearning")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    for seed in range(given.seeds):
+    for seed in range(given.first, given.first + given.seeds):
         began = time.process_time()
         ghost = wb.ghost_memory(steps=given.steps, width=given.width, random_state=seed).module
         print(f"seed {seed}: taught in {time.process_time() - began:.0f} s", flush=True)

@@ -55,7 +55,7 @@ def test_a_row_that_stays_behind_is_caught(memory: Any, monkeypatch: pytest.Monk
 
 def test_a_fact_that_was_trained_into_the_weights_is_not_said_to_be_gone(memory: Any) -> None:
     """The network is tuned on the facts without a memory: a row can be removed, what the weights hold can't."""
-    from workbench.models.ghost_memory import checkpoint_of
+    from workbench.subjects.own_checkpoints import checkpoint_of
 
     facts = [text.encode() for text in memory.table["text"]]
     ghost = consolidated(memory.module, facts, steps=30)

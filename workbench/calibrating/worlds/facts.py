@@ -12,6 +12,7 @@ from workbench.core.registry import method
 from workbench.numerics.ghost.lessons import random_facts
 from workbench.numerics.ghost.model import Ghost
 from workbench.subjects.memory import Memory
+from workbench.subjects.own_checkpoints import checkpoint_of
 
 COUNT, LENGTHS = 8, (5, 9)
 UPDATES = 12
@@ -37,7 +38,6 @@ def _memory(rng: np.random.Generator, *, shut: bool = False, updates: int = 0) -
     """Facts that are drawn, in the memory of a network; ``updates`` trains it on them too."""
     import pandas as pd
 
-    from workbench.models.ghost_memory import checkpoint_of
     from workbench.numerics.ghost.consolidating import consolidated
 
     texts = [fact.decode("latin-1") for fact in random_facts(rng, COUNT, LENGTHS)]
