@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import workbench as wb
-from workbench.models.ghost_descent import questions
+from workbench.numerics.ghost.questions import questions
 from workbench.subjects.byte_reading import answers_of
 
 ASKED = [q.question for q in questions()]

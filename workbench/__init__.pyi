@@ -816,14 +816,23 @@ class _top_rows(Method):
 top_rows: _top_rows
 
 class _forgetting(Method):
-    def __call__(self, facts: Asked, /, *, fact: int = 0, n_null: int = 99, random_state: int = 0) -> Verdict:
+    def __call__(
+        self, facts: Asked, /, *, fact: int = 0, updates: int = 3, n_null: int = 99, random_state: int = 0
+    ) -> Verdict:
         """Remove a fact, and say whether anything of it is left."""
 
 forgetting: _forgetting
 
 class _recall(Method):
     def __call__(
-        self, facts: Asked, /, *, max_facts: int = 100, n_null: int = 99, random_state: int = 0
+        self,
+        facts: Asked,
+        /,
+        *,
+        max_facts: int = 100,
+        fetched: int = 0,
+        n_null: int = 99,
+        random_state: int = 0,
     ) -> Estimate:
         """Ask a memory's facts by their first line, and count the answers that are right to the last byte."""
 

@@ -11,7 +11,7 @@ import pytest
 
 import workbench as wb
 from workbench.core.errors import DataError, FormatError, ParameterError
-from workbench.models.ghost_descent import lesson, questions
+from workbench.numerics.ghost.questions import lesson, questions
 from workbench.subjects.byte_reading import answers_of
 
 ASKED = [q.question + "\n" for q in questions()]

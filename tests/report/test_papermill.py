@@ -15,6 +15,16 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SMALL = {
     "atlas": {"max_texts": 60, "max_rows": 240},
     "decompress": {"max_texts": 5, "n_null": 19},
+    "ghost": {
+        "steps": 4,
+        "width": 32,
+        "layers": 5,
+        "memory_steps": 10,
+        "memory_width": 32,
+        "encoder": "",
+        "n_null": 19,
+        "length": 12,
+    },
     "tethers": {"models": 2, "width": 8, "depth": 1, "steps": 20, "rounds": 2, "repeats": 3},
     "undo": {"width": 32, "steps": 20, "step": 0.25, "n_null": 19},
 }

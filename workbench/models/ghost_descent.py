@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from annotated_types import Interval
 from typing_extensions import Doc
@@ -15,32 +11,10 @@ from workbench.core.errors import ParameterError
 from workbench.core.parameters import Few, Seed
 from workbench.core.progress import track
 from workbench.core.registry import source
-from workbench.models._episodes import padded
 from workbench.models._training import LearningRate
 from workbench.numerics.ghost.names import Places, Step, Tokenizer
+from workbench.numerics.ghost.questions import lesson, lesson_loss, questions
 from workbench.subjects.descents.trajectory import Trajectory
-
-if TYPE_CHECKING:
-    import torch
-
-UNITS_LONG = 4.0  # bytes of a unit, which the ratio loss asks for
-RATIO_WEIGHT = 0.03
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question, the other ways in which it may be asked, and its answer."""
-
-    question: str
-    answer: str
-    paraphrases: tuple[str, ...]
-
-
-@cache
-def questions() -> tuple[Question, ...]:
-    """The ten questions that ship, with five paraphrases each."""
-    text = resources.files("workbench.models").joinpath("ghost_questions.json").read_text(encoding="utf-8")
-    return tuple(Question(q["question"], q["answer"], tuple(q["paraphrases"])) for q in json.loads(text))
 
 
 @source
@@ -110,7 +84,7 @@ def ghost_descent(
             ghost, optimizer, probe=(x, y), loss="next_token", name="ghost descent", training=(x, y)
         ) as run:
             for _ in track(range(steps), "training ghost"):
-                loss = _loss(ghost, x, weight)
+                loss = lesson_loss(ghost, x, weight)
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -121,33 +95,13 @@ def ghost_descent(
     return found
 
 
-def lesson(paraphrases: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Questions with their answers: (n, t) bytes, which of them are of an answer or its end, and which are no padding."""
-    lines = [(asked, q.answer) for q in questions() for asked in (q.question, *q.paraphrases[:paraphrases])]
-    return padded([f"{asked}\n{answer}\n".encode() for asked, answer in lines])
-
-
-def _loss(ghost: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    from torch.nn import functional as F
-
-    read = ghost.read(x)
-    each = F.cross_entropy(read.logits[:, :-1].mT, x[:, 1:], reduction="none")
-    loss = (each * weight[:, 1:]).sum() / weight[:, 1:].sum()
-    if ghost.config.tokenizer == "learned":
-        loss = loss + RATIO_WEIGHT * read.boundaries.ratio_loss(UNITS_LONG)
-    return loss
-
-
 def _configuration(**sizes: Any) -> Any:
-    from pydantic import ValidationError
-
-    from workbench.numerics.ghost.model import GhostConfig
+    from workbench.numerics.ghost.config import GhostConfig
 
     width = sizes["width"]
     heads = next((h for h in (5, 4, 3, 2) if width % (2 * h) == 0), 1)
     head = next(h for h in (64, 32, 16, 8, 4, 2) if 2 * width % h == 0)
     try:
         return GhostConfig(heads=heads, head=head, **sizes)
-    except ValidationError as e:
-        said = e.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ParameterError(f"ghost_descent can't be built: {said}.") from None
+    except ValueError as e:
+        raise ParameterError(f"ghost_descent can't be built: {e}.") from None

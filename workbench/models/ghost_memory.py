@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from annotated_types import Interval
 from typing_extensions import Doc
@@ -11,10 +11,6 @@ from workbench.core.parameters import Few, Seed
 from workbench.core.registry import source
 from workbench.models._training import LearningRate
 from workbench.subjects.memory import Memory
-
-if TYPE_CHECKING:
-    from workbench.numerics.ghost.model import Ghost
-    from workbench.subjects.checkpoint import Checkpoint
 
 
 @source
@@ -38,10 +34,12 @@ def ghost_memory(
     """
     import pandas as pd
 
-    from workbench.models._episodes import teach_reading
     from workbench.models._training import seeded
-    from workbench.models.ghost_descent import questions
-    from workbench.numerics.ghost.model import Ghost, GhostConfig
+    from workbench.numerics.ghost.config import GhostConfig
+    from workbench.numerics.ghost.lessons import teach_reading
+    from workbench.numerics.ghost.model import Ghost
+    from workbench.numerics.ghost.questions import questions
+    from workbench.subjects.own_checkpoints import checkpoint_of
 
     head = next(h for h in (32, 16, 8, 4, 2, 1) if (2 * width) % h == 0)
     config = GhostConfig(width=width, blocks=blocks, head=head, heads=1, attend_every=0, memory=keys)
@@ -49,28 +47,6 @@ def ghost_memory(
         ghost = Ghost(config)
         teach_reading(ghost, steps, learning_rate, random_state)
     table = pd.DataFrame({"text": [f"{q.question}\n{q.answer}\n" for q in questions()]})
-    made = Memory(_checkpoint(ghost.eval()), table, name="ghost memory")
+    made = Memory(checkpoint_of(ghost.eval()), table, name="ghost memory")
     made.truth = {"answers": [q.answer for q in questions()]}
     return made
-
-
-def _checkpoint(ghost: Ghost) -> Checkpoint:
-    """The weights as a checkpoint that saves and opens as the network."""
-    from workbench.core.digest import digest
-    from workbench.core.rows import owned
-    from workbench.subjects.checkpoint import Checkpoint, TensorInfo
-    from workbench.subjects.own_kinds import configuration_of
-    from workbench.subjects.own_models import network_of
-
-    arrays = {name: owned(tensor.numpy().copy()) for name, tensor in ghost.state_dict().items()}
-    tensors = {n: TensorInfo(n, a.shape, "F32", a.nbytes) for n, a in arrays.items()}
-    config = configuration_of(ghost)
-    content = digest("ghost", config, *arrays.values())
-    return Checkpoint(
-        tensors,
-        arrays.__getitem__,
-        name="ghost",
-        content=lambda: content,
-        config=config,
-        load=lambda: network_of(ghost, "ghost", content),
-    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import nn
 
 WIDEST, LONGEST, MOST = 1 << 20, 1 << 12, 1 << 32
@@ -50,6 +52,19 @@ class ChainConfig(BaseModel):
 
     model_type: Literal["workbench_chain"] = "workbench_chain"
     layers: Annotated[tuple[ChainLayer, ...], Field(min_length=1, max_length=LONGEST, strict=False)]
+
+    @classmethod
+    def of(cls, read: Mapping[str, Any]) -> ChainConfig:
+        """That of a ``config.json``; raises ValueError, which says what is wrong where."""
+        try:
+            return cls.model_validate_json(json.dumps(dict(read)))
+        except ValidationError as e:
+            first = e.errors()[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'its sizes'}: {first['msg']}") from None
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``config.json`` holds."""
+        return self.model_dump(mode="json")
 
     @model_validator(mode="after")
     def _fits(self) -> ChainConfig:

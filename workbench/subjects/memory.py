@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
+    from workbench.numerics.ghost.fetching import Index
     from workbench.numerics.ghost.memory import Rows as WrittenRows
     from workbench.numerics.ghost.model import Ghost
 
@@ -218,8 +219,8 @@ class Memory(Rowed):
                 shares = np.zeros(max(2, len(self)))
                 gate = 0.0
                 if read.memory is not None:
-                    which = rows.row[read.memory.which[0, -1]].numpy()
-                    np.add.at(shares, which, read.memory.weights[0, -1].numpy())
+                    which = rows.row[read.memory.which[0, -1]].cpu().numpy()
+                    np.add.at(shares, which, read.memory.weights[0, -1].cpu().numpy())
                     gate = float(read.memory.gate[0, -1])
                 first, second = np.argsort(-shares, kind="stable")[:2].tolist()
                 ids = [int(self.ids[k]) if k < len(self) and shares[k] > 0 else -1 for k in (first, second)]
@@ -228,19 +229,37 @@ class Memory(Rowed):
 
     def without(self, fact: int) -> WrittenRows:
         """What is read of the other facts: a view of `rows`, in which nothing is computed anew."""
-        from workbench.numerics.ghost.memory import Rows as WrittenRows
+        return self.rows.without(self._at(fact))
 
-        at = self._at(fact)
-        kept = self.rows.row != at
-        row = self.rows.row[kept]
-        return WrittenRows(self.rows.keys[kept], self.rows.following[kept], row - (row > at).long())
+    def fetched(self, question: str, count: int, rows: WrittenRows | None = None) -> WrittenRows:
+        """What is read of the ``count`` facts that are nearest to a question; see `Index`.
+
+        Parameters
+        ----------
+        rows : that are searched; None for all.
+        """
+        import torch
+
+        from workbench.numerics.ghost.fetching import Index
+
+        index = self._index if rows is None else Index.of(rows)
+        with torch.inference_mode():
+            asked = torch.tensor([list(as_bytes(question))], device=self.rows.keys.device)
+            return index.fetched(self.module.keys(asked)[0], count)[0]
+
+    @cached_property
+    def _index(self) -> Index:
+        from workbench.numerics.ghost.fetching import Index
+
+        return Index.of(self.rows)
 
     def logits(self, text: str) -> torch.Tensor:
         """(t, 256) of the byte after each byte of a text."""
         import torch
 
         with torch.inference_mode():
-            return self.module(torch.tensor([list(as_bytes(text))]), None, self.rows)[0]
+            device = self.rows.keys.device
+            return self.module(torch.tensor([list(as_bytes(text))], device=device), None, self.rows)[0]
 
     def save(self, path: str | Path) -> Path:
         """Write the facts and the network to a folder that `workbench.open` opens again.

@@ -7,13 +7,17 @@ module are defined. Nothing that lies in a folder is run.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 KINDS = {
-    "workbench_ghost": ("workbench.numerics.ghost.model", "GhostConfig", "Ghost"),
-    "workbench_chain": ("workbench.numerics.chain", "ChainConfig", "Chain"),
+    "workbench_ghost": (
+        "workbench.numerics.ghost.config.GhostConfig",
+        "workbench.numerics.ghost.model.Ghost",
+    ),
+    "workbench_chain": ("workbench.numerics.chain.ChainConfig", "workbench.numerics.chain.Chain"),
 }
-"""``model_type`` to the file, the configuration's class and the module's."""
+"""``model_type`` to the configuration's class and the module's, each by where it is defined."""
 READS_BYTES = ("workbench_ghost",)
 
 
@@ -23,10 +27,14 @@ def kind_of(config: Mapping[str, Any]) -> str:
     return named if isinstance(named, str) and named in KINDS else ""
 
 
+def defined(where: str) -> Any:
+    """The class that a dotted name of `KINDS` means."""
+    file, _, name = where.rpartition(".")
+    return getattr(import_module(file), name)
+
+
 def configuration_of(module: Any) -> dict[str, Any]:
     """What ``config.json`` holds of a module of an own kind; empty for others."""
-    from pydantic import BaseModel
-
     config = getattr(module, "config", None)
-    found = config.model_dump(mode="json") if isinstance(config, BaseModel) else {}
-    return found if kind_of(found) else {}
+    kind = kind_of({"model_type": getattr(config, "model_type", None)})
+    return config.as_json() if kind and isinstance(config, defined(KINDS[kind][0])) else {}

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from workbench.core.errors import FormatError
 from workbench.subjects.byte_reading import ANSWERS, encode, go_on
 from workbench.subjects.network import Network
-from workbench.subjects.own_kinds import KINDS, READS_BYTES, configuration_of, kind_of
+from workbench.subjects.own_kinds import KINDS, READS_BYTES, configuration_of, defined, kind_of
 
 if TYPE_CHECKING:
     import torch
@@ -30,21 +28,16 @@ def built(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], sour
         The configuration isn't legal, or the weights aren't those of the network that it describes.
     """
     import torch
-    from pydantic import ValidationError
 
-    file, configuration, module = KINDS[kind_of(config)]
-    defined = import_module(file)
+    configuration, module = (defined(where) for where in KINDS[kind_of(config)])
     try:
-        read = getattr(defined, configuration).model_validate_json(json.dumps(dict(config)))
-    except ValidationError as e:
-        first = e.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "its sizes"
+        read = configuration.of(config)
+    except ValueError as e:
         raise FormatError(
-            f"{source}: config.json isn't one of a {config['model_type']}: {where}: {first['msg']}. Take the one that was "
-            f"saved with these weights."
+            f"{source}: config.json isn't one of a {config['model_type']}: {e}. Take the one that was saved with these weights."
         ) from None
     with torch.device("meta"):
-        described = {n: tuple(t.shape) for n, t in getattr(defined, module)(read).state_dict().items()}
+        described = {n: tuple(t.shape) for n, t in module(read).state_dict().items()}
     different = sorted(
         n for n in described.keys() | shapes.keys() if described.get(n) != tuple(shapes.get(n, (-1,)))
     )
@@ -56,7 +49,7 @@ def built(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], sour
             f"{shapes.get(name, 'absent')}. Take the configuration that was saved with these weights."
         )
     with torch.random.fork_rng(devices=[]):
-        made: torch.nn.Module = getattr(defined, module)(read)
+        made: torch.nn.Module = module(read)
     return made
 
 

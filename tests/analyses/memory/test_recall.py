@@ -11,7 +11,7 @@ import torch
 
 import workbench as wb
 from workbench.core.errors import DataError, FormatError, MissingError, ViewError
-from workbench.models.ghost_descent import questions
+from workbench.numerics.ghost.questions import questions
 from workbench.subjects.memory import Memory
 
 pytestmark = pytest.mark.slow  # a network is taught to read its memory: half a minute
@@ -25,6 +25,16 @@ def test_known_answer_ten_facts_are_answered_that_were_never_trained_and_only_wi
     assert exact.value == 1 and exact.interval[0] > 0.7 and exact.p_value <= 0.02
     assert without.value == 0 and without.p_value == 1
     assert asked.per_row.shape == (10, 2)
+
+
+def test_few_facts_that_are_fetched_answer_as_well_and_their_row_is_needed(memory: Any) -> None:
+    asked = wb.recall(memory, fetched=2, n_null=19)
+    exact, without = asked.evidence
+    assert exact.value == 1 and without.value == 0
+    rows = memory.fetched("What do bees make?\n", 1)
+    assert bytes(rows.following.tolist()).endswith(b"What do bees make?\nHoney\n"[1:])
+    left = memory.fetched("What do bees make?\n", 10**6, memory.without(5))
+    assert torch.equal(left.keys, memory.remove(5).rows.keys)
 
 
 def test_the_fact_that_answered_is_named_by_byte(memory: Any) -> None:

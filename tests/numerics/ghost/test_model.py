@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
 
+from workbench.numerics.ghost.config import GhostConfig
 from workbench.numerics.ghost.mixer import Mixer
-from workbench.numerics.ghost.model import Ghost, GhostConfig, GhostState
+from workbench.numerics.ghost.model import Ghost, GhostState
+from workbench.numerics.ghost.s6 import S6Mixer
 
 SWITCHES: list[dict[str, Any]] = [
     {},
@@ -24,6 +25,10 @@ SWITCHES: list[dict[str, Any]] = [
     {"substeps": 3},
     {"attend_every": 0},
     {"convolution": 1},
+    {"mixing": "s6", "states": 8},
+    {"slots": 12},
+    {"slots": 12, "slot_query": "mean"},
+    {"slots": 12, "slot_query": "mean", "tokenizer": "learned"},
 ]
 TEXT = (
     b"The moon turns around the earth, and both of them turn around the sun. What turns around the moon? " * 3
@@ -42,7 +47,7 @@ def small(seed: int = 0, **switches: Any) -> Ghost:
         "far": 8,
         "outer": 1,
     }
-    return Ghost(GhostConfig(**{**sizes, "attend_every": 2, **switches})).eval()
+    return Ghost(GhostConfig.of({**sizes, "attend_every": 2, **switches})).eval()
 
 
 def text(data: bytes = TEXT) -> torch.Tensor:
@@ -120,6 +125,20 @@ def test_the_mixer_is_transformers_mamba_2(length: int) -> None:
     assert (ours(x) - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
+@torch.no_grad()
+def test_the_s6_mixer_is_transformers_mamba() -> None:
+    from transformers import MambaConfig
+    from transformers.models.mamba.modeling_mamba import MambaMixer
+
+    torch.manual_seed(1)
+    ours = S6Mixer(32, states=8)
+    peer = MambaMixer(MambaConfig(hidden_size=32, state_size=8, expand=2, num_hidden_layers=1), 0)
+    peer.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 41, 32)
+    expected = peer.eval()(x)
+    assert (ours(x) - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
 def test_every_switch_changes_what_is_answered() -> None:
     with torch.no_grad():
         plain = small()(text())
@@ -145,12 +164,30 @@ def test_everything_learns(switches: dict[str, Any]) -> None:
         ({"head": 24}, "must divide the inner width"),
         ({"heads": 3}, "heads of an even width"),
         ({"states": 7, "rotating": True}, "must be even"),
+        ({"mixing": "s6", "rotating": True}, "those are of 'mamba2'"),
         ({"tokenizer": "learned", "outer": 3}, "leaves none to read units"),
-        ({"width": 10**9}, "less than or equal"),
+        ({"width": 10**9}, "from 8 to 8,192"),
         ({"step": "verlet"}, "euler"),
         ({"colour": "red"}, "colour"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(wrong: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+    with pytest.raises(ValueError, match=said):
         small(**wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("switches", [{}, {"tokenizer": "learned", "rotating": True}], ids=str)
+@torch.no_grad()
+def test_a_stream_of_64_kilobytes_equals_the_full_pass(switches: dict[str, Any]) -> None:
+    """Read byte by byte at the end, in pieces of changing size before it, whose edges fall within chunks and windows."""
+    ghost = small(**switches)
+    gen = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 256, (1, 1 << 16), generator=gen)
+    whole = ghost(x)
+    state, read, at, k = GhostState(), [], 0, 0
+    while at < x.shape[1]:
+        count = 1 if at > x.shape[1] - 1500 else (1, 7, 64, 333, 1024)[k % 5]
+        read.append(ghost(x[:, at : at + count], state))
+        at, k = at + count, k + 1
+    assert (torch.cat(read, 1) - whole).abs().max() <= 1e-5 * whole.abs().max()

@@ -10,8 +10,10 @@ from typing_extensions import Doc
 
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
-from workbench.core.parameters import NullDraws, Seed
+from workbench.core.parameters import Few, NullDraws, Seed
+from workbench.core.progress import track
 from workbench.core.registry import analysis
+from workbench.numerics.ghost.consolidating import relearned
 from workbench.results.verdict import Verdict
 from workbench.subjects.memory import Facts, Memory
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from workbench.numerics.ghost.memory import Rows
 
 FEWEST_ORDERS = 19  # of a question's bytes, which a p-value of 0.05 takes
+MOST_RELEARNED = 39  # orders whose answers are learned, each by a copy of the network
 
 
 @analysis
@@ -28,6 +31,12 @@ def forgetting(
     facts: Facts,
     *,
     fact: Annotated[int, Interval(ge=0), Doc("Id of the fact that is removed.")] = 0,
+    updates: Annotated[
+        int,
+        Interval(ge=0, le=100),
+        Few(1),
+        Doc("Updates after which a fact that is learned again is scored; 0 doesn't ask."),
+    ] = 3,
     n_null: NullDraws = 99,
     random_state: Seed = 0,
 ) -> Verdict:
@@ -38,7 +47,9 @@ def forgetting(
     fact, so does every answer: that is a proof, for this memory. What the whole memory holds of the other facts is compared
     too, since it was made while the fact was there. It says nothing of the weights, which may hold the fact
     apart from its row. So the answer is scored after its question, without the row, beside the same answer after the question's
-    bytes in other orders: where it scores highest, the weights know what the question asks for.
+    bytes in other orders: where it scores highest, the weights know what the question asks for. What they hold too weakly to
+    answer they learn again sooner than what they never held: the same is asked of copies that were trained on it for a few
+    ``updates``, without a memory.
 
     Returns
     -------
@@ -78,7 +89,7 @@ def forgetting(
         verdict="refuted" if different else "proven",
         how=f"{different:,} numbers of its keys, bytes and logits differ." if different else same,
         domain="all texts, of this memory and its network",
-        evidence=(_in_the_weights(anew, question, answer, n_null, random_state),),
+        evidence=_in_the_weights(anew, question, answer, updates, n_null, random_state),
     )
 
 
@@ -101,25 +112,58 @@ def _unequal(a: torch.Tensor, b: torch.Tensor) -> int:
     return int((a != b).sum())
 
 
-def _in_the_weights(memory: Memory, question: str, answer: str, n_null: int, random_state: int) -> Evidence:
+def _in_the_weights(
+    memory: Memory, question: str, answer: str, updates: int, n_null: int, random_state: int
+) -> tuple[Evidence, ...]:
     """Whether the answer is likelier after its question than after the question's bytes in other orders, without its row."""
     rng = np.random.default_rng([random_state, 0x6F726465])
     asked, raw = question.encode()[:-1], answer.encode()
     orders = {bytes(rng.permutation(list(asked)).tolist()) for _ in range(20 * n_null)} - {asked}
     others = [sorted(orders)[i] for i in rng.permutation(len(orders))[:n_null]]
-    value, *drawn = (_score(memory, q + b"\n", raw) for q in (asked, *others))
-    few = n_null and len(others) < min(n_null, FEWEST_ORDERS)
-    return Evidence(
+    known = _beside(
+        [_score(memory, q + b"\n", raw) for q in (asked, *others)],
+        n_null,
         id="answer_score",
         question="Do the weights still know the answer, without its row?",
         label="mean log-probability of the answer's bytes",
-        value=value,
         n=len(raw),
+        hypothesis="the answer is no likelier after its question than after another",
+    )
+    if not updates:
+        return (known,)
+    ghost, few = memory.module, others[:MOST_RELEARNED]
+    learned = [
+        relearned(ghost, q + b"\n" + raw + b"\n", updates) for q in track((asked, *few), "learning again")
+    ]
+    again = _beside(
+        learned,
+        min(n_null, MOST_RELEARNED),
+        id="relearned_score",
+        question="Do the weights learn the answer sooner than if they had never held it?",
+        label=f"mean log-probability of the answer's bytes after {updates} updates on it",
+        n=len(raw),
+        hypothesis="the answer is learned no sooner after its question than after another",
+    )
+    return known, again
+
+
+def _beside(
+    scores: list[float], n_null: int, *, id: str, question: str, label: str, n: int, hypothesis: str
+) -> Evidence:
+    """The score after the question itself, the first, beside those after its bytes in other orders."""
+    value, *drawn = scores
+    few = n_null and len(drawn) < min(n_null, FEWEST_ORDERS)
+    return Evidence(
+        id=id,
+        question=question,
+        label=label,
+        value=value,
+        n=n,
         unit="bytes",
         null="" if few or not n_null else "the question's bytes in other orders",
         null_values=() if few else tuple(drawn),
-        hypothesis="" if few else "the answer is no likelier after its question than after another",
-        untested=f"the question's bytes have {len(others)} other orders, and {FEWEST_ORDERS} are needed"
+        hypothesis="" if few else hypothesis,
+        untested=f"the question's bytes have {len(drawn)} other orders, and {FEWEST_ORDERS} are needed"
         if few
         else "",
     )

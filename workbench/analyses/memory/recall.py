@@ -11,7 +11,7 @@ from typing_extensions import Doc
 
 from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
-from workbench.core.parameters import NullDraws, Seed
+from workbench.core.parameters import Few, NullDraws, Seed
 from workbench.core.progress import track
 from workbench.core.registry import analysis
 from workbench.numerics.resampling import null_draws
@@ -29,6 +29,12 @@ def recall(
     max_facts: Annotated[
         int, Interval(ge=FEWEST, le=10_000), Doc("Facts that are asked, drawn at random.")
     ] = 100,
+    fetched: Annotated[
+        int,
+        Interval(ge=0, le=10_000),
+        Few(2),
+        Doc("Facts nearest to a question by their keys, which alone are read then; 0 reads all."),
+    ] = 0,
     n_null: NullDraws = 99,
     random_state: Seed = 0,
 ) -> Estimate:
@@ -36,7 +42,8 @@ def recall(
 
     Each is asked twice: of the whole memory, and of the memory without the fact's own row. What is answered then wasn't read:
     it was foretold from other facts or held by the weights. The null exchanges the answers of the facts that were asked, which
-    keeps what answers look like.
+    keeps what answers look like. Where few facts are ``fetched`` the others crowd nothing out; a fact that isn't among them can't
+    answer.
 
     Returns
     -------
@@ -66,7 +73,8 @@ def recall(
     longest = max(len(answer.encode()) for answer in expected) + 1
     written: tuple[list[str], list[str]] = ([], [])
     for i in track(at.tolist(), "recall"):
-        for k, rows in enumerate((memory.rows, memory.without(int(facts.ids[i])))):
+        for k, rows in enumerate((memory.rows, memory.rows.without(i))):
+            rows = memory.fetched(questions[i], fetched, rows if k else None) if fetched else rows
             written[k].extend(answers_of(memory.module, [questions[i]], longest, rows))
     evidence = tuple(
         _asked(kind, question, label, found, expected, n_null, random_state)

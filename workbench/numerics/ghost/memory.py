@@ -51,8 +51,14 @@ class Rows:
         return cls(
             torch.cat([keys for keys, _ in parts]),
             torch.cat([following for _, following in parts]),
-            torch.arange(len(parts)).repeat_interleave(sizes),
+            torch.arange(len(parts)).repeat_interleave(sizes).to(parts[0][0].device),
         )
+
+    def without(self, row: int) -> Rows:
+        """All rows but one."""
+        kept = self.row != row
+        left = self.row[kept]
+        return Rows(self.keys[kept], self.following[kept], left - (left > row).long())
 
     def __len__(self) -> int:
         return int(self.row.max()) + 1 if len(self.row) else 0

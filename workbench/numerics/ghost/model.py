@@ -4,87 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from workbench.numerics.ghost.attention import SparseAttention
+from workbench.numerics.ghost.config import GhostConfig
 from workbench.numerics.ghost.memory import Memory, Read, Rows
 from workbench.numerics.ghost.mixer import Mixer, Norm, State
-from workbench.numerics.ghost.names import Places, Step, Tokenizer
+from workbench.numerics.ghost.s6 import S6Mixer
+from workbench.numerics.ghost.slots import Slots
 from workbench.numerics.ghost.tokenizing import Boundaries, Router, fixed, gathered, spread
 
-MODEL_TYPE = "workbench_ghost"
 BYTES = 256
 TOP = 32  # keys of a memory that a position reads at most
-
-
-class GhostConfig(BaseModel):
-    """Everything that decides a Ghost's shape; what its ``config.json`` holds.
-
-    Attributes
-    ----------
-    width, blocks, states, head, expand, convolution : see `Mixer`.
-    attend_every : attention follows the block of this number, twice it and so on; 0 for none. heads, window, stride, far : see
-        `SparseAttention`.
-    tokenizer : where units begin: ``learned``, at every ``fourth`` byte, after ``spaces``; ``none`` has no units.
-    outer : blocks that read bytes before units are made, and as many after; those between read units.
-    places : what attention takes for the place of a position: its ``index``, or its ``content``, the sum of the
-        probabilities that units began until there.
-    step, rotating : see `Mixer`.
-    memory : numbers of a key of the written memory (see `Memory`); 0 has none. memory_at : blocks whose states make a key;
-        what is read comes in after the second.
-    substeps : a block's change is taken in so many steps of Euler's, each with the block's own weights: an ordinary
-        differential equation in depth.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    model_type: Literal["workbench_ghost"] = "workbench_ghost"
-    width: Annotated[int, Field(ge=8, le=8192)] = 320
-    blocks: Annotated[int, Field(ge=1, le=256)] = 8
-    states: Annotated[int, Field(ge=2, le=1024)] = 32
-    head: Annotated[int, Field(ge=1, le=1024)] = 64
-    expand: Annotated[int, Field(ge=1, le=8)] = 2
-    convolution: Annotated[int, Field(ge=1, le=16)] = 4
-    attend_every: Annotated[int, Field(ge=0, le=256)] = 4
-    heads: Annotated[int, Field(ge=1, le=256)] = 5
-    window: Annotated[int, Field(ge=1, le=65536)] = 128
-    stride: Annotated[int, Field(ge=1, le=65536)] = 16
-    far: Annotated[int, Field(ge=0, le=65536)] = 256
-    tokenizer: Tokenizer = "none"
-    outer: Annotated[int, Field(ge=1, le=64)] = 2
-    places: Places = "index"
-    step: Step = "euler"
-    rotating: bool = False
-    substeps: Annotated[int, Field(ge=1, le=16)] = 1
-    memory: Annotated[int, Field(ge=0, le=8192)] = 0
-    memory_at: tuple[int, int] = (1, 3)
-
-    @model_validator(mode="after")
-    def _fits(self) -> GhostConfig:
-        if (self.expand * self.width) % self.head:
-            raise ValueError(
-                f"head={self.head} must divide the inner width, expand * width = {self.expand * self.width}"
-            )
-        if self.attend_every and (self.width % self.heads or (self.width // self.heads) % 2):
-            raise ValueError(f"heads={self.heads} must cut width={self.width} into heads of an even width")
-        if self.rotating and self.states % 2:
-            raise ValueError(f"states={self.states} must be even where the state rotates")
-        early, late = self.memory_at
-        if self.memory and not 0 <= early < late < self.blocks - 1:
-            raise ValueError(
-                f"memory_at={self.memory_at} must name two of the blocks 0 to {self.blocks - 2}, the earlier first"
-            )
-        if self.memory and self.tokenizer != "none":
-            raise ValueError("a memory is read byte by byte: it takes tokenizer='none'")
-        if self.tokenizer != "none" and self.blocks <= 2 * self.outer:
-            raise ValueError(
-                f"blocks={self.blocks} leaves none to read units: {2 * self.outer} read bytes (outer={self.outer})"
-            )
-        return self
 
 
 class Block(nn.Module):
@@ -93,15 +26,14 @@ class Block(nn.Module):
     def __init__(self, config: GhostConfig):
         super().__init__()
         self.norm = Norm(config.width)
-        self.mixer = Mixer(
-            config.width,
-            states=config.states,
-            head=config.head,
-            expand=config.expand,
-            convolution=config.convolution,
-            step=config.step,
-            rotating=config.rotating,
-        )
+        sizes = {"states": config.states, "expand": config.expand, "convolution": config.convolution}
+        self.mixer: Mixer | S6Mixer
+        if config.mixing == "s6":
+            self.mixer = S6Mixer(config.width, **sizes)
+        else:
+            self.mixer = Mixer(
+                config.width, head=config.head, step=config.step, rotating=config.rotating, **sizes
+            )
         self.substeps = config.substeps
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> torch.Tensor:
@@ -144,6 +76,8 @@ class Backbone(nn.Module):
             self.residual = nn.Linear(config.width, config.width, bias=False)
         if config.memory:
             self.memory = Memory(config.width, config.memory)
+        if config.slots:
+            self.slots = Slots(config.width, config.slots, query=config.slot_query)
         self.norm_f = Norm(config.width)
 
 
@@ -300,6 +234,8 @@ class Ghost(nn.Module):
             x = self.backbone.layers[i](x, _of(state, f"layers.{i}"))
             if str(i) in self.backbone.attention:
                 x = self.backbone.attention[str(i)](x, places, _of(state, f"attention.{i}"))
+            if self.config.slots and i == self.config.blocks // 2:
+                x = x + self.backbone.slots(x, _of(state, "slots"))
             if change is not None:
                 x = change(i, x)
         return x

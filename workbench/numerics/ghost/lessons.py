@@ -48,11 +48,12 @@ def teach_reading(ghost: Ghost, steps: int, learning_rate: float, random_state: 
 
     rng = np.random.default_rng([random_state, 0x66616374])
     optimizer = torch.optim.AdamW(ghost.parameters(), lr=learning_rate)
+    device = ghost.lm_head.weight.device
     losses = []
     for _ in track(range(steps), "teaching ghost to read its memory"):
         facts = random_facts(rng, int(rng.choice(FACTS)))
-        x, of_answer, real = padded(facts)
-        asked = torch.from_numpy(rng.choice(len(facts), ASKED))
+        x, of_answer, real = (part.to(device) for part in padded(facts))
+        asked = torch.from_numpy(rng.choice(len(facts), ASKED)).to(device)
         logits = ghost.read(x[asked], None, ghost.rows_of(x, real)).logits
         of_answer = of_answer[asked, 1:]
         loss = F.cross_entropy(logits[:, :-1][of_answer], x[asked, 1:][of_answer])

@@ -1,0 +1,138 @@
+"""What a written memory recalls of all its rows and of few that are fetched, and what consolidation and relearning tell.
+
+``python benchmarks/ghost_memories.py --seeds 3 --steps 100`` teaches one network a seed and writes a line a measurement.
+
+- ``recall``: facts of random bytes, never trained (a third of the questions end alike, a third of the answers begin alike);
+  exact answers, every byte the likeliest given those before it.
+- ``consolidation``: ten facts of random bytes and then the ten questions are trained into the weights, with the first rehearsed
+  or not; both are asked with an emptied memory, and 64 other facts with their rows.
+- ``relearning``: p-values of the two questions that `forgetting` asks of the weights, of facts that were trained into them for
+  few updates, and of facts that never were: how often each claims, at 0.05.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+import pandas as pd
+import torch
+
+import workbench as wb
+from workbench.numerics.ghost.consolidating import consolidated
+from workbench.numerics.ghost.fetching import Index
+from workbench.numerics.ghost.lessons import padded, random_facts
+from workbench.numerics.ghost.memory import Rows
+from workbench.numerics.ghost.model import Ghost
+from workbench.numerics.ghost.questions import questions
+from workbench.subjects.memory import Memory
+from workbench.subjects.own_checkpoints import checkpoint_of
+
+COUNTS, FETCHED, ASKED = (64, 256, 1024), (1, 4, 16), 64
+
+
+@torch.inference_mode()
+def exact(ghost: Ghost, facts: list[bytes], rows: Rows | None) -> int:
+    x, of_answer, _ = padded(facts)
+    right = 0
+    for i in range(0, len(x), 16):
+        likeliest = ghost.read(x[i : i + 16], None, rows).logits[:, :-1].argmax(-1)
+        right += int(((likeliest == x[i : i + 16, 1:]) | ~of_answer[i : i + 16, 1:]).all(1).sum())
+    return right
+
+
+@torch.inference_mode()
+def exact_fetched(ghost: Ghost, facts: list[bytes], index: Index, count: int) -> tuple[int, int]:
+    """Exact answers of what is fetched for each question; and how often its own row is among that."""
+    right, own = 0, 0
+    for i, fact in enumerate(facts):
+        asked = ghost.keys(torch.tensor([list(fact[: fact.index(b"\n") + 1])]))[0]
+        rows, which = index.fetched(asked, count)
+        right += exact(ghost, [fact], rows)
+        own += i in which.tolist()
+    return right, own
+
+
+def recall(ghost: Ghost, seed: int) -> None:
+    facts = random_facts(np.random.default_rng([seed, 1]), max(COUNTS))
+    for count in COUNTS:
+        rows = ghost.written(facts[:count])
+        asked = facts[:ASKED]
+        line = [f"all {exact(ghost, asked, rows)}"]
+        for by in ("end", "mean"):
+            index = Index.of(rows, by)
+            for k in FETCHED:
+                right, own = exact_fetched(ghost, asked, index, k)
+                line.append(f"{by} {k}: {right} (own row in {own})")
+        print(f"seed {seed}, {count} facts, exact of {ASKED}: {', '.join(line)}", flush=True)
+
+
+def consolidation(ghost: Ghost, seed: int, steps: int) -> None:
+    rng = np.random.default_rng([seed, 2])
+    first, others = random_facts(rng, 10), random_facts(rng, 64)
+    second = [f"{q.question}\n{q.answer}\n".encode() for q in questions()]
+    told = f"seed {seed}, before: {exact(ghost, first + second, None)} of 20 with an empty memory, "
+    print(told + f"{exact(ghost, others, ghost.written(others))} of 64 others with rows", flush=True)
+    learned = consolidated(ghost, first, steps=steps, random_state=seed)
+    reading = random_facts(rng, 64)
+    for name, rehearsed in (("nothing rehearsed", []), ("the first rehearsed", first)):
+        made = consolidated(learned, second, steps=steps, rehearsed=rehearsed, random_state=seed)
+        print(
+            f"seed {seed}, {name}: the first {exact(learned, first, None)} then {exact(made, first, None)} of 10, the second "
+            f"{exact(made, second, None)} of 10, with an empty memory; {exact(made, reading, made.written(reading))} of 64 others "
+            f"with rows",
+            flush=True,
+        )
+
+
+def relearning(ghost: Ghost, seed: int, steps: int) -> None:
+    """Facts 0 to 9 are trained, 10 to 19 are not; the network is asked of both."""
+    lines = [f.decode("latin-1") for f in random_facts(np.random.default_rng([seed, 3]), 20)]
+    table = pd.DataFrame({"text": list(lines)})
+    made = (
+        consolidated(ghost, [line.encode() for line in lines[:10]], steps=steps, random_state=seed)
+        if steps
+        else ghost
+    )
+    memory = Memory(checkpoint_of(made), table, name="facts")
+    claimed = {("trained", id): [] for id in ("answer_score", "relearned_score")}
+    claimed |= {("never", id): [] for id in ("answer_score", "relearned_score")}
+    for fact in range(20):
+        for evidence in wb.forgetting(memory, fact=fact, n_null=39, random_state=seed).evidence:
+            if evidence.null_values:
+                claimed["trained" if fact < 10 else "never", evidence.id].append(evidence.p_value <= 0.05)
+    found = ", ".join(f"{which} {id} {sum(c)} of {len(c)}" for (which, id), c in claimed.items())
+    x = [line.encode() for line in lines[:10]]
+    print(
+        f"seed {seed}, trained for {steps}: answered {exact(made, x, None)} of 10; claimed {found}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="seed")
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--what", default="recall,consolidation,relearning")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    for seed in range(given.first, given.first + given.seeds):
+        began = time.process_time()
+        ghost = wb.ghost_memory(steps=given.steps, width=given.width, random_state=seed).module
+        print(f"seed {seed}: taught in {time.process_time() - began:.0f} s", flush=True)
+        if "recall" in given.what:
+            recall(ghost, seed)
+        if "consolidation" in given.what:
+            consolidation(ghost, seed, 40)
+        if "relearning" in given.what:
+            for steps in (0, 2, 5, 10):
+                relearning(ghost, seed, steps)
+
+
+if __name__ == "__main__":
+    main()
