@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 import queue
 import threading
 from collections.abc import Iterable
@@ -16,6 +15,7 @@ import traitlets
 from widgets import _html
 from widgets._columns import as_columns, coordinates, name_of, pictured, values_of
 from widgets._inputs import part_dropdown
+from widgets._keeping import parquet, variable
 from widgets._live import figure
 from widgets._selection import shared
 from widgets._work import Work, explained
@@ -100,7 +100,7 @@ def explore(
     most = sample if sample is not None else EMBEDDED if x is None else MOST_ROWS
     axes = () if x is None or y is None else (x, y)
     pictures = {"image": images, "series": series}
-    named = _variable(subject)
+    named = variable(subject)
     return Explorer(opened, method, axes, color, dimensions, most, pictures, random_state, named, reading)
 
 
@@ -146,7 +146,7 @@ class Explorer(_html.Static):
         if placed and not axes and isinstance(method, str):
             require_several(len(subject.ids), subject.name)
         self.subject: Any = subject
-        self._called = called or _variable(subject)  # what the notebook calls it
+        self._called = called or variable(subject)  # what the notebook calls it
         self._most = require_integer(sample, "sample", "explore", low=1)
         self._axes = axes
         self._pictures = {n: pictured(n, v, subject) for n, v in pictures.items() if v is not None}
@@ -307,7 +307,7 @@ class Explorer(_html.Static):
             arguments = (
                 {"x": repr(self._axes[0]), "y": repr(self._axes[1])}
                 if self._axes
-                else {"method": _variable(own) or "result"}
+                else {"method": variable(own) or "result"}
             )
         elif dimensions > DIMENSIONS[0]:
             arguments["dimensions"] = str(dimensions)
@@ -473,27 +473,13 @@ class Explorer(_html.Static):
         if content.get("ask") != "parquet":
             return
         try:
-            self.view.send({"save": ".parquet"}, buffers=[self._parquet()])
+            self.view.send({"save": ".parquet"}, buffers=[self._file()])
         except Exception as error:  # whatever a column holds that Parquet doesn't
             self.view.send({"wrong": f"These rows can't be written as Parquet: {error}"})
 
-    def _parquet(self) -> bytes:
-        """The selected rows, or all where none is selected: their table, and where they are placed."""
-        import pandas as pd
-
-        result = self.result
-        k = result.values.shape[1]
-        axes = list(result.axes[:k]) or [f"axis {j + 1}" for j in range(k)]
-        own = [c for c in self.subject.table.columns if str(c) in self.view.names]
-        table = self.subject.table[own]
+    def _file(self) -> bytes:
         rows = np.array(self.selection, dtype=np.int64) if self.selection else self.subject.ids
-        placed = pd.DataFrame(result.values, index=result.ids, columns=axes)
-        placed = placed[[a for a in axes if a not in table.columns]]
-        whole = table.loc[rows].join(placed)
-        whole.index.name = "row"
-        file = io.BytesIO()
-        whole.to_parquet(file)
-        return file.getvalue()
+        return parquet(self.subject.table, rows, self.result, self.view.names)
 
     def _pick(self, _: Any) -> None:
         """Take over what was drawn around; rows that aren't in the view stay out."""
@@ -520,15 +506,6 @@ class Explorer(_html.Static):
         ids = np.array(change["new"], dtype=np.int64)
         if not np.array_equal(ids, self._shared.ids[np.isin(self._shared.ids, self.subject.ids)]):
             self._shared.set(ids)
-
-
-def _variable(thing: Any) -> str:
-    """The notebook's name for a thing, "" where it has none."""
-    from IPython.core.getipython import get_ipython
-
-    shell = get_ipython()
-    names = shell.user_ns.items() if shell is not None else ()
-    return next((name for name, value in names if value is thing and not name.startswith("_")), "")
 
 
 def embeddings(*, several: bool = False) -> dict[str, Method]:

@@ -128,3 +128,51 @@ def test_findings_are_on_paper_with_their_figures_and_folds_open(page: Any) -> N
     assert page.locator(".leading .strip").is_visible() and not page.locator(".leading .rest").is_visible()
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     page.emulate_media(media="screen")
+
+
+def test_on_a_telephone_the_contents_and_the_facts_wait_to_be_opened_and_paper_has_the_facts(
+    browser: Any, written: Path
+) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(written.as_uri())
+    page.wait_for_function("document.documentElement.dataset.drawn === 'yes'", timeout=60_000)
+    contents, facts = page.locator("nav ol"), page.locator("details.facts dl")
+    assert not contents.is_visible() and not facts.is_visible()
+    page.locator("nav summary").click()
+    assert contents.is_visible() and page.locator("nav a", has_text="How this was computed").is_visible()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert facts.is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert not facts.is_visible()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.reload()
+    assert page.locator("nav ol").is_visible()
+    page.close()
+
+
+def test_a_name_on_the_page_is_broken_between_its_parts(browser: Any) -> None:
+    from workbench.evidence.pictured import pictured
+
+    claim = {
+        "claim": "Fewer directions hold embeddings.position_embeddings.weight than chance",
+        "label": "stable rank",
+        "verdict": "not tested",
+        "numbers": ["1"],
+        "meaning": "",
+        "figure": "",
+        "bands": [],
+        "interval": None,
+    }
+    page = browser.new_page(viewport={"width": 240, "height": 800})
+    page.set_content(pictured([claim], ""))
+    ends = page.evaluate(
+        """() => { const o = []; let last;
+        const walk = document.createTreeWalker(document.querySelector('.claim span[tabindex]'), NodeFilter.SHOW_TEXT);
+        for (let n = walk.nextNode(); n; n = walk.nextNode()) for (let i = 0; i < n.data.length; i++) {
+          const r = document.createRange(); r.setStart(n, i); r.setEnd(n, i + 1);
+          const top = r.getBoundingClientRect().top;
+          if (last && top > last.top + 4) o.push(last.letter); last = { top, letter: n.data[i] }; }
+        return o; }"""
+    )
+    page.close()
+    assert len(ends) >= 2 and set(ends) <= {" ", ".", "_"}

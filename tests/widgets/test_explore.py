@@ -289,7 +289,7 @@ def test_a_table_is_placed_by_two_of_its_columns_and_covers_the_rows_that_have_n
     assert {"a", "b", "kind"} <= set(view.view.names)
     assert view.code == "widgets.explore(subject, x='a', y='b', color='kind')"
     view.selection = (3, 5)
-    assert pd.read_parquet(io.BytesIO(view._parquet()))["kind"].tolist() == ["x", "z"]
+    assert pd.read_parquet(io.BytesIO(view._file()))["kind"].tolist() == ["x", "z"]
 
 
 def test_columns_that_place_nothing_are_refused_by_name(acts: wb.Activations) -> None:

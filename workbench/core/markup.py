@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable
 
 
@@ -20,6 +21,11 @@ def card(kind: str, title: str, *lines: str) -> str:
 def text(value: object) -> str:
     """Escape a text; what can't be printed is a space."""
     return html.escape("".join(c if c.isprintable() else " " for c in str(value)))
+
+
+def breakable(value: object) -> str:
+    """Escape a text, and let the names of tensors and paths in it be broken between their parts, and no numbers."""
+    return re.sub(r"(?<=\w[._/])(?=[^\W\d])", "<wbr>", text(value))
 
 
 def listed(names: Iterable[str], most: int) -> str:

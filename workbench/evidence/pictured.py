@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from workbench.core.digest import digest
+from workbench.core.markup import breakable
 from workbench.evidence.claims import ORDER
 from workbench.evidence.strips import hatch, strip
 
@@ -46,6 +47,7 @@ def pictured(claims: Sequence[Mapping[str, Any]], note: str) -> str:
     id = f"hatch-{digest('pictured', list(claims))[:12]}"
     rules = written("claims.css").replace("#hatch", f"#{id}")
     template = Environment(autoescape=select_autoescape(default=True), loader=FunctionLoader(written))
+    template.filters["breakable"] = breakable
     return template.get_template("cell.html.j2").render(
         style=f".wb-findings {{\n{rules}}}\n{written('cell.css')}",  # rules of the cell's own come last
         hatch=hatch(id),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.calibrating.ledger import quoted
 from workbench.core.lineage import code
+from workbench.core.markup import breakable
 from workbench.core.result import RESULT_MIME
 from workbench.core.run import Run
 from workbench.evidence import FINDINGS_MIME
@@ -66,6 +67,7 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
         points, style = points_script() + asset("host.js"), style + asset("points.css")
     plotly = plotly_script()
     templates = Environment(autoescape=select_autoescape(default=True), loader=FunctionLoader(_template))
+    templates.filters["breakable"] = breakable
     return templates.get_template("page.html.j2").render(
         title=body.title,
         heading=inline(body.title),
