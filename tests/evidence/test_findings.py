@@ -124,6 +124,14 @@ def test_a_network_that_is_one_more_draw_is_told_from_others_in_5_of_100() -> No
     assert told(6) > 0.9
 
 
+def test_what_half_of_all_networks_have_none_of_is_seldom_claimed_of_one_more() -> None:
+    rng = np.random.default_rng(0)
+    drawn = np.where(rng.random((1500, 4)) < 0.5, 0, rng.uniform(0, 0.3, (1500, 4)))
+    p = [beside_untrained([answer(v[0])], [[answer(x)] for x in v[1:]]).p_value for v in drawn]
+    assert np.mean([q is not None and q <= 0.05 for q in p]) <= 0.05
+    assert any(q is not None for q in p)
+
+
 def test_several_contrasts_of_one_that_learned_nothing_have_no_finding_in_95_of_100() -> None:
     ways = {"less": "smaller", "more": "larger"}
 
@@ -144,6 +152,7 @@ def test_several_contrasts_of_one_that_learned_nothing_have_no_finding_in_95_of_
         ([1.0, 2.0], "2 untrained"),
         ([3.0] * 5, "the same number"),
         ([1.0, 2.0, np.nan], "no such number"),
+        ([0.0, 0.001, 0.002], "have none of it"),
         ([], "0 untr"),
     ],
 )

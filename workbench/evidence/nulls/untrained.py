@@ -60,11 +60,14 @@ def beside_untrained(trained: Sequence[Evidence], untrained: Sequence[Sequence[E
     Evidence
         Two-sided; its ``n`` counts networks. Its interval is the mean of the places' own, where all have one: wide enough,
         however the places depend on each other. Untested, with the reason, where fewer than three networks are given, where
-        all of them have the same number, or where one is missing.
+        all of them have the same number, where one is missing, or where some have none of it (exactly 0): a number that is 0 in
+        half of all networks and something in the others is no t distribution's, and three that are nearly 0 would make all else
+        look like training.
     """
     first = trained[0]
     value = float(np.mean([e.value for e in trained]))
     others = np.array([np.mean([e.value for e in one]) for one in untrained], dtype=np.float64)
+    none = sum(any(e.value == 0 for e in one) for one in untrained)
     why = ""
     if len(others) < FEWEST:
         why = f"{len(others)} untrained networks don't say how far chance takes a number"
@@ -72,6 +75,11 @@ def beside_untrained(trained: Sequence[Evidence], untrained: Sequence[Sequence[E
         why = "there is no such number for some of the networks"
     elif np.ptp(others) <= 1e-9 * max(1.0, np.abs(others).max()):
         why = "all untrained networks have the same number, so that nothing says how far chance takes it"
+    elif none:
+        why = (
+            f"{none} of {len(others)} untrained networks have none of it (0) somewhere, and so few don't say how often chance "
+            "gives some"
+        )
     null = (
         NULL.refused(why, "two-sided")
         if why
