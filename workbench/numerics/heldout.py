@@ -30,6 +30,7 @@ DEAD = 1e-6  # columns that vary less than this share of the most varying one ca
 INNER = 5  # parts that are left out in turn to choose the penalty
 CHOOSING = 1000  # rows by which the penalty is chosen, or 20 a class: its choices are tenfold apart, and all score alike
 AT_ONCE = 4e6  # numbers of all labellings' predictions that are held at a time
+FEW_CLASSES = 8  # are added up by a product of matrices; more by a pass over the rows for each labelling
 
 
 class Folds(NamedTuple):
@@ -158,19 +159,20 @@ class _Cells:
     Attributes
     ----------
     x : (m, d) rows less their mean, float64. of : (m,) the cell of each.
-    counts, sums : of each cell's rows, (c,) and (c, d).
+    rows : those of each cell. counts, sums : of these, (c,) and (c, d).
     """
 
     def __init__(self, x: Float[np.ndarray, "m d"], of: Int[np.ndarray, " m"]):
         self.precision = np.float64 if x.dtype == np.float64 else np.float32  # in which rows are asked
         self.x, self.of = x - x.mean(axis=0, dtype=np.float64), of
         self.counts = np.bincount(of)
-        self.sums = np.stack([self.x[of == c].sum(axis=0) for c in range(len(self.counts))])
+        self.rows = np.split(of.argsort(kind="stable"), self.counts.cumsum()[:-1])
+        self.sums = np.stack([self.x[at].sum(axis=0) for at in self.rows])
 
     @cached_property
     def products(self) -> Float[np.ndarray, "c d d"]:
         """Each cell's rows, transposed, times themselves."""
-        return np.stack([rows.T @ rows for c in range(len(self.counts)) for rows in [self.x[self.of == c]]])
+        return np.stack([rows.T @ rows for rows in (self.x[at] for at in self.rows)])
 
     def inside(self, rows: Bool[np.ndarray, " m"]) -> Int[np.ndarray, " t"]:
         """The cells that lie within some rows, which are whole cells."""
@@ -201,22 +203,34 @@ class _Labels:
     @cached_property
     def _sums(self) -> tuple[Float[np.ndarray, "c d kw"], Float[np.ndarray, "c k w"]]:
         """Each cell's rows added up by class, or weighted by the number; and its rows of each class, or their sum."""
-        from scipy.sparse import csr_array
-
-        x, of, many = self.cells.x, self.cells.of, len(self.cells.counts)
-        m, k = self.truth.shape
+        many = len(self.cells.counts)
         if not self.classes:
-            both = [(x[of == c], self.truth[of == c]) for c in range(many)]
+            both = [(self.cells.x[at], self.truth[at]) for at in self.cells.rows]
             return np.stack([rows.T @ y for rows, y in both]), np.stack(
                 [y.sum(axis=0)[:, None] for _, y in both]
             )
-        line = (of[:, None] * k + np.arange(k)) * self.classes + self.truth
+        m, k = self.truth.shape
+        line = (self.cells.of[:, None] * k + np.arange(k)) * self.classes + self.truth
         size = many * k * self.classes
+        counts = np.bincount(line.ravel(), minlength=size).reshape(many, k, self.classes).astype(np.float64)
+        if self.classes <= FEW_CLASSES:
+            return self._by_products(), counts
+        from scipy.sparse import csr_array
+
         ones = csr_array((np.ones(m * k), (line.ravel(), np.repeat(np.arange(m), k))), shape=(size, m))
-        sums = (ones @ x).reshape(many, k * self.classes, -1).transpose(0, 2, 1)
-        return sums, np.bincount(line.ravel(), minlength=size).reshape(many, k, self.classes).astype(
-            np.float64
-        )
+        return (ones @ self.cells.x).reshape(many, k * self.classes, -1).transpose(0, 2, 1), counts
+
+    def _by_products(self) -> Float[np.ndarray, "c d kw"]:
+        """Each cell's rows added up by class; the last class is what the others leave of all."""
+        k = self.truth.shape[1]
+        sums = np.empty((*self.cells.sums.shape, k, self.classes))
+        for c, at in enumerate(self.cells.rows):
+            rows, known = self.cells.x[at].T, self.truth[at]
+            sums[c, ..., -1] = self.cells.sums[c][:, None]
+            for j in range(self.classes - 1):
+                sums[c, ..., j] = rows @ (known == j).astype(np.float64)
+                sums[c, ..., -1] -= sums[c, ..., j]
+        return sums.reshape(*sums.shape[:2], -1)
 
     def weighted(
         self, cells: Int[np.ndarray, " t"], mean: Float[np.ndarray, " d"]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LARGE = 1 << 24  # numbers, from which on a product of rows is worth several threads
 HALF = 0.5  # of the groups make a subsample
+MOST_ROWS, MANY_GROUPS = 5000, 20  # unless so many groups of them hold so many rows: then about as many do
 
 
 @analysis
@@ -125,7 +126,7 @@ def linear_probe(
     show_early(result)
     shared: dict[str, Any] = {
         "interval": _interval(task, x, value, float(np.median(used)), cv, n_boot, random_state),
-        "interval_method": f"subsamples of half the {points.unit}, the probe fitted anew",
+        "interval_method": f"subsamples of {_subsample(task):,} of {task.units:,} {points.unit}, the probe fitted anew",
         "conservative": bool(task.classes),
         "groups": f"{task.units:,} {points.unit}" if task.grouped else "",
         "effective": round(effective_rows(x, task.groups), 1) if task.grouped else None,
@@ -212,6 +213,11 @@ def _draws(
         )[0]
 
 
+def _subsample(task: Task) -> int:
+    """How many groups a subsample holds: half of them, or fewer where those are many and of many rows."""
+    return min(round(HALF * task.units), max(round(MOST_ROWS / len(task.rows) * task.units), MANY_GROUPS))
+
+
 def _interval(
     task: Task,
     x: Float[np.ndarray, "m d"],
@@ -229,7 +235,7 @@ def _interval(
     """
     from scipy.stats import t
 
-    m = round(HALF * task.units)
+    m = _subsample(task)
     if n_boot < 2 or task.units < max(FEWEST_GROUPS, 2 * cv):
         return None
     rng = np.random.default_rng([random_state, 0x70726F])
@@ -241,7 +247,7 @@ def _interval(
         if len(np.unique(truth)) < 2:
             return None
         folds = Folds.of(numbered(task.groups[kept]), cv, random_state + i)
-        guessed = HeldOut(x[kept], folds, (alpha * HALF,), task.classes).predict(truth[:, None])[0]
+        guessed = HeldOut(x[kept], folds, (alpha * m / task.units,), task.classes).predict(truth[:, None])[0]
         return score(truth, guessed[:, 0], task.classes)
 
     drawn = [made for made in in_order(again, halves) if made is not None]
