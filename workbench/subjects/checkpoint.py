@@ -180,19 +180,27 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         return hash(self.digest)
 
     def at(self, *patterns: str) -> Checkpoint:
-        """Return the tensors whose names match one of the patterns (see `core.patterns`); refused with what exists."""
+        """Return the tensors whose names match one of the patterns (see `core.patterns`); refused with what exists.
+
+        Of experts that are stacked in one tensor each has a name too, which ends in its number (`experts_apart`).
+        """
+        from workbench.subjects.experts import experts_apart
+
+        whole: Checkpoint = self
         for pattern in patterns:
-            if not matching(self.tensors, pattern):
+            if not matching(whole.tensors, pattern):
+                whole = experts_apart(self)
+            if not matching(whole.tensors, pattern):
                 raise MissingError(f"{self.name} has no tensor {pattern!r}. {suggest(pattern, self.tensors)}")
-        found = {n: self.tensors[n] for n in matching(self.tensors, patterns)}
+        found = {n: whole.tensors[n] for n in matching(whole.tensors, patterns)}
         made = Checkpoint(
             found,
-            self.lazy,
+            whole.lazy,
             name=self.name,
             content=lambda: digest("tensors", self.digest, sorted(found)),
             config=self.config,
             source=self.source,
-            stored=self.stored,
+            stored=whole.stored,
         )
         label = next(iter(found)) if len(found) == 1 < len(self.tensors) else ""
         return self.derived(made, "at", label, {"*": patterns})

@@ -185,6 +185,22 @@ def test_untouched_is_told_from_a_change_without_directions(tmp_path: Path) -> N
     assert told["v"] == "identical" != told["w"]
 
 
+def test_stacked_experts_are_compared_each_by_itself(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    stacked = rng.standard_normal((4, 60, 40)).astype(np.float32)
+    tuned = stacked.copy()
+    tuned[1] = add_factors(stacked[1], rng)
+    name = "layers.0.mlp.experts.down_proj"
+    for at, values in (("a", stacked), ("b", tuned)):
+        save_file({name: values}, tmp_path / f"{at}.safetensors")
+    changes = wb.weight_changes(
+        wb.open(tmp_path / "a.safetensors"), wb.open(tmp_path / "b.safetensors"), n_null=0
+    )
+    of = dict(zip(changes.names, changes.verdicts, strict=True))
+    assert of == {f"{name}.{e}": "low-rank" if e == 1 else "identical" for e in range(4)}
+    assert changes.ranks[changes.names.index(f"{name}.1")] == 3
+
+
 def test_not_finite_and_nothing_in_common_are_refused(tmp_path: Path) -> None:
     w = weights(0)
     broken = w["a.weight"].copy()

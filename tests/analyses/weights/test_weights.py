@@ -57,6 +57,30 @@ def result(tmp_path: Path) -> WeightMap:
     return wb.weights(opened(tmp_path, tensors), n_null=39)
 
 
+def test_stacked_experts_are_weighed_each_by_itself(tmp_path: Path) -> None:
+    stacked = noise(4, 120, 80, seed=1)
+    stacked[2] += 2 * torch.outer(noise(120, seed=2), noise(80, seed=3))
+    name = "model.layers.3.mlp.experts.up_proj"
+    checkpoint = opened(tmp_path, {name: stacked, "blocks.0.weight": noise(4, 12, 8), "norm": noise(80)})
+    result = wb.weights(checkpoint, n_null=39)
+    of = {e: facts(result, f"{name}.{e}") for e in range(4)}
+    assert all((of[e]["role"], of[e]["layer"]) == ("feed-forward in", 3) for e in of)
+    p = {e.of: e.p_value for e in result.evidence if e.id == "stable_rank"}
+    assert min(p, key=p.__getitem__) == f"{name}.2" and p[f"{name}.2"] == 1 / 40
+    alone = {str(e): stacked[e].contiguous() for e in range(4)}
+    (tmp_path / "apart").mkdir()
+    apart = wb.weights(opened(tmp_path / "apart", alone), n_null=0)
+    for e in range(4):
+        assert of[e]["spectrum"] == facts(apart, str(e))["spectrum"]
+    # what isn't experts stays one matrix, and one expert is a matrix for every method
+    assert facts(result, "blocks.0.weight")
+    one = checkpoint.at(f"{name}.2")
+    assert wb.weights(one, n_null=39).matrices[0] == of[2]
+    np.testing.assert_array_equal(one.as_matrix().values, stacked[2])
+    with pytest.raises(MissingError, match="no tensor"):
+        checkpoint.at(f"{name}.4")
+
+
 def test_known_answer_directions_nan_ties_grids_and_outliers_are_found(result: WeightMap) -> None:
     spiked = facts(result, "layers.0.mlp.up_proj.weight")
     assert (spiked["role"], spiked["layer"], spiked["confidence"]) == ("feed-forward in", 0, 1.0)

@@ -22,6 +22,7 @@ from workbench.numerics.multiplicity import hochberg
 from workbench.numerics.threads import in_order
 from workbench.results.weight_map import WeightMap
 from workbench.subjects.checkpoint import Checkpoint, TensorInfo
+from workbench.subjects.experts import experts_apart
 
 LEVEL = 0.05
 
@@ -61,7 +62,8 @@ def weights(
     Two questions are asked of each matrix. Does its strongest direction hold more than the same entries do under random
     signs, which keep the scales of rows and columns? It is asked of a random block of at most 320 x 320, and both by 16 steps
     of Lanczos. And is the tail no power law, beside draws from the fitted one? A matrix with NaN or infinite entries has these
-    counted and the first located; its sums leave them out, and it has no spectrum. Tensors of equal content are weighed once.
+    counted and the first located; its sums leave them out, and it has no spectrum. Tensors of equal content are weighed once,
+    and experts that are stacked in one tensor each by itself.
     On a GPU spectra and sketches are computed there, by the same products in float64; sums over entries, controls and SVDs aren't.
 
     Returns
@@ -81,10 +83,10 @@ def weights(
     Yang 2016, Approximating spectral densities of large matrices, SIAM Review 58; Hong, Sheng and Dobriban 2020, Selecting the
     number of components in PCA via random signflips, arXiv:2012.02985; Page 1993, Average entropy of a subsystem, Phys. Rev. Lett. 71.
     """
-    plan = planned(checkpoint)
+    plan, each = planned(checkpoint), experts_apart(checkpoint)
 
     def work(name: str) -> Weighed:
-        return weighed(checkpoint, name, largest_exact, small_values, n_null, random_state, device)
+        return weighed(each, name, largest_exact, small_values, n_null, random_state, device)
 
     with closing(in_order(work, plan.names)) as done:
         answers = dict(zip(plan.names, track(done, "weights", len(plan.names)), strict=True))
@@ -107,13 +109,14 @@ class Plan:
 
 
 def planned(checkpoint: Checkpoint) -> Plan:
-    """Choose what is weighed, from the headers and, where two could be one tensor, from their content.
+    """Choose what is weighed, from the headers and, where two could be one tensor, from their content; each expert by itself.
 
     Raises
     ------
     MissingError
         There is no weight matrix.
     """
+    checkpoint = experts_apart(checkpoint)
     wide = {n: t for n, t in checkpoint.tensors.items() if len(t.shape) > 1 and 0 not in t.shape}
     chosen = [n for n, t in wide.items() if t.floating and not t.packed]
     if not chosen:
