@@ -86,7 +86,7 @@ class HeldOut:
         asked_of: dict[tuple[int, ...], list[int]] = {}
         for part, without in (one for each in self.choices.values() for one in each):
             asked_of.setdefault(without, []).append(part)
-        some = _some(len(outer), max(CHOOSING, CHOOSING // 50 * classes))
+        some = _some(len(outer), self._choosing_rows)
         for without, parts in asked_of.items():
             asked = np.isin(inner, parts) & some
             self.choosing[without] = _fit(cells, ~np.isin(inner, without), asked, alphas)
@@ -94,9 +94,13 @@ class HeldOut:
     @property
     def at_once(self) -> int:
         """How many labellings are best predicted together."""
-        return int(
-            np.clip(AT_ONCE // (len(self.folds.outer) * max(self.classes, 1) * len(self.alphas)), 1, 20)
-        )
+        asked = max(len(self.folds.outer), len(self.alphas) * self._choosing_rows)
+        return int(np.clip(AT_ONCE // (asked * max(self.classes, 1)), 1, 20))
+
+    @property
+    def _choosing_rows(self) -> int:
+        """Rows by which a penalty is chosen, at most."""
+        return max(CHOOSING, CHOOSING // 50 * self.classes)
 
     def predict(
         self, truth: np.ndarray, *, once: bool = False
