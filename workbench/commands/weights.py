@@ -35,7 +35,6 @@ BESIDE = 350e6  # bytes of the interpreter with what it has loaded
 BLOCKS = 80e6  # bytes of the rows that are read at once, widened, for each matrix that is under way
 _OF_GRAM = 2 * 8  # bytes a number of the Gram matrix: it, and what is added to it or what LAPACK overwrites
 _OF_SVD = 3 * 8  # bytes a number of the matrix: it, and what LAPACK copies and overwrites
-_OF_WHOLE = 2 * 4  # bytes a number of what is read whole: it, and the rows that are taken from it
 _OF_SKETCH = 8 * 24 * 8 * 5  # bytes a number of the shorter side: five arrays of all probes and steps
 _COLUMNS = ("name", "role", "rows x columns", "stable rank", "outside", "alpha", "tail")
 
@@ -139,7 +138,7 @@ def weights(
             f"--memory {bytes_words(memory)} is too little: the interpreter alone takes {bytes_words(BESIDE)}, and a few rows "
             f"{bytes_words(BLOCKS)}. Give --memory 500MB or more."
         )
-    work = [_Work.of(each.tensors[n], exact, small_values, whole=n not in checkpoint) for n in plan.names]
+    work = [_Work.of(each.tensors[n], exact, small_values) for n in plan.names]
     most = max(w.bytes for w in work)
     if most > room:
         what = "the SVD that --small-values asks for" if small_values else "a sketch"
@@ -260,8 +259,7 @@ class _Work:
     bytes: float
 
     @classmethod
-    def of(cls, info: TensorInfo, largest_exact: int, small_values: bool, whole: bool) -> _Work:
-        """Plan one matrix; ``whole``: it is read all at once."""
+    def of(cls, info: TensorInfo, largest_exact: int, small_values: bool) -> _Work:
         from workbench.analyses.weights.weights import shorter_side
 
         side, rows = shorter_side(info), info.shape[0]
@@ -271,7 +269,7 @@ class _Work:
         exact = side <= largest_exact
         if exact and small_values:
             return cls("SVD", rows, size // rows, info.nbytes, BLOCKS + _OF_SVD * size)
-        held = _need(BLOCKS + (_OF_WHOLE * size if whole else 0), side if exact else 0, 0 if exact else side)
+        held = _need(BLOCKS, side if exact else 0, 0 if exact else side)
         return cls("exact" if exact else "sketch", rows, size // rows, info.nbytes, held)
 
 

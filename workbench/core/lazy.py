@@ -25,10 +25,12 @@ class LazyTensor:
     ----------
     shape : rows are counted along the first dimension; a scalar counts as one row.
     read : gives the rows from ``start`` to before ``stop``; of a scalar, the scalar.
+    part_of : gives one row of three dimensions or more as a tensor that is read by its own rows, where that can be done.
     """
 
     shape: tuple[int, ...]
     read: Callable[[int, int], np.ndarray]
+    part_of: Callable[[int], LazyTensor] | None = None
 
     @classmethod
     def of(cls, array: np.ndarray) -> LazyTensor:
@@ -40,6 +42,12 @@ class LazyTensor:
         """What can only be made whole: once, when the first row is read, and for as long as this is held."""
         made = cache(make)
         return cls(shape, lambda start, stop: made()[start:stop] if shape else made())
+
+    def part(self, i: int) -> LazyTensor:
+        """Row ``i`` as a tensor: read by its own rows where the file allows it, else whole when its first is asked for."""
+        if self.part_of is not None:
+            return self.part_of(i)
+        return LazyTensor.later(self.shape[1:], lambda: self.read(i, i + 1)[0])
 
     @property
     def rows(self) -> int:

@@ -107,8 +107,7 @@ def checkpoint(
 
     def lazy(name: str) -> LazyTensor:
         with reading(source):
-            tensor = weights.lazy(name)
-        return LazyTensor(tensor.shape, lambda start, stop: _rows(source, tensor, start, stop))
+            return _guarded(source, weights.lazy(name))
 
     def made() -> Any:
         assert load is not None
@@ -132,9 +131,12 @@ def checkpoint(
     )
 
 
-def _rows(source: Path, tensor: LazyTensor, start: int, stop: int) -> np.ndarray:
-    with reading(source):
-        return tensor.read(start, stop)
+def _guarded(source: Path, tensor: LazyTensor) -> LazyTensor:
+    def read(start: int, stop: int) -> np.ndarray:
+        with reading(source):
+            return tensor.read(start, stop)
+
+    return LazyTensor(tensor.shape, read, lambda i: _guarded(source, tensor.part(i)))
 
 
 def _content(weights: Weights, beside: Sequence[Path]) -> str:
@@ -290,7 +292,7 @@ def mapped_rows(path: Path, dtype: Any, offset: int, shape: tuple[int, ...]) -> 
     def read(start: int, stop: int) -> np.ndarray:
         return mapped(path, dtype, offset + start * width, (stop - start, *shape[1:]) if shape else ())
 
-    return LazyTensor(shape, read)
+    return LazyTensor(shape, read, lambda i: mapped_rows(path, dtype, offset + i * width, shape[1:]))
 
 
 def native(array: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import math
 import mmap
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -175,9 +176,7 @@ def _stored(path: Path, entry: _Entry) -> LazyTensor | None:
 
 def _tensor(path: Path, name: str, entry: _Entry, gguf: ModuleType) -> LazyTensor:
     if (stored := _stored(path, entry)) is not None:
-        return LazyTensor(
-            entry.shape, lambda start, stop: _plain_numbers(stored.read(start, stop), entry.dtype)
-        )
+        return _plain_rows(stored, entry.dtype)
     if 0 in entry.shape:
         return LazyTensor.of(np.empty(entry.shape, np.float32))
     kind = gguf.GGMLQuantizationType[entry.dtype]
@@ -185,12 +184,25 @@ def _tensor(path: Path, name: str, entry: _Entry, gguf: ModuleType) -> LazyTenso
     rows = (*entry.shape[:-1], entry.shape[-1] // per_block * block_bytes)
     blocks = mapped_rows(path, "u1", entry.offset, rows)
 
-    def read(start: int, stop: int) -> np.ndarray:
-        if len(rows) == 1:  # a vector's blocks are not its numbers
-            return _dequantized(path, name, blocks.whole(), kind, gguf)[start:stop]
-        return _dequantized(path, name, blocks.read(start, stop), kind, gguf)
+    return _block_rows(blocks, entry.shape, lambda raw: _dequantized(path, name, raw, kind, gguf))
 
-    return LazyTensor(entry.shape, read)
+
+def _block_rows(
+    blocks: LazyTensor, shape: tuple[int, ...], numbers: Callable[[np.ndarray], np.ndarray]
+) -> LazyTensor:
+    def read(start: int, stop: int) -> np.ndarray:
+        if len(shape) == 1:  # a vector's blocks are not its numbers
+            return numbers(blocks.whole())[start:stop]
+        return numbers(blocks.read(start, stop))
+
+    return LazyTensor(shape, read, lambda i: _block_rows(blocks.part(i), shape[1:], numbers))
+
+
+def _plain_rows(stored: LazyTensor, dtype: str) -> LazyTensor:
+    def read(start: int, stop: int) -> np.ndarray:
+        return _plain_numbers(stored.read(start, stop), dtype)
+
+    return LazyTensor(stored.shape, read, lambda i: _plain_rows(stored.part(i), dtype))
 
 
 def _plain_numbers(raw: np.ndarray, dtype: str) -> np.ndarray:

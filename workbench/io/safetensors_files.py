@@ -79,7 +79,7 @@ def _numbers(stored: LazyTensor, dtype: str) -> LazyTensor:
     def read(start: int, stop: int) -> np.ndarray:
         return as_numbers(stored.read(start, stop), dtype)
 
-    return LazyTensor(stored.shape, read)
+    return LazyTensor(stored.shape, read, lambda i: _numbers(stored.part(i), dtype))
 
 
 def _header(path: Path) -> tuple[dict[str, _Entry], int]:

@@ -86,7 +86,11 @@ def read_torch(path: Path, *, calls_aside: bool = False) -> Weights:
 
 def _lazy(tensor: torch.Tensor, read: Callable[[torch.Tensor], np.ndarray]) -> LazyTensor:
     shape = tuple(tensor.shape)
-    return LazyTensor(shape, lambda start, stop: read(tensor[start:stop] if shape else tensor))
+    return LazyTensor(
+        shape,
+        lambda start, stop: read(tensor[start:stop] if shape else tensor),
+        lambda i: _lazy(tensor[i], read),
+    )
 
 
 def _codes(tensor: torch.Tensor) -> np.ndarray:

@@ -21,7 +21,7 @@ def experts_apart(checkpoint: Checkpoint) -> Checkpoint:
     """Return the checkpoint with a matrix for each expert that is stacked in a tensor (experts, n, m); itself where none is.
 
     The third of ``model.layers.0.mlp.experts.up_proj`` is ``model.layers.0.mlp.experts.up_proj.2``, as experts are named
-    that lie in tensors of their own. It is read whole when its first row is asked for.
+    that lie in tensors of their own.
     """
     stacked = {n: t for n, t in checkpoint.tensors.items() if _holds_experts(n, t)}
     of: dict[str, tuple[str, int]] = {
@@ -42,13 +42,13 @@ def experts_apart(checkpoint: Checkpoint) -> Checkpoint:
             tensors[of_one.name] = of_one
 
     def lazy(name: str) -> LazyTensor:
-        return _expert(checkpoint.lazy(of[name][0]), of[name][1]) if name in of else checkpoint.lazy(name)
+        return checkpoint.lazy(of[name][0]).part(of[name][1]) if name in of else checkpoint.lazy(name)
 
     def stored(name: str) -> LazyTensor | None:
         if name not in of:
             return checkpoint.stored(name)
         whole = checkpoint.stored(of[name][0])
-        return None if whole is None else _expert(whole, of[name][1])
+        return None if whole is None else whole.part(of[name][1])
 
     return Checkpoint(
         tensors,
@@ -70,7 +70,3 @@ def _holds_experts(name: str, info: TensorInfo) -> bool:
         and 0 not in info.shape
         and _STACKED.search(name) is not None
     )
-
-
-def _expert(whole: LazyTensor, e: int) -> LazyTensor:
-    return LazyTensor.later(whole.shape[1:], lambda: whole.read(e, e + 1)[0])

@@ -15,7 +15,7 @@ from workbench.analyses.weights._roles import role_of
 from workbench.analyses.weights.weights import joined, planned
 from workbench.core.errors import MissingError, ParameterError
 from workbench.results.weight_map import WeightMap
-from workbench.subjects.checkpoint import Checkpoint
+from workbench.subjects.checkpoint import Checkpoint, TensorInfo
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +79,41 @@ def test_stacked_experts_are_weighed_each_by_itself(tmp_path: Path) -> None:
     np.testing.assert_array_equal(one.as_matrix().values, stacked[2])
     with pytest.raises(MissingError, match="no tensor"):
         checkpoint.at(f"{name}.4")
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "torch", "gguf", "gguf in blocks", "held"])
+def test_an_expert_is_read_by_its_own_rows(tmp_path: Path, kind: str) -> None:
+    values = noise(3, 64, 96, seed=1).to(torch.float16)
+    name = "blk.0.ffn_up_exps.weight"
+    if kind == "held":
+        info = TensorInfo(name, tuple(values.shape), "F16", values.nbytes)
+        checkpoint = Checkpoint(
+            {name: info}, {name: values.float().numpy()}.__getitem__, name="held", content=lambda: "0"
+        )
+    elif kind == "safetensors":
+        checkpoint = opened(tmp_path, {name: values})
+    elif kind == "torch":
+        torch.save({name: values}, tmp_path / "net.pt")
+        checkpoint = wb.open(tmp_path / "net.pt")
+    else:
+        gguf = pytest.importorskip("gguf")
+        writer = gguf.GGUFWriter(tmp_path / "net.gguf", "llama")
+        if kind == "gguf":
+            writer.add_tensor(name, values.numpy())
+        else:
+            q8 = gguf.GGMLQuantizationType.Q8_0
+            writer.add_tensor(name, gguf.quants.quantize(values.float().numpy(), q8), raw_dtype=q8)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        checkpoint = wb.open(tmp_path / "net.gguf")
+    whole = checkpoint[name]
+    for e in range(3):
+        expert = checkpoint.at(f"{name}.{e}").lazy(f"{name}.{e}")
+        np.testing.assert_array_equal(expert.whole(), whole[e])
+        np.testing.assert_array_equal(expert.read(7, 9), whole[e, 7:9])
+    assert len({m["norm"] for m in wb.weights(checkpoint, n_null=0).matrices}) == 3
 
 
 def test_known_answer_directions_nan_ties_grids_and_outliers_are_found(result: WeightMap) -> None:
