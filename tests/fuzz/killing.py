@@ -26,7 +26,13 @@ ROOT = Path(__file__).parents[2]
 # Each process is forked from one that has imported what all need: that would take longer than the work that is killed.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["torch", "workbench.capturing", "workbench.recording.passes", "workbench.analyses.embedding.pca", "nbformat"]
+    [
+        "torch",
+        "workbench.capturing",
+        "workbench.recording.passes",
+        "workbench.analyses.embedding.pca",
+        "nbformat",
+    ]
 )
 SETUP = """
 import numpy as np, torch, workbench as wb

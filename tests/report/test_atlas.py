@@ -14,7 +14,7 @@ from workbench.core.evidence import Evidence
 from workbench.evidence.claims import WORDS
 from workbench.report import report
 
-SMALL = {"max_texts": 60, "max_rows": 240, "untrained": 4}
+SMALL = {"max_texts": 60, "max_rows": 160, "untrained": 4}
 pytestmark = pytest.mark.slow
 
 

@@ -70,7 +70,9 @@ def test_peer_umap_learn_is_no_more_faithful_and_no_better_aligned() -> None:
     digits = load_digits().data[:300]
     steps = 1.5 * rng.standard_normal((3, *digits.shape)).cumsum(0)
     xs = [(digits + s).astype(np.float32) for s in steps]
-    acts = wb.Activations({f"layer.{i}": x for i, x in enumerate(xs)}, pd.DataFrame(index=range(300)), name="x")
+    acts = wb.Activations(
+        {f"layer.{i}": x for i, x in enumerate(xs)}, pd.DataFrame(index=range(300)), name="x"
+    )
     same = {i: i for i in range(300)}
     umap = import_umap()
     with warnings.catch_warnings(), compiled_code_kept():  # it compiles its epochs anew in every process
