@@ -205,7 +205,7 @@ def test_memory_stays_under_the_cap(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
 def test_shards_of_two_gigabytes_stay_under_one(tmp_path: Path) -> None:
-    """Four matrices of 512 MB in two files with an index, mostly holes: 21 s of processor time. Of what stayed of them, two are too many."""
+    """Four matrices of 512 MB in two files with an index, mostly holes: 21 s of processor time. Two that stayed are too many."""
     where = {}
     for k in range(2):
         name = f"model-0000{k + 1}-of-00002.safetensors"
