@@ -35,7 +35,7 @@ ANALYSES = [m for m in METHODS if m.verb == "analysis"]
 PARAMETERS = [(m, p) for m in METHODS for p in m.parameters.values()]
 CONTROLS = (NullDraws, BootstrapDraws)  # thousands are legal, and nothing but slow
 TESTS = Path(__file__).parent
-MUCH = 25  # times what is enough to try a method with: the ends of some ranges take many minutes
+MUCH = 12  # times what is enough to try a method with: the ends of some ranges take many minutes
 
 
 def name(thing: Any) -> str:

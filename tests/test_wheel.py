@@ -127,7 +127,9 @@ def test_list(installed: Path, tmp_path: Path):
 
 
 def test_report(installed: Path, tmp_path: Path):
-    run(installed / "workbench", "report", "atlas", "-p", "max_texts", "40", "-o", "out.html", cwd=tmp_path)
+    small = {"max_texts": 20, "max_rows": 100, "untrained": 1}
+    given = [x for name, value in small.items() for x in ("-p", name, value)]
+    run(installed / "workbench", "report", "atlas", *given, "-o", "out.html", cwd=tmp_path)
     assert "<html" in (tmp_path / "out.html").read_text(encoding="utf-8")[:1000].lower()
     assert (tmp_path / "manifest.json").exists()
     assert list(tmp_path.glob("*.ipynb"))

@@ -179,8 +179,14 @@ def test_a_page_that_is_opened_again_shows_the_figure_on_a_slow_machine_too(
     page.wait_for_function("!window.jupyterapp.shell.currentWidget.context.model.dirty")
     again = watched(browser.new_page(viewport={"width": 1366, "height": 1800}), address.split("/lab/")[0])
     with closing(again):  # a page that is slowed down keeps a core busy
-        slow_down(again)
         again.goto(address)
+        again.wait_for_function(
+            "window.jupyterapp", timeout=120_000
+        )  # JupyterLab itself isn't what is tested
+        slow_down(again)
+        assert not again.evaluate("document.querySelector('.jp-Notebook')"), (
+            "nothing of the notebook is there yet"
+        )
         again.wait_for_function(DRAWN, timeout=240_000)
         assert again.locator(".wbf-said[role=alert]").count() == 0, (
             "drawn, and nothing says that it couldn't be"

@@ -14,6 +14,7 @@ from workbench.core.registry import methods
 
 METHODS = [m for m in methods() if worlds_for(m)]
 RUNS, SECONDS = 40, 0.5  # of a rerun, and of one run at most: a longer one has its rates from elsewhere
+LONG = 0.1  # seconds of a run from which half as many are made: a rate of a half instead of 1 in 20 is seen in 94 of 100 reruns
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
@@ -48,8 +49,9 @@ def test_a_rerun_agrees_with_the_highest_rate(
         pytest.skip("no false claims were counted of it, or each run takes long")
     _, entry, name = max(cells, key=lambda c: (c[0], c[1].world, c[2]))
     (world,) = worlds_for(method, (entry.world,))
+    runs = RUNS if entry.seconds <= LONG else RUNS // 2
     again = {
-        s: running.run_once(method, world, s) for s in range(10_000, 10_000 + RUNS)
+        s: running.run_once(method, world, s) for s in range(10_000, 10_000 + runs)
     }  # seeds that weren't counted
     rate = ledger.entry_of(method, world, again).answers[name].rejected
     assert agree(rate, entry.answers[name].rejected)

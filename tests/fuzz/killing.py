@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import multiprocessing
 import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,12 +23,20 @@ from typing import Any
 from unittest import mock
 
 ROOT = Path(__file__).parents[2]
+# Each process is forked from one that has imported what all need: that would take longer than the work that is killed.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    [
+        "torch",
+        "workbench.capturing",
+        "workbench.recording.passes",
+        "workbench.analyses.embedding.pca",
+        "nbformat",
+    ]
+)
 SETUP = """
-import sys, warnings
-from pathlib import Path
 import numpy as np, torch, workbench as wb
 torch.set_num_threads(1)
-folder = Path(sys.argv[1])
 torch.manual_seed(0)
 rng = np.random.default_rng(0)
 """
@@ -173,45 +181,50 @@ class Kills:
     faults: list[str] = field(default_factory=list)
 
 
-def started(verb: Verb, folder: Path) -> subprocess.Popen[str]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
-        "WORKBENCH_CACHE": str(folder / "cache"),
-    }
-    command = [sys.executable, "-c", SETUP + "print('ready', flush=True)\n" + verb.code, str(folder)]
-    return subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def work(code: str, folder: Path, begun: Any) -> None:
+    """Do it in this process, a group of its own, and say when the work begins."""
+    os.setsid()
+    with (folder / "said").open("w") as said:
+        os.dup2(said.fileno(), 1)
+        os.dup2(said.fileno(), 2)
+    os.environ |= {"PYTHONPATH": str(ROOT), "WORKBENCH_CACHE": str(folder / "cache")}
+    names = {"folder": folder}
+    exec(SETUP, names)
+    begun.send("ready")
+    exec(code, names)
+
+
+def started(verb: Verb, folder: Path) -> Any:
+    """A process that has begun its work."""
+    here, there = FORKS.Pipe()
+    process = FORKS.Process(target=work, args=(verb.code, folder, there))
+    with mock.patch.dict(os.environ, OMP_NUM_THREADS="1"):
+        process.start()
+    there.close()
+    try:
+        here.recv()
+    except EOFError:
+        raise AssertionError((folder / "said").read_text()[-2000:]) from None
+    return process
 
 
 def finished(verb: Verb, folder: Path) -> float:
     """Do it to its end, and say how long it took once everything was imported."""
     process = started(verb, folder)
-    assert process.stdout is not None
-    process.stdout.readline()
     start = time.perf_counter()
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err[-2000:]
+    process.join(300)
+    assert process.exitcode == 0, (folder / "said").read_text()[-2000:]
     return time.perf_counter() - start
 
 
 def killed(verb: Verb, folder: Path, after: float) -> bool:
     """Kill it some time after it began, its children with it; whether it was still at work."""
     process = started(verb, folder)
-    assert process.stdout is not None
-    process.stdout.readline()
     time.sleep(after)
-    working = process.poll() is None
+    working = process.is_alive()
     if working:
         os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.join()
     return working
 
 

@@ -1,4 +1,4 @@
-"""Aligned layouts against what makes them right, and beside umap-learn's AlignedUMAP."""
+"""Aligned layouts against what makes them right; beside umap-learn's AlignedUMAP in ``tests/analyses/embedding``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sklearn.manifold import trustworthiness
 
 from workbench.core.errors import DataError, ParameterError
 from workbench.numerics import aligned_umap as au
+from workbench.numerics.compiling import import_umap
 from workbench.numerics.kernels import aligned, chunked, layout
 from workbench.numerics.layout_alignment import measure_alignment
 
@@ -141,32 +142,11 @@ def test_a_seed_gives_the_same_bits() -> None:
     assert not torch.equal(a[1], c[1])
 
 
-@pytest.mark.slow
-def test_peer_umap_learn_is_no_more_faithful_and_no_better_aligned() -> None:
-    from workbench.numerics.compiling import import_umap
-
-    xs = noisy(load_digits().data[:300].astype(np.float32), 3, 1.5)
-    same = {i: i for i in range(300)}
-    with np.errstate(all="ignore"):
-        peer = import_umap().AlignedUMAP(random_state=0, n_epochs=200)
-        import warnings
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            theirs = [np.asarray(y) for y in peer.fit_transform(xs, relations=[same, same])]
-    ours = [y.numpy() for y in au.fit_aligned(xs, device="cpu").embeddings]
-    trust = [
-        np.mean([trustworthiness(x, y, n_neighbors=10) for x, y in zip(xs, ys, strict=True)])
-        for ys in (ours, theirs)
-    ]
-    moved = [measure_alignment(ys, [np.arange(300)] * 2).displacement.mean() for ys in (ours, theirs)]
-    assert trust[0] > trust[1] - 0.005
-    assert moved[0] < moved[1] * 1.1
-
-
 def test_shared_neighbours_are_umap_learns_weights() -> None:
     from numba.typed import List
     from scipy.sparse import coo_matrix
+
+    import_umap()
     from umap.aligned_umap import build_neighborhood_similarities, expand_relations
 
     x, _ = blobs(60)

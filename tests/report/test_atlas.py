@@ -14,7 +14,7 @@ from workbench.core.evidence import Evidence
 from workbench.evidence.claims import WORDS
 from workbench.report import report
 
-SMALL = {"max_texts": 60, "max_rows": 240, "untrained": 4}
+SMALL = {"max_texts": 60, "max_rows": 160, "untrained": 4}
 pytestmark = pytest.mark.slow
 
 
@@ -151,6 +151,7 @@ def test_a_language_model_and_a_users_own_texts(folder: Path, tmp_path: Path) ->
         column="line",
         max_texts=64,
         max_rows=200,
+        untrained=2,
     )
     assert any("place" in s for s in facts(page)["findings"]["sentences"])
 
@@ -165,7 +166,7 @@ def test_so_few_texts_are_asked_what_they_can_be_and_the_rest_is_told(
         "Rain fell on the harbour all night.",
     ]
     (tmp_path / "few.csv").write_text("\n".join(lines[: texts + 1]))
-    page = run(folder, f"few-{texts}", corpus=str(tmp_path / "few.csv"), network="glassllm-en")
+    page = run(folder, f"few-{texts}", corpus=str(tmp_path / "few.csv"), network="glassllm-en", untrained=2)
     assert "Not asked: " in page.read_text()
     assert any("neighbours" in s for s in facts(page)["findings"]["sentences"])
 
@@ -184,7 +185,7 @@ def test_a_parameter_that_is_not_legal_is_refused_and_nothing_is_written(
 ) -> None:
     name = f"refused-{next(iter(given))}"
     with pytest.raises(error, match=said):
-        run(folder, name, network="glassllm-en", max_texts=20, **given)
+        run(folder, name, network="glassllm-en", max_texts=20, untrained=1, **given)
     assert not (folder / name).exists()
 
 

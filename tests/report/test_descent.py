@@ -77,7 +77,11 @@ def test_room_patience_landscape_and_renormalizations_are_answered_with_controls
 
 def test_a_loss_whose_noise_is_slow_is_given_no_law(folder: Path) -> None:
     """As the default descent's is."""
-    long = run(folder, "long", **{**SMALL, "steps": 500, "fine_tuned": ""})
+    long = run(
+        folder,
+        "long",
+        **{**SMALL, "steps": 500, "descents": 1, "restarts": "2", "untrained": 2, "fine_tuned": ""},
+    )
     found = facts(long)["findings"]
     laws = [q for q in found["questions"] if q["id"] == "misfit"]
     assert laws and all(q["p"] is None for q in laws)
@@ -108,5 +112,5 @@ def test_a_parameter_that_is_not_legal_is_refused_and_nothing_is_written(
 ) -> None:
     name = f"refused-{next(iter(given))}"
     with pytest.raises(ParameterError, match=said):
-        run(folder, name, **{**SMALL, "fine_tuned": "", **given})
+        run(folder, name, **{**SMALL, "descents": 1, "untrained": 1, "fine_tuned": "", **given})
     assert not (folder / name).exists()

@@ -13,19 +13,33 @@ import pytest
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SMALL = {
-    "atlas": {"max_texts": 60, "max_rows": 240},
-    "decompress": {"max_texts": 5, "n_null": 19},
+    "atlas": {"max_texts": 40, "max_rows": 120, "untrained": 1},
+    "decompress": {"network": "glassllm-en", "max_texts": 5, "n_null": 19},
     "ghost": {
         "steps": 4,
         "width": 32,
         "layers": 5,
         "memory_steps": 10,
         "memory_width": 32,
+        "more_facts": 2,
+        "temperatures": "1,4",
+        "gates": "0,8",
         "encoder": "",
         "n_null": 19,
         "length": 12,
     },
-    "tethers": {"models": 2, "width": 8, "depth": 1, "steps": 20, "rounds": 2, "repeats": 3},
+    "tethers": {
+        "models": 2,
+        "width": 8,
+        "depth": 1,
+        "steps": 20,
+        "within": "fisher,magnitude",
+        "between": "magnitude,movement",
+        "untrained": 2,
+        "rounds": 2,
+        "repeats": 3,
+        "n_null": 19,
+    },
     "undo": {"width": 32, "steps": 20, "step": 0.25, "n_null": 19},
 }
 
@@ -66,8 +80,7 @@ def test_without_the_packages_of_an_extra_its_sections_are_left_out(tmp_path: Pa
     hidden = "import sys\nfor name in ('flint', 'pyoperon', 'z3'):\n    sys.modules[name] = None\n"
     (tmp_path / "sitecustomize.py").write_text(hidden, encoding="utf-8")
     paths = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    small = {**SMALL["decompress"], "network": "glassllm-en"}
-    ran = executed("decompress", small, tmp_path, PYTHONPATH=paths, WORKBENCH_NO_CACHE="1")
+    ran = executed("decompress", SMALL["decompress"], tmp_path, PYTHONPATH=paths, WORKBENCH_NO_CACHE="1")
     said = [o.get("text", "") for c in ran.cells if c.cell_type == "code" for o in c.outputs]
     assert sum("Not asked: Canonical forms need python-flint" in text for text in said) == 1
     assert sum("Not asked: Evolving forms needs pyoperon" in text for text in said) >= 1
