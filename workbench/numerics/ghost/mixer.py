@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from workbench.numerics.ghost.names import Step
-from workbench.numerics.ghost.scan import scan
+from workbench.numerics.kernels.scan import scan
 
 State = dict[str, torch.Tensor]
 LEAST_STEP, FIRST_STEPS = 1e-4, (1e-3, 1e-1)

@@ -1,5 +1,7 @@
 """The selective scan: a linear recurrence over time whose decay and inputs depend on the data, in products of matrices.
 
+The plain torch reference, and the choice of kernel.
+
     h_t = exp(log_decay_t) h_{t-1} + weight_t B_t x_tᵀ,    y_t = C_t h_t
 
 The sequence is cut into chunks. Within one, what position j gives to position i is a matrix, lower triangular, so that
@@ -12,9 +14,12 @@ Dao and Gu 2024, Transformers are SSMs (2405.21060), section 6.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import torch
+
+from workbench.numerics.kernels.chunked import compiled
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -23,6 +28,36 @@ CHUNK = 64
 
 
 def scan(
+    x: Float[torch.Tensor, "b t h p"],
+    log_decay: Float[torch.Tensor, "b t h"],
+    weight: Float[torch.Tensor, "b t h"],
+    B: Float[torch.Tensor, "b t g n"],
+    C: Float[torch.Tensor, "b t g n"],
+    *,
+    state: Float[torch.Tensor, "b h p n"] | None = None,
+    chunk: int | None = None,
+) -> tuple[Float[torch.Tensor, "b t h p"], Float[torch.Tensor, "b h p n"]]:
+    """Scan a sequence of any length in chunks: on a GPU by Triton, elsewhere as `scan_reference` does, which says what is taken.
+
+    ``chunk`` is chosen if it isn't given. The kernels take float32, bfloat16 and float16, and states of at most 256 numbers; of the
+    two of lower precision they round what enters a product, and sum and hand on states within a segment in float32.
+    """
+    if _by_triton(x, B):
+        from workbench.numerics.kernels.scan_launches import scan_triton
+
+        return scan_triton(x, log_decay, weight, B, C, state, chunk)
+    return scan_reference(x, log_decay, weight, B, C, state=state, chunk=chunk or CHUNK)
+
+
+def _by_triton(x: torch.Tensor, B: torch.Tensor) -> bool:
+    from workbench.numerics.kernels.scan_launches import takes
+
+    # torch.func (vmap, grad) sees into torch's own operations only
+    under_transform = torch._C._are_functorch_transforms_active()
+    return compiled(x) and find_spec("triton") is not None and takes(x, B) and not under_transform
+
+
+def scan_reference(
     x: Float[torch.Tensor, "b t h p"],
     log_decay: Float[torch.Tensor, "b t h"],
     weight: Float[torch.Tensor, "b t h"],
