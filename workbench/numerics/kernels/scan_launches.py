@@ -30,6 +30,7 @@ class Sizes(NamedTuple):
     channels: int
     pieces: int
     states: int
+    warps: int
 
 
 def takes(x: Tensor, B: Tensor) -> bool:
@@ -37,7 +38,9 @@ def takes(x: Tensor, B: Tensor) -> bool:
     return x.dtype in CHUNK and B.shape[-1] <= MOST_STATES and x.numel() > 0
 
 
-def sizes(x: Tensor, B: Tensor, chunk: int | None, segments: int | None) -> Sizes:
+def sizes(
+    x: Tensor, B: Tensor, chunk: int | None = None, segments: int | None = None, warps: int | None = None
+) -> Sizes:
     """As many segments as fill the device, unless it is said how many."""
     batch, time, heads, width = x.shape
     chunk = min(chunk or CHUNK[x.dtype], _power(time))
@@ -48,7 +51,9 @@ def sizes(x: Tensor, B: Tensor, chunk: int | None, segments: int | None) -> Size
         wanted = PROGRAMS * _multiprocessors(x.device) / (batch * heads * pieces)
         segments = int(min(max(wanted, 1), chunks // FEWEST_CHUNKS))
     per = -(-chunks // min(max(segments, 1), MOST_SEGMENTS, chunks))
-    return Sizes(chunk, -(-chunks // per), per, channels, pieces, _power(B.shape[-1]))
+    states = _power(B.shape[-1])
+    warps = warps or (4 if chunk * max(channels, states) >= 2048 else 2)
+    return Sizes(chunk, -(-chunks // per), per, channels, pieces, states, warps)
 
 
 def _power(size: int) -> int:
@@ -68,11 +73,12 @@ def scan_triton(
     state: Tensor | None = None,
     chunk: int | None = None,
     segments: int | None = None,
-    precision: str | None = None,
+    warps: int | None = None,
+    precision: str = PRECISION,
 ) -> tuple[Tensor, Tensor]:
-    """`scan.scan_reference` by Triton; ``segments`` and ``precision`` are for measurements."""
+    """`scan.scan_reference` by Triton; how many ``segments`` and ``warps``, and the ``precision``, are for measurements."""
     given = (x, log_decay, weight, B.to(x.dtype), C.to(x.dtype), state)
-    y, end = _Scan.apply(*given, chunk, segments, precision or PRECISION)  # type: ignore[no-untyped-call]
+    y, end = _Scan.apply(*given, sizes(x, B, chunk, segments, warps), precision)  # type: ignore[no-untyped-call]
     return y, end
 
 
@@ -86,11 +92,9 @@ class _Scan(torch.autograd.Function):
         B: Tensor,
         C: Tensor,
         state: Tensor | None,
-        chunk: int | None,
-        segments: int | None,
+        how: Sizes,
         precision: str,
     ) -> tuple[Tensor, Tensor]:
-        how = sizes(x, B, chunk, segments)
         keep = any(ctx.needs_input_grad)
         y, end, kept = read(x, log_decay, weight, B, C, state, how, keep, precision)
         ctx.how, ctx.precision = how, precision
@@ -103,10 +107,10 @@ class _Scan(torch.autograd.Function):
         *given, kept = ctx.saved_tensors
         if dy is None:
             dy = given[0].new_zeros(()).expand(given[0].shape)
-        if torch.is_grad_enabled():  # the gradient will be differentiated itself, which the plain function knows how to
-            return (*_differentiable(given, dy, d_end), None, None, None)
+        if torch.is_grad_enabled():  # it will be differentiated itself, which the plain function knows how to
+            return (*_differentiable(given, dy, d_end), None, None)
         found = gradients(*given[:5], kept, dy, d_end, ctx.how, ctx.precision)
-        return (*found[:5], found[5] if given[5] is not None else None, None, None, None)
+        return (*found[:5], found[5] if given[5] is not None else None, None, None)
 
 
 def _differentiable(given: list[Any], dy: Tensor, d_end: Tensor | None) -> list[Tensor | None]:
@@ -169,7 +173,7 @@ def read(
         BEGIN=begin is not None,
         KEEP=keep,
         PRECISION=precision,
-        num_warps=_warps(how),
+        num_warps=how.warps,
     )
     return y, end, kept
 
@@ -230,7 +234,7 @@ def gradients(
         N=how.states,
         BEHIND=behind is not None,
         PRECISION=precision,
-        num_warps=2 * _warps(how),
+        num_warps=how.warps * (2 if how.chunk >= 64 and how.warps < 8 else 1),
     )
     d_decay, d_weight = scalars[..., 0] if how.pieces == 1 else scalars.sum(-1)
     dB, dC = vectors.view(2, batch, time, groups, -1, states).sum(4).to(x.dtype)
@@ -275,9 +279,9 @@ def _handed(
         N=how.states,
         BACKWARD=backward,
         PRECISION=precision,
-        num_warps=_warps(how),
+        num_warps=how.warps,
     )
-    size, together = width * states, 64
+    size, together = width * states, 32
     handed = torch.empty_like(added)
     handed_kernel[(batch * heads, -(-size // together))](
         added,
@@ -290,7 +294,7 @@ def _handed(
         E=together,
         BACKWARD=backward,
         BEGIN=begin is not None,
-        num_warps=4,
+        num_warps=8 if how.segments > 32 else 4,
     )
     return handed
 
@@ -299,7 +303,3 @@ def _strides(vectors: Tensor) -> tuple[int, int, int, int]:
     """Those of B or C, which all heads share where there is one group."""
     b, t, g, n = vectors.stride()
     return b, t, 0 if vectors.shape[2] == 1 else g, n
-
-
-def _warps(how: Sizes) -> int:
-    return 4 if how.chunk * max(how.channels, how.states) >= 2048 else 2

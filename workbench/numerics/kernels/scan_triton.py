@@ -146,14 +146,14 @@ def handed_kernel(
     if BACKWARD:
         between_whole = (until_whole - whole)[None, :] - until_whole[:, None]
         between_rest = (until_rest - rest)[None, :] - until_rest[:, None]
-        between = tl.where(s[None, :] > s[:, None], tl.exp2(between_whole + between_rest), 0.0)
+        between = tl.exp2(tl.where(s[None, :] > s[:, None], between_whole + between_rest, NONE_LEFT))
         own = tl.exp2((tl.sum(whole) - until_whole) + (tl.sum(rest) - until_rest))
     else:
         between_whole = (until_whole - whole)[:, None] - until_whole[None, :]
         between_rest = (until_rest - rest)[:, None] - until_rest[None, :]
-        between = tl.where(s[None, :] < s[:, None], tl.exp2(between_whole + between_rest), 0.0)
+        between = tl.exp2(tl.where(s[None, :] < s[:, None], between_whole + between_rest, NONE_LEFT))
         own = tl.exp2((until_whole - whole) + (until_rest - rest))
-    state = tl.dot(between, parts, input_precision="ieee")
+    state = _product(between, parts, "tf32x3")
     if BEGIN:
         first = tl.load(begin + head.to(tl.int64) * size + e, mask=e < size, other=0.0).to(tl.float32)
         state += own[:, None] * first[None, :]
@@ -253,10 +253,8 @@ def read_kernel(
         if KEEP:
             at = (head.to(tl.int64) * chunks + k) * width * states
             tl.store(kept + at + of_state, state.to(kept.dtype.element_ty), mask=inside_state)
-        between = tl.exp2(
-            (until_whole[:, None] - until_whole[None, :]) + (until_rest[:, None] - until_rest[None, :])
-        )
-        between = tl.where(row[:, None] >= row[None, :], between, 0.0)
+        between = (until_whole[:, None] - until_whole[None, :]) + (until_rest[:, None] - until_rest[None, :])
+        between = tl.exp2(tl.where(row[:, None] >= row[None, :], between, NONE_LEFT))
         within = _product(Cs, tl.trans(Bs), PRECISION) * between * w[None, :]
         from_start = tl.exp2(until_whole + until_rest)
         out = from_start[:, None] * _product(Cs, tl.trans(state).to(Cs.dtype), PRECISION)
@@ -383,10 +381,8 @@ def gradient_kernel(
         at = (head.to(tl.int64) * chunks + k) * width * states
         before = tl.load(kept + at + of_state, mask=inside_state, other=0.0)
 
-        between = tl.exp2(
-            (until_whole[:, None] - until_whole[None, :]) + (until_rest[:, None] - until_rest[None, :])
-        )
-        between = tl.where(row[:, None] >= row[None, :], between, 0.0)
+        between = (until_whole[:, None] - until_whole[None, :]) + (until_rest[:, None] - until_rest[None, :])
+        between = tl.exp2(tl.where(row[:, None] >= row[None, :], between, NONE_LEFT))
         # x: what position j gave, unweighted
         mixed = _product(Cs, tl.trans(Bs), PRECISION) * between
         given = to_end[:, None] * _product(Bs, tl.trans(after).to(Bs.dtype), PRECISION)
@@ -412,10 +408,10 @@ def gradient_kernel(
         beyond = tl.sum(w * tl.sum(to_state * Bs.to(tl.float32), 1))
         beyond += tl.exp2(all_whole + all_rest) * tl.sum(after * before.to(tl.float32))
         change = tl.sum(of_C * Cs.to(tl.float32), 1) - w * of_weight
-        of_decay = beyond + tl.sum(change) - tl.cumsum(change) + change
-        tl.store(
-            d_decay + (start + row) * every, tl.where(exponent > NONE_LEFT, of_decay, 0.0), mask=inside
-        )
+        # summed and not subtracted, so that what changes nothing has a gradient of 0
+        later = row[None, :] >= row[:, None]
+        of_decay = beyond + tl.sum(tl.where(later, change[None, :], 0.0), 1)
+        tl.store(d_decay + (start + row) * every, tl.where(exponent > NONE_LEFT, of_decay, 0.0), mask=inside)
         scaled = (Cs.to(tl.float32) * from_start[:, None]).to(Cs.dtype)
         after = tl.exp2(all_whole + all_rest) * after + _product(tl.trans(ds), scaled, PRECISION)
     if segment == 0:
