@@ -14,17 +14,17 @@ Dao and Gu 2024, Transformers are SSMs (2405.21060), section 6.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import torch
 
-from workbench.numerics.kernels.chunked import compiled
+from workbench.numerics.kernels.fusing import fusable
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 CHUNK = 64
+MOST_STATES = 256  # that the kernels take
 
 
 def scan(
@@ -42,19 +42,11 @@ def scan(
     ``chunk`` is chosen if it isn't given. The kernels take float32, bfloat16 and float16, and states of at most 256 numbers; of the
     two of lower precision they round what enters a product, and sum and hand on states within a segment in float32.
     """
-    if _by_triton(x, B):
+    if fusable(x) and x.numel() and B.shape[-1] <= MOST_STATES:
         from workbench.numerics.kernels.scan_launches import scan_triton
 
         return scan_triton(x, log_decay, weight, B, C, state, chunk)
     return scan_reference(x, log_decay, weight, B, C, state=state, chunk=chunk or CHUNK)
-
-
-def _by_triton(x: torch.Tensor, B: torch.Tensor) -> bool:
-    from workbench.numerics.kernels.scan_launches import takes
-
-    # torch.func (vmap, grad) sees into torch's own operations only
-    under_transform = torch._C._are_functorch_transforms_active()
-    return compiled(x) and find_spec("triton") is not None and takes(x, B) and not under_transform
 
 
 def scan_reference(

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from workbench.numerics.kernels.fusing import by_plain
+from workbench.numerics.kernels.scan import scan_reference
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-MOST_STATES, MOST_CHANNELS = 256, 64  # of a program
+MOST_CHANNELS = 64  # of a program
 MOST_SEGMENTS = 128
 FEWEST_CHUNKS = 8  # of a segment: a shorter sequence isn't worth two more launches
 PROGRAMS = 8  # wanted on each multiprocessor
@@ -31,11 +34,6 @@ class Sizes(NamedTuple):
     pieces: int
     states: int
     warps: int
-
-
-def takes(x: Tensor, B: Tensor) -> bool:
-    """Whether the kernels take such inputs: by their type and their sizes."""
-    return x.dtype in CHUNK and B.shape[-1] <= MOST_STATES and x.numel() > 0
 
 
 def sizes(
@@ -108,21 +106,13 @@ class _Scan(torch.autograd.Function):
         if dy is None:
             dy = given[0].new_zeros(()).expand(given[0].shape)
         if torch.is_grad_enabled():  # it will be differentiated itself, which the plain function knows how to
-            return (*_differentiable(given, dy, d_end), None, None)
+            return (*by_plain(_plain, given, (dy, d_end)), None, None)
         found = gradients(*given[:5], kept, dy, d_end, ctx.how, ctx.precision)
         return (*found[:5], found[5] if given[5] is not None else None, None, None)
 
 
-def _differentiable(given: list[Any], dy: Tensor, d_end: Tensor | None) -> list[Tensor | None]:
-    from workbench.numerics.kernels.scan import scan_reference
-
-    with torch.enable_grad():
-        y, end = scan_reference(*given[:5], state=given[5])
-    asked = [part for part in given if part is not None and part.requires_grad]
-    ends = ((y, dy),) if d_end is None else ((y, dy), (end, d_end))
-    outputs, of_outputs = zip(*ends, strict=True)
-    found = iter(torch.autograd.grad(outputs, asked, of_outputs, create_graph=True, allow_unused=True))
-    return [next(found) if part is not None and part.requires_grad else None for part in given]
+def _plain(*given: Tensor) -> tuple[Tensor, Tensor]:
+    return scan_reference(*given[:5], state=given[5])
 
 
 def read(
