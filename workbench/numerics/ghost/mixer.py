@@ -118,7 +118,6 @@ class Mixer(nn.Module):
             turned = self._turned(u, step, state)
             B, C = _rotated(B, turned), _rotated(C, turned)
         y = self._scanned(u, x, log_decay, step, B, C, state)
-        y = y + self.D[:, None] * x
         return self.out_proj(self.norm(y.flatten(-2), gate))
 
     def _scanned(
@@ -147,7 +146,7 @@ class Mixer(nn.Module):
                 state=given.get("held before"),
             )
             step = share * step
-        y, held = scan(x, log_decay, step, B, C, state=given.get("held"))
+        y, held = scan(x, log_decay, step, B, C, state=given.get("held"), skip=self.D)
         if state is not None:
             state["held"] = held.detach()
             if late is not None:

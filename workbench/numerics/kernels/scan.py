@@ -35,6 +35,7 @@ def scan(
     C: Float[torch.Tensor, "b t g n"],
     *,
     state: Float[torch.Tensor, "b h p n"] | None = None,
+    skip: Float[torch.Tensor, " h"] | None = None,
     chunk: int | None = None,
 ) -> tuple[Float[torch.Tensor, "b t h p"], Float[torch.Tensor, "b h p n"]]:
     """Scan a sequence of any length in chunks: on a GPU by Triton, elsewhere as `scan_reference` does, which says what is taken.
@@ -45,8 +46,8 @@ def scan(
     if fusable(x) and x.numel() and B.shape[-1] <= MOST_STATES:
         from workbench.numerics.kernels.scan_launches import scan_triton
 
-        return scan_triton(x, log_decay, weight, B, C, state, chunk)
-    return scan_reference(x, log_decay, weight, B, C, state=state, chunk=chunk or CHUNK)
+        return scan_triton(x, log_decay, weight, B, C, state, skip, chunk)
+    return scan_reference(x, log_decay, weight, B, C, state=state, skip=skip, chunk=chunk or CHUNK)
 
 
 def scan_reference(
@@ -57,6 +58,7 @@ def scan_reference(
     C: Float[torch.Tensor, "b t g n"],
     *,
     state: Float[torch.Tensor, "b h p n"] | None = None,
+    skip: Float[torch.Tensor, " h"] | None = None,
     chunk: int = CHUNK,
 ) -> tuple[Float[torch.Tensor, "b t h p"], Float[torch.Tensor, "b h p n"]]:
     """Scan a sequence of any length in chunks.
@@ -67,6 +69,7 @@ def scan_reference(
     weight : of each input.
     B, C : for one group of heads (g = 1), or one for each head (g = h).
     state : what came before; None for nothing.
+    skip : so much of x is added to what is read.
 
     Returns
     -------
@@ -77,7 +80,8 @@ def scan_reference(
         state = x.new_zeros(batch, heads, width, B.shape[-1])
     if time == 0:
         return x, state
-    chunk = min(chunk, time)
+    chunk = min(chunk or CHUNK, time)
+    skipped = None if skip is None else skip[:, None] * x
     # what is put behind the end neither decays nor adds
     x, log_decay, weight, B, C = (_cut(part, chunk) for part in (x, log_decay, weight, B, C))
     between = _decay_between(log_decay.permute(0, 1, 3, 2))  # (b, c, h, i, j)
@@ -94,7 +98,8 @@ def scan_reference(
         before.append(state)
         state = from_start[:, k, :, -1, None, None] * state + added[:, k]
     y = y + from_start[..., None] * (C @ torch.stack(before, 1).mT)
-    return y.transpose(2, 3).reshape(batch, -1, heads, width)[:, :time], state
+    y = y.transpose(2, 3).reshape(batch, -1, heads, width)[:, :time]
+    return y if skipped is None else y + skipped, state
 
 
 def scan_in_steps(

@@ -69,13 +69,14 @@ def scan_triton(
     B: Tensor,
     C: Tensor,
     state: Tensor | None = None,
+    skip: Tensor | None = None,
     chunk: int | None = None,
     segments: int | None = None,
     warps: int | None = None,
     precision: str = PRECISION,
 ) -> tuple[Tensor, Tensor]:
     """`scan.scan_reference` by Triton; how many ``segments`` and ``warps``, and the ``precision``, are for measurements."""
-    given = (x, log_decay, weight, B.to(x.dtype), C.to(x.dtype), state)
+    given = (x, log_decay, weight, B.to(x.dtype), C.to(x.dtype), state, skip)
     y, end = _Scan.apply(*given, sizes(x, B, chunk, segments, warps), precision)  # type: ignore[no-untyped-call]
     return y, end
 
@@ -90,13 +91,14 @@ class _Scan(torch.autograd.Function):
         B: Tensor,
         C: Tensor,
         state: Tensor | None,
+        skip: Tensor | None,
         how: Sizes,
         precision: str,
     ) -> tuple[Tensor, Tensor]:
         keep = any(ctx.needs_input_grad)
-        y, end, kept = read(x, log_decay, weight, B, C, state, how, keep, precision)
+        y, end, kept = read(x, log_decay, weight, B, C, state, skip, how, keep, precision)
         ctx.how, ctx.precision = how, precision
-        ctx.save_for_backward(x, log_decay, weight, B, C, state, kept)
+        ctx.save_for_backward(x, log_decay, weight, B, C, state, skip, kept)
         ctx.set_materialize_grads(False)
         return y, end
 
@@ -107,12 +109,13 @@ class _Scan(torch.autograd.Function):
             dy = given[0].new_zeros(()).expand(given[0].shape)
         if torch.is_grad_enabled():  # it will be differentiated itself, which the plain function knows how to
             return (*by_plain(_plain, given, (dy, d_end)), None, None)
-        found = gradients(*given[:5], kept, dy, d_end, ctx.how, ctx.precision)
-        return (*found[:5], found[5] if given[5] is not None else None, None, None)
+        found = gradients(*given[:5], given[6], kept, dy, d_end, ctx.how, ctx.precision)
+        asked = (a if b is not None else None for a, b in zip(found, given, strict=True))
+        return (*asked, None, None)
 
 
 def _plain(*given: Tensor) -> tuple[Tensor, Tensor]:
-    return scan_reference(*given[:5], state=given[5])
+    return scan_reference(*given[:5], state=given[5], skip=given[6])
 
 
 def read(
@@ -122,6 +125,7 @@ def read(
     B: Tensor,
     C: Tensor,
     state: Tensor | None,
+    skip: Tensor | None,
     how: Sizes,
     keep: bool,
     precision: str,
@@ -143,6 +147,7 @@ def read(
         weight,
         B,
         C,
+        x if skip is None else skip,
         x if begin is None else begin,
         y,
         end,
@@ -161,6 +166,7 @@ def read(
         P=how.channels,
         N=how.states,
         BEGIN=begin is not None,
+        SKIP=skip is not None,
         KEEP=keep,
         PRECISION=precision,
         num_warps=how.warps,
@@ -174,13 +180,14 @@ def gradients(
     weight: Tensor,
     B: Tensor,
     C: Tensor,
+    skip: Tensor | None,
     kept: Tensor,
     dy: Tensor,
     d_end: Tensor | None,
     how: Sizes,
     precision: str,
 ) -> tuple[Tensor, ...]:
-    """Gradients of x, decay, weight, B, C and the state before."""
+    """Gradients of x, decay, weight, B, C, the state before, and ``skip``."""
     from workbench.numerics.kernels.scan_triton import gradient_kernel
 
     batch, time, heads, width = x.shape
@@ -191,6 +198,7 @@ def gradients(
         behind = _handed(dy, C, log_decay, weight, behind, how, True, precision)
     dx = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     d_begin = x.new_empty(batch, heads, width, states)
+    of_skip = torch.empty(how.segments, batch, heads, how.pieces, device=x.device)
     scalars = torch.empty(2, batch, time, heads, how.pieces, device=x.device)
     vectors = torch.empty(2, batch, time, heads, how.pieces, states, device=x.device)
     gradient_kernel[(batch * heads, how.segments, how.pieces)](
@@ -199,6 +207,7 @@ def gradients(
         weight,
         B,
         C,
+        x if skip is None else skip,
         kept,
         dy,
         x if behind is None else behind,
@@ -207,6 +216,7 @@ def gradients(
         scalars[1],
         vectors[0],
         vectors[1],
+        of_skip,
         d_begin,
         time,
         how.per,
@@ -222,13 +232,15 @@ def gradients(
         L=how.chunk,
         P=how.channels,
         N=how.states,
+        SKIP=skip is not None,
         BEHIND=behind is not None,
         PRECISION=precision,
         num_warps=how.warps * (2 if how.chunk >= 64 and how.warps < 8 else 1),
     )
     d_decay, d_weight = scalars[..., 0] if how.pieces == 1 else scalars.sum(-1)
     dB, dC = vectors.view(2, batch, time, groups, -1, states).sum(4).to(x.dtype)
-    return dx, d_decay.to(log_decay.dtype), d_weight.to(weight.dtype), dB, dC, d_begin
+    d_skip = dx if skip is None else of_skip.sum((0, 1, 3)).to(skip.dtype)
+    return dx, d_decay.to(log_decay.dtype), d_weight.to(weight.dtype), dB, dC, d_begin, d_skip
 
 
 def _handed(

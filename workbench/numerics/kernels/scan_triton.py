@@ -167,6 +167,7 @@ def read_kernel(
     weight,
     B,
     C,
+    skip,
     begin,
     y,
     end,
@@ -198,6 +199,7 @@ def read_kernel(
     P: tl.constexpr,
     N: tl.constexpr,
     BEGIN: tl.constexpr,
+    SKIP: tl.constexpr,
     KEEP: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
@@ -259,6 +261,8 @@ def read_kernel(
         from_start = tl.exp2(until_whole + until_rest)
         out = from_start[:, None] * _product(Cs, tl.trans(state).to(Cs.dtype), PRECISION)
         out += _product(within.to(xs.dtype), xs, PRECISION)
+        if SKIP:
+            out += tl.load(skip + h).to(tl.float32) * xs.to(tl.float32)
         tl.store(
             y + start * heads * width + row[:, None] * (heads * width) + p[None, :],
             out.to(y.dtype.element_ty),
@@ -282,6 +286,7 @@ def gradient_kernel(
     weight,
     B,
     C,
+    skip,
     kept,
     dy,
     behind,
@@ -290,6 +295,7 @@ def gradient_kernel(
     d_weight,
     dB,
     dC,
+    d_skip,
     d_begin,
     time,
     per,
@@ -321,6 +327,7 @@ def gradient_kernel(
     L: tl.constexpr,
     P: tl.constexpr,
     N: tl.constexpr,
+    SKIP: tl.constexpr,
     BEHIND: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
@@ -361,6 +368,7 @@ def gradient_kernel(
     long = tl.full((), L, tl.int64)
     first = segment * per
     stop = tl.minimum(first + per, chunks)
+    of_skip = 0.0
     # Invariant: `after` is the gradient of the state behind chunk k.
     for i in range(first, stop):
         k = first + stop - 1 - i
@@ -387,9 +395,13 @@ def gradient_kernel(
         mixed = _product(Cs, tl.trans(Bs), PRECISION) * between
         given = to_end[:, None] * _product(Bs, tl.trans(after).to(Bs.dtype), PRECISION)
         given += _product(tl.trans(mixed).to(ds.dtype), ds, PRECISION)
+        slope = given * w[:, None]
+        if SKIP:
+            slope += tl.load(skip + h).to(tl.float32) * ds.to(tl.float32)
+            of_skip += tl.sum(ds.to(tl.float32) * xs.to(tl.float32))
         tl.store(
             dx + start * heads * width + row[:, None] * (heads * width) + p[None, :],
-            (given * w[:, None]).to(dx.dtype.element_ty),
+            slope.to(dx.dtype.element_ty),
             mask=here_p,
         )
         # B and C: the same product of dy and x, once from each side
@@ -414,6 +426,8 @@ def gradient_kernel(
         tl.store(d_decay + (start + row) * every, tl.where(exponent > NONE_LEFT, of_decay, 0.0), mask=inside)
         scaled = (Cs.to(tl.float32) * from_start[:, None]).to(Cs.dtype)
         after = tl.exp2(all_whole + all_rest) * after + _product(tl.trans(ds), scaled, PRECISION)
+    if SKIP:
+        tl.store(d_skip + (segment * tl.num_programs(0) + head) * pieces + piece, of_skip)
     if segment == 0:
         at = head.to(tl.int64) * width * states
         tl.store(d_begin + at + of_state, after.to(d_begin.dtype.element_ty), mask=inside_state)
