@@ -141,14 +141,15 @@ def one_scan(work: Scan, given: tuple[torch.Tensor, ...], device: str, repeats: 
     cuda = device.startswith("cuda")
     if cuda:
         torch.cuda.reset_peak_memory_stats()
-    floor = sum(part.nbytes for part in given) + given[0].nbytes
+    inputs, output = sum(part.nbytes for part in given), given[0].nbytes
+    floor = inputs + output
     ahead, there_and_back = timed(forward, device, repeats), timed(both, device, repeats)
     return {
         "forward_ms": 1e3 * ahead,
         "forward_and_backward_ms": 1e3 * there_and_back,
         "floor_bytes": floor,
         "forward_bytes_a_second": floor / ahead,
-        "both_bytes_a_second": 3 * floor / there_and_back,
+        "both_bytes_a_second": (3 * inputs + 2 * output) / there_and_back,
         "peak_bytes": torch.cuda.max_memory_allocated() if cuda else None,
     }
 
