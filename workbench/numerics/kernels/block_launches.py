@@ -17,12 +17,14 @@ PROGRAMS = 1024  # that share the rows of a normalization backward
 
 def convolved_triton(x: Tensor, weight: Tensor, bias: Tensor, before: Tensor | None) -> Tensor:
     """`block.convolved_reference` by Triton."""
-    return _Convolved.apply(x, weight.contiguous(), bias, before)  # type: ignore[no-any-return, no-untyped-call]
+    y: Tensor = _Convolved.apply(x, weight.contiguous(), bias, before)
+    return y
 
 
 def normalized_triton(x: Tensor, weight: Tensor, epsilon: float, gate: Tensor | None) -> Tensor:
     """`block.normalized_reference` by Triton."""
-    return _Normalized.apply(x, weight, epsilon, gate)  # type: ignore[no-any-return, no-untyped-call]
+    y: Tensor = _Normalized.apply(x, weight, epsilon, gate)
+    return y
 
 
 class _Convolved(torch.autograd.Function):

@@ -77,7 +77,9 @@ def scan_triton(
 ) -> tuple[Tensor, Tensor]:
     """`scan.scan_reference` by Triton; how many ``segments`` and ``warps``, and the ``precision``, are for measurements."""
     given = (x, log_decay, weight, B.to(x.dtype), C.to(x.dtype), state, skip)
-    y, end = _Scan.apply(*given, sizes(x, B, chunk, segments, warps), precision)  # type: ignore[no-untyped-call]
+    # inside the function gradients are off, whatever is asked for outside
+    keep = torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in given)
+    y, end = _Scan.apply(*given, sizes(x, B, chunk, segments, warps), keep, precision)
     return y, end
 
 
@@ -93,9 +95,9 @@ class _Scan(torch.autograd.Function):
         state: Tensor | None,
         skip: Tensor | None,
         how: Sizes,
+        keep: bool,
         precision: str,
     ) -> tuple[Tensor, Tensor]:
-        keep = any(ctx.needs_input_grad)
         y, end, kept = read(x, log_decay, weight, B, C, state, skip, how, keep, precision)
         ctx.how, ctx.precision = how, precision
         ctx.save_for_backward(x, log_decay, weight, B, C, state, skip, kept)
@@ -105,13 +107,14 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, d_end: Tensor | None) -> tuple[Tensor | None, ...]:
         *given, kept = ctx.saved_tensors
+        x, log_decay, weight, B, C, _, skip = given
         if dy is None:
-            dy = given[0].new_zeros(()).expand(given[0].shape)
+            dy = x.new_zeros(()).expand(x.shape)
         if torch.is_grad_enabled():  # it will be differentiated itself, which the plain function knows how to
-            return (*by_plain(_plain, given, (dy, d_end)), None, None)
-        found = gradients(*given[:5], given[6], kept, dy, d_end, ctx.how, ctx.precision)
+            return (*by_plain(_plain, given, (dy, d_end)), None, None, None)
+        found = gradients(x, log_decay, weight, B, C, skip, kept, dy, d_end, ctx.how, ctx.precision)
         asked = (a if b is not None else None for a, b in zip(found, given, strict=True))
-        return (*asked, None, None)
+        return (*asked, None, None, None)
 
 
 def _plain(*given: Tensor) -> tuple[Tensor, Tensor]:
