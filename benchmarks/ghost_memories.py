@@ -77,16 +77,20 @@ def recall(ghost: Ghost, seed: int) -> None:
 
 
 def sentences(count: int) -> list[bytes]:
-    """Facts of natural language: sentences of the docs, the first half asking for the second."""
-    text = " ".join(p.read_text(encoding="utf-8") for p in sorted((ROOT / "docs").glob("*.md")))
+    """Facts of natural language: sentences of the pages in docs and benchmarks, the first half asking for the second."""
+    text = " ".join(
+        p.read_text(encoding="utf-8")
+        for p in sorted(ROOT.glob("docs/*.md")) + sorted(ROOT.glob("benchmarks/*.md"))
+    )
     plain = [" ".join(s.split()) for s in re.split(r"(?<=[.:;])\s+", text)]
-    plain = list(dict.fromkeys(s for s in plain if 30 < len(s) < 120 and not set(s) & set("`|#*<>")))
-    assert len(plain) >= count, len(plain)
-    found = []
-    for sentence in plain[:count]:
+    plain = list(dict.fromkeys(s for s in plain if 30 < len(s) < 120 and not set(s) & set('`|#*<>[](){}=_"')))
+    found = {}
+    for sentence in plain:
         words = sentence.split(" ")
-        found.append(" ".join(words[: len(words) // 2]) + "\n" + " ".join(words[len(words) // 2 :]) + "\n")
-    return [fact.encode() for fact in found]
+        half = len(words) // 2
+        found.setdefault(" ".join(words[:half]), " ".join(words[half:]))
+    assert len(found) >= count, len(found)
+    return [f"{asked}\n{answer}\n".encode() for asked, answer in list(found.items())[:count]]
 
 
 def by_pairs(asked: str, facts: list[bytes]) -> list[int]:
