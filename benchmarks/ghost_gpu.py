@@ -35,7 +35,8 @@ from workbench.numerics.ghost.config import GhostConfig
 from workbench.numerics.ghost.lessons import padded, random_facts, teach_reading
 from workbench.numerics.ghost.model import Ghost
 from workbench.numerics.ghost.questions import lesson, lesson_loss
-from workbench.numerics.kernels.scan import scan, scan_reference
+from workbench.numerics.kernels.scan import scan
+from workbench.numerics.kernels.scan_plain import scan_reference
 
 SMALL = {"width": 64, "blocks": 4, "heads": 2, "head": 32}
 MEMORY = {"width": 128, "blocks": 6, "head": 32, "heads": 1, "attend_every": 0, "memory": 64}

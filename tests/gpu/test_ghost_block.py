@@ -12,8 +12,8 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 if not (torch.cuda.is_available() or INTERPRETED):
     pytest.skip("needs a CUDA device", allow_module_level=True)
 
-from workbench.numerics.kernels.block import convolved_reference, normalized_reference  # noqa: E402
 from workbench.numerics.kernels.block_launches import convolved_triton, normalized_triton  # noqa: E402
+from workbench.numerics.kernels.block_plain import convolved_reference, normalized_reference  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 DEVICE = "cpu" if INTERPRETED else "cuda"

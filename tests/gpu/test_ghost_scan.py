@@ -18,8 +18,9 @@ if not (torch.cuda.is_available() or INTERPRETED):
 
 from workbench.numerics.ghost.config import GhostConfig  # noqa: E402
 from workbench.numerics.ghost.model import Ghost  # noqa: E402
-from workbench.numerics.kernels.scan import scan, scan_reference  # noqa: E402
+from workbench.numerics.kernels.scan import scan  # noqa: E402
 from workbench.numerics.kernels.scan_launches import scan_triton  # noqa: E402
+from workbench.numerics.kernels.scan_plain import scan_reference  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 DEVICE = "cpu" if INTERPRETED else "cuda"

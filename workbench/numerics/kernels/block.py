@@ -1,4 +1,4 @@
-"""What a state-space block does beside its scan and its projections: plain torch references, and the choice of kernel.
+"""What a state-space block does beside its scan and its projections: the choice between plain torch and Triton.
 
 Each is a chain of passes over memory when torch takes its operations one by one, forward and more so backward; a kernel makes one.
 """
@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-from torch.nn import functional as F
-
+from workbench.numerics.kernels.block_plain import convolved_reference, normalized_reference
 from workbench.numerics.kernels.fusing import fusable
 
 if TYPE_CHECKING:
@@ -39,13 +37,6 @@ def convolved(
     return convolved_reference(x, weight, bias, before)
 
 
-def convolved_reference(x: Tensor, weight: Tensor, bias: Tensor, before: Tensor | None = None) -> Tensor:
-    """`convolved` in torch."""
-    x = x.mT
-    x = F.pad(x, (weight.shape[1] - 1, 0)) if before is None else torch.cat([before, x], -1)
-    return F.silu(F.conv1d(x, weight[:, None], bias, groups=len(weight))).mT
-
-
 def normalized(
     x: Float[Tensor, "... n"],
     weight: Float[Tensor, " n"],
@@ -58,9 +49,3 @@ def normalized(
 
         return normalized_triton(x, weight, epsilon, gate)
     return normalized_reference(x, weight, epsilon, gate)
-
-
-def normalized_reference(x: Tensor, weight: Tensor, epsilon: float, gate: Tensor | None = None) -> Tensor:
-    """`normalized` in torch."""
-    x = x if gate is None else x * F.silu(gate)
-    return weight * (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + epsilon))

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workbench.numerics.kernels.block import convolved_reference, normalized_reference
+from workbench.numerics.kernels.block_plain import convolved_reference, normalized_reference
 from workbench.numerics.kernels.fusing import by_plain
 
 POSITIONS, CHANNELS = 32, 64  # of a program that convolves
@@ -16,13 +16,13 @@ PROGRAMS = 1024  # that share the rows of a normalization backward
 
 
 def convolved_triton(x: Tensor, weight: Tensor, bias: Tensor, before: Tensor | None) -> Tensor:
-    """`block.convolved_reference` by Triton."""
+    """`block_plain.convolved_reference` by Triton."""
     y: Tensor = _Convolved.apply(x, weight.contiguous(), bias, before)
     return y
 
 
 def normalized_triton(x: Tensor, weight: Tensor, epsilon: float, gate: Tensor | None) -> Tensor:
-    """`block.normalized_reference` by Triton."""
+    """`block_plain.normalized_reference` by Triton."""
     y: Tensor = _Normalized.apply(x, weight, epsilon, gate)
     return y
 

@@ -1,4 +1,4 @@
-"""Triton kernels of `block`; the plain torch functions there say what they must equal."""
+"""Triton kernels of `block`; the plain torch functions in `block_plain` say what they must equal."""
 
 from __future__ import annotations
 

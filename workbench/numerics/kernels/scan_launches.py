@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from workbench.numerics.kernels.fusing import by_plain
-from workbench.numerics.kernels.scan import scan_reference
+from workbench.numerics.kernels.scan_plain import scan_reference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,7 +75,7 @@ def scan_triton(
     warps: int | None = None,
     precision: str = PRECISION,
 ) -> tuple[Tensor, Tensor]:
-    """`scan.scan_reference` by Triton; how many ``segments`` and ``warps``, and the ``precision``, are for measurements."""
+    """`scan_plain.scan_reference` by Triton; how many ``segments`` and ``warps``, and the ``precision``, are for measurements."""
     given = (x, log_decay, weight, B.to(x.dtype), C.to(x.dtype), state, skip)
     # inside the function gradients are off, whatever is asked for outside
     keep = torch.is_grad_enabled() and any(part is not None and part.requires_grad for part in given)

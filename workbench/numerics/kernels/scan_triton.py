@@ -1,4 +1,4 @@
-"""Triton kernels of `scan`; the plain torch function there says what they must equal.
+"""Triton kernels of `scan`; the plain torch function in `scan_plain` says what they must equal.
 
 Time is cut into segments, and these into chunks. A program has one head (and at most 64 of its channels) of one segment and
 goes through its chunks with the state in registers. So that segments don't wait for each other, three launches follow:
