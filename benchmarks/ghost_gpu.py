@@ -6,14 +6,21 @@ It needs torch and numpy alone (no pydantic, no network). ``--device cpu --small
 - ``questions``: ghost_descent's default model and optimizer (AdamW 2e-3, all ten questions a step), for each seed after a
   warm-up on another model: seconds and steps until every byte of all ten answers is the likeliest one given those before it
   (which is what greedy answers are), with and without the check, which is another forward pass.
-- ``scan``: milliseconds of a layer's scan (heads of 64, state 32, float32) forward, and forward with backward, at each length;
-  bytes that an ideal kernel would move (inputs read and outputs written once) by seconds, and the peak of memory.
+- ``scan``: milliseconds of a layer's scan (heads of 64, state 32), by Triton in float32 and bfloat16 and by torch, forward, and
+  forward with backward, at each length; bytes that an ideal kernel would move (inputs read and outputs written once) by seconds,
+  their share of what a copy reaches, and the peak of memory.
+- ``cuts`` (asked by ``--cuts``): the same at one length for each way to cut the sequence, and errors.
+- ``copying`` (asked by ``--copying``): letters right in copying and in recall over 4,096 bytes, by a state alone, with sparse
+  attention, and with attention to all positions, three seeds each.
+- ``kernels``: milliseconds of one block at 16,384 bytes, forward and backward, by kernel.
 - ``memory``: recall by exact answers of facts never trained, taught for at most ``--minutes``.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import itertools
 import json
 import statistics
 import time
@@ -28,12 +35,15 @@ from workbench.numerics.ghost.config import GhostConfig
 from workbench.numerics.ghost.lessons import padded, random_facts, teach_reading
 from workbench.numerics.ghost.model import Ghost
 from workbench.numerics.ghost.questions import lesson, lesson_loss
-from workbench.numerics.ghost.scan import scan
+from workbench.numerics.kernels.scan import scan
+from workbench.numerics.kernels.scan_plain import scan_reference
 
 SMALL = {"width": 64, "blocks": 4, "heads": 2, "head": 32}
 MEMORY = {"width": 128, "blocks": 6, "head": 32, "heads": 1, "attend_every": 0, "memory": 64}
 COUNTS = (64, 256, 1024)
 ASKED = 256
+ITEMS, LETTERS = 64, 64  # of copying and recall
+Scan = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 
 
 def synchronized(device: str) -> float:
@@ -98,43 +108,192 @@ def questions(device: str, seeds: int, most: int, sizes: dict[str, Any], compile
     return {"parameters": parameters, "warm_up_seconds": warm, "compiled": compiled, "seeds": found}
 
 
-def scans(device: str, lengths: list[int], heads: int, repeats: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for length in lengths:
-        made = torch.Generator(device=device).manual_seed(0)
+def copied(device: str) -> float:
+    """Bytes a second that are read and written by a copy of a gigabyte: what memory gives at most."""
+    size = 1 << (30 if device.startswith("cuda") else 24)
+    given = torch.empty(size, dtype=torch.uint8, device=device)
+    taken = torch.empty_like(given)
+    return 2 * size / timed(lambda: taken.copy_(given), device, 20)
 
-        def drawn(*shape: int, made: torch.Generator = made) -> torch.Tensor:
-            return torch.randn(1, *shape, generator=made, device=device, requires_grad=True)
 
-        x, B, C = drawn(length, heads, 64), drawn(length, 1, 32), drawn(length, 1, 32)
-        log_decay, weight = -drawn(length, heads).detach().abs(), drawn(length, heads).detach().abs()
-        given = (x, log_decay.requires_grad_(), weight.requires_grad_(), B, C)
+def drawn(device: str, length: int, heads: int, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
+    """What one layer scans: x, log decay, weight, B and C."""
+    made = torch.Generator(device=device).manual_seed(0)
 
-        @torch.no_grad()
-        def forward(given: tuple[torch.Tensor, ...] = given) -> None:
-            scan(*given)
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(1, length, *shape, generator=made, device=device).to(dtype)
 
-        def both(given: tuple[torch.Tensor, ...] = given) -> None:
-            torch.autograd.grad(scan(*given)[0].sum(), given)
+    x, B, C = normal(heads, 64), normal(1, 32), normal(1, 32)
+    return tuple(part.requires_grad_() for part in (x, -normal(heads).abs(), normal(heads).abs(), B, C))
 
-        if device.startswith("cuda"):
-            torch.cuda.reset_peak_memory_stats()
-        read = sum(part.nbytes for part in given)
-        ahead, there_and_back = timed(forward, device, repeats), timed(both, device, repeats)
-        found.append(
-            {
-                "length": length,
-                "heads": heads,
-                "forward_ms": 1e3 * ahead,
-                "forward_and_backward_ms": 1e3 * there_and_back,
-                "forward_bytes_a_second": (read + x.nbytes) / ahead,
-                "both_bytes_a_second": (3 * read + 2 * x.nbytes) / there_and_back,
-                "peak_bytes": torch.cuda.max_memory_allocated() if device.startswith("cuda") else None,
-                "doubling": None
-                if not found
-                else 1e3 * there_and_back / found[-1]["forward_and_backward_ms"],
-            }
+
+def one_scan(work: Scan, given: tuple[torch.Tensor, ...], device: str, repeats: int) -> dict[str, Any]:
+    """Seconds, the share of an ideal kernel's bytes in them, and the peak of memory.
+
+    Floor of the forward pass: inputs read and output written once. With the backward pass: that, and inputs and the output's
+    gradient read, and gradients written, once.
+    """
+
+    @torch.no_grad()
+    def forward() -> None:
+        work(*given)
+
+    of_output = torch.randn_like(given[0])
+
+    def both() -> None:
+        torch.autograd.grad(work(*given)[0], given, of_output)
+
+    cuda = device.startswith("cuda")
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
+    inputs, output = sum(part.nbytes for part in given), given[0].nbytes
+    floor = inputs + output
+    ahead, there_and_back = timed(forward, device, repeats), timed(both, device, repeats)
+    return {
+        "forward_ms": 1e3 * ahead,
+        "forward_and_backward_ms": 1e3 * there_and_back,
+        "floor_bytes": floor,
+        "forward_bytes_a_second": floor / ahead,
+        "both_bytes_a_second": (3 * inputs + 2 * output) / there_and_back,
+        "peak_bytes": torch.cuda.max_memory_allocated() if cuda else None,
+    }
+
+
+def scans(device: str, lengths: list[int], heads: int, repeats: int) -> dict[str, Any]:
+    """By Triton in two precisions, and by torch."""
+    cuda = device.startswith("cuda")
+    kinds: dict[str, tuple[Scan, torch.dtype]] = {"torch float32": (scan_reference, torch.float32)}
+    if cuda:
+        kinds |= {"triton float32": (scan, torch.float32), "triton bfloat16": (scan, torch.bfloat16)}
+    found: dict[str, Any] = {"copied_bytes_a_second": copied(device)}
+    for kind, (work, dtype) in kinds.items():
+        rows: list[dict[str, Any]] = []
+        for length in lengths:
+            row = one_scan(work, drawn(device, length, heads, dtype), device, repeats)
+            row["forward_share"] = row["forward_bytes_a_second"] / found["copied_bytes_a_second"]
+            row["both_share"] = row["both_bytes_a_second"] / found["copied_bytes_a_second"]
+            if rows:
+                for name in ("forward_ms", "forward_and_backward_ms", "peak_bytes"):
+                    row[f"{name} doubled"] = row[name] / rows[-1][name] if row[name] else None
+            rows.append({"length": length, **row})
+        found[kind] = rows
+    return found
+
+
+def cuts(length: int, heads: int, repeats: int) -> list[dict[str, Any]]:
+    """How the kernels' time depends on how they cut the sequence, and on the precision of products; errors against float64."""
+    from workbench.numerics.kernels.scan_launches import scan_triton
+
+    found = []
+    near = tuple(part.detach() for part in drawn("cuda", 2048, heads, torch.float32))
+    exact = scan_reference(*(part.double() for part in near))[0]
+    ways = [
+        (torch.float32, precision, chunk, segments, warps)
+        for precision in ("tf32x3", "bf16x3", "tf32")
+        for chunk in (16, 32, 64)
+        for segments, warps in ((32, 4), (64, 4), (128, 4), (128, 2), (128, 8))
+    ]
+    ways += [
+        (torch.bfloat16, "tf32", chunk, segments, warps)
+        for chunk in (32, 64, 128)
+        for segments, warps in ((32, 4), (64, 4), (128, 4), (128, 8))
+    ]
+    for dtype, precision, chunk, segments, warps in ways:
+        given = drawn("cuda", length, heads, dtype)
+        how = {"chunk": chunk, "segments": segments, "warps": warps, "precision": precision}
+        row: dict[str, Any] = {"dtype": str(dtype), "length": length, **how}
+        try:
+            row |= one_scan(functools.partial(scan_triton, **how), given, "cuda", repeats)  # type: ignore[arg-type]
+            off = scan_triton(*(part.to(dtype) for part in near), **how)[0] - exact  # type: ignore[arg-type]
+            row["error"] = float(off.abs().max() / exact.abs().max())
+        except Exception as e:  # more shared memory than there is, say
+            row["failed"] = f"{type(e).__name__}: {e}"[:200]
+        found.append(row)
+        print(json.dumps(row), flush=True)
+    return found
+
+
+def kernels(device: str, length: int, sizes: dict[str, Any]) -> dict[str, Any]:
+    """Where the time of one block goes, forward and backward: milliseconds by kernel."""
+    ghost = Ghost(GhostConfig(**sizes)).to(device)
+    block = ghost.backbone.layers[0]
+    x = torch.randn(1, length, ghost.config.width, device=device, requires_grad=True)
+
+    def both() -> None:
+        torch.autograd.grad(block(x).square().sum(), [x, *block.parameters()])
+
+    seconds = timed(both, device, 5)
+    activity = torch.profiler.ProfilerActivity
+    cuda = device.startswith("cuda")
+    with torch.profiler.profile(activities=[activity.CUDA if cuda else activity.CPU]) as profile:
+        both()
+    took = {
+        event.key[:90]: (event.self_device_time_total if cuda else event.self_cpu_time_total) / 1e3
+        for event in profile.key_averages()
+    }
+    most = dict(sorted(took.items(), key=lambda item: -item[1])[:20])
+    return {"length": length, "block_ms": 1e3 * seconds, "sum_ms": sum(took.values()), "by_kernel_ms": most}
+
+
+def to_copy(rng: np.random.Generator, count: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """(count, length) bytes that begin with ITEMS random letters, which come again at the end; and which are to be foretold."""
+    x = np.zeros((count, length), np.int64)
+    letters = rng.integers(64, 64 + LETTERS, (count, ITEMS))
+    x[:, :ITEMS] = x[:, -ITEMS:] = letters
+    x[:, -ITEMS - 1] = 1
+    wanted = np.zeros(x.shape, bool)
+    wanted[:, -ITEMS:] = True
+    return x, wanted
+
+
+def to_recall(rng: np.random.Generator, count: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """ITEMS pairs of two letters each, scattered; at the end a quarter of the first ones again, whose second ones are to be foretold."""
+    x = np.zeros((count, length), np.int64)
+    wanted = np.zeros(x.shape, bool)
+    asked = ITEMS // 4
+    room = (length - 4 * asked) // 4
+    for row, of_row in zip(x, wanted, strict=True):
+        keys = rng.permutation(LETTERS**2)[:ITEMS]
+        pairs = np.stack([keys // LETTERS, keys % LETTERS, *rng.integers(0, LETTERS, (2, ITEMS))], 1) + 64
+        at = 4 * np.sort(rng.permutation(room)[:ITEMS])
+        row[at[:, None] + np.arange(4)] = pairs
+        row[-4 * asked :] = pairs[rng.permutation(ITEMS)[:asked]].ravel()
+        of_row[-4 * asked :] = np.tile([False, False, True, True], asked)
+    return x, wanted
+
+
+def copying(device: str, length: int, seeds: int, steps: int) -> list[dict[str, Any]]:
+    """What a state alone copies and recalls over ``length`` bytes, and with attention: letters right of sequences never seen."""
+    kinds = {"none": {"attend_every": 0}, "sparse": {}, "all positions": {"window": length, "far": 0}}
+    found = []
+    for make, seed, (kind, sizes) in itertools.product((to_copy, to_recall), range(seeds), kinds.items()):
+        torch.manual_seed(seed)
+        rng = np.random.default_rng([seed, 4096])
+        base = {"width": 128, "blocks": 4, "head": 32, "heads": 2, "attend_every": 2}
+        ghost = Ghost(GhostConfig(**(base | sizes))).to(device)
+        optimizer = torch.optim.AdamW(ghost.parameters(), lr=2e-3)
+        warm = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: min(1.0, (k + 1) / 50))
+        began = synchronized(device)
+        for _ in range(steps):
+            x, wanted = (torch.from_numpy(part).to(device) for part in make(rng, 16, length))
+            logits = ghost(x)[:, :-1][wanted[:, 1:]]
+            loss = torch.nn.functional.cross_entropy(logits, x[:, 1:][wanted[:, 1:]])
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(ghost.parameters(), 1.0)
+            optimizer.step()
+            warm.step()
+        x, wanted = (
+            torch.from_numpy(part).to(device) for part in make(np.random.default_rng(seed), 64, length)
         )
+        with torch.inference_mode():
+            likeliest = torch.cat([ghost(part)[:, :-1].argmax(-1) for part in x.split(16)])
+        right = (likeliest == x[:, 1:])[wanted[:, 1:]].float().mean()
+        row = {"task": make.__name__, "length": length, "attention": kind, "seed": seed, "steps": steps}
+        row |= {"loss": float(loss.detach()), "right": float(right), "chance": 1 / LETTERS}
+        row |= {"seconds": synchronized(device) - began}
+        found.append(row)
+        print(json.dumps(row), flush=True)
     return found
 
 
@@ -168,6 +327,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=2.0, help="of teaching the memory, at most")
     parser.add_argument("--compiled", action="store_true", help="the loss by torch.compile")
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--cuts", action="store_true", help="measure every way to cut the scan (minutes)")
+    parser.add_argument(
+        "--copying", action="store_true", help="copying and recall over 4,096 bytes (minutes)"
+    )
+    parser.add_argument("--updates", type=int, default=400, help="of each network that copies or recalls")
+    parser.add_argument(
+        "--only", nargs="+", help="parts to measure: questions, scan, cuts, kernels, copying, memory"
+    )
     given = parser.parse_args()
     device, small = given.device, given.small
     name = torch.cuda.get_device_name() if device.startswith("cuda") else "cpu"
@@ -178,9 +345,17 @@ def main() -> None:
             device, given.seeds, given.steps, SMALL if small else {}, given.compiled
         ),
         "scan": lambda: scans(device, lengths, 2 if small else 10, 3 if small else 20),
+        "kernels": lambda: kernels(device, 1024 if small else 16_384, SMALL if small else {}),
         "memory": lambda: memory(device, 0.1 if small else given.minutes, 5 if small else 100),
     }
+    if given.copying:
+        length, seeds = (512, 1) if small else (4096, 3)
+        parts["copying"] = lambda: copying(device, length, seeds, 3 if small else given.updates)
+    if given.cuts:
+        parts["cuts"] = lambda: cuts(65_536, 10, 5)
     for part, measure in parts.items():
+        if given.only and part not in given.only:
+            continue
         try:
             found[part] = measure()
         except Exception as e:  # one part's failure leaves the others

@@ -4,6 +4,9 @@
 
 - ``recall``: facts of random bytes, never trained (a third of the questions end alike, a third of the answers begin alike);
   exact answers, every byte the likeliest given those before it.
+- ``paraphrases``: the ten questions among sentences of this repository's own pages, cut in the middle (a fact's question is the
+  first half): what is answered as it was written, and how often a paraphrase's own row is among those fetched for it, beside
+  the overlap in pairs of bytes, which knows nothing, and chance. ``untrained`` keys are those of a network before any update.
 - ``consolidation``: ten facts of random bytes and then the ten questions are trained into the weights, with the first rehearsed
   or not; both are asked with an emptied memory, and 64 other facts with their rows.
 - ``relearning``: p-values of the two questions that `forgetting` asks of the weights, of facts that were trained into them for
@@ -13,7 +16,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 import time
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -29,6 +36,7 @@ from workbench.numerics.ghost.questions import questions
 from workbench.subjects.memory import Memory
 from workbench.subjects.own_checkpoints import checkpoint_of
 
+ROOT = Path(__file__).parents[1]
 COUNTS, FETCHED, ASKED = (64, 256, 1024), (1, 4, 16), 64
 
 
@@ -66,6 +74,65 @@ def recall(ghost: Ghost, seed: int) -> None:
                 right, own = exact_fetched(ghost, asked, index, k)
                 line.append(f"{by} {k}: {right} (own row in {own})")
         print(f"seed {seed}, {count} facts, exact of {ASKED}: {', '.join(line)}", flush=True)
+
+
+def sentences(count: int) -> list[bytes]:
+    """Facts of natural language: sentences of the pages in docs and benchmarks, the first half asking for the second."""
+    text = " ".join(
+        p.read_text(encoding="utf-8")
+        for p in sorted(ROOT.glob("docs/*.md")) + sorted(ROOT.glob("benchmarks/*.md"))
+    )
+    plain = [" ".join(s.split()) for s in re.split(r"(?<=[.:;])\s+", text)]
+    plain = list(dict.fromkeys(s for s in plain if 30 < len(s) < 120 and not set(s) & set('`|#*<>[](){}=_"')))
+    found = {}
+    for sentence in plain:
+        words = sentence.split(" ")
+        half = len(words) // 2
+        found.setdefault(" ".join(words[:half]), " ".join(words[half:]))
+    assert len(found) >= count, len(found)
+    return [f"{asked}\n{answer}\n".encode() for asked, answer in list(found.items())[:count]]
+
+
+def by_pairs(asked: str, facts: list[bytes]) -> list[int]:
+    """Facts by how far their questions overlap in pairs of bytes, the nearest first."""
+
+    def pairs(text: str) -> Counter[str]:
+        return Counter(a + b for a, b in pairwise(text.lower()))
+
+    own = pairs(asked)
+    others = [pairs(f.decode().partition("\n")[0]) for f in facts]
+    overlaps = [2 * (own & o).total() / max(own.total() + o.total(), 1) for o in others]
+    return np.argsort(-np.array(overlaps), kind="stable").tolist()
+
+
+def paraphrases(ghost: Ghost, seed: int) -> None:
+    asked = [(i, p) for i, q in enumerate(questions()) for p in q.paraphrases]
+    facts = [f"{q.question}\n{q.answer}\n".encode() for q in questions()] + sentences(COUNTS[1] - 10)
+    rows = ghost.written(facts)
+    found = [f"written, all rows: {exact(ghost, facts[:ASKED], rows)} of {ASKED}"]
+    torch.manual_seed(seed)
+    for name, network in (("taught", ghost), ("untrained", Ghost(ghost.config))):
+        for by in ("end", "mean"):
+            index = Index.of(network.written(facts), by)
+            if name == "taught":
+                right, own = exact_fetched(ghost, facts[:ASKED], Index.of(rows, by), 1)
+                found.append(f"written, 1 fetched by {by}: {right} (own row in {own})")
+            for k in FETCHED:
+                with torch.inference_mode():
+                    own = sum(
+                        i
+                        in index.fetched(network.keys(torch.tensor([list(f"{p}\n".encode())]))[0], k)[
+                            1
+                        ].tolist()
+                        for i, p in asked
+                    )
+                found.append(f"{name} {by} {k}: {own}")
+    found += [f"pairs {k}: {sum(i in by_pairs(p, facts)[:k] for i, p in asked)}" for k in FETCHED]
+    chance = ", ".join(f"{len(asked) * k / len(facts):.1f}" for k in FETCHED)
+    print(
+        f"seed {seed}, {len(asked)} paraphrases among {len(facts)} facts, own row fetched: {', '.join(found)}; chance {chance}",
+        flush=True,
+    )
 
 
 def consolidation(ghost: Ghost, seed: int, steps: int) -> None:
@@ -118,7 +185,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="seed")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--width", type=int, default=128)
-    parser.add_argument("--what", default="recall,consolidation,relearning")
+    parser.add_argument("--what", default="recall,paraphrases,consolidation,relearning")
     given = parser.parse_args()
     torch.set_num_threads(1)
     for seed in range(given.first, given.first + given.seeds):
@@ -127,6 +194,8 @@ def main() -> None:
         print(f"seed {seed}: taught in {time.process_time() - began:.0f} s", flush=True)
         if "recall" in given.what:
             recall(ghost, seed)
+        if "paraphrases" in given.what:
+            paraphrases(ghost, seed)
         if "consolidation" in given.what:
             consolidation(ghost, seed, 40)
         if "relearning" in given.what:

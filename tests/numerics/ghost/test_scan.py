@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from workbench.numerics.ghost.scan import scan, scan_in_steps
+from workbench.numerics.kernels.scan import scan
+from workbench.numerics.kernels.scan_plain import scan_in_steps
 
 
 def drawn(time: int, *, groups: int = 1, dtype: torch.dtype = torch.float32, decay: float = 0.1) -> tuple:

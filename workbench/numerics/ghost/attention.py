@@ -52,13 +52,14 @@ class SparseAttention(nn.Module):
         begin = 0 if not state else int(state["seen"])
         new = torch.arange(begin, begin + x.shape[1], device=x.device)
         near: Keys = (k, v, new)
-        far: Keys = tuple(_strided(part, new, self.stride) for part in near)
+        every = slice(-begin % self.stride, None, self.stride)
+        far: Keys = (k[:, :, every], v[:, :, every], new[every])
         if state:
             near = _joined([state[f"near {n}"] for n in ("k", "v", "i")], near)
             far = _joined([state[f"far {n}"] for n in ("k", "v", "i")], far)
         y = torch.cat(
             [
-                self._seen(q[..., s : s + self.window, :], new[s : s + self.window], near, far)
+                self._seen(q[..., s : s + self.window, :], begin + s, begin + x.shape[1], near, far)
                 for s in range(0, max(x.shape[1], 1), self.window)
             ],
             2,
@@ -72,19 +73,24 @@ class SparseAttention(nn.Module):
             state["seen"] = torch.tensor(begin + x.shape[1])
         return self.o_proj(y.transpose(1, 2).flatten(-2))
 
-    def _seen(
-        self,
-        q: torch.Tensor,
-        at: torch.Tensor,
-        near: Keys,
-        far: Keys,
-    ) -> torch.Tensor:
-        """What a block of at most ``window`` queries reads."""
-        if len(at) == 0:
+    def _seen(self, q: torch.Tensor, first: int, end: int, near: Keys, far: Keys) -> torch.Tensor:
+        """What a block of at most ``window`` queries reads, of which the first stands at ``first``; ``end`` is behind all positions.
+
+        Where things stand is computed here and not asked of the device, which would have to be waited for.
+        """
+        if not q.shape[2]:
             return q
-        first, last = int(at[0]), int(at[-1])
-        near = _between(near, first - self.window + 1, last)
-        far = _between(far, first - self.stride * self.far + 1, last - self.window)
+        last = first + q.shape[2] - 1
+        begin_near = end - near[2].shape[0]
+        last_far = (end - 1) // self.stride  # in strides
+        begin_far = last_far + 1 - far[2].shape[0]
+        near = _between(near, first - self.window + 1 - begin_near, last - begin_near)
+        far = _between(
+            far,
+            -(-(first - self.stride * self.far + 1) // self.stride) - begin_far,
+            (last - self.window) // self.stride - begin_far,
+        )
+        at = torch.arange(first, last + 1, device=q.device)
         apart_near, apart_far = at[:, None] - near[2], at[:, None] - far[2]
         visible = torch.cat(
             [
@@ -103,11 +109,6 @@ def _rotated(x: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     return torch.cat([first * cos - second * sin, first * sin + second * cos], -1)
 
 
-def _strided(part: torch.Tensor, at: torch.Tensor, stride: int) -> torch.Tensor:
-    chosen = at % stride == 0
-    return part[chosen] if part.ndim == 1 else part[:, :, chosen]
-
-
 def _joined(before: list[torch.Tensor], new: Keys) -> Keys:
     return tuple(
         torch.cat([old, part], 0 if part.ndim == 1 else 2) for old, part in zip(before, new, strict=True)
@@ -121,7 +122,6 @@ def _last(part: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def _between(part: Keys, first: int, last: int) -> Keys:
-    """Keys, values and indices whose index lies between the two; indices rise."""
-    low = int(torch.searchsorted(part[2], first))
-    high = int(torch.searchsorted(part[2], last, right=True))
-    return part[0][:, :, low:high], part[1][:, :, low:high], part[2][low:high]
+    """Keys, values and indices of the places from ``first`` to ``last``, of those that there are."""
+    cut = slice(max(first, 0), max(last + 1, 0))
+    return part[0][:, :, cut], part[1][:, :, cut], part[2][cut]

@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from workbench.numerics.ghost.names import Step
-from workbench.numerics.ghost.scan import scan
+from workbench.numerics.kernels.block import convolved, normalized
+from workbench.numerics.kernels.scan import scan
 
 State = dict[str, torch.Tensor]
 LEAST_STEP, FIRST_STEPS = 1e-4, (1e-3, 1e-1)
@@ -31,12 +32,11 @@ class Norm(nn.Module):
         nn.init.ones_(self.weight)
 
     def forward(self, x: torch.Tensor, gate: torch.Tensor | None = None) -> torch.Tensor:
-        x = x if gate is None else x * F.silu(gate)
-        return self.weight * (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.epsilon))
+        return normalized(x, self.weight, self.epsilon, gate)
 
 
 class CausalConvolution(nn.Conv1d):
-    """A convolution of each channel over the last few positions; (b, t, c) to (b, t, c)."""
+    """A convolution of each channel over the last few positions, and SiLU of it; (b, t, c) to (b, t, c)."""
 
     def __init__(self, channels: int, size: int):
         super().__init__(channels, channels, size, groups=channels)
@@ -44,11 +44,12 @@ class CausalConvolution(nn.Conv1d):
     def forward(self, x: torch.Tensor, state: State | None = None) -> torch.Tensor:
         past = self.kernel_size[0] - 1
         before = None if state is None else state.get("convolved")
-        x = x.mT
-        x = F.pad(x, (past, 0)) if before is None else torch.cat([before, x], -1)
         if state is not None:
-            state["convolved"] = x[..., x.shape[-1] - past :].detach()
-        return super().forward(x).mT
+            ending = x[:, max(x.shape[1] - past, 0) :].mT
+            ending = F.pad(ending, (past, 0)) if before is None else torch.cat([before, ending], -1)
+            state["convolved"] = ending[..., ending.shape[-1] - past :].detach()
+        assert self.bias is not None
+        return convolved(x, self.weight[:, 0], self.bias, before)
 
 
 class Mixer(nn.Module):
@@ -108,7 +109,7 @@ class Mixer(nn.Module):
     def forward(self, u: torch.Tensor, state: State | None = None) -> torch.Tensor:
         """(b, t, width) to the same; ``state`` is read and brought up to date."""
         gate, mixed, step = self.in_proj(u).split([self.inner, self.inner + 2 * self.states, self.heads], -1)
-        mixed = F.silu(self.conv1d(mixed, state))
+        mixed = self.conv1d(mixed, state)
         x, B, C = mixed.split([self.inner, self.states, self.states], -1)
         x, B, C = x.unflatten(-1, (self.heads, self.head)), B[:, :, None], C[:, :, None]
         step = F.softplus(step + self.dt_bias)
@@ -117,7 +118,6 @@ class Mixer(nn.Module):
             turned = self._turned(u, step, state)
             B, C = _rotated(B, turned), _rotated(C, turned)
         y = self._scanned(u, x, log_decay, step, B, C, state)
-        y = y + self.D[:, None] * x
         return self.out_proj(self.norm(y.flatten(-2), gate))
 
     def _scanned(
@@ -146,7 +146,7 @@ class Mixer(nn.Module):
                 state=given.get("held before"),
             )
             step = share * step
-        y, held = scan(x, log_decay, step, B, C, state=given.get("held"))
+        y, held = scan(x, log_decay, step, B, C, state=given.get("held"), skip=self.D)
         if state is not None:
             state["held"] = held.detach()
             if late is not None:

@@ -51,7 +51,7 @@ class S6Mixer(nn.Module):
     def forward(self, u: torch.Tensor, state: State | None = None) -> torch.Tensor:
         """(b, t, width) to the same; ``state`` is read and brought up to date."""
         x, gate = self.in_proj(u).chunk(2, -1)
-        x = F.silu(self.conv1d(x, state))
+        x = self.conv1d(x, state)
         step, B, C = self.x_proj(x).split([self.rank, self.states, self.states], -1)
         step = F.softplus(self.dt_proj(step))
         held = None if state is None else state.get("held")

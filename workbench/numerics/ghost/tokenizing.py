@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from workbench.numerics.ghost.mixer import State
 from workbench.numerics.ghost.names import Tokenizer
-from workbench.numerics.ghost.scan import scan
+from workbench.numerics.kernels.scan import scan
 
 FOURTH = 4
 SURE = 1 - 1e-4  # a probability of exactly 1 has no logarithm of what is left

@@ -1,5 +1,7 @@
 """The selective scan: a linear recurrence over time whose decay and inputs depend on the data, in products of matrices.
 
+The plain torch reference of `scan`.
+
     h_t = exp(log_decay_t) h_{t-1} + weight_t B_t x_tᵀ,    y_t = C_t h_t
 
 The sequence is cut into chunks. Within one, what position j gives to position i is a matrix, lower triangular, so that
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 CHUNK = 64
 
 
-def scan(
+def scan_reference(
     x: Float[torch.Tensor, "b t h p"],
     log_decay: Float[torch.Tensor, "b t h"],
     weight: Float[torch.Tensor, "b t h"],
@@ -30,6 +32,7 @@ def scan(
     C: Float[torch.Tensor, "b t g n"],
     *,
     state: Float[torch.Tensor, "b h p n"] | None = None,
+    skip: Float[torch.Tensor, " h"] | None = None,
     chunk: int = CHUNK,
 ) -> tuple[Float[torch.Tensor, "b t h p"], Float[torch.Tensor, "b h p n"]]:
     """Scan a sequence of any length in chunks.
@@ -40,6 +43,7 @@ def scan(
     weight : of each input.
     B, C : for one group of heads (g = 1), or one for each head (g = h).
     state : what came before; None for nothing.
+    skip : so much of x is added to what is read.
 
     Returns
     -------
@@ -50,7 +54,8 @@ def scan(
         state = x.new_zeros(batch, heads, width, B.shape[-1])
     if time == 0:
         return x, state
-    chunk = min(chunk, time)
+    chunk = min(chunk or CHUNK, time)
+    skipped = None if skip is None else skip[:, None] * x
     # what is put behind the end neither decays nor adds
     x, log_decay, weight, B, C = (_cut(part, chunk) for part in (x, log_decay, weight, B, C))
     between = _decay_between(log_decay.permute(0, 1, 3, 2))  # (b, c, h, i, j)
@@ -67,7 +72,8 @@ def scan(
         before.append(state)
         state = from_start[:, k, :, -1, None, None] * state + added[:, k]
     y = y + from_start[..., None] * (C @ torch.stack(before, 1).mT)
-    return y.transpose(2, 3).reshape(batch, -1, heads, width)[:, :time], state
+    y = y.transpose(2, 3).reshape(batch, -1, heads, width)[:, :time]
+    return y if skipped is None else y + skipped, state
 
 
 def scan_in_steps(
