@@ -27,7 +27,7 @@ from workbench.subjects.series import TimeSeries
 
 TEMPLATE = "explore"
 SUFFIX = ".ipynb"
-ARMS = 3  # untrained networks that are captured beside one
+ARMS = 5  # untrained networks that are captured beside one
 BATCH = 64  # samples that are run at once
 
 
