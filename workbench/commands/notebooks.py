@@ -43,7 +43,7 @@ class Pairs(click.Command):
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The page; reports/WHAT.html without it.",
+    help="The page; reports/WHAT.html without it, numbered where that is of something else.",
 )
 @cwd_option("its own (the current one for a notebook that comes with the workbench)")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: the paths of what was written.")
@@ -65,6 +65,7 @@ def report(
     """
     from workbench.report import facts
     from workbench.report import report as write_report
+    from workbench.report.own import stem_of
 
     with progress():
         page = write_report(notebook, dict(map(_pair, pairs)), output, cwd=cwd)
@@ -73,6 +74,8 @@ def report(
         say_json({"page": page.absolute(), "unkept": unkept})
         return
     say(f"Written: {page}")
+    if output is None and page.stem != (name := stem_of(notebook)):
+        say(f"{page.with_stem(name)} is of something else with this name, and was left as it is.")
     if unkept:
         say(
             f"{unkept} results have no files beside it: neither the cache nor the temporary folder had room for them. "
