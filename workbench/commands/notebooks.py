@@ -43,19 +43,19 @@ class Pairs(click.Command):
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The page; reports/WHAT.html without it, numbered where that is of something else.",
+    help="Where the page goes. Default: reports/WHAT.html, or WHAT-2.html if that is a page about something else.",
 )
 @cwd_option("its own (the current one for a notebook that comes with the workbench)")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: the paths of what was written.")
 def report(
     notebook: str, pairs: tuple[str, ...], output: Path | None, cwd: Path | None, as_json: bool
 ) -> None:
-    """Make a page that works without a network of WHAT, with the executed notebook beside it.
+    """Make one HTML page about WHAT, which opens offline, with the executed notebook beside it.
 
     WHAT is something of your own: a table of embeddings (CSV, Parquet, .npy), texts, a checkpoint, a Hugging Face
-    folder, a capture, a series, a recording; the notebook explore opens it and asks what fits. Or it is a notebook: a
-    path, or the name of one that comes with the workbench (atlas, descent, tethers). A VALUE is read as the type of the
-    parameter's default: text as it is typed, in quotation marks or not, anything else as Python writes it.
+    folder, a capture, a series, a recording; the notebook explore opens it and asks what fits it. Or it is a notebook: a
+    path, or the name of one that comes with the workbench (atlas, descent, tethers). A VALUE has the type of the parameter's
+    default: text needs no quotation marks, anything else is written as in Python.
 
     \b
     workbench report mine.csv
