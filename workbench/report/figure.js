@@ -98,6 +98,14 @@ function figuresBy(Plotly) {
     return more > SLACK && !high ? { height: layout.height - more, "meta.high": more } : {};
   }
   const stacks = (layout) => Object.keys(layout).some((key) => /^yaxis\d/.test(key));
+
+  // From far enough that the titles of three axes aren't cut.
+  function far(layout, width) {
+    const scenes = Object.keys(layout).filter((key) => /^scene\d*$/.test(key) && !layout[key].camera);
+    if (!ours(layout) || !scenes.length) return {};
+    const eye = width < NARROW ? { x: 2.2, y: 2.2, z: 1.6 } : { x: 1.7, y: 1.7, z: 1.3 }, camera = { eye, center: { x: 0, y: 0, z: -0.1 } };
+    return { ...Object.fromEntries(scenes.map((key) => [`${key}.camera`, camera])), ...(width < NARROW ? { "margin.l": 4, "margin.r": 4 } : {}) };
+  }
   const arranged = (layout, width) => ({ ...aside(layout, width), ...stacked(layout, width), ...lowered(layout, width) });
   const paths = (name, values) => Object.fromEntries(Object.entries(values).map(([key, value]) => [`${name}.${key}`, value]));
 
@@ -200,7 +208,7 @@ function figuresBy(Plotly) {
   // ---- drawing
 
   async function draw(plot, { data, layout }, inks, { width = plot.clientWidth || UNKNOWN, bare = false, options = OPTIONS } = {}) {
-    const [plain, offered] = menus.taken(layout), own = changed(plain, arranged(plain, width));
+    const [plain, offered] = menus.taken(layout), own = changed(plain, { ...arranged(plain, width), ...far(plain, width) });
     const changes = { ...lined(own), ...coloured(inks), ...head(own, width, bare), width, autosize: false };
     await Plotly.newPlot(plot, data, changed(own, changes), options);
     await settle(plot);
