@@ -49,7 +49,7 @@ except KeyboardInterrupt:  # before there is a `main` that could say so
 INTERNAL, MEMORY = 70, 71
 
 HELP = """Open up neural networks: ask methods questions of a network, its activations or any data, and get
-answers that carry their control.
+answers that come with their control.
 
 \b
 workbench list                                     what can be asked
@@ -57,17 +57,17 @@ workbench info umap                                what one method does
 workbench run umap minilm --at encoder.layer.5     ask it, of a layer
 workbench run persistence cloud.csv --out loops    ask it of your data; keep the answer
 workbench report mine.csv                          your own data on one page: a table, texts, a network, a series
-workbench report atlas                             a whole network on one page
+workbench report atlas                             all layers of a network on one page
 workbench sweep atlas -p n_neighbors=5..50:5       the same with many parameters, compared on one page
 """
 
 EPILOG = """\b
 Exit codes:
   0  done                                5  something can't be written
-  1  failed, or doctor misses something  6  a method failed inside
+  1  failed, or doctor misses something  6  a method failed
   2  a mistake in the command line       7  a cell of a notebook failed
   3  the data can't be used for this     8  run again, something is different
-  4  a file or name is missing, or a    70  a mistake of the workbench
+  4  a file or name is missing, or a    70  a bug in the workbench
      file can't be read                 71  memory ran out
                                        130  stopped (Ctrl-C)
 

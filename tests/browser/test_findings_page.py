@@ -84,7 +84,7 @@ def test_a_verdict_stands_once_and_what_holds_at_the_top_with_its_figure(page: A
     assert top.count() == 1 and top.locator("h3").inner_text() == "The circle lies higher"
     assert top.locator(".plot .main-svg").count() >= 1
     assert page.locator("main .plot").count() == 1  # the other's; the first stands at the top alone
-    assert "This figure stands at the top: The circle lies higher" in page.inner_text("main")
+    assert "At the top: The circle lies higher" in page.inner_text("main")
     headings = page.locator("#questions ~ h3").all_inner_texts()
     assert [h.split(" (")[0] for h in headings] == ["Could be chance", "Not tested"]
     assert page.locator(".claims .claim").count() == 2

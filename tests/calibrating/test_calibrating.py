@@ -139,7 +139,7 @@ def test_rates_are_later_codes_too_where_it_answers_alike(
     ledger.write("pca", {**made, "iid": replace(made["iid"], first=others)})
     assert set(ledger.stale(asked)) == {"iid", "texts 0.5"}
     said = CliRunner().invoke(calibrate, ["pca", "--confirm", "--jobs", "1"]).output
-    assert "pca: other answers in iid" in said
+    assert "pca: the answers changed in iid" in said
     assert ledger.stale(asked) == ["iid"]
     assert ledger.read("pca")["texts 0.5"].runs == 4
     ledger.read.cache_clear()

@@ -9,7 +9,7 @@ import torch
 import workbench as wb
 from workbench.calibrating.planted import Planted
 from workbench.calibrating.planted.readers import AT, BLOCKS, KINDS, network, opened, texts
-from workbench.report.touring import claims_of, count
+from workbench.report.touring import claims_of, count, kinds
 
 
 def layers(kind: str, seed: int = 0) -> wb.Activations:
@@ -103,6 +103,19 @@ def test_the_atlas_claims_nothing_of_networks_that_learned_nothing() -> None:
         if a["claimed"]
     ]
     assert len(claimed) <= 1  # of 28, in four tours
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["label", "groups"])
+def test_a_report_of_an_own_network_claims_what_was_planted(kind: str) -> None:
+    counted = count(kinds("explore")[kind], [claims_of("explore", kind, seed=1)])
+    assert any(f["times"] for f in counted["found"].values())
+
+
+@pytest.mark.slow
+def test_reports_of_networks_that_learned_nothing_claim_nothing() -> None:
+    counted = count(kinds("explore")["untrained"], [claims_of("explore", "untrained", s) for s in range(3)])
+    assert counted["false"] <= 1 and len(counted["claims"]) == 5
 
 
 def test_tours_that_claim_something_are_counted_by_question_and_way() -> None:

@@ -90,6 +90,22 @@ def test_what_is_in_memory_is_written_beside_the_page() -> None:
         own.named(np.eye(4), Path("eye.html"), {}, None, ["a"])
 
 
+def test_a_page_of_something_else_with_the_same_name_is_left_alone() -> None:
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+        table(20).to_csv(f"{folder}/mine.csv", index=False)
+    page = own.page_of("a/mine.csv")
+    assert page == Path("reports/mine.html") == own.page_of("b/mine.csv")
+    page.parent.mkdir()
+    page.touch()
+    said = {"notebook": "explore.ipynb", "cwd": ".", "parameters": {"what": "a/mine.csv"}}
+    for recorded, again in ((said, "mine"), ({**said, "notebook": "mine.ipynb"}, "mine-2"), ({"cwd": 1}, "mine-2")):
+        Path("reports/manifest.json").write_text(json.dumps({"reports": {"mine.html": recorded}}))
+        assert own.page_of("a/mine.csv").stem == again
+        assert own.page_of("./b/mine.csv").stem == "mine-2"
+    assert own.page_of(table()) == Path("reports/report.html")
+
+
 def test_a_module_is_captured_beside_untrained_ones() -> None:
     net = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
     x, y = torch.randn(40, 6), np.arange(40) % 3

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from notebooks_for_tests import HOSTILE, notebook
 
-from workbench.core.errors import FormatError, MissingError, ParameterError, StorageError
+from workbench.core.errors import DataError, FormatError, MissingError, ParameterError, StorageError
 from workbench.core.result import RESULT_MIME
 from workbench.core.run import Run
 from workbench.report import report
@@ -75,6 +75,17 @@ def test_failure_keeps_the_old_page_and_saves_the_failed_notebook(tmp_path: Path
         nbformat.read(old.with_suffix(".failed.ipynb"), as_version=4).cells[-1].outputs[0].ename
         == "ValueError"
     )
+
+
+def test_what_fails_while_a_result_is_shown_is_named(tmp_path: Path) -> None:
+    shown = "class Shown:\n    def _ipython_display_(self):\n        raise {}\nShown()"
+    for error, match in (("ValueError('no picture')", "ValueError: no picture"), ("NameError", "NameError")):
+        path = notebook(tmp_path / "n.ipynb", shown.format(error))
+        with pytest.raises(NotebookError, match=f": {match}"):
+            report(path, {}, tmp_path / "n.html")
+    path = notebook(tmp_path / "n.ipynb", "from workbench.core.errors import DataError", shown.format("DataError('too few')"))
+    with pytest.raises(DataError, match=r": too few"):
+        report(path, {}, tmp_path / "n.html")
 
 
 @pytest.mark.parametrize("full", [".ipynb", ".html", ".json"])

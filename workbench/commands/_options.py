@@ -57,7 +57,7 @@ def cwd_option(without: str) -> Any:
         "--cwd",
         type=click.Path(path_type=Path),
         metavar="DIR",
-        help=f"The folder that the notebook runs in; {without} without it.",
+        help=f"The folder that the notebook runs in. Default: {without}.",
     )
 
 

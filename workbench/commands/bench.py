@@ -10,7 +10,7 @@ from workbench.commands._answers import require_file
 from workbench.commands.console import progress, say, say_json
 
 
-@click.command("bench", short_help="Measure speed and quality beside the peers.")
+@click.command("bench", short_help="Measure speed and quality beside other libraries.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--list", "only_list", is_flag=True, help="Name the measurements.")
 @click.option(
@@ -18,14 +18,14 @@ from workbench.commands.console import progress, say, say_json
     "data",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="An .npy file of rows; without it token activations of MiniLM, or made rows where those are too few.",
+    help="An .npy file of rows. Default: token activations of MiniLM, or generated rows where those are too few.",
 )
 @click.option(
     "--scale",
     type=click.FloatRange(0, min_open=True),
     default=1.0,
     show_default=True,
-    help="Of every number of rows.",
+    help="Multiply every number of rows by this.",
 )
 @click.option(
     "--repeats", type=click.IntRange(1), default=3, show_default=True, help="Calls after the first."
@@ -35,9 +35,9 @@ from workbench.commands.console import progress, say, say_json
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
-    help="Where ours run.",
+    help="Where our methods run.",
 )
-@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Keep all figures: .json.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Save all measurements as .json.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: the lists of what was measured.")
 def bench(
     names: tuple[str, ...],
@@ -49,11 +49,11 @@ def bench(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure NAME, or everything, beside whatever peers can be imported: the same rows, in one process.
+    """Measure NAME, or everything, beside other libraries that are installed: the same rows, in one process.
 
     Every line gives the median of the warm calls with the fastest and slowest, the first call, a peer's time as
-    a multiple of ours, and the answer's quality. What was skipped says why. Numbers of rows are those of the
-    README on a GPU and small ones on a CPU.
+    a multiple of ours, and the answer's quality. What was skipped says why. On a GPU the numbers of
+    rows are those in docs/GPU.md; on a CPU they are smaller.
 
     \b
     workbench bench --list

@@ -16,7 +16,7 @@ from workbench.commands.console import (
 )
 
 
-@click.group("cache", short_help="Show or prune what was kept.")
+@click.group("cache", short_help="Show or prune the cache.")
 def cache() -> None:
     """Show or prune what was kept: results, and activations that were captured.
 
@@ -59,7 +59,7 @@ def list_entries(as_json: bool) -> None:
                 for e in found
             ),
         )
-    say(f"{len(found)} kept, {bytes_words(sum(e.nbytes for e in found))}, in {cache_dir()}")
+    say(f"{len(found)} entries, {bytes_words(sum(e.nbytes for e in found))}, in {cache_dir()}")
 
 
 @cache.command("prune")
@@ -67,13 +67,13 @@ def list_entries(as_json: bool) -> None:
     "--older-than",
     type=Amount("span of time", TIMES, "30d or 12h"),
     metavar="TIME",
-    help="Only what was unused for so long, like 30d.",
+    help="Only what hasn't been used for this long, such as 30d.",
 )
 @click.option(
     "--keep",
     type=Amount("size", SIZES, "2GB or 500MB"),
     metavar="SIZE",
-    help="Let the newest stay that fit in so much, like 2GB.",
+    help="Keep the most recent that fit into this size, such as 2GB.",
 )
 @click.option("--all", "everything", is_flag=True, help="Remove everything.")
 def prune_entries(older_than: float | None, keep: float | None, everything: bool) -> None:
@@ -84,8 +84,8 @@ def prune_entries(older_than: float | None, keep: float | None, everything: bool
     from workbench.core.cache import prune
 
     if everything == (older_than is not None or keep is not None):
-        raise click.UsageError("Say what may go: --older-than 30d, --keep 2GB, both of them, or --all.")
+        raise click.UsageError("Say what to remove: --older-than 30d, --keep 2GB, both, or --all.")
     gone, left = prune(older_than=older_than or 0.0, keep_bytes=int(keep or 0))
-    say(f"Removed {len(gone)}, {bytes_words(sum(e.nbytes for e in gone))}.")
+    say(f"Removed {len(gone)} entries, {bytes_words(sum(e.nbytes for e in gone))}.")
     if left:
-        say(f"{len(left)} stayed: another process is writing them, or they can't be removed.")
+        say(f"{len(left)} were left: another process is writing them, or they can't be removed.")

@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 @click.command("calibrate", short_help="Measure how far a method's answers can be trusted.")
 @click.argument("names", nargs=-1, metavar="[METHOD]...")
 @click.option(
-    "--world", "wanted", multiple=True, metavar="NAME", help="Only this kind of data; may be repeated."
+    "--world", "wanted", multiple=True, metavar="NAME", help="Only this kind of data; repeat for more."
 )
 @click.option(
-    "--runs", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Runs in each world."
+    "--runs", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Runs on each kind of data."
 )
 @click.option(
-    "--jobs", type=click.IntRange(1), default=None, help="Processes. By default as many as processors."
+    "--jobs", type=click.IntRange(1), default=None, help="Processes. Default: as many as processors."
 )
 @click.option(
     "--write", "keep", is_flag=True, help="Put the rates into the ledger that ships with the package."
 )
-@click.option("--show", is_flag=True, help="Show what the ledger says; run nothing.")
+@click.option("--show", is_flag=True, help="Only show what the ledger says.")
 @click.option(
-    "--stale", "only_stale", is_flag=True, help="List what was measured of earlier code; run nothing."
+    "--stale", "only_stale", is_flag=True, help="Only list what was measured with earlier code."
 )
 @click.option(
     "--confirm",
     is_flag=True,
-    help="Make the first runs of what was measured of earlier code again; where they come out alike, the rates are this "
-    "code's too.",
+    help="Repeat the first runs of what was measured with earlier code; where they agree, the rates count for this "
+    "code too.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def calibrate(
@@ -51,11 +51,11 @@ def calibrate(
     confirm: bool,
     as_json: bool,
 ) -> None:
-    """Ask METHOD, or all of them, in worlds whose truth is known, and count.
+    """Run METHOD, or all methods, on made-up data whose truth is known, and count how often it is right.
 
-    In most worlds nothing is to be found: there, at most 5 % of the tests may claim something. In others something was
-    planted: there, the more hits the better. Intervals are said to cover 95 %. What was run is kept, so that a command
-    that was stopped goes on where it was.
+    Most kinds of data hold nothing to find: there, at most 5 % of the tests should claim something. In the others
+    something was planted: there, more hits are better. A 95 % interval should hold the truth in 95 % of runs. Finished
+    runs are kept: run a stopped command again, and it goes on.
 
     \b
     workbench calibrate cka --runs 1000
@@ -82,7 +82,7 @@ def calibrate(
         if as_json:
             say_json({n: w for n, w in changed.items() if w})
         for n, w in changed.items() if not as_json else ():
-            say(f"{n}: other answers in {', '.join(w)}: measure these again." if w else f"{n}: as before.")
+            say(f"{n}: the answers changed in {', '.join(w)}: measure these again." if w else f"{n}: unchanged.")
         return
     entries: list[Entry] = []
     for m in asked:
@@ -101,7 +101,7 @@ def calibrate(
             why = "it was never calibrated" if worlds_for(m) else "there is no data of known truth for it"
             say(f"{m.name}: {why}.")
         if done and not as_json:
-            say(f"{m.name}: claims of what isn't there, or of what is (there)")
+            say(f"{m.name}: how often it claims something; (there): where something is")
             for line in ledger.lines(done.values()):
                 say(f"  {line}")
     if as_json:

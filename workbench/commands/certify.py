@@ -25,14 +25,14 @@ SHOWN = 20  # tensors in the table
     type=click.Choice(["workbench", "peft"]),
     default="workbench",
     show_default=True,
-    help="Whose merge it was: in PEFT's, the order of sums isn't known, so that fewer entries are certain.",
+    help="Which program merged it. PEFT's order of sums isn't known, so fewer entries are certain.",
 )
 @click.option(
     "--strength",
     type=click.FloatRange(0, 1.5, min_open=True),
     default=1.0,
     show_default=True,
-    help="At which the adapter was merged: 1 is as it was trained.",
+    help="Strength at which the adapter was merged; 1 is as it was trained.",
 )
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), metavar="DIR|PAGE.html", help="Keep the answer."
@@ -41,10 +41,10 @@ SHOWN = 20  # tensors in the table
 def certify(
     merged: str, adapter: Path, arithmetic: str, strength: float, out: Path | None, as_json: bool
 ) -> None:
-    """Count, for each entry of MERGED, the numbers from which merging ADAPTER gives what is seen.
+    """For each entry of MERGED, count the base values that merging ADAPTER would have turned into it.
 
-    An entry with one such number is certain without the base. One with none says that another adapter, strength or
-    arithmetic was merged, or that something was done afterwards.
+    With exactly one, the base value is certain, without the base checkpoint. With none, another adapter, strength or
+    arithmetic was used, or the weights were changed afterwards.
 
     \b
     workbench certify merged/ adapter/

@@ -13,11 +13,11 @@ from workbench.commands.console import progress, say, say_table
 SHOWN = 20  # tensors in the table
 
 
-@click.command("diff", short_help="Say what became of each tensor between two checkpoints.")
+@click.command("diff", short_help="Compare two checkpoints, tensor by tensor.")
 @click.argument("before")
 @click.argument("after")
 @click.option(
-    "--n-null", type=int, default=99, show_default=True, help="Draws of noise to set the changes beside."
+    "--n-null", type=int, default=99, show_default=True, help="Draws of noise that the changes are compared with."
 )
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), metavar="DIR|PAGE.html", help="Keep the answer."
@@ -26,13 +26,13 @@ SHOWN = 20  # tensors in the table
     "--patch",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Keep the changed bits as an edit, which workbench apply puts on BEFORE, or with --back on AFTER.",
+    help="Save the changed bits as an edit: workbench apply turns BEFORE into AFTER with it, and with --back AFTER into BEFORE.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write the answer as JSON on stdout.")
 def diff(before: str, after: str, n_null: int, out: Path | None, patch: Path | None, as_json: bool) -> None:
     """Compare the checkpoints BEFORE and AFTER, tensor by tensor (those of up to 33 million numbers are read once).
 
-    Says what could have made the one of the other (identical, low-rank, sparse, requantized, permuted, permuted and trained on, trained on,
+    Says how BEFORE could have become AFTER (identical, low-rank, sparse, requantized, permuted, permuted and trained on, trained on,
     unrelated), with the norm, rank, spectrum and principal angles of each change, the most surprising first.
     """
     from workbench.analyses.weights.weight_changes import weight_changes
@@ -62,10 +62,10 @@ def diff(before: str, after: str, n_null: int, out: Path | None, patch: Path | N
         )  # a table would have pandas loaded, which takes longer than many a comparison
         say_table(header, ([_short(columns[c][i]) for c in header] for i in range(min(moved, SHOWN))))
         say(
-            f"{min(moved, SHOWN)} of {moved:,} changed tensors; the same to the last bit: {same:,} of {len(result.names):,}."
+            f"{min(moved, SHOWN)} of {moved:,} changed tensors; unchanged, bit for bit: {same:,} of {len(result.names):,}."
         )
     else:
-        say(f"Nothing changed in any of {same:,} tensors that both have.")
+        say(f"All {same:,} tensors that both have are identical.")
     for words, names in (
         ("missing", result.missing),
         ("extra", result.extra),
@@ -74,10 +74,10 @@ def diff(before: str, after: str, n_null: int, out: Path | None, patch: Path | N
         if names:
             say(f"{len(names):,} {words}: {', '.join(names[:SHOWN])}{' ...' if len(names) > SHOWN else ''}")
     if patch is not None:
-        say(f"Changed bits kept in {patch}.")
+        say(f"Changed bits saved in {patch}.")
 
 
-@click.command("apply", short_help="Put edits that were kept, patches or adapters of PEFT on a checkpoint.")
+@click.command("apply", short_help="Apply saved edits, patches or PEFT adapters to a checkpoint.")
 @click.argument("checkpoint")
 @click.argument("edits", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option(
@@ -89,22 +89,22 @@ def diff(before: str, after: str, n_null: int, out: Path | None, patch: Path | N
     help="The edited weights.",
 )
 @click.option(
-    "--strength", type=click.FloatRange(0, 1.5), default=1.0, help="Of adapters: 1 is as they were trained."
+    "--strength", type=click.FloatRange(0, 1.5), default=1.0, help="Strength of adapters; 1 is as they were trained."
 )
-@click.option("--back", is_flag=True, help="Go back: a patch is turned round.")
+@click.option("--back", is_flag=True, help="Go back: apply a patch in reverse.")
 @click.option(
     "--undo",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Keep what takes the adapter out again to the last bit, as an edit.",
+    help="Save an edit that takes the adapter out again, bit for bit.",
 )
 def apply(
     checkpoint: str, edits: tuple[Path, ...], out: Path, strength: float, back: bool, undo: Path | None
 ) -> None:
-    """Put EDITS on CHECKPOINT, in order, and write the weights; nothing is written where one doesn't fit.
+    """Apply EDITS to CHECKPOINT, in order, and write the weights; if one doesn't fit, nothing is written.
 
-    An EDIT is a folder that an edit was saved to (a patch of workbench diff, an undo of this command), or one of an adapter
-    that PEFT wrote (LoRA, rank-stabilized LoRA, DoRA), which is merged.
+    An EDIT is a folder with a saved edit (a patch of workbench diff, an undo of this command), or with an adapter that
+    PEFT wrote (LoRA, rank-stabilized LoRA, DoRA), which is merged.
     """
     from workbench.core.edit import load
     from workbench.core.errors import ParameterError
@@ -124,7 +124,7 @@ def apply(
     of_one = len(loaded) == 1 and isinstance(adapter, LoRA) and not isinstance(adapter, Unmerge)
     if undo is not None and not of_one:
         raise ParameterError(
-            "--undo is of one adapter. Merge several one after the other, or keep a patch: workbench diff --patch."
+            "--undo works for one adapter. Merge several one after the other, or save a patch: workbench diff --patch."
         )
     with progress():
         changed = base

@@ -43,19 +43,19 @@ class Pairs(click.Command):
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The page; reports/WHAT.html without it.",
+    help="Where the page goes. Default: reports/WHAT.html, or WHAT-2.html if that is a page about something else.",
 )
 @cwd_option("its own (the current one for a notebook that comes with the workbench)")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: the paths of what was written.")
 def report(
     notebook: str, pairs: tuple[str, ...], output: Path | None, cwd: Path | None, as_json: bool
 ) -> None:
-    """Make a page that works without a network of WHAT, with the executed notebook beside it.
+    """Make one HTML page about WHAT, which opens offline, with the executed notebook beside it.
 
     WHAT is something of your own: a table of embeddings (CSV, Parquet, .npy), texts, a checkpoint, a Hugging Face
-    folder, a capture, a series, a recording; the notebook explore opens it and asks what fits. Or it is a notebook: a
-    path, or the name of one that comes with the workbench (atlas, descent, tethers). A VALUE is read as the type of the
-    parameter's default: text as it is typed, in quotation marks or not, anything else as Python writes it.
+    folder, a capture, a series, a recording; the notebook explore opens it and asks what fits it. Or it is a notebook: a
+    path, or the name of one that comes with the workbench (atlas, descent, tethers). A VALUE has the type of the parameter's
+    default: text needs no quotation marks, anything else is written as in Python.
 
     \b
     workbench report mine.csv
@@ -65,6 +65,7 @@ def report(
     """
     from workbench.report import facts
     from workbench.report import report as write_report
+    from workbench.report.own import stem_of
 
     with progress():
         page = write_report(notebook, dict(map(_pair, pairs)), output, cwd=cwd)
@@ -73,6 +74,8 @@ def report(
         say_json({"page": page.absolute(), "unkept": unkept})
         return
     say(f"Written: {page}")
+    if output is None and page.stem != (name := stem_of(notebook)):
+        say(f"{page.with_stem(name)} is of something else with this name, and was left as it is.")
     if unkept:
         say(
             f"{unkept} results have no files beside it: neither the cache nor the temporary folder had room for them. "

@@ -13,26 +13,26 @@ DIFFERENT = 8
 SHOWN_FINDINGS = 5
 
 
-@click.command("reproduce", short_help="Run a report again and say what came out the same.")
+@click.command("reproduce", short_help="Run a report again and compare every result.")
 @click.argument("page", metavar="REPORT.html", type=click.Path(path_type=Path))
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where the new report goes; REPORT-reproduced beside it without it.",
+    help="Where the new report goes. Default: REPORT-reproduced, beside the old one.",
 )
 @click.option(
     "--notebook",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The notebook it was made from; the one beside it, or the shipped one, without it.",
+    help="The notebook it was made from. Default: the one beside it, or the one that comes with the workbench.",
 )
 @click.option(
     "--tolerance",
     type=click.FloatRange(0, 1, max_open=True),
     metavar="NUMBER",
-    help="How much numbers may differ, relative to their size; 1e-6, and for arrays half their digits, without it.",
+    help="How much numbers may differ, relative to their size. Default: 1e-6, and half the digits of arrays.",
 )
 @cwd_option("that of the first run if it is there, else its own")
 @click.option(

@@ -59,10 +59,10 @@ class Methods(click.Group):
 
 
 @click.command(
-    "run", cls=Methods, short_help="Ask a method something.", subcommand_metavar="METHOD [INPUT]... [OPTIONS]"
+    "run", cls=Methods, short_help="Ask a method about your data.", subcommand_metavar="METHOD [INPUT]... [OPTIONS]"
 )
 def run() -> None:
-    """Ask METHOD something of its inputs, or run a source or an edit.
+    """Ask METHOD about its inputs, or run a source or an edit.
 
     An INPUT is a file or folder (a checkpoint, a cloud, a series, captured activations, an answer that was kept with
     --out), the name of a bundled network (minilm), or the name of a source (circle). A network is asked about what it

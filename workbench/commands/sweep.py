@@ -36,20 +36,20 @@ SHOWN = 5  # failures that are told on the terminal; the page has all
     "--jobs",
     type=click.IntRange(1, 1000),
     metavar="N",
-    help="How many run at once; the number of cores, at most 4, without it.",
+    help="How many run at once. Default: the number of cores, at most 4.",
 )
 @click.option(
     "--threads",
     type=click.IntRange(1, 1000),
     metavar="N",
-    help="How many threads each may take; its share of the cores without it.",
+    help="How many threads each may use. Default: its share of the cores.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where index.html and the runs go; reports/NOTEBOOK-sweep without it.",
+    help="Where index.html and the runs go. Default: reports/NOTEBOOK-sweep.",
 )
 @click.option(
     "--value",
@@ -60,7 +60,7 @@ SHOWN = 5  # failures that are told on the terminal; the page has all
     "any, are legal too ('pca:*'); repeat for more.",
 )
 @cwd_option("its own (the current one for a notebook that comes with the workbench)")
-@click.option("--again", is_flag=True, help="Run also what is done.")
+@click.option("--again", is_flag=True, help="Run finished ones again too.")
 @click.option(
     "--ray",
     metavar="ADDRESS",

@@ -39,7 +39,7 @@ _OF_SKETCH = 8 * 24 * 8 * 5  # bytes a number of the shorter side: five arrays o
 _COLUMNS = ("name", "role", "rows x columns", "stable rank", "outside", "alpha", "tail")
 
 
-@click.command("weights", short_help="Weigh every matrix of a checkpoint of any size.")
+@click.command("weights", short_help="Analyse every matrix of a checkpoint of any size.")
 @click.argument("path")
 @click.option("--at", metavar="PATTERN", help="Only tensors whose names match, such as 'encoder.layer.0.**'.")
 @click.option(
@@ -47,24 +47,24 @@ _COLUMNS = ("name", "role", "rows x columns", "stable rank", "outside", "alpha",
     type=Amount("size", SIZES, "1GB"),
     default="1GB",
     show_default=True,
-    help="What the process may hold. Of matrices whose Gram matrix doesn't fit, the singular values are sketched.",
+    help="Memory that it may use. The singular values of a matrix whose Gram matrix doesn't fit are estimated from a sketch.",
 )
 @click.option(
     "--jobs",
     type=click.IntRange(1),
     default=None,
-    help="Matrices at once, each with one thread. By default as many as there are processors and memory for.",
+    help="Matrices at once, each with one thread. Default: as many as processors and memory allow.",
 )
 @click.option(
     "--largest-exact",
     type=click.IntRange(0),
     default=None,
-    help="As in workbench info weights; lowered to what --memory holds.",
+    help="As in workbench info weights; lowered to what fits into --memory.",
 )
 @click.option(
     "--small-values",
     is_flag=True,
-    help="Find singular values below 1e-7 of the largest too, by an SVD of each whole matrix: slower, and it has to fit.",
+    help="Also find singular values below 1e-7 of the largest, by an SVD of each whole matrix: slower, and the matrix has to fit into memory.",
 )
 @click.option(
     "--n-null", type=click.IntRange(0, 9999), default=99, show_default=True, help="Draws from each null."
@@ -75,16 +75,16 @@ _COLUMNS = ("name", "role", "rows x columns", "stable rank", "outside", "alpha",
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
-    help="Where spectra are computed. The plan's time is this processor's.",
+    help="Where spectra are computed. The plan's time is for this processor.",
 )
 @click.option(
     "--ray",
     metavar="ADDRESS",
-    help="Weigh on a Ray cluster, a task a matrix: HOST:PORT, or auto for the one that runs here. PATH has to lead to the same "
+    help="Run on a Ray cluster, one task per matrix: HOST:PORT, or auto for the one that runs here. PATH has to lead to the same "
     "files on each node; --memory is of each task.",
 )
 @click.option(
-    "--plan", "only_plan", is_flag=True, help="Say what would be done and how long it would take; do nothing."
+    "--plan", "only_plan", is_flag=True, help="Only say what would be done and how long it would take."
 )
 @click.option(
     "-o",
@@ -109,10 +109,10 @@ def weights(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Weigh every matrix of PATH: a file or folder of weights, or the name of a bundled network.
+    """Analyse every matrix of PATH: a file or folder of weights, or the name of a bundled network.
 
-    First comes the plan: which matrices, how, and how long it takes. Then they are weighed, several at once, each read a few
-    rows at a time. The answer about each is kept at once: a command that was stopped or killed goes on where it was.
+    First comes the plan: which matrices, how, and how long it takes. Then they are analysed, several at once, each read a
+    few rows at a time. Each answer is kept as soon as it is there: run a stopped command again, and it goes on.
 
     \b
     workbench weights minilm
@@ -313,9 +313,9 @@ def _say_plan(checkpoint: Checkpoint, plan: Plan, work: list[_Work], jobs: int, 
         f"{time_words(total)}, at most {bytes_words(BESIDE + jobs * max(w.bytes for w in work))} of memory."
     )
     for said in plan.aside:
-        say(f"Not weighed: {said}.")
+        say(f"Not analysed: {said}.")
     if plan.tied:
-        say(f"{len(plan.tied)} more have the content of one of these and aren't read again.")
+        say(f"{len(plan.tied)} more are copies of one of these and aren't read again.")
 
 
 def _seconds(checkpoint: Checkpoint, plan: Plan, n_null: int) -> Any:

@@ -12,7 +12,7 @@ from workbench.evidence.claims import ORDER
 from workbench.evidence.strips import hatch, strip
 
 EXPLAINED = {
-    "beyond chance": "outside what chance or a control network gives, also after correction for every question asked",
+    "beyond chance": "also after correction for every question asked",
     "in others too": "beyond chance, but a network in which there is nothing has as much",
     "could be chance": "not told from a control: nothing is claimed",
     "not tested": "a number without a test",

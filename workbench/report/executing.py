@@ -99,19 +99,31 @@ def execute(
                 try:
                     client.execute_cell(cell, at)
                 except CellExecutionError as e:
-                    if e.ename == "SystemExit" and e.evalue in ("", "0", "None"):
+                    error, says = _error(e, cell)
+                    if error == "SystemExit" and says in ("", "0", "None"):
                         break
-                    if e.ename in REFUSALS:
+                    if error in REFUSALS:
                         if keep_refused:
                             _keep(notebook, failed)
-                        said = f"{name}, code cell {cell.execution_count}: {e.evalue}"
-                        raise REFUSALS[e.ename](said) from None
-                    said = f"{name} failed in code cell {cell.execution_count}: {e.ename}: {e.evalue.rstrip('.')}."
+                        said = f"{name}, code cell {cell.execution_count}: {says}"
+                        raise REFUSALS[error](said) from None
+                    said = f"{name} failed in code cell {cell.execution_count}: {error}: {says.rstrip('.')}."
                     raise NotebookError(said, _keep(notebook, failed)) from None
             client.set_widgets_metadata()
     except (DeadKernelError, CellTimeoutError) as e:
         said = f"{name}: the kernel died ({type(e).__name__}), most often for want of memory: ask it of fewer rows."
         raise NotebookError(said, _keep(notebook, failed)) from None
+
+
+def _error(failure: Any, cell: Any) -> tuple[str, str]:
+    """The kind and the words of what a cell raised.
+
+    Of what fails while a result is displayed, the kernel's answer names no error (``NoneType``); the cell's outputs do.
+    """
+    shown = [o for o in cell.outputs if o.output_type == "error"]
+    if failure.ename == type(None).__name__ and shown:
+        return str(shown[-1].ename), str(shown[-1].evalue)
+    return failure.ename, failure.evalue
 
 
 def _keep(notebook: nbformat.NotebookNode, kept: Path) -> str:

@@ -13,6 +13,7 @@ function figuresBy(Plotly) {
   const LABELS = 0.36, BAR = 0.16; // shares of the width that names beside the axes, and the title of a scale, may take
   const SHORTEST = 100, NARROWEST = 64, LINE = 1.3; // pixels of an axis and of a scale's title whose words are broken; a line, in letters' heights
   const NARROW = 560; // pixels of a figure under which a legend beside the axes leaves them no room
+  const CURVE = "curve", FLAT = 0.46, LOWEST = 150; // how high its axes are on a narrow page: a share of its width, and pixels at least
   const GAP = 84; // pixels between two panels that stand one above the other, for the upper one's labels and title
   const SYMBOL = 64; // pixels of a legend's line beside its words
   const SLACK = 6; // pixels by which a legend may be higher or lower than was thought
@@ -87,7 +88,25 @@ function figuresBy(Plotly) {
     const above = { "xaxis.domain": [0, 1], "xaxis2.domain": [0, 1], "yaxis.domain": [1 - share, 1], "yaxis2.domain": [0, share] };
     return { ...above, height: layout.height + more, "meta.side": { domains, more } };
   }
-  const arranged = (layout, width) => ({ ...aside(layout, width), ...stacked(layout, width) });
+
+  // A curve is no higher than a narrow page lets it be wide; `meta.high` keeps how much higher it stood.
+  function lowered(layout, width) {
+    const { kind, high = 0 } = layout.meta || {};
+    if (kind !== CURVE || stacks(layout)) return {};
+    if (width >= NARROW) return high ? { height: layout.height + high, "meta.high": 0 } : {};
+    const more = layout.height - layout.margin.t - layout.margin.b - Math.max(LOWEST, width * FLAT);
+    return more > SLACK && !high ? { height: layout.height - more, "meta.high": more } : {};
+  }
+  const stacks = (layout) => Object.keys(layout).some((key) => /^yaxis\d/.test(key));
+
+  // From far enough that the titles of three axes aren't cut.
+  function far(layout, width) {
+    const scenes = Object.keys(layout).filter((key) => /^scene\d*$/.test(key) && !layout[key].camera);
+    if (!ours(layout) || !scenes.length) return {};
+    const eye = width < NARROW ? { x: 2.2, y: 2.2, z: 1.6 } : { x: 1.7, y: 1.7, z: 1.3 }, camera = { eye, center: { x: 0, y: 0, z: -0.1 } };
+    return { ...Object.fromEntries(scenes.map((key) => [`${key}.camera`, camera])), ...(width < NARROW ? { "margin.l": 4, "margin.r": 4 } : {}) };
+  }
+  const arranged = (layout, width) => ({ ...aside(layout, width), ...stacked(layout, width), ...lowered(layout, width) });
   const paths = (name, values) => Object.fromEntries(Object.entries(values).map(([key, value]) => [`${name}.${key}`, value]));
 
   // A copy of the layout with changes of which each names a path, as `relayout` takes them.
@@ -189,7 +208,7 @@ function figuresBy(Plotly) {
   // ---- drawing
 
   async function draw(plot, { data, layout }, inks, { width = plot.clientWidth || UNKNOWN, bare = false, options = OPTIONS } = {}) {
-    const [plain, offered] = menus.taken(layout), own = changed(plain, arranged(plain, width));
+    const [plain, offered] = menus.taken(layout), own = changed(plain, { ...arranged(plain, width), ...far(plain, width) });
     const changes = { ...lined(own), ...coloured(inks), ...head(own, width, bare), width, autosize: false };
     await Plotly.newPlot(plot, data, changed(own, changes), options);
     await settle(plot);

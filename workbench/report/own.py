@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from workbench.io import open as open_subject
 from workbench.io.bundled import BUNDLED
 from workbench.io.hub import HUB_ID
 from workbench.io.memory import label_columns
-from workbench.report import notebooks
+from workbench.report import manifest, notebooks
 from workbench.subjects.activations import Activations
 from workbench.subjects.checkpoint import Checkpoint
 from workbench.subjects.network import Network
@@ -27,7 +28,7 @@ from workbench.subjects.series import TimeSeries
 
 TEMPLATE = "explore"
 SUFFIX = ".ipynb"
-ARMS = 3  # untrained networks that are captured beside one
+ARMS = 5  # untrained networks that are captured beside one
 BATCH = 64  # samples that are run at once
 
 
@@ -49,6 +50,27 @@ def stem_of(what: Any) -> str:
         return "report"
     path = Path(what)
     return (path.resolve().name if path.is_dir() else path.stem) or "report"
+
+
+def page_of(what: Any) -> Path:
+    """Where a report of it is written, where nobody says: ``reports/<name>.html``, numbered where that page is of something else."""
+    stem = stem_of(what)
+    pages = (Path("reports") / f"{stem}{'' if i == 1 else f'-{i}'}.html" for i in count(1))
+    if not isinstance(what, str | os.PathLike):
+        return next(pages)
+    return next(page for page in pages if not _is_of_another(page, Path(what)))
+
+
+def _is_of_another(page: Path, what: Path) -> bool:
+    """Whether a page is of another notebook, or of something that lies elsewhere, by the manifest beside it."""
+    said = manifest.entry(page) if page.exists() else None
+    if said is None:
+        return False
+    try:
+        opened = Path(said["cwd"], said["parameters"]["what"])
+        return said["notebook"] != TEMPLATE + SUFFIX or opened.resolve() != what.resolve()
+    except (KeyError, TypeError, ValueError, OSError):  # somebody else's manifest
+        return True
 
 
 def named(what: Any, output: Path, given: Mapping[str, Any], inputs: Any, labels: Any) -> dict[str, Any]:

@@ -227,7 +227,7 @@
   const opened = [];
   function toPaper() {
     printing = true;
-    for (const fold of document.querySelectorAll("details.how:not([open]), details.fold:not([open]), details.facts:not([open])")) { fold.open = true; opened.push(fold); }
+    for (const fold of document.querySelectorAll("details.how:not([open]), details.fold:not([open]), details.facts:not([open]), details.about:not([open])")) { fold.open = true; opened.push(fold); }
     for (const plot of plots) refit(plot, inks(), PRINTED);
   }
   function fromPaper() {
@@ -251,5 +251,6 @@
   document.addEventListener("toggle", ({ target }) => target.querySelectorAll(".plot").forEach((plot) => refit(plot, inks())), true);
   document.querySelectorAll(".table table").forEach(sortable);
   if (window.matchMedia("(max-width: 900px)").matches) document.querySelector("nav details").open = false; // where it would stand before the report
+  if (window.matchMedia("(max-width: 600px)").matches) for (const about of document.querySelectorAll("details.about")) about.open = false;
   draw();
 })();

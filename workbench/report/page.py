@@ -58,6 +58,7 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
     body.close()
     claims = (facts.get("findings") or {}).get("claims", [])
     top = leading(claims, body.figures)
+    blocks = _without_figures_folded(body.blocks)
     script, style, points = (
         figure_script() + asset("page.js"),
         asset("page.css") + written("claims.css") + asset("figure.css"),
@@ -74,7 +75,7 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
         subtitle=body.subtitle,
         lead=body.lead,
         contents=body.contents,
-        blocks=body.blocks,
+        blocks=blocks,
         findings=facts.get("findings"),
         top=top,
         groups=grouped(claims, top, body.figures),
@@ -93,6 +94,35 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
         beside=_beside(facts),
         policy=policy(plotly, script, *([points] if points else [])),
     )
+
+
+def _without_figures_folded(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The blocks, with each section folded whose figures all stand at the top: what is left of it is text about them."""
+    made: list[dict[str, Any]] = []
+    sections = _sections(blocks)
+    for section, after in zip(sections, [*sections[1:], [{}]], strict=True):
+        level, title = section[0].get("heading") or (0, "")
+        outputs = [o for b in section if b["kind"] == "code" for o in b["outputs"]]
+        has_others = (after[0].get("heading") or (0,))[0] > level
+        if level and not has_others and outputs and all(o.get("moved") for o in outputs):
+            section = [{"kind": "fold", "html": inline(title)}, *section, {"kind": "unfold"}]
+        made += section
+    return made
+
+
+def _sections(blocks: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Blocks from one heading to the next; what is folded already, and a heading with others under it, stand alone."""
+    sections: list[list[dict[str, Any]]] = [[]]
+    folded = False
+    for block in blocks:
+        folded = folded or block["kind"] == "fold"
+        if folded or block.get("heading"):
+            sections.append([])
+        sections[-1].append(block)
+        if block["kind"] == "unfold":
+            folded = False
+            sections.append([])
+    return [s for s in sections if s]
 
 
 def _template(name: str) -> str:
@@ -208,7 +238,13 @@ class _Body:
             self.lead.append(text)
         else:
             self.blocks.append(
-                {"kind": "markdown", "html": text, "bare": _is_heading(source), "folded": folded}
+                {
+                    "kind": "markdown",
+                    "html": text,
+                    "heading": _heading(source),
+                    "bare": _is_heading(source),
+                    "folded": folded,
+                }
             )
 
     def _entitle(self, outputs: list[Any]) -> None:
@@ -361,6 +397,13 @@ def _together(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "methods": list(dict.fromkeys(f"{r['method']} (version {r['version']})" for r in runs)),
         "devices": list(dict.fromkeys(r["device"] for r in runs)),
     }
+
+
+def _heading(source: str) -> tuple[int, str] | None:
+    """The level and the words of the heading that a text begins with."""
+    first = source.lstrip().split("\n")[0]
+    words = first.lstrip("#")
+    return (len(first) - len(words), words.strip()) if words.startswith(" ") and words != first else None
 
 
 def _is_heading(source: str) -> bool:

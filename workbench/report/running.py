@@ -46,7 +46,8 @@ def report(
         template ``explore`` opens: a file or folder, a bundled network, a table, an array, a torch module. What is in
         memory is written beside the page first, in a folder of its name with ``.data``, so that it can be run again.
     parameters : values for the names in its ``parameters`` cell.
-    output : the page, ``.html``; ``reports/<name>.html`` without one. The executed notebook takes the same name with
+    output : the page, ``.html``; ``reports/<name>.html`` without one, or ``reports/<name>-2.html`` where that is a page
+        of something else with the same name. The executed notebook takes the same name with
         ``.ipynb`` (``.executed.ipynb`` where a file that no report wrote has that name), and the folder with each
         result's table (Parquet) and arrays (safetensors) with ``.results``; ``manifest.json`` lies beside them and has
         their digests. All are renamed when all are written.
@@ -84,9 +85,9 @@ def report(
     """
     is_own = own.is_own(notebook)
     path = notebooks.find_notebook(own.TEMPLATE if is_own else notebook)
-    output = (
-        Path(output) if output else Path("reports") / f"{own.stem_of(notebook) if is_own else path.stem}.html"
-    )
+    if not output:
+        output = own.page_of(notebook) if is_own else Path("reports") / f"{path.stem}.html"
+    output = Path(output)
     if output.suffix != ".html":
         raise ParameterError(
             f"The report is written as .html; output={str(output)!r} ends in {output.suffix or 'nothing'!r}."

@@ -40,7 +40,12 @@ from workbench.report.notebooks import find_notebook
 TAGS = ("parameters", "rows", "arms", "questions", "findings")
 PLANTED = {
     tour: f"workbench.calibrating.planted.{module}"
-    for tour, module in (("atlas", "readers"), ("descent", "descents"), ("tethers", "siblings"))
+    for tour, module in (
+        ("atlas", "readers"),
+        ("explore", "own"),
+        ("descent", "descents"),
+        ("tethers", "siblings"),
+    )
 }
 """What each tour is tried on."""
 

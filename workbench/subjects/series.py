@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
+_UNITS = {"day": 86_400, "hour": 3600, "minute": 60, "second": 1}
+
+
 @dataclass(frozen=True, eq=False)
 class Series(Rows):
     """A sequence in time: ``values`` (T, c) floating point, finite, one row a time step.
@@ -122,8 +125,17 @@ class TimeSeries(Rowed):
     @property
     def holds(self) -> str:
         shown = ", ".join(self.channels[:4]) + (" …" if len(self.channels) > 4 else "")
-        every = "" if self.interval == 1 else f", one every {self.interval:g}"
-        return f"a series of {len(self):,} steps{every} in {len(self.channels):,} channels ({shown})"
+        return f"a series of {len(self):,} steps{self._every()} in {len(self.channels):,} channels ({shown})"
+
+    def _every(self) -> str:
+        """How often there is a step, in words; where the table has dates, the interval is in seconds."""
+        if self.interval == 1:
+            return ""
+        if not any(t.kind == "M" for t in self.table.dtypes):
+            return f", one every {self.interval:g}"
+        unit, size = next((u, s) for u, s in _UNITS.items() if self.interval % s == 0 or s == 1)
+        many = self.interval / size
+        return f", one every {unit}" if many == 1 else f", one every {many:g} {unit}s"
 
     @classmethod
     def example(cls, variant: int = 0) -> TimeSeries:

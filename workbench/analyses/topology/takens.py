@@ -87,7 +87,7 @@ def takens(
     still = np.flatnonzero(np.ptp(x, axis=0) == 0)
     if len(still):
         raise DataError(
-            f"Channel {still[0]} of {series.name} is constant: there is nothing to unfold. Leave it out."
+            f"Channel {series.channels[still[0]]!r} of {series.name} is constant: there is nothing to unfold. Leave it out."
         )
     delay, size = time_delay, dimension
     if delay is None:
@@ -100,7 +100,7 @@ def takens(
         parameters_type="fixed", time_delay=delay, dimension=size, stride=stride, n_jobs=1
     )
     cloud = np.concatenate([embed.fit_transform(c) for c in x.T], axis=1)
-    channels = [f"channel {c}, " if x.shape[1] > 1 else "" for c in range(x.shape[1])]
+    channels = [f"{'channel ' * c.isdigit()}{c}, " if x.shape[1] > 1 else "" for c in series.channels]
     return Embedding(
         values=cloud.astype(np.float32),
         ids=series.ids[len(x) - 1 - stride * np.arange(len(cloud))[::-1]],
