@@ -18,15 +18,21 @@ if not (torch.cuda.is_available() or INTERPRETED):
 
 from workbench.numerics.ghost.config import GhostConfig  # noqa: E402
 from workbench.numerics.ghost.model import Ghost  # noqa: E402
+from workbench.numerics.kernels.fusing import ASKED  # noqa: E402
 from workbench.numerics.kernels.scan import scan  # noqa: E402
 from workbench.numerics.kernels.scan_launches import scan_triton  # noqa: E402
 from workbench.numerics.kernels.scan_plain import scan_reference  # noqa: E402
 
-pytestmark = pytest.mark.gpu
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("asked")]
 DEVICE = "cpu" if INTERPRETED else "cuda"
 on_gpu = pytest.mark.skipif(INTERPRETED, reason="needs a CUDA device")
 NAMES = ("x", "log_decay", "weight", "B", "C", "state", "skip")
 Parts = list[torch.Tensor]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ASKED, "1")
 
 
 def drawn(

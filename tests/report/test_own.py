@@ -99,7 +99,11 @@ def test_a_page_of_something_else_with_the_same_name_is_left_alone() -> None:
     page.parent.mkdir()
     page.touch()
     said = {"notebook": "explore.ipynb", "cwd": ".", "parameters": {"what": "a/mine.csv"}}
-    for recorded, again in ((said, "mine"), ({**said, "notebook": "mine.ipynb"}, "mine-2"), ({"cwd": 1}, "mine-2")):
+    for recorded, again in (
+        (said, "mine"),
+        ({**said, "notebook": "mine.ipynb"}, "mine-2"),
+        ({"cwd": 1}, "mine-2"),
+    ):
         Path("reports/manifest.json").write_text(json.dumps({"reports": {"mine.html": recorded}}))
         assert own.page_of("a/mine.csv").stem == again
         assert own.page_of("./b/mine.csv").stem == "mine-2"

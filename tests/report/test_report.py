@@ -83,7 +83,11 @@ def test_what_fails_while_a_result_is_shown_is_named(tmp_path: Path) -> None:
         path = notebook(tmp_path / "n.ipynb", shown.format(error))
         with pytest.raises(NotebookError, match=f": {match}"):
             report(path, {}, tmp_path / "n.html")
-    path = notebook(tmp_path / "n.ipynb", "from workbench.core.errors import DataError", shown.format("DataError('too few')"))
+    path = notebook(
+        tmp_path / "n.ipynb",
+        "from workbench.core.errors import DataError",
+        shown.format("DataError('too few')"),
+    )
     with pytest.raises(DataError, match=r": too few"):
         report(path, {}, tmp_path / "n.html")
 

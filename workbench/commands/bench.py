@@ -37,7 +37,9 @@ from workbench.commands.console import progress, say, say_json
     show_default=True,
     help="Where our methods run.",
 )
-@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Save all measurements as .json.")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), metavar="FILE", help="Save all measurements as .json."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON: the lists of what was measured.")
 def bench(
     names: tuple[str, ...],

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     "--world", "wanted", multiple=True, metavar="NAME", help="Only this kind of data; repeat for more."
 )
 @click.option(
-    "--runs", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Runs on each kind of data."
+    "--runs",
+    type=click.IntRange(1, 100_000),
+    default=200,
+    show_default=True,
+    help="Runs on each kind of data.",
 )
 @click.option(
     "--jobs", type=click.IntRange(1), default=None, help="Processes. Default: as many as processors."
@@ -30,9 +34,7 @@ if TYPE_CHECKING:
     "--write", "keep", is_flag=True, help="Put the rates into the ledger that ships with the package."
 )
 @click.option("--show", is_flag=True, help="Only show what the ledger says.")
-@click.option(
-    "--stale", "only_stale", is_flag=True, help="Only list what was measured with earlier code."
-)
+@click.option("--stale", "only_stale", is_flag=True, help="Only list what was measured with earlier code.")
 @click.option(
     "--confirm",
     is_flag=True,
@@ -82,7 +84,11 @@ def calibrate(
         if as_json:
             say_json({n: w for n, w in changed.items() if w})
         for n, w in changed.items() if not as_json else ():
-            say(f"{n}: the answers changed in {', '.join(w)}: measure these again." if w else f"{n}: unchanged.")
+            say(
+                f"{n}: the answers changed in {', '.join(w)}: measure these again."
+                if w
+                else f"{n}: unchanged."
+            )
         return
     entries: list[Entry] = []
     for m in asked:

@@ -17,7 +17,11 @@ SHOWN = 20  # tensors in the table
 @click.argument("before")
 @click.argument("after")
 @click.option(
-    "--n-null", type=int, default=99, show_default=True, help="Draws of noise that the changes are compared with."
+    "--n-null",
+    type=int,
+    default=99,
+    show_default=True,
+    help="Draws of noise that the changes are compared with.",
 )
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), metavar="DIR|PAGE.html", help="Keep the answer."
@@ -89,7 +93,10 @@ def diff(before: str, after: str, n_null: int, out: Path | None, patch: Path | N
     help="The edited weights.",
 )
 @click.option(
-    "--strength", type=click.FloatRange(0, 1.5), default=1.0, help="Strength of adapters; 1 is as they were trained."
+    "--strength",
+    type=click.FloatRange(0, 1.5),
+    default=1.0,
+    help="Strength of adapters; 1 is as they were trained.",
 )
 @click.option("--back", is_flag=True, help="Go back: apply a patch in reverse.")
 @click.option(

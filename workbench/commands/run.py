@@ -59,7 +59,10 @@ class Methods(click.Group):
 
 
 @click.command(
-    "run", cls=Methods, short_help="Ask a method about your data.", subcommand_metavar="METHOD [INPUT]... [OPTIONS]"
+    "run",
+    cls=Methods,
+    short_help="Ask a method about your data.",
+    subcommand_metavar="METHOD [INPUT]... [OPTIONS]",
 )
 def run() -> None:
     """Ask METHOD about its inputs, or run a source or an edit.

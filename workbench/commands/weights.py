@@ -64,7 +64,8 @@ _COLUMNS = ("name", "role", "rows x columns", "stable rank", "outside", "alpha",
 @click.option(
     "--small-values",
     is_flag=True,
-    help="Also find singular values below 1e-7 of the largest, by an SVD of each whole matrix: slower, and the matrix has to fit into memory.",
+    help="Also find singular values below 1e-7 of the largest, by an SVD of each whole matrix: slower, and the matrix has to "
+    "fit into memory.",
 )
 @click.option(
     "--n-null", type=click.IntRange(0, 9999), default=99, show_default=True, help="Draws from each null."

@@ -100,7 +100,8 @@ def _without_figures_folded(blocks: list[dict[str, Any]]) -> list[dict[str, Any]
     """The blocks, with each section folded whose figures all stand at the top: what is left of it is text about them."""
     made: list[dict[str, Any]] = []
     sections = _sections(blocks)
-    for section, after in zip(sections, [*sections[1:], [{}]], strict=True):
+    end: list[dict[str, Any]] = [{}]
+    for section, after in zip(sections, [*sections[1:], end], strict=True):
         level, title = section[0].get("heading") or (0, "")
         outputs = [o for b in section if b["kind"] == "code" for o in b["outputs"]]
         has_others = (after[0].get("heading") or (0,))[0] > level
