@@ -32,7 +32,7 @@ def test_the_cache_is_shown_and_pruned(run: Run) -> None:
     assert len(json.loads(out)["entries"]) == 3
     size = json.loads(out)["entries"][0]["bytes"]
     assert {(e["method"], e["subject"]) for e in json.loads(out)["entries"]} == {("pca", "circle")}
-    assert "3 kept" in run("cache", "list")[1]
+    assert "3 entries" in run("cache", "list")[1]
     assert re.search(r"pca +circle +[\d.]+ KB +[\d.]+ s ago", run("cache", "list")[1])
     assert "Removed 0" in run("cache", "prune", "--older-than", "1h")[1]
     assert "Removed 1" in run("cache", "prune", "--keep", f"{2.5 * size / 1000}KB")[1]

@@ -63,12 +63,17 @@ def _planted(tour: str) -> Any:
 def claims_of(tour: str, kind: str, seed: int, **parameters: Any) -> dict[str, Any]:
     """Run a tour on one network of a kind: each answer's p-value, and which way it was claimed ("" for not)."""
     import workbench as wb
-    from workbench import evidence
+    from workbench import asking, evidence
 
     planted = _planted(tour)
     start = time.process_time()
     used = ("answers", "ask", "ask_each", "ask_untrained", "as_control", "begin_each", "helping")
-    names: dict[str, Any] = {"wb": wb, "pairwise": pairwise, **{n: getattr(evidence, n) for n in used}}
+    names: dict[str, Any] = {
+        "wb": wb,
+        "asking": asking,
+        "pairwise": pairwise,
+        **{n: getattr(evidence, n) for n in used},
+    }
     if planted.CONTRASTS_ALONE:
         for ask in ("ask_each", "begin_each"):
             names[ask] = functools.partial(_bare, getattr(evidence, ask))

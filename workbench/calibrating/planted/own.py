@@ -13,12 +13,9 @@ KINDS = {kind: readers.KINDS[kind] for kind in ("untrained", "label", "groups", 
 
 
 def opened(kind: str, seed: int) -> dict[str, Any]:
-    """The network, the table of the texts that it reads, and what the report's first cell imports."""
-    from workbench import asking
-
+    """The network, and the table of the texts that it reads."""
     return {
         "random_state": 1000 * seed,
         "thing": readers.network(kind, 1000 * seed),
         "corpus": readers.texts(seed).table,
-        "asking": asking,
     }
