@@ -123,7 +123,6 @@ def weights(
     from workbench.analyses.weights.weights import planned
     from workbench.core.device import resolve
     from workbench.core.errors import ParameterError
-    from workbench.subjects.experts import experts_apart
 
     if out is not None:
         _answers.require_answer(out)
@@ -131,7 +130,7 @@ def weights(
     with progress():
         checkpoint = _subjects.open_checkpoint(path)
         checkpoint = checkpoint if at is None else checkpoint.at(at)
-        plan, each = planned(checkpoint), experts_apart(checkpoint)
+        plan, each = planned(checkpoint), checkpoint.experts_apart()
     room = memory - BESIDE
     exact = _largest_exact(each, plan, room, largest_exact)
     if room < _need(BLOCKS, 0, 0):

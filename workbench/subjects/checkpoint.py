@@ -23,6 +23,7 @@ from workbench.core.rows import floats, owned, require_finite
 from workbench.core.subject import Subject
 from workbench.core.view import View
 from workbench.numerics.floats import as_numbers
+from workbench.subjects.experts import experts_of, infos_apart
 from workbench.subjects.network import Network
 from workbench.subjects.own_kinds import kind_of
 from workbench.subjects.saving import Saved, as_written, refuse_own_files, save_file, save_folder
@@ -184,12 +185,10 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
 
         Of experts that are stacked in one tensor each has a name too, which ends in its number (`experts_apart`).
         """
-        from workbench.subjects.experts import experts_apart
-
         whole: Checkpoint = self
         for pattern in patterns:
             if not matching(whole.tensors, pattern):
-                whole = experts_apart(self)
+                whole = self.experts_apart()
             if not matching(whole.tensors, pattern):
                 raise MissingError(f"{self.name} has no tensor {pattern!r}. {suggest(pattern, self.tensors)}")
         found = {n: whole.tensors[n] for n in matching(whole.tensors, patterns)}
@@ -204,6 +203,29 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         )
         label = next(iter(found)) if len(found) == 1 < len(self.tensors) else ""
         return self.derived(made, "at", label, {"*": patterns})
+
+    def experts_apart(self) -> Checkpoint:
+        """Return the checkpoint with a matrix for each expert that is stacked in a tensor; itself where none is."""
+        of = experts_of(self.tensors)
+        if not of:
+            return self
+
+        def lazy(name: str) -> LazyTensor:
+            return self.lazy(of[name][0]).part(of[name][1]) if name in of else self.lazy(name)
+
+        def stored(name: str) -> LazyTensor | None:
+            whole = self.stored(of[name][0] if name in of else name)
+            return whole.part(of[name][1]) if whole is not None and name in of else whole
+
+        return Checkpoint(
+            infos_apart(self.tensors, of),
+            lazy,
+            name=self.name,
+            content=lambda: self.digest,
+            config=self.config,
+            source=self.source,
+            stored=stored,
+        )
 
     def parts(self, kind: type[View] | None = None) -> tuple[str, ...]:
         """The tensors, where there are several; as a matrix those of two dimensions or more, the one of most numbers last."""

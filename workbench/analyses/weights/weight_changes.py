@@ -25,7 +25,6 @@ from workbench.numerics.unit_order import order_of, reordered
 from workbench.numerics.weight_changes import Change, change_of, told_as
 from workbench.results.weight_changes import VERDICTS, WeightChanges
 from workbench.subjects.checkpoint import Checkpoint
-from workbench.subjects.experts import experts_apart
 
 SAMPLED = 16  # rows by which a rounding is recognized before all are looked at
 HELD = (
@@ -94,7 +93,7 @@ def weight_changes(
     2001, Ann. Statist. 29; Halko, Martinsson and Tropp 2011, Finding structure with randomness, SIAM Review 53; Ainsworth et al.
     2023, Git Re-Basin, ICLR.
     """
-    before, after = experts_apart(before), experts_apart(after)
+    before, after = before.experts_apart(), after.experts_apart()
     shared = [n for n in before.tensors if n in after.tensors]
     reshaped = tuple(n for n in shared if before.tensors[n].shape != after.tensors[n].shape)
     names = [n for n in shared if n not in reshaped]

@@ -22,7 +22,6 @@ from workbench.numerics.multiplicity import hochberg
 from workbench.numerics.threads import in_order
 from workbench.results.weight_map import WeightMap
 from workbench.subjects.checkpoint import Checkpoint, TensorInfo
-from workbench.subjects.experts import experts_apart
 
 LEVEL = 0.05
 
@@ -83,7 +82,7 @@ def weights(
     Yang 2016, Approximating spectral densities of large matrices, SIAM Review 58; Hong, Sheng and Dobriban 2020, Selecting the
     number of components in PCA via random signflips, arXiv:2012.02985; Page 1993, Average entropy of a subsystem, Phys. Rev. Lett. 71.
     """
-    plan, each = planned(checkpoint), experts_apart(checkpoint)
+    plan, each = planned(checkpoint), checkpoint.experts_apart()
 
     def work(name: str) -> Weighed:
         return weighed(each, name, largest_exact, small_values, n_null, random_state, device)
@@ -116,7 +115,7 @@ def planned(checkpoint: Checkpoint) -> Plan:
     MissingError
         There is no weight matrix.
     """
-    checkpoint = experts_apart(checkpoint)
+    checkpoint = checkpoint.experts_apart()
     wide = {n: t for n, t in checkpoint.tensors.items() if len(t.shape) > 1 and 0 not in t.shape}
     chosen = [n for n, t in wide.items() if t.floating and not t.packed]
     if not chosen:
