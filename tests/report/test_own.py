@@ -130,7 +130,9 @@ def test_a_table_and_a_module_become_pages_with_a_picture_and_findings() -> None
     said = facts(page)
     assert any("kind" in s and "easier to read off" in s for s in said["findings"]["sentences"])
     assert {r["run"]["method"] for r in said["results"]} >= {"umap", "persistence"}
-    assert "spectral_clustering" in {q["method"] for q in said["findings"]["questions"]}  # drawn in the points
+    assert "spectral_clustering" in {
+        q["method"] for q in said["findings"]["questions"]
+    }  # drawn in the points
     net = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
     rows = torch.tensor(table()[list("abcde")].to_numpy(), dtype=torch.float32)
     page = report(net, {**QUICK, "untrained": 3}, "net.html", inputs=rows, labels=table()["kind"])
