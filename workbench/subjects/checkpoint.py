@@ -185,10 +185,8 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
 
         Of experts that are stacked in one tensor each has a name too, which ends in its number (`experts_apart`).
         """
-        whole: Checkpoint = self
+        whole = self if all(matching(self.tensors, p) for p in patterns) else self.experts_apart()
         for pattern in patterns:
-            if not matching(whole.tensors, pattern):
-                whole = self.experts_apart()
             if not matching(whole.tensors, pattern):
                 raise MissingError(f"{self.name} has no tensor {pattern!r}. {suggest(pattern, self.tensors)}")
         found = {n: whole.tensors[n] for n in matching(whole.tensors, patterns)}

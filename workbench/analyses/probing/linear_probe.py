@@ -68,7 +68,7 @@ def linear_probe(
     count; a number is predicted by ridge regression. The penalty is chosen for each fold by what scores best on the
     others, for the labels and for each draw of the null alike. The score is balanced accuracy, or R² for a number: what a
     probe trained on this many rows is expected to score, which its interval (the probe fitted anew to subsamples of half
-    the groups) is of; that of a balanced accuracy is of at least 95 %.
+    the groups, or of some 5,000 rows) is of; that of a balanced accuracy is of at least 95 %.
 
     The null permutes the labels of whole groups, each in its order, so that rows of one text don't count as many
     independent ones; of fewer than six groups, it shifts the labels within each in a circle. With ``control`` the probe is
