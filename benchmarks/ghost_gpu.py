@@ -22,10 +22,11 @@ import argparse
 import functools
 import itertools
 import json
-import os
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -181,34 +182,45 @@ def scans(device: str, lengths: list[int], heads: int, repeats: int) -> dict[str
     return found
 
 
+def one_cut(way: tuple[Any, ...], length: int, heads: int, repeats: int) -> dict[str, Any]:
+    """Milliseconds of one way to cut; in another process first, it leaves the compiled kernels behind."""
+    from workbench.numerics.kernels.scan_launches import scan_triton
+
+    dtype, precision, chunk, segments, warps = way
+    how = {"chunk": chunk, "segments": segments, "warps": warps, "precision": precision}
+    row: dict[str, Any] = {"dtype": str(dtype), "length": length, **how}
+    try:
+        given = drawn("cuda", length, heads, dtype)
+        row |= one_scan(functools.partial(scan_triton, **how), given, "cuda", repeats)  # type: ignore[arg-type]
+    except Exception as e:  # more shared memory than there is, say
+        row["failed"] = f"{type(e).__name__}: {e}"[:200]
+    return row
+
+
 def cuts(length: int, heads: int, repeats: int) -> list[dict[str, Any]]:
     """How the kernels' time depends on how they cut the sequence, and on the precision of products; errors against float64."""
     from workbench.numerics.kernels.scan_launches import scan_triton
 
-    found = []
     near = tuple(part.detach() for part in drawn("cuda", 2048, heads, torch.float32))
     exact = scan_reference(*(part.double() for part in near))[0]
+    cut = ((64, 4), (128, 2), (128, 4), (128, 8), (256, 2), (256, 4))
     ways = [
-        (torch.float32, precision, chunk, segments, warps)
+        (torch.float32, precision, chunk, *at)
         for precision in ("tf32x3", "bf16x3", "tf32")
         for chunk in (16, 32, 64)
-        for segments, warps in ((32, 4), (64, 4), (128, 4), (128, 2), (128, 8))
+        for at in cut
     ]
-    ways += [
-        (torch.bfloat16, "tf32", chunk, segments, warps)
-        for chunk in (32, 64, 128)
-        for segments, warps in ((32, 4), (64, 4), (128, 4), (128, 8))
-    ]
-    for dtype, precision, chunk, segments, warps in ways:
-        given = drawn("cuda", length, heads, dtype)
-        how = {"chunk": chunk, "segments": segments, "warps": warps, "precision": precision}
-        row: dict[str, Any] = {"dtype": str(dtype), "length": length, **how}
-        try:
-            row |= one_scan(functools.partial(scan_triton, **how), given, "cuda", repeats)  # type: ignore[arg-type]
-            off = scan_triton(*(part.to(dtype) for part in near), **how)[0] - exact  # type: ignore[arg-type]
+    ways += [(torch.bfloat16, "tf32", chunk, *at) for chunk in (32, 64, 128) for at in cut]
+    with ProcessPoolExecutor(8, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for _ in pool.map(functools.partial(one_cut, length=length, heads=heads, repeats=1), ways):
+            pass
+    found = []
+    for way in ways:
+        row = one_cut(way, length, heads, repeats)
+        if "failed" not in row:
+            how = {n: row[n] for n in ("chunk", "segments", "warps", "precision")}
+            off = scan_triton(*(part.to(way[0]) for part in near), **how)[0] - exact
             row["error"] = float(off.abs().max() / exact.abs().max())
-        except Exception as e:  # more shared memory than there is, say
-            row["failed"] = f"{type(e).__name__}: {e}"[:200]
         found.append(row)
         print(json.dumps(row), flush=True)
     return found
@@ -226,7 +238,9 @@ def kernels(device: str, length: int, sizes: dict[str, Any]) -> dict[str, Any]:
     seconds = timed(both, device, 5)
     activity = torch.profiler.ProfilerActivity
     cuda = device.startswith("cuda")
-    with torch.profiler.profile(activities=[activity.CUDA if cuda else activity.CPU]) as profile:
+    with torch.profiler.profile(
+        activities=[activity.CUDA if cuda else activity.CPU], acc_events=True
+    ) as profile:
         both()
     took = {
         event.key[:90]: (event.self_device_time_total if cuda else event.self_cpu_time_total) / 1e3
@@ -318,7 +332,6 @@ def memory(device: str, minutes: float, steps: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    os.environ["WORKBENCH_GHOST_KERNELS"] = "1"
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

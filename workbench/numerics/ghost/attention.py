@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from workbench.numerics.ghost.mixer import Norm, State
 
@@ -100,7 +101,11 @@ class SparseAttention(nn.Module):
             1,
         )
         k, v = (torch.cat([near[n], far[n]], 2) for n in (0, 1))
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=visible)
+        if not torch._C._are_functorch_transforms_active():
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=visible)
+        # torch's fused attention refuses a mask that isn't mapped beside queries that are (vmap, on a GPU)
+        with sdpa_kernel(SDPBackend.MATH):
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=visible)
 
 
 def _rotated(x: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:

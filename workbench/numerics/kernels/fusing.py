@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
@@ -14,14 +13,8 @@ from workbench.numerics.kernels.chunked import compiled
 TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
-ASKED = "WORKBENCH_GHOST_KERNELS"
-"""Set to 1, it lets these kernels be taken: of 44 of their tests two failed on a GPU, so that nobody gets them unasked."""
-
-
 def fusable(x: Tensor) -> bool:
-    """Whether Triton was asked for and can take ``x``, and nothing looks at single operations."""
-    if os.environ.get(ASKED) != "1":
-        return False
+    """Whether Triton can take ``x``, and nothing looks at single operations."""
     # torch.func (vmap, grad) sees into torch's own operations only
     under_transform = torch._C._are_functorch_transforms_active()
     return compiled(x) and x.dtype in TYPES and find_spec("triton") is not None and not under_transform
