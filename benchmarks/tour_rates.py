@@ -3,14 +3,15 @@
     python benchmarks/tour_rates.py atlas --runs 40 --write
 
 What was run is kept in the cache, so that a command that was stopped goes on where it was. With ``--write`` the rates go
-into the file that ships, which the tour prints beside its findings.
+into the file that ships, which the tour prints beside its findings. With ``--confirm`` the first three runs of what was
+measured of an earlier version are made again: where they come out alike, the rates are this version's too.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from workbench.report.touring import PLANTED, kinds, said, tour_rates, write
+from workbench.report.touring import PLANTED, confirm, kinds, said, tour_rates, write
 
 
 def main() -> None:
@@ -23,7 +24,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=40)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--confirm", action="store_true")
     asked = parser.parse_args()
+    if asked.confirm:
+        for kind, same in confirm(asked.tour, asked.jobs):
+            print(f"{kind}: {'unchanged' if same else 'the claims changed: measure it again'}.", flush=True)
+        return
     there = list(kinds(asked.tour))
     for kind in asked.kind or ():
         if kind not in there:
