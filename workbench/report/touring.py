@@ -177,8 +177,7 @@ def _alike(here: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]
         a["claimed"] == b["claimed"]
         and (
             a["p"] is b["p"] is None
-            or None not in (a["p"], b["p"])
-            and math.isclose(a["p"], b["p"], rel_tol=1e-4)
+            or (None not in (a["p"], b["p"]) and math.isclose(a["p"], b["p"], rel_tol=1e-4))
         )
         for a, b in pairs
     )
