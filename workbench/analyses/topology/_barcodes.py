@@ -12,6 +12,7 @@ import numpy as np
 from workbench.core.device import Device
 from workbench.core.errors import DataError, ParameterError
 from workbench.core.evidence import Alternative
+from workbench.core.progress import tell
 from workbench.evidence.nulls.one_lump import NULL, Tested, beside_lumps
 from workbench.evidence.nulls.sampling import grouping, sampled
 from workbench.numerics.controls import Drawn
@@ -172,6 +173,8 @@ def _own(
     from workbench.numerics.rips import barcode
     from workbench.numerics.rips_cycles import Representatives
 
+    if not _compiled():
+        tell("compiling the engine of barcodes (once on this machine, 20 to 60 seconds)")
     limit = np.inf if engine.limit is None else engine.limit
     code = barcode(
         distances,
