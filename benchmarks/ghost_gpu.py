@@ -203,7 +203,7 @@ def cuts(length: int, heads: int, repeats: int) -> list[dict[str, Any]]:
 
     near = tuple(part.detach() for part in drawn("cuda", 2048, heads, torch.float32))
     exact = scan_reference(*(part.double() for part in near))[0]
-    cut = ((64, 4), (128, 2), (128, 4), (128, 8), (256, 2), (256, 4))
+    cut = ((64, 4), (128, 2), (128, 4), (128, 8))
     ways = [
         (torch.float32, precision, chunk, *at)
         for precision in ("tf32x3", "bf16x3", "tf32")

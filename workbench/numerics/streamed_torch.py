@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 _NUMBERS = 1 << 25  # that are sent at a time, and widened to float64
+_loading = threading.Lock()
+
+
+def _load_linalg(device: torch.device | str) -> None:
+    """Let torch load its linear algebra of GPUs in one thread: two that ask for it first at once get an error."""
+    with _loading:
+        torch.linalg.eigvalsh(torch.eye(2, dtype=torch.float64, device=device))
 
 
 def gram_spectrum_on(matrix: LazyTensor, device: torch.device | str) -> Float[np.ndarray, " k"]:
@@ -31,6 +39,7 @@ def gram_spectrum_on(matrix: LazyTensor, device: torch.device | str) -> Float[np
         for start in range(0, m, step):
             part = whole[:, start : start + step].double()
             gram += part @ part.mT
+    _load_linalg(device)
     return np.sqrt(np.maximum(torch.linalg.eigvalsh(gram).flip(0).cpu().numpy(), 0))
 
 

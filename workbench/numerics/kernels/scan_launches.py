@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST_CHANNELS = 64  # of a program
-MOST_SEGMENTS = 256
+MOST_SEGMENTS = 128
 FEWEST_CHUNKS = 8  # of a segment: a shorter sequence isn't worth two more launches
 PROGRAMS = 8  # wanted on each multiprocessor
 PRECISION = "tf32x3"  # of products of float32
