@@ -168,11 +168,9 @@ def confirm(tour: str, jobs: int) -> Iterator[tuple[str, bool]]:
 
 
 def _alike(here: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]]) -> bool:
-    if [list(r) for r in here] != [list(r) for r in before]:
+    if [r.keys() for r in here] != [r.keys() for r in before]:
         return False
-    pairs = [
-        (a, b) for r, s in zip(here, before, strict=True) for a, b in zip(r.values(), s.values(), strict=True)
-    ]
+    pairs = [(r[n], s[n]) for r, s in zip(here, before, strict=True) for n in r]
     return all(
         a["claimed"] == b["claimed"]
         and (
