@@ -187,7 +187,7 @@ SWITCHES: dict[str, dict[str, bool]] = {
     "every layer": {"every_layer": True},
     "raw bytes": {"raw_bytes": True},
 }
-TEMPERATURES = (0.125, 0.25, 0.5, 1, 2, 4, 8)
+TEMPERATURES = (1 / 64, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4)
 
 
 def switches(seeds: range, steps: int, width: int) -> None:
@@ -255,17 +255,17 @@ def topics(ghost: Ghost, seed: int) -> None:
 
 def temperature(ghost: Ghost, seed: int) -> None:
     facts = random_facts(np.random.default_rng([seed, 1]), max(COUNTS))
-    memory, learned = ghost.backbone.memory, float(ghost.backbone.memory.log_sharpness)
-    for count in COUNTS:
-        rows, line = ghost.written(facts[:count]), []
+    natural = [f"{q.question}\n{q.answer}\n".encode() for q in questions()] + sentences(COUNTS[1] - 10)
+    log_sharpness = ghost.backbone.memory.log_sharpness.data
+    learned = float(log_sharpness)
+    for name, lines in [(f"{count} random", facts[:count]) for count in COUNTS] + [("256 natural", natural)]:
+        rows, line = ghost.written(lines), []
         for t in TEMPERATURES:
-            with torch.no_grad():
-                memory.log_sharpness.fill_(learned - float(np.log(t)))
-            line.append(f"× {t}: {exact(ghost, facts[:ASKED], rows)}")
-        with torch.no_grad():
-            memory.log_sharpness.fill_(learned)
-        told = f"sharpness {np.exp(learned):.1f}"
-        print(f"seed {seed}, {count} facts, {told}, temperature {', '.join(line)} of {ASKED}", flush=True)
+            log_sharpness.fill_(learned - float(np.log(t)))
+            line.append(f"× {t:g}: {exact(ghost, lines[:ASKED], rows)}")
+        log_sharpness.fill_(learned)
+        told = f"learned sharpness {np.exp(learned):.1f}, temperature"
+        print(f"seed {seed}, {name} facts, {told} {', '.join(line)} of {ASKED}", flush=True)
 
 
 def main() -> None:

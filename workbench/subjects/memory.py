@@ -91,7 +91,7 @@ class Memory(Rowed):
     @classmethod
     def example(cls, variant: int = 0) -> Subject:
         """Ten questions with their answers, and a small network that was taught to read them."""
-        return method("ghost_memory")(width=32, blocks=5, keys=16, steps=25, random_state=variant)
+        return method("ghost_memory")(width=32, blocks=5, keys=16, steps=12, random_state=variant)
 
     @cached_property
     def digest(self) -> str:
