@@ -199,7 +199,11 @@ def switches(seeds: range, steps: int, width: int) -> None:
         for name, switch in SWITCHES.items():
             began = time.process_time()
             ghost = wb.ghost_memory(steps=steps, width=width, random_state=seed, **switch).module
-            told: dict[str, object] = {"switch": name, "seed": seed, "seconds": round(time.process_time() - began)}
+            told: dict[str, object] = {
+                "switch": name,
+                "seed": seed,
+                "seconds": round(time.process_time() - began),
+            }
             told["parameters"] = sum(p.numel() for p in ghost.parameters())
             for count, lines in ((64, facts), (256, facts), (1024, facts), ("sentences", natural)):
                 rows = ghost.written(lines[:count] if isinstance(count, int) else lines)

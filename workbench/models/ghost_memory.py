@@ -26,7 +26,9 @@ def ghost_memory(
     keys: Annotated[int, Interval(ge=4, le=1024), Few(8), Doc("Numbers of a key.")] = 64,
     every_layer: Annotated[
         bool,
-        Doc("Whether what is read comes in after each block from the second of the keys on, by gates of their own."),
+        Doc(
+            "Whether what is read comes in after each block from the second of the keys on, by gates of their own."
+        ),
     ] = False,
     raw_bytes: Annotated[bool, Doc("Whether gates see the byte that was read last too.")] = False,
     learning_rate: LearningRate = 3e-3,

@@ -235,7 +235,15 @@ class Memory(Rowed):
                     gate = float(read.memory.gate[0, -1])
                 first, second = np.argsort(-shares, kind="stable")[:2].tolist()
                 named = [int(ids[k]) if k < len(ids) and shares[k] > 0 else -1 for k in (first, second)]
-                yield byte, SPELLED[byte], gate, named[0], float(shares[first]), named[1], float(shares[second])
+                yield (
+                    byte,
+                    SPELLED[byte],
+                    gate,
+                    named[0],
+                    float(shares[first]),
+                    named[1],
+                    float(shares[second]),
+                )
                 new = bytes([byte])
 
     def without(self, fact: int) -> WrittenRows:

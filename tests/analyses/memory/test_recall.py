@@ -44,7 +44,9 @@ def test_a_question_reads_only_what_is_fetched_for_it(memory: Any) -> None:
     assert (traced["weight"] > 1 - 1e-5).all() and set(traced["second"]) == {-1}
     assert left.answer("What do bees make?\n", fetched=10**6) == left.answer("What do bees make?\n")
     assert left.remove(5).answer("What do bees make?\n", fetched=1) != "Honey"
-    assert isinstance(left.remove(*left.ids.tolist()).answer("What do bees make?\n", fetched=1), str), "of none"
+    assert isinstance(left.remove(*left.ids.tolist()).answer("What do bees make?\n", fetched=1), str), (
+        "of none"
+    )
 
 
 def test_the_fact_that_answered_is_named_by_byte(memory: Any) -> None:

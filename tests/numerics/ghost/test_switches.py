@@ -55,10 +55,15 @@ def test_topics_fetch_what_is_fetched_without_them_and_look_at_less(ghost: Ghost
     for fact in [*FACTS, *random_facts(np.random.default_rng(4), 40)]:
         asked = ghost.keys(torch.tensor([list(fact[: fact.index(b"\n") + 1])]))[0]
         for count in (1, 5, 41, 10**6):
-            near = [index.embeddings[index.fetched(asked, count)[1]] @ embedded(asked, by) for index in (plain, cut)]
+            near = [
+                index.embeddings[index.fetched(asked, count)[1]] @ embedded(asked, by)
+                for index in (plain, cut)
+            ]
             torch.testing.assert_close(near[0].sort().values, near[1].sort().values, rtol=0, atol=1e-6)
         looked.append(cut.topics.nearest(cut.embeddings, embedded(asked, by), 1)[1])
-    assert max(looked) <= len(rows) and np.mean(looked[:40]) < 0.8 * len(rows), "what was written is found at once"
+    assert max(looked) <= len(rows) and np.mean(looked[:40]) < 0.8 * len(rows), (
+        "what was written is found at once"
+    )
     # the broken twin: topics whose reach is forgotten lose rows
     narrow = Topics(cut.topics.centres, cut.topics.of, torch.full((8,), -2.0).double())
     lost = 0
@@ -86,7 +91,10 @@ def test_a_memory_that_is_let_in_otherwise_is_causal_streams_and_learns(switch: 
     assert torch.equal(rows.keys, plain.written(FACTS).keys), "how a memory is let in is nothing of its rows"
     with torch.no_grad():
         read, state, later = made.read(x, None, rows), GhostState(), x.clone()
-        assert read.memory is not None and read.memory.gates.shape == (*x.shape, 3 if "memory_every" in switch else 1)
+        assert read.memory is not None and read.memory.gates.shape == (
+            *x.shape,
+            3 if "memory_every" in switch else 1,
+        )
         made.backbone.memory.gate.weight.add_(0.5 * torch.randn_like(made.backbone.memory.gate.weight))
         whole = made(x, None, rows)
         assert not torch.equal(whole, plain(x, None, rows))
@@ -95,7 +103,9 @@ def test_a_memory_that_is_let_in_otherwise_is_causal_streams_and_learns(switch: 
         later[0, 8:] = 65
         assert torch.equal(made(later, None, rows)[:, :8], whole[:, :8])
         assert torch.equal(made(x, None, rows.without(5)), made(x, None, made.written(FACTS[:5] + FACTS[6:])))
-    made.read(x, None, made.rows_of(x, torch.ones_like(x, dtype=torch.bool))).logits.logsumexp(-1).sum().backward()
+    made.read(x, None, made.rows_of(x, torch.ones_like(x, dtype=torch.bool))).logits.logsumexp(
+        -1
+    ).sum().backward()
     gate = made.backbone.memory.gate
     assert gate.weight.grad is not None and gate.weight.grad.abs().sum(-1).all()
     assert not switch.get("memory_raw") or gate.weight.grad[:, 2:].any(), "the byte is seen"

@@ -33,7 +33,9 @@ def recall(
         int,
         Interval(ge=0, le=10_000),
         Few(2),
-        Doc("Facts nearest to a question by their keys, which alone are read then; 0 reads all, as asking a memory does."),
+        Doc(
+            "Facts nearest to a question by their keys, which alone are read then; 0 reads all, as asking a memory does."
+        ),
     ] = 0,
     n_null: NullDraws = 99,
     random_state: Seed = 0,
