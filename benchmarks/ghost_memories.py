@@ -9,6 +9,11 @@
   the overlap in pairs of bytes, which knows nothing, and chance. ``untrained`` keys are those of a network before any update.
 - ``consolidation``: ten facts of random bytes and then the ten questions are trained into the weights, with the first rehearsed
   or not; both are asked with an emptied memory, and 64 other facts with their rows.
+- ``switches``: networks that were taught with each way to let in what is read, paired by seed: exact of 64 facts, of memories of
+  several sizes and of natural sentences, all rows read and one fetched; a difference from the plain one with Student's interval,
+  corrected by Holm. ``python benchmarks/ghost_memories.py --what switches --seeds 5 --width 96``.
+- ``topics``: how many rows are looked at to find the nearest, and that they are the same; ``temperature``: what is answered where
+  reading is made sharper or blunter than was learned. Both of a plain network.
 - ``relearning``: p-values of the two questions that `forgetting` asks of the weights, of facts that were trained into them for
   few updates, and of facts that never were: how often each claims, at 0.05.
 """
@@ -177,6 +182,96 @@ def relearning(ghost: Ghost, seed: int, steps: int) -> None:
     )
 
 
+SWITCHES: dict[str, dict[str, bool]] = {
+    "plain": {},
+    "every layer": {"every_layer": True},
+    "raw bytes": {"raw_bytes": True},
+}
+TEMPERATURES = (1 / 64, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4)
+
+
+def switches(seeds: range, steps: int, width: int) -> None:
+    """One line a network, and the differences."""
+    found = []
+    for seed in seeds:
+        facts = random_facts(np.random.default_rng([seed, 1]), max(COUNTS))
+        natural = [f"{q.question}\n{q.answer}\n".encode() for q in questions()] + sentences(COUNTS[1] - 10)
+        for name, switch in SWITCHES.items():
+            began = time.process_time()
+            ghost = wb.ghost_memory(steps=steps, width=width, random_state=seed, **switch).module
+            told: dict[str, object] = {
+                "switch": name,
+                "seed": seed,
+                "seconds": round(time.process_time() - began),
+            }
+            told["parameters"] = sum(p.numel() for p in ghost.parameters())
+            for count, lines in ((64, facts), (256, facts), (1024, facts), ("sentences", natural)):
+                rows = ghost.written(lines[:count] if isinstance(count, int) else lines)
+                told[f"{count}"] = exact(ghost, lines[:ASKED], rows)
+                told[f"{count}, 1 fetched"] = exact_fetched(ghost, lines[:ASKED], Index.of(rows), 1)[0]
+            print(told, flush=True)
+            found.append(told)
+    differences(pd.DataFrame(found))
+
+
+def differences(found: pd.DataFrame) -> None:
+    """Of each switch from the plain network, paired by seed, in facts of 64."""
+    from scipy.stats import ttest_1samp
+
+    rows = []
+    for column in [c for c in found if c not in ("switch", "seed", "seconds", "parameters")]:
+        wide = found.pivot(index="seed", columns="switch", values=column)
+        for name in list(SWITCHES)[1:]:
+            d = (wide[name] - wide["plain"]).to_numpy(float)
+            test = ttest_1samp(d, 0) if np.ptp(d) else None
+            low, high = test.confidence_interval() if test else (np.nan, np.nan)
+            rows.append((name, column, d.mean(), low, high, test.pvalue if test else np.nan))
+    table = pd.DataFrame(rows, columns=["switch", "facts", "difference", "low", "high", "p"]).sort_values("p")
+    tested = int(table["p"].notna().sum())
+    table["Holm"] = ((tested - np.arange(len(table))) * table["p"]).cummax().clip(upper=1)
+    print(table.round(3).to_string(index=False), flush=True)
+
+
+def topics(ghost: Ghost, seed: int) -> None:
+    """Rows that are looked at for a question as it was written, and for one that no fact has; and whether they are the nearest."""
+    facts = random_facts(np.random.default_rng([seed, 1]), max(COUNTS))
+    natural = [f"{q.question}\n{q.answer}\n".encode() for q in questions()] + sentences(COUNTS[1] - 10)
+    others = random_facts(np.random.default_rng([seed, 4]), ASKED)
+    said = [f"{p}\n".encode() for q in questions() for p in q.paraphrases]
+    for name, lines, unknown in (("random", facts, others), ("natural", natural, said)):
+        rows = ghost.written(lines)
+        plain, cut = Index.of(rows), Index.of(rows, topics=round(len(lines) ** 0.5))
+        for asked_of, asked in (("as written", lines[:ASKED]), ("others", unknown)):
+            for count in FETCHED:
+                looked, same = [], 0
+                for line in asked:
+                    with torch.inference_mode():
+                        keys = ghost.keys(torch.tensor([list(line[: line.index(b"\n") + 1])]))[0]
+                    which, seen = cut.topics.nearest(cut.embeddings, keys[-1], count)
+                    same += torch.equal(which, plain.fetched(keys, count)[1])
+                    looked.append(seen)
+                print(
+                    f"seed {seed}, {name}, {len(lines)} facts in {len(cut.topics.centres)} topics, {asked_of}, {count} fetched: "
+                    f"the same rows for {same} of {len(asked)}, {np.mean(looked):.0f} looked at",
+                    flush=True,
+                )
+
+
+def temperature(ghost: Ghost, seed: int) -> None:
+    facts = random_facts(np.random.default_rng([seed, 1]), max(COUNTS))
+    natural = [f"{q.question}\n{q.answer}\n".encode() for q in questions()] + sentences(COUNTS[1] - 10)
+    log_sharpness = ghost.backbone.memory.log_sharpness.data
+    learned = float(log_sharpness)
+    for name, lines in [(f"{count} random", facts[:count]) for count in COUNTS] + [("256 natural", natural)]:
+        rows, line = ghost.written(lines), []
+        for t in TEMPERATURES:
+            log_sharpness.fill_(learned - float(np.log(t)))
+            line.append(f"× {t:g}: {exact(ghost, lines[:ASKED], rows)}")
+        log_sharpness.fill_(learned)
+        told = f"learned sharpness {np.exp(learned):.1f}, temperature"
+        print(f"seed {seed}, {name} facts, {told} {', '.join(line)} of {ASKED}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -188,7 +283,11 @@ def main() -> None:
     parser.add_argument("--what", default="recall,paraphrases,consolidation,relearning")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    for seed in range(given.first, given.first + given.seeds):
+    seeds = range(given.first, given.first + given.seeds)
+    if given.what == "switches":
+        switches(seeds, given.steps, given.width)
+        return
+    for seed in seeds:
         began = time.process_time()
         ghost = wb.ghost_memory(steps=given.steps, width=given.width, random_state=seed).module
         print(f"seed {seed}: taught in {time.process_time() - began:.0f} s", flush=True)
@@ -198,6 +297,10 @@ def main() -> None:
             paraphrases(ghost, seed)
         if "consolidation" in given.what:
             consolidation(ghost, seed, 40)
+        if "topics" in given.what:
+            topics(ghost, seed)
+        if "temperature" in given.what:
+            temperature(ghost, seed)
         if "relearning" in given.what:
             for steps in (0, 2, 5, 10):
                 relearning(ghost, seed, steps)

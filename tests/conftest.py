@@ -34,6 +34,22 @@ def methods_of_its_own() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def memory(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Ten facts, and a network that was taught to read them: by the first worker that asks, for all of them."""
+    from filelock import FileLock
+
+    import workbench as wb
+
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if os.environ.get("PYTEST_XDIST_WORKER") else shared
+    folder = shared / "ghost memory"
+    with FileLock(shared / "ghost memory.lock"):
+        if not folder.exists():
+            wb.ghost_memory(steps=80, width=64, blocks=5, keys=48).save(folder)
+    return wb.open(folder)
+
+
+@pytest.fixture(scope="session")
 def small_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a notebook with linked figures, findings, tables and hostile text."""
     from notebooks_for_tests import HOSTILE, notebook

@@ -1442,6 +1442,8 @@ class _ghost_memory(Method):
         width: int = 128,
         blocks: int = 6,
         keys: int = 64,
+        every_layer: bool = False,
+        raw_bytes: bool = False,
         learning_rate: float = 0.003,
         random_state: int = 0,
     ) -> Memory:

@@ -24,6 +24,13 @@ def ghost_memory(
         int, Interval(ge=5, le=64), Few(5), Doc("State-space blocks; keys come from two of them.")
     ] = 6,
     keys: Annotated[int, Interval(ge=4, le=1024), Few(8), Doc("Numbers of a key.")] = 64,
+    every_layer: Annotated[
+        bool,
+        Doc(
+            "Whether what is read comes in after each block from the second of the keys on, by gates of their own."
+        ),
+    ] = False,
+    raw_bytes: Annotated[bool, Doc("Whether gates see the byte that was read last too.")] = False,
     learning_rate: LearningRate = 3e-3,
     random_state: Seed = 0,
 ) -> Memory:
@@ -42,7 +49,16 @@ def ghost_memory(
     from workbench.subjects.own_checkpoints import checkpoint_of
 
     head = next(h for h in (32, 16, 8, 4, 2, 1) if (2 * width) % h == 0)
-    config = GhostConfig(width=width, blocks=blocks, head=head, heads=1, attend_every=0, memory=keys)
+    config = GhostConfig(
+        width=width,
+        blocks=blocks,
+        head=head,
+        heads=1,
+        attend_every=0,
+        memory=keys,
+        memory_every=every_layer,
+        memory_raw=raw_bytes,
+    )
     with seeded(random_state):
         ghost = Ghost(config)
         teach_reading(ghost, steps, learning_rate, random_state)

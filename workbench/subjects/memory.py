@@ -91,7 +91,7 @@ class Memory(Rowed):
     @classmethod
     def example(cls, variant: int = 0) -> Subject:
         """Ten questions with their answers, and a small network that was taught to read them."""
-        return method("ghost_memory")(width=32, blocks=5, keys=16, steps=25, random_state=variant)
+        return method("ghost_memory")(width=32, blocks=5, keys=16, steps=12, random_state=variant)
 
     @cached_property
     def digest(self) -> str:
@@ -177,12 +177,19 @@ class Memory(Rowed):
             self._table.iloc[kept], "remove", f"without {', '.join(map(str, facts))}", {"*": facts}
         )
 
-    def answer(self, question: str) -> str:
-        """What is written after a question until a line ends, read from the facts and the weights."""
-        return bytes(self.trace(question)["byte"].astype(int).tolist()).decode("utf-8", "replace")
+    def answer(self, question: str, *, fetched: int = 0) -> str:
+        """What is written after a question until a line ends, read from the facts and the weights; see `trace`."""
+        traced = self.trace(question, fetched=fetched)
+        return bytes(traced["byte"].astype(int).tolist()).decode("utf-8", "replace")
 
-    def trace(self, question: str, most: int = MOST) -> pd.DataFrame:
+    def trace(self, question: str, most: int = MOST, *, fetched: int = 0) -> pd.DataFrame:
         """What is written after a question, one line a byte, and which fact each byte was read from.
+
+        Parameters
+        ----------
+        most : bytes that are written at most.
+        fetched : as many facts, the nearest to the question by their keys, are read and no others; 0 reads all. Of hundreds of facts
+            few are read better than all, where the question is asked as it was written.
 
         Returns
         -------
@@ -202,29 +209,41 @@ class Memory(Rowed):
             raise DataError(
                 "The question is empty: give what a fact begins with, such as 'What do bees make?\\n'."
             )
-        return pd.DataFrame(list(self._written(question, most)), columns=list(_TRACED))
+        return pd.DataFrame(list(self._written(question, most, fetched)), columns=list(_TRACED))
 
-    def _written(self, question: str, most: int) -> Iterable[tuple[Any, ...]]:
+    def _written(self, question: str, most: int, fetched: int) -> Iterable[tuple[Any, ...]]:
         import torch
 
         from workbench.numerics.ghost.model import GhostState
 
         state, rows, new = GhostState(), self.rows, as_bytes(question)
+        ids = self.ids
+        if fetched and len(self):
+            rows, which = self._fetched(question, fetched)
+            ids = ids[which]
         with torch.inference_mode():
             for _ in range(most):
                 read = read_on(self.module, new, state, rows)
                 byte = int(read.logits[0, -1].argmax())
                 if byte == LINE_END:
                     return
-                shares = np.zeros(max(2, len(self)))
+                shares = np.zeros(max(2, len(ids)))
                 gate = 0.0
                 if read.memory is not None:
                     which = rows.row[read.memory.which[0, -1]].cpu().numpy()
                     np.add.at(shares, which, read.memory.weights[0, -1].cpu().numpy())
                     gate = float(read.memory.gate[0, -1])
                 first, second = np.argsort(-shares, kind="stable")[:2].tolist()
-                ids = [int(self.ids[k]) if k < len(self) and shares[k] > 0 else -1 for k in (first, second)]
-                yield byte, SPELLED[byte], gate, ids[0], float(shares[first]), ids[1], float(shares[second])
+                named = [int(ids[k]) if k < len(ids) and shares[k] > 0 else -1 for k in (first, second)]
+                yield (
+                    byte,
+                    SPELLED[byte],
+                    gate,
+                    named[0],
+                    float(shares[first]),
+                    named[1],
+                    float(shares[second]),
+                )
                 new = bytes([byte])
 
     def without(self, fact: int) -> WrittenRows:
@@ -238,6 +257,12 @@ class Memory(Rowed):
         ----------
         rows : that are searched; None for all.
         """
+        return self._fetched(question, count, rows)[0]
+
+    def _fetched(
+        self, question: str, count: int, rows: WrittenRows | None = None
+    ) -> tuple[WrittenRows, np.ndarray]:
+        """The rows, and their places among those that were searched."""
         import torch
 
         from workbench.numerics.ghost.fetching import Index
@@ -245,7 +270,8 @@ class Memory(Rowed):
         index = self._index if rows is None else Index.of(rows)
         with torch.inference_mode():
             asked = torch.tensor([list(as_bytes(question))], device=self.rows.keys.device)
-            return index.fetched(self.module.keys(asked)[0], count)[0]
+            found, which = index.fetched(self.module.keys(asked)[0], count)
+            return found, which.cpu().numpy()
 
     @cached_property
     def _index(self) -> Index:

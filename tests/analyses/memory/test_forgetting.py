@@ -58,7 +58,7 @@ def test_a_fact_that_was_trained_into_the_weights_is_not_said_to_be_gone(memory:
     from workbench.subjects.own_checkpoints import checkpoint_of
 
     facts = [text.encode() for text in memory.table["text"]]
-    ghost = consolidated(memory.module, facts, steps=30)
+    ghost = consolidated(memory.module, facts, steps=50)
     found = wb.forgetting(Memory(checkpoint_of(ghost), memory.table, name="tuned"), fact=3)
     assert found.verdict == "proven", "of the rows"
     assert all(known.p_value <= 0.05 for known in found.evidence), "the weights know it"

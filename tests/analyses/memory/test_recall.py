@@ -37,6 +37,18 @@ def test_few_facts_that_are_fetched_answer_as_well_and_their_row_is_needed(memor
     assert torch.equal(left.keys, memory.remove(5).rows.keys)
 
 
+def test_a_question_reads_only_what_is_fetched_for_it(memory: Any) -> None:
+    left = memory.remove(0, 3)
+    traced = left.trace("What do bees make?\n", fetched=1)
+    assert "".join(traced["text"]) == "Honey" and set(traced["fact"]) == {5}
+    assert (traced["weight"] > 1 - 1e-5).all() and set(traced["second"]) == {-1}
+    assert left.answer("What do bees make?\n", fetched=10**6) == left.answer("What do bees make?\n")
+    assert left.remove(5).answer("What do bees make?\n", fetched=1) != "Honey"
+    assert isinstance(left.remove(*left.ids.tolist()).answer("What do bees make?\n", fetched=1), str), (
+        "of none"
+    )
+
+
 def test_the_fact_that_answered_is_named_by_byte(memory: Any) -> None:
     traced = memory.trace("What do bees make?\n")
     assert "".join(traced["text"]) == "Honey"

@@ -10,10 +10,10 @@ import torch
 
 from workbench.numerics.ghost.config import GhostConfig
 from workbench.numerics.ghost.diffusion import MASK, ByteDiffusion
-from workbench.numerics.ghost.fetching import Index
+from workbench.numerics.ghost.fetching import Index, Topics, embedded
 from workbench.numerics.ghost.infilling import MARKS, asked_between, rearranged, restored
 from workbench.numerics.ghost.lessons import random_facts
-from workbench.numerics.ghost.model import Ghost
+from workbench.numerics.ghost.model import Ghost, GhostState
 
 SIZES = {"width": 32, "blocks": 5, "head": 16, "heads": 1, "attend_every": 0}
 FACTS = random_facts(np.random.default_rng(3), 40)
@@ -43,6 +43,72 @@ def test_what_is_fetched_is_read_as_a_memory_that_has_no_others(ghost: Ghost) ->
     assert torch.equal(ghost(asked, None, rows), ghost(asked, None, anew))
     everything, _ = Index.of(ghost.written(FACTS)).fetched(ghost.keys(asked)[0], 10**6)
     assert torch.equal(everything.keys, ghost.written(FACTS).keys)
+
+
+@pytest.mark.parametrize("by", ["end", "mean"])
+@torch.no_grad()
+def test_topics_fetch_what_is_fetched_without_them_and_look_at_less(ghost: Ghost, by: str) -> None:
+    rows = ghost.written([*FACTS, FACTS[3]])  # one twice: equally near
+    plain, cut = Index.of(rows, by), Index.of(rows, by, topics=8)
+    assert cut.topics is not None and len(cut.topics.centres) == 8
+    looked = []
+    for fact in [*FACTS, *random_facts(np.random.default_rng(4), 40)]:
+        asked = ghost.keys(torch.tensor([list(fact[: fact.index(b"\n") + 1])]))[0]
+        for count in (1, 5, 41, 10**6):
+            near = [
+                index.embeddings[index.fetched(asked, count)[1]] @ embedded(asked, by)
+                for index in (plain, cut)
+            ]
+            torch.testing.assert_close(near[0].sort().values, near[1].sort().values, rtol=0, atol=1e-6)
+        looked.append(cut.topics.nearest(cut.embeddings, embedded(asked, by), 1)[1])
+    assert max(looked) <= len(rows) and np.mean(looked[:40]) < 0.8 * len(rows), (
+        "what was written is found at once"
+    )
+    # the broken twin: topics whose reach is forgotten lose rows
+    narrow = Topics(cut.topics.centres, cut.topics.of, torch.full((8,), -2.0).double())
+    lost = 0
+    for fact in FACTS:
+        asked = embedded(ghost.keys(torch.tensor([list(fact[: fact.index(b"\n") + 1])]))[0], by)
+        lost += not torch.equal(
+            narrow.nearest(cut.embeddings, asked, 5)[0], cut.topics.nearest(cut.embeddings, asked, 5)[0]
+        )
+    assert lost
+    assert Index.of(ghost.written([FACTS[0]] * 3), topics=8).topics.centres.shape[0] == 1
+    assert Index.of(ghost.written([]), topics=8).topics is None
+
+
+GATES: dict[str, dict[str, bool]] = {"every": {"memory_every": True}, "raw": {"memory_raw": True}}
+GATES["both"] = GATES["every"] | GATES["raw"]
+
+
+@pytest.mark.parametrize("switch", GATES.values(), ids=GATES)
+def test_a_memory_that_is_let_in_otherwise_is_causal_streams_and_learns(switch: dict[str, bool]) -> None:
+    torch.manual_seed(0)
+    sizes = {**SIZES, "blocks": 6, "memory": 16}
+    plain, made = Ghost(GhostConfig(**sizes)), Ghost(GhostConfig(**sizes, **switch))
+    made.load_state_dict(plain.state_dict() | {n: t for n, t in made.state_dict().items() if "gate" in n})
+    rows, x = made.written(FACTS), torch.tensor([list(FACTS[5])])
+    assert torch.equal(rows.keys, plain.written(FACTS).keys), "how a memory is let in is nothing of its rows"
+    with torch.no_grad():
+        read, state, later = made.read(x, None, rows), GhostState(), x.clone()
+        assert read.memory is not None and read.memory.gates.shape == (
+            *x.shape,
+            3 if "memory_every" in switch else 1,
+        )
+        made.backbone.memory.gate.weight.add_(0.5 * torch.randn_like(made.backbone.memory.gate.weight))
+        whole = made(x, None, rows)
+        assert not torch.equal(whole, plain(x, None, rows))
+        streamed = torch.cat([made(x[:, i : i + 1], state, rows) for i in range(x.shape[1])], 1)
+        assert (streamed - whole).abs().max() <= 1e-5 * whole.abs().max()
+        later[0, 8:] = 65
+        assert torch.equal(made(later, None, rows)[:, :8], whole[:, :8])
+        assert torch.equal(made(x, None, rows.without(5)), made(x, None, made.written(FACTS[:5] + FACTS[6:])))
+    made.read(x, None, made.rows_of(x, torch.ones_like(x, dtype=torch.bool))).logits.logsumexp(
+        -1
+    ).sum().backward()
+    gate = made.backbone.memory.gate
+    assert gate.weight.grad is not None and gate.weight.grad.abs().sum(-1).all()
+    assert not switch.get("memory_raw") or gate.weight.grad[:, 2:].any(), "the byte is seen"
 
 
 def test_a_text_is_cut_and_put_together_again() -> None:

@@ -55,7 +55,8 @@ class GhostConfig:
     mixing : blocks are those of Mamba-2 (`Mixer`), or of S6 (`S6Mixer`), which takes no ``head``, ``step`` and ``rotating``.
     step, rotating : see `Mixer`.
     memory : numbers of a key of the written memory (see `Memory`); 0 has none. memory_at : blocks whose states make a key;
-        what is read comes in after the second.
+        what is read comes in after the second. memory_every : it comes in after each later block too, by a gate of its own;
+        keys stay those of the two, since later states hold what was read. memory_raw : gates see the byte that was read last.
     slots, slot_query : a memory of learned slots, after the block in the middle (see `Slots`); 0 has none.
     substeps : a block's change is taken in so many steps of Euler's, each with the block's own weights: an ordinary
         differential equation in depth.
@@ -87,6 +88,8 @@ class GhostConfig:
     substeps: int = 1
     memory: int = 0
     memory_at: tuple[int, int] = (1, 3)
+    memory_every: bool = False
+    memory_raw: bool = False
     mixing: Mixing = "mamba2"
     slots: int = 0
     slot_query: Query = "position"
@@ -110,6 +113,12 @@ class GhostConfig:
         """What ``config.json`` holds."""
         return {"model_type": MODEL_TYPE, **asdict(self), "memory_at": list(self.memory_at)}
 
+    @property
+    def memory_places(self) -> range:
+        """Blocks after which what is read of a memory comes in."""
+        late = self.memory_at[1]
+        return range(late, self.blocks if self.memory_every else late + 1)
+
     def __post_init__(self) -> None:
         self._in_range()
         self._fits()
@@ -124,8 +133,9 @@ class GhostConfig:
                 raise ValueError(
                     f"{name}: it must be one of {', '.join(choices)}, not {getattr(self, name)!r}"
                 )
-        if type(self.rotating) is not bool:
-            raise ValueError(f"rotating: it must be true or false, not {self.rotating!r}")
+        for name in ("rotating", "memory_every", "memory_raw"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(f"{name}: it must be true or false, not {getattr(self, name)!r}")
         at = self.memory_at
         if not isinstance(at, tuple) or len(at) != 2 or any(type(i) is not int for i in at):
             raise ValueError(f"memory_at: it must be two whole numbers, not {at!r}")

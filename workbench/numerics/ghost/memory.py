@@ -70,13 +70,18 @@ class Read:
 
     Attributes
     ----------
-    gate : (b, t), how much of it came in, between 0 and 1.
+    gates : (b, t, places), how much of it came in, between 0 and 1, at each place where it does.
     weights : (b, t, top), of the keys that were read most; they sum to at most 1. which : (b, t, top), their places in `Rows`.
     """
 
-    gate: torch.Tensor
+    gates: torch.Tensor
     weights: torch.Tensor
     which: torch.Tensor
+
+    @property
+    def gate(self) -> torch.Tensor:
+        """(b, t), the mean over the places where it came in."""
+        return self.gates.mean(-1)
 
 
 class Memory(nn.Module):
@@ -85,14 +90,17 @@ class Memory(nn.Module):
     Parameters
     ----------
     width : of the stream. keys : numbers of a key.
+    places : after how many blocks what is read comes in, each by a gate of its own.
+    raw : gates see the byte that was read last too, not only how well its key fits.
     """
 
-    def __init__(self, width: int, keys: int):
+    def __init__(self, width: int, keys: int, *, places: int = 1, raw: bool = False):
         super().__init__()
+        self.places, self.raw = places, raw
         self.key_norm = Norm(2 * width)
         self.k_proj = nn.Linear(2 * width, keys, bias=False)
         self.v_proj = nn.Linear(width, width, bias=False)
-        self.gate = nn.Linear(2, 1)
+        self.gate = nn.Linear(2 + width * raw, places)
         self.log_sharpness = nn.Parameter(torch.empty(()))
         self.reset_parameters()
 
@@ -102,7 +110,8 @@ class Memory(nn.Module):
         nn.init.eye_(self.v_proj.weight)
         with torch.no_grad():
             self.v_proj.weight.mul_(FIRST_STRENGTH)
-            self.gate.weight.copy_(torch.tensor([[8.0, 0.0]]))
+            self.gate.weight.zero_()
+            self.gate.weight[:, 0] = 8.0
             self.gate.bias.fill_(-6.0)
 
     def keys(self, early: torch.Tensor, late: torch.Tensor) -> torch.Tensor:
@@ -110,13 +119,19 @@ class Memory(nn.Module):
         return F.normalize(self.k_proj(self.key_norm(torch.cat([early, late], -1))), dim=-1)
 
     def read(
-        self, asked: torch.Tensor, rows: Rows, embedding: torch.Tensor, top: int
+        self,
+        asked: torch.Tensor,
+        rows: Rows,
+        embedding: torch.Tensor,
+        top: int,
+        raw: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, Read]:
-        """What positions read: (b, t, width), to be added to the stream, and how.
+        """What positions read: (b, t, places, width), to be added to the stream at each place, and how.
 
         Parameters
         ----------
         asked : (b, t, k) keys. embedding : (256, width), of bytes. top : as many keys are read at most.
+        raw : (b, t, width), embeddings of the bytes at those positions, for gates that see them.
         """
         alike = asked @ rows.keys.mT  # (b, t, m)
         top = min(top, len(rows.keys))
@@ -124,6 +139,11 @@ class Memory(nn.Module):
         weights = (self.log_sharpness.exp() * best).softmax(-1)
         values = self.v_proj(embedding)[rows.following[which]]  # (b, t, top, width)
         spread = -(weights * weights.clamp(min=1e-9).log()).sum(-1)
-        gate = self.gate(torch.stack([best[..., 0], spread], -1)).sigmoid()
+        fits = torch.stack([best[..., 0], spread], -1)
+        if self.raw:
+            assert raw is not None
+            fits = torch.cat([fits, F.rms_norm(raw, raw.shape[-1:])], -1)
+        gates = self.gate(fits).sigmoid()
         given = (weights[..., None, :] @ values).squeeze(-2)
-        return gate * given, Read(gate[..., 0], weights, which)
+        # shared among the places, so that a stream is given as much however many there are
+        return gates[..., None] / self.places * given[..., None, :], Read(gates, weights, which)

@@ -75,7 +75,9 @@ class Backbone(nn.Module):
         if config.tokenizer != "none":
             self.residual = nn.Linear(config.width, config.width, bias=False)
         if config.memory:
-            self.memory = Memory(config.width, config.memory)
+            self.memory = Memory(
+                config.width, config.memory, places=len(config.memory_places), raw=config.memory_raw
+            )
         if config.slots:
             self.slots = Slots(config.width, config.slots, query=config.slot_query)
         self.norm_f = Norm(config.width)
@@ -203,7 +205,7 @@ class Ghost(nn.Module):
         found, asking = None, None
         if config.tokenizer == "none":
             places = self._places(input_ids, probability, state)
-            asking = _Asking(self, rows, top) if rows is not None and len(rows) else None
+            asking = _Asking(self, rows, top, x) if rows is not None and len(rows) else None
             hidden = self._through(range(blocks), x, places, state, asking)
             if probability is not None:
                 found = Boundaries(probability, probability >= 0.5)
@@ -278,24 +280,30 @@ class Ghost(nn.Module):
 
 
 class _Asking:
-    """Keeps the states that make a key, and lets in what is read after the second."""
+    """Keeps the states that make a key, and lets in what is read after the second, or after each from there on."""
 
-    def __init__(self, ghost: Ghost, rows: Rows, top: int):
-        self.ghost, self.rows, self.top = ghost, rows, top
+    def __init__(self, ghost: Ghost, rows: Rows, top: int, raw: torch.Tensor):
+        self.ghost, self.rows, self.top, self.raw = ghost, rows, top, raw
         self.early: torch.Tensor | None = None
+        self.given: torch.Tensor | None = None
         self.read: Read | None = None
 
     def __call__(self, block: int, x: torch.Tensor) -> torch.Tensor:
         early, late = self.ghost.config.memory_at
         if block == early:
             self.early = x
-        if block != late:
+        places = self.ghost.config.memory_places
+        if block not in places:
             return x
-        assert self.early is not None
-        backbone = self.ghost.backbone
-        asked = backbone.memory.keys(self.early, x)
-        given, self.read = backbone.memory.read(asked, self.rows, backbone.embeddings.weight, self.top)
-        return x + given
+        if block == late:
+            assert self.early is not None
+            backbone = self.ghost.backbone
+            asked = backbone.memory.keys(self.early, x)
+            self.given, self.read = backbone.memory.read(
+                asked, self.rows, backbone.embeddings.weight, self.top, self.raw
+            )
+        assert self.given is not None
+        return x + self.given[..., places.index(block), :]
 
 
 def _of(state: GhostState | None, name: str) -> State | None:
