@@ -295,7 +295,7 @@ def _same_bytes(one: np.ndarray, other: np.ndarray) -> bool:
     whole = len(one) // 8 * 8
     if len(one) != len(other) or not np.array_equal(one[whole:], other[whole:]):
         return False
-    return np.array_equal(*(x[:whole].view(np.uint64) for x in (one, other)))
+    return bool(np.array_equal(one[:whole].view(np.uint64), other[:whole].view(np.uint64)))
 
 
 def _each(
