@@ -11,6 +11,7 @@ import pytest
 from chromium_for_tests import watched
 
 from workbench.report.figure import page_of
+from workbench.results.head_map import HeadMap
 from workbench.results.weight_map import WeightMap
 
 pytestmark = pytest.mark.browser
@@ -121,3 +122,33 @@ def test_names_stay_text_in_the_hover_and_beside_the_axis(page: Any) -> None:
     assert "<img" in page.locator(".hoverlayer").text_content()
     assert page.locator("img[src='x']").count() == 0 and "owned" not in page.title()
     assert page.problems == []
+
+
+def test_each_menu_of_the_map_of_heads_changes_its_own_map(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "heads.html"
+    example = HeadMap.example()
+    heads = tuple({**h, "ov_norm": 1.0 + i} for i, h in enumerate(example.heads))
+    path.write_text(page_of(replace(example, heads=heads)), encoding="utf-8")
+    context = browser.new_context(offline=True, viewport={"width": 800, "height": 900})
+    page = watched(context.new_page(), "file:")
+    page.goto(path.as_uri())
+    page.wait_for_selector(".wbf-menus select", timeout=60_000)
+
+    def maps() -> list[Any]:
+        return page.evaluate("document.querySelector('.plot').data.map(t => JSON.stringify(t.z))")
+
+    assert [m.split("\n")[0].strip() for m in page.locator(".wbf-menus label").all_inner_texts()] == [
+        "heads",
+        "pairs",
+    ]
+    for label, choice, its_own in (
+        ("heads", "norm of output-value", 0),
+        ("pairs", "composition, by value", 1),
+    ):
+        before = maps()
+        page.get_by_label(label).select_option(label=choice)
+        page.wait_for_timeout(300)
+        after = maps()
+        assert after[its_own] != before[its_own] and after[1 - its_own] == before[1 - its_own]
+    assert page.problems == []
+    context.close()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from workbench.numerics import noise_spectra, weight_changes
-from workbench.numerics.change_spectra import Blocks, largest_certified, spectrum_of
+from workbench.numerics.change_spectra import Blocks, largest_certified, spectrum_of, under
 from workbench.numerics.stored_rounding import rounding_edge, spacing
 from workbench.numerics.weight_changes import change_of
 
@@ -85,6 +85,55 @@ def test_a_direction_that_float32_could_hide_is_looked_at_in_float64() -> None:
     gram, hidden = weight_changes._gram(changed(d), d.shape, np.float32)
     assert largest_certified(gram, 16, 1e-9, np.random.default_rng(1), hidden) is None
     assert change_of(changed(d), d.shape, "F32", keep=16, rng=np.random.default_rng(1)).rank == 271
+
+
+def of_rank(r: int, shape: tuple[int, int] = (400, 272), least: float = 0.5) -> np.ndarray:
+    rng = np.random.default_rng(4)
+    u, v = (np.linalg.qr(rng.standard_normal((k, r)))[0] for k in shape)
+    return ((u * np.geomspace(1, least, r)) @ v.T).astype(np.float32)
+
+
+def added(d: np.ndarray) -> Blocks:
+    before = np.random.default_rng(3).standard_normal(d.shape).astype(np.float32) * 0.2
+    after = before + d
+    return lambda: iter([(before[i : i + 200], after[i : i + 200]) for i in range(0, len(d), 200)])
+
+
+@pytest.mark.parametrize("shape", [(400, 272), (272, 400), (900, 272)])
+def test_peer_numpy_a_change_of_few_directions(shape: tuple[int, int]) -> None:
+    blocks = added(of_rank(8, shape))
+    edge = rounding_edge(np.concatenate([a for _, a in blocks()]), "F32")
+    few = weight_changes._few(blocks, shape, 16, edge, np.random.default_rng(1))
+    assert few is not None, "this is what takes the short way"
+    u, s, vt = np.linalg.svd(np.concatenate([(a - b).astype(np.float64) for b, a in blocks()]))
+    values, rank, (left, right) = few
+    assert rank == 8 and values == pytest.approx(s[:8], rel=1e-8)
+    assert np.linalg.svd(left.T @ u[:, :8])[1].min() > 1 - 1e-9
+    assert np.linalg.svd(right.T @ vt[:8].T)[1].min() > 1 - 1e-9
+
+
+def test_directions_beside_the_few_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twins: a ninth direction that the search missed, and twenty where sixteen are looked for."""
+    d = of_rank(9)
+    edge = rounding_edge(np.concatenate([a for _, a in added(d)()]), "F32")
+    found = weight_changes.few_directions(added(d), d.shape, 16, np.random.default_rng(1))
+    assert found is not None
+    left, values, right = found
+    with monkeypatch.context() as patch:
+        for missed in (slice(0, 8), slice(1, 9)):
+            without = left[:, missed], values[missed], right[:, missed]
+            patch.setattr(weight_changes, "few_directions", lambda *_, given=without: given)
+            assert weight_changes._few(added(d), d.shape, 16, edge, np.random.default_rng(1)) is None
+    many = of_rank(20, least=1e-2)
+    assert weight_changes._few(added(many), d.shape, 16, edge, np.random.default_rng(1)) is None
+    assert change_of(added(many), d.shape, "F32", keep=16, rng=np.random.default_rng(1)).rank == 20
+
+
+@pytest.mark.parametrize(("largest", "shown"), [(0.99, True), (1.01, False)])
+def test_a_bound_on_all_eigenvalues(largest: float, shown: bool) -> None:
+    """Shown where they lie a hundredth under it, and not of the twin of which one lies over it."""
+    gram = planted(np.append(np.linspace(0.1, 0.5, 271), largest**0.5))
+    assert under(gram, 1.0) is shown and not under(gram, 0.0)
 
 
 @pytest.mark.parametrize("dtype", ["F32", "F16", "BF16"])

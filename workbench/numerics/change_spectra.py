@@ -19,6 +19,7 @@ FEW = (
     16  # times the values that are kept, from which on a side is large enough for these alone to be computed
 )
 MISSED = 1e-3  # of the least of the largest squared values: a larger one than that by so much wasn't missed
+SEEN = 1e-2  # of the squared norm of some rows: more than that beside a few directions, and they aren't looked for
 _OVERSAMPLED, _SWEEPS = 8, 6
 
 
@@ -81,6 +82,68 @@ def largest_certified(
     except LinAlgError:
         return None
     return np.sqrt(squares), vectors
+
+
+def few_directions(
+    blocks: Blocks, shape: tuple[int, int], keep: int, rng: np.random.Generator
+) -> tuple[Float[np.ndarray, "n v"], Float[np.ndarray, " v"], Float[np.ndarray, "m v"]] | None:
+    """The directions of a change that seems to have at most ``keep``, by subspace iteration; None where it seems to have more.
+
+    What lies beside them isn't known yet: `outside` gives it, so that it can be bounded.
+
+    Returns
+    -------
+    left, values, right : the min(keep + 8, n, m) largest singular values, descending, and their vectors.
+    """
+    n, m = shape
+    before, after = next(blocks())
+    some = slice(None, None, max(1, len(before) // (3 * keep)))
+    rows = (after[some] - before[some]).astype(np.float64)
+    squares = np.linalg.eigvalsh(rows @ rows.T)
+    if len(rows) <= keep or squares[:-keep].sum() > SEEN * squares.sum():
+        return None
+    q = rng.standard_normal((m, min(keep + _OVERSAMPLED, n, m)))
+    for _ in range(2):
+        y = np.concatenate([(a - b) @ q.astype(np.float32) for b, a in blocks()])
+        q = np.linalg.qr(_adjoint((a - b for b, a in blocks()), np.linalg.qr(y)[0]))[0]
+    return both_sides(blocks, q, True)
+
+
+def outside(blocks: Blocks, right: Float[np.ndarray, "m v"]) -> Blocks:
+    """What a change (n, m) has beside these orthonormal right directions: as rows before and after, as the change itself is given."""
+    kept = right.astype(np.float32)
+
+    def rows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for before, after in blocks():
+            change = after - before
+            yield (change @ kept) @ kept.T, change
+
+    return rows
+
+
+def under(gram: Float[np.ndarray, "k k"], bound: float) -> bool:
+    """Whether all eigenvalues of a symmetric matrix are below ``bound``, shown by a Cholesky factorisation in float32.
+
+    Room is left for what that rounds, so that one right under the bound may not be shown.
+
+    References
+    ----------
+    Higham 2002, Accuracy and Stability of Numerical Algorithms, SIAM, theorem 10.3: what is factorised is off by at most
+    k + 1 half units in the last place of the trace.
+    """
+    from scipy.linalg import LinAlgError, cholesky
+
+    if not bound > 0:
+        return False
+    k = len(gram)
+    rest = (gram / -bound).astype(np.float32)
+    hidden = float(np.finfo(np.float32).eps) / 2 * ((k + 2) * k + float(np.trace(gram)) / bound)
+    rest[np.arange(k), np.arange(k)] += np.float32(1 - hidden)
+    try:
+        cholesky(rest.T, check_finite=False, overwrite_a=True)
+    except LinAlgError:
+        return False
+    return True
 
 
 def _leading(gram: np.ndarray, r: int, rng: np.random.Generator) -> np.ndarray:

@@ -15,9 +15,12 @@ from workbench.numerics.change_spectra import (
     Blocks,
     angles_between,
     both_sides,
+    few_directions,
     largest_certified,
+    outside,
     sketch_of,
     spectrum_of,
+    under,
 )
 from workbench.numerics.noise_spectra import edge_of_entries
 from workbench.numerics.spectra import edge_of_noise
@@ -32,6 +35,7 @@ BLOCK = 1 << 20  # numbers whose products are added up at a time
 CACHED = 1 << 15  # that stay in a processor's cache
 SAMPLED = 1 << 10  # changes of some rows whose size in steps is looked at
 CHEAP = 0.25  # of what a dense change takes: a description of at most so many numbers is one
+CLEAR = 10.0  # times rounding that the least of few directions has at least to be told by these alone
 LONG = 2.5  # times the shorter side, from which on products in float32 tell that noise has every rank
 
 
@@ -121,6 +125,8 @@ def _spectrum(
     """
     n, m = shape
     side = min(n, m)
+    if side >= FEW * keep and (few := _few(blocks, shape, keep, rounding, rng)) is not None:
+        return few
     if max(n, m) >= LONG * side and side >= FEW * keep:
         gram, hidden = _gram(blocks, shape, np.float32)
         if (found := largest_certified(gram, keep, rounding, rng, hidden)) is not None:
@@ -130,6 +136,28 @@ def _spectrum(
     values, rank, leading = spectrum_of(gram, keep, rounding, rng)
     left, _, right = both_sides(blocks, leading, n >= m)
     return values, rank, (left, right)
+
+
+def _few(
+    blocks: Blocks, shape: tuple[int, int], keep: int, rounding: float, rng: np.random.Generator
+) -> tuple[np.ndarray, int, tuple[np.ndarray, np.ndarray]] | None:
+    """A change of at most ``keep`` directions: its singular values above rounding, and that it has no more; None unless shown.
+
+    With the part outside some right directions smaller than rounding (in spectral norm), no further singular value is larger
+    than that, and those found are off by at most its square over twice their own (Weyl's inequality for the squares).
+    """
+    found = few_directions(blocks, shape, keep, rng)
+    if found is None:
+        return None
+    left, values, right = found
+    edge = max(rounding, LOST * float(values[0]))
+    rank = int((values > edge).sum())
+    if not 0 < rank <= keep or values[rank - 1] < CLEAR * edge:
+        return None
+    rest, hidden = _gram(outside(blocks, right[:, :rank]), shape, np.float32)
+    if not under(rest, edge**2 - hidden):
+        return None
+    return values[:rank], rank, (left[:, :rank], right[:, :rank])
 
 
 def _gram(blocks: Blocks, shape: tuple[int, int], dtype: type) -> tuple[Float[np.ndarray, "k k"], float]:

@@ -16,8 +16,7 @@ function menusBy(Plotly) {
     buttons.forEach((button, at) => choice.append(new Option(button.label, at)));
     choice.value = active || 0;
     choice.addEventListener("change", () => {
-      const { args } = buttons[choice.value];
-      Plotly.restyle(plot, args[0]);
+      Plotly.restyle(plot, ...buttons[choice.value].args); // the second says which traces, where not all
     });
     label.append(`${name} `, choice);
     return label;
@@ -37,7 +36,7 @@ function menusBy(Plotly) {
       const same = [...choice.options].find((option) => option.text === kept[at]);
       if (!same || same.selected) return null;
       same.selected = true;
-      return Plotly.restyle(plot, menus[at].buttons[choice.value].args[0]);
+      return Plotly.restyle(plot, ...menus[at].buttons[choice.value].args);
     });
     return Promise.all(again);
   }

@@ -235,7 +235,7 @@ class HeadMap(Plotted):
             scale = {key: [value] for key, value in _scale(quantity).items()}
             change = {"z": [self._grid(layers, quantity)], **scale, "zauto": [quantity not in _SIGNED]}
             buttons.append({"label": title, "method": "restyle", "args": [change, [0]]})
-        return _menu(buttons, list(QUANTITIES).index(colour), 1.0)
+        return _menu("heads", buttons, list(QUANTITIES).index(colour), 1.0)
 
     def _cells(self, by: str) -> tuple[np.ndarray, np.ndarray]:
         """(later, earlier) how far a head composes beyond the scales of coordinates, in doublings; and which pair it is.
@@ -284,7 +284,7 @@ class HeadMap(Plotted):
             cells = self._cells(way)[0]
             args = [{"z": [_with_gaps(cells)]}, [1]]
             buttons.append({"label": f"composition, {way}", "method": "restyle", "args": args})
-        return _menu(buttons, _PAIRS.index(by), 0.8 * room[1] / sum(room))
+        return _menu("pairs", buttons, _PAIRS.index(by), 0.8 * room[1] / sum(room))
 
     def _pair_said(self, pair: int) -> str:
         read, written = self.heads[self.later[pair]]["name"], self.heads[self.earlier[pair]]["name"]
@@ -352,8 +352,9 @@ def _bar(title: str, y: float) -> dict[str, Any]:
     }
 
 
-def _menu(buttons: list[dict[str, Any]], active: int, y: float) -> dict[str, Any]:
+def _menu(name: str, buttons: list[dict[str, Any]], active: int, y: float) -> dict[str, Any]:
     return {
+        "name": name,
         "buttons": buttons,
         "active": active,
         "x": 0,

@@ -187,8 +187,14 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
         """
         whole = self if all(matching(self.tensors, p) for p in patterns) else self.experts_apart()
         for pattern in patterns:
-            if not matching(whole.tensors, pattern):
-                raise MissingError(f"{self.name} has no tensor {pattern!r}. {suggest(pattern, self.tensors)}")
+            if matching(whole.tensors, pattern):
+                continue
+            if stacked := matching(self.tensors, pattern):
+                raise MissingError(
+                    f"{pattern!r} names experts that {self.name} keeps in one tensor, and another pattern names one of them: "
+                    f"name each, or all of them by '{stacked[0]}.*'."
+                )
+            raise MissingError(f"{self.name} has no tensor {pattern!r}. {suggest(pattern, self.tensors)}")
         found = {n: whole.tensors[n] for n in matching(whole.tensors, patterns)}
         made = Checkpoint(
             found,

@@ -32,8 +32,11 @@ def test_known_answer_of_factors_and_of_pairs() -> None:
     assert np.allclose(identity, expected)
     result = wb.schmidt_entropy(matrix(np.eye(32)), n_null=39)
     assert np.allclose(result.y[:, 0], expected, atol=1e-6) and result.x_names[4] == "5: rows | columns"
-    product = wb.schmidt_entropy(matrix(reduce(np.kron, rng.standard_normal((5, 2, 2)))), n_null=39)
+    planted = reduce(np.kron, rng.standard_normal((5, 2, 2)))
+    product = wb.schmidt_entropy(matrix(planted), n_null=39)
     assert product.evidence[0].p_value == 1 / 40
+    twin = rng.permuted(planted.ravel()).reshape(planted.shape)  # the same entries in another order
+    assert wb.schmidt_entropy(matrix(twin), n_null=39).evidence[0].p_value > 0.05
     assert np.isclose(product.y[4, 0], product.y[:5, 0].max()), (
         "what is between a row's and a column's digit adds up"
     )

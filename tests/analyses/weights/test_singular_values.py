@@ -48,7 +48,13 @@ def test_known_answer_planted_directions_are_counted(strengths: list[float]) -> 
     assert count.value == len(strengths)
     assert result.caveat.startswith(f"{len(strengths)} of 120 singular values")
     assert ratio.p_value == 0.05
-    assert ratio.value > strengths[0] * 0.9
+
+
+def test_the_twin_with_signs_turned_has_no_direction() -> None:
+    w = planted((200, 120), [3.0, 2.5, 2.0])
+    twin = w * np.random.default_rng(5).choice([-1.0, 1.0], w.shape)
+    assert ask(w).evidence[0].p_value == 0.05
+    assert min(e.p_value for e in ask(twin).evidence) > 0.05
 
 
 def test_known_answer_a_direction_below_the_transition_is_not_seen() -> None:

@@ -81,6 +81,19 @@ def test_stacked_experts_are_weighed_each_by_itself(tmp_path: Path) -> None:
         checkpoint.at(f"{name}.4")
 
 
+def test_a_stacked_tensor_and_one_of_its_experts_are_not_asked_for_at_once(tmp_path: Path) -> None:
+    name = "model.layers.3.mlp.experts.up_proj"
+    checkpoint = opened(tmp_path, {name: noise(4, 12, 8), "norm": noise(80)})
+    for patterns in ((name, f"{name}.2"), (f"{name}.2", name)):
+        with pytest.raises(
+            MissingError, match=r"keeps in one tensor.*name each, or all of them by '.*up_proj\.\*'"
+        ):
+            checkpoint.at(*patterns)
+    assert list(checkpoint.at(f"{name}.*", f"{name}.2").tensors) == [f"{name}.{e}" for e in range(4)]
+    assert set(checkpoint.at("norm", f"{name}.2").tensors) == {"norm", f"{name}.2"}
+    assert list(checkpoint.at(name).tensors) == [name]
+
+
 @pytest.mark.parametrize("kind", ["safetensors", "torch", "gguf", "gguf in blocks", "held"])
 def test_an_expert_is_read_by_its_own_rows(tmp_path: Path, kind: str) -> None:
     values = noise(3, 64, 96, seed=1).to(torch.float16)

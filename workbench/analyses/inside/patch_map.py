@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 from annotated_types import Interval
@@ -125,43 +125,27 @@ def patch_map(
     predicts = not not_predicting(reading)
     read_at = at if predicts or position is not None else None
     _require_answers(own, read_at)
-    other: Shown | None = None
     if corrupted is None:
-        host, inputs = own, shown.inputs
         mean = _means(reading, sites, n_texts, random_state)
-        changes = [m - v[0] for m, v in zip(mean, own.values, strict=True)]
-        measure = _moves(_answer(own, read_at), predicts)
-        quantity = "bits by which the next word moves" if predicts else "relative move of the output"
-        caveat = f"What is put there is the mean over tokens of {n_texts} texts or fewer."
-        family = np.ones((len(sites), len(shown.tokens)), bool)
+        put = _of_the_mean(own, shown, mean, read_at, predicts, n_texts)
     else:
-        other = _other_text(reading, corrupted, shown)
-        host, inputs = see(reading.module, other.inputs, sites), other.inputs
-        changes = [a[0] - b[0] for a, b in zip(own.values, host.values, strict=True)]
-        measure, caveat = _recovered(
-            reading, _answer(own, read_at), _answer(host, read_at), predicts, corrupted
-        )
-        quantity = SHARE
-        between = np.array([a == b for a, b in zip(shown.tokens, other.tokens, strict=True)])
-        if predicts or position is not None:
-            between[at] = False
-        family = np.broadcast_to(between, (len(sites), len(between)))
-    grid = _Grid(reading.module, inputs, host, sites, changes, read_at)
-    values, answers = grid.values(measure, keep=predicts)
+        put = _of_another_text(reading, own, shown, sites, read_at, predicts, corrupted)
+    grid = _Grid(reading.module, put.inputs, put.host, sites, put.changes, read_at)
+    values, answers = grid.values(put.measure, keep=predicts)
     result = SiteMap(
         layers=tuple(names[i] for i in some),
         tokens=shown.tokens,
         ids=shown.ids,
-        others=other.tokens if other else (),
+        others=put.others,
         values=values,
-        quantity=quantity,
-        caveat=caveat,
-        **(_words(reading, _answer(host, read_at), answers, values.shape) if predicts else {}),
+        quantity=put.quantity,
+        caveat=put.caveat,
+        **(_words(reading, _answer(put.host, read_at), answers, values.shape) if predicts else {}),
     )
     show_early(result)
-    draws = grid.turned(measure, n_null, random_state)
-    stands, drawn = _standing_out(values, draws, either=other is not None)
-    asked = _asked(result, stands, drawn, family, other is not None)
+    draws = grid.turned(put.measure, n_null, random_state)
+    stands, drawn = _standing_out(values, draws, either=bool(put.others))
+    asked = _asked(result, stands, drawn, put.family, bool(put.others))
     if not n_null:
         return replace(result, evidence=(asked,))
     low, high = np.quantile(draws, [0.025, 0.975], axis=0)
@@ -169,6 +153,68 @@ def patch_map(
     p = (1 + (highest[:, None, None] >= stands).sum(axis=0)) / (1 + n_null)
     control = f"{n_null} random changes of the same size"
     return replace(result, low=low, high=high, p=p, control=control, evidence=(asked,))
+
+
+class _Put(NamedTuple):
+    """What is put where, and how its effect is measured.
+
+    Attributes
+    ----------
+    host, inputs : the reading that is changed, and of what. changes : (tokens, d) of each site. measure : of an answer.
+    family : (sites, tokens) which are asked. others : tokens of the other text, where there is one.
+    """
+
+    host: Seen
+    inputs: Any
+    changes: list[torch.Tensor]
+    measure: Callable[[torch.Tensor], np.ndarray]
+    quantity: str
+    caveat: str
+    family: np.ndarray
+    others: tuple[str, ...] = ()
+
+
+def _of_the_mean(
+    own: Seen, shown: Shown, mean: list[torch.Tensor], read_at: int | None, predicts: bool, n_texts: int
+) -> _Put:
+    """The mean of texts is put into the text's own reading."""
+    return _Put(
+        host=own,
+        inputs=shown.inputs,
+        changes=[m - v[0] for m, v in zip(mean, own.values, strict=True)],
+        measure=_moves(_answer(own, read_at), predicts),
+        quantity="bits by which the next word moves" if predicts else "relative move of the output",
+        caveat=f"What is put there is the mean over tokens of {n_texts} texts or fewer.",
+        family=np.ones((len(mean), len(shown.tokens)), bool),
+    )
+
+
+def _of_another_text(
+    reading: Reading,
+    own: Seen,
+    shown: Shown,
+    sites: list[Site],
+    read_at: int | None,
+    predicts: bool,
+    corrupted: str,
+) -> _Put:
+    """The text's own is put into the reading of another one; the position that is read isn't asked."""
+    other = _other_text(reading, corrupted, shown)
+    host = see(reading.module, other.inputs, sites)
+    measure, caveat = _recovered(reading, _answer(own, read_at), _answer(host, read_at), predicts, corrupted)
+    between = np.array([a == b for a, b in zip(shown.tokens, other.tokens, strict=True)])
+    if read_at is not None:
+        between[read_at] = False
+    return _Put(
+        host=host,
+        inputs=other.inputs,
+        changes=[a[0] - b[0] for a, b in zip(own.values, host.values, strict=True)],
+        measure=measure,
+        quantity=SHARE,
+        caveat=caveat,
+        family=np.broadcast_to(between, (len(sites), len(between))),
+        others=tuple(other.tokens),
+    )
 
 
 class _Grid:

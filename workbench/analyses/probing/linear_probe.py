@@ -136,15 +136,7 @@ def linear_probe(
     if control is not None:
         kinds = numbered(points.column(control)[task.rows])
         remembered = _draws(task, fit, value, exchanged(kinds, len(kinds)), n_null, random_state)
-        alone = Null(
-            NAME,
-            f"the label goes with {control} alone, or with {points.unit} alone",
-            f"labels permuted between values of {control}",
-        )
-        if permuting.draw and monte_carlo_p(value, draws.tolist(), "greater") > monte_carlo_p(
-            value, remembered.tolist(), "greater"
-        ):
-            alone, remembered = replace(alone, drawn=permuting.null.drawn), draws
+        tested, by = _remembered(value, permuting, draws, remembered, control, points.unit)
         evidence.append(
             replace(
                 asked,
@@ -152,10 +144,26 @@ def linear_probe(
                 question=f"Is {task.name} read off rather than remembered by {control}?",
                 label=f"{task.measure} for {task.name}, control task",
                 **shared,
-                **_tested(permuting._replace(null=alone), remembered, n_null),
+                **_tested(tested, by, n_null),
             )
         )
     return replace(result, evidence=tuple(evidence))
+
+
+def _remembered(
+    value: float, permuting: Exchange, draws: np.ndarray, remembered: np.ndarray, control: str, unit: str
+) -> tuple[Exchange, np.ndarray]:
+    """The null of the control task with its draws: those of labels permuted between groups where these come closer."""
+    alone = Null(
+        NAME,
+        f"the label goes with {control} alone, or with {unit} alone",
+        f"labels permuted between values of {control}",
+    )
+    if permuting.draw and monte_carlo_p(value, draws.tolist(), "greater") > monte_carlo_p(
+        value, remembered.tolist(), "greater"
+    ):
+        alone, remembered = replace(alone, drawn=permuting.null.drawn), draws
+    return permuting._replace(null=alone), remembered
 
 
 def _exchange(points: Points, task: Task, x: np.ndarray, random_state: int) -> tuple[Exchange, str]:

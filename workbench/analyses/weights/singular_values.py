@@ -96,26 +96,13 @@ def singular_values(
     rng = np.random.default_rng([random_state, 0x73766C])
     of_complex = np.iscomplexobj(w)
     block = (w if whole else _block(w, rng)).astype(np.complex128 if of_complex else np.float64) / scale
-    s = spectrum(block)
-    if s[-1] < LOST * s[0]:  # where a Gram matrix holds nothing but rounding
-        s = np.linalg.svd(block, compute_uv=False)
+    s = _all_values(block)
     found = s if whole else _largest(w, n_components, random_state) / scale
     k = min(n_components, len(found))
     result = Spectrum(values=found[:k] * scale, quantity="singular value", index="rank")
     show_early(result)
     statistics = _statistics(s, block.shape, of_complex)
-    spectra: list[np.ndarray] = []
-    turned = turned_entries(block)
-
-    alternatives = [alternative for *_, alternative in _QUESTIONS]
-    seeds = generators(n_null, random_state)
-    with closing(in_order(lambda rng: spectrum(turned(rng), fast=True), seeds)) as drawn:
-
-        def draw(_: np.random.Generator) -> np.ndarray:
-            spectra.append(next(drawn))
-            return _statistics(spectra[-1], block.shape, of_complex)
-
-        null = draw_until_clear(draw, statistics, alternatives, n_null, random_state, "singular values: null")
+    null, spectra = _drawn(block, statistics, n_null, random_state)
     low, high = (
         np.quantile(spectra, [0.025, 0.975], axis=0) * scale
         if n_null and whole
@@ -125,17 +112,7 @@ def singular_values(
         result,
         null_low=low[:k],
         null_high=high[:k],
-        evidence=tuple(
-            Evidence(
-                id=id,
-                question=question,
-                label=label,
-                value=statistics[i],
-                n=len(block),
-                **OF_ENTRIES.said(null[i].tolist(), alternative),
-            )
-            for i, (id, question, label, alternative) in enumerate(_QUESTIONS)
-        ),
+        evidence=_evidence(statistics, null, len(block)),
         caveat=_caveat(
             found,
             _edge(found, noise_level(s, block.shape), w.shape, of_complex),
@@ -144,6 +121,45 @@ def singular_values(
             matrix.noise,
             float(np.quantile([d[0] for d in spectra], 0.95)) if n_null and whole else None,
         ),
+    )
+
+
+def _all_values(block: np.ndarray) -> np.ndarray:
+    s = spectrum(block)
+    if s[-1] < LOST * s[0]:  # where a Gram matrix holds nothing but rounding
+        return np.linalg.svd(block, compute_uv=False)
+    return s
+
+
+def _drawn(
+    block: np.ndarray, statistics: np.ndarray, n_null: int, random_state: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The answers to `_QUESTIONS` with entries' signs turned, and the spectra that they are of."""
+    spectra: list[np.ndarray] = []
+    turned = turned_entries(block)
+    alternatives = [alternative for *_, alternative in _QUESTIONS]
+    seeds = generators(n_null, random_state)
+    with closing(in_order(lambda rng: spectrum(turned(rng), fast=True), seeds)) as drawn:
+
+        def draw(_: np.random.Generator) -> np.ndarray:
+            spectra.append(next(drawn))
+            return _statistics(spectra[-1], block.shape, np.iscomplexobj(block))
+
+        null = draw_until_clear(draw, statistics, alternatives, n_null, random_state, "singular values: null")
+    return null, spectra
+
+
+def _evidence(statistics: np.ndarray, null: list[np.ndarray], rows: int) -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(
+            id=id,
+            question=question,
+            label=label,
+            value=statistics[i],
+            n=rows,
+            **OF_ENTRIES.said(null[i].tolist(), alternative),
+        )
+        for i, (id, question, label, alternative) in enumerate(_QUESTIONS)
     )
 
 

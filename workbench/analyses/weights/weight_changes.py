@@ -283,11 +283,19 @@ def same_bits(before: Checkpoint, after: Checkpoint, name: str) -> bool:
         one, other = before.lazy(name), after.lazy(name)
     for start, block in one.blocks():
         rows = other.read(start, start + len(block) if block.ndim else 1)
-        pair = [np.ascontiguousarray(x) for x in (block, rows)]
-        firsts = [x[:1].tobytes() if x.ndim else b"" for x in pair]  # which differs where all was trained
-        if firsts[0] != firsts[1] or pair[0].tobytes() != pair[1].tobytes():
-            return False
+        pair = [np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in (block, rows)]
+        for part in (slice(1 << 12), slice(1 << 12, None)):  # the first part differs where all was trained
+            if not _same_bytes(*(x[part] for x in pair)):
+                return False
     return True
+
+
+def _same_bytes(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether bytes (k,) are the same, eight at a time: a copy of each would take thrice as long."""
+    whole = len(one) // 8 * 8
+    if len(one) != len(other) or not np.array_equal(one[whole:], other[whole:]):
+        return False
+    return bool(np.array_equal(one[:whole].view(np.uint64), other[:whole].view(np.uint64)))
 
 
 def _each(
