@@ -13,6 +13,7 @@ from workbench.core import history
 from workbench.core.errors import DataError, ParameterError
 from workbench.evidence import Begun, ask_each, ask_untrained, begin_each
 from workbench.numerics import helpers
+from workbench.numerics.threads import one_thread
 from workbench.results.estimate import Estimate
 from workbench.subjects.points import Points
 
@@ -70,7 +71,8 @@ def test_a_question_that_is_begun_is_answered_later_and_counts_from_then_on(help
     assert helpers._team.helpers[0].turn.acquire(timeout=5)  # the helper is free again
     helpers._team.helpers[0].turn.release()
     assert [a.run.key for a in history.asked()] == [meanwhile.run.key, answer.run.key]
-    assert answer.digest == wb.renormalize(descent, **how).digest
+    with one_thread():  # as the helper: torch's sums in two threads have other last bits
+        assert answer.digest == wb.renormalize(descent, **how).digest
 
 
 def test_what_is_begun_of_each_is_what_asking_each_gives(
