@@ -69,8 +69,6 @@ def begin_each(method: Callable[..., Any], subjects: Mapping[str, Any], **parame
 class Begun:
     """A question that another core has begun with, where there is one, while this process goes on.
 
-    It is computed in one thread, there or here. Called outright, a method may take several, and have other last bits.
-
     Parameters
     ----------
     question : from `Method.question`, which takes what the method does; what it sees is sent to another process, and
