@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import workbench as wb
 from workbench.core import history
@@ -59,7 +60,18 @@ def test_a_helper_gives_the_answers_of_the_method_itself(
         assert alone.digest == answers[name].digest
 
 
-def test_a_question_that_is_begun_is_answered_later_and_counts_from_then_on(helped: None) -> None:
+@pytest.fixture
+def one_torch_thread() -> Iterator[None]:
+    """As in a helper: products of matrices in two of torch's threads have other last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_question_that_is_begun_is_answered_later_and_counts_from_then_on(
+    helped: None, one_torch_thread: None
+) -> None:
     history.forget()
     descent = wb.digits_descent(width=6, depth=1, steps=20)
     how = {"budget": 3, "repeats": 3, "rate_factors": (2.0,), "arm": "whitening"}

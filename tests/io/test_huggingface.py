@@ -215,6 +215,14 @@ def test_folders_that_hold_nothing_or_too_much_say_what_is_there(tmp_path: Path)
         open_subject(tmp_path)
 
 
+def test_a_folder_of_images_says_what_to_make_of_them(tmp_path: Path) -> None:
+    for i in range(3):
+        (tmp_path / f"{i}.PNG").touch()
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(FormatError, match=r"3 images.*np\.save.*workbench report images\.npy.*explore"):
+        open_subject(tmp_path)
+
+
 def test_shards_without_their_index_say_what_is_missing(tmp_path: Path) -> None:
     folder = sharded(tmp_path)
     (folder / "model.safetensors.index.json").unlink()

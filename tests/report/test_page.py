@@ -16,7 +16,7 @@ from workbench.core.result import RESULT_MIME
 from workbench.report.figure import page_of
 from workbench.report.inline import policy
 from workbench.report.markup import formula, inline, latex, markdown
-from workbench.report.page import COLLAPSED, _Body
+from workbench.report.page import COLLAPSED, _Body, _said
 from workbench.report.points import columns, packed, picked, state
 from workbench.results.embedding import Embedding
 from workbench.results.theme import SYMBOLS_3D
@@ -57,6 +57,15 @@ def test_what_tags_remove_is_nowhere_in_the_page(tag: str, there: str, gone: str
     text = json.dumps(body(new_code_cell("first"), tagged(tag)).blocks)
     assert all(word in text for word in there.split())
     assert not any(word in text for word in gone.split())
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [("", ""), ({"tuple": []}, ""), (0, "0"), (False, "False"), ({"tuple": ["a"]}, "('a',)"), ("x", "x")],
+    ids=str,
+)
+def test_a_parameter_that_is_nothing_stands_in_no_page(given: Any, shown: str) -> None:
+    assert _said(given) == shown
 
 
 def test_what_an_answer_was_asked_stands_under_its_first_figure_alone() -> None:

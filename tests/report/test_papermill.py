@@ -22,8 +22,8 @@ SMALL = {
         "memory_steps": 10,
         "memory_width": 32,
         "more_facts": 2,
-        "temperatures": "1,4",
-        "gates": "0,8",
+        "temperatures": "1",  # papermill makes a number of it
+        "gates": "8",
         "encoder": "",
         "n_null": 19,
         "length": 12,

@@ -48,6 +48,7 @@ _ENDS = (
     ".pth.tar",
 )
 _SHARD = re.compile(r"-\d{3,}-of-(\d{3,})\.")
+_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 # What training leaves beside the weights.
 _TRAINING = re.compile(
     r"(training_args|optimizer|scheduler|scaler|rng_state|random_states|sampler|custom_checkpoint).*|.*optim_states.*"
@@ -129,6 +130,14 @@ def find_weights(folder: Path) -> Path:
         if matches:
             raise _which(folder, matches)
     contents = [p.name + ("/" if p.is_dir() else "") for p in entries]
+    pictures = sum(p.suffix.lower() in _PICTURES for p in entries)
+    if pictures > len(entries) / 2:
+        raise FormatError(
+            f"{folder} holds {pictures:,} images, and a folder of images isn't opened: what is asked are rows of numbers. Give "
+            "a network's embeddings of them, one row an image, or their pixels: images = np.stack([...]), each of one size, "
+            "and np.save('images.npy', images.reshape(len(images), -1)), for `workbench report images.npy`. In a notebook "
+            "widgets.explore(rows, images=images) shows each point's image."
+        )
     raise FormatError(
         f"{folder} holds no weights that are read (model.safetensors, model.safetensors.index.json, "
         f"pytorch_model.bin, one .gguf or .pth). It holds {listed(contents, 12) or 'nothing'}. Open what you mean "

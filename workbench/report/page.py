@@ -82,7 +82,7 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
         strip=strip,
         hatch=hatch(),
         facts=facts,
-        parameters={name: shown(from_json(value)) for name, value in facts["parameters"].items()},
+        parameters={name: text for name, value in facts["parameters"].items() if (text := _said(value))},
         when=when(facts["started"]),
         computed=_computed(facts),
         questions=_questions(facts),
@@ -425,6 +425,12 @@ def _beside(facts: dict[str, Any]) -> list[str]:
     """Names of what lies beside a page: files, and the folder that holds the results."""
     folders = {f"{name.split('/')[0]}/" for name in facts.get("files", {}) if "/" in name}
     return [*(name for name in facts.get("files", {}) if "/" not in name), "manifest.json", *sorted(folders)]
+
+
+def _said(parameter: Any) -> str:
+    """A parameter as the page shows it; nothing where nothing was given, as where ``inputs`` are none."""
+    value = from_json(parameter)
+    return "" if value in ("", (), []) else shown(value)
 
 
 def _computed(facts: dict[str, Any]) -> str:
