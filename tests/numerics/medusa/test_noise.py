@@ -142,5 +142,5 @@ def test_noise_that_can_not_be_is_refused(wrong, said: str) -> None:
 
 def test_an_address_that_is_none_is_refused() -> None:
     for seed, steps, worlds in ((-1, range(1), [0]), (0, range(1), [-1]), (0, range(1), [2**32])):
-        with pytest.raises(ValueError, match="seed|worlds"):
+        with pytest.raises(ValueError, match=r"seed|worlds"):
             normals(seed, 0, steps, 1, worlds)
