@@ -122,8 +122,8 @@ def milstein(
     if equation.noise == "additive":
         return plain
     if equation.noise == "diagonal":
-        b, pull = torch.func.vjp(lambda y: equation.diffusion(t, y), x)
-        slope = pull(torch.ones_like(x))[0]
+        pulled = torch.func.vjp(lambda y: equation.diffusion(t, y), x)
+        b, slope = pulled[0], pulled[1](torch.ones_like(x))[0]
         return plain + b * slope / 2 * (dw * dw - h)
     both = dw[:, None] * dw[None] - h * torch.eye(len(dw), dtype=x.dtype, device=x.device)[..., None]
     return plain + torch.einsum("nijw,ijw->nw", along_sources(equation, t, x), both) / 2
