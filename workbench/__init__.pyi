@@ -1489,6 +1489,19 @@ class _circle(Method):
 
 circle: _circle
 
+class _fractal_graph(Method):
+    def __call__(
+        self,
+        *,
+        rule: Literal["flower", "hierarchical", "gasket", "cross"] = "flower",
+        u: int = 2,
+        v: int = 2,
+        generations: int = 4,
+    ) -> GraphSubject:
+        """Grow a graph whose box dimension is known."""
+
+fractal_graph: _fractal_graph
+
 class _narrowing_room(Method):
     def __call__(
         self,
