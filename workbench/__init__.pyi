@@ -1491,6 +1491,46 @@ class _circle(Method):
 
 circle: _circle
 
+class _fractal_graph(Method):
+    def __call__(
+        self,
+        *,
+        rule: Literal["flower", "hierarchical", "gasket", "cross"] = "flower",
+        u: int = 2,
+        v: int = 2,
+        generations: int = 4,
+    ) -> GraphSubject:
+        """Grow a graph whose box dimension is known."""
+
+fractal_graph: _fractal_graph
+
+class _medusa(Method):
+    def __call__(
+        self,
+        *,
+        u: int = 2,
+        v: int = 2,
+        generations: int = 3,
+        steps: int = 1000,
+        h: float = 0.1,
+        channels: int = 3,
+        gain: float = 1.5,
+        speed: float = 1.0,
+        damping: float = 0.1,
+        noise: Literal["wiener", "coloured", "fractional"] = "wiener",
+        strength: float = 0.3,
+        rate: float = 1.0,
+        hurst: float = 0.7,
+        adapting: float = 0.0,
+        heads: int = 0,
+        seen_noise: float = 0.0,
+        scheme: Literal["euler", "srk"] = "euler",
+        random_state: int = 0,
+    ) -> TimeSeries:
+        """Let rates and a wave live on a flower, and give what is seen of them step by step."""
+
+medusa: _medusa
+
 class _narrowing_room(Method):
     def __call__(
         self,

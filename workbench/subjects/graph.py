@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -50,6 +51,7 @@ class GraphSubject(Rowed):
     Parameters
     ----------
     edges : (m, 2) node positions. weights : (m,), or None for ones. table : one line a node.
+    truth : what is known of how it was made; see `Subject`.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class GraphSubject(Rowed):
         name: str = "graph",
         table: pd.DataFrame | None = None,
         space: str | None = None,
+        truth: Mapping[str, Any] | None = None,
     ):
         edges = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
         if len(edges) and (edges.min() < 0 or edges.max() >= n):
@@ -76,6 +79,7 @@ class GraphSubject(Rowed):
             owned(np.ones(len(edges))) if weights is None else frozen(np.asarray(weights, dtype=np.float64))
         )
         self.directed = directed
+        self.truth = dict(truth or {})
         if len(self.weights) != len(edges):
             raise DataError(f"{name}: {len(self.weights):,} weights for {len(edges):,} edges.")
 

@@ -1,0 +1,281 @@
+"""The system: Hopfield rates and a wave on one graph, edges that the state lets conduct, and heads that only look.
+
+    dr = (-r + tanh(W_a r + I + C q + B u)) dt + σ dB
+    dq = p dt,   dp = (-c² L_a q - γ p + D r) dt + σ_p dB_p
+    m_h ← (1 - λ) m_h + λ tanh(R_h [r, q]),   u = Σ_h U_h m_h
+
+W_a and L_a are the weights and the Laplacian with every edge times a = 2^tanh(κ r_i r_j), which is symmetric and within [½, 2].
+A step takes u as it was when the step began: first the rates by the scheme, q and u held, then the wave by leapfrog, then the
+heads look. So a head acts on the world through u alone, and on no other head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from workbench.core.errors import DataError, ParameterError
+from workbench.numerics.medusa.integrators import LARGEST, STEPS, Equation
+from workbench.numerics.medusa.names import Outcome, Scheme
+from workbench.numerics.medusa.noise import Drawing, NoiseKind, Wiener
+from workbench.numerics.medusa.waves import laplacian, require_stable
+from workbench.numerics.medusa.wiring import Wiring
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+LOOKS = 8  # nodes that a head's number looks at, and those that it writes to
+CHUNK = 64  # steps of noise that are drawn at once
+LN_2 = 0.6931471805599453
+STIFFEST = 2.0  # an edge conducts at most so many times what it does at rest
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Of some worlds: rates, displacements, velocities (n, worlds) each, and heads (heads * width, worlds)."""
+
+    r: Float[torch.Tensor, "n worlds"]
+    q: Float[torch.Tensor, "n worlds"]
+    p: Float[torch.Tensor, "n worlds"]
+    m: Float[torch.Tensor, "k worlds"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Numbers of a system; each is checked where the system is made.
+
+    Attributes
+    ----------
+    h : length of a step. speed : c. damping : γ. rate_noise, wave_noise : σ and σ_p. adapting : κ; 0 leaves edges as they are.
+    heads, width : how many, and numbers of each. forgetting : λ. reaching : size of what heads write; 0 writes nothing.
+    from_wave, to_wave : C and D.
+    """
+
+    h: float = 0.05
+    speed: float = 1.0
+    damping: float = 0.1
+    rate_noise: float = 0.1
+    wave_noise: float = 0.0
+    adapting: float = 0.0
+    heads: int = 0
+    width: int = 4
+    forgetting: float = 0.1
+    reaching: float = 0.3
+    from_wave: float = 0.3
+    to_wave: float = 0.3
+    scheme: Scheme = "euler"
+
+    def __post_init__(self) -> None:
+        for name in ("damping", "rate_noise", "wave_noise", "speed"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0):
+                raise ParameterError(f"{name}={value!r} is not legal: a number of at least 0.")
+        if not 0 < self.forgetting <= 1:
+            raise ParameterError(
+                f"forgetting={self.forgetting!r} is not legal: a number above 0 and at most 1."
+            )
+        if not 0 < self.h <= 1:
+            raise ParameterError(f"h={self.h!r} is not legal: a step of the rates is above 0 and at most 1.")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What some worlds did.
+
+    Attributes
+    ----------
+    r, q : (kept, n, worlds), the start and every ``every``-th step. u : (steps, n, worlds), what the heads wrote.
+    outcome, step : ``finished``, or ``diverged`` and at which step the first of the worlds did. last : the state at the end.
+    """
+
+    r: Float[torch.Tensor, "kept n worlds"]
+    q: Float[torch.Tensor, "kept n worlds"]
+    u: Float[torch.Tensor, "steps n worlds"]
+    outcome: Outcome
+    step: int
+    last: State
+
+
+class System:
+    """A system on a graph.
+
+    Parameters
+    ----------
+    edges : (m, 2), undirected. weights : (m,) of the rates, any sign. conductances : (m,) of the wave, at least 0.
+    given : (n,), the constant input I.
+    seed : of what the heads look at and where they write.
+
+    Raises
+    ------
+    ParameterError
+        A setting out of its range, or a step at or over the wave's largest.
+    DataError
+        Weights that aren't as many as edges, aren't finite, or conductances below 0.
+    """
+
+    def __init__(
+        self,
+        edges: Int[np.ndarray, "m 2"],
+        weights: Float[np.ndarray, " m"],
+        conductances: Float[np.ndarray, " m"],
+        n: int,
+        settings: Settings,
+        *,
+        given: Float[np.ndarray, " n"] | None = None,
+        seed: int = 0,
+    ):
+        if len(weights) != len(edges) or len(conductances) != len(edges):
+            raise DataError(
+                f"{len(edges):,} edges take as many weights and conductances; there are {len(weights):,} and "
+                f"{len(conductances):,}."
+            )
+        if not np.isfinite(weights).all():
+            raise DataError("Weights of a system are finite numbers, and some aren't.")
+        stiffened = STIFFEST if settings.adapting else 1.0
+        require_stable(settings.h, laplacian(edges, conductances, n), settings.speed, stiffened=stiffened)
+        self.n, self.settings = n, settings
+        kept = edges[:, 0] != edges[:, 1]
+        i, j = edges[kept].T
+        to, of = np.concatenate([i, j]), np.concatenate([j, i])
+        both, carried = (np.concatenate([v[kept], v[kept]]) for v in (weights, conductances))
+        self.rates = Wiring(to, of, both, n, n)
+        self.wave = Wiring(to, of, carried, n, n)
+        self.given = torch.from_numpy(np.zeros(n) if given is None else np.asarray(given, np.float64))[
+            :, None
+        ]
+        k, rng = settings.heads * settings.width, np.random.default_rng([seed, 0x68656164])
+        looks = min(LOOKS, 2 * n)
+        at = (
+            np.array([rng.choice(2 * n, looks, replace=False) for _ in range(k)]).reshape(-1).astype(np.int64)
+        )
+        self.looks = Wiring(
+            np.repeat(np.arange(k), looks), at, rng.standard_normal(k * looks) / np.sqrt(looks), k, 2 * n
+        )
+        reached = min(LOOKS, n)
+        to = np.array([rng.choice(n, reached, replace=False) for _ in range(k)]).reshape(-1).astype(np.int64)
+        size = settings.reaching * rng.standard_normal(k * reached)
+        self.writes = Wiring(to, np.repeat(np.arange(k), reached), size, n, k)
+
+    def rest(self, worlds: int) -> State:
+        """Everything at 0."""
+        k = self.settings.heads * self.settings.width
+        zero = torch.zeros(self.n, worlds, dtype=torch.float64)
+        return State(zero, zero, zero, torch.zeros(k, worlds, dtype=torch.float64))
+
+    def written(self, m: Float[torch.Tensor, "k worlds"]) -> Float[torch.Tensor, "n worlds"]:
+        """u, what the heads write."""
+        return self.writes(m)
+
+    def look(
+        self,
+        m: Float[torch.Tensor, "k worlds"],
+        r: Float[torch.Tensor, "n worlds"],
+        q: Float[torch.Tensor, "n worlds"],
+    ) -> Float[torch.Tensor, "k worlds"]:
+        """The heads after they looked."""
+        kept = self.settings.forgetting
+        return (1 - kept) * m + kept * torch.tanh(self.looks(torch.cat([r, q])))
+
+    def advance(
+        self,
+        r: torch.Tensor,
+        q: torch.Tensor,
+        p: torch.Tensor,
+        u: torch.Tensor,
+        dw: torch.Tensor,
+        dv: torch.Tensor,
+        dz: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """One step of the world; the heads come in by u and by nothing else.
+
+        Parameters
+        ----------
+        dw, dv : (n, worlds), increments of the noise of rates and wave. dz : integrals of the former, for ``srk``.
+        """
+        s = self.settings
+        flow = (self.conducts, r) if s.adapting else None
+        push = self.given + s.from_wave * q + u
+
+        def drift(t: float, x: torch.Tensor) -> torch.Tensor:
+            return torch.tanh(self.rates(x, (self.conducts, x) if s.adapting else None) + push) - x
+
+        equation = Equation(drift, lambda t, x: torch.full_like(x, s.rate_noise), "additive")
+        after = STEPS[s.scheme](equation, 0.0, r, s.h, dw, dz)
+        pulled = self.wave(q, flow) - self.wave(torch.ones_like(q), flow) * q  # -L_a q
+        held = s.damping * s.h / 2
+        force = s.h * (s.speed**2 * pulled + s.to_wave * r) + s.wave_noise * dv
+        p = ((1 - held) * p + force) / (1 + held)
+        return after, q + s.h * p, p
+
+    def conducts(self, here: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        """How much edges let through: symmetric in their ends, within [½, 2]."""
+        fit = torch.tanh(self.settings.adapting * (here * there))
+        return torch.exp(LN_2 * fit).clamp(
+            1 / STIFFEST, STIFFEST
+        )  # exp2 rounds by where in an array a number lies
+
+    def run(
+        self,
+        start: State,
+        steps: int,
+        *,
+        seed: int = 0,
+        worlds: range | None = None,
+        noise: NoiseKind | None = None,
+        every: int = 1,
+        replayed: Float[torch.Tensor, "steps n worlds"] | None = None,
+        watch: Callable[[int], None] | None = None,
+    ) -> Run:
+        """Let some worlds live; they end together where the first of them diverges.
+
+        Parameters
+        ----------
+        worlds : their numbers, which with the seed decide their noise; 0 and so on without them.
+        noise : of the rates; Wiener's without one. The wave's is Wiener's.
+        replayed : what is taken for u instead of what the heads write.
+        watch : called with the number of each step.
+
+        Raises
+        ------
+        ParameterError
+            ``srk`` with a noise that has no integrals.
+        """
+        s, count = self.settings, start.r.shape[1]
+        numbers = range(count) if worlds is None else worlds
+        of_rates: Drawing = (noise or Wiener()).start(seed, numbers, self.n, s.h)
+        of_wave = Wiener().start(seed, numbers, self.n, s.h, which=1)
+        r, q, p, m = start.r, start.q, start.p, start.m
+        rs, qs, us = [r], [q], []
+        for first in range(0, steps, CHUNK):
+            some = min(CHUNK, steps - first)
+            drawn, carried = of_rates.take(some), of_wave.take(some)
+            if s.scheme == "srk" and drawn.dz is None:
+                raise ParameterError(
+                    "scheme='srk' takes a noise with integrals, and this one has none; take 'euler'."
+                )
+            dw, dv = torch.from_numpy(drawn.dw), torch.from_numpy(carried.dw)
+            dz = None if drawn.dz is None else torch.from_numpy(drawn.dz)
+            for i in range(some):
+                u = self.written(m) if replayed is None else replayed[first + i]
+                us.append(u)
+                r, q, p = self.advance(r, q, p, u, dw[i], dv[i], None if dz is None else dz[i])
+                m = self.look(m, r, q)
+                if watch is not None:
+                    watch(first + i + 1)
+                if not bool((r.abs() <= LARGEST).all() and (q.abs() <= LARGEST).all()):
+                    return Run(
+                        torch.stack(rs),
+                        torch.stack(qs),
+                        torch.stack(us),
+                        "diverged",
+                        first + i + 1,
+                        State(r, q, p, m),
+                    )
+                if (first + i + 1) % every == 0:
+                    rs.append(r)
+                    qs.append(q)
+        return Run(torch.stack(rs), torch.stack(qs), torch.stack(us), "finished", steps, State(r, q, p, m))
