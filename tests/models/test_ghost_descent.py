@@ -70,6 +70,14 @@ def test_what_was_saved_opens_and_answers_alike(folder: Path, descent: Any) -> N
         network.answer("")
 
 
+def test_a_descent_that_was_saved_opens_with_its_network(descent: Any, tmp_path: Path) -> None:
+    descent.save(tmp_path / "descent")
+    opened = wb.open(str(tmp_path / "descent"))
+    assert opened.at(40).network().answer(ASKED[0]) == ANSWERS[0]
+    opened.at(40).save(tmp_path / "end")
+    assert wb.open(str(tmp_path / "end")).network().answer(ASKED[0]) == ANSWERS[0]
+
+
 def test_it_is_captured_weighed_tuned_and_drawn_anew_like_any_network(folder: Path) -> None:
     opened = wb.open(str(folder))
     texts = wb.corpus(["What do bees make?", "Zoë sings.\n", "\U0001f41d"] * 4)

@@ -34,9 +34,12 @@ from workbench.recording.stored import described_by, opened, read_rows, widened
 from workbench.subjects.checkpoint import TensorInfo
 from workbench.subjects.descents.record import Record
 from workbench.subjects.descents.trajectory import Trajectory
+from workbench.subjects.own_kinds import kind_of
+from workbench.subjects.own_models import built
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
 
 _CACHED = (
     256 << 20
@@ -99,12 +102,21 @@ def open_recording(path: str | Path, *, name: str | None = None, keep: Any = Non
         diverged=diverged,
         probe=read_probe(folder, layout, PROBE),
         training=read_probe(folder, layout, TRAINING),
+        model=_own_network(layout, folder),
         about=layout.about,
         folder=folder,
         keep=keep,
         bookmarks=read_bookmarks(folder, checked=layout.checked),
     )
     return Trajectory(table, record, name=name or layout.name)
+
+
+def _own_network(layout: Layout, folder: Path) -> torch.nn.Module | None:
+    """The network that was recorded, where it is of an own kind: then its configuration says all of it."""
+    config = layout.about.get("config")
+    if not isinstance(config, dict) or not kind_of(config):
+        return None
+    return built(config, {t.name: t.shape for t in layout.tensors}, str(folder))
 
 
 def open_weights(folder: Path) -> StoredWeights:

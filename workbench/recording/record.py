@@ -18,6 +18,7 @@ from workbench.recording.layout import DTYPES, Layout, Tensor
 from workbench.recording.recorder import Recording
 from workbench.recording.schedule import schedule
 from workbench.recording.writing import Writer
+from workbench.subjects.own_kinds import configuration_of
 
 if TYPE_CHECKING:
     import torch
@@ -196,7 +197,13 @@ def _layout(
             f"The optimizer trains {foreign} tensors that {type(model).__name__} doesn't have. Give the module that holds them all."
         )
     settings = {k: v for k, v in optimizer.defaults.items() if _plain(v)}
-    about = {"optimizer": type(optimizer).__name__, "settings": settings, "model": type(model).__qualname__}
+    about: dict[str, Any] = {
+        "optimizer": type(optimizer).__name__,
+        "settings": settings,
+        "model": type(model).__qualname__,
+    }
+    if config := configuration_of(model):
+        about["config"] = config  # from which what is opened again is built
     return Layout(name, every, tuple(tensors), len(optimizer.param_groups), compress, loss or "", about)
 
 
