@@ -62,7 +62,7 @@ def test_a_helper_gives_the_answers_of_the_method_itself(
 
 @pytest.fixture
 def one_torch_thread() -> Iterator[None]:
-    """As in a helper: products of matrices in two of torch's threads have other last bits."""
+    """As in a helper: with two of torch's threads, which `one_thread` doesn't hold back entirely, last bits differ."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

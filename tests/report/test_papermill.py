@@ -23,7 +23,7 @@ SMALL = {
         "memory_width": 32,
         "more_facts": 2,
         "temperatures": "1",  # papermill makes a number of it
-        "gates": "8",
+        "gates": "0,8",
         "encoder": "",
         "n_null": 19,
         "length": 12,

@@ -149,7 +149,8 @@ def tour_rates(tour: str, asked: Sequence[str], runs: int, jobs: int) -> Iterato
 
 
 def _counted(tour: str, kind: str, runs: int) -> tuple[str, dict[str, Any]]:
-    records = [kept(_records(tour, kind))[s] for s in range(runs)]
+    held = kept(_records(tour, kind))
+    records = [held[s] for s in range(runs)]
     first = [r["answers"] for r in records[:FIRST]]
     return kind, {"version": version(tour), **count(kinds(tour)[kind], records), "first": first}
 

@@ -48,6 +48,7 @@ def test_known_answer_planted_directions_are_counted(strengths: list[float]) -> 
     assert count.value == len(strengths)
     assert result.caveat.startswith(f"{len(strengths)} of 120 singular values")
     assert ratio.p_value == 0.05
+    assert ratio.value > strengths[0] * 0.9
 
 
 def test_the_twin_with_signs_turned_has_no_direction() -> None:

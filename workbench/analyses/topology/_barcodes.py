@@ -173,7 +173,7 @@ def _own(
     from workbench.numerics.rips import barcode
     from workbench.numerics.rips_cycles import Representatives
 
-    if not _compiled():
+    if dimensions[-1] and not _compiled():
         tell("compiling the engine of barcodes (once on this machine, 20 to 60 seconds)")
     limit = np.inf if engine.limit is None else engine.limit
     code = barcode(
