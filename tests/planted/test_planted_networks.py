@@ -135,3 +135,14 @@ def test_tours_that_claim_something_are_counted_by_question_and_way() -> None:
     counted = count(some, records)
     assert counted["false"] == 1 and counted["found"]["rec*"]["times"] == 1
     assert count(KINDS["untrained"], records)["false"] == 2
+
+
+def test_first_runs_are_alike_by_name_and_to_one_part_in_ten_thousand() -> None:
+    from workbench.report.touring import _alike
+
+    before = [{"a": {"p": 0.02, "claimed": "more"}, "b": {"p": None, "claimed": ""}}]
+    assert _alike([dict(reversed(before[0].items()))], before)
+    assert _alike([before[0] | {"a": {"p": 0.020001, "claimed": "more"}}], before)
+    for p, claimed in ((0.0201, "more"), (0.02, ""), (None, "more")):
+        assert not _alike([before[0] | {"a": {"p": p, "claimed": claimed}}], before)
+    assert not _alike([{"a": before[0]["a"]}], before) and not _alike(before, [])
