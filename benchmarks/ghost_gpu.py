@@ -210,7 +210,8 @@ def cuts(length: int, heads: int, repeats: int) -> list[dict[str, Any]]:
         for precision in ("tf32x3", "tf32", "bf16x3")
         for chunk in (16, 32, 64)
         for at in cut
-        if (precision, chunk) != ("bf16x3", 64)  # an illegal memory access, after which nothing can be measured
+        if (precision, chunk)
+        != ("bf16x3", 64)  # an illegal memory access, after which nothing can be measured
     ]
     with ProcessPoolExecutor(8, mp_context=multiprocessing.get_context("spawn")) as pool:
         for _ in pool.map(functools.partial(one_cut, length=length, heads=heads, repeats=1), ways):
