@@ -24,7 +24,7 @@ from workbench.numerics.ghost.mixer import Norm
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-FIRST_SHARPNESS, FIRST_STRENGTH = 20.0, 20.0
+FIRST_SHARPNESS, FIRST_STRENGTH = 640.0, 20.0
 
 
 @dataclass(frozen=True, eq=False)
