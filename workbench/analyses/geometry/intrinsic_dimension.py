@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 CONTROL_ROWS = 400
+MOST_AGAIN = 50_000  # rows that an interval's subsamples are of, where there are more
 ESTIMATORS = ("TwoNN", "maximum likelihood")
 
 
@@ -60,7 +61,8 @@ def intrinsic_dimension(
     again bring both estimates down. The null is one lump with the same covariance, margins and tails, which takes away
     all that bends the rows. What such a lump reads as, and how far the neighbours lie, is said in the caveat: the bias of
     many dimensions is the lump's too, so the estimates are to be read beside it, not beside the number of columns. The
-    intervals are from subsamples of a quarter to a half of the rows.
+    intervals are from subsamples of a quarter to a half of the rows; of more than 50,000, from subsamples of so many of
+    them (whole groups), whose relative width is that of √(all / these) times as many rows.
 
     Returns
     -------
@@ -88,7 +90,8 @@ def intrinsic_dimension(
         )
     some = sampled(points, points.values, rows=max(CONTROL_ROWS, 4 * n_neighbors), random_state=random_state)
     # for an interval, long enough lists for a subsample of a quarter of the rows to find its own neighbours in
-    listed = n_neighbors if n_boot < 2 else 8 * n_neighbors
+    many = n > MOST_AGAIN
+    listed = n_neighbors if n_boot < 2 or many else 8 * n_neighbors
     indices, distances = _nearest(x, n_neighbors if some.thinned else min(n - 1, listed), device)
 
     def both(rows: np.ndarray) -> np.ndarray:
@@ -137,9 +140,13 @@ def intrinsic_dimension(
             indices, distances = k_nearest(points.values[tested.sample.at], min(n - 1, listed))
             groups = tested.sample.groups
         unit = points.unit if groups is not None else "rows"
-        found = _intervals(
-            indices, distances, values, n_neighbors, discard_fraction, n_boot, random_state, groups
-        )
+        if many and n_boot > 1 and not tested.sample.thinned:
+            unit = f"{unit} of {MOST_AGAIN:,} rows"
+            found = _of_some(x, values, n_neighbors, discard_fraction, n_boot, random_state, groups, device)
+        else:
+            found = _intervals(
+                indices, distances, values, n_neighbors, discard_fraction, n_boot, random_state, groups
+            )
         evidence = tuple(
             Evidence(
                 **_asked(of, n_neighbors),
@@ -171,6 +178,43 @@ def _asked(estimator: str, n_neighbors: int) -> dict[str, Any]:
     }
 
 
+Found = list[tuple[tuple[float, float] | None, float]]
+
+
+def _of_some(
+    x: np.ndarray,
+    values: np.ndarray,
+    n_neighbors: int,
+    discard_fraction: float,
+    n_boot: int,
+    random_state: int,
+    groups: np.ndarray | None,
+    device: str,
+) -> Found:
+    """`_intervals` of about `MOST_AGAIN` of many rows, brought to the width that all rows have."""
+    rng = np.random.default_rng([random_state, 0x736F6D65])
+    if groups is None:
+        at = np.sort(rng.choice(len(x), MOST_AGAIN, replace=False))
+    else:  # whole groups, in an order drawn at random, until they hold enough rows
+        sizes = np.bincount(groups)
+        order = rng.permutation(len(sizes))
+        taken = order[: 1 + int(np.searchsorted(sizes[order].cumsum(), MOST_AGAIN))]
+        at = np.flatnonzero(np.isin(groups, taken))
+        groups = np.unique(groups[at], return_inverse=True)[1]
+    indices, distances = _nearest(x[at], 8 * n_neighbors, device)
+    own = np.array([two_nn(distances, discard_fraction), likeliest(distances[:, :n_neighbors])])
+    found = _intervals(indices, distances, own, n_neighbors, discard_fraction, n_boot, random_state, groups)
+    scales = np.sqrt(len(at) / len(x)) * values / own
+    made: Found = []
+    for value, mean, scale, (interval, fraction) in zip(values, own, scales, found, strict=True):
+        wide = interval and (
+            float(max(0, value + scale * (interval[0] - mean))),
+            float(value + scale * (interval[1] - mean)),
+        )
+        made.append((wide, fraction))
+    return made
+
+
 def _intervals(
     indices: np.ndarray,
     distances: np.ndarray,
@@ -180,7 +224,7 @@ def _intervals(
     n_boot: int,
     random_state: int,
     groups: np.ndarray | None,
-) -> list[tuple[tuple[float, float] | None, float]]:
+) -> Found:
     """Each estimator's interval and the share of the rows in its subsamples.
 
     Six times as many rows as neighbours, at least, where there are: in fewer, neighbours are no neighbours, and estimates
