@@ -27,7 +27,7 @@ TOP = 16  # singular values of a sketch
 BLOCK = 320  # rows and columns at most, of what is drawn with its signs turned
 LANCZOS = 16  # steps to the largest singular value of the block and of each drawn one
 GRID_ROWS = 32  # from which the grid is read
-MOST_TAIL = 4096  # values of a tail that is drawn anew a hundred times: a second
+MOST_TAIL = 8192  # values of a tail that is drawn anew a hundred times: half a second
 OUTLIER = 3.0  # times the median norm, from which on a row or column is an outlier
 
 Facts = dict[str, Any]
