@@ -4,7 +4,8 @@
 
 - ``words``: a Ghost of one block without attention foretells, after each letter of a random word, the product of those so far: of bits
   (parity), of permutations of three (S3) and of five (S5, of generators: a swap and a cycle). Trained on words of 32 letters, asked at
-  32 and 256. Blocks that begin with states which hardly decay (``--start``), by Euler's step, by the exponential-trapezoidal one, with a rotating state, and with both.
+  32 and 256. Blocks that begin with states which hardly decay (``--start``),
+  by Euler's step, by the exponential-trapezoidal one, with a rotating state, and with both.
 - ``substeps``: Ghosts trained on definitions with so many substeps in depth, and each read with 1 to 32: how far its hidden states
   are from those with 64 (relative), bits a byte of held-out definitions, and processor milliseconds of 512 bytes.
 
