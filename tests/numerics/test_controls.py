@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
@@ -11,8 +9,9 @@ from workbench.core.evidence import monte_carlo_p
 from workbench.numerics.controls import (
     ENOUGH,
     Alternative,
-    draw_together_until_clear,
+    draw_several_until_clear,
     draw_until_clear,
+    generators,
     hardest,
 )
 
@@ -86,8 +85,11 @@ def test_draws_made_some_at_a_time_are_those_made_one_by_one(
     def one(rng: np.random.Generator) -> np.ndarray:
         return rng.standard_normal(1)
 
-    def some(rngs: Sequence[np.random.Generator]) -> np.ndarray:
-        return np.concatenate([one(rng) for rng in rngs])
+    rngs = iter(generators(99, 5))
+
+    def some(many: int) -> np.ndarray:
+        return np.concatenate([one(next(rngs)) for _ in range(many)])
 
     (plain,) = draw_until_clear(one, np.array([value]), [alternative], 99, 5)
-    assert np.array_equal(draw_together_until_clear(some, value, alternative, 99, 5, at_once), plain)
+    drawn = draw_several_until_clear(some, value, 99, alternative=alternative, at_once=at_once)
+    assert np.array_equal(drawn, plain)

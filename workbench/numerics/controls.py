@@ -94,48 +94,30 @@ def draw_until_clear(
     return [drawn[: stops[s], s].copy() for s in range(len(values))]
 
 
-def draw_together_until_clear(
-    draw: Callable[[Sequence[np.random.Generator]], Float[np.ndarray, " many"]],
+def draw_several_until_clear(
+    draw: Callable[[int], Float[np.ndarray, " many"]],
     value: float,
-    alternative: Alternative,
     n: int,
-    random_state: int,
-    at_once: int,
+    what: str = "null",
+    *,
+    alternative: Alternative = "greater",
+    at_once: int = TOGETHER,
 ) -> Float[np.ndarray, " m"]:
-    """`draw_until_clear` of one statistic whose draws are cheaper some at a time: the same draws, and as many.
+    """`draw_until_clear` of one statistic whose draws are cheaper many at a time.
 
     Parameters
     ----------
-    draw : gives a statistic for each of some generators, ``at_once`` of them or those that are left.
+    draw : gives so many draws, ``at_once`` or those that are left.
     """
-    rngs = generators(n, random_state)
     drawn = np.empty(0)
     count = np.zeros(2, np.int64)
-    for start in range(0, n, at_once):
-        drawn = np.concatenate([drawn, draw(rngs[start : start + at_once])])
-        for i in range(start, len(drawn)):
-            count += [not drawn[i] < value, not drawn[i] > value]  # NaN speaks for the null
-            if _extreme(count, alternative) >= ENOUGH:
-                return drawn[: i + 1]
-    return drawn
-
-
-def draw_several_until_clear(
-    draw: Callable[[int], Float[np.ndarray, " many"]], value: float, n: int, what: str = "null"
-) -> Float[np.ndarray, " m"]:
-    """`draw_until_clear` of one statistic, greater under the alternative, whose draws are cheaper many at a time.
-
-    Parameters
-    ----------
-    draw : gives so many draws.
-    """
-    drawn = np.empty(0)
     with one_thread():
-        for many in track([min(TOGETHER, n - i) for i in range(0, n, TOGETHER)], what):
+        for many in track([min(at_once, n - i) for i in range(0, n, at_once)], what):
             drawn = np.concatenate([drawn, draw(many)])
-            extreme = np.flatnonzero(~(drawn < value))
-            if len(extreme) >= ENOUGH:
-                return drawn[: extreme[ENOUGH - 1] + 1]
+            for i in range(len(drawn) - many, len(drawn)):
+                count += [not drawn[i] < value, not drawn[i] > value]  # NaN speaks for the null
+                if _extreme(count, alternative) >= ENOUGH:
+                    return drawn[: i + 1]
     return drawn
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _NUMBERS = 1 << 25  # that are sent at a time, and widened to float64
 _SHARE = (
-    8  # the part of a device's free memory that a matrix in float64 may take: several are weighed at once
+    8  # one part in so many of a device's free memory is for a matrix in float64: several are weighed at once
 )
 _loading = threading.Lock()
 _own = threading.local()

@@ -101,7 +101,7 @@ class OnDevice:
         return gram_spectrum_on(self._whole)
 
     def by_svd(self) -> Float[np.ndarray, " k"]:
-        """The processor's: a GPU takes as long, and reads of float64 weights what the processor does."""
+        """The processor's, which takes no longer; a GPU's needs several times the matrix in float64."""
         return InFile(self._matrix).by_svd()
 
     def sketch(self, top: int, rng: np.random.Generator) -> Sketch:

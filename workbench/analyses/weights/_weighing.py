@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from workbench.core.digest import digest
 from workbench.core.evidence import Evidence
 from workbench.core.progress import unheard
 from workbench.evidence.nulls.same_scales import OF_ENTRIES, random_signs
-from workbench.numerics.controls import draw_together_until_clear, draw_until_clear
+from workbench.numerics.controls import draw_several_until_clear, draw_until_clear, generators
 from workbench.numerics.heavy_tails import against_lognormal, against_truncated, like, tail, verdict
 from workbench.numerics.noise_spectra import band_of_noise, ranks_shown
 from workbench.numerics.number_grids import grid_of
@@ -223,11 +223,12 @@ def _against_turned(
     if why or not n_null:
         said = OF_ENTRIES.refused(why or "no null was drawn", "less")
     else:
+        rngs = iter(generators(n_null, random_state))
 
-        def draw(rngs: Sequence[np.random.Generator]) -> np.ndarray:
-            return ranks(np.stack([random_signs(r, block.shape) for r in rngs]))
+        def draw(many: int) -> np.ndarray:
+            return ranks(np.stack([random_signs(rng, block.shape) for rng in islice(rngs, many)]))
 
-        draws = draw_together_until_clear(draw, value, "less", n_null, random_state, held.at_once)
+        draws = draw_several_until_clear(draw, value, n_null, alternative="less", at_once=held.at_once)
         whole = block.shape == sums.shape
         details = "" if whole else f"of a random block of {block.shape[0]} x {block.shape[1]} entries"
         said = OF_ENTRIES.said(draws.tolist(), "less", details=details)
