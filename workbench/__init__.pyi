@@ -865,6 +865,7 @@ class _linear_probe(Method):
         control: str | None = None,
         alpha: float | None = None,
         cv: int = 5,
+        max_rows: int = 100000,
         n_null: int = 399,
         n_boot: int = 40,
         random_state: int = 0,

@@ -14,11 +14,13 @@ Folding and factoring are in double precision, rows are asked in their own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from workbench.numerics.threads import in_order
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -120,6 +122,26 @@ class HeldOut:
             out[fit.test], used[f] = fit.predict(labels, penalty[None], once)[0], penalty
         return out, used
 
+    def elsewhere(
+        self, truth: np.ndarray, alpha: float, blocks: Iterable[Float[np.ndarray, "b d"]]
+    ) -> np.ndarray:
+        """Predict rows that aren't among those above by a probe that has seen all of these: (o,) of all blocks.
+
+        Parameters
+        ----------
+        truth : (m,) one labelling. blocks : the other rows, some at a time.
+        """
+        seen = np.ones(len(truth), bool)
+        fit = _fit(self.cells, seen, ~seen, (alpha,))
+        labels = _Labels(truth[:, None], self.classes, self.cells)
+        penalty = np.array([[alpha]])
+        fit.predict(labels, penalty)  # of no row: what all blocks share is made once and not by each thread
+
+        def asked(rows: Float[np.ndarray, "b d"]) -> np.ndarray:
+            return np.asarray(fit.predict(labels, penalty, rows=rows - self.cells.centre)[0, :, 0])
+
+        return np.concatenate(list(in_order(asked, blocks)))
+
     def _chosen(self, labels: _Labels, once: bool) -> dict[tuple[int, ...], Int[np.ndarray, " k"]]:
         """Which penalty scores best on parts that neither it nor the fold's test has seen; the strongest of equals."""
         each = np.repeat(self.alphas[:, None], labels.truth.shape[1], axis=1)
@@ -162,13 +184,14 @@ class _Cells:
 
     Attributes
     ----------
-    x : (m, d) rows less their mean, float64. of : (m,) the cell of each.
+    x : (m, d) rows less their mean ``centre``, float64. of : (m,) the cell of each.
     rows : those of each cell. counts, sums : of these, (c,) and (c, d).
     """
 
     def __init__(self, x: Float[np.ndarray, "m d"], of: Int[np.ndarray, " m"]):
         self.precision = np.float64 if x.dtype == np.float64 else np.float32  # in which rows are asked
-        self.x, self.of = x - x.mean(axis=0, dtype=np.float64), of
+        self.centre = x.mean(axis=0, dtype=np.float64)
+        self.x, self.of = x - self.centre, of
         self.counts = np.bincount(of)
         self.rows = np.split(of.argsort(kind="stable"), self.counts.cumsum()[:-1])
         self.sums = np.stack([self.x[at].sum(axis=0) for at in self.rows])
@@ -274,6 +297,10 @@ class _Fit:
         """Find ``gram`` and ``asked``."""
         raise NotImplementedError
 
+    def terms(self, rows: Float[np.ndarray, "t d"]) -> Float[np.ndarray, "t r"]:
+        """Rows, less the cells' centre, in the terms of ``gram``."""
+        raise NotImplementedError
+
     def sides(self, labels: _Labels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows of each class, or means; what T⁻¹ is asked of; and what the classes' means are in the rows' terms."""
         raise NotImplementedError
@@ -281,9 +308,6 @@ class _Fit:
     def turned(self, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The last two of `sides` along T's own directions, of the first of them along these."""
         raise NotImplementedError
-
-    def _standardized(self, std: Float[np.ndarray, " d"], rows: np.ndarray) -> np.ndarray:
-        return np.asarray((self.cells.x[rows] - self.mean) / std)
 
     def _factored(self, alpha: float) -> Any:
         from scipy.linalg import cho_factor
@@ -306,14 +330,24 @@ class _Fit:
     def _narrowed(self, asked: np.ndarray) -> np.ndarray:
         return np.asarray(asked.astype(self.cells.precision))
 
-    def predict(self, labels: _Labels, penalty: Float[np.ndarray, "a k"], once: bool = False) -> np.ndarray:
-        """Predict the labellings with penalties, each of which may have its own: (a, tests, k)."""
+    def predict(
+        self,
+        labels: _Labels,
+        penalty: Float[np.ndarray, "a k"],
+        once: bool = False,
+        rows: Float[np.ndarray, "t d"] | None = None,
+    ) -> np.ndarray:
+        """Predict the labellings with penalties, each of which may have its own: (a, tests, k).
+
+        Of one penalty, ``rows`` may be asked for in place of those that were named before.
+        """
         from scipy.linalg import cho_solve
 
         count, right, held = self.sides(labels)
         if len(self.alphas) == 1:
             factors, asked = self._only
             solved = [cho_solve(factors, right)]
+            asked = asked if rows is None else self._narrowed(self.terms(rows))
         elif once:
             asked = self._narrowed(self.asked)
             solved = [cho_solve(self._factored(float(a)), right) for a in penalty[:, 0]]
@@ -352,7 +386,10 @@ class _ByColumns(_Fit):
         gram = self.cells.products[self.inside].sum(axis=0) - n * np.outer(self.mean, self.mean)
         self.std = _spread(np.sqrt(np.maximum(np.diag(gram), 0) / n))
         gram /= np.outer(self.std, self.std)
-        self.gram, self.asked = gram, self._standardized(self.std, self.test)
+        self.gram, self.asked = gram, self.terms(self.cells.x[self.test])
+
+    def terms(self, rows: Float[np.ndarray, "t d"]) -> Float[np.ndarray, "t r"]:
+        return np.asarray((rows - self.mean) / self.std)
 
     def sides(self, labels: _Labels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         right, count = labels.weighted(self.inside, self.mean)
@@ -368,9 +405,12 @@ class _ByRows(_Fit):
 
     def _gather(self) -> None:
         known = self.cells.x[self.train] - self.mean
-        std = _spread(known.std(axis=0))
-        known = known / std
-        self.gram, self.asked = known @ known.T, self._standardized(std, self.test) @ known.T
+        self.std = _spread(known.std(axis=0))
+        self.known = known / self.std
+        self.gram, self.asked = self.known @ self.known.T, self.terms(self.cells.x[self.test])
+
+    def terms(self, rows: Float[np.ndarray, "t d"]) -> Float[np.ndarray, "t r"]:
+        return np.asarray(((rows - self.mean) / self.std) @ self.known.T)
 
     def sides(self, labels: _Labels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         targets, count = labels.targets(self.train)

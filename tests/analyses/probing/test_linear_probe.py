@@ -281,3 +281,56 @@ def test_a_labelling_alone_is_predicted_as_among_many_and_factored_without_their
     np.testing.assert_array_equal(penalty[:, 0], penalties[:, 0])
     np.testing.assert_allclose(alone[:, 0], among[:, 0], atol=1e-9)
     assert (among[:, 0] != among[:, 1]).any()
+
+
+@pytest.mark.parametrize("columns", [6, 300], ids=["more rows", "more columns"])
+@pytest.mark.parametrize("label", ["kind", "height"])
+def test_of_many_rows_some_are_learnt_from_and_all_are_predicted(columns: int, label: str) -> None:
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.linear_model import Ridge
+
+    rng = np.random.default_rng(columns)
+    x = 50 + rng.standard_normal((1500, columns))
+    kind, height = (x[:, 0] > 50).astype(int), x[:, 1] + 0.5 * rng.standard_normal(1500)
+    view = cloud(x, kind=np.array(["no", "yes"])[kind], height=height)
+    result = wb.linear_probe(view, label=label, max_rows=200, alpha=1.0, **FEW)
+    assert (result.evidence[0].n, len(result.per_row)) == (200, 1500)
+    assert (result.ids == view.ids).all()
+    assert "learnt from 200 of 1,500 rows" in result.caveat
+    drawn = np.random.default_rng([0, 0x64726E]).permutation(1500)[:200]
+    others = np.setdiff1d(np.arange(1500), drawn)
+    z = (x - x[drawn].mean(axis=0)) / x[drawn].std(axis=0)
+    if label == "height":
+        mean, std = height[drawn].mean(), height[drawn].std()
+        peer = Ridge(alpha=1.0).fit(z[drawn], (height[drawn] - mean) / std).predict(z[others])
+        np.testing.assert_allclose(
+            result.per_row[others, 0], np.square(peer - (height[others] - mean) / std), rtol=1e-3, atol=1e-6
+        )
+    elif columns < 200:
+        peer = LinearDiscriminantAnalysis(priors=[0.5, 0.5]).fit(z[drawn], kind[drawn]).predict(z[others])
+        assert (result.per_row[others, 0] == (peer == kind[others])).mean() > 0.99
+    else:
+        assert abs(result.per_row[others].mean() - result.per_row[drawn].mean()) < 0.1
+
+
+def test_of_many_texts_whole_ones_are_drawn_and_never_a_few_alone() -> None:
+    from workbench.analyses.probing._task import Task
+
+    rng = np.random.default_rng(3)
+    text = np.repeat(np.arange(60), 25)
+    kind = rng.integers(0, 2, 1500).astype(str)
+    view = cloud(rng.standard_normal((1500, 4)), kind=kind, text_id=text)
+    for most, texts in ((1000, 40), (100, 20)):
+        task = Task.of(view.as_points(), "kind", 5, most, 0)
+        assert task.units == texts and len(task.rows) == 25 * texts
+        assert not set(text[task.rows]) & set(text[task.others])
+        assert len(np.union1d(task.rows, task.others)) == 1500
+
+
+def test_rows_drawn_of_texts_that_nobody_named_are_still_left_untested() -> None:
+    """Those that were drawn aren't next to each other, and resemble each other all the same."""
+    rng = np.random.default_rng(14)
+    x = rng.standard_normal((2400, 10)) + 2 * rng.standard_normal((300, 10))[np.repeat(np.arange(300), 8)]
+    kind = rng.integers(0, 2, 300)[np.repeat(np.arange(300), 8)].astype(str)
+    (e,) = wb.linear_probe(cloud(x, kind=kind), max_rows=100, **FEW).evidence
+    assert e.p_value is None and "name it with group=" in e.untested

@@ -12,10 +12,12 @@ from workbench.numerics.lag import resemble_the_next
 from workbench.subjects.points import Points
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Int
 
 NOT_LABELS = ("text", "token", "text_id", "position", "sample")
 MAX_CLASSES = 200
+MANY_GROUPS = 20  # are taken whole, whatever number of rows they hold
+LOOKED_AT = 10_000  # rows, from the first on, by which it is told whether rows resemble the next, where not all are drawn
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,9 @@ class Task:
 
     Attributes
     ----------
-    rows : (m,) positions of the rows that are asked about.
+    rows : (m,) positions of the rows that a probe learns from and is tested on.
     truth : (m,) class of each row from 0, or its standardized number.
+    others : (o,) positions of rows that weren't drawn. others_truth : theirs, as ``truth``.
     groups : (m,) group of each row from 0, where ``grouped``; else each row is one.
     classes : how many; 0 for a number.
     """
@@ -37,10 +40,12 @@ class Task:
     grouped: bool
     classes: int
     caveat: str
+    others: Int[np.ndarray, " o"]
+    others_truth: np.ndarray
 
     @classmethod
-    def of(cls, points: Points, label: str | None, cv: int) -> Task:
-        """Take the label's rows, by classes or as a number.
+    def of(cls, points: Points, label: str | None, cv: int, max_rows: int, random_state: int) -> Task:
+        """Take the label's rows, by classes or as a number; of more than ``max_rows``, whole groups drawn at random.
 
         Raises
         ------
@@ -51,10 +56,13 @@ class Task:
         values = points.column(name)
         groups = np.arange(points.n) if points.groups is None else points.groups
         if values.dtype.kind == "f" or (values.dtype.kind in "iu" and len(np.unique(values)) > 20):
-            return cls._numeric(name, values.astype(np.float64), groups, points, cv)
+            own = values.astype(np.float64)
+            drawn = _drawn(groups, np.isfinite(own), max_rows, random_state)
+            return cls._numeric(name, own, groups, drawn, points, cv)
         codes, names = _codes(values)
         known = codes >= 0
-        pairs = np.unique(np.column_stack([codes, groups])[known], axis=0)
+        drawn = _drawn(groups, known, max_rows, random_state)
+        pairs = np.unique(np.column_stack([codes, groups])[drawn], axis=0)
         enough = np.bincount(pairs[:, 0], minlength=len(names)) >= cv
         if enough.sum() < 2:
             raise DataError(
@@ -65,27 +73,41 @@ class Task:
             raise DataError(
                 f"{name} has {int(enough.sum())} values; a probe tells at most {MAX_CLASSES} apart. Choose a coarser label."
             )
-        rows = np.flatnonzero(enough[codes] & known)
-        truth = (np.cumsum(enough) - 1)[codes[rows]]
-        few = int(known.sum()) - len(rows)
+        kept, numbers = enough[codes] & known, np.cumsum(enough) - 1
+        rows, others = np.flatnonzero(kept & drawn), np.flatnonzero(kept & ~drawn)
+        few = int(known.sum()) - len(rows) - len(others)
         said = [f"{few:,} rows of {int((~enough).sum())} rare values of {name} were left out."] if few else []
         said += [f"{int((~known).sum()):,} rows have no {name}."] if not known.all() else []
-        own, classes = numbered(groups[rows]), int(enough.sum())
-        return cls(name, rows, truth, own, points.groups is not None, classes, " ".join(said))
+        said += _said_of(rows, others)
+        return cls(
+            name,
+            rows,
+            numbers[codes[rows]],
+            numbered(groups[rows]),
+            points.groups is not None,
+            int(enough.sum()),
+            " ".join(said),
+            others,
+            numbers[codes[others]],
+        )
 
     @classmethod
-    def _numeric(cls, name: str, values: np.ndarray, groups: np.ndarray, points: Points, cv: int) -> Task:
-        rows = np.flatnonzero(np.isfinite(values))
+    def _numeric(
+        cls, name: str, values: np.ndarray, groups: np.ndarray, drawn: np.ndarray, points: Points, cv: int
+    ) -> Task:
+        rows, others = np.flatnonzero(drawn), np.flatnonzero(np.isfinite(values) & ~drawn)
         if len(rows) < 2 or values[rows].std() == 0:
             raise DataError(f"{name} is the same in all rows that have it: there is nothing to predict.")
         if len(np.unique(groups[rows])) < cv:
             raise DataError(
                 f"{name} is known in {len(np.unique(groups[rows]))} {points.unit}; cv={cv} takes at least as many. Lower cv."
             )
-        truth = (values[rows] - values[rows].mean()) / values[rows].std()
-        few = len(values) - len(rows)
-        said = f"{few:,} rows without a finite {name} were left out." if few else ""
-        return cls(name, rows, truth, numbered(groups[rows]), points.groups is not None, 0, said)
+        truth, theirs = ((values[at] - values[rows].mean()) / values[rows].std() for at in (rows, others))
+        few = len(values) - len(rows) - len(others)
+        said = [f"{few:,} rows without a finite {name} were left out."] if few else []
+        said += _said_of(rows, others)
+        grouped = points.groups is not None
+        return cls(name, rows, truth, numbered(groups[rows]), grouped, 0, " ".join(said), others, theirs)
 
     @property
     def measure(self) -> str:
@@ -102,13 +124,20 @@ class Task:
         first = np.unique(self.groups, return_index=True)[1]
         return bool((self.truth == self.truth[first][self.groups]).all())
 
-    def in_order(self, x: Float[np.ndarray, "m d"], random_state: int) -> tuple[bool, bool]:
+    def in_order(self, points: Points, random_state: int) -> tuple[bool, bool]:
         """Whether rows, beyond what their labels give, and labels resemble those of the next row.
 
-        A table sorted by label doesn't make rows resemble each other by itself, but texts do that nobody named.
+        A table sorted by label doesn't make rows resemble each other by itself, but texts do that nobody named. Of many
+        rows the first are looked at, drawn or not, since those that were drawn aren't next to each other.
         """
-        labels = np.eye(self.classes)[self.truth] if self.classes else self.truth[:, None]
-        of_label = labels / np.sqrt(np.square(labels).sum(axis=0))
+        at, truth = self.rows, self.truth
+        if len(self.others):
+            at, back = np.unique(np.concatenate([self.rows, self.others]), return_index=True)
+            at, back = at[:LOOKED_AT], back[:LOOKED_AT]
+            truth = np.concatenate([self.truth, self.others_truth])[back]
+        x = points.values[at]
+        labels = np.eye(self.classes)[truth] if self.classes else truth[:, None]
+        of_label = labels / np.sqrt(np.maximum(np.square(labels).sum(axis=0), np.finfo(float).tiny))
         if self.classes:
             left = x - of_label @ (of_label.T @ x)
         else:
@@ -117,6 +146,26 @@ class Task:
         spread = left.std(axis=0)
         left = left / np.where(spread > 0, spread, np.inf)
         return resemble_the_next(left, random_state), resemble_the_next(labels, random_state)
+
+
+def _drawn(groups: Int[np.ndarray, " n"], known: np.ndarray, max_rows: int, random_state: int) -> np.ndarray:
+    """Which of the known rows are taken, where they are more than ``max_rows``: whole groups, and never a few alone."""
+    if np.count_nonzero(known) <= max_rows:
+        return known
+    sizes = np.bincount(groups[known], minlength=int(groups.max()) + 1)
+    order = np.random.default_rng([random_state, 0x64726E]).permutation(np.flatnonzero(sizes))
+    taken = np.zeros(len(sizes), bool)
+    taken[order[(sizes[order].cumsum() <= max_rows) | (np.arange(len(order)) < MANY_GROUPS)]] = True
+    return known & taken[groups]
+
+
+def _said_of(rows: np.ndarray, others: np.ndarray) -> list[str]:
+    if not len(others):
+        return []
+    return [
+        f"The probe learnt from {len(rows):,} of {len(rows) + len(others):,} rows, drawn at random, and is tested on these; the "
+        "others are predicted by what all of these teach."
+    ]
 
 
 def numbered(values: np.ndarray) -> np.ndarray:

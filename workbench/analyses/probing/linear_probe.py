@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
-from workbench.analyses.probing._task import Task, numbered
+from workbench.analyses.probing._task import MANY_GROUPS, Task, numbered
 from workbench.core.early import show_early
 from workbench.core.evidence import Evidence, monte_carlo_p
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 LARGE = 1 << 24  # numbers, from which on a product of rows is worth several threads
+BLOCK = 20_000  # rows that weren't drawn, predicted at a time
 HALF = 0.5  # of the groups make a subsample
-MOST_ROWS, MANY_GROUPS = 5000, 20  # unless so many groups of them hold so many rows: then about as many do
+MOST_ROWS = 5000  # unless many groups of them hold so many rows: then about as many do
 
 
 @analysis
@@ -58,6 +59,13 @@ def linear_probe(
         Doc("Strength of the penalty, for columns of unit variance; None: chosen by nested folds."),
     ] = None,
     cv: Annotated[int, Interval(ge=2, le=50), Doc("Parts that are held out in turn.")] = 5,
+    max_rows: Annotated[
+        int,
+        Interval(ge=20, le=10_000_000),
+        Doc(
+            "Rows that are learnt from and tested on, in whole groups drawn where there are more; all are predicted."
+        ),
+    ] = 100_000,
     n_null: NullDraws = 399,
     n_boot: BootstrapDraws = 40,
     random_state: Seed = 0,
@@ -75,6 +83,9 @@ def linear_probe(
     also compared with itself on labels that go with the values of that column alone: what it reads there it remembers,
     and only what it reads beyond is in the rows (selectivity). Where the table doesn't say which rows belong together,
     and both rows and labels resemble those next to them, nothing is tested.
+
+    Of more than ``max_rows`` rows whole groups are drawn at random (20 at least). What is said is of a probe of these; rows that
+    weren't drawn are predicted by one that has learnt from all that were.
 
     Returns
     -------
@@ -99,7 +110,7 @@ def linear_probe(
     if group is not None:
         points.column(group)  # refused where there is none
         points = replace(points, grouped_by=group)
-    task = Task.of(points, label, cv)
+    task = Task.of(points, label, cv, max_rows, random_state)
     x = points.values[task.rows]
     with one_thread() if x.size < LARGE else nullcontext():
         fit = HeldOut(
@@ -107,8 +118,8 @@ def linear_probe(
         )
         guessed, used = fit.predict(task.truth[:, None], once=True)
     value = score(task.truth, guessed[:, 0], task.classes)
-    permuting, said = _exchange(points, task, x, random_state)
-    right = guessed[:, 0] == task.truth if task.classes else np.square(guessed[:, 0] - task.truth)
+    permuting, said = _exchange(points, task, random_state)
+    rows, right = _per_row(points, task, fit, guessed[:, 0], float(np.median(used)))
     asked = Evidence(
         id="balanced_accuracy" if task.classes else "r_squared",
         question=f"Can {task.name} be read off by a linear probe?",
@@ -118,7 +129,7 @@ def linear_probe(
     )
     result = Estimate(
         per_row=right[:, None].astype(np.float64),
-        ids=points.ids[task.rows],
+        ids=points.ids[rows],
         names=("right" if task.classes else "squared error",),
         evidence=(asked,),
         caveat=" ".join(filter(None, (task.caveat, said))),
@@ -166,14 +177,27 @@ def _remembered(
     return permuting._replace(null=alone), remembered
 
 
-def _exchange(points: Points, task: Task, x: np.ndarray, random_state: int) -> tuple[Exchange, str]:
+def _per_row(
+    points: Points, task: Task, fit: HeldOut, guessed: np.ndarray, alpha: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of all rows that are predicted, rising, and whether each was right, or its squared error."""
+    rows, truth = task.rows, task.truth
+    if len(task.others):
+        blocks = (points.values[task.others[i : i + BLOCK]] for i in range(0, len(task.others), BLOCK))
+        rows, back = np.unique(np.concatenate([rows, task.others]), return_index=True)
+        guessed = np.concatenate([guessed, fit.elsewhere(task.truth, alpha, blocks)])[back]
+        truth = np.concatenate([truth, task.others_truth])[back]
+    return rows, guessed == truth if task.classes else np.square(guessed - truth)
+
+
+def _exchange(points: Points, task: Task, random_state: int) -> tuple[Exchange, str]:
     """How labels are drawn anew, or why they aren't; and what a reader has to know of it."""
     found = exchange(points, task.name, task.groups if task.grouped else None, len(task.rows))
     if task.grouped:
         if task.units < FEWEST_GROUPS and task.constant:
             found = found._replace(draw=None, untested=constant(points, task.groups))
         return found, ""
-    rows, labels = task.in_order(x, random_state)
+    rows, labels = task.in_order(points, random_state)
     if not rows:
         return found, ""
     said = "Rows resemble those next to them, and no column says which belong together: name it with group=."
