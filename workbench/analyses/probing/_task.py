@@ -45,9 +45,11 @@ class Task:
         Raises
         ------
         DataError
-            One class only, too few groups, more than 200 classes, or a number that is the same in all rows.
+            One class only, too few groups, rows whose group isn't known, more than 200 classes, or a number that is the same in all rows.
         """
         name = label if label is not None else _default_label(points)
+        if points.ungrouped:
+            raise DataError(f"{points.name}: {points.ungrouped}.")
         values = points.column(name)
         groups = np.arange(points.n) if points.groups is None else points.groups
         if values.dtype.kind == "f" or (values.dtype.kind in "iu" and len(np.unique(values)) > 20):
