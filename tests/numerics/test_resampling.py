@@ -1,4 +1,4 @@
-"""The jackknife that counts what pairs of rows do once: right for a statistic of pairs alone, and for a mean."""
+"""The jackknife that counts what pairs of rows do once; and of how many groups an interval can be given."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
-from workbench.numerics.resampling import jackknife_error, second_order_jackknife
+from workbench.numerics.resampling import (
+    bootstrap_interval,
+    jackknife_error,
+    second_order_jackknife,
+    subsample_interval,
+)
 
 
 def of_pairs(x: np.ndarray) -> float:
@@ -39,3 +45,21 @@ def test_of_a_mean_it_is_the_jackknife() -> None:
     plain, mended = errors(lambda rows: float(rows.mean()), x)
     assert np.isclose(plain, mended)
     assert np.isclose(plain, x.std(ddof=1) / np.sqrt(12))
+
+
+@pytest.mark.parametrize("many", [1, 2, 3, 5, 6, 12])
+def test_few_groups_have_no_interval_and_six_have_one_with_a_width(many: int) -> None:
+    x = np.random.default_rng(2).standard_normal(60)
+    groups = np.arange(60) % many
+
+    def mean(at: np.ndarray) -> float:
+        return float(x[at].mean())
+
+    halves = subsample_interval(mean, mean(np.arange(60)), 60, 40, 0, groups=groups)
+    again = bootstrap_interval(mean, 60, 40, 0, groups)
+    if many < 6:
+        assert halves is None is again
+    else:
+        assert halves is not None and again is not None
+        assert halves[0] < x.mean() < halves[1] and again[0] < again[1]
+    assert subsample_interval(mean, mean(np.arange(60)), 60, 40, 0) is not None

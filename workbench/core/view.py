@@ -91,11 +91,24 @@ class Rows(View):
     def groups(self) -> Int[np.ndarray, " n"] | None:
         """Which group each row is in, from 0 in order of appearance; None where each stands for itself.
 
-        A row whose group isn't known is a group of its own.
+        Where the group of some row isn't known (`ungrouped`), it may be any, so that all rows are one group.
         """
         if self.grouped_by is None:
             return None
-        return codes(self.table[self.grouped_by]) if self.grouped_by else np.zeros(self.n, np.int64)
+        if not self.grouped_by or self.ungrouped:
+            return np.zeros(self.n, np.int64)
+        return codes(self.table[self.grouped_by])
+
+    @cached_property
+    def ungrouped(self) -> str:
+        """Why it isn't known which rows belong together, and what to do; "" where it is known."""
+        missing = int(self.table[self.grouped_by].isna().sum()) if self.grouped_by else 0
+        if not missing:
+            return ""
+        return (
+            f"{missing:,} of {self.n:,} rows have no {self.grouped_by}, so that it isn't known which rows belong together: leave "
+            f"them out (.select('`{self.grouped_by}` != None')), fill the column in, or name another (.group_by(...))"
+        )
 
     @property
     def unit(self) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.core.progress import track
+from workbench.numerics.exchangeable import FEWEST_GROUPS
 from workbench.numerics.threads import in_order, one_thread
 
 if TYPE_CHECKING:
@@ -58,12 +59,12 @@ def bootstrap_interval(
     ----------
     statistic : takes row positions, with repeats: (n,) of them without groups.
     draws : resamples; 0 gives None.
-    groups : codes from 0 of what is drawn whole; None draws rows.
+    groups : codes from 0 of what is drawn whole, of which fewer than `FEWEST_GROUPS` give None; None draws rows.
     """
-    if draws == 0:
+    members = _Members(groups, n)
+    if draws == 0 or members.few:
         return None
     rng = np.random.default_rng([random_state, 0x626F6F74])
-    members = _Members(groups, n)
     with one_thread():
         values = np.array(
             [statistic(members(rng.integers(0, members.many, members.many))) for _ in range(draws)]
@@ -76,6 +77,7 @@ class _Members:
 
     def __init__(self, groups: np.ndarray | None, n: int):
         self.many = n if groups is None else int(groups.max()) + 1
+        self.few = groups is not None and self.many < FEWEST_GROUPS
         self.order = None if groups is None else np.argsort(groups, kind="stable")
         sizes = np.ones(n, np.int64) if groups is None else np.bincount(groups)
         self.starts, self.sizes = np.cumsum(sizes) - sizes, sizes
@@ -152,11 +154,12 @@ def subsample_draws(
 ) -> tuple[Float[np.ndarray, "draws k"], float]:
     """Statistics of subsamples, and what their standard deviation is multiplied by to be the error of all rows'.
 
-    Parameters are those of `subsample_interval`. Fewer than two draws, or things to draw, give none.
+    Parameters are those of `subsample_interval`. Fewer than two draws or rows, or than `FEWEST_GROUPS` groups, give none: half
+    of two groups is both of them, whose interval would have no width.
     """
     members = _Members(groups, n)
     many = members.many
-    if draws < 2 or many < 2:
+    if draws < 2 or many < 2 or members.few:
         return np.empty((0, 0)), 0.0
     m = max(2, round(fraction * many))
     rng = np.random.default_rng([random_state, 0x737562])

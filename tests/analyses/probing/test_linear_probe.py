@@ -124,6 +124,37 @@ def test_few_texts_shift_labels_within_or_are_left_untested() -> None:
     assert e.p_value is None and "the label is the same in all rows of each" in e.untested
 
 
+@pytest.mark.parametrize(
+    ("classes", "ways"),
+    [("aaabbb", 10), ("aabbbb", 15), ("aabbcc", 15), ("aaabbbb", 0), ("aabbbbbb", 0), ("aaaabbbb", 0)],
+)
+def test_labels_that_texts_can_take_in_few_ways_are_untested_with_the_least_p(
+    classes: str, ways: int
+) -> None:
+    """Of six texts, three of either label: as they are in one draw of ten, whatever the rows say."""
+    text = np.repeat(np.arange(len(classes)), 20)
+    kind = np.array(list(classes))[text]
+    apart = {"a": 0, "b": 9, "c": 18}
+    x = np.random.default_rng(16).standard_normal((len(kind), 3))
+    x[:, 0] += [apart[k] for k in kind]
+    made = cloud(x, kind=kind, text_id=text)
+    (e,) = wb.linear_probe(made, cv=2, n_null=399, n_boot=0, random_state=3).evidence
+    if ways:
+        assert e.p_value is None
+        assert f"dealt to them in {ways} ways" in e.untested and f"below {1 / ways:.2g}" in e.untested
+    else:
+        assert e.p_value is not None and not e.untested
+
+
+def test_a_text_alone_is_told_that_it_takes_more_texts() -> None:
+    x = np.random.default_rng(17).standard_normal((40, 3))
+    one = cloud(x, kind=np.arange(40) % 2, text_id=np.zeros(40, int))
+    with pytest.raises(DataError, match=r"a probe needs two. Give rows of more texts.$"):
+        wb.linear_probe(one, label="kind", cv=2)
+    with pytest.raises(DataError, match=r"Give rows of more texts, or lower cv.$"):
+        wb.linear_probe(one, label="kind")
+
+
 def test_rows_in_order_without_groups_are_left_untested_where_labels_are_too() -> None:
     rng = np.random.default_rng(14)
     text = np.repeat(np.arange(30), 8)

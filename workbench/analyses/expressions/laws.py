@@ -176,6 +176,8 @@ def _parts(
 ) -> Int[np.ndarray, " n"]:
     """Of each row 0 fitted, 1 held out, 2 out of range; whole groups are held out together."""
     n = len(x)
+    if relation.ungrouped:
+        raise DataError(f"{relation.name}: {relation.ungrouped}.")
     rank = np.abs(np.argsort(np.argsort(x, axis=0), axis=0) / (n - 1) - 0.5).max(axis=1)
     part = np.zeros(n, np.int64)
     if n >= 2 * FEWEST:

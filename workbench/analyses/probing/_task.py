@@ -50,9 +50,11 @@ class Task:
         Raises
         ------
         DataError
-            One class only, too few groups, more than 200 classes, or a number that is the same in all rows.
+            One class only, too few groups, rows whose group isn't known, more than 200 classes, or a number that is the same in all rows.
         """
         name = label if label is not None else _default_label(points)
+        if points.ungrouped:
+            raise DataError(f"{points.name}: {points.ungrouped}.")
         values = points.column(name)
         groups = np.arange(points.n) if points.groups is None else points.groups
         if values.dtype.kind == "f" or (values.dtype.kind in "iu" and len(np.unique(values)) > 20):
@@ -67,7 +69,7 @@ class Task:
         if enough.sum() < 2:
             raise DataError(
                 f"{name} has {len(names)} values in {points.name}, of which {int(enough.sum())} occur in at least cv={cv} "
-                f"{points.unit}; a probe needs two. Give more rows, or lower cv."
+                f"{points.unit}; a probe needs two. {_more(points, cv)}"
             )
         if enough.sum() > MAX_CLASSES:
             raise DataError(
@@ -119,10 +121,14 @@ class Task:
         return int(self.groups.max()) + 1
 
     @property
+    def of_groups(self) -> np.ndarray:
+        """The label of each group's first row."""
+        return self.truth[np.unique(self.groups, return_index=True)[1]]
+
+    @property
     def constant(self) -> bool:
         """Whether every group has one label."""
-        first = np.unique(self.groups, return_index=True)[1]
-        return bool((self.truth == self.truth[first][self.groups]).all())
+        return bool((self.truth == self.of_groups[self.groups]).all())
 
     def in_order(self, points: Points, random_state: int) -> tuple[bool, bool]:
         """Whether rows, beyond what their labels give, and labels resemble those of the next row.
@@ -173,6 +179,12 @@ def numbered(values: np.ndarray) -> np.ndarray:
     import pandas as pd
 
     return pd.factorize(np.asarray(values), use_na_sentinel=False)[0].astype(np.int64)
+
+
+def _more(points: Points, cv: int) -> str:
+    """What to do where classes occur in too few groups."""
+    rows = "more rows" if points.groups is None else f"rows of more {points.unit}"
+    return f"Give {rows}{', or lower cv' if cv > 2 else ''}."
 
 
 def _codes(values: np.ndarray) -> tuple[np.ndarray, list[str]]:

@@ -16,7 +16,7 @@ from workbench.core.early import show_early
 from workbench.core.evidence import Evidence, monte_carlo_p
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.evidence.nulls.label_given_groups import NAME, Draw, Exchange, constant, exchange
+from workbench.evidence.nulls.label_given_groups import NAME, Draw, Exchange, constant, exchange, few_ways
 from workbench.evidence.nulls.named import Null
 from workbench.numerics.controls import draw_until_clear
 from workbench.numerics.exchangeable import FEWEST_GROUPS, effective_rows, exchanged
@@ -193,9 +193,11 @@ def _per_row(
 def _exchange(points: Points, task: Task, random_state: int) -> tuple[Exchange, str]:
     """How labels are drawn anew, or why they aren't; and what a reader has to know of it."""
     found = exchange(points, task.name, task.groups if task.grouped else None, len(task.rows))
+    if task.constant:
+        few = task.grouped and task.units < FEWEST_GROUPS
+        why = constant(points, task.groups) if few else task.classes and few_ways(points, task.of_groups)
+        found = found._replace(draw=None, untested=why) if why else found
     if task.grouped:
-        if task.units < FEWEST_GROUPS and task.constant:
-            found = found._replace(draw=None, untested=constant(points, task.groups))
         return found, ""
     rows, labels = task.in_order(points, random_state)
     if not rows:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from math import exp, lgamma, log
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
 NAME = "label_given_groups"
+LEVEL = 0.05
 FEWEST_SHIFTS = 40  # different draws, without which no p-value under 5 % can come of shifts
 Draw = Callable[[np.random.Generator], np.ndarray]
 
@@ -63,6 +66,27 @@ def exchange(view: Rows, label: str, groups: Int[np.ndarray, " m"] | None, m: in
 def constant(view: Rows, groups: Int[np.ndarray, " m"]) -> str:
     """Why nothing can be told of a label that is the same in all rows of a group, of which there are few."""
     return f"{_few(view, int(groups.max()) + 1)}, and the label is the same in all rows of each"
+
+
+def few_ways(view: Rows, classes: Int[np.ndarray, " g"]) -> str:
+    """Why labels of whole groups can't be tested, where they can be dealt to the groups in too few ways; "" where they can.
+
+    The labels as they are come again in one of so many draws, and so do those that are the same but for the classes' names,
+    as where two classes have as many groups: the score of each is the same, and no p-value is smaller than their share.
+
+    Parameters
+    ----------
+    classes : of each group, from 0.
+    """
+    sizes = Counter(classes.tolist()).values()
+    alike = [*sizes, *Counter(sizes).values()]  # groups of one class, and classes of as many groups
+    ways = lgamma(len(classes) + 1) - sum(lgamma(n + 1) for n in alike)
+    if ways > -log(LEVEL) - 1e-9:
+        return ""
+    return (
+        f"the labels of {len(classes)} {view.unit} can be dealt to them in {exp(ways):.0f} ways that differ, so that no p-value "
+        f"below {exp(-ways):.2g} is possible: it takes more {view.unit}"
+    )
 
 
 def _few(view: Rows, many: int) -> str:

@@ -38,6 +38,8 @@ def grouping(view: Rows, some: Sample | None = None) -> str:
     if codes is None:
         return ""
     many = int(codes.max(initial=-1)) + 1
+    if view.ungrouped:
+        return f"{view.unit} that aren't all known"
     return "one series" if many == 1 else f"{many:,} {view.unit}"
 
 
@@ -62,6 +64,8 @@ def too_few(view: Rows, some: Sample, least: int = 0) -> str:
     if len(some.at) < least:
         there = "rows don't come again" if some.thinned else "rows are there"
         return f"{len(some.at):,} {there}, and with these parameters it takes at least {least:,}"
+    if view.ungrouped:
+        return view.ungrouped
     if some.testable:
         return ""
     if some.few_kinds:
