@@ -68,7 +68,6 @@ def test_info_says_what_was_never_measured_and_what_earlier_code_was(run: Run) -
     assert "Calibration" not in run("info", "planted-clusters")[1]
 
 
-
 @pytest.mark.parametrize("name", names())
 def test_every_parameter_is_an_option_that_teaches(name: str, run: Run) -> None:
     m = method(name)

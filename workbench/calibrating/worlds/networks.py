@@ -19,19 +19,30 @@ if TYPE_CHECKING:
 
 SAMPLES, UNITS = 40, 8
 INPUTS, WIDTH, CLASSES = 4, 6, 3
-WALKED, FAR = 24, 20  # steps, and how far from the least loss they begin, so that they neither lead to it nor away
+WALKED, FAR = (
+    24,
+    20,
+)  # steps, and how far from the least loss they begin, so that they neither lead to it nor away
 
 Make = Callable[[np.random.Generator], tuple[Trajectory, ...]]
 
 
 def descent(
-    network: nn.Module, steps: Mapping[int, Mapping[str, np.ndarray]], probe: Probe, training: Probe | None = None
+    network: nn.Module,
+    steps: Mapping[int, Mapping[str, np.ndarray]],
+    probe: Probe,
+    training: Probe | None = None,
 ) -> tuple[Trajectory, ...]:
     """A descent of which the weights at some steps are known, and the samples that it is asked about."""
     import pandas as pd
 
     table = pd.DataFrame({"loss": np.ones(len(steps))}, index=sorted(steps))
-    record = Record(ArrayWeights(steps, list(next(iter(steps.values())))), probe=probe, training=training, model=network.eval())
+    record = Record(
+        ArrayWeights(steps, list(next(iter(steps.values())))),
+        probe=probe,
+        training=training,
+        model=network.eval(),
+    )
     return (Trajectory(table, record, name="world"),)
 
 
@@ -106,6 +117,10 @@ def _alone(rng: np.random.Generator) -> np.ndarray:
     return rng.standard_normal((SAMPLES, UNITS))
 
 
+def _heavy(rng: np.random.Generator) -> np.ndarray:
+    return _alone(rng) ** 3
+
+
 def _sized(rng: np.random.Generator) -> np.ndarray:
     """Samples of different size, by a factor of two or so."""
     return rng.standard_normal((SAMPLES, UNITS)) * np.exp(0.7 * rng.standard_normal((SAMPLES, 1)))
@@ -119,7 +134,9 @@ def _walk(rng: np.random.Generator) -> tuple[Trajectory, ...]:
     import torch
     from torch import nn
 
-    path = FAR * rng.standard_normal((1, 1, UNITS)) + np.cumsum(rng.standard_normal((WALKED, 1, UNITS)), axis=0)
+    path = FAR * rng.standard_normal((1, 1, UNITS)) + np.cumsum(
+        rng.standard_normal((WALKED, 1, UNITS)), axis=0
+    )
     x = rng.standard_normal((SAMPLES, UNITS)) * np.geomspace(0.1, 3, UNITS)
     network = nn.Linear(UNITS, 1, bias=False, dtype=torch.float64)
     probe = Probe.of(x, np.zeros((SAMPLES, 1)), "mse")
@@ -128,16 +145,17 @@ def _walk(rng: np.random.Generator) -> tuple[Trajectory, ...]:
 
 ANSWERS = ("output_entropy", "sameness", "neural_collapse", "memorization")
 RANKS, GRADIENTS, LINES = ("activation_rank",), ("gradient_rank",), ("loss_slice", "loss_landscape")
-TOGETHER = {"activation_rank": ("rank", "change")}
+TOGETHER, SHARED = {"activation_rank": ("rank", "change")}, {"gradient_rank": ("rank",)}
+KNOWN = {"memorization": ("told_apart", "change")}
 WALK = {"loss_landscape": {"points": 3}, "loss_slice": {"points": 5}}
 WORLDS = (
     World("unlearned", "weights drawn anew at each step, and samples with classes at random", DESCENT, _unlearned, only=ANSWERS),
-    World("by heart", "weights that hold the classes of what was trained on", DESCENT, _by_heart, holds={"memorization": ("told_apart", "change")}),
+    World("by heart", "weights that hold the classes of what was trained on", DESCENT, _by_heart, holds=KNOWN),
     World("units alone", "units that have nothing in common", DESCENT, _passed_on(_alone), only=RANKS, covers=True),
-    World("heavy units", "units with heavy tails that have nothing in common", DESCENT, _passed_on(lambda rng: _alone(rng) ** 3), only=RANKS),
+    World("heavy units", "units with heavy tails that have nothing in common", DESCENT, _passed_on(_heavy), only=RANKS),
     World("samples of sizes", "units that share the size of samples alone", DESCENT, _passed_on(_sized), holds=TOGETHER),
     World("units together", "units that share half of their variance", DESCENT, _passed_on(_shared), holds=TOGETHER, covers=True),
     World("gradients alone", "gradients with sizes and no directions", DESCENT, _as_gradients(_sized), only=GRADIENTS, covers=True),
-    World("gradients together", "gradients that share half of their variance", DESCENT, _as_gradients(_shared), holds={"gradient_rank": ("rank",)}, covers=True),
+    World("gradients together", "gradients that share half of their variance", DESCENT, _as_gradients(_shared), holds=SHARED, covers=True),
     World("walk", "weights on a random walk", DESCENT, _walk, only=LINES, parameters=WALK),
 )  # fmt: skip
