@@ -113,7 +113,14 @@ def test_a_ledger_is_written_read_and_quoted(tmp_path: Path, monkeypatch: pytest
     assert json.loads((tmp_path / "pca.json").read_text())["worlds"]["iid"]["runs"] == 4
     assert "texts with half" in ledger.quoted("pca", "variance_explained", grouped=True)
     assert "independent Gaussian rows" in ledger.quoted("pca", "variance_explained", grouped=False)
-    assert ledger.quoted("pca", "nothing", grouped=True) == "" == ledger.quoted("umap", "x", grouped=False)
+    of_now, of_then = (
+        ledger.quoted("pca", "variance_explained", grouped=True, version=v) for v in (asked.version, "before")
+    )
+    assert of_then == f"{of_now} It was measured with earlier code."
+    never = "How often it claims what isn't there was never measured."
+    assert ledger.quoted("pca", "nothing", grouped=True) == never == ledger.quoted("umap", "x", grouped=False)
+    ledger.write("pca", {"texts 0.5": replace(held["texts 0.5"], grouped=False)})
+    assert "in rows of groups was never" in ledger.quoted("pca", "variance_explained", grouped=True)
     ledger.read.cache_clear()
 
 

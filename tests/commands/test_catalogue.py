@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from workbench.calibrating import ledger
 from workbench.commands.run import command
 from workbench.core.registry import method, names
 
@@ -56,6 +57,15 @@ def test_info_says_everything(run: Run) -> None:
     assert code == 0
     for part in ("an integer from 1 to 1000, default 2", "Horn 1965", "rows of numbers", "workbench run pca"):
         assert part in out
+
+
+def test_info_says_what_was_never_measured_and_what_earlier_code_was(run: Run) -> None:
+    _, never, _ = run("info", "renormalize")
+    assert "How often it claims what isn't there was never measured." in never
+    _, measured, _ = run("info", "pca")
+    stale = ledger.stale(method("pca"))
+    assert "never measured" not in measured and ("Measured with earlier code" in measured) == bool(stale)
+    assert "Calibration" not in run("info", "planted-clusters")[1]
 
 
 @pytest.mark.parametrize("name", names())

@@ -16,7 +16,7 @@ from workbench.core.result import RESULT_MIME
 from workbench.report.figure import page_of
 from workbench.report.inline import policy
 from workbench.report.markup import formula, inline, latex, markdown
-from workbench.report.page import COLLAPSED, _Body, _said
+from workbench.report.page import COLLAPSED, _Body, _calibrated, _said
 from workbench.report.points import columns, packed, picked, state
 from workbench.results.embedding import Embedding
 from workbench.results.theme import SYMBOLS_3D
@@ -196,3 +196,14 @@ def test_more_categories_than_three_dimensions_have_of_two_dimensions_symbols() 
     figure = result.figure(color=kinds)
     assert [t.marker.symbol for t in figure.data[:8]] == list(SYMBOLS_3D)
     assert sum(len(t.x) for t in figure.data) == 60
+
+
+def test_a_tested_number_has_its_rate_beside_it_or_that_none_was_measured() -> None:
+    tested = {"id": "variance_explained", "groups": "24 texts", "null_values": [0.1, 0.2]}
+    untested = {"id": "other", "groups": "", "null_values": []}
+    run = {"method": "pca", "version": "earlier"}
+    (said,) = _calibrated({"run": run, "evidence": [tested, untested]})
+    assert said["id"] == "variance_explained" and "claimed what wasn't there in at most" in said["said"]
+    assert said["said"].endswith("It was measured with earlier code.")
+    (never,) = _calibrated({"run": {"method": "renormalize"}, "evidence": [{**tested, "id": "ends_lower"}]})
+    assert never["said"] == "How often it claims what isn't there was never measured."

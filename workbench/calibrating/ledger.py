@@ -218,29 +218,32 @@ def stale(asked: Method) -> list[str]:
     return [w for w, e in read(asked.name).items() if e.version != asked.version]
 
 
-def quoted(method: str, id: str, *, grouped: bool) -> str:
-    """Say in a sentence how often a question of a method claimed what wasn't there; "" where that wasn't measured.
+def quoted(method: str, id: str, *, grouped: bool, version: str = "") -> str:
+    """Say in a sentence how often a question of a method claimed what wasn't there, or that it wasn't measured.
 
     Parameters
     ----------
     id : of the question, whatever it is of.
     grouped : whether it was asked of rows that belong together: then the worlds of such rows count, else the others.
+    version : of the method's code that answered; "" doesn't ask whether it is the one that was measured.
     """
-    rates = [
+    known = [
         (a.rejected, e)
         for e in read(method).values()
-        if e.grouped == grouped
         for name, a in e.answers.items()
         if name.partition("@")[0] == id and not a.holds and a.rejected.of
     ]
+    rates = [r for r in known if r[1].grouped == grouped]
     if not rates:
-        return ""
+        rows = "" if not known else " in rows of groups" if grouped else " in rows that stand for themselves"
+        return f"How often it claims what isn't there{rows} was never measured."
     worst, where = max(rates, key=lambda r: r[0].value)
     many = len({e.world for _, e in rates})
     kinds = "in data of one kind" if many == 1 else f"in {many} kinds of data"
+    earlier = " It was measured with earlier code." if version not in ("", where.version) else ""
     return (
         f"At a level of 5 % it claimed what wasn't there in at most {worst} of the runs, {kinds} without it "
-        f"(most often: {where.says})."
+        f"(most often: {where.says}).{earlier}"
     )
 
 

@@ -78,13 +78,18 @@ def info(method: str) -> None:
     say(found.__doc__ or found.summary)
     say()
     if found.verb == "analysis":
-        from workbench.calibrating.ledger import lines, read
+        from workbench.calibrating.ledger import lines, read, stale
 
-        if measured := read(found.name):
+        measured = read(found.name)
+        if measured or "n_null" in found.parameters:
             say("Calibration")
             say("-----------")
-            for line in lines(measured.values()):
+            for line in lines(measured.values()) if measured else ():
                 say(line)
+            if not measured:
+                say("How often it claims what isn't there was never measured.")
+            if old := stale(found):
+                say(f"Measured with earlier code: {'all' if len(old) == len(measured) else ', '.join(old)}.")
             say()
     say(f"At the command line:  {example(found)}")
     say(f"In Python:            workbench.{found.name}({', '.join(spec.name for spec in found.inputs)})")

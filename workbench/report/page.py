@@ -334,10 +334,13 @@ class _Body:
 
 def _calibrated(result: dict[str, Any]) -> list[dict[str, str]]:
     """What the ledger says of the questions of a result that were tested, each once."""
-    method = (result.get("run") or {}).get("method", "")
+    run = result.get("run") or {}
+    method, version = run.get("method", ""), run.get("version", "")
     tested = {e["id"]: bool(e.get("groups")) for e in result["evidence"] if e.get("null_values")}
-    said = {id: quoted(method, id, grouped=grouped) for id, grouped in tested.items()}
-    return [{"id": id, "said": s} for id, s in said.items() if s]
+    return [
+        {"id": id, "said": quoted(method, id, grouped=grouped, version=version)}
+        for id, grouped in tested.items()
+    ]
 
 
 def _settled(outputs: list[Any]) -> list[Any]:

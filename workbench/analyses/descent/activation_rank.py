@@ -53,7 +53,8 @@ def activation_rank(
 
     One row a sample, flattened, less the mean of the samples. A layer is a module without parts of its own (a linear map
     and the ReLU after it are two). The null permutes the values of every unit between the samples, which keeps what each
-    unit does and takes away what units do together.
+    unit does and takes away what units do together. The size of the samples is such a thing: where some are larger in all
+    units than others, the rank is lower than the null's for that alone.
 
     Returns
     -------
