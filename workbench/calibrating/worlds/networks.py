@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SAMPLES, UNITS = 40, 8
 INPUTS, WIDTH, CLASSES = 4, 6, 3
+ALIVE = 3  # units of each layer that have weights, where the others are idle
 WALKED, FAR = (
     24,
     20,
@@ -84,6 +85,27 @@ def _by_heart(rng: np.random.Generator) -> tuple[Trajectory, ...]:
     return descent(network, steps, Probe.of(*held, "cross_entropy"), Probe.of(x, y, "cross_entropy"))
 
 
+def _one_path(rng: np.random.Generator) -> tuple[Trajectory, ...]:
+    """Small weights but for those of one unit: all inputs come to it, and all outputs come from it."""
+    network = _perceptron()
+    weights = {n: 0.2 * w for n, w in _fresh(network, rng).items()}
+    weights["0.weight"][0] = weights["2.weight"][0, 0] = weights["4.weight"][:, 0] = 2.0
+    x, _ = _samples(rng)
+    return descent(network, {9: weights}, Probe.of(x, np.zeros((SAMPLES, CLASSES), np.float32), "mse"))
+
+
+def _idle(rng: np.random.Generator) -> tuple[Trajectory, ...]:
+    """Units but for three have no weights, neither in nor out: nothing changes along those."""
+    weights = _fresh(network := _perceptron(), rng)
+    for name, weight in weights.items():
+        weight *= 2
+        if name[0] in "02":
+            weight[ALIVE:] = 0
+        if weight.ndim == 2 and name[0] in "24":
+            weight[:, ALIVE:] = 0
+    return descent(network, {9: weights}, Probe.of(*_samples(rng), "cross_entropy"))
+
+
 def _passed_on(draw: Callable[[np.random.Generator], np.ndarray]) -> Make:
     """A layer whose units are the columns that it is given, at the second step each with a weight of its own."""
 
@@ -147,10 +169,15 @@ ANSWERS = ("output_entropy", "sameness", "neural_collapse", "memorization")
 RANKS, GRADIENTS, LINES = ("activation_rank",), ("gradient_rank",), ("loss_slice", "loss_landscape")
 TOGETHER, SHARED = {"activation_rank": ("rank", "change")}, {"gradient_rank": ("rank",)}
 KNOWN = {"memorization": ("told_apart", "change")}
+SPECTRUM, DENSITY = "hessian_spectrum", "hessian_density"
+ORDERED, IDLE = {SPECTRUM: ("curvature",)}, {DENSITY: ("share_flat", "share_curved_down")}
+FEW = {SPECTRUM: {"lanczos_steps": 8, "trace_draws": 4}, DENSITY: {"lanczos_steps": 8, "starts": 3}}
 WALK = {"loss_landscape": {"points": 3}, "loss_slice": {"points": 5}}
 WORLDS = (
-    World("unlearned", "weights drawn anew at each step, and samples with classes at random", DESCENT, _unlearned, only=ANSWERS),
+    World("unlearned", "weights drawn anew at each step, and samples with classes at random", DESCENT, _unlearned, only=(*ANSWERS, SPECTRUM, DENSITY), parameters=FEW),
+    World("one path", "small weights but for those from all inputs to one unit, and from it to all outputs", DESCENT, _one_path, holds=ORDERED, parameters=FEW),
     World("by heart", "weights that hold the classes of what was trained on", DESCENT, _by_heart, holds=KNOWN),
+    World("half idle", "units but for three of each layer have no weights, neither in nor out", DESCENT, _idle, holds=IDLE, parameters=FEW),
     World("units alone", "units that have nothing in common", DESCENT, _passed_on(_alone), only=RANKS, covers=True),
     World("heavy units", "units with heavy tails that have nothing in common", DESCENT, _passed_on(_heavy), only=RANKS),
     World("samples of sizes", "units that share the size of samples alone", DESCENT, _passed_on(_sized), holds=TOGETHER),
