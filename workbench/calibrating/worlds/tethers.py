@@ -92,7 +92,7 @@ def _probed(
 
 
 def _samples_alone(rng: np.random.Generator) -> tuple[Trajectory, ...]:
-    """One layer whose every input and output is noise of one size: which edge has a large gradient is chance."""
+    """One layer whose every input and output is noise of one size: which unit has large gradients is chance, but units have them."""
     x, y = rng.standard_normal((SAMPLES, 12)), rng.standard_normal((SAMPLES, 10))
     return _probed({9: [np.zeros((10, 12))]}, x, y)
 
@@ -107,12 +107,12 @@ def _moved(told: bool) -> Callable[[np.random.Generator], tuple[Trajectory, ...]
     """Weights of one size that moved by chance; ``told``: half of the inputs are always zero, and their edges moved less."""
 
     def make(rng: np.random.Generator) -> tuple[Trajectory, ...]:
-        shapes = ((10, 12), (4, 10))
+        shapes = ((40, 48), (20, 40))
         last = [rng.choice([-1.0, 1.0], s) * (1 + 1e-3 * rng.standard_normal(s)) for s in shapes]
         moves = [rng.standard_normal(s) for s in shapes]
-        x = rng.standard_normal((SAMPLES, 12))
+        x = rng.standard_normal((SAMPLES, 48))
         if told:
-            idle = rng.permutation(12)[:6]
+            idle = rng.permutation(48)[:24]
             x[:, idle] = 0
             moves[0][:, idle] *= 0.1
         return _probed({0: [w - m for w, m in zip(last, moves, strict=True)], 9: last}, x)
@@ -156,10 +156,10 @@ def _networks(draw: Callable[[np.random.Generator, int], list[np.ndarray]]) -> C
 
 WIDTHS = ((14, 20), (11, 14), (5, 11))
 TETHERS, ABLATION = "tethers", "tether_ablation"
-FISHER = {TETHERS: {"source": "fisher", "layer": "0.weight"}}
+FISHER = {TETHERS: {"source": "fisher", "layer": "0.weight", "n_boot": 10}}
 MOVED = {ABLATION: {"sources": ("movement",), "fractions": (0.2, 0.4)}}
 WORLDS = (
-    World("samples alone", "a layer whose inputs and answers are noise of one size", ("Descent",), _samples_alone, only=(TETHERS,), parameters=FISHER),
+    World("samples alone", "a layer whose inputs and answers are noise of one size", ("Descent",), _samples_alone, holds={TETHERS: ("explained_by_units",)}, parameters=FISHER),
     World("inputs of sizes", "inputs of sizes from a half to two, before layers of which the first has the smaller gradients", ("Descent",), _inputs_of_sizes, holds={TETHERS: ("share_in_layer", "explained_by_units", "repeatability")}, parameters=FISHER),
     World("moved by chance", "weights of one size that moved by chance", ("Descent",), _moved(told=False), only=(ABLATION,), parameters=MOVED),
     World("moved where it matters", "weights of one size that moved least where inputs are always zero", ("Descent",), _moved(told=True), holds={ABLATION: ("rise", "advantage_over_magnitude")}, parameters=MOVED),
