@@ -165,6 +165,22 @@ def _walk(rng: np.random.Generator) -> tuple[Trajectory, ...]:
     return descent(network, {s: {"weight": w} for s, w in enumerate(path)}, probe)
 
 
+def _bowl(size: float) -> Make:
+    """A linear network at ``size`` times the weights that answer best, with noise in the answers."""
+
+    def make(rng: np.random.Generator) -> tuple[Trajectory, ...]:
+        from torch import nn
+
+        best = 3 * rng.standard_normal((1, UNITS))
+        x = rng.standard_normal((4 * SAMPLES, UNITS))
+        y = x @ best.T + rng.standard_normal((4 * SAMPLES, 1))
+        probe = Probe.of(x.astype(np.float32), y.astype(np.float32), "mse")
+        weights = {"weight": (size * best).astype(np.float32)}
+        return descent(nn.Linear(UNITS, 1, bias=False), {9: weights}, probe)
+
+    return make
+
+
 ANSWERS = ("output_entropy", "sameness", "neural_collapse", "memorization")
 RANKS, GRADIENTS, LINES = ("activation_rank",), ("gradient_rank",), ("loss_slice", "loss_landscape")
 TOGETHER, SHARED = {"activation_rank": ("rank", "change")}, {"gradient_rank": ("rank",)}
@@ -172,6 +188,10 @@ KNOWN = {"memorization": ("told_apart", "change")}
 SPECTRUM, DENSITY = "hessian_spectrum", "hessian_density"
 ORDERED, IDLE = {SPECTRUM: ("curvature",)}, {DENSITY: ("share_flat", "share_curved_down")}
 FEW = {SPECTRUM: {"lanczos_steps": 8, "trace_draws": 4}, DENSITY: {"lanczos_steps": 8, "starts": 3}}
+RENEWING = {"arm": "shrink_perturb", "optimizer": "sgd", "learning_rate": 0.05, "rate_factors": (1.0,), "repeats": 9, "batch_size": 16, "n_null": 199, "step": 9}
+FORGOTTEN = {"renormalize": {**RENEWING, "shrink": 1.0, "noise": 0.3, "budget": 50}}
+SHRUNK = {"renormalize": {**RENEWING, "shrink": 0.5, "noise": 0.0, "budget": 3}}
+NEARER = {"renormalize": ("below_control@shrink_perturb", "below_best_restart@shrink_perturb")}
 WALK = {"loss_landscape": {"points": 3}, "loss_slice": {"points": 5}}
 WORLDS = (
     World("unlearned", "weights drawn anew at each step, and samples with classes at random", DESCENT, _unlearned, only=(*ANSWERS, SPECTRUM, DENSITY), parameters=FEW),
@@ -185,4 +205,6 @@ WORLDS = (
     World("gradients alone", "gradients with sizes and no directions", DESCENT, _as_gradients(_sized), only=GRADIENTS, covers=True),
     World("gradients together", "gradients that share half of their variance", DESCENT, _as_gradients(_shared), holds=SHARED, covers=True),
     World("walk", "weights on a random walk", DESCENT, _walk, only=LINES, parameters=WALK),
+    World("forgotten noise", "noise in the weights that the descent forgets", DESCENT, _bowl(1.0), only=("renormalize",), parameters=FORGOTTEN),
+    World("shrunk to the best", "weights of twice the best size, which are halved", DESCENT, _bowl(2.0), holds=NEARER, parameters=SHRUNK),
 )  # fmt: skip
