@@ -29,6 +29,7 @@ NULL = Null("", "which terms are kept makes no difference", "as many random term
 SHARED = Null("", "its weights are as alike as Gaussian ones", "Gaussian weights")
 LONGEST = 400  # characters of LaTeX that a line shows
 DRAWN = 512  # rows that are drawn where none are given
+FEWEST = 2  # rows that can rank terms
 CUTS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
@@ -63,7 +64,8 @@ def neuron_formula(
     arithmetic is apart. The last layer's terms are ranked by how much each moves the sum on the rows; the others are replaced by
     their mean. The error is the root mean square of what that changes behind the unit's function, in its standard deviations.
 
-    The null keeps as many random terms. Whether few terms hold more of the sum than is usual is set beside units whose
+    The null keeps as many random terms. It is asked on a random half of the rows, with the terms that the other half ranks first:
+    terms that are all alike would be ranked by what the rows happen to hold, and seem to matter on these. Whether few terms hold more of the sum than is usual is set beside units whose
     weights are Gaussian and of the same norm.
 
     Returns
@@ -119,7 +121,7 @@ def neuron_formula(
         forms=tuple(f.name for f in ways),
         costs=np.array([f.cost or (-1,) * 3 for f in ways], np.float64).reshape(len(ways), 3),
         refused=tuple(f.refused for f in ways),
-        evidence=_asked(of, random[:, list(cuts).index(k)].tolist(), spread, k, n_null, random_state),
+        evidence=(_matter(of, k, n_null, random_state), _held_by_few(of, spread, k, n_null, random_state)),
         caveat=""
         if rows is not None
         else f"Measured on {DRAWN} standard normal rows: give those that go into the layer, to ask of them.",
@@ -171,10 +173,10 @@ class _Unit:
             layer.function, mean, weights, moved, middle, whole, np.argsort(-moved.std(0), kind="stable")
         )
 
-    def error(self, kept: np.ndarray) -> float:
+    def error(self, kept: np.ndarray, rows: np.ndarray | slice = slice(None)) -> float:
         """Root mean square of what it changes to hold the other terms at their means, in the unit's standard deviations."""
-        cut = _behind(self.function, self.middle + self.moved[:, kept].sum(1))
-        return float(np.sqrt(np.mean((cut - self.whole) ** 2)) / self.whole.std())
+        cut, whole = _behind(self.function, self.middle + self.moved[rows][:, kept].sum(1)), self.whole[rows]
+        return float(np.sqrt(np.mean((cut - whole) ** 2)) / whole.std())
 
 
 def _before(network: Network, at: str, depth: int, rows: Points | None) -> list[Layer]:
@@ -211,10 +213,32 @@ def _short(write: Callable[[Dag, int], str], dag: Dag, root: int) -> str:
     return shown if write is text or len(shown) <= LONGEST else ""
 
 
-def _asked(
-    of: _Unit, random: list[float], spread: np.ndarray, k: int, n_null: int, random_state: int
-) -> tuple[Evidence, ...]:
-    """Whether the terms of the formula are those that matter, and whether so few hold more than is usual."""
+def _matter(of: _Unit, k: int, n_null: int, random_state: int) -> Evidence:
+    """Whether the terms that half of the rows rank first are those that matter on the other."""
+    rows = np.random.default_rng([random_state, 0x68616C66]).permutation(len(of.whole))
+    seen, held = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+    said = {
+        "id": "error_of_cut",
+        "question": "Are these the terms that matter?",
+        "label": f"error of a formula of {k} terms, on rows that didn't choose them",
+        "n": len(held),
+    }
+    if len(seen) < FEWEST or not of.whole[held].std() > 0:
+        why = (
+            f"half of {len(rows)} rows is too few to choose terms, or the unit is the same on the other half"
+        )
+        return Evidence(value=of.error(of.order[:k]), **said, **NULL.refused(why, "less"))
+    order = np.argsort(-of.moved[seen].std(0), kind="stable")
+    random = [of.error(rng.permutation(len(order))[:k], held) for rng in generators(n_null, random_state)]
+    return Evidence(
+        value=of.error(order[:k], held),
+        **said,
+        **(NULL.said(random, "less") if n_null else NULL.refused("no null was drawn", "less")),
+    )
+
+
+def _held_by_few(of: _Unit, spread: np.ndarray, k: int, n_null: int, random_state: int) -> Evidence:
+    """Whether so few terms hold more than is usual."""
 
     def held(moves: np.ndarray) -> float:
         share = np.sort(np.square(moves))[::-1]
@@ -225,15 +249,7 @@ def _asked(
     for rng in generators(n_null, random_state + 1):
         other = rng.standard_normal(len(weights))
         drawn.append(held(other * norm / np.linalg.norm(other) * spread))
-    error = Evidence(
-        id="error_of_cut",
-        question="Are these the terms that matter?",
-        label=f"error of the formula of {k} terms",
-        value=of.error(of.order[:k]),
-        n=len(of.whole),
-        **(NULL.said(random, "less") if n_null else NULL.refused("no null was drawn", "less")),
-    )
-    few = Evidence(
+    return Evidence(
         id="held_by_few",
         question="Do few terms hold more of the unit than of one with Gaussian weights?",
         label=f"share of the spread that {k} terms hold",
@@ -242,4 +258,3 @@ def _asked(
         unit="terms",
         **(SHARED.said(drawn) if n_null else SHARED.refused("no null was drawn")),
     )
-    return error, few

@@ -81,7 +81,8 @@ def ensemble(
     unrelated networks pass at ``false_positive_rate`` (see `tether_compatibility`) their tethered edges are averaged;
     below it they are left alone or pushed apart. Beside that, with the same updates on the same batches: no interaction
     (whose averaged answers are output ensembling), averaging of all weights (neurons as they are, or matched first), and
-    as many merges of each layer, of random pairs and as many random edges. Seeds redraw batches, not where the networks begin.
+    as many merges of each layer, of random pairs and as many random edges. Seeds redraw batches,
+    not where the networks begin nor the samples: the answer is about these, and others may give another.
 
     Tethers that look at samples are alike in any two networks on the same samples, and pass the threshold more often.
 
@@ -163,7 +164,7 @@ def _asked(history: History, score: str, arm: str, n_null: int, random_state: in
         interval=(float(low[0]), float(high[0])),
         interval_method="Student's t over seeds",
         null="signs of the differences drawn anew" if n_null else "",
-        hypothesis="merging by tethers and this other way end alike",
+        hypothesis="merging by tethers and this other way end alike, from these starts on these samples",
         null_values=tuple(sign_flips(difference, n_null, random_state)) if n_null else (),
         alternative="two-sided",
     )

@@ -86,10 +86,7 @@ def tethers(
         _gathered(t, n_null, random_state),
     ]
     if len(first):
-        pairs = [
-            (a[name], b[name])
-            for a, b in zip(parts[: len(first)], parts[len(first) :], strict=True)
-        ]
+        pairs = [(a[name], b[name]) for a, b in zip(parts[: len(first)], parts[len(first) :], strict=True)]
         evidence.append(_repeats(pairs, n_null, random_state))
     return MatrixResult(
         values=t,

@@ -1,4 +1,4 @@
-"""Networks that are near or far from each other, in known orders of their neurons, and networks that meet to no end."""
+"""Networks that are near or far from each other, in known orders of their neurons, and networks that learn and meet."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from workbench.subjects.descents.siblings import Siblings
 
 INPUTS, IDLE, UNITS, CLASSES = 6, 6, 16, 3
 SAMPLES, LABELLED, MOMENTS = 60, 120, 10
+APART = 3.0  # deviations that a class lies from the origin
 SIZE = 0.15  # of what differs between moments and between networks
 BARRIER, ENSEMBLE = "interpolation_barrier", "ensemble"
 
@@ -58,43 +59,70 @@ def _noise(weights: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return SIZE * rng.standard_normal(weights.shape)
 
 
-def _three(learnable: bool) -> Make:
-    """Three small networks as they were initialized, and samples of which the classes are noise, or far apart."""
+def _three(rng: np.random.Generator) -> tuple[Siblings, ...]:
+    """Three small networks as they were initialized, and samples of classes that lie apart."""
+    from torch import nn
 
-    def make(rng: np.random.Generator) -> tuple[Siblings, ...]:
-        from torch import nn
+    from workbench.calibrating.worlds.networks import descent
+    from workbench.numerics.objectives import Probe
 
-        from workbench.calibrating.worlds.networks import descent
-        from workbench.numerics.objectives import Probe
+    y = rng.integers(0, CLASSES, LABELLED)
+    x = rng.standard_normal((LABELLED, INPUTS)).astype(np.float32)
+    x[:, :CLASSES] += APART * np.eye(CLASSES, dtype=np.float32)[y]
+    probe = Probe.of(x, y, "cross_entropy")
+    members = []
+    for _ in range(3):
+        network = nn.Sequential(nn.Linear(INPUTS, UNITS), nn.ReLU(), nn.Linear(UNITS, CLASSES))
+        first = {n: _start(p.shape, rng) for n, p in network.named_parameters()}
+        members += descent(network, {0: first}, probe)
+    return (Siblings(members, name="world"),)
 
-        y = rng.integers(0, CLASSES, LABELLED)
-        x = rng.standard_normal((LABELLED, INPUTS)).astype(np.float32)
-        if learnable:
-            x[:, :CLASSES] += 3 * np.eye(CLASSES, dtype=np.float32)[y]
-        probe = Probe.of(x, y, "cross_entropy")
-        members = []
-        for _ in range(3):
-            network = nn.Sequential(nn.Linear(INPUTS, UNITS), nn.ReLU(), nn.Linear(UNITS, CLASSES))
-            bound = {n: p.shape[-1] ** -0.5 for n, p in network.named_parameters()}
-            first = {
-                n: rng.uniform(-bound[n], bound[n], p.shape).astype(np.float32)
-                for n, p in network.named_parameters()
-            }
-            members += descent(network, {0: first}, probe)
-        return (Siblings(members, name="world"),)
 
-    return make
+def _start(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    bound = shape[-1] ** -0.5
+    return rng.uniform(-bound, bound, shape).astype(np.float32)
 
 
 AS_THEY_ARE, MATCHED = "barrier@as they are", "barrier@neurons matched"
 FEW = {BARRIER: {"points": 5}}
 ROUNDS = {"rounds": 2, "steps": 5, "repeats": 9, "draws": 1, "false_positive_rate": 0.5, "n_null": 199}
 MEETING = {ENSEMBLE: {**ROUNDS, "source": "random"}}
+LEARNT = (
+    *(f"accuracy_of_one@{arm}" for arm in ("no interaction", "plain averaging", "averaging after alignment")),
+    *("accuracy_of_ensemble", "disagreement"),
+)  # merging by random tethers is merging at random
 MODELS = ("Models",)
 WORLDS = (
-    World("moments of one network", "networks as near to each other as one is to itself", MODELS, _of_one(False, 0.0), holds={BARRIER: (MATCHED,)}, parameters=FEW),
-    World("reordered networks", "networks that are one but for the order of their neurons", MODELS, _of_one(True, 0.0), holds={BARRIER: (AS_THEY_ARE, MATCHED)}, parameters=FEW),
-    World("matched by what is idle", "the same, with neurons that are alike by inputs that are always zero", MODELS, _of_one(True, 20.0), holds={BARRIER: (AS_THEY_ARE,)}, parameters=FEW),
-    World("noise to learn", "networks whose classes are noise, tethered at random: none answers better than chance", MODELS, _three(False), holds={ENSEMBLE: ("disagreement",)}, parameters=MEETING),
-    World("networks that learn", "networks from starts without a relation, which averaging spoils", MODELS, _three(True), holds={ENSEMBLE: ("accuracy_of_one", "accuracy_of_ensemble", "disagreement")}, parameters=MEETING),
-)  # fmt: skip
+    World(
+        "moments of one network",
+        "networks as near to each other as one is to itself",
+        MODELS,
+        _of_one(False, 0.0),
+        holds={BARRIER: (MATCHED,)},
+        parameters=FEW,
+    ),
+    World(
+        "reordered networks",
+        "networks that are one but for the order of their neurons",
+        MODELS,
+        _of_one(True, 0.0),
+        holds={BARRIER: (AS_THEY_ARE, MATCHED)},
+        parameters=FEW,
+    ),
+    World(
+        "matched by what is idle",
+        "the same, with neurons that are alike by inputs that are always zero",
+        MODELS,
+        _of_one(True, 20.0),
+        holds={BARRIER: (AS_THEY_ARE,)},
+        parameters=FEW,
+    ),
+    World(
+        "networks that learn",
+        "networks from starts without a relation, tethered at random",
+        MODELS,
+        _three,
+        holds={ENSEMBLE: LEARNT},
+        parameters=MEETING,
+    ),
+)

@@ -188,23 +188,109 @@ KNOWN = {"memorization": ("told_apart", "change")}
 SPECTRUM, DENSITY = "hessian_spectrum", "hessian_density"
 ORDERED, IDLE = {SPECTRUM: ("curvature",)}, {DENSITY: ("share_flat", "share_curved_down")}
 FEW = {SPECTRUM: {"lanczos_steps": 8, "trace_draws": 4}, DENSITY: {"lanczos_steps": 8, "starts": 3}}
-RENEWING = {"arm": "shrink_perturb", "optimizer": "sgd", "learning_rate": 0.05, "rate_factors": (1.0,), "repeats": 9, "batch_size": 16, "n_null": 199, "step": 9}
+RENEWING = {
+    "arm": "shrink_perturb",
+    "optimizer": "sgd",
+    "learning_rate": 0.05,
+    "rate_factors": (1.0,),
+    "repeats": 9,
+    "batch_size": 16,
+    "n_null": 199,
+    "step": 9,
+}
 FORGOTTEN = {"renormalize": {**RENEWING, "shrink": 1.0, "noise": 0.3, "budget": 50}}
 SHRUNK = {"renormalize": {**RENEWING, "shrink": 0.5, "noise": 0.0, "budget": 3}}
-NEARER = {"renormalize": ("below_control@shrink_perturb", "below_best_restart@shrink_perturb")}
+NEARER = {"renormalize": ("below_control@shrink and perturb", "below_best_restart@shrink and perturb")}
 WALK = {"loss_landscape": {"points": 3}, "loss_slice": {"points": 5}}
 WORLDS = (
-    World("unlearned", "weights drawn anew at each step, and samples with classes at random", DESCENT, _unlearned, only=(*ANSWERS, SPECTRUM, DENSITY), parameters=FEW),
-    World("one path", "small weights but for those from all inputs to one unit, and from it to all outputs", DESCENT, _one_path, holds=ORDERED, parameters=FEW),
-    World("by heart", "weights that hold the classes of what was trained on", DESCENT, _by_heart, holds=KNOWN),
-    World("half idle", "units but for three of each layer have no weights, neither in nor out", DESCENT, _idle, holds=IDLE, parameters=FEW),
-    World("units alone", "units that have nothing in common", DESCENT, _passed_on(_alone), only=RANKS, covers=True),
-    World("heavy units", "units with heavy tails that have nothing in common", DESCENT, _passed_on(_heavy), only=RANKS),
-    World("samples of sizes", "units that share the size of samples alone", DESCENT, _passed_on(_sized), holds=TOGETHER),
-    World("units together", "units that share half of their variance", DESCENT, _passed_on(_shared), holds=TOGETHER, covers=True),
-    World("gradients alone", "gradients with sizes and no directions", DESCENT, _as_gradients(_sized), only=GRADIENTS, covers=True),
-    World("gradients together", "gradients that share half of their variance", DESCENT, _as_gradients(_shared), holds=SHARED, covers=True),
+    World(
+        "unlearned",
+        "weights drawn anew at each step, and samples with classes at random",
+        DESCENT,
+        _unlearned,
+        only=(*ANSWERS, SPECTRUM, DENSITY),
+        parameters=FEW,
+    ),
+    World(
+        "one path",
+        "small weights but for those from all inputs to one unit, and from it to all outputs",
+        DESCENT,
+        _one_path,
+        holds=ORDERED,
+        parameters=FEW,
+    ),
+    World(
+        "by heart", "weights that hold the classes of what was trained on", DESCENT, _by_heart, holds=KNOWN
+    ),
+    World(
+        "half idle",
+        "units but for three of each layer have no weights, neither in nor out",
+        DESCENT,
+        _idle,
+        holds=IDLE,
+        parameters=FEW,
+    ),
+    World(
+        "units alone",
+        "units that have nothing in common",
+        DESCENT,
+        _passed_on(_alone),
+        only=RANKS,
+        covers=True,
+    ),
+    World(
+        "heavy units",
+        "units with heavy tails that have nothing in common",
+        DESCENT,
+        _passed_on(_heavy),
+        only=RANKS,
+    ),
+    World(
+        "samples of sizes",
+        "units that share the size of samples alone",
+        DESCENT,
+        _passed_on(_sized),
+        holds=TOGETHER,
+    ),
+    World(
+        "units together",
+        "units that share half of their variance",
+        DESCENT,
+        _passed_on(_shared),
+        holds=TOGETHER,
+        covers=True,
+    ),
+    World(
+        "gradients alone",
+        "gradients with sizes and no directions",
+        DESCENT,
+        _as_gradients(_sized),
+        only=GRADIENTS,
+        covers=True,
+    ),
+    World(
+        "gradients together",
+        "gradients that share half of their variance",
+        DESCENT,
+        _as_gradients(_shared),
+        holds=SHARED,
+        covers=True,
+    ),
     World("walk", "weights on a random walk", DESCENT, _walk, only=LINES, parameters=WALK),
-    World("forgotten noise", "noise in the weights that the descent forgets", DESCENT, _bowl(1.0), only=("renormalize",), parameters=FORGOTTEN),
-    World("shrunk to the best", "weights of twice the best size, which are halved", DESCENT, _bowl(2.0), holds=NEARER, parameters=SHRUNK),
-)  # fmt: skip
+    World(
+        "forgotten noise",
+        "noise in the weights that the descent forgets",
+        DESCENT,
+        _bowl(1.0),
+        only=("renormalize",),
+        parameters=FORGOTTEN,
+    ),
+    World(
+        "shrunk to the best",
+        "weights of twice the best size, which are halved",
+        DESCENT,
+        _bowl(2.0),
+        holds=NEARER,
+        parameters=SHRUNK,
+    ),
+)

@@ -159,10 +159,38 @@ TETHERS, ABLATION = "tethers", "tether_ablation"
 FISHER = {TETHERS: {"source": "fisher", "layer": "0.weight", "n_boot": 10}}
 MOVED = {ABLATION: {"sources": ("movement",), "fractions": (0.2, 0.4)}}
 WORLDS = (
-    World("samples alone", "a layer whose inputs and answers are noise of one size", ("Descent",), _samples_alone, holds={TETHERS: ("explained_by_units",)}, parameters=FISHER),
-    World("inputs of sizes", "inputs of sizes from a half to two, before layers of which the first has the smaller gradients", ("Descent",), _inputs_of_sizes, holds={TETHERS: ("share_in_layer", "explained_by_units", "repeatability")}, parameters=FISHER),
-    World("moved by chance", "weights of one size that moved by chance", ("Descent",), _moved(told=False), only=(ABLATION,), parameters=MOVED),
-    World("moved where it matters", "weights of one size that moved least where inputs are always zero", ("Descent",), _moved(told=True), holds={ABLATION: ("rise", "advantage_over_magnitude")}, parameters=MOVED),
+    World(
+        "samples alone",
+        "a layer whose inputs and answers are noise of one size",
+        ("Descent",),
+        _samples_alone,
+        holds={TETHERS: ("explained_by_units",)},
+        parameters=FISHER,
+    ),
+    World(
+        "inputs of sizes",
+        "inputs of sizes from a half to two, before layers of which the first has the smaller gradients",
+        ("Descent",),
+        _inputs_of_sizes,
+        holds={TETHERS: ("share_in_layer", "explained_by_units", "repeatability")},
+        parameters=FISHER,
+    ),
+    World(
+        "moved by chance",
+        "weights of one size that moved by chance",
+        ("Descent",),
+        _moved(told=False),
+        only=(ABLATION,),
+        parameters=MOVED,
+    ),
+    World(
+        "moved where it matters",
+        "weights of one size that moved least where inputs are always zero",
+        ("Descent",),
+        _moved(told=True),
+        holds={ABLATION: ("rise", "advantage_over_magnitude")},
+        parameters=MOVED,
+    ),
     World(
         "drifting weights",
         "weights whose magnitudes walk at random, every edge alike",

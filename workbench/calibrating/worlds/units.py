@@ -64,9 +64,39 @@ def _hidden(idle: bool) -> Callable[[np.random.Generator], tuple[Network, ...]]:
 
 
 WORLDS = (
-    World("terms alike", "a unit whose weights are all of one size", ("Network",), _unit(_alike), only=(FORMULA,)),
-    World("Gaussian terms", "a unit with Gaussian weights", ("Network",), _unit(_gaussian), holds={FORMULA: (ERROR,)}),
-    World("few terms", "a unit of whose weights five are four times the others' size", ("Network",), _unit(_few), holds={FORMULA: (ERROR, FEW)}),
-    World("units of one size", "hidden units in directions at random, with weights of one size", ("Network",), _hidden(idle=False), only=(PRUNING,)),
-    World("idle units", "half of the hidden units have a tenth of the others' say", ("Network",), _hidden(idle=True), holds={PRUNING: ("lost_by_effect", "lost_by_magnitude")}),
-)  # fmt: skip
+    World(
+        "terms alike",
+        "a unit whose weights are all of one size",
+        ("Network",),
+        _unit(_alike),
+        only=(FORMULA,),
+    ),
+    World(
+        "Gaussian terms",
+        "a unit with Gaussian weights",
+        ("Network",),
+        _unit(_gaussian),
+        holds={FORMULA: (ERROR,)},
+    ),
+    World(
+        "few terms",
+        "a unit of whose weights five are four times the others' size",
+        ("Network",),
+        _unit(_few),
+        holds={FORMULA: (ERROR, FEW)},
+    ),
+    World(
+        "units of one size",
+        "hidden units in directions at random, with weights of one size",
+        ("Network",),
+        _hidden(idle=False),
+        only=(PRUNING,),
+    ),
+    World(
+        "idle units",
+        "half of the hidden units have a tenth of the others' say",
+        ("Network",),
+        _hidden(idle=True),
+        holds={PRUNING: ("lost_by_effect", "lost_by_magnitude")},
+    ),
+)
