@@ -27,6 +27,7 @@ from workbench.core.rows import (
 from workbench.core.subject import FINITE, Rowed
 from workbench.core.view import Rows
 from workbench.subjects.coordinates import split
+from workbench.subjects.in_order import said_of_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,8 +50,9 @@ class Points(Rows):
     values: Float[np.ndarray, "n d"]
 
     def notes(self, parameters: Mapping[str, Any]) -> tuple[str, ...]:
-        """With what is to be said where distances may have been taken for rows."""
-        return *super().notes(parameters), *taken_for_rows(self.name, self.values, parameters)
+        """With what is to be said where distances may have been taken for rows, or rows of one text for independent ones."""
+        taken = taken_for_rows(self.name, self.values, parameters)
+        return *super().notes(parameters), *taken, *said_of_order(self, self.values, parameters)
 
     @cached_property
     def distinct(self) -> int:
