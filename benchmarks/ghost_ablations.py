@@ -75,7 +75,9 @@ def texts_of(folder: Path, held_out: list[str]) -> tuple[np.ndarray, np.ndarray]
 def definitions() -> np.ndarray:
     """Bytes of the definitions that ship."""
     texts = "\n".join(wb.corpus("default").table["text"].tolist()).encode()
-    return np.frombuffer(texts.translate(bytes.maketrans(MARKS, b" " * len(MARKS))), np.uint8).astype(np.int64)
+    return np.frombuffer(texts.translate(bytes.maketrans(MARKS, b" " * len(MARKS))), np.uint8).astype(
+        np.int64
+    )
 
 
 def pieces(text: np.ndarray, count: int, length: int, rng: np.random.Generator) -> torch.Tensor:
