@@ -185,8 +185,10 @@ def both_sides(
     Products are made in ``dtype``: float32 takes half the time, and is enough for the directions.
     """
     on: np.ndarray = leading.astype(dtype, copy=False)
-    changes = ((a - b).astype(dtype, copy=False) for b, a in blocks())
-    other = np.concatenate([x @ on for x in changes]) if tall else _adjoint(changes, on)
+    if tall:
+        other = np.concatenate([(a - b).astype(dtype, copy=False) @ on for b, a in blocks()])
+    else:
+        other = _adjoint(((a - b).astype(dtype, copy=False) for b, a in blocks()), on)
     q, r = np.linalg.qr(other.astype(np.float64, copy=False))
     u, s, vt = np.linalg.svd(r)
     pair = q @ u, leading @ vt.T
