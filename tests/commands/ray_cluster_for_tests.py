@@ -100,6 +100,9 @@ class Cluster:
             "RAY_AUTH_TOKEN": token,
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_raylet_start_wait_time_s": str(STARTS_WITHIN),
+            # what one attempt compiled, the next one has: where nothing may be written beside Ray's source, each start compiles
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"),
         }
         self.address = f"127.0.0.1:{_free_port()}"
         self.nodes: list[Node] = []

@@ -142,6 +142,10 @@ class Law(Plotted):
                 )
         figure.update_xaxes(title=safe(f"{_short(self.target)}, measured"), row=1, col=1)
         figure.update_yaxes(title="by the best form", row=1, col=1)
+        self._keep_near(figure, low, high)
+
+    def _keep_near(self, figure: go.Figure, low: float, high: float) -> None:
+        """Leave out what lies far beyond the measured range, else it would make a line of all the rest, and say how many."""
         room = BESIDE * (high - low)
         beyond = int(((self.foretold < low - room) | (self.foretold > high + room)).sum())
         if beyond and room:  # else one of them would make a line of all others

@@ -132,9 +132,7 @@ def laws(
         kinds=tuple(t.name for t in tested),
         shares=np.array([t.share for t in tested]),
         evidence=(asked,),
-        caveat=_caveat(
-            tested, kept, said, float(errors[0, 2]), complete, max_size, int((~shown).sum())
-        ),
+        caveat=_caveat(tested, kept, said, float(errors[0, 2]), complete, max_size, int((~shown).sum())),
     )
 
 
