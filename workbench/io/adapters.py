@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +96,7 @@ def read_adapter(path: str | Path, base: Checkpoint | None = None) -> Edit:
 
 
 def _require_consistent(
-    path: Path, config: Mapping[str, Any], parts: Mapping[str, Mapping[str, np.ndarray]], turned: set[str]
+    path: Path, config: dict[str, Any], parts: dict[str, dict[str, np.ndarray]], turned: set[str]
 ) -> None:
     """Refuse factors and norms that contradict each other or the configuration."""
     a, b, magnitude = parts["A"], parts["B"], parts["magnitude_vector"]
