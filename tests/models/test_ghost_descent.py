@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from workbench.core.errors import DataError, FormatError, ParameterError
+from workbench.core.errors import DataError, FormatError, ParameterError, ViewError
 from workbench.numerics.ghost.questions import lesson, questions
 from workbench.subjects.byte_reading import answers_of
 
@@ -76,6 +76,35 @@ def test_a_descent_that_was_saved_opens_with_its_network(descent: Any, tmp_path:
     assert opened.at(40).network().answer(ASKED[0]) == ANSWERS[0]
     opened.at(40).save(tmp_path / "end")
     assert wb.open(str(tmp_path / "end")).network().answer(ASKED[0]) == ANSWERS[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"width": 256}, "tensors differ"), ({"blocks": "four"}, "blocks: "), ({"a<b>\n": 1}, "no such number")],
+)
+def test_a_recording_whose_manifest_describes_another_network_opens_without_it(
+    descent: Any, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    """What was recorded is read; of what can't be built the manifest is named, not a file that isn't there."""
+    from workbench.core.digest import digest
+
+    descent.save(tmp_path / "descent")
+    manifest = tmp_path / "descent" / "recording.json"
+    content = json.loads(manifest.read_text())
+    content["about"]["config"] |= change
+    content["check"] = digest({k: v for k, v in content.items() if k != "check"})
+    manifest.write_text(json.dumps(content))
+    opened = wb.open(tmp_path / "descent")
+    assert (
+        said in opened.outcome and "recording.json" in opened.outcome and "config.json" not in opened.outcome
+    )
+    assert "without its network" in opened.holds and "\n" not in opened.outcome
+    np.testing.assert_array_equal(opened.at(40)["lm_head.weight"], descent.at(40)["lm_head.weight"])
+    with pytest.raises(ViewError, match="with_model"):
+        opened.network(40)
+    manifest.unlink()
+    with pytest.raises(FormatError, match=r"recording\.json is gone"):
+        wb.open(tmp_path / "descent")
 
 
 def test_it_is_captured_weighed_tuned_and_drawn_anew_like_any_network(folder: Path) -> None:

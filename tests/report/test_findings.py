@@ -14,9 +14,10 @@ from workbench.core.evidence import Evidence
 from workbench.evidence.claims import Band, Claim
 from workbench.evidence.correction import Finding
 from workbench.evidence.strips import HEIGHT, strip, ticks
-from workbench.report.findings import AXES, grouped, leading, untitled
+from workbench.report.findings import AXES, FROM_AFAR, SCENE, grouped, instead, leading, untitled
 from workbench.results.embedding import Embedding
 from workbench.results.layouts import Layouts
+from workbench.results.plotted import MENU
 
 
 def claim(
@@ -180,3 +181,32 @@ def test_rows_far_out_do_not_set_the_frame_of_a_sequence_of_layouts() -> None:
     assert -6 < low < -2 and 2 < high < 6
     steps = drawn.layout.sliders[0].steps[1].args[0]["data"][0]
     assert max(steps["x"]) == 300.0  # and it is still there
+
+
+def narrowed(layout: dict[str, Any], *traces: dict[str, Any]) -> dict[str, Any]:
+    at = figure("f1", "a")
+    at["drawn"] = {"data": list(traces), "layout": {**at["drawn"]["layout"], **layout}}
+    (top,) = leading([claim("a", key="a")], [at])
+    return dict(json.loads(top["output"]["json"])["layout"])
+
+
+def test_a_leading_figure_keeps_room_for_menus_and_for_a_legend_that_it_has() -> None:
+    flat = {"legend": {"orientation": "h"}}
+    plain = narrowed({})["margin"]["t"]
+    assert narrowed({"updatemenus": [{}]})["margin"]["t"] == plain + MENU
+    assert narrowed(flat, {"name": ""}, {"name": "a", "showlegend": False})["margin"]["t"] == plain
+    assert narrowed(flat, {"name": "a"})["margin"]["t"] > plain
+
+
+def test_a_leading_figure_of_three_axes_is_seen_from_where_its_titles_are_whole() -> None:
+    layout = narrowed({"scene": {"xaxis": {}}, "scene2": {"camera": {"eye": {"x": 9}}}})
+    assert layout["height"] == layout["margin"]["t"] + SCENE
+    assert layout["scene"]["camera"] == FROM_AFAR and layout["scene2"]["camera"] == {"eye": {"x": 9}}
+
+
+def test_where_no_claim_leads_the_first_figure_does() -> None:
+    figures = [figure("f1", "a", kind="points"), figure("f2", "b")]
+    output = instead(figures)
+    assert output is not None and output["id"] == "f1" and "moved" not in output
+    assert figures[0]["moved"]["anchor"] == "picture" and "moved" not in figures[1]
+    assert instead([]) is None

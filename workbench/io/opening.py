@@ -30,7 +30,7 @@ from workbench.io.step_folders import holds_steps, open_steps
 from workbench.io.tables import points, read_table, series, time_column
 from workbench.io.torch_files import read_torch
 from workbench.io.word_vectors import read_word2vec, vectors_in
-from workbench.recording.layout import is_recording
+from workbench.recording.layout import MANIFEST, damaged, is_recording, lacks_manifest
 from workbench.recording.reading import open_recording
 from workbench.subjects.arrays import Arrays
 from workbench.subjects.points import PointCloud
@@ -185,6 +185,8 @@ def _folder(path: Path, name: str | None, kind: Kind | None) -> Subject:
     if is_recording(path):
         _require(kind, ("trajectory",), f"The recording {path}")
         return open_recording(path, name=name)
+    if lacks_manifest(path):
+        raise damaged(path, f"its {MANIFEST} is gone, or was never written")
     if kind == "siblings" or (kind is None and len(recordings_in(path)) > 1):
         return open_siblings(path, name or path.resolve().name)
     _require(kind, ("checkpoint", "trajectory", "siblings"), f"The folder {path}")

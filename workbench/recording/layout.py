@@ -149,6 +149,11 @@ def is_recording(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
+def lacks_manifest(folder: Path) -> bool:
+    """Whether a folder is what a recording leaves, without the manifest that says how it is to be read."""
+    return not is_recording(folder) and (folder / attempt_file(0)).is_file()
+
+
 def read_layout(folder: Path) -> Layout:
     """Read the manifest, checked field by field.
 
@@ -263,12 +268,15 @@ def read_json(file: Path, *, checked: bool) -> dict[str, Any]:
 
 def damaged(folder: Path, cause: str) -> FormatError:
     """The refusal of a folder that is no whole recording; the cause may quote what is in a damaged file."""
-    shown = "".join(c if c.isprintable() else "\ufffd" for c in cause)
-    if len(shown) > _LONGEST_CAUSE:
-        shown = f"{shown[:_LONGEST_CAUSE]}…"
     return FormatError(
-        f"{folder} can't be opened as a recording: {shown}. Restore the file from a copy, or record again."
+        f"{folder} can't be opened as a recording: {as_cause(cause)}. Restore the file from a copy, or record again."
     )
+
+
+def as_cause(text: str) -> str:
+    """A text that may quote what is in a damaged file, short and printable."""
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return shown if len(shown) <= _LONGEST_CAUSE else f"{shown[:_LONGEST_CAUSE]}…"
 
 
 def _whole(value: Any, low: int) -> TypeGuard[int]:

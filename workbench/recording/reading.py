@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.core.digest import digest
-from workbench.core.errors import DataError, MissingError
+from workbench.core.errors import DataError, FormatError, MissingError
 from workbench.numerics.objectives import Probe
 from workbench.recording import codecs
 from workbench.recording.bookmark_files import read_bookmarks
 from workbench.recording.layout import (
+    MANIFEST,
     OUTCOME,
     PROBE,
     STEPS_FILE,
@@ -24,6 +25,7 @@ from workbench.recording.layout import (
     WIDTHS,
     Layout,
     Tensor,
+    as_cause,
     attempts,
     damaged,
     listed,
@@ -91,6 +93,8 @@ def open_recording(path: str | Path, *, name: str | None = None, keep: Any = Non
     if not ending.get("ended"):
         unfinished = f"unfinished: steps after {int(rows['step'][-1])} weren't stored, if there were any"
         outcome = f"{outcome}; {unfinished}" if outcome else unfinished
+    model, unbuilt = _own_network(layout, folder)
+    outcome = "; ".join(part for part in (outcome, unbuilt) if part)
     table = _table(rows)
     parameters = layout.parameters
     record = Record(
@@ -102,7 +106,7 @@ def open_recording(path: str | Path, *, name: str | None = None, keep: Any = Non
         diverged=diverged,
         probe=read_probe(folder, layout, PROBE),
         training=read_probe(folder, layout, TRAINING),
-        model=_own_network(layout, folder),
+        model=model,
         about=layout.about,
         folder=folder,
         keep=keep,
@@ -111,12 +115,19 @@ def open_recording(path: str | Path, *, name: str | None = None, keep: Any = Non
     return Trajectory(table, record, name=name or layout.name)
 
 
-def _own_network(layout: Layout, folder: Path) -> torch.nn.Module | None:
-    """The network that was recorded, where it is of an own kind: then its configuration says all of it."""
+def _own_network(layout: Layout, folder: Path) -> tuple[torch.nn.Module | None, str]:
+    """The network that was recorded, where it is of an own kind, whose configuration says all of it; and why there is none.
+
+    What was recorded of it is readable without, so a configuration that makes no such network is told and not refused.
+    """
     config = layout.about.get("config")
     if not isinstance(config, dict) or not kind_of(config):
-        return None
-    return built(config, {t.name: t.shape for t in layout.tensors}, str(folder))
+        return None, ""
+    try:
+        shapes = {t.name: t.shape for t in layout.tensors}
+        return built(config, shapes, folder.name, described_by=f"the configuration in {MANIFEST}"), ""
+    except FormatError as e:
+        return None, f"without its network, which can't be built ({as_cause(str(e))})"
 
 
 def open_weights(folder: Path) -> StoredWeights:

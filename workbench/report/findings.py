@@ -10,9 +10,15 @@ from typing import Any
 
 from workbench.evidence.claims import ORDER
 from workbench.evidence.pictured import by_verdict
+from workbench.results.plotted import MENU
 
 TOP = 3  # claims that stand at the top
 AXES, COLUMN = 220, 300  # pixels that the axes of a figure take that stands in a column
+SCENE = 300  # and of three axes, with their titles
+FROM_AFAR = {
+    "eye": {"x": 2.2, "y": 2.2, "z": 1.6},
+    "center": {"x": 0, "y": 0, "z": -0.1},
+}  # cuts none of these titles
 CHARACTER = 8  # pixels of an axis' title
 LEGEND_LINE, EDGE = 26, 20  # pixels, as `workbench.results.plotted` has them
 TITLE, TITLE_LINE, SUBTITLE_LINE = 64, 22, 17
@@ -37,6 +43,15 @@ def leading(claims: Sequence[Mapping[str, Any]], figures: Sequence[dict[str, Any
             claim["output"] = dict(figure, drawn=None, title="", json=_narrow(figure["drawn"]))
             figure["moved"] = claim
     return top
+
+
+def instead(figures: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The first figure, which stands at the top where no claim does: a page begins with a picture. None without any."""
+    if not figures:
+        return None
+    output = dict(figures[0])
+    figures[0]["moved"] = {"claim": output.get("title") or "the picture", "anchor": "picture"}
+    return output
 
 
 def grouped(
@@ -95,6 +110,10 @@ def _lines(text: Any) -> list[str]:
     return [line for line in str(text or "").split("<br>") if line]
 
 
+def _is_named(trace: Mapping[str, Any]) -> bool:
+    return bool(trace.get("name")) and trace.get("showlegend") is not False
+
+
 def _narrow(figure: Mapping[str, Any]) -> str:
     """The figure as it stands in a column of the findings: lower, with room for its legend's names one above the other."""
     from workbench.report.inline import inert_json
@@ -103,10 +122,17 @@ def _narrow(figure: Mapping[str, Any]) -> str:
     margin = layout.setdefault("margin", {})
     if not layout.get("height"):
         return inert_json(figure)
-    flat = (layout.get("legend") or {}).get("orientation") == "h"
+    flat = (layout.get("legend") or {}).get("orientation") == "h" and any(map(_is_named, figure["data"]))
     axes = layout["height"] - margin.get("t", 80) - margin.get("b", 80)
-    margin["t"] = EDGE + (2 * LEGEND_LINE if flat else 0)
+    # the page puts menus above a figure, and takes the room from it that plotly's own have
+    margin["t"] = EDGE + (2 * LEGEND_LINE if flat else 0) + (MENU if layout.get("updatemenus") else 0)
     margin |= {"l": 48, "r": 8}
+    if scenes := [name for name in layout if name.startswith("scene")]:
+        margin |= {"t": margin["t"] - EDGE, "b": 0, "l": 4, "r": 4}
+        layout["height"] = margin["t"] + SCENE
+        for name in scenes:
+            layout[name].setdefault("camera", FROM_AFAR)
+        return inert_json({**figure, "layout": layout})
     # panels one above the other have the height of a panel each
     panels = {tuple(axis.get("domain") or ()) for name, axis in layout.items() if name.startswith("yaxis")}
     layout["height"] = margin["t"] + min(axes, AXES * max(1, len(panels))) + margin.get("b", 80)

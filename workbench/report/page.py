@@ -22,7 +22,7 @@ from workbench.evidence import FINDINGS_MIME
 from workbench.evidence.pictured import written
 from workbench.evidence.strips import hatch, strip
 from workbench.numerics.controls import ENOUGH
-from workbench.report.findings import grouped, leading, untitled
+from workbench.report.findings import grouped, instead, leading, untitled
 from workbench.report.inline import inert_json, plotly_script, policy
 from workbench.report.markup import clean, inline, latex, markdown
 from workbench.report.parameters import DECLARED, INJECTED, from_json, shown
@@ -58,6 +58,7 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
     body.close()
     claims = (facts.get("findings") or {}).get("claims", [])
     top = leading(claims, body.figures)
+    picture = instead(body.figures) if facts.get("findings") and not top else None
     blocks = _without_figures_folded(body.blocks)
     script, style, points = (
         figure_script() + asset("page.js"),
@@ -78,6 +79,7 @@ def render(executed: nbformat.NotebookNode, facts: dict[str, Any]) -> str:
         blocks=blocks,
         findings=facts.get("findings"),
         top=top,
+        picture=picture,
         groups=grouped(claims, top, body.figures),
         strip=strip,
         hatch=hatch(),

@@ -188,8 +188,8 @@ class Memory(Rowed):
         Parameters
         ----------
         most : bytes that are written at most.
-        fetched : as many facts, the nearest to the question by their keys, are read and no others; 0 reads all. Of hundreds of facts
-            few are read better than all, where the question is asked as it was written.
+        fetched : as many facts, the nearest to the question by their keys, are read and no others; 0 reads all. A
+            question that is asked as it was written has its own fact among few; one in other words mostly hasn't.
 
         Returns
         -------

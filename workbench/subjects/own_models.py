@@ -14,13 +14,19 @@ if TYPE_CHECKING:
     import torch
 
 
-def built(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], source: str) -> torch.nn.Module:
+def built(
+    config: Mapping[str, Any],
+    shapes: Mapping[str, tuple[int, ...]],
+    source: str,
+    *,
+    described_by: str = "config.json",
+) -> torch.nn.Module:
     """The module that a configuration describes, as it is drawn, in float32.
 
     Parameters
     ----------
     shapes : of the tensors that it will be filled with. They are compared before anything is allocated.
-    source : what the configuration comes from, for a refusal.
+    source : the folder that the configuration comes from. described_by : the file in it; both for a refusal.
 
     Raises
     ------
@@ -34,7 +40,7 @@ def built(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], sour
         read = configuration.of(config)
     except ValueError as e:
         raise FormatError(
-            f"{source}: config.json isn't one of a {config['model_type']}: {e}. Take the one that was saved with these weights."
+            f"{source}: {described_by} isn't one of a {config['model_type']}: {e}. Take the one that was saved with these weights."
         ) from None
     with torch.device("meta"):
         described = {n: tuple(t.shape) for n, t in module(read).state_dict().items()}
@@ -44,7 +50,7 @@ def built(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], sour
     if different:
         name = different[0]
         raise FormatError(
-            f"{source}: its weights aren't those of the network that config.json describes: {len(different):,} tensors differ, "
+            f"{source}: its weights aren't those of the network that {described_by} describes: {len(different):,} tensors differ, "
             f"such as {name!r}, which would be {described.get(name, 'absent')} and is "
             f"{shapes.get(name, 'absent')}. Take the configuration that was saved with these weights."
         )

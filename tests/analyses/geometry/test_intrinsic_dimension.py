@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers import assert_calibrated
 
 import workbench as wb
+from workbench.analyses.geometry import intrinsic_dimension as module
 from workbench.analyses.geometry.intrinsic_dimension import (
     likeliest,
     nearest_within,
@@ -87,6 +89,42 @@ def test_intervals_cover_the_dimension() -> None:
         found = wb.intrinsic_dimension.function(view, n_neighbors=10, n_null=0, n_boot=40, random_state=seed)
         hits += [e.interval[0] <= 2 <= e.interval[1] for e in found.evidence]
     assert (hits >= 51).all()  # 57 expected; below this with probability 0.005 at 95 % coverage
+
+
+@pytest.mark.parametrize("groups", [None, "text"])
+def test_an_interval_of_some_of_many_rows_is_as_wide_as_that_of_all(
+    groups: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
+    rows = flat_torus(4000, 2, 5)
+    table = pd.DataFrame({"text_id": np.arange(4000) // 8}) if groups else None
+    points = wb.PointCloud(rows, name="torus", table=table)
+    of_all = wb.intrinsic_dimension(points, n_null=0, device="cpu").evidence
+    monkeypatch.setattr(module, "MOST_AGAIN", 1000)
+    of_some = wb.intrinsic_dimension(points, n_null=0, device="cpu").evidence
+    for a, b in zip(of_all, of_some, strict=True):
+        assert a.value == b.value
+        assert (
+            a.interval
+            and b.interval
+            and f"{'texts' if groups else 'rows'} of 1,000 rows" in b.interval_method
+        )
+        wide, again = a.interval[1] - a.interval[0], b.interval[1] - b.interval[0]
+        assert 0.6 < again / wide < 1.6
+        assert b.interval[0] < b.value < b.interval[1]
+
+
+def test_of_many_rows_that_come_again_the_interval_is_of_one_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
+    rows = np.repeat(flat_torus(300, 2, 6), 4, axis=0) + 1e-6 * np.random.default_rng(7).standard_normal(
+        (1200, 4)
+    )
+    points = wb.PointCloud(rows, name="torus", table=pd.DataFrame({"token": np.arange(1200) // 4}))
+    few = wb.intrinsic_dimension(points, n_null=0, device="cpu").evidence
+    monkeypatch.setattr(module, "MOST_AGAIN", 1000)
+    many = wb.intrinsic_dimension(points, n_null=0, device="cpu").evidence
+    assert [e.n for e in few] == [300, 300]
+    assert all(e.interval for e in few) and [e.interval for e in many] == [e.interval for e in few]
 
 
 def test_lists_within_a_subsample_are_those_searched_there() -> None:

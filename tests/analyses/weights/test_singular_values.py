@@ -160,14 +160,18 @@ def test_the_gram_matrix_gives_the_same_singular_values(shape: tuple[int, int]) 
     assert np.allclose(spectrum(w), np.linalg.svd(w, compute_uv=False), rtol=1e-8)
 
 
-def test_a_large_matrix_is_decomposed_at_random_and_controlled_by_a_block(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("narrow", "off"), [(0, 1e-2), (1024, 1e-9)], ids=["at random", "by its Gram matrix"]
+)
+def test_a_large_matrix_is_decomposed_and_controlled_by_a_block(
+    narrow: int, off: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "WORK", 1e5)
+    monkeypatch.setattr(module, "NARROW", narrow)
     monkeypatch.setattr(module, "BLOCK", (150, 80))
     w = planted((300, 200), [6.0, 4.0, 3.0])
     result = ask(w, n_components=5)
-    assert np.allclose(result.values[:3], np.linalg.svd(w, compute_uv=False)[:3], rtol=1e-2)
+    assert np.allclose(result.values[:3], np.linalg.svd(w, compute_uv=False)[:3], rtol=off)
     assert "150 x 80" in result.caveat
     assert result.caveat.startswith("3 of 200")
     assert result.evidence[0].n == 150

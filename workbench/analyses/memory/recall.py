@@ -47,9 +47,9 @@ def recall(
     keeps what answers look like.
 
     It asks as ``memory.answer(question)`` does, which reads all rows; ``fetched`` is to `recall` what it is to ``answer``. Where
-    few facts are fetched the others crowd nothing out; a fact that isn't among them can't answer. A question that is asked as it was
-    written has its own row among them, one fetched row being enough: of 1,024 facts of random bytes 98 to 100 % were answered so
-    where reading all answered 47 to 88 % (three networks, ``benchmarks/LOG_ghost.md``). Of a question in other words it mostly hasn't.
+    few facts are fetched less is computed, and the others crowd nothing out; a fact that isn't among them can't answer. A question that
+    is asked as it was written has its own row among them, one fetched row being enough; of one in other words it mostly hasn't
+    (``benchmarks/LOG_ghost.md``).
 
     Returns
     -------

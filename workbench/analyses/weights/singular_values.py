@@ -18,12 +18,13 @@ from workbench.core.registry import analysis
 from workbench.evidence.nulls.same_scales import OF_ENTRIES, turned_entries
 from workbench.numerics.controls import draw_until_clear, generators
 from workbench.numerics.spectra import edge_of_noise, effective_rank, noise_level, spectrum, stable_rank
-from workbench.numerics.streamed import LOST
+from workbench.numerics.streamed import LOST, gram_spectrum
 from workbench.numerics.threads import in_order
 from workbench.results.spectrum import Spectrum
 from workbench.subjects.checkpoint import Matrix
 
 WORK = 5e9  # rows x columns x the smaller of them, up to which all singular values are computed, and drawn
+NARROW = 1024  # columns, or rows, of a larger matrix whose Gram matrix costs less than a few products with `n_components`
 BLOCK = (4096, 1024)  # the longer and the shorter side of what stands for a larger matrix in the control
 _QUESTIONS: tuple[tuple[str, str, str, Alternative], ...] = (
     (
@@ -63,7 +64,8 @@ def singular_values(
     many directions it spreads. No interval is given, since a matrix's rows aren't drawn from others like them.
 
     A matrix that would take minutes is represented in the control by a random block of at most 4096 x 1024
-    entries, and only its ``n_components`` largest singular values are computed (randomised).
+    entries, and only its ``n_components`` largest singular values are kept: from its Gram matrix, in double precision, where
+    its shorter side is at most 1024, else randomised.
 
     Returns
     -------
@@ -192,6 +194,15 @@ def _largest(w: np.ndarray, k: int, random_state: int) -> np.ndarray:
 
         s = svds(w, min(k, min(w.shape) - 1), return_singular_vectors=False, rng=random_state)
         return np.sort(s)[::-1].astype(np.float64)
+    if min(w.shape) <= NARROW:
+        long = w if w.shape[0] >= w.shape[1] else w.T
+        gram = np.zeros((long.shape[1],) * 2)
+        for start in range(
+            0, len(long), BLOCK[0]
+        ):  # `streamed.measure` adds up much else, and takes three times as long
+            block = long[start : start + BLOCK[0]].astype(np.float64)
+            gram += block.T @ block
+        return gram_spectrum(gram)[:k]
     from sklearn.utils.extmath import randomized_svd
 
     return randomized_svd(w.astype(np.float32), min(k, *w.shape), random_state=random_state)[1].astype(
@@ -214,7 +225,7 @@ def _caveat(
     said += "."
     if shape != block:
         said += (
-            f" The {len(found)} largest were computed, by an iterative decomposition; the control is that of a random block of "
+            f" The {len(found)} largest were computed; the control is that of a random block of "
             f"{block[0]:,} x {block[1]:,} entries."
         )
     if noise:

@@ -24,7 +24,8 @@ from workbench.numerics.ghost.mixer import Norm
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-FIRST_SHARPNESS, FIRST_STRENGTH = 20.0, 20.0
+FIRST_SHARPNESS = 640.0  # what is learned stays near it; from 20, other keys of a large memory crowd in
+FIRST_STRENGTH = 20.0
 
 
 @dataclass(frozen=True, eq=False)

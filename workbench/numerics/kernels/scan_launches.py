@@ -21,7 +21,7 @@ MOST_SEGMENTS = 128
 FEWEST_CHUNKS = 8  # of a segment: a shorter sequence isn't worth two more launches
 PROGRAMS = 8  # wanted on each multiprocessor
 PRECISION = "tf32x3"  # of products of float32
-CHUNK = {torch.float32: 32, torch.bfloat16: 64, torch.float16: 64}
+CHUNK = {torch.float32: 16, torch.bfloat16: 64, torch.float16: 64}
 
 
 class Sizes(NamedTuple):
@@ -50,7 +50,7 @@ def sizes(
         segments = int(min(max(wanted, 1), chunks // FEWEST_CHUNKS))
     per = -(-chunks // min(max(segments, 1), MOST_SEGMENTS, chunks))
     states = _power(B.shape[-1])
-    warps = warps or (4 if chunk * max(channels, states) >= 2048 else 2)
+    warps = warps or (4 if chunk * max(channels, states) >= 1024 else 2)
     return Sizes(chunk, -(-chunks // per), per, channels, pieces, states, warps)
 
 

@@ -86,11 +86,14 @@ function tally({ values, labels }, most) {
 // What colours a column: classes (texts, the most frequent first, or few distinct numbers in their order) or a scale.
 function paletteOf(column, spec) {
   const most = spec.palette.length, counts = tally(column, most);
-  if (!counts) return extremes(column.values);
+  if (!counts || (!column.labels && measured(counts, column.values.length))) return extremes(column.values);
   const order = [...counts].sort(column.labels ? (a, b) => b[1] - a[1] : (a, b) => a[0] - b[0]).slice(0, most);
   const groups = order.map(([value, count], i) => ({ value, count, hex: spec.palette[i], text: column.labels ? column.labels[value] : exactly(value, true) }));
   return { groups, more: counts.size - groups.length };
 }
+
+// Whether numbers are measured, not classes: they have fractions, and hardly one of them comes again.
+const measured = (counts, n) => 2 * counts.size > n && [...counts.keys()].some((value) => Number.isFinite(value) && !Number.isInteger(value));
 
 // Four bytes a row, red first. Colours are few: each is made once, and a row only says which it has.
 function paint(column, palette, spec, n, chosen, alpha) {
