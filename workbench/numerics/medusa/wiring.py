@@ -37,6 +37,7 @@ class Wiring:
         self.n_to, self.n_from = n_to, n_from
         order = np.lexsort((of, to))
         to, of, weights = np.asarray(to)[order], np.asarray(of)[order], np.asarray(weights)[order]
+        self.to, self.of, self.weights = to, of, weights
         counts = np.bincount(to, minlength=n_to)
         place = np.arange(len(to)) - np.repeat(
             np.cumsum(counts) - counts, counts
