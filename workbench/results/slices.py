@@ -88,7 +88,8 @@ class Slices(Plotted):
         most = float(np.abs(self.frames).max(initial=0)) or 1.0
         name = safe(self.quantity)
         marker = {
-            "size": 4,
+            "size": 5,
+            "line": {"width": 1, "color": theme.NULL},  # a number near 0 is as pale as the paper
             "color": self.frames[0].astype(np.float32),
             "cmin": -most,
             "cmax": most,
@@ -128,6 +129,6 @@ class Slices(Plotted):
         }
         axes = zip("xyz", self.axes, strict=True)
         scene = {f"{a}axis": {"title": safe(title), "showticklabels": bool(title)} for a, title in axes}
-        figure.update_layout(**theme.layout(height=560 + SLIDER, scene={**scene, "aspectmode": "cube"}))
+        figure.update_layout(**theme.layout(height=560 + SLIDER, scene={**scene, "aspectmode": "manual", "aspectratio": {"x": 1.2, "y": 1.2, "z": 1.4}}))
         figure.update_layout(sliders=[slider], margin_b=SLIDER)
         return figure
