@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 LOOKS = 8  # nodes that a head's number looks at, and those that it writes to
 CHUNK = 64  # steps of noise that are drawn at once
+CHUNK_NUMBERS = 2**17  # numbers of noise that are drawn at once, where one step has fewer: they stay near the processor
 LN_2 = 0.6931471805599453
 STIFFEST = 2.0  # an edge conducts at most so many times what it does at rest
 
@@ -155,6 +156,7 @@ class System:
         both, carried = (np.concatenate([v[kept], v[kept]]) for v in (weights, conductances))
         self.rates = Wiring(to, of, both, n, n)
         self.wave = Wiring(to, of, carried, n, n)
+        self._constant = np.zeros(n) if given is None else np.array(given, dtype=np.float64)
         self.given = torch.from_numpy(np.zeros(n) if given is None else np.asarray(given, np.float64))[
             :, None
         ]
@@ -265,31 +267,106 @@ class System:
         numbers = range(count) if worlds is None else worlds
         of_rates: Drawing = (noise or Wiener()).start(seed, numbers, self.n, s.h)
         of_wave = Wiener().start(seed, numbers, self.n, s.h, which=1)
-        r, q, p, m = start.r, start.q, start.p, start.m
+        here, still = start, torch.zeros_like(start.r)
         kept, us = [start], []
-        for first in range(0, steps, CHUNK):
-            some = min(CHUNK, steps - first)
-            drawn, carried = of_rates.take(some), of_wave.take(some)
-            dw, dv = torch.from_numpy(drawn.dw), torch.from_numpy(carried.dw)
-            dz = None if drawn.dz is None else torch.from_numpy(drawn.dz)
+        chunk = max(1, min(CHUNK, CHUNK_NUMBERS // (self.n * count)))
+        taken = [np.empty((3, self.n, count)) for _ in range(2)]  # in turn by states that aren't kept
+        for first in range(0, steps, chunk):
+            some = min(chunk, steps - first)
+            drawn = of_rates.take(some, integrals=s.scheme == "srk")
+            carried = of_wave.take(some, integrals=False).dw if s.wave_noise else None
             for i in range(some):
-                u = self.written(m) if replayed is None else replayed[first + i]
+                u = self._told(here.m, still) if replayed is None else replayed[first + i]
                 us.append(u)
-                r, q, p = self.advance(r, q, p, u, dw[i], dv[i], None if dz is None else dz[i])
-                m = self.look(m, r, q)
+                dz = None if drawn.dz is None else drawn.dz[i]
+                dv = None if carried is None else carried[i]
+                stays = (first + i + 1) % every == 0
+                here, inside = self._step(here, u, drawn.dw[i], dv, dz, None if stays else taken[(first + i) % 2])
                 if watch is not None:
                     watch(first + i + 1)
-                here = State(r, q, p, m)
-                if not bool((r.abs() <= LARGEST).all() and (q.abs() <= LARGEST).all()):
+                if not inside:
                     return _stacked(kept, us, "diverged", first + i + 1, here)
-                if (first + i + 1) % every == 0:
+                if stays:
                     kept.append(here)
-        return _stacked(kept, us, "finished", steps, State(r, q, p, m))
+        return _stacked(kept, us, "finished", steps, here)
+
+    def _told(self, m: torch.Tensor, still: torch.Tensor) -> torch.Tensor:
+        """What the heads write; the same zeros each time where there is none."""
+        return torch.from_numpy(self.writes.summed(m.numpy())) if len(m) else still
+
+    def _step(
+        self,
+        here: State,
+        u: torch.Tensor,
+        dw: np.ndarray,
+        dv: np.ndarray | None,
+        dz: np.ndarray | None,
+        after: np.ndarray | None,
+    ) -> tuple[State, bool]:
+        """What follows, and whether it is within `LARGEST`: Euler's scheme compiled, the others by `advance`."""
+        s = self.settings
+        if s.scheme != "euler":
+            noise = torch.from_numpy(dw)
+            of_wave = torch.zeros_like(noise) if dv is None else torch.from_numpy(dv)
+            r, q, p = self.advance(
+                here.r, here.q, here.p, u, noise, of_wave, None if dz is None else torch.from_numpy(dz)
+            )
+            inside = bool((r.abs() <= LARGEST).all() and (q.abs() <= LARGEST).all())
+            return State(r, q, p, self.look(here.m, r, q)), inside
+        after, inside = self.stepped(here, u.numpy(), dw, dv, after)
+        r, q, p = (torch.from_numpy(part) for part in after)
+        if not len(here.m):
+            return State(r, q, p, here.m), inside
+        seen = self.looks.summed(after[:2].reshape(2 * self.n, -1))
+        kept = s.forgetting
+        return State(r, q, p, (1 - kept) * here.m + kept * torch.tanh(torch.from_numpy(seen))), inside
+
+    def stepped(
+        self,
+        here: State,
+        u: Float[np.ndarray, "n worlds"],
+        dw: Float[np.ndarray, "n worlds"],
+        dv: Float[np.ndarray, "n worlds"] | None = None,
+        after: Float[np.ndarray, "3 n worlds"] | None = None,
+    ) -> tuple[Float[np.ndarray, "3 n worlds"], bool]:
+        """Euler's step as `advance` takes it, compiled: r, q and p after it, and whether r and q are within `LARGEST`.
+
+        Parameters
+        ----------
+        after : where r, q and p go; a new array without it. Getting memory takes longer than the step.
+        """
+        from workbench.numerics.medusa.compiled import advance
+
+        s, none = self.settings, np.empty((0, 0))
+        numbers = (
+            (s.h, s.speed**2, s.damping * s.h / 2, s.holding * s.speed**2)
+            + (s.rate_noise, 0.0 if dv is None else s.wave_noise)
+            + (s.adapting, s.from_wave, s.to_wave)
+        )
+        after = np.empty((3, *here.r.shape)) if after is None else after
+        whole = (np.ascontiguousarray(part.numpy()) for part in (here.r, here.q, here.p))
+        inside = advance(
+            self.rates.starts,
+            self.rates.of,
+            self.rates.weights,
+            self.wave.weights,
+            self._constant,
+            numbers,
+            s.growing,
+            *whole,
+            np.ascontiguousarray(u),
+            np.ascontiguousarray(dw),
+            none if dv is None else np.ascontiguousarray(dv),
+            after,
+            LARGEST,
+        )
+        return after, bool(inside)
 
 
 def _stacked(kept: list[State], us: list[torch.Tensor], outcome: Outcome, step: int, last: State) -> Run:
     r, q, p, m = (torch.stack([getattr(state, name) for state in kept]) for name in ("r", "q", "p", "m"))
-    return Run(r, q, p, m, torch.stack(us), outcome, step, last)
+    written = us[0].expand(len(us), *us[0].shape) if us and all(u is us[0] for u in us) else torch.stack(us)
+    return Run(r, q, p, m, written, outcome, step, last)
 
 
 def require_scheme(settings: Settings, noise: NoiseKind) -> None:
