@@ -348,22 +348,94 @@ def wholes(
             )
 
 
-def product(matrices: Matrices, device: torch.device) -> Iterator[tuple[str, Any]]:
-    """Seconds of ``wb.weights`` itself, without a control and with it; what isn't the spectrum is the processors' work."""
+def product(matrices: Matrices, device: torch.device, clock: Clock) -> Iterator[tuple[str, Any]]:
+    """Seconds of ``wb.weights`` itself, as a whole without and with controls, and of the parts of one matrix of each shape."""
+    import numpy as np
+
     import workbench as wb
+    from workbench.analyses.weights._roles import role_of
     from workbench.subjects.checkpoint import Checkpoint, TensorInfo
 
     held = {n: w.numpy() for n, w in matrices.items()}
     infos = {n: TensorInfo(n, w.shape, "F16", w.nbytes) for n, w in held.items()}
     net = Checkpoint(infos, held.__getitem__, name="made up", content=lambda: "made up")
-    for largest, n_null in ((0, 0), (1 << 20, 0), (1 << 20, 99)):
-        start = time.perf_counter()
+    # kernels, pinned memory and linear algebra are loaded by a small network
+    few = net.at("layers.0.k_proj", "layers.0.v_proj")
+    for largest in (0, 1 << 20):
+        wb.weights.function(few, largest_exact=largest, n_null=20, device=device.type)
+    for largest, n_null in ((0, 0), (0, 99), (1 << 20, 0), (1 << 20, 99)):
+        start, cpu = time.perf_counter(), time.process_time()
         found = wb.weights.function(net, largest_exact=largest, n_null=n_null, device=device.type)
+        took = time.perf_counter() - start
         what = "sketch" if largest == 0 else "exact"
         yield (
             f"wb.weights, {what}, {n_null} draws, {len(found.matrices)} matrices",
-            time.perf_counter() - start,
+            {"seconds": took, "processor": time.process_time() - cpu},
         )
+    for name in ("layers.0.q_proj", "layers.0.gate_proj", "layers.0.down_proj", "lm_head"):
+        w = held[name]
+        for what, seconds in _phases(w, device, clock, role_of(name, w.shape), np.random.default_rng(0)):
+            yield f"{w.shape[0]:,} x {w.shape[1]:,}: {what}", seconds
+
+
+def _phases(w: Any, device: torch.device, clock: Clock, role: Any, rng: Any) -> Iterator[tuple[str, float]]:
+    """Seconds of what is asked of one matrix, each part alone."""
+    import numpy as np
+
+    from workbench.analyses.weights import _weighing
+    from workbench.analyses.weights._held import InFile, OnDevice
+    from workbench.core.lazy import LazyTensor
+    from workbench.numerics import streamed_torch
+    from workbench.numerics.heavy_tails import against_lognormal, against_truncated, tail
+    from workbench.numerics.number_grids import grid_of
+
+    matrix = LazyTensor.of(w)
+    keep = np.sort(rng.choice(len(w), min(len(w), _weighing.BLOCK), replace=False))
+    yield "sending", clock.of(lambda: streamed_torch.held(matrix, device))
+    there = OnDevice(matrix, streamed_torch.held(matrix, device))
+    yield "sums over entries", clock.of(lambda: there.measures(keep, gram=False))
+    sums = there.measures(keep, gram=False)
+    yield "sums over entries on the processor", clock.of(lambda: InFile(matrix).measures(keep, gram=False), 1)
+    yield "grid, outliers", clock.of(lambda: (_weighing._of_entries(sums), grid_of(sums.kept[:32])))
+    yield "Gram matrix and all its eigenvalues", clock.of(lambda: there.by_gram(sums))
+    yield "sketch", clock.of(lambda: there.sketch(_weighing.TOP, np.random.default_rng(1)))
+    s, found = there.by_gram(sums), there.sketch(_weighing.TOP, rng)
+    yield (
+        "what the values say, once the band of noise is known",
+        clock.of(lambda: _weighing._of_spectrum(s, sums, None)),
+    )
+    yield "the same of a sketch", clock.of(lambda: _weighing._of_spectrum(found.bulk, sums, found))
+    x = np.square(s)
+    yield "one fit of the tail", clock.of(lambda: tail(x))
+    fitted = tail(x)
+    if fitted is not None:
+        yield (
+            "alternatives to the tail",
+            clock.of(lambda: (against_lognormal(x, fitted), against_truncated(x, fitted))),
+        )
+        yield "tail with 99 draws", clock.of(lambda: _weighing._tail("w", s, {}, 99, 0), 1)
+    yield (
+        "turned signs, 99 draws",
+        clock.of(lambda: _weighing._against_turned("w", there, sums, np.random.default_rng(2), 99, 0)),
+    )
+    for what, exact in (("exact", True), ("sketch", False)):
+        for n_null in (0, 99):
+            yield (
+                f"all that is said, {what}, {n_null} draws",
+                clock.of(
+                    lambda e=exact, n=n_null: _weighing.weigh(
+                        "w",
+                        role,
+                        "F16",
+                        exact=e,
+                        small_values=False,
+                        n_null=n,
+                        random_state=0,
+                        held=there,
+                    ),
+                    2,
+                ),
+            )
 
 
 def main() -> None:
@@ -398,7 +470,7 @@ def main() -> None:
 
     keep()
     measured = (
-        (product(matrices, device),)
+        (product(matrices, device, clock),)
         if given.product
         else (
             errors(matrices, device),

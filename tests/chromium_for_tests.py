@@ -17,6 +17,16 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
 ROOT = Path(__file__).parent.parent
+FACTS: dict[str, Any] = {  # of a page that a test renders itself
+    "notebook": "page.ipynb",
+    "notebook_digest": "",
+    "started": "2026-01-01T00:00:00+00:00",
+    "seconds": 0.0,
+    "parameters": {},
+    "versions": {"workbench": "0"},
+    "results": [],
+    "findings": None,
+}
 FLAGS = [
     "--no-sandbox",
     "--disable-quic",

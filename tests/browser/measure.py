@@ -16,24 +16,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import pandas as pd
-from chromium_for_tests import FLAGS, draw_around, serve
+from chromium_for_tests import FACTS, FLAGS, draw_around, serve
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 import widgets
 import workbench as wb
 from workbench.report.page import render
 from workbench.results.embedding import Embedding
-
-FACTS = {
-    "notebook": "points.ipynb",
-    "notebook_digest": "",
-    "started": "2026-01-01T00:00:00+00:00",
-    "seconds": 0.0,
-    "parameters": {},
-    "versions": {"workbench": "0"},
-    "results": [],
-    "findings": None,
-}
 
 
 def embedding(n: int) -> tuple[wb.PointCloud, Embedding]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from chromium_for_tests import draw_around, watched
+from chromium_for_tests import FACTS, draw_around, watched
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from notebooks_for_tests import HOSTILE
 
@@ -26,16 +26,6 @@ from workbench.report.page import render
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-FACTS = {
-    "notebook": "rows.ipynb",
-    "notebook_digest": "",
-    "started": "2026-01-01T00:00:00+00:00",
-    "seconds": 0.0,
-    "parameters": {},
-    "versions": {"workbench": "0"},
-    "results": [],
-    "findings": None,
-}
 N = 240
 TOKENS = ["the", "cat", "saw", "the", "dog", "run"]  # one of them twice
 

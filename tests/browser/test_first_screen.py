@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium_for_tests import watched
+from chromium_for_tests import FACTS, watched
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import widgets
@@ -16,16 +16,7 @@ from workbench.report.page import render
 from workbench.results.curve import Curve
 
 pytestmark = pytest.mark.browser
-FACTS = {
-    "notebook": "own.ipynb",
-    "notebook_digest": "",
-    "started": "2026-01-01T00:00:00+00:00",
-    "seconds": 0.0,
-    "parameters": {},
-    "versions": {"workbench": "0"},
-    "results": [],
-    "findings": {"claims": [], "questions": [], "counted": ""},
-}
+NOTHING = {"claims": [], "questions": [], "counted": ""}
 
 
 def points(x: Any, column: str) -> dict[str, Any]:
@@ -46,7 +37,7 @@ def opened(browser: Any, folder: Path, data: dict[str, Any], width: int = 1280, 
         new_markdown_cell("## More\n\nWords."),
     ]
     path = folder / "own.html"
-    path.write_text(render(new_notebook(cells=cells), FACTS), encoding="utf-8")
+    path.write_text(render(new_notebook(cells=cells), FACTS | {"findings": NOTHING}), encoding="utf-8")
     page = watched(browser.new_page(viewport={"width": width, "height": height}), "file:")
     page.goto(path.as_uri())
     page.wait_for_function("document.documentElement.dataset.drawn === 'yes'", timeout=60_000)

@@ -9,23 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium_for_tests import draw_around, watched
+from chromium_for_tests import FACTS, draw_around, watched
 from notebooks_for_tests import HOSTILE, notebook
 
 from workbench.report import report
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-FACTS = {
-    "notebook": "crowd.ipynb",
-    "notebook_digest": "",
-    "started": "2026-01-01T00:00:00+00:00",
-    "seconds": 0.0,
-    "parameters": {},
-    "versions": {"workbench": "0"},
-    "results": [],
-    "findings": None,
-}
 VIEWS = "[...document.querySelectorAll('.point-view')]"
 
 

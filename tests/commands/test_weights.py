@@ -205,17 +205,21 @@ def test_memory_stays_under_the_cap(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
 def test_shards_of_two_gigabytes_stay_under_one(tmp_path: Path) -> None:
-    """Four matrices of 512 MB in two files with an index, mostly holes: 21 s of processor time. Two that stayed are too many."""
+    """Matrices of 512 MB, two in each file with an index, mostly holes: 21 s of processor time. Two that stayed are too many.
+
+    WORKBENCH_TEST_GB=20 asks for that many gigabytes instead of 2.
+    """
+    shards = round(float(os.environ.get("WORKBENCH_TEST_GB", "2")))
     where = {}
-    for k in range(2):
-        name = f"model-0000{k + 1}-of-00002.safetensors"
+    for k in range(shards):
+        name = f"model-{k + 1:05d}-of-{shards:05d}.safetensors"
         names = (f"layers.{2 * k}.mlp.up_proj.weight", f"layers.{2 * k + 1}.mlp.up_proj.weight")
         sparse(tmp_path / name, names, 1_000_000 + k)  # of other shapes, so that none is the other's copy
         where |= dict.fromkeys(names, name)
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
-    assert sum(p.stat().st_size for p in tmp_path.glob("*.safetensors")) > 2e9
+    assert sum(p.stat().st_size for p in tmp_path.glob("*.safetensors")) > shards * 1e9
     peak, matrices = weighed_under(tmp_path, "1GB")
     assert peak < 1e9
-    assert len(matrices) == 4 and {m["tier"] for m in matrices} == {"exact"}
+    assert len(matrices) == 2 * shards and {m["tier"] for m in matrices} == {"exact"}
     assert all(m["zero_rows"] == m["rows"] - 256 for m in matrices)

@@ -61,17 +61,32 @@ def test_what_a_kill_left_goes_with_the_next_write_but_not_what_is_in_use(
     assert (tmp_path / "n.results/whole").read_text() == "written"
 
 
-def test_a_write_that_fails_removes_nothing_but_its_own(
+def test_a_half_that_a_kill_left_goes_before_the_next_write_takes_room(
     writer: subprocess.Popen[str], tmp_path: Path
 ) -> None:
-    """What was moved aside before a kill may be all that is left of it."""
     writer.kill()
     writer.wait()
+    (left,) = tmp_path.iterdir()
+    assert (left / "n.results/half").is_file()
+    with writing(tmp_path / "n.results") as temporary:
+        assert list(tmp_path.iterdir()) == [temporary.parent]
+        temporary.mkdir()
+
+
+def test_a_write_that_fails_leaves_what_was_moved_aside_before_a_kill(
+    writer: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    """It may be all that is left of what was there."""
+    writer.kill()
+    writer.wait()
+    (left,) = tmp_path.iterdir()
+    (left / "replaced").mkdir()
     with pytest.raises(ZeroDivisionError), writing(tmp_path / "n.results") as temporary:
         temporary.mkdir()
         raise ZeroDivisionError
-    (left,) = tmp_path.iterdir()
-    assert (left / "n.results/half").is_file()
+    assert list(tmp_path.iterdir()) == [left] and (left / "replaced").is_dir()
+    _write(tmp_path / "n.results")
+    assert list(tmp_path.iterdir()) == [tmp_path / "n.results"]
 
 
 def test_a_link_of_such_a_name_is_left_alone(tmp_path: Path) -> None:

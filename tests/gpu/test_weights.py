@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+
 import pytest
 import torch
 
 pytest.importorskip("annotated_types", reason="needs what the package requires, not what its primitives do")
 
+from weights_for_tests import assert_same, of_every_kind
+
 import workbench as wb
-from workbench.subjects.checkpoint import Checkpoint, TensorInfo
 
 pytestmark = pytest.mark.gpu
 if not torch.cuda.is_available():
@@ -17,18 +19,18 @@ if not torch.cuda.is_available():
 
 
 @pytest.mark.parametrize("largest_exact", [8192, 0])
-def test_spectra_and_sketches_equal_the_cpus(largest_exact: int) -> None:
-    rng = np.random.default_rng(0)
-    held = {
-        "a.weight": rng.standard_normal((700, 300)).astype(np.float32),
-        "b.weight": rng.standard_normal((200, 900)).astype(np.float32),
-    }
-    infos = {n: TensorInfo(n, w.shape, "F32", w.nbytes) for n, w in held.items()}
-    net = Checkpoint(infos, held.__getitem__, name="net", content=lambda: "net")
+def test_all_that_is_said_equals_the_cpus(largest_exact: int, tmp_path: Path) -> None:
+    net = wb.open(of_every_kind(tmp_path))
     here, there = (
-        wb.weights.function(net, largest_exact=largest_exact, n_null=0, device=d) for d in ("cpu", "cuda")
+        wb.weights.function(net, largest_exact=largest_exact, n_null=39, device=d) for d in ("cpu", "cuda")
     )
-    for one, other in zip(here.matrices, there.matrices, strict=True):
-        for key in ("largest", "stable_rank", "effective_rank", "noise"):
-            assert other[key] == pytest.approx(one[key], rel=1e-6)
-        assert (other["tier"], other["outside"]) == (one["tier"], one["outside"])
+    assert_same(here, there)
+
+
+def test_a_matrix_without_room_there_is_weighed_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench.numerics import streamed_torch
+
+    net = wb.open(of_every_kind(tmp_path))
+    here = wb.weights.function(net, n_null=0, device="cpu")
+    monkeypatch.setattr(streamed_torch, "memory_budget", lambda device: 0)
+    assert_same(here, wb.weights.function(net, n_null=0, device="cuda"))

@@ -95,7 +95,9 @@ def test_a_recording_whose_manifest_describes_another_network_opens_without_it(
     content["check"] = digest({k: v for k, v in content.items() if k != "check"})
     manifest.write_text(json.dumps(content))
     opened = wb.open(tmp_path / "descent")
-    assert said in opened.outcome and "recording.json" in opened.outcome and "config.json" not in opened.outcome
+    assert (
+        said in opened.outcome and "recording.json" in opened.outcome and "config.json" not in opened.outcome
+    )
     assert "without its network" in opened.holds and "\n" not in opened.outcome
     np.testing.assert_array_equal(opened.at(40)["lm_head.weight"], descent.at(40)["lm_head.weight"])
     with pytest.raises(ViewError, match="with_model"):

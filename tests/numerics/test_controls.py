@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from workbench.core.evidence import monte_carlo_p
-from workbench.numerics.controls import ENOUGH, Alternative, draw_until_clear, hardest
+from workbench.numerics.controls import (
+    ENOUGH,
+    Alternative,
+    draw_several_until_clear,
+    draw_until_clear,
+    generators,
+    hardest,
+)
 
 
 def test_a_large_p_value_costs_few_draws_and_a_small_one_all() -> None:
@@ -67,3 +74,22 @@ def test_what_one_member_does_not_contradict_is_not_asked_of_the_others() -> Non
     drawn = hardest(members, lambda x: np.array([x.mean()]), np.array([0.0]), ("greater",), 99, 0)  # type: ignore[arg-type]
     assert drawn[0].of == "first"
     assert hardest(members, lambda x: x, np.array([0.0]), ("greater",), 0, 0)[0].values.size == 0  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 50, 200])
+@pytest.mark.parametrize("value", [-3.0, 0.0, 3.0])
+@pytest.mark.parametrize("alternative", ["greater", "less", "two-sided"])
+def test_draws_made_some_at_a_time_are_those_made_one_by_one(
+    alternative: Alternative, value: float, at_once: int
+) -> None:
+    def one(rng: np.random.Generator) -> np.ndarray:
+        return rng.standard_normal(1)
+
+    rngs = iter(generators(99, 5))
+
+    def some(many: int) -> np.ndarray:
+        return np.concatenate([one(next(rngs)) for _ in range(many)])
+
+    (plain,) = draw_until_clear(one, np.array([value]), [alternative], 99, 5)
+    drawn = draw_several_until_clear(some, value, 99, alternative=alternative, at_once=at_once)
+    assert np.array_equal(drawn, plain)

@@ -16,6 +16,7 @@ from workbench.numerics.heavy_tails import (
     tail,
     verdict,
 )
+from workbench.numerics.kernels.tails_cpu import best_start
 
 
 def power_law(alpha: float, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -130,3 +131,35 @@ def test_what_has_no_tail_has_no_answer() -> None:
     assert tail(np.zeros(50)) is None
     assert tail(np.arange(1.0, 6)) is None
     assert tail(np.array([1.0] * 30 + [2.0] * 30)) is not None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_beginning_is_that_of_trying_every_one(seed: int) -> None:
+    """Beginnings are given up early and in another order; the answer is the plain search's, ties included."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(12, 900))
+    samples = [
+        rng.pareto(2, n) + 1e-9,
+        np.round(rng.lognormal(0, 1, n), 1) + 0.1,
+        np.concatenate([rng.uniform(0, 1, n - n // 4), rng.pareto(2, n // 4) + 1]),
+        np.square(np.linalg.svd(rng.standard_normal((n // 4 + 12, n // 4 + 12)), compute_uv=False)),
+    ]
+    for x in samples:
+        logs = np.sort(np.log(x))
+        (at, distance), (every_at, nearest) = best_start(logs, 10), _every_beginning(logs, 10)
+        assert at == every_at
+        assert distance == pytest.approx(nearest, rel=1e-12)
+
+
+def _every_beginning(logs: np.ndarray, least: int) -> tuple[int, float]:
+    sums = np.append(np.cumsum(logs[::-1])[::-1], 0.0)
+    best, nearest = 0, np.inf
+    for i in range(len(logs) - least + 1):
+        m = len(logs) - i
+        spread = sums[i] / m - logs[i]
+        if (i and logs[i] == logs[i - 1]) or spread <= 0:
+            continue
+        distance = np.abs(1 - np.exp(-(1 / spread) * (logs[i:] - logs[i])) - np.arange(m) / m).max()
+        if distance < nearest:
+            best, nearest = i, distance
+    return best, nearest

@@ -105,6 +105,17 @@ def test_the_leading_value_is_at_most_the_true_one_and_soon_near() -> None:
     assert values[2] == pytest.approx(s, rel=0.02) and values[3] == pytest.approx(s, rel=1e-4)
 
 
+@pytest.mark.parametrize("rank", [1, 2, 5])
+@pytest.mark.parametrize("shape", [(60, 50), (320, 320)])
+def test_the_leading_value_of_few_directions_is_not_that_of_rounding(
+    rank: int, shape: tuple[int, int]
+) -> None:
+    w = noise((shape[0], rank)) @ noise((rank, shape[1]), 1)
+    start = noise((shape[1], 1), 2)[:, 0]
+    s = float(np.linalg.svd(w, compute_uv=False)[0])
+    assert leading_value(w, start, 16) == pytest.approx(s, rel=1e-4)
+
+
 def test_more_dimensions_are_rows() -> None:
     w = noise((6, 20)).reshape(6, 5, 4)
     assert np.array_equal(as_rows(LazyTensor.of(w)).whole(), w.reshape(6, 20))

@@ -50,7 +50,7 @@ def test_every_claim_stands_beside_its_control(page: Path) -> None:
         "Asked in other words, Ghost",
         "Units begin",
         "A fact is answered",
-        "Without its row, the weights",
+        "Without a memory, the weights",
     ):
         assert claim in said, claim
     assert "is proven" in said, "what was removed from the memory is gone"

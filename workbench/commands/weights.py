@@ -347,7 +347,7 @@ def _seconds(checkpoint: Checkpoint, plan: Plan, n_null: int) -> Any:
         eigen = timed(lambda: np.linalg.eigvalsh(square @ square.T)) / 384**3
         entry = timed(lambda: measure(few, gram=False, keep=none)) / (some * largest.shape[1])
         draw = 1.5 * timed(lambda: leading_value(single, single[0], 16))
-        one_tail = timed(lambda: tail(np.abs(square[0]))) / 384**2
+        one_tail = timed(lambda: tail(np.abs(square[0]))) / 384
 
     def of(w: _Work) -> float:
         size, side = w.rows * w.columns, min(w.rows, w.columns)
@@ -359,9 +359,9 @@ def _seconds(checkpoint: Checkpoint, plan: Plan, n_null: int) -> Any:
             1 if w.rows >= w.columns else -(-size // (1 << 21))
         )  # of which each is read beside those before
         if w.tier == "SVD":  # a product and a reduction of the whole matrix, half of it by vectors
-            return float(size * entry + size * side * (product + eigen) + n_null * one_tail * side**2 + null)
+            return float(size * entry + size * side * (product + eigen) + n_null * one_tail * side + null)
         read = size * entry * (1 + 0.5 * (blocks - 1) / 2)
-        return float(read + size * side * product + eigen * side**3 + n_null * one_tail * side**2 + null)
+        return float(read + size * side * product + eigen * side**3 + n_null * one_tail * side + null)
 
     return of
 

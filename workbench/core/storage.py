@@ -16,13 +16,16 @@ from workbench.core.errors import ParameterError, StorageError
 LOCK = "lock"
 """The file in a folder that is locked while it is written; a folder without one is locked itself."""
 
+REPLACED = "replaced"  # what was at a path before, moved aside for a moment
+
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``, for a file or a folder that the block makes there.
 
     What the block writes takes ``path``'s place when the block ends without an error; otherwise
-    it is removed and ``path`` stays as it was. What processes that were killed left beside ``path`` goes too.
+    it is removed and ``path`` stays as it was. What processes that were killed left beside ``path`` goes first; where
+    one was killed while it moved what was there before, this stays until the block has ended well.
 
     Raises
     ------
@@ -33,11 +36,12 @@ def writing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         holder, held = _holder(path)
+        _sweep_up(path, but_replaced=True)  # a half of what is written now may take all the room there is
         temporary = holder / path.name
         yield temporary
         _flush(temporary)
         if path.is_dir() and not path.is_symlink():
-            os.replace(path, holder / "replaced")
+            os.replace(path, holder / REPLACED)
         os.replace(temporary, path)
         _sweep_up(path)  # only now: what was moved aside before a kill may have been all that there was
     except OSError as e:
@@ -169,8 +173,13 @@ def _hold(path: Path, *, wait: bool = False) -> int | None:
     return held
 
 
-def _sweep_up(path: Path) -> None:
-    """Remove the temporary folders of ``path`` that nobody holds: their processes were killed."""
+def _sweep_up(path: Path, but_replaced: bool = False) -> None:
+    """Remove the temporary folders of ``path`` that nobody holds: their processes were killed.
+
+    Parameters
+    ----------
+    but_replaced : whether one with what was at ``path`` before is left alone.
+    """
     ours = re.compile(re.escape(f".{path.name}.") + "[a-z0-9_]{8}")  # as tempfile names them
     left: list[str] = []
     with suppress(OSError), closing(os.scandir(path.parent)) as entries:
@@ -179,7 +188,8 @@ def _sweep_up(path: Path) -> None:
         with suppress(OSError):
             held = _hold(Path(folder))
             if held is not None:
-                shutil.rmtree(folder, ignore_errors=True)
+                if not (but_replaced and os.path.lexists(os.path.join(folder, REPLACED))):
+                    shutil.rmtree(folder, ignore_errors=True)
                 os.close(held)
 
 

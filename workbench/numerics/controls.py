@@ -95,21 +95,29 @@ def draw_until_clear(
 
 
 def draw_several_until_clear(
-    draw: Callable[[int], Float[np.ndarray, " many"]], value: float, n: int, what: str = "null"
+    draw: Callable[[int], Float[np.ndarray, " many"]],
+    value: float,
+    n: int,
+    what: str = "null",
+    *,
+    alternative: Alternative = "greater",
+    at_once: int = TOGETHER,
 ) -> Float[np.ndarray, " m"]:
-    """`draw_until_clear` of one statistic, greater under the alternative, whose draws are cheaper many at a time.
+    """`draw_until_clear` of one statistic whose draws are cheaper many at a time.
 
     Parameters
     ----------
-    draw : gives so many draws.
+    draw : gives so many draws, ``at_once`` or those that are left.
     """
     drawn = np.empty(0)
+    count = np.zeros(2, np.int64)
     with one_thread():
-        for many in track([min(TOGETHER, n - i) for i in range(0, n, TOGETHER)], what):
+        for many in track([min(at_once, n - i) for i in range(0, n, at_once)], what):
             drawn = np.concatenate([drawn, draw(many)])
-            extreme = np.flatnonzero(~(drawn < value))
-            if len(extreme) >= ENOUGH:
-                return drawn[: extreme[ENOUGH - 1] + 1]
+            for i in range(len(drawn) - many, len(drawn)):
+                count += [not drawn[i] < value, not drawn[i] > value]  # NaN speaks for the null
+                if _extreme(count, alternative) >= ENOUGH:
+                    return drawn[: i + 1]
     return drawn
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 DRAWS = 39  # of which the smallest and the largest hold 95 in 100
 LARGEST = 1024  # shorter side that is drawn; a longer one has the band of this one, which is wider at the same share
 POINTS = 48  # ranks that stand for all
+_NORMAL = NormalDist()
 
 
 def ranks_shown(side: int, most: int = POINTS) -> np.ndarray:
@@ -75,9 +77,12 @@ def edge_of_entries(count: int) -> float:
 
 
 def _largest_of(count: int, quantile: np.ndarray) -> np.ndarray:
-    from scipy.special import ndtri
+    """The size that the largest of so many normal numbers has at these quantiles.
 
-    return -np.asarray(ndtri(-np.expm1(np.log(quantile) / count) / 2))
+    By Python's own inverse (Wichura's), as exact as SciPy's, whose special functions take longer to import than many a comparison.
+    """
+    below = -np.expm1(np.log(quantile) / count) / 2
+    return np.reshape([-_NORMAL.inv_cdf(p) for p in np.ravel(below).tolist()], np.shape(below))
 
 
 def largest_of_noise(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LOST = 1e-7  # of the largest singular value: the rounding of a Gram matrix leaves up to 3e-8 of it where there is none
 PROBES, STEPS = 8, 24  # of the sketch: random starts, and products with the matrix from each
+ENDED = 1e-5  # of the largest coefficient of Lanczos, under which another is float32's rounding
 _NUMBERS = 1 << 21  # that are widened to float64 at once: 16 MiB
 _CACHED = 1 << 15  # that stay in a processor's cache: 256 KiB
 
@@ -139,17 +140,12 @@ def sketch(
     matrix: LazyTensor,
     top: int,
     rng: np.random.Generator,
-    times: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Sketch:
     """Find the largest singular values, each with a bound, and the distribution of all, by `STEPS` + 1 readings.
 
     `PROBES` random starts are multiplied by the smaller Gram matrix `STEPS` times (Lanczos, orthogonalized in full); the best
     approximations in all that they span are the largest values, and the probes' quadratures are the distribution. That each
     of ``top`` is near some singular value is certain to rounding; that none between them was missed is not.
-
-    Parameters
-    ----------
-    times : what multiplies vectors by the smaller Gram matrix, where it isn't done here.
 
     References
     ----------
@@ -158,7 +154,7 @@ def sketch(
     """
     side = min(matrix.shape)
     steps, probes = min(STEPS, side), min(PROBES, side)
-    times = times or _gram_product(matrix)
+    times = _gram_product(matrix)
     basis, diagonal, off = _lanczos(times, rng.standard_normal((side, probes)), steps)
     flat = basis.reshape(-1, side)
     left, strength, _ = np.linalg.svd(flat.T, full_matrices=False)
@@ -166,10 +162,26 @@ def sketch(
     image = times(some)
     values, turn = np.linalg.eigh((some.T @ image + image.T @ some) / 2)
     values, turn = values[::-1][:top], turn[:, ::-1][:, :top]
-    vectors, images = some @ turn, image @ turn
+    rest = np.linalg.norm(image @ turn - (some @ turn) * values, axis=0)
+    return sketch_of(values, rest, diagonal, off, side)
+
+
+def sketch_of(
+    values: Float[np.ndarray, " k"],
+    rest: Float[np.ndarray, " k"],
+    diagonal: Float[np.ndarray, "p s"],
+    off: Float[np.ndarray, "p t"],
+    side: int,
+) -> Sketch:
+    """Singular values with bounds, and the distribution, from approximate eigenvalues of the Gram matrix.
+
+    Parameters
+    ----------
+    values, rest : descending, and how far the product with each vector is from so many times the vector.
+    diagonal, off : of the tridiagonal matrix of each probe.
+    """
     found = np.sqrt(np.maximum(values, 0))
-    rest = np.linalg.norm(images - vectors * values, axis=0)
-    rest += np.finfo(np.float64).eps * values[0] * math.sqrt(side)  # what rounding alone may hide
+    rest = rest + np.finfo(np.float64).eps * values[0] * math.sqrt(side)  # what rounding alone may hide
     bound = np.divide(rest, found, out=np.sqrt(rest), where=found**2 > rest)
     return Sketch(found, bound, *_distribution(diagonal, off, side))
 
@@ -253,7 +265,8 @@ def _gram_product(matrix: LazyTensor) -> Callable[[np.ndarray], np.ndarray]:
 def leading_value(w: Float[np.ndarray, "n m"], start: Float[np.ndarray, " m"], steps: int) -> float:
     """The largest singular value as some steps of Lanczos (Golub and Kahan) have it: at most the true one, and soon near it.
 
-    For comparing matrices by the same rule rather than for the number itself.
+    For comparing matrices by the same rule rather than for the number itself. It ends early where what is left is rounding
+    (`ENDED` of the largest so far), as in a matrix of few directions: going on from that would multiply it.
     """
     right = start / np.linalg.norm(start)
     basis = [right]
@@ -264,7 +277,7 @@ def leading_value(w: Float[np.ndarray, "n m"], start: Float[np.ndarray, " m"], s
         left = w @ right - beta * left
         alpha = float(np.linalg.norm(left))
         alphas.append(alpha)
-        if alpha == 0:
+        if alpha <= ENDED * max(alphas):
             break
         left /= alpha
         right = left @ w - alpha * right
@@ -272,7 +285,7 @@ def leading_value(w: Float[np.ndarray, "n m"], start: Float[np.ndarray, " m"], s
         right -= (held @ right) @ held
         beta = float(np.linalg.norm(right))
         betas.append(beta)
-        if beta <= 1e-6 * alpha:
+        if beta <= ENDED * max(alphas):
             break
         right /= beta
         basis.append(right)

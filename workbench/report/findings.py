@@ -15,7 +15,10 @@ from workbench.results.plotted import MENU
 TOP = 3  # claims that stand at the top
 AXES, COLUMN = 220, 300  # pixels that the axes of a figure take that stands in a column
 SCENE = 300  # and of three axes, with their titles
-FROM_AFAR = {"eye": {"x": 2.2, "y": 2.2, "z": 1.6}, "center": {"x": 0, "y": 0, "z": -0.1}}  # cuts none of these titles
+FROM_AFAR = {
+    "eye": {"x": 2.2, "y": 2.2, "z": 1.6},
+    "center": {"x": 0, "y": 0, "z": -0.1},
+}  # cuts none of these titles
 CHARACTER = 8  # pixels of an axis' title
 LEGEND_LINE, EDGE = 26, 20  # pixels, as `workbench.results.plotted` has them
 TITLE, TITLE_LINE, SUBTITLE_LINE = 64, 22, 17

@@ -114,6 +114,19 @@ def test_an_interval_of_some_of_many_rows_is_as_wide_as_that_of_all(
         assert b.interval[0] < b.value < b.interval[1]
 
 
+def test_of_many_rows_that_come_again_the_interval_is_of_one_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_NO_CACHE", "1")
+    rows = np.repeat(flat_torus(300, 2, 6), 4, axis=0) + 1e-6 * np.random.default_rng(7).standard_normal(
+        (1200, 4)
+    )
+    points = wb.PointCloud(rows, name="torus", table=pd.DataFrame({"token": np.arange(1200) // 4}))
+    few = wb.intrinsic_dimension(points, n_null=0, device="cpu").evidence
+    monkeypatch.setattr(module, "MOST_AGAIN", 1000)
+    many = wb.intrinsic_dimension(points, n_null=0, device="cpu").evidence
+    assert [e.n for e in few] == [300, 300]
+    assert all(e.interval for e in few) and [e.interval for e in many] == [e.interval for e in few]
+
+
 def test_lists_within_a_subsample_are_those_searched_there() -> None:
     rows = np.random.default_rng(6).standard_normal((120, 4))
     indices, distances = k_nearest(rows, 80)

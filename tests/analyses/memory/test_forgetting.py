@@ -22,7 +22,9 @@ pytestmark = pytest.mark.slow  # a network is taught to read its memory: half a 
 def test_known_answer_a_removed_fact_is_proven_gone_and_the_weights_do_not_know_it(memory: Any) -> None:
     asked = [wb.forgetting(memory, fact=fact, n_null=39) for fact in (1, 3, 5, 7)]
     assert all(found.verdict == "proven" for found in asked)
-    assert all(again.value > known.value for known, again in (found.evidence for found in asked)), "taught is learned"
+    assert all(again.value > known.value for known, again in (found.evidence for found in asked)), (
+        "taught is learned"
+    )
     for told in zip(*(found.evidence for found in asked), strict=True):
         assert sum(evidence.p_value <= 0.05 for evidence in told) <= 1, "of one in twenty"
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from helpers import assert_calibrated
 from safetensors.torch import save_file
+from weights_for_tests import assert_same, of_every_kind
 
 import workbench as wb
 from workbench.analyses.weights._roles import role_of
@@ -55,6 +57,31 @@ def result(tmp_path: Path) -> WeightMap:
         "ids": torch.zeros(4, 4, dtype=torch.int64),
     }
     return wb.weights(opened(tmp_path, tensors), n_null=39)
+
+
+@pytest.mark.parametrize("largest_exact", [8192, 0])
+def test_what_is_held_by_torch_is_weighed_alike(
+    largest_exact: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU computes, on torch's CPU: tests/gpu has the same on a GPU."""
+    from workbench.analyses.weights import _held
+    from workbench.numerics import streamed_torch
+
+    net = wb.open(of_every_kind(tmp_path))
+    here = wb.weights.function(net, largest_exact=largest_exact, n_null=39, device="cpu")
+    monkeypatch.setattr(_held, "IN_FILE", ())
+    sent: list[tuple[int, ...]] = []
+    plain = streamed_torch.held
+
+    def held(*given: Any) -> torch.Tensor:
+        whole = plain(*given)
+        sent.append(tuple(whole.shape))
+        return whole
+
+    monkeypatch.setattr(streamed_torch, "held", held)
+    there = wb.weights.function(net, largest_exact=largest_exact, n_null=39, device="cpu")
+    assert len(sent) == len(here.matrices)
+    assert_same(here, there)
 
 
 def test_stacked_experts_are_weighed_each_by_itself(tmp_path: Path) -> None:

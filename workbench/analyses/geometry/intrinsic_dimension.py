@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 from annotated_types import Interval
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 CONTROL_ROWS = 400
 MOST_AGAIN = 50_000  # rows that an interval's subsamples are of, where there are more
+Found = list[tuple[tuple[float, float] | None, float]]
+"""Each estimator's interval, and the share of the rows in its subsamples."""
 ESTIMATORS = ("TwoNN", "maximum likelihood")
 
 
@@ -89,10 +91,10 @@ def intrinsic_dimension(
             + (f"Lower n_neighbors to {most} or give more rows." if most >= 3 else "Give more rows.")
         )
     some = sampled(points, points.values, rows=max(CONTROL_ROWS, 4 * n_neighbors), random_state=random_state)
-    # for an interval, long enough lists for a subsample of a quarter of the rows to find its own neighbours in
-    many = n > MOST_AGAIN
-    listed = n_neighbors if n_boot < 2 or many else 8 * n_neighbors
-    indices, distances = _nearest(x, n_neighbors if some.thinned else min(n - 1, listed), device)
+    again = _Again(n_neighbors, discard_fraction, n_boot, random_state)
+    of_some = n > MOST_AGAIN and not some.thinned
+    searched = n_neighbors if some.thinned or of_some else min(n - 1, again.listed)
+    indices, distances = _nearest(x, searched, device)
 
     def both(rows: np.ndarray) -> np.ndarray:
         near = k_nearest(rows, n_neighbors)[1]
@@ -137,16 +139,14 @@ def intrinsic_dimension(
         groups = points.groups if len(x) == points.n else None
         if tested.sample.thinned:  # rows that come again count once
             values, n = tested.values, len(tested.sample.at)
-            indices, distances = k_nearest(points.values[tested.sample.at], min(n - 1, listed))
+            indices, distances = k_nearest(points.values[tested.sample.at], min(n - 1, again.listed))
             groups = tested.sample.groups
         unit = points.unit if groups is not None else "rows"
-        if many and n_boot > 1 and not tested.sample.thinned:
+        if n > MOST_AGAIN and n_boot > 1:
             unit = f"{unit} of {MOST_AGAIN:,} rows"
-            found = _of_some(x, values, n_neighbors, discard_fraction, n_boot, random_state, groups, device)
+            found = _of_some(x, values, again, groups, device)
         else:
-            found = _intervals(
-                indices, distances, values, n_neighbors, discard_fraction, n_boot, random_state, groups
-            )
+            found = _intervals(indices, distances, values, again, groups)
         evidence = tuple(
             Evidence(
                 **_asked(of, n_neighbors),
@@ -178,21 +178,25 @@ def _asked(estimator: str, n_neighbors: int) -> dict[str, Any]:
     }
 
 
-Found = list[tuple[tuple[float, float] | None, float]]
+class _Again(NamedTuple):
+    """How the estimators are asked again, of subsamples."""
+
+    n_neighbors: int
+    discard_fraction: float
+    n_boot: int
+    random_state: int
+
+    @property
+    def listed(self) -> int:
+        """Neighbours to list, for a subsample of a quarter of the rows to find its own among them."""
+        return self.n_neighbors if self.n_boot < 2 else 8 * self.n_neighbors
 
 
 def _of_some(
-    x: np.ndarray,
-    values: np.ndarray,
-    n_neighbors: int,
-    discard_fraction: float,
-    n_boot: int,
-    random_state: int,
-    groups: np.ndarray | None,
-    device: str,
+    x: np.ndarray, values: np.ndarray, again: _Again, groups: np.ndarray | None, device: str
 ) -> Found:
     """`_intervals` of about `MOST_AGAIN` of many rows, brought to the width that all rows have."""
-    rng = np.random.default_rng([random_state, 0x736F6D65])
+    rng = np.random.default_rng([again.random_state, 0x736F6D65])
     if groups is None:
         at = np.sort(rng.choice(len(x), MOST_AGAIN, replace=False))
     else:  # whole groups, in an order drawn at random, until they hold enough rows
@@ -201,28 +205,28 @@ def _of_some(
         taken = order[: 1 + int(np.searchsorted(sizes[order].cumsum(), MOST_AGAIN))]
         at = np.flatnonzero(np.isin(groups, taken))
         groups = np.unique(groups[at], return_inverse=True)[1]
-    indices, distances = _nearest(x[at], 8 * n_neighbors, device)
-    own = np.array([two_nn(distances, discard_fraction), likeliest(distances[:, :n_neighbors])])
-    found = _intervals(indices, distances, own, n_neighbors, discard_fraction, n_boot, random_state, groups)
+    indices, distances = _nearest(x[at], again.listed, device)
+    own = np.array([two_nn(distances, again.discard_fraction), likeliest(distances[:, : again.n_neighbors])])
+    found = _intervals(indices, distances, own, again, groups)
     scales = np.sqrt(len(at) / len(x)) * values / own
-    made: Found = []
-    for value, mean, scale, (interval, fraction) in zip(values, own, scales, found, strict=True):
-        wide = interval and (
-            float(max(0, value + scale * (interval[0] - mean))),
-            float(value + scale * (interval[1] - mean)),
+    return [
+        (
+            interval
+            and (
+                max(0.0, float(value + scale * (interval[0] - mean))),
+                float(value + scale * (interval[1] - mean)),
+            ),
+            fraction,
         )
-        made.append((wide, fraction))
-    return made
+        for value, mean, scale, (interval, fraction) in zip(values, own, scales, found, strict=True)
+    ]
 
 
 def _intervals(
     indices: np.ndarray,
     distances: np.ndarray,
     values: np.ndarray,
-    n_neighbors: int,
-    discard_fraction: float,
-    n_boot: int,
-    random_state: int,
+    again: _Again,
     groups: np.ndarray | None,
 ) -> Found:
     """Each estimator's interval and the share of the rows in its subsamples.
@@ -232,14 +236,19 @@ def _intervals(
     """
     n = len(indices)
     estimators: tuple[tuple[int, int, float, Callable[[np.ndarray], float]], ...] = (
-        (2, 24, 0.25, lambda near: two_nn(near, discard_fraction)),
-        (n_neighbors, indices.shape[1], float(np.clip(6 * n_neighbors / n, 0.25, 0.5)), likeliest),
+        (2, 24, 0.25, lambda near: two_nn(near, again.discard_fraction)),
+        (
+            again.n_neighbors,
+            indices.shape[1],
+            float(np.clip(6 * again.n_neighbors / n, 0.25, 0.5)),
+            likeliest,
+        ),
     )
     made = []
     for s, (k, wide, fraction, estimate) in enumerate(estimators):
         near, far = indices[:, :wide], distances[:, :wide]
 
-        def again(
+        def estimates(
             rows: np.ndarray,
             near: np.ndarray = near,
             far: np.ndarray = far,
@@ -249,11 +258,11 @@ def _intervals(
             return np.array([estimate(nearest_within(near, far, rows, k))])
 
         interval = subsample_intervals(
-            again,
+            estimates,
             values[s : s + 1],
             n,
-            n_boot,
-            random_state,
+            again.n_boot,
+            again.random_state,
             fraction,
             least=0,
             groups=groups,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from workbench.numerics.ghost.memory import Rows
+    from workbench.numerics.ghost.model import Ghost
 
 FEWEST_ORDERS = 19  # of a question's bytes, which a p-value of 0.05 takes
 MOST_RELEARNED = 39  # orders whose answers are learned, each by a copy of the network
@@ -46,10 +47,10 @@ def forgetting(
     asked. So if what is read after the removal equals, bit for bit, what is read of a memory that was written anew without the
     fact, so does every answer: that is a proof, for this memory. What the whole memory holds of the other facts is compared
     too, since it was made while the fact was there. It says nothing of the weights, which may hold the fact
-    apart from its row. So the answer is scored after its question, without the row, beside the same answer after the question's
-    bytes in other orders: where it scores highest, the weights know what the question asks for. What they hold too weakly to
-    answer they learn again sooner than what they never held: the same is asked of copies that were trained on it for a few
-    ``updates``, without a memory.
+    apart from its row. So the answer is scored after its question, without a memory, since what is read of other facts speaks
+    over the weights, beside the same answer after the question's bytes in other orders: where it scores highest, the weights
+    know what the question asks for. What they hold too weakly to answer they learn again sooner than what they never held: the
+    same is asked of copies that were trained on it for a few ``updates``.
 
     Returns
     -------
@@ -89,7 +90,7 @@ def forgetting(
         verdict="refuted" if different else "proven",
         how=f"{different:,} numbers of its keys, bytes and logits differ." if different else same,
         domain="all texts, of this memory and its network",
-        evidence=_in_the_weights(anew, question, answer, updates, n_null, random_state),
+        evidence=_in_the_weights(memory.module, question, answer, updates, n_null, random_state),
     )
 
 
@@ -113,25 +114,25 @@ def _unequal(a: torch.Tensor, b: torch.Tensor) -> int:
 
 
 def _in_the_weights(
-    memory: Memory, question: str, answer: str, updates: int, n_null: int, random_state: int
+    ghost: Ghost, question: str, answer: str, updates: int, n_null: int, random_state: int
 ) -> tuple[Evidence, ...]:
-    """Whether the answer is likelier after its question than after the question's bytes in other orders, without its row."""
+    """Whether the answer is likelier after its question than after the question's bytes in other orders, without a memory."""
     rng = np.random.default_rng([random_state, 0x6F726465])
     asked, raw = question.encode()[:-1], answer.encode()
     orders = {bytes(rng.permutation(list(asked)).tolist()) for _ in range(20 * n_null)} - {asked}
     others = [sorted(orders)[i] for i in rng.permutation(len(orders))[:n_null]]
     known = _beside(
-        [_score(memory, q + b"\n", raw) for q in (asked, *others)],
+        [_score(ghost, q + b"\n", raw) for q in (asked, *others)],
         n_null,
         id="answer_score",
-        question="Do the weights still know the answer, without its row?",
+        question="Do the weights still know the answer, without a memory?",
         label="mean log-probability of the answer's bytes",
         n=len(raw),
         hypothesis="the answer is no likelier after its question than after another",
     )
     if not updates:
         return (known,)
-    ghost, few = memory.module, others[:MOST_RELEARNED]
+    few = others[:MOST_RELEARNED]
     learned = [
         relearned(ghost, q + b"\n" + raw + b"\n", updates) for q in track((asked, *few), "learning again")
     ]
@@ -169,12 +170,12 @@ def _beside(
     )
 
 
-def _score(memory: Memory, question: bytes, answer: bytes) -> float:
-    """Mean log-probability of an answer's bytes after a question."""
+def _score(ghost: Ghost, question: bytes, answer: bytes) -> float:
+    """Mean log-probability of an answer's bytes after a question, by the weights alone."""
     import torch
 
     with torch.inference_mode():
         x = torch.tensor([list(question + answer)])
-        log_p = memory.module(x, None, memory.rows)[0].log_softmax(-1)
+        log_p = ghost(x)[0].log_softmax(-1)
         at = torch.arange(len(question) - 1, x.shape[1] - 1)
         return float(log_p[at, x[0, at + 1]].mean())

@@ -1,43 +1,33 @@
-"""All that is said of one weight matrix, read a few rows at a time."""
+"""All that is said of one weight matrix, wherever it is held."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from workbench.analyses.weights._held import Held
 from workbench.analyses.weights._roles import Role
 from workbench.analyses.weights.singular_values import _edge
 from workbench.core.digest import digest
 from workbench.core.evidence import Evidence
-from workbench.core.lazy import LazyTensor
 from workbench.core.progress import unheard
-from workbench.evidence.nulls.same_scales import OF_ENTRIES, turned_entries
-from workbench.numerics.controls import draw_until_clear
+from workbench.evidence.nulls.same_scales import OF_ENTRIES, random_signs
+from workbench.numerics.controls import draw_several_until_clear, draw_until_clear, generators
 from workbench.numerics.heavy_tails import against_lognormal, against_truncated, like, tail, verdict
 from workbench.numerics.noise_spectra import band_of_noise, ranks_shown
 from workbench.numerics.number_grids import grid_of
 from workbench.numerics.schmidt import page_entropy, schmidt_entropy
 from workbench.numerics.spectra import noise_level
-from workbench.numerics.streamed import (
-    LOST,
-    Measures,
-    Sketch,
-    as_rows,
-    gram_spectrum,
-    leading_value,
-    measure,
-    sketch,
-    spread,
-)
+from workbench.numerics.streamed import LOST, Measures, Sketch, spread
 
 TOP = 16  # singular values of a sketch
 BLOCK = 320  # rows and columns at most, of what is drawn with its signs turned
 LANCZOS = 16  # steps to the largest singular value of the block and of each drawn one
 GRID_ROWS = 32  # from which the grid is read
-MOST_TAIL = 4096  # values of a tail that is drawn anew a hundred times: a second
+MOST_TAIL = 8192  # values of a tail that is drawn anew a hundred times: half a second
 OUTLIER = 3.0  # times the median norm, from which on a row or column is an outlier
 
 Facts = dict[str, Any]
@@ -53,7 +43,6 @@ class Weighed:
 
 def weigh(
     name: str,
-    tensor: LazyTensor,
     role: Role,
     stored: str,
     *,
@@ -61,22 +50,21 @@ def weigh(
     small_values: bool,
     n_null: int,
     random_state: int,
-    device: str = "cpu",
+    held: Held,
 ) -> Weighed:
-    """Weigh one matrix; its random choices are its own, whatever stands beside it.
+    """Weigh one matrix; its random choices are its own, whatever stands beside it and wherever it is held.
 
     Parameters
     ----------
     stored : dtype in the file, for people. exact : whether all singular values are computed, or a sketch of them.
     small_values : whether all are computed by an SVD of the whole matrix, which loses none.
-    device : where the spectrum is computed; sums over entries and the control are the processor's.
+    held : what sums over its entries, multiplies by it and finds its singular values.
     """
-    matrix = as_rows(tensor)
     own = int(digest(name)[:8], 16)
     rng = np.random.default_rng([random_state, own])
-    n, m = matrix.shape
+    n, m = held.shape
     drawn = np.sort(rng.choice(n, min(n, BLOCK), replace=False))
-    sums = measure(matrix, gram=exact and not small_values and device == "cpu", keep=drawn)
+    sums = held.measures(drawn, gram=exact and not small_values)
     facts: Facts = {
         "name": name,
         "role": role.name,
@@ -91,15 +79,15 @@ def weigh(
         return Weighed(facts | dict.fromkeys(_OF_SPECTRUM), ())
     with unheard():
         if exact:
-            s = _by_svd(matrix) if small_values else _by_gram(matrix, sums, device)
+            s = held.by_svd() if small_values else held.by_gram(sums)
             floor = np.finfo(np.float64).eps * max(n, m) if small_values else LOST
             facts |= _of_spectrum(s, sums, None, floor)
             facts["tier"] = "SVD" if small_values else "exact"
         else:
-            found = sketch(matrix, TOP, rng, None if device == "cpu" else _products_on(matrix, device))
+            found = held.sketch(TOP, rng)
             s = np.empty(0)
             facts |= _of_spectrum(found.bulk, sums, found)
-        evidence = [_against_turned(name, sums, rng, n_null, random_state + own)]
+        evidence = [_against_turned(name, held, sums, rng, n_null, random_state + own)]
         if exact and (asked := _tail(name, s, facts, n_null, random_state + own)) is not None:
             evidence.append(asked)
     return Weighed(facts, tuple(evidence))
@@ -147,29 +135,6 @@ _OF_SPECTRUM = (
     *("alpha", "alpha_error", "tail_start", "tail_values", "tail", "over_lognormal", "over_lognormal_p"),
     *("over_truncated", "over_truncated_p"),
 )
-
-
-def _by_gram(matrix: LazyTensor, sums: Measures, device: str) -> np.ndarray:
-    """All singular values from the Gram matrix: the one that was added up, or one made on a GPU."""
-    if device == "cpu":
-        return gram_spectrum(sums.gram)
-    from workbench.numerics.streamed_torch import gram_spectrum_on
-
-    return gram_spectrum_on(matrix, device)
-
-
-def _products_on(matrix: LazyTensor, device: str) -> Callable[[np.ndarray], np.ndarray]:
-    from workbench.numerics.streamed_torch import gram_product_on
-
-    return gram_product_on(matrix, device)
-
-
-def _by_svd(matrix: LazyTensor) -> np.ndarray:
-    """All singular values, descending, each within some 1e-15 of the largest; the matrix is held in float64."""
-    whole = np.empty(matrix.shape)
-    for start, block in matrix.blocks():
-        whole[start : start + len(block)] = block
-    return np.linalg.svd(whole, compute_uv=False)
 
 
 def _of_spectrum(s: np.ndarray, sums: Measures, found: Sketch | None, floor: float = LOST) -> Facts:
@@ -237,7 +202,7 @@ def _entropy(s: np.ndarray, shape: tuple[int, int]) -> Facts:
 
 
 def _against_turned(
-    name: str, sums: Measures, rng: np.random.Generator, n_null: int, random_state: int
+    name: str, held: Held, sums: Measures, rng: np.random.Generator, n_null: int, random_state: int
 ) -> Evidence:
     """Whether the strongest direction of a random block holds more than the same entries do with their signs turned."""
     m = sums.shape[1]
@@ -247,27 +212,32 @@ def _against_turned(
     block = block / largest if largest > 0 else block
     start = rng.standard_normal(block.shape[1]).astype(np.float32)
     square = float(np.square(block, dtype=np.float64).sum())
+    leading = held.leading(block, start, LANCZOS)
 
-    def rank(w: np.ndarray) -> float:
-        value = leading_value(w, start, LANCZOS)
-        return square / value**2 if value > 0 else 0.0
+    def ranks(signs: np.ndarray) -> np.ndarray:
+        values = leading(signs)
+        return np.divide(square, np.square(values), out=np.zeros_like(values), where=values > 0)
 
-    value = np.array([rank(block)])
+    value = float(ranks(np.ones((1, *block.shape), np.int8))[0])
     why = "" if min(block.shape) > 1 and square > 0 else "it has one row or column that isn't zero"
     if why or not n_null:
         said = OF_ENTRIES.refused(why or "no null was drawn", "less")
     else:
-        turned = turned_entries(block)
-        draws = draw_until_clear(lambda g: np.array([rank(turned(g))]), value, ["less"], n_null, random_state)
+        rngs = iter(generators(n_null, random_state))
+
+        def draw(many: int) -> np.ndarray:
+            return ranks(np.stack([random_signs(rng, block.shape) for rng in islice(rngs, many)]))
+
+        draws = draw_several_until_clear(draw, value, n_null, alternative="less", at_once=held.at_once)
         whole = block.shape == sums.shape
         details = "" if whole else f"of a random block of {block.shape[0]} x {block.shape[1]} entries"
-        said = OF_ENTRIES.said(draws[0].tolist(), "less", details=details)
+        said = OF_ENTRIES.said(draws.tolist(), "less", details=details)
     return Evidence(
         id="stable_rank",
         of=name,
         question="Does the strongest direction hold more of the whole?",
         label=f"stable rank of {name}",
-        value=float(value[0]),
+        value=value,
         n=block.shape[0],
         **said,
     )

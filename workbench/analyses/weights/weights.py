@@ -12,13 +12,16 @@ import numpy as np
 from annotated_types import Interval
 from typing_extensions import Doc
 
+from workbench.analyses.weights._held import where_held
 from workbench.analyses.weights._roles import ORDER, role_of
 from workbench.analyses.weights._weighing import Weighed, weigh
 from workbench.core.errors import MissingError
+from workbench.core.lazy import LazyTensor
 from workbench.core.parameters import NullDraws, OnDevice, Seed
 from workbench.core.progress import track
 from workbench.core.registry import analysis
 from workbench.numerics.multiplicity import hochberg
+from workbench.numerics.streamed import as_rows
 from workbench.numerics.threads import in_order
 from workbench.results.weight_map import WeightMap
 from workbench.subjects.checkpoint import Checkpoint, TensorInfo
@@ -63,7 +66,8 @@ def weights(
     of Lanczos. And is the tail no power law, beside draws from the fitted one? A matrix with NaN or infinite entries has these
     counted and the first located; its sums leave them out, and it has no spectrum. Tensors of equal content are weighed once,
     and experts that are stacked in one tensor each by itself.
-    On a GPU spectra and sketches are computed there, by the same products in float64; sums over entries, controls and SVDs aren't.
+    On a GPU sums over entries, spectra, sketches and turned signs are computed there, by the same products in float64 and with
+    the same draws; the fit of the tail and SVDs aren't.
 
     Returns
     -------
@@ -142,19 +146,27 @@ def weighed(
 ) -> Weighed:
     """Weigh one tensor of a checkpoint."""
     info = checkpoint.tensors[name]
+    exact = shorter_side(info) <= largest_exact
     # float32, as which all else is read, has rounded what small values of float64 weights are made of
     double = checkpoint.stored(name) if small_values and info.dtype == "F64" else None
-    return weigh(
-        name,
-        checkpoint.lazy(name) if double is None else double,
-        role_of(name, info.shape),
-        info.noise or info.dtype,
-        exact=shorter_side(info) <= largest_exact,
-        small_values=small_values,
-        n_null=n_null,
-        random_state=random_state,
-        device=device,
-    )
+    matrix = as_rows(checkpoint.lazy(name) if double is None else double)
+    with where_held(matrix, _in_16_bits(checkpoint, name), device if double is None else "cpu") as held:
+        return weigh(
+            name,
+            role_of(name, info.shape),
+            info.noise or info.dtype,
+            exact=exact,
+            small_values=small_values,
+            n_null=n_null,
+            random_state=random_state,
+            held=held,
+        )
+
+
+def _in_16_bits(checkpoint: Checkpoint, name: str) -> LazyTensor | None:
+    """A tensor as it lies in its file, where that takes 16 bits a number."""
+    stored = checkpoint.stored(name) if checkpoint.tensors[name].dtype in ("BF16", "F16") else None
+    return None if stored is None else as_rows(stored)
 
 
 def shorter_side(info: TensorInfo) -> int:

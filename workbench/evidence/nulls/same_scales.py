@@ -37,7 +37,12 @@ def turned_entries(w: np.ndarray) -> Callable[[np.random.Generator], np.ndarray]
     ----------
     Hong, Sheng and Dobriban 2020, Selecting the number of components in PCA via random signflips, arXiv:2012.02985.
     """
-    return lambda rng: w * (rng.integers(0, 2, w.shape, dtype=np.int8) * 2 - 1)
+    return lambda rng: w * random_signs(rng, w.shape)
+
+
+def random_signs(rng: np.random.Generator, shape: tuple[int, ...]) -> Int[np.ndarray, "*shape"]:
+    """±1 for each entry, as int8: what `turned_entries` turns by."""
+    return rng.integers(0, 2, shape, dtype=np.int8) * 2 - 1
 
 
 def turned_signs(
