@@ -78,7 +78,10 @@ def test_scores_and_ranks_are_each_others_inverse_and_equal_values_score_alike()
 
 
 def test_a_series_that_runs_away_is_held() -> None:
-    walk = np.cumsum(np.random.default_rng(0).standard_normal((200, 1)), axis=0) + np.linspace(0, 50, 200)[:, None]
+    walk = (
+        np.cumsum(np.random.default_rng(0).standard_normal((200, 1)), axis=0)
+        + np.linspace(0, 50, 200)[:, None]
+    )
     made = fit(walk, Settings(units=20, scores=False)).run(2000)
     assert np.isfinite(made).all() and np.ptp(made) < 2 * np.ptp(walk)
 
@@ -101,7 +104,15 @@ def test_a_series_that_can_not_be_learnt_is_refused(change, said) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("radius", 1.0), ("radius", float("nan")), ("leak", 0.0), ("units", 0), ("lags", 0), ("share", 0.0), ("state_noise", -1.0)],
+    [
+        ("radius", 1.0),
+        ("radius", float("nan")),
+        ("leak", 0.0),
+        ("units", 0),
+        ("lags", 0),
+        ("share", 0.0),
+        ("state_noise", -1.0),
+    ],
 )
 def test_settings_that_are_not_legal_are_refused_with_the_range(name: str, value: float) -> None:
     with pytest.raises(ParameterError, match=f"{name}=.* is not legal: .*(at least|above|from)"):

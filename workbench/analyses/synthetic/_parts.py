@@ -67,7 +67,11 @@ def parts_of(real: Series, made: Series, held_out: float) -> Parts:
     x, y = real.values.astype(np.float64), made.values.astype(np.float64)
     cut = len(x) - round(held_out * len(x))
     known, held = x[:cut], x[cut:]
-    for name, part in ((f"{real.name} before what is held out", known), (f"what is held out of {real.name}", held), (made.name, y)):
+    for name, part in (
+        (f"{real.name} before what is held out", known),
+        (f"what is held out of {real.name}", held),
+        (made.name, y),
+    ):
         if len(part) < FEWEST:
             raise DataError(f"{name} has {len(part)} steps; {FEWEST} or more can be compared.")
     still = np.flatnonzero(np.ptp(known, axis=0) == 0)
@@ -76,4 +80,6 @@ def parts_of(real: Series, made: Series, held_out: float) -> Parts:
             f"Channel {real.channels[still[0]]!r} of {real.name} is constant before what is held out. Leave it out."
         )
     mean, spread = known.mean(axis=0), known.std(axis=0)
-    return Parts((known - mean) / spread, (held - mean) / spread, (y - mean) / spread, memory_of((x - mean) / spread))
+    return Parts(
+        (known - mean) / spread, (held - mean) / spread, (y - mean) / spread, memory_of((x - mean) / spread)
+    )

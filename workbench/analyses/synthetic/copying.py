@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
@@ -13,12 +13,17 @@ from workbench.core.inputs import Unpaired
 from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.evidence.nulls.same_process import beside_exchanged
-from workbench.numerics.likeness.blocks import pair
+from workbench.numerics.likeness.blocks import FEWEST_LEFT, Pairs, jackknife, student
 from workbench.numerics.likeness.telling import windows
 from workbench.numerics.threads import one_thread
 from workbench.results.estimate import Estimate
 from workbench.subjects.series import Series
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+PIECES = 10  # of what it was made from, left out one by one for the interval
+MOST_WINDOWS = 2000  # of a side; of more, evenly many
 COPIED = 0.01  # of a channel's spread: what differs less, root mean squared over a window, is a copy
 
 
@@ -37,7 +42,8 @@ def copying(
     The real series before what is held out is what it may have been made from. Each window's distance to the closest one there is
     the root mean square of what differs, in spreads of the channels. A window at less than 0.01 is a copy. The other number is the
     median distance of synthetic windows over that of held-out real ones: 1 where it comes as close as new real data does, near 0
-    where it repeats. The null exchanges synthetic and held-out stretches: real data repeat themselves too.
+    where it repeats. The null exchanges synthetic and held-out stretches: real data repeat themselves too. Up to 2,000 windows of
+    each side count.
 
     Returns
     -------
@@ -54,42 +60,39 @@ def copying(
     Zhao, Kunar, Birke and Chen 2021, CTAB-GAN: effective table data synthesizing, ACML (distance to the closest record); Jordon et
     al. 2022, Synthetic data: what, why and how?, arXiv:2205.03257.
     """
-    from scipy.spatial import cKDTree
-
     parts = parts_of(real, synthetic, held_out)
     if len(parts.known) < 2 * width:
         raise DataError(
             f"width={width} takes {2 * width} steps before what is held out, and {real.name} has {len(parts.known):,}. Lower it."
         )
-    # windows from the held-out part alone: those across its start would hold known steps
-    pairs = pair(parts.held, parts.made, width, parts.memory)
-    if pairs is None:
-        pairs = parts.pairs(width, real, synthetic)  # which refuses
-    centre, spread = parts.held.mean(axis=0), np.maximum(parts.held.std(axis=0), np.finfo(float).tiny)
-    tree = cKDTree(windows(parts.known, width))
-    scale = np.sqrt(width * parts.known.shape[1])
-    near = np.stack(
-        [
-            np.stack([tree.query(windows(b * spread + centre, width))[0] / scale for b in side])
-            for side in (pairs.first, pairs.second)
-        ]
-    )
-    usual = float(np.median(near[0]))
+    pairs = parts.pairs(
+        width, real, synthetic
+    )  # of the held-out part alone: windows across its start would hold known steps
+    near = _distances(parts.known, parts.held, pairs, width)
+    usual = float(np.median(near[0].min(axis=1)))
     if usual <= 0:
         raise DataError(
             f"Half of the held-out windows of {real.name} are in its first part to the last bit: distances to the closest say nothing. "
             "Take a larger width."
         )
-    p = np.arange(len(pairs))
+    every, pieces = np.arange(len(pairs)), np.arange(near.shape[2])
 
-    def of(flip: np.ndarray) -> np.ndarray:
-        mine, theirs = near[1 - flip.astype(int), p], near[flip.astype(int), p]
-        other = max(float(np.median(theirs)), np.finfo(float).tiny)
-        return np.array([(mine < COPIED).mean(), np.median(mine) / other])
+    def exchanged(flip: np.ndarray) -> np.ndarray:
+        first = flip.astype(int)
+        return _numbers(near[1 - first, every], near[first, every])
 
-    values = of(np.zeros(len(pairs), bool))
+    values = exchanged(np.zeros(len(pairs), bool))
     with one_thread():
-        said = beside_exchanged(pairs, of, values, ("greater", "less"), n_null, random_state, "copying")
+        said = beside_exchanged(
+            pairs, exchanged, values, ("greater", "less"), n_null, random_state, "copying"
+        )
+    intervals: list[tuple[float, float] | None] = [None, None]
+    if len(pairs) >= FEWEST_LEFT:
+        variance = jackknife(lambda at: _numbers(near[1, at], near[0, at]), len(pairs))
+        variance += jackknife(lambda at: _numbers(near[1][:, at], near[0][:, at]), len(pieces))
+        half = student(len(pairs)) * np.sqrt(variance)
+        low, high = np.maximum(values - half, 0), np.minimum(values + half, [1, np.inf])
+        intervals = [(a, b) if h > 0 else None for a, b, h in zip(low, high, half, strict=True)]
     asked = (
         ("copied", "Are more windows copied than real data repeat?", "windows that are copies"),
         (
@@ -105,11 +108,44 @@ def copying(
                 question=question,
                 label=label,
                 value=value,
-                n=near[1].size,
+                n=near[1].min(axis=1).size,
                 unit="windows",
                 groups=f"{len(pairs)} stretches",
+                interval=interval,
+                interval_method="stretches and pieces of what it was made from left out one by one"
+                if interval
+                else "",
+                conservative=interval is not None,
                 **fields,
             )
-            for (id, question, label), value, fields in zip(asked, values, said, strict=True)
+            for (id, question, label), value, fields, interval in zip(
+                asked, values, said, intervals, strict=True
+            )
         )
     )
+
+
+def _distances(
+    known: Float[np.ndarray, "n c"], held: Float[np.ndarray, "h c"], pairs: Pairs, width: int
+) -> Float[np.ndarray, "2 p k w"]:
+    """Of each window of both sides to the closest in each of some pieces of what is known, root mean squared."""
+    from scipy.spatial import cKDTree
+
+    centre, spread = (
+        held.mean(axis=0),
+        np.maximum(held.std(axis=0), np.finfo(float).tiny),
+    )  # back from the pairs' scale
+    scale = np.sqrt(width * known.shape[1])
+    all_known = windows(known, width)
+    trees = [cKDTree(some) for some in np.array_split(all_known, min(PIECES, len(all_known)))]
+    every = max(1, -(-len(pairs) * (pairs.length - width + 1) // MOST_WINDOWS))
+    sides = [
+        [windows(b * spread + centre, width)[::every] for b in side] for side in (pairs.first, pairs.second)
+    ]
+    return np.array([[[tree.query(w)[0] / scale for tree in trees] for w in side] for side in sides])
+
+
+def _numbers(mine: Float[np.ndarray, "p k w"], theirs: Float[np.ndarray, "p k w"]) -> Float[np.ndarray, " 2"]:
+    """The share of copies on one side, and its distance to the closest over that of the other."""
+    closest, usual = mine.min(axis=1), float(np.median(theirs.min(axis=1)))
+    return np.array([(closest < COPIED).mean(), np.median(closest) / max(usual, np.finfo(float).tiny)])

@@ -15,16 +15,29 @@ from workbench.core.inputs import Unpaired
 from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.evidence.nulls.same_process import beside_exchanged
+from workbench.numerics.likeness.blocks import FEWEST_LEFT, Pairs, jackknife, student
 from workbench.numerics.likeness.statistics import AUTO, BETWEEN, MARGINAL, TAILS, Statistics
 from workbench.numerics.threads import one_thread
 from workbench.results.estimate import Estimate
 from workbench.subjects.series import Series
 
 SAID = {
-    MARGINAL: ("Are the values distributed otherwise?", "distance of distributions (Kolmogorov-Smirnov), mean over channels"),
-    AUTO: ("Does the series depend on its past otherwise?", "difference of autocorrelations, mean over lags and channels"),
-    BETWEEN: ("Do the channels depend on each other otherwise?", "difference of correlations between channels, mean"),
-    TAILS: ("Are high and low values of another size?", "difference of the means of the highest and lowest 5 %, in spreads"),
+    MARGINAL: (
+        "Are the values distributed otherwise?",
+        "distance of distributions (Kolmogorov-Smirnov), mean over channels",
+    ),
+    AUTO: (
+        "Does the series depend on its past otherwise?",
+        "difference of autocorrelations, mean over lags and channels",
+    ),
+    BETWEEN: (
+        "Do the channels depend on each other otherwise?",
+        "difference of correlations between channels, mean",
+    ),
+    TAILS: (
+        "Are high and low values of another size?",
+        "difference of the means of the highest and lowest 5 %, in spreads",
+    ),
 }
 
 
@@ -67,6 +80,7 @@ def likeness(
         said = beside_exchanged(
             pairs, ask, values, ["greater"] * len(values), n_null, random_state, "likeness"
         )
+        intervals = _intervals(pairs, values, lags)
     return Estimate(
         evidence=tuple(
             Evidence(
@@ -77,8 +91,27 @@ def likeness(
                 n=len(pairs) * pairs.length,
                 unit="steps of each",
                 groups=f"{len(pairs)} stretches",
+                interval=interval,
+                interval_method="stretches left out one by one, by the root of the number"
+                if interval
+                else "",
+                conservative=interval is not None,
                 **fields,
             )
-            for name, value, fields in zip(measured.names, values, said, strict=True)
+            for name, value, fields, interval in zip(measured.names, values, said, intervals, strict=True)
         )
     )
+
+
+def _intervals(pairs: Pairs, values: np.ndarray, lags: int) -> list[tuple[float, float] | None]:
+    """Of each distance, by its root, whose spread depends less on its size."""
+    many = len(pairs)
+    if many < FEWEST_LEFT:
+        return [None] * len(values)
+
+    def roots(at: np.ndarray) -> np.ndarray:
+        return np.sqrt(Statistics(pairs.some(at), lags).of(np.zeros(len(at), bool)))
+
+    half = student(many) * np.sqrt(jackknife(roots, many))
+    root = np.sqrt(values)
+    return list(zip((np.maximum(root - half, 0) ** 2).tolist(), ((root + half) ** 2).tolist(), strict=True))

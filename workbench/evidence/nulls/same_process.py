@@ -38,9 +38,12 @@ def beside_exchanged(
         why = pairs.untested or "no null was drawn"
         return [NULL.refused(why, a) for a in alternatives]
     drawn = draw_until_clear(
-        lambda rng: statistics(signs(len(pairs), rng)), values, alternatives, n_null, random_state, f"{what}: null"
+        lambda rng: statistics(signs(len(pairs), rng)),
+        values,
+        alternatives,
+        n_null,
+        random_state,
+        f"{what}: null",
     )
     details = f"{len(pairs)} pairs of stretches of {pairs.length} steps"
-    return [
-        NULL.said(d.tolist(), a, details=details) for d, a in zip(drawn, alternatives, strict=True)
-    ]
+    return [NULL.said(d.tolist(), a, details=details) for d, a in zip(drawn, alternatives, strict=True)]

@@ -21,8 +21,7 @@ MOST_PAIRS = 10
 MEMORIES = 3  # of a series that a stretch lasts at least
 REMEMBERED = 0.25  # a correlation that counts as memory
 WALKS = 1 / 3  # of the steps: what is remembered longer is taken for a walk or a trend
-
-Statistic = Callable[[np.ndarray, np.ndarray], float]
+FEWEST_LEFT = 3  # stretches from which an interval is given
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +45,9 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.first)
 
-    def exchanged(self, flip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Both sides, with those of some pairs exchanged."""
-        at = flip[:, None, None]
-        return np.where(at, self.second, self.first), np.where(at, self.first, self.second)
+    def some(self, at: np.ndarray) -> Pairs:
+        """The pairs at some positions."""
+        return Pairs(self.first[at], self.second[at], self.untested)
 
 
 def pair(
@@ -73,6 +71,7 @@ def pair(
     many = min(MOST_PAIRS, shorter // length)
     if many < 2:
         return None
+    length = shorter // many  # so that no step of the shorter series is left out but at its end
     centre, scale = first.mean(axis=0), np.maximum(first.std(axis=0), np.finfo(float).tiny)
 
     def cut(x: np.ndarray) -> np.ndarray:
@@ -108,24 +107,24 @@ def signs(pairs: int, rng: np.random.Generator) -> np.ndarray:
     return rng.random(pairs) < 0.5
 
 
-def jackknife(statistic: Callable[[np.ndarray], float], value: float, pairs: int) -> tuple[float, float] | None:
-    """An interval of 95 % from leaving out one pair after the other; None of fewer than three pairs.
+def jackknife(statistic: Callable[[np.ndarray], np.ndarray | float], many: int) -> Float[np.ndarray, " s"]:
+    """Variance of statistics of ``many`` stretches, from leaving out one after the other.
 
     Parameters
     ----------
-    statistic : of pairs at some positions.
+    statistic : of the stretches at some positions, (s,) numbers or one.
 
     References
     ----------
     Künsch 1989, The jackknife and the bootstrap for general stationary observations, Ann. Statist. 17.
     """
+    every = np.arange(many)
+    left = np.array([statistic(np.delete(every, i)) for i in every])
+    return np.asarray((many - 1) / many * np.square(left - left.mean(axis=0)).sum(axis=0))
+
+
+def student(many: int) -> float:
+    """How many standard errors from ``many`` stretches an interval of 95 % reaches to either side."""
     from scipy.stats import t
 
-    if pairs < 3:
-        return None
-    every = np.arange(pairs)
-    left = np.array([statistic(np.delete(every, i)) for i in every])
-    if not np.isfinite(left).all():
-        return None
-    half = float(t.ppf(0.975, pairs - 1) * np.sqrt((pairs - 1) / pairs * np.square(left - left.mean()).sum()))
-    return value - half, value + half
+    return float(t.ppf(0.975, many - 1))

@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 Kind = Literal["boosted", "linear"]
-ROUNDS, LEAVES, LEAST = 60, 8, 10  # of a boosted forecaster: trees, leaves of one, rows of a leaf
+ROUNDS, RATE, LEAVES, LEAST = (
+    30,
+    0.2,
+    8,
+    10,
+)  # of a boosted forecaster: trees, how far one is followed, leaves, rows of a leaf
 PENALTIES = np.logspace(-3, 4, 15)  # of a linear one, chosen by leaving out each row
 
 Forecast = Callable[[np.ndarray], np.ndarray]
@@ -44,7 +49,12 @@ def learn(
 
     trees = [
         HistGradientBoostingRegressor(
-            max_iter=ROUNDS, max_leaf_nodes=LEAVES, min_samples_leaf=LEAST, early_stopping=False, random_state=seed
+            max_iter=ROUNDS,
+            learning_rate=RATE,
+            max_leaf_nodes=LEAVES,
+            min_samples_leaf=LEAST,
+            early_stopping=False,
+            random_state=seed,
         ).fit(past, y)
         for y in future.T
     ]

@@ -33,7 +33,11 @@ class Statistics:
         length, c = z.shape[2:]
         self.squares = np.square(z).sum(axis=2)
         self.products = np.stack(
-            [(z[:, :, k:] * z[:, :, : length - k]).sum(axis=2) * length / (length - k) for k in range(1, lags + 1)], axis=2
+            [
+                (z[:, :, k:] * z[:, :, : length - k]).sum(axis=2) * length / (length - k)
+                for k in range(1, lags + 1)
+            ],
+            axis=2,
         )
         some = min(c, MOST_BETWEEN)
         self.crossed = np.einsum("sptc,sptd->spcd", z[..., :some], z[..., :some])
@@ -50,7 +54,10 @@ class Statistics:
         p = np.arange(len(flip))
         one, other = flip.astype(int), 1 - flip.astype(int)
         found = {MARGINAL: self._marginal(flip), TAILS: self._tails(flip)}
-        ratios = [self.products[s, p].sum(axis=0) / np.maximum(self.squares[s, p].sum(axis=0), TINY) for s in (one, other)]
+        ratios = [
+            self.products[s, p].sum(axis=0) / np.maximum(self.squares[s, p].sum(axis=0), TINY)
+            for s in (one, other)
+        ]
         found[AUTO] = float(np.abs(ratios[0] - ratios[1]).mean())
         if BETWEEN in self.names:
             sides = [_correlations(self.crossed[s, p].sum(axis=0))[self.above] for s in (one, other)]
@@ -74,7 +81,10 @@ class Statistics:
         for values, mine in zip(self.ordered.T, first.T, strict=True):
             a, b = values[mine], values[~mine]
             spread = max(values.std(), TINY)
-            apart += [abs(a[:many].mean() - b[:many].mean()) / spread, abs(a[-many:].mean() - b[-many:].mean()) / spread]
+            apart += [
+                abs(a[:many].mean() - b[:many].mean()) / spread,
+                abs(a[-many:].mean() - b[-many:].mean()) / spread,
+            ]
         return float(np.mean(apart))
 
 

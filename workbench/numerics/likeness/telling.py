@@ -44,7 +44,9 @@ class Telling:
         for p in range(self.many):
             here = slice(p * size, (p + 1) * size)
             rest = np.delete(np.arange(len(x)), np.arange(here.start, here.stop))
-            fitted = np.linalg.solve(kernel[np.ix_(rest, rest)] + PENALTY * np.eye(len(rest)), kernel[rest, here])
+            fitted = np.linalg.solve(
+                kernel[np.ix_(rest, rest)] + PENALTY * np.eye(len(rest)), kernel[rest, here]
+            )
             by_row = fitted.T * self.label[rest]
             others = np.delete(np.arange(self.many), p)
             self.says[p][:, others] = by_row.reshape(size, self.many - 1, size).sum(axis=2)

@@ -58,7 +58,11 @@ class Settings:
     def __post_init__(self) -> None:
         for name, legal, said in (
             ("units", 1 <= self.units <= MOST_UNITS, f"a whole number from 1 to {MOST_UNITS:,}"),
-            ("radius", 0 <= self.radius < 1, "at least 0 and below 1; at 1 or above the reservoir needn't forget its start"),
+            (
+                "radius",
+                0 <= self.radius < 1,
+                "at least 0 and below 1; at 1 or above the reservoir needn't forget its start",
+            ),
             ("leak", 0 < self.leak <= 1, "above 0 and at most 1"),
             ("lags", 1 <= self.lags <= MOST_LAGS, f"a whole number from 1 to {MOST_LAGS}"),
             ("state_noise", 0 <= self.state_noise <= 10, "from 0 to 10"),
@@ -140,13 +144,19 @@ class Reservoir:
             drawn = left[np.sort(at)[int(chosen[t] * near)]]
             made[t] = np.clip(now @ self.readout + drawn, -held, held)
             seen = np.concatenate([[1.0], made[t], now[1 : 1 + (s.lags - 1) * c]])
-            r = (1 - s.leak) * now[-u:] + s.leak * np.tanh(self.recurrent @ now[-u:] + self.into @ seen + noise[t])
+            r = (1 - s.leak) * now[-u:] + s.leak * np.tanh(
+                self.recurrent @ now[-u:] + self.into @ seen + noise[t]
+            )
             now = np.concatenate([seen, r])
         return unscored(made[SETTLING:], self.series, s.scores)
 
 
 def fit(
-    series: Float[np.ndarray, "T c"], settings: Settings | None = None, seed: int = 0, *, name: str = "the series"
+    series: Float[np.ndarray, "T c"],
+    settings: Settings | None = None,
+    seed: int = 0,
+    *,
+    name: str = "the series",
 ) -> Reservoir:
     """Learn a series; see the head of this file.
 
@@ -190,7 +200,9 @@ def require_learnable(series: np.ndarray, name: str = "the series") -> None:
     if not FEWEST <= steps <= MOST:
         raise DataError(f"{name} has {steps:,} steps; from {FEWEST} to {MOST:,} can be learnt.")
     if not 1 <= channels <= MOST_CHANNELS:
-        raise DataError(f"{name} has {channels:,} channels; from 1 to {MOST_CHANNELS} can be learnt. Choose some of them.")
+        raise DataError(
+            f"{name} has {channels:,} channels; from 1 to {MOST_CHANNELS} can be learnt. Choose some of them."
+        )
     if bad := int((~np.isfinite(series)).sum()):
         raise DataError(
             f"{name} holds {bad:,} numbers that aren't finite; all have to be. Fill the gaps, or leave those steps out at an end."
@@ -198,7 +210,9 @@ def require_learnable(series: np.ndarray, name: str = "the series") -> None:
     with np.errstate(over="ignore"):
         single = np.asarray(series).astype(np.float32)
     if not np.isfinite(single).all():
-        raise DataError(f"{name} has numbers beyond 3e38, which single precision doesn't hold. Give it in other units.")
+        raise DataError(
+            f"{name} has numbers beyond 3e38, which single precision doesn't hold. Give it in other units."
+        )
     if len(still := np.flatnonzero(np.ptp(single, axis=0) == 0)):
         raise DataError(
             f"Channel {still[0]} of {name} is constant in single precision: there is nothing to learn. Leave it out, or take off its mean."
@@ -227,7 +241,9 @@ def unscored(
     rank = np.argsort(np.argsort(z, axis=0, kind="stable"), axis=0)
     place = np.clip((rank + 0.5) / n * steps - 0.5, 0, steps - 1)
     ordered = np.sort(x, axis=0)
-    return np.stack([np.interp(place[:, j], np.arange(steps), ordered[:, j]) for j in range(z.shape[1])], axis=1)
+    return np.stack(
+        [np.interp(place[:, j], np.arange(steps), ordered[:, j]) for j in range(z.shape[1])], axis=1
+    )
 
 
 def drive(
@@ -236,7 +252,9 @@ def drive(
     """A constant, the last scores and the state at each step, from the one on at which the reservoir has forgotten its start."""
     s, u, (steps, c) = settings, len(recurrent), z.shape
     first = s.lags - 1
-    seen = np.concatenate([np.ones((steps - first, 1)), *(z[first - k : steps - k] for k in range(s.lags))], axis=1)
+    seen = np.concatenate(
+        [np.ones((steps - first, 1)), *(z[first - k : steps - k] for k in range(s.lags))], axis=1
+    )
     noise = _state_noise(s, seed, len(seen), u, 0)
     given = seen @ into.T.astype(np.float64) + noise
     weights = recurrent.astype(np.float64)
