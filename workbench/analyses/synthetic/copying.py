@@ -41,7 +41,7 @@ def copying(
 
     The real series before what is held out is what it may have been made from. Each window's distance to the closest one there is
     the root mean square of what differs, in spreads of the channels. A window at less than 0.01 is a copy. The other number is the
-    median distance of synthetic windows over that of held-out real ones: 1 where it comes as close as new real data does, near 0
+    mean distance of synthetic windows over that of held-out real ones: 1 where it comes as close as new real data does, near 0
     where it repeats. The null exchanges synthetic and held-out stretches: real data repeat themselves too. Up to 2,000 windows of
     each side count.
 
@@ -65,21 +65,20 @@ def copying(
         raise DataError(
             f"width={width} takes {2 * width} steps before what is held out, and {real.name} has {len(parts.known):,}. Lower it."
         )
-    pairs = parts.pairs(
-        width, real, synthetic
-    )  # of the held-out part alone: windows across its start would hold known steps
-    near = _distances(parts.known, parts.held, pairs, width)
-    usual = float(np.median(near[0].min(axis=1)))
-    if usual <= 0:
+    # of the held-out part alone: windows across its start would hold known steps
+    pairs = parts.pairs(width, real, synthetic)
+    near = _distances(parts.known, pairs, width)
+    usual = near[0].min(axis=1).mean()
+    if usual < COPIED:
         raise DataError(
-            f"Half of the held-out windows of {real.name} are in its first part to the last bit: distances to the closest say nothing. "
-            "Take a larger width."
+            f"Held-out windows of {real.name} are copies of its first part: distances to the closest say nothing. Take a larger width."
         )
     every, pieces = np.arange(len(pairs)), np.arange(near.shape[2])
 
     def exchanged(flip: np.ndarray) -> np.ndarray:
-        first = flip.astype(int)
-        return _numbers(near[1 - first, every], near[first, every])
+        return _numbers(
+            near[1 - flip.astype(int), every], usual
+        )  # the other side has what is left of one sum
 
     values = exchanged(np.zeros(len(pairs), bool))
     with one_thread():
@@ -88,8 +87,11 @@ def copying(
         )
     intervals: list[tuple[float, float] | None] = [None, None]
     if len(pairs) >= FEWEST_LEFT:
-        variance = jackknife(lambda at: _numbers(near[1, at], near[0, at]), len(pairs))
-        variance += jackknife(lambda at: _numbers(near[1][:, at], near[0][:, at]), len(pieces))
+        held = near[0]
+        variance = jackknife(lambda at: _numbers(near[1, at], held[at].min(axis=1).mean()), len(pairs))
+        variance += jackknife(
+            lambda at: _numbers(near[1][:, at], held[:, at].min(axis=1).mean()), len(pieces)
+        )
         half = student(len(pairs)) * np.sqrt(variance)
         low, high = np.maximum(values - half, 0), np.minimum(values + half, [1, np.inf])
         intervals = [(a, b) if h > 0 else None for a, b, h in zip(low, high, half, strict=True)]
@@ -98,7 +100,7 @@ def copying(
         (
             "distance_to_closest",
             "Does it come closer to what it was made from than new real steps do?",
-            "distance to the closest window, over that of held-out real ones",
+            "mean distance to the closest window, over that of held-out real ones",
         ),
     )
     return Estimate(
@@ -125,27 +127,19 @@ def copying(
     )
 
 
-def _distances(
-    known: Float[np.ndarray, "n c"], held: Float[np.ndarray, "h c"], pairs: Pairs, width: int
-) -> Float[np.ndarray, "2 p k w"]:
+def _distances(known: Float[np.ndarray, "n c"], pairs: Pairs, width: int) -> Float[np.ndarray, "2 p k w"]:
     """Of each window of both sides to the closest in each of some pieces of what is known, root mean squared."""
     from scipy.spatial import cKDTree
 
-    centre, spread = (
-        held.mean(axis=0),
-        np.maximum(held.std(axis=0), np.finfo(float).tiny),
-    )  # back from the pairs' scale
     scale = np.sqrt(width * known.shape[1])
-    all_known = windows(known, width)
-    trees = [cKDTree(some) for some in np.array_split(all_known, min(PIECES, len(all_known)))]
+    every_known = windows(known, width)
+    trees = [cKDTree(some) for some in np.array_split(every_known, min(PIECES, len(every_known)))]
     every = max(1, -(-len(pairs) * (pairs.length - width + 1) // MOST_WINDOWS))
-    sides = [
-        [windows(b * spread + centre, width)[::every] for b in side] for side in (pairs.first, pairs.second)
-    ]
+    sides = [[windows(block, width)[::every] for block in side] for side in (pairs.first, pairs.second)]
     return np.array([[[tree.query(w)[0] / scale for tree in trees] for w in side] for side in sides])
 
 
-def _numbers(mine: Float[np.ndarray, "p k w"], theirs: Float[np.ndarray, "p k w"]) -> Float[np.ndarray, " 2"]:
-    """The share of copies on one side, and its distance to the closest over that of the other."""
-    closest, usual = mine.min(axis=1), float(np.median(theirs.min(axis=1)))
-    return np.array([(closest < COPIED).mean(), np.median(closest) / max(usual, np.finfo(float).tiny)])
+def _numbers(near: Float[np.ndarray, "p k w"], usual: float) -> Float[np.ndarray, " 2"]:
+    """The share of copies, and the mean distance to the closest over what is usual."""
+    closest = near.min(axis=1)
+    return np.array([(closest < COPIED).mean(), closest.mean() / usual])

@@ -30,7 +30,7 @@ class Pairs:
 
     Attributes
     ----------
-    first, second : (pairs, length, c), standardised alike. untested : why their sides can't be exchanged, or "".
+    first, second : (pairs, length, c). untested : why their sides can't be exchanged, or "".
     """
 
     first: Float[np.ndarray, "p l c"]
@@ -72,11 +72,10 @@ def pair(
     if many < 2:
         return None
     length = shorter // many  # so that no step of the shorter series is left out but at its end
-    centre, scale = first.mean(axis=0), np.maximum(first.std(axis=0), np.finfo(float).tiny)
 
     def cut(x: np.ndarray) -> np.ndarray:
         starts = np.linspace(0, len(x) - length, many).round().astype(int)
-        return np.stack([(x[s : s + length] - centre) / scale for s in starts])
+        return np.stack([x[s : s + length] for s in starts])
 
     return Pairs(cut(first), cut(second), why)
 

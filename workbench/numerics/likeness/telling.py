@@ -24,7 +24,7 @@ def windows(block: Float[np.ndarray, "l c"], width: int) -> Float[np.ndarray, "n
 class Telling:
     """Kernel ridge regression on windows, whose labels can be exchanged pair by pair without another fit.
 
-    The kernel is linear plus Gaussian, of the median distance. What is said of a pair's windows is linear in the other pairs' labels,
+    The kernel is Gaussian, of the median distance. What is said of a pair's windows is linear in the other pairs' labels,
     so that exchanging some is a product of matrices.
 
     Parameters
@@ -62,8 +62,8 @@ class Telling:
 
 
 def _kernel(x: np.ndarray) -> np.ndarray:
+    """Gaussian, of the median distance: it hangs on no centre, which would be one side's rather than the other's."""
     squares = np.square(x).sum(axis=1)
-    inner = x @ x.T
-    far = np.maximum(squares[:, None] + squares - 2 * inner, 0)
+    far = np.maximum(squares[:, None] + squares - 2 * x @ x.T, 0)
     middle = np.median(far[np.triu_indices(len(x), 1)])
-    return np.asarray(inner / x.shape[1] + np.exp(-far / max(middle, np.finfo(float).tiny)))
+    return np.asarray(np.exp(-far / max(middle, np.finfo(float).tiny)))

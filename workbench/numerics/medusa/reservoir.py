@@ -180,9 +180,8 @@ def fit(
     settings = settings or Settings()
     require_learnable(series, name)
     series = np.asarray(series).astype(np.float32)
-    steps, channels = series.shape
     z = scored(series, settings.scores)
-    u, i = settings.units, 1 + settings.lags * channels
+    u, i = settings.units, 1 + settings.lags * series.shape[1]
     recurrent = normals(seed, WEIGHTS, range(u), u, [0])[..., 0]
     largest = np.abs(np.linalg.eigvals(recurrent)).max()
     recurrent = (recurrent * (settings.radius / largest)).astype(np.float32)
@@ -250,7 +249,7 @@ def drive(
     z: Float[np.ndarray, "T c"], recurrent: np.ndarray, into: np.ndarray, settings: Settings, seed: int
 ) -> Float[np.ndarray, "n p"]:
     """A constant, the last scores and the state at each step, from the one on at which the reservoir has forgotten its start."""
-    s, u, (steps, c) = settings, len(recurrent), z.shape
+    s, u, steps = settings, len(recurrent), len(z)
     first = s.lags - 1
     seen = np.concatenate(
         [np.ones((steps - first, 1)), *(z[first - k : steps - k] for k in range(s.lags))], axis=1
