@@ -925,6 +925,72 @@ class _unit_pruning(Method):
 
 unit_pruning: _unit_pruning
 
+class _copying(Method):
+    def __call__(
+        self,
+        real: Asked,
+        synthetic: Asked,
+        /,
+        *,
+        held_out: float = 0.3333333333333333,
+        width: int = 8,
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> Estimate:
+        """Say how many windows of a synthetic series are copies of real ones, and how close the others come to what it was made from."""
+
+copying: _copying
+
+class _discriminator(Method):
+    def __call__(
+        self,
+        real: Asked,
+        synthetic: Asked,
+        /,
+        *,
+        held_out: float = 0.3333333333333333,
+        width: int = 8,
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> Estimate:
+        """Say how well a classifier tells windows of a synthetic series from real ones that are held out."""
+
+discriminator: _discriminator
+
+class _likeness(Method):
+    def __call__(
+        self,
+        real: Asked,
+        synthetic: Asked,
+        /,
+        *,
+        held_out: float = 0.3333333333333333,
+        lags: int = 8,
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> Estimate:
+        """Say how far a synthetic series' values, autocorrelations, correlations between channels and tails are from real ones."""
+
+likeness: _likeness
+
+class _usefulness(Method):
+    def __call__(
+        self,
+        real: Asked,
+        synthetic: Asked,
+        /,
+        *,
+        held_out: float = 0.3333333333333333,
+        lags: int = 4,
+        ahead: int = 4,
+        n_null: int = 39,
+        n_boot: int = 20,
+        random_state: int = 0,
+    ) -> Estimate:
+        """Say how well forecasters that learnt from a synthetic series forecast real steps, beside those that learnt from real ones."""
+
+usefulness: _usefulness
+
 class _bookmark_stability(Method):
     def __call__(
         self,
