@@ -134,7 +134,9 @@ def speed() -> None:
         "noise that grows": Settings(growing=True),
         "adapters": Settings(adapting=0.5),
         "adapters and four heads": Settings(adapting=0.5, heads=4),
-        "plain, by tensors (derivative-free Milstein)": Settings(growing=True, scheme="derivative_free_milstein"),
+        "plain, by tensors (derivative-free Milstein)": Settings(
+            growing=True, scheme="derivative_free_milstein"
+        ),
     }
     for name, chosen in settings.items():
         system = System(made.edges, weights, np.ones(len(weights)), made.n, chosen)
@@ -151,7 +153,9 @@ def speed() -> None:
         print("torchsde isn't installed")
         return
     for name in ("sparse", "dense"):
-        print(f"torchsde, Euler, {name} matrices: {_torchsde(made, weights, name == 'sparse'):.2e} node-steps a second")
+        print(
+            f"torchsde, Euler, {name} matrices: {_torchsde(made, weights, name == 'sparse'):.2e} node-steps a second"
+        )
 
 
 def _torchsde(made: Grown, weights: np.ndarray, sparse: bool) -> float:

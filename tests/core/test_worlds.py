@@ -111,9 +111,10 @@ def test_tables_are_the_same_bytes_and_say_what_they_are(world: wb.World, tmp_pa
     assert all((one / n).read_bytes() == (two / n).read_bytes() for n in names)
     manifest = json.loads((one / "manifest.json").read_text())
     assert manifest["seed"] == 0 and manifest["call"]["steps"] == 300 and "torch" in manifest["versions"]
-    assert manifest["sha256"] == {
-        n: sha256((one / n).read_bytes()).hexdigest() for n in manifest["sha256"]
-    } and len(manifest["sha256"]) == 6
+    assert (
+        manifest["sha256"] == {n: sha256((one / n).read_bytes()).hexdigest() for n in manifest["sha256"]}
+        and len(manifest["sha256"]) == 6
+    )
     states = pd.read_parquet(one / "states.parquet")
     row = states[(states["step"] == 7) & (states["node"] == 3)]
     assert row["r"].item() == world.states["r"][7, 3] and list(states) == ["step", "node", "r", "u"]
@@ -134,6 +135,11 @@ def test_sentences_of_a_text(tmp_path: Path) -> None:
     assert wb.sentences(labelled).table["place"].tolist() == ["pond", "tree"]
     world = wb.medusa(told, steps=60)
     assert world.run.inputs[0].run.method == "sentences"
-    for text, said in (("", "is empty"), (" \n ", "is empty"), ("Only one.", "has 1 sentence"), ("a. " * 400_000, "characters")):
+    for text, said in (
+        ("", "is empty"),
+        (" \n ", "is empty"),
+        ("Only one.", "has 1 sentence"),
+        ("a. " * 400_000, "characters"),
+    ):
         with pytest.raises(DataError, match=said):
             wb.sentences(text)

@@ -45,7 +45,12 @@ def test_words_of_nodes_are_text_and_too_many_slices_are_refused() -> None:
     many = np.broadcast_to(np.zeros((1, 2_000)), (2_000, 2_000))
     names = tuple(map(str, range(2_000)))
     large = Slices(
-        title="t", positions=np.zeros((2_000, 3)), edges=edges, ids=np.arange(2_000), frames=many, frame_names=names
+        title="t",
+        positions=np.zeros((2_000, 3)),
+        edges=edges,
+        ids=np.arange(2_000),
+        frames=many,
+        frame_names=names,
     )
     with pytest.raises(DataError, match="2,000 slices of 2,000 nodes"):
         large.figure()
@@ -54,10 +59,12 @@ def test_words_of_nodes_are_text_and_too_many_slices_are_refused() -> None:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("medusa")
-    (folder / "tale.txt").write_text(f"{HOSTILE} sat down. It rained all day! Did <b>anyone</b> mind? The frog did not. It left.")
+    (folder / "tale.txt").write_text(
+        f"{HOSTILE} sat down. It rained all day! Did <b>anyone</b> mind? The frog did not. It left."
+    )
     asked = {
         "story": str(folder / "tale.txt"),
-        "steps": 120,
+        "steps": 300,
         "slices": 5,
         "repeats": 7,
         "n_null": 59,
@@ -72,7 +79,12 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_claim_stands_beside_its_control(page: Path) -> None:
     facts: dict[str, Any] = json.loads((page.parent / "manifest.json").read_text())["reports"][page.name]
     said = " ".join(facts["findings"]["sentences"])
-    for claim in ("Sentences that follow each other", "Where heads write"):
+    for claim in (
+        "Sentences that follow each other",
+        "Where heads write",
+        "A classifier",
+        "over that of those which learnt from real ones",
+    ):
         assert claim in said, claim
     assert all(q["draws"] or q["interval"] or q["untested"] for q in facts["findings"]["questions"])
 

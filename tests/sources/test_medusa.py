@@ -20,7 +20,9 @@ def test_the_same_call_gives_the_same_bytes() -> None:
     one, again = wb.medusa(**asked), wb.medusa(**asked)
     assert one.seen.values.tobytes() == again.seen.values.tobytes()
     assert one.digest == again.digest != wb.medusa(**asked, random_state=1).digest
-    assert one.seen.values.shape == (101, 3) and one.truth["outcome"] == "finished" and one.truth["step"] == 100
+    assert (
+        one.seen.values.shape == (101, 3) and one.truth["outcome"] == "finished" and one.truth["step"] == 100
+    )
     longer = wb.medusa(**{**asked, "steps": 150})
     assert np.array_equal(longer.seen.values[:101], one.seen.values)
 
@@ -28,7 +30,15 @@ def test_the_same_call_gives_the_same_bytes() -> None:
 @pytest.mark.parametrize("h", [0.5, 0.2])
 def test_known_answer_of_rates_that_are_not_coupled(h: float) -> None:
     """Without weights the rates are Ornstein-Uhlenbeck processes: what is seen correlates by 1 - h from step to step."""
-    asked = {**FLOWER, "gain": 0.0, "speed": 0.0, "damping": 20.0, "h": h, "channels": 32, "steps": round(200 / h)}
+    asked = {
+        **FLOWER,
+        "gain": 0.0,
+        "speed": 0.0,
+        "damping": 20.0,
+        "h": h,
+        "channels": 32,
+        "steps": round(200 / h),
+    }
     values = wb.medusa(**asked, strength=0.1, random_state=3).seen.values
     found = np.mean([np.corrcoef(c[1:], c[:-1])[0, 1] for c in values[20:].T])
     assert found == pytest.approx(1 - h, abs=0.06)
@@ -40,7 +50,15 @@ def test_a_fractional_noise_remembers() -> None:
     found = []
     for hurst in (0.2, 0.5, 0.8):
         world = wb.medusa(
-            **FLOWER, noise="fractional", hurst=hurst, gain=0, speed=0, damping=20, steps=600, h=0.05, channels=8
+            **FLOWER,
+            noise="fractional",
+            hurst=hurst,
+            gain=0,
+            speed=0,
+            damping=20,
+            steps=600,
+            h=0.05,
+            channels=8,
         )
         d = np.diff(world.seen.values, axis=0)
         found.append(np.mean([np.corrcoef(c[1:], c[:-1])[0, 1] for c in d.T]))
@@ -67,8 +85,14 @@ def test_noise_of_what_is_seen_is_not_felt() -> None:
         ({"hurst": 1.0}, "hurst=1.0"),
         ({"noise": "coloured", "scheme": "srk"}, "scheme='srk' with noise='coloured'.*integrals"),
         ({"noise": "fractional", "growing": True}, "growing=True with noise='fractional'.*semimartingale"),
-        ({"noise": "correlated", "growing": True, "scheme": "milstein"}, "scheme='milstein' with noise='correlated'.*Lévy"),
-        ({"noise": "coloured", "growing": True, "scheme": "milstein"}, "scheme='milstein' with noise='coloured'"),
+        (
+            {"noise": "correlated", "growing": True, "scheme": "milstein"},
+            "scheme='milstein' with noise='correlated'.*Lévy",
+        ),
+        (
+            {"noise": "coloured", "growing": True, "scheme": "milstein"},
+            "scheme='milstein' with noise='coloured'",
+        ),
     ],
 )
 def test_what_can_not_be_is_refused(asked: dict, said: str) -> None:
@@ -113,7 +137,9 @@ def test_events_are_told_of_the_story_and_are_rows_of_the_series() -> None:
     for step, line in events.table.iterrows():
         head, of = int(line["heads"].split()[0]), int(line["sentences"].split()[0])
         told = story.iloc[of]
-        assert line["text"].startswith(f"Step {step}: {told['character']} {told['event']} at the {told['place']}, and it")
+        assert line["text"].startswith(
+            f"Step {step}: {told['character']} {told['event']} at the {told['place']}, and it"
+        )
         away = (heads[step, head] - heads[50:, head].mean()) / heads[50:, head].std()
         assert abs(away) > 1.5 and ("rises" in line["text"] if away > 0 else "sinks" in line["text"])
         assert of * 6 // 56 == head  # the stretch of the story that it looks at
@@ -155,7 +181,16 @@ def test_a_story_that_is_none_is_refused(values: np.ndarray, said: str) -> None:
 
 def test_a_noise_that_grows_with_the_rate() -> None:
     """Known answer of one uncoupled rate: d(r²) has the drift -2r² + σ²(1 + r²), so that its mean is σ² / (2 - σ²)."""
-    asked = {**FLOWER, "generations": 3, "gain": 0.0, "speed": 0.0, "damping": 20.0, "h": 0.05, "steps": 2000, "strength": 0.8}
+    asked = {
+        **FLOWER,
+        "generations": 3,
+        "gain": 0.0,
+        "speed": 0.0,
+        "damping": 20.0,
+        "h": 0.05,
+        "steps": 2000,
+        "strength": 0.8,
+    }
     for scheme in ("euler", "milstein"):
         r = wb.medusa(**asked, growing=True, scheme=scheme).states["r"][200:]
         assert np.mean(r**2) == pytest.approx(0.64 / (2 - 0.64), rel=0.12), scheme
@@ -164,7 +199,15 @@ def test_a_noise_that_grows_with_the_rate() -> None:
 
 
 def test_a_noise_that_neighbours_share() -> None:
-    asked = {**FLOWER, "generations": 2, "gain": 0.0, "speed": 0.0, "damping": 20.0, "steps": 4000, "noise": "correlated"}
+    asked = {
+        **FLOWER,
+        "generations": 2,
+        "gain": 0.0,
+        "speed": 0.0,
+        "damping": 20.0,
+        "steps": 4000,
+        "noise": "correlated",
+    }
     world = wb.medusa(**asked)
     together = np.corrcoef(world.states["r"][200:].T)
     degree = np.bincount(world.graph.edges.reshape(-1))
@@ -173,6 +216,8 @@ def test_a_noise_that_neighbours_share() -> None:
 
 
 def test_a_world_that_diverges_ends_there() -> None:
-    world = wb.medusa(ground="flower", steps=400, strength=100.0, growing=True, h=1.0, speed=0.0, generations=2)
+    world = wb.medusa(
+        ground="flower", steps=400, strength=100.0, growing=True, h=1.0, speed=0.0, generations=2
+    )
     assert world.truth["outcome"] == "diverged" and 0 < world.truth["step"] < 400
     assert len(world.seen) == world.truth["step"] and "diverged at step" in world.holds

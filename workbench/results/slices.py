@@ -84,7 +84,9 @@ class Slices(Plotted):
         lines = dict(zip("xyz", ends.reshape(-1, 3).T, strict=True))
         places = dict(zip("xyz", self.positions.T, strict=True))
         words = [safe(w[:HOVER]) for w in self.words] or [""] * len(self.ids)
-        hover = [f"node {i}: {w}" if w else f"node {i}" for i, w in zip(self.ids.tolist(), words, strict=True)]
+        hover = [
+            f"node {i}: {w}" if w else f"node {i}" for i, w in zip(self.ids.tolist(), words, strict=True)
+        ]
         most = float(np.abs(self.frames).max(initial=0)) or 1.0
         name = safe(self.quantity)
         marker = {
@@ -98,7 +100,13 @@ class Slices(Plotted):
         }
         figure = go.Figure()
         figure.add_trace(
-            go.Scatter3d(**lines, mode="lines", line={"width": 1, "color": theme.NULL}, hoverinfo="skip", showlegend=False)
+            go.Scatter3d(
+                **lines,
+                mode="lines",
+                line={"width": 1, "color": theme.NULL},
+                hoverinfo="skip",
+                showlegend=False,
+            )
         )
         figure.add_trace(
             go.Scatter3d(
@@ -113,7 +121,11 @@ class Slices(Plotted):
         )
         # the steps carry the numbers themselves, since pages keep a figure's data and layout, and not its frames
         steps = [
-            {"label": safe(label), "method": "restyle", "args": [{"marker.color": [np.round(now, 3).tolist()]}, [1]]}
+            {
+                "label": safe(label),
+                "method": "restyle",
+                "args": [{"marker.color": [np.round(now, 3).tolist()]}, [1]],
+            }
             for label, now in zip(self.frame_names, self.frames, strict=True)
         ]
         slider = {
@@ -129,6 +141,11 @@ class Slices(Plotted):
         }
         axes = zip("xyz", self.axes, strict=True)
         scene = {f"{a}axis": {"title": safe(title), "showticklabels": bool(title)} for a, title in axes}
-        figure.update_layout(**theme.layout(height=560 + SLIDER, scene={**scene, "aspectmode": "manual", "aspectratio": {"x": 1.2, "y": 1.2, "z": 1.4}}))
+        figure.update_layout(
+            **theme.layout(
+                height=560 + SLIDER,
+                scene={**scene, "aspectmode": "manual", "aspectratio": {"x": 1.2, "y": 1.2, "z": 1.4}},
+            )
+        )
         figure.update_layout(sliders=[slider], margin_b=SLIDER)
         return figure

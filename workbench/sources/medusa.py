@@ -40,17 +40,23 @@ def medusa(
     *,
     ground: Annotated[
         Literal["story", "flower"],
-        Doc("What it grows from: the sentences told, those of the story that comes along without any, or one edge."),
+        Doc(
+            "What it grows from: the sentences told, those of the story that comes along without any, or one edge."
+        ),
     ] = "story",
     rule: Annotated[
         Literal["flower", "hierarchical"],
         Doc("How every edge grows: to two paths, or to leaves whose hubs keep apart; see fractal_graph."),
     ] = "flower",
     u: Annotated[
-        int, Interval(ge=1, le=6), Doc("Shorter path of a flower; leaves that an edge's end bears, of hierarchical.")
+        int,
+        Interval(ge=1, le=6),
+        Doc("Shorter path of a flower; leaves that an edge's end bears, of hierarchical."),
     ] = 2,
     v: Annotated[int, Interval(ge=2, le=6), Doc("Longer path of a flower.")] = 2,
-    generations: Annotated[int, Interval(ge=0, le=5), Doc("How often the rule is applied; 0 leaves edges.")] = 1,
+    generations: Annotated[
+        int, Interval(ge=0, le=5), Doc("How often the rule is applied; 0 leaves edges.")
+    ] = 1,
     steps: Annotated[int, Interval(ge=50, le=20_000), Few(120), Doc("Steps of the world.")] = 1000,
     h: Annotated[
         float, Interval(gt=0, le=1), Doc("Length of a step; at or over the wave's largest it is refused.")
@@ -64,7 +70,9 @@ def medusa(
     speed: Annotated[float, Interval(ge=0, le=20), Doc("Of the wave.")] = 1.0,
     damping: Annotated[float, Interval(ge=0, le=20), Doc("Of the wave.")] = 0.1,
     holding: Annotated[
-        float, Interval(ge=0, le=20), Doc("How strongly each node's wave is held at 0; 0 lets the whole wander off.")
+        float,
+        Interval(ge=0, le=20),
+        Doc("How strongly each node's wave is held at 0; 0 lets the whole wander off."),
     ] = 0.25,
     noise: Annotated[
         Literal["wiener", "correlated", "coloured", "fractional"],
@@ -72,7 +80,8 @@ def medusa(
     ] = "wiener",
     strength: Annotated[float, Interval(ge=0, le=100), Doc("Of the noise that drives the rates.")] = 0.5,
     growing: Annotated[
-        bool, Doc("Whether the noise of a node grows with its rate, by √(1 + r²); not with noise='fractional'.")
+        bool,
+        Doc("Whether the noise of a node grows with its rate, by √(1 + r²); not with noise='fractional'."),
     ] = False,
     rate: Annotated[float, Interval(gt=0, le=100), Doc("Of noise='coloured': one over its memory.")] = 1.0,
     hurst: Annotated[
@@ -84,20 +93,26 @@ def medusa(
         Doc("How much edges conduct better between nodes that agree; 0 leaves them."),
     ] = 0.0,
     heads: Annotated[
-        int, Interval(ge=0, le=16), Doc("Heads, each of which looks at a stretch of the story and tells of events.")
+        int,
+        Interval(ge=0, le=16),
+        Doc("Heads, each of which looks at a stretch of the story and tells of events."),
     ] = 6,
     reaching: Annotated[
         float, Interval(ge=0, le=20), Doc("Size of what heads write to the world; 0 has them look alone.")
     ] = 0.0,
     crossing: Annotated[
-        float, Interval(gt=0, le=10), Doc("Standard deviations of what a head holds beyond which it is an event.")
+        float,
+        Interval(gt=0, le=10),
+        Doc("Standard deviations of what a head holds beyond which it is an event."),
     ] = 1.5,
     seen_noise: Annotated[
         float, Interval(ge=0, le=10), Doc("Noise of what is seen, which the world doesn't feel.")
     ] = 0.0,
     scheme: Annotated[
         Literal["euler", "milstein", "derivative_free_milstein", "srk"],
-        Doc("How rates step; 'srk' needs noise='wiener' or 'correlated'. Milstein differs from Euler where the noise grows."),
+        Doc(
+            "How rates step; 'srk' needs noise='wiener' or 'correlated'. Milstein differs from Euler where the noise grows."
+        ),
     ] = "euler",
     random_state: Seed = 0,
 ) -> World:
@@ -186,7 +201,13 @@ def medusa(
         "to_wave": settings.to_wave,
         "made": made,
     }
-    maps = {"rates": system.rates, "wave": system.wave, "looks": system.looks, "writes": system.writes, "seen": readout}
+    maps = {
+        "rates": system.rates,
+        "wave": system.wave,
+        "looks": system.looks,
+        "writes": system.writes,
+        "seen": readout,
+    }
     return World(
         config,
         graph,
@@ -230,7 +251,9 @@ def _grown(
             f"medusa: generations={generations} of {len(edges):,} edges make {many:,}; at most {MOST_EDGES:,} are grown. Take "
             "fewer generations, or smaller u and v."
         )
-    grown: Grown = flower(u, v, generations, edges) if rule == "flower" else hierarchical(u, generations, edges)
+    grown: Grown = (
+        flower(u, v, generations, edges) if rule == "flower" else hierarchical(u, generations, edges)
+    )
     if grown.n * steps > MOST_HELD:
         raise ParameterError(
             f"medusa: steps={steps:,} of generations={generations} ({grown.n:,} nodes) are {grown.n * steps:,} node-steps; at most "
@@ -238,7 +261,9 @@ def _grown(
         )
     at = story.placed(grown, corners)
     of = story.sentence_of(grown, len(corners))
-    table = pd.DataFrame({"generation": grown.born, "sentence": of, "x": at[:, 0], "y": at[:, 1], "z": at[:, 2]})
+    table = pd.DataFrame(
+        {"generation": grown.born, "sentence": of, "x": at[:, 0], "y": at[:, 1], "z": at[:, 2]}
+    )
     if vectors is not None:
         for column in ("place", "character", "event", "text"):
             if column in told:
@@ -260,7 +285,9 @@ def _system(
     sentence = graph.table["sentence"].to_numpy()
     stretch = sentence * max(heads, 1) // (sentence.max() + 1)
     watched = [np.flatnonzero(stretch == i) for i in range(heads)]
-    watched = [nodes if len(nodes) else np.arange(len(graph)) for nodes in watched]  # more heads than sentences
+    watched = [
+        nodes if len(nodes) else np.arange(len(graph)) for nodes in watched
+    ]  # more heads than sentences
     conducts = np.ones(len(weights))
     made = Settings(heads=heads, **settings)
     return System(graph.edges, weights, conducts, len(graph), made, seed=seed, watched=watched), watched

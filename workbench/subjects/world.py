@@ -111,7 +111,9 @@ class World(Subject):
         held = [values for pair in sorted(self.states.items()) for values in (pair[0], pair[1])]
         maps = [part for _, parts in sorted(self.maps.items()) for part in parts]
         config = json.dumps(self.config, sort_keys=True)
-        return digest("world", config, self.graph.digest, self.seen.digest, self.heads, self.given, *held, *maps)
+        return digest(
+            "world", config, self.graph.digest, self.seen.digest, self.heads, self.given, *held, *maps
+        )
 
     @property
     def holds(self) -> str:
@@ -240,7 +242,9 @@ class World(Subject):
 
         for state in states:
             if state not in self.states:
-                raise ParameterError(f"states={state!r} is not legal. It takes some of {', '.join(self.states)}.")
+                raise ParameterError(
+                    f"states={state!r} is not legal. It takes some of {', '.join(self.states)}."
+                )
         nodes = self.graph.table.rename_axis("node").reset_index()
         edges = pd.DataFrame(
             {
@@ -255,7 +259,9 @@ class World(Subject):
         tables = {
             "nodes": nodes,
             "edges": edges,
-            "series": pd.DataFrame({**along, **dict(zip(self.seen.channels, self.seen.values.T, strict=True))}),
+            "series": pd.DataFrame(
+                {**along, **dict(zip(self.seen.channels, self.seen.values.T, strict=True))}
+            ),
             "events": self.happened.rename_axis("step").reset_index(),
         }
         if self.heads.shape[1]:

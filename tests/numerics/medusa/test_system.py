@@ -131,7 +131,9 @@ def test_what_can_not_be_is_refused(wrong: dict[str, float], said: str) -> None:
         made.run(made.rest(1), 5, noise=Coloured(1.0))
 
 
-@pytest.mark.parametrize("changed", [{}, {"adapting": 0.8, "growing": True}, {"wave_noise": 0.1, "holding": 0.3, "adapting": 0.8}])
+@pytest.mark.parametrize(
+    "changed", [{}, {"adapting": 0.8, "growing": True}, {"wave_noise": 0.1, "holding": 0.3, "adapting": 0.8}]
+)
 def test_the_compiled_step_is_the_plain_one(changed: dict) -> None:
     made = system(Settings(heads=3, **changed))
     start, rng = begun(made, 5), np.random.default_rng(2)
@@ -141,8 +143,13 @@ def test_the_compiled_step_is_the_plain_one(changed: dict) -> None:
     assert inside
     for a, b in zip(found, expected, strict=True):
         assert np.allclose(a, b.numpy(), rtol=0, atol=1e-13)
-    apart = [made.stepped(State(*(x[:, [w]] for x in vars(start).values())), u[:, [w]], dw[:, [w]], dv[:, [w]])[0] for w in range(5)]
-    assert all(np.array_equal(apart[w][..., 0], found[..., w]) for w in range(5)) or not changed.get("wave_noise")
+    apart = [
+        made.stepped(State(*(x[:, [w]] for x in vars(start).values())), u[:, [w]], dw[:, [w]], dv[:, [w]])[0]
+        for w in range(5)
+    ]
+    assert all(np.array_equal(apart[w][..., 0], found[..., w]) for w in range(5)) or not changed.get(
+        "wave_noise"
+    )
     assert not made.stepped(replace(start, r=start.r * np.inf), u, dw, dv)[1]
 
 
@@ -161,4 +168,6 @@ def test_normals_are_those_of_box_and_muller() -> None:
         drawn = normals(7 + 2**32, 3, range(50), 4, range(9))
         assert np.allclose(drawn[:, first], radius * np.cos(angle), rtol=0, atol=4e-15)
         assert np.allclose(drawn[:, first + 1], radius * np.sin(angle), rtol=0, atol=4e-15)
-    assert np.array_equal(normals(7, 3, range(50), 5, [8])[..., 0], normals(7, 3, range(50), 5, range(9))[..., 8])
+    assert np.array_equal(
+        normals(7, 3, range(50), 5, [8])[..., 0], normals(7, 3, range(50), 5, range(9))[..., 8]
+    )

@@ -112,7 +112,12 @@ def _turned(word: int) -> tuple[float, float]:
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def normals_at(
-    low: int, high: int, stream: int, first: int, worlds: Int[np.ndarray, " w"], out: Float[np.ndarray, "steps n w"]
+    low: int,
+    high: int,
+    stream: int,
+    first: int,
+    worlds: Int[np.ndarray, " w"],
+    out: Float[np.ndarray, "steps n w"],
 ) -> None:
     """Fill with normal numbers by address; see `workbench.numerics.medusa.counters.normals`.
 

@@ -42,7 +42,9 @@ def crossings(held: Float[np.ndarray, "steps heads"], beyond: float) -> list[Cro
     found = []
     for head in np.flatnonzero(moved).tolist():
         away = 0  # 1 above, -1 below, 0 within
-        for step in np.flatnonzero((np.abs(score[:, head]) > beyond) | (np.abs(score[:, head]) < beyond / 2)).tolist():
+        for step in np.flatnonzero(
+            (np.abs(score[:, head]) > beyond) | (np.abs(score[:, head]) < beyond / 2)
+        ).tolist():
             value = score[step, head]
             now = int(np.sign(value)) if abs(value) > beyond else 0
             if now and now != away and step:  # at the first step it may have been there before

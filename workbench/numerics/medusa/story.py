@@ -56,7 +56,9 @@ def laid_out(vectors: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "k 3"]:
     unit = _unit(vectors)
     centred = unit - unit.mean(axis=0)
     if np.abs(centred).max() < 1e-12:
-        raise DataError("All sentences point the same way, so that there is no plane to lay them out in: tell others.")
+        raise DataError(
+            "All sentences point the same way, so that there is no plane to lay them out in: tell others."
+        )
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
     axes = axes[:2]
     axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]
@@ -69,7 +71,9 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     vectors = np.asarray(vectors, dtype=np.float64)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not length.all():
-        raise DataError(f"The vector of sentence {int(np.argmin(length))} is 0, which is no direction: leave it out.")
+        raise DataError(
+            f"The vector of sentence {int(np.argmin(length))} is 0, which is no direction: leave it out."
+        )
     return vectors / length
 
 

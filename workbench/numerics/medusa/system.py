@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 LOOKS = 8  # nodes that a head's number looks at, and those that it writes to
 CHUNK = 64  # steps of noise that are drawn at once
-CHUNK_NUMBERS = 2**17  # numbers of noise that are drawn at once, where one step has fewer: they stay near the processor
+CHUNK_NUMBERS = (
+    2**17
+)  # numbers of noise that are drawn at once, where one step has fewer: they stay near the processor
 LN_2 = 0.6931471805599453
 STIFFEST = 2.0  # an edge conducts at most so many times what it does at rest
 
@@ -281,7 +283,9 @@ class System:
                 dz = None if drawn.dz is None else drawn.dz[i]
                 dv = None if carried is None else carried[i]
                 stays = (first + i + 1) % every == 0
-                here, inside = self._step(here, u, drawn.dw[i], dv, dz, None if stays else taken[(first + i) % 2])
+                here, inside = self._step(
+                    here, u, drawn.dw[i], dv, dz, None if stays else taken[(first + i) % 2]
+                )
                 if watch is not None:
                     watch(first + i + 1)
                 if not inside:
