@@ -33,7 +33,7 @@ def test_parts_share_their_rows(world: wb.World) -> None:
     nodes = {world.at(name).space for name in ("graph", "sentences")}
     assert len(steps) == len(nodes) == 1 and steps != nodes
     assert world.at("r").channels == tuple(map(str, world.at("graph").ids))
-    with pytest.raises(MissingError, match="no one part 'sereis'.*series"):
+    with pytest.raises(MissingError, match=r"no one part 'sereis'.*series"):
         world.at("sereis")
 
 
@@ -120,7 +120,7 @@ def test_tables_are_the_same_bytes_and_say_what_they_are(world: wb.World, tmp_pa
     assert row["r"].item() == world.states["r"][7, 3] and list(states) == ["step", "node", "r", "u"]
     events = pd.read_parquet(one / "events.parquet")
     assert events["text"].tolist() == world.events.table["text"].tolist()
-    with pytest.raises(ParameterError, match="states='x' is not legal. It takes some of r, q, p, u"):
+    with pytest.raises(ParameterError, match=r"states='x' is not legal\. It takes some of r, q, p, u"):
         world.to_parquet(tmp_path / "three", states=("x",))
     assert not (tmp_path / "three").exists()
 

@@ -343,9 +343,15 @@ class System:
 
         s, none = self.settings, np.empty((0, 0))
         numbers = (
-            (s.h, s.speed**2, s.damping * s.h / 2, s.holding * s.speed**2)
-            + (s.rate_noise, 0.0 if dv is None else s.wave_noise)
-            + (s.adapting, s.from_wave, s.to_wave)
+            s.h,
+            s.speed**2,
+            s.damping * s.h / 2,
+            s.holding * s.speed**2,
+            s.rate_noise,
+            0.0 if dv is None else s.wave_noise,
+            s.adapting,
+            s.from_wave,
+            s.to_wave,
         )
         after = np.empty((3, *here.r.shape)) if after is None else after
         whole = (np.ascontiguousarray(part.numpy()) for part in (here.r, here.q, here.p))
