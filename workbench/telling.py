@@ -49,7 +49,7 @@ def sentences(text: str | os.PathLike[str] | Corpus | pd.DataFrame, *, network: 
             f"{name} has {len(table):,} sentence{'s' * (len(table) != 1)}; a world grows from {FEWEST} to {MOST:,}. Sentences end with "
             "a full stop, a question mark or an exclamation mark and a space."
         )
-    opened = open_subject(network) if isinstance(network, str | os.PathLike) else network
+    opened: Any = open_subject(network) if isinstance(network, str | os.PathLike) else network
     read = capture(opened, Corpus(table, name=name), rows="sample", batch_size=1)
     last = read.at(read.sites[-1])
     return PointCloud(last.values, name=f"sentences of {name}", table=table)

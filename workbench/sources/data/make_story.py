@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,7 +79,8 @@ def main() -> None:
     table = pd.DataFrame(rows, columns=["place", "character", "event", "text"])
     here = Path(__file__).parent
     table.to_csv(here / "story.csv", index=False)
-    acts = wb.capture(wb.open("minilm"), list(table["text"]), rows="sample", batch_size=1)
+    minilm: Any = wb.open("minilm")
+    acts = wb.capture(minilm, list(table["text"]), rows="sample", batch_size=1)
     last = acts.at(acts.sites[-1]).values
     np.save(here / "story.npy", np.asarray(last / np.linalg.norm(last, axis=1, keepdims=True), np.float16))
 
