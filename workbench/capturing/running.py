@@ -83,7 +83,8 @@ class Work:
                 )
             feed = feed or text_feed(source, encode, max_length, batch_size, markers)
         elif isinstance(source, PointCloud | np.ndarray):
-            feed = array_feed(source, batch_size, reads_tokens)
+            prepare = network.prepare if isinstance(network, Network) else None
+            feed = array_feed(source, batch_size, reads_tokens, prepare)
         else:
             feed = batch_feed(source, labels, reads_tokens)
         first = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
