@@ -104,9 +104,7 @@ def _require(arrays: np.ndarray, name: str, subject: Any, *, fits: bool) -> None
     )
 
 
-def _read(
-    subject: Any, column: str, ids: np.ndarray, *, anywhere: bool
-) -> tuple[pd.Series | None, str]:
+def _read(subject: Any, column: str, ids: np.ndarray, *, anywhere: bool) -> tuple[pd.Series | None, str]:
     """The images that a column names, and what is to be said; None where none can be shown."""
     import pandas as pd
 

@@ -137,7 +137,7 @@ def _images(name: str, cells: Sequence[np.ndarray | None]) -> dict[str, Any] | N
     while start < len(images):  # out has the images before start
         together = np.stack(_alike(images[start : start + TOGETHER])).astype(np.float32)
         scale = min(high / together.shape[1], wide / together.shape[2])
-        h, w = ((max(1, round(n * scale)) for n in together.shape[1:3]) if framed else (high, wide))
+        h, w = (max(1, round(n * scale)) for n in together.shape[1:3]) if framed else (high, wide)
         small = _resized(_resized(together, h, 1), w, 2)
         grey = (np.nan_to_num(small, nan=black) - black) * (255 / (white - black))
         top, left = (high - h) // 2, (wide - w) // 2
