@@ -133,11 +133,15 @@ def test_a_table_and_a_module_become_pages_with_a_picture_and_findings() -> None
     assert "spectral_clustering" in {
         q["method"] for q in said["findings"]["questions"]
     }  # drawn in the points
-    net = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
-    rows = torch.tensor(table()[list("abcde")].to_numpy(), dtype=torch.float32)
+    net = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(80, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)
+    )
+    shades = torch.tensor(table()[list("abcde")].to_numpy(), dtype=torch.float32)
+    rows = shades[:, None, :, None].expand(-1, 1, -1, 16)  # images of five stripes
     page = report(net, {**QUICK, "untrained": 3}, "net.html", inputs=rows, labels=table()["kind"])
     contrasts = [q for q in facts(page)["findings"]["questions"] if q["method"] == "contrast"]
     assert len(contrasts) == 5 and any(q["p"] is not None for q in contrasts)
+    assert page.read_text().count('"kind":"image"') == 1, "each row has the image that the network was run on"
 
 
 @pytest.mark.slow
