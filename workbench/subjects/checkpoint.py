@@ -20,7 +20,7 @@ from workbench.core.lazy import LazyTensor, Tensors
 from workbench.core.lineage import Origin
 from workbench.core.patterns import matching
 from workbench.core.rows import floats, owned, require_finite
-from workbench.core.subject import Subject
+from workbench.core.subject import Subject, as_subject
 from workbench.core.view import View
 from workbench.numerics.floats import as_numbers
 from workbench.subjects.experts import experts_of, infos_apart
@@ -362,6 +362,24 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
             return save_file(path, tensors)
         own = self.config if self.has_network and not self.beside and kind_of(self.config) else {}
         return save_folder(path, tensors, self.beside, own)
+
+
+def weights_of(thing: Any) -> Checkpoint:
+    """A checkpoint, also of a network or a torch module.
+
+    Raises
+    ------
+    ViewError
+        It has no named weights.
+    """
+    found = as_subject(thing)
+    if isinstance(found, Checkpoint):
+        return found
+    if isinstance(found, Network):
+        return found.as_checkpoint()
+    raise ViewError(
+        f"Named weights are taken, of a checkpoint, a network or a torch module; {found.called} is {found.holds}."
+    )
 
 
 class EditedCheckpoint(Checkpoint):
