@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 
 from workbench import asking
 from workbench.core.errors import DataError, MissingError, ParameterError
-from workbench.report import own, report
+from workbench.report import notebooks, own, report
 
 QUICK = {"max_rows": 120, "n_null": 9, "untrained": 2, "max_texts": 20}
 
@@ -168,3 +169,22 @@ def test_other_things_are_drawn_and_asked_what_fits(what: str) -> None:
         "digits_descent": "gradient_rank",
     }
     assert wanted[what] in asked and facts(page)["findings"]["questions"]
+
+
+def test_rows_are_coloured_by_a_label_of_ones_own_texts_and_not_by_the_texts() -> None:
+    cells = json.loads(notebooks.find_notebook(own.TEMPLATE).read_text())["cells"]
+    (source,) = ("".join(c["source"]) for c in cells if "def likely(" in "".join(c["source"]))
+    held: dict[str, Any] = {}
+    (found,) = (n for n in ast.parse(source).body if getattr(n, "name", "") == "likely")
+    exec(compile(ast.Module([found], []), own.TEMPLATE, "exec"), held)
+    n = np.arange(200)
+    of_tokens = {
+        "text_id": n // 10,
+        "text": [f"text {i // 10}" for i in n],
+        "token": n % 7,
+        "position": n % 10,
+    }
+    label = np.array(["pets", "trees"])[n // 10 % 2]
+    assert held["likely"](pd.DataFrame(of_tokens).assign(topic=label)) == "topic"
+    assert held["likely"](pd.DataFrame(of_tokens)) == ""
+    assert held["likely"](pd.DataFrame({"sample": n, "label": n % 10})) == "label"
