@@ -68,8 +68,9 @@ class Work:
 
         module = network.module if isinstance(network, Network) else network
         if not isinstance(module, torch.nn.Module):
+            opened = f": open it first, workbench.open({network!r})" if isinstance(network, str) else ""
             raise ViewError(
-                f"capture runs a checkpoint, a network or a torch module; it was given a {type(network).__name__}."
+                f"capture runs a checkpoint, a network or a torch module; it was given a {type(network).__name__}{opened}."
             )
         require_numbers(module, name)
         embeddings = (torch.nn.Embedding, torch.nn.EmbeddingBag)
