@@ -19,7 +19,7 @@ from workbench.core.errors import MissingError, ViewError, suggest
 from workbench.core.lazy import LazyTensor, Tensors
 from workbench.core.lineage import Origin
 from workbench.core.patterns import matching
-from workbench.core.rows import floats, owned, require_finite
+from workbench.core.rows import floats, frozen, owned, require_finite
 from workbench.core.subject import Subject, as_subject
 from workbench.core.view import View
 from workbench.numerics.floats import as_numbers
@@ -136,6 +136,25 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
             name="toy",
             content=lambda: digest(*arrays.values()),
             config={"num_attention_heads": 2},
+        )
+
+    @classmethod
+    def holding(cls, network: Network) -> Checkpoint:
+        """The weights of a network as they are now, by its module's own names."""
+        state = network.module.state_dict()
+        arrays = {n: owned(np.array(frozen(t))) for n, t in state.items() if hasattr(t, "detach")}
+        codes = {"f": "F", "i": "I", "u": "U", "c": "C"}
+        kinds = {
+            n: "BOOL" if a.dtype == bool else f"{codes[a.dtype.kind]}{8 * a.itemsize}"
+            for n, a in arrays.items()
+        }
+        return Checkpoint(
+            {n: TensorInfo(n, a.shape, kinds[n], a.nbytes) for n, a in arrays.items()},
+            arrays.__getitem__,
+            name=network.name,
+            content=lambda: digest("weights", list(arrays), *arrays.values()),
+            load=lambda: network,
+            stored=lambda name: LazyTensor.of(arrays[name]),
         )
 
     @cached_property
@@ -376,7 +395,7 @@ def weights_of(thing: Any) -> Checkpoint:
     if isinstance(found, Checkpoint):
         return found
     if isinstance(found, Network):
-        return found.as_checkpoint()
+        return Checkpoint.holding(found)
     raise ViewError(
         f"Named weights are taken, of a checkpoint, a network or a torch module; {found.called} is {found.holds}."
     )
