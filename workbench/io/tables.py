@@ -371,7 +371,14 @@ def _spread(array: pa.Array) -> int:
 def points(table: pd.DataFrame, path: Path, name: str, **chosen: Any) -> PointCloud:
     """Split a table into a cloud and its labels; ``columns``, ``labels``, ``id`` as `split` takes them."""
     parts = split(table, str(path), **chosen)
-    return PointCloud(parts.values, name=name, table=parts.table, columns=parts.columns, note=parts.note)
+    return PointCloud(
+        parts.values,
+        name=name,
+        table=parts.table,
+        columns=parts.columns,
+        note=parts.note,
+        folder=path.absolute().parent,
+    )
 
 
 def series(table: pd.DataFrame, path: Path | str, name: str, **chosen: Any) -> TimeSeries:
