@@ -25,16 +25,16 @@ def correlation(x: np.ndarray, lag: int) -> float:
 
 
 @pytest.mark.parametrize(
-    "method", [pytest.param(m, marks=[pytest.mark.slow] * (m == "gru")) for m in makers.MAKERS]
+    "maker", [pytest.param(m, marks=[pytest.mark.slow] * (m == "gru")) for m in makers.MAKERS]
 )
-def test_known_answer_the_swing_is_kept_and_the_channels_with_it(method: str) -> None:
-    if method == "var":
+def test_known_answer_the_swing_is_kept_and_the_channels_with_it(maker: str) -> None:
+    if maker == "var":
         pytest.importorskip("statsmodels")
     real = swing(2)
-    made = wb.synthetic_series(real, method=method, steps=1000, random_state=1)
+    made = wb.synthetic_series(real, maker=maker, steps=1000, random_state=1)
     assert made.values.shape == (1000, 2) and made.channels == ("c0", "c1") and made.interval == 0.5
-    assert made.name == f"mine · made by {method}"
-    assert made.truth == {"method": method, "learnt_from": 400, "settings": {}}
+    assert made.name == f"mine · made by {maker}"
+    assert made.truth == {"maker": maker, "learnt_from": 400, "settings": {}}
     assert correlation(made.values, 6) < -0.2 < 0.4 < correlation(made.values, 1)
     assert np.corrcoef(made.values.T)[0, 1] == pytest.approx(np.corrcoef(real.values.T)[0, 1], abs=0.2)
     assert np.abs(made.values.mean(axis=0) - real.values.mean(axis=0)).max() < 0.3
@@ -46,7 +46,7 @@ def test_what_is_held_out_takes_no_part() -> None:
     other = np.array(real.values)
     other[300:] = 7 + np.arange(100)[:, None]
     a, b = (
-        wb.synthetic_series(s, held_out=0.25, method="stationary_bootstrap")
+        wb.synthetic_series(s, held_out=0.25, maker="stationary_bootstrap")
         for s in (real, wb.TimeSeries(other))
     )
     assert np.array_equal(a.values, b.values) and a.truth["learnt_from"] == 300
@@ -56,7 +56,7 @@ def test_settings_are_chosen_among_those_that_are_tried(monkeypatch: pytest.Monk
     """A bootstrap of single steps has no order to learn from, so that the longer stretches are taken."""
     tried = ({"block": 1.0}, {"block": 40.0}, {"block": 1.5})
     monkeypatch.setitem(makers.TRIED, "stationary_bootstrap", tried)
-    made = wb.synthetic_series(swing(), method="stationary_bootstrap", tuned=True)
+    made = wb.synthetic_series(swing(), maker="stationary_bootstrap", tuned=True)
     assert made.truth["settings"] == {"block": 40.0}
 
 
@@ -82,7 +82,7 @@ def test_peer_var_of_statsmodels_keeps_the_coefficients() -> None:
     from statsmodels.tsa.api import VAR
 
     x = linear(SWING, 2, 0.5)(np.random.default_rng(0), 2000)
-    made = wb.synthetic_series(wb.TimeSeries(x), method="var", steps=4000).values
+    made = wb.synthetic_series(wb.TimeSeries(x), maker="var", steps=4000).values
     fitted = [VAR(np.asarray(v, float)).fit(2).coefs for v in (x, made)]
     assert np.abs(fitted[0] - fitted[1]).max() < 0.1
 
@@ -90,7 +90,7 @@ def test_peer_var_of_statsmodels_keeps_the_coefficients() -> None:
 def test_without_statsmodels_the_refusal_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "statsmodels.tsa.ar_model", None)
     with pytest.raises(MissingError, match=r"workbench\[synthetic\]"):
-        wb.synthetic_series(swing(), method="var")
+        wb.synthetic_series(swing(), maker="var")
 
 
 def test_refuses_what_can_not_be_learnt() -> None:

@@ -20,7 +20,7 @@ from workbench.subjects.series import Series, TimeSeries
 def synthetic_series(
     series: Series,
     *,
-    method: Annotated[
+    maker: Annotated[
         MakerName,
         Doc(
             "Who makes it: a reservoir; stretches of the series ('stationary_bootstrap'); what followed moments like the present one "
@@ -56,7 +56,7 @@ def synthetic_series(
     DataError
         Fewer than 50 steps to learn from, a channel that is constant there, or numbers that aren't finite.
     MissingExtra
-        ``method='var'`` without statsmodels.
+        ``maker='var'`` without statsmodels.
     """
     known = len(series.values) - round(held_out * len(series.values))
     x = series.values[:known].astype(np.float64)
@@ -64,12 +64,12 @@ def synthetic_series(
         x, f"{series.name}, of which {known:,} steps are learnt from," if held_out else series.name
     )
     with one_thread():
-        settings = chosen(x, method, random_state) if tuned else {}
-        made = make(x, method, len(series.values) if steps is None else steps, random_state, settings)
+        settings = chosen(x, maker, random_state) if tuned else {}
+        made = make(x, maker, len(series.values) if steps is None else steps, random_state, settings)
     return TimeSeries(
         made.astype(np.float32),
-        name=f"{series.name} · made by {method}",
+        name=f"{series.name} · made by {maker}",
         channels=series.channels,
         interval=series.interval,
-        truth={"method": method, "learnt_from": known, "settings": settings},
+        truth={"maker": maker, "learnt_from": known, "settings": settings},
     )

@@ -66,7 +66,7 @@ def copying(
             f"width={width} takes {2 * width} steps before what is held out, and {real.name} has {len(parts.known):,}. Lower it."
         )
     # of the held-out part alone: windows across its start would hold known steps
-    pairs = parts.pairs(width, real, synthetic)
+    pairs = parts.pairs(width, real, synthetic, random_state)
     near = _distances(parts.known, pairs, width)
     usual = near[0].min(axis=1).mean()
     if usual < COPIED:

@@ -55,8 +55,8 @@ def discriminator(
     Time-series generative adversarial networks, NeurIPS 32 (the discriminative score).
     """
     parts = parts_of(real, synthetic, held_out)
-    first = parts.pairs(width, real, synthetic)
-    other = pair(parts.held, parts.known, width, parts.memory)
+    first = parts.pairs(width, real, synthetic, random_state)
+    other = pair(parts.held, parts.known, width, parts.memory, random_state)
     with one_thread():
         asked = [
             _asked(

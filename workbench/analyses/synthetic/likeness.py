@@ -72,7 +72,7 @@ def likeness(
     J. Big Data 11.
     """
     parts = parts_of(real, synthetic, held_out)
-    pairs = parts.pairs(lags, real, synthetic)
+    pairs = parts.pairs(lags, real, synthetic, random_state)
     with one_thread():
         measured = Statistics(pairs, lags)
         ask: Callable[[np.ndarray], np.ndarray] = measured.of

@@ -34,7 +34,7 @@ def synthetic_verdict(
         Series | None, Unpaired, Doc("A series that was made already; without one it is made here.")
     ] = None,
     *,
-    method: Annotated[
+    maker: Annotated[
         MakerName, Doc("Who makes it, where none is given; see synthetic_series.")
     ] = "reservoir",
     held_out: HeldOut = 1 / 3,
@@ -58,14 +58,14 @@ def synthetic_verdict(
     DataError
         Too few steps, another number of channels, a constant channel, or numbers that aren't finite.
     MissingExtra
-        ``method='var'`` without statsmodels.
+        ``maker='var'`` without statsmodels.
 
     References
     ----------
     Jordon et al. 2022, Synthetic data: what, why and how?, arXiv:2205.03257; Stenger, Leppich, Foster, Kounev and Bauer 2024,
     Evaluation is key: a survey on evaluation measures for synthetic time series, J. Big Data 11.
     """
-    made = synthetic if synthetic is not None else _made(real, method, held_out, random_state)
+    made = synthetic if synthetic is not None else _made(real, maker, held_out, random_state)
     shared: dict[str, Any] = {"held_out": held_out, "random_state": random_state}
     drawn = {"n_null": min(n_null, MOST_REFITS), "n_boot": n_boot}
     answers = [usefulness.function(real, made, **_usual(usefulness), **shared, **drawn)]
@@ -86,15 +86,15 @@ def synthetic_verdict(
     )
 
 
-def _made(real: Series, method: MakerName, held_out: float, random_state: int) -> Series:
+def _made(real: Series, maker: MakerName, held_out: float, random_state: int) -> Series:
     """A series of as many steps as the real one, from what isn't held out of it."""
     known = real.values[: len(real.values) - round(held_out * len(real.values))].astype(np.float64)
     require_learnable(known, f"{real.name} before what is held out")
     with one_thread():
-        made = make(known, method, len(real.values), random_state, {})
+        made = make(known, maker, len(real.values), random_state, {})
     return TimeSeries(
         made.astype(np.float32),
-        name=f"{real.name} · made by {method}",
+        name=f"{real.name} · made by {maker}",
         channels=real.channels,
         interval=real.interval,
     ).as_series()

@@ -51,9 +51,11 @@ class Pairs:
 
 
 def pair(
-    first: Float[np.ndarray, "n c"], second: Float[np.ndarray, "m c"], width: int, memory: int
+    first: Float[np.ndarray, "n c"], second: Float[np.ndarray, "m c"], width: int, memory: int, seed: int = 0
 ) -> Pairs | None:
-    """Cut two series into stretches of one length, spread evenly over each; None where not two of ``2 width`` steps fit.
+    """Cut two series into stretches of one length; None where not two of ``2 width`` steps fit.
+
+    Those of the longer series lie at random, since evenly spaced ones may all begin in one season.
 
     Parameters
     ----------
@@ -73,8 +75,11 @@ def pair(
         return None
     length = shorter // many  # so that no step of the shorter series is left out but at its end
 
+    rng = np.random.default_rng([seed, 0x70616972])
+
     def cut(x: np.ndarray) -> np.ndarray:
-        starts = np.linspace(0, len(x) - length, many).round().astype(int)
+        slack = np.sort(rng.integers(0, len(x) - many * length + 1, many))
+        starts = slack + length * np.arange(many)
         return np.stack([x[s : s + length] for s in starts])
 
     return Pairs(cut(first), cut(second), why)

@@ -44,7 +44,7 @@ def var(
         from statsmodels.tsa.vector_ar.var_model import VAR
     except ImportError:
         raise MissingExtra(
-            "method='var' needs statsmodels, which is an extra: python -m pip install 'workbench[synthetic]' (or "
+            "maker='var' needs statsmodels, which is an extra: python -m pip install 'workbench[synthetic]' (or "
             "'statsmodels>=0.15'). The other methods do without."
         ) from None
     mean, spread = x.mean(axis=0), x.std(axis=0)

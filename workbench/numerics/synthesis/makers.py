@@ -64,29 +64,29 @@ assert set(MAKERS) == set(TRIED) == set(get_args(MakerName))
 
 
 def make(
-    x: Float[np.ndarray, "T c"], method: str, steps: int, seed: int, settings: Settings
+    x: Float[np.ndarray, "T c"], maker: str, steps: int, seed: int, settings: Settings
 ) -> Float[np.ndarray, "steps c"]:
     """Make a series like another one.
 
     Parameters
     ----------
-    x : finite, 50 steps or more, no channel constant; see `medusa.reservoir.require_learnable`. method : of `MAKERS`.
-    settings : of that method, by keyword.
+    x : finite, 50 steps or more, no channel constant; see `medusa.reservoir.require_learnable`. maker : of `MAKERS`.
+    settings : of that maker, by keyword.
 
     Raises
     ------
     DataError, MissingExtra
-        The method can't learn the series, or needs what isn't there.
+        The maker can't learn the series, or needs what isn't there.
     """
-    return MAKERS[method](np.asarray(x, np.float64), steps, seed, **settings)
+    return MAKERS[maker](np.asarray(x, np.float64), steps, seed, **settings)
 
 
-def chosen(x: Float[np.ndarray, "T c"], method: str, seed: int) -> dict[str, Any]:
+def chosen(x: Float[np.ndarray, "T c"], maker: str, seed: int) -> dict[str, Any]:
     """The settings of those that are tried by which forecasts of the series' end err least.
 
     They make series after its first two thirds, a boosted forecaster learns from these, and forecasts the rest one step ahead.
     """
-    tried = TRIED[method]
+    tried = TRIED[maker]
     cut = len(x) - round(JUDGED * len(x))
     if cut < medusa.FEWEST:
         return dict(tried[0])
@@ -94,7 +94,7 @@ def chosen(x: Float[np.ndarray, "T c"], method: str, seed: int) -> dict[str, Any
     past, future = rows((x[cut:] - mean) / spread, LAGS, 1)
 
     def error(settings: Settings) -> float:
-        made = (make(x[:cut], method, cut, seed + i, settings) for i in range(TRIES))
+        made = (make(x[:cut], maker, cut, seed + i, settings) for i in range(TRIES))
         trained = (learn(*rows((m - mean) / spread, LAGS, 1), "boosted") for m in made)
         return float(np.mean([np.log(np.square(forecast(past) - future).mean()) for forecast in trained]))
 
