@@ -57,7 +57,9 @@ def vessel(folder: Path) -> np.ndarray:
     """The first 2,000 steps of KDD-TSAD_135, a pressure in a vessel."""
     import pandas as pd
 
-    file = next(folder.rglob("135_UCR_Anomaly_InternalBleeding16_TEST.csv"))  # which has the other file's steps too
+    file = next(
+        folder.rglob("135_UCR_Anomaly_InternalBleeding16_TEST.csv")
+    )  # which has the other file's steps too
     return pd.read_csv(file)[["value"]].to_numpy(float)[:2000]
 
 

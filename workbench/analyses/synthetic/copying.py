@@ -71,7 +71,8 @@ def copying(
     usual = near[0].min(axis=1).mean()
     if usual == 0:
         raise DataError(
-            f"Held-out windows of {real.name} are all in its first part to the last bit: distances to the closest say nothing. Take a larger width."
+            f"Held-out windows of {real.name} are all in its first part to the last bit: distances to the closest say nothing. "
+            "Take a larger width."
         )
     every, pieces = np.arange(len(pairs)), np.arange(near.shape[2])
 

@@ -93,7 +93,7 @@ def chosen(x: Float[np.ndarray, "T c"], maker: str, seed: int) -> dict[str, Any]
     mean, spread = x[:cut].mean(axis=0), np.maximum(x[:cut].std(axis=0), np.finfo(float).tiny)
     past, future = rows((x[cut:] - mean) / spread, LAGS, 1)
 
-    def error(settings: Settings) -> float:
+    def error(settings: dict[str, Any]) -> float:
         made = (make(x[:cut], maker, cut, seed + i, settings) for i in range(TRIES))
         trained = (learn(*rows((m - mean) / spread, LAGS, 1), "boosted") for m in made)
         return float(np.mean([np.log(np.square(forecast(past) - future).mean()) for forecast in trained]))
