@@ -105,6 +105,7 @@ def copying(
         ),
     )
     return Estimate(
+        caveat=pairs.why_untested if n_null else "",
         evidence=tuple(
             Evidence(
                 id=id,
@@ -124,7 +125,7 @@ def copying(
             for (id, question, label), value, fields, interval in zip(
                 asked, values, said, intervals, strict=True
             )
-        )
+        ),
     )
 
 

@@ -81,7 +81,7 @@ def discriminator(
                     label="area under the curve, earlier real against held-out windows",
                 )
             )
-    return Estimate(evidence=tuple(asked))
+    return Estimate(evidence=tuple(asked), caveat=first.why_untested if n_null else "")
 
 
 def _asked(

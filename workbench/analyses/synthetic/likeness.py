@@ -82,6 +82,7 @@ def likeness(
         )
         intervals = _intervals(pairs, values, lags)
     return Estimate(
+        caveat=pairs.why_untested if n_null else "",
         evidence=tuple(
             Evidence(
                 id=name,
@@ -99,7 +100,7 @@ def likeness(
                 **fields,
             )
             for name, value, fields, interval in zip(measured.names, values, said, intervals, strict=True)
-        )
+        ),
     )
 
 

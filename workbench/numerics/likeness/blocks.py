@@ -42,6 +42,11 @@ class Pairs:
         """Steps of a stretch."""
         return self.first.shape[1]
 
+    @property
+    def why_untested(self) -> str:
+        """A sentence that says why nothing is tested, or ""."""
+        return f"Not tested: {self.untested}." if self.untested else ""
+
     def __len__(self) -> int:
         return len(self.first)
 
