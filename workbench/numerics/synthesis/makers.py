@@ -98,4 +98,5 @@ def chosen(x: Float[np.ndarray, "T c"], maker: str, seed: int) -> dict[str, Any]
         trained = (learn(*rows((m - mean) / spread, LAGS, 1), "boosted") for m in made)
         return float(np.mean([np.log(np.square(forecast(past) - future).mean()) for forecast in trained]))
 
-    return dict(min(tried, key=error))
+    best: dict[str, Any] = min(tried, key=error)
+    return dict(best)
