@@ -976,6 +976,23 @@ class _likeness(Method):
 
 likeness: _likeness
 
+class _synthetic_verdict(Method):
+    def __call__(
+        self,
+        real: Asked,
+        synthetic: Asked | None = None,
+        /,
+        *,
+        maker: Literal["reservoir", "stationary_bootstrap", "var", "copula", "analogs", "gru"] = "reservoir",
+        held_out: float = 0.3333333333333333,
+        n_null: int = 99,
+        n_boot: int = 20,
+        random_state: int = 0,
+    ) -> Panels:
+        """Make a series like one that is given, and say whether it is of use, is told from real steps, copies, and is alike."""
+
+synthetic_verdict: _synthetic_verdict
+
 class _usefulness(Method):
     def __call__(
         self,
@@ -1655,6 +1672,22 @@ class _swiss_roll(Method):
         """Draw rows uniformly by area from a rolled-up sheet, in a random three-dimensional subspace."""
 
 swiss_roll: _swiss_roll
+
+class _synthetic_series(Method):
+    def __call__(
+        self,
+        series: Asked,
+        /,
+        *,
+        maker: Literal["reservoir", "stationary_bootstrap", "var", "copula", "analogs", "gru"] = "reservoir",
+        steps: int | None = None,
+        held_out: float = 0.0,
+        tuned: bool = False,
+        random_state: int = 0,
+    ) -> TimeSeries:
+        """Make a series like one that is given, without gradients by default."""
+
+synthetic_series: _synthetic_series
 
 class _torus(Method):
     def __call__(

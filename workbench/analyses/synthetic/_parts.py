@@ -40,9 +40,9 @@ class Parts:
     made: Float[np.ndarray, "m c"]
     memory: int
 
-    def pairs(self, width: int, real: Series, made: Series) -> Pairs:
+    def pairs(self, width: int, real: Series, made: Series, seed: int) -> Pairs:
         """Stretches of what is held out and of the synthetic series."""
-        found = pair(self.held, self.made, width, self.memory)
+        found = pair(self.held, self.made, width, self.memory, seed)
         if found is None:
             raise DataError(
                 f"width={width} takes 2 stretches of {2 * width} steps: {real.name} has {len(self.held):,} held out and {made.name} "

@@ -53,7 +53,7 @@ def copying(
     Raises
     ------
     DataError
-        Other channels, too few steps, a constant channel, or held-out steps that are all copies of earlier ones.
+        Other channels, too few steps, a constant channel, or held-out windows that are all in the first part.
 
     References
     ----------
@@ -66,12 +66,13 @@ def copying(
             f"width={width} takes {2 * width} steps before what is held out, and {real.name} has {len(parts.known):,}. Lower it."
         )
     # of the held-out part alone: windows across its start would hold known steps
-    pairs = parts.pairs(width, real, synthetic)
+    pairs = parts.pairs(width, real, synthetic, random_state)
     near = _distances(parts.known, pairs, width)
     usual = near[0].min(axis=1).mean()
-    if usual < COPIED:
+    if usual == 0:
         raise DataError(
-            f"Held-out windows of {real.name} are copies of its first part: distances to the closest say nothing. Take a larger width."
+            f"Held-out windows of {real.name} are all in its first part to the last bit: distances to the closest say nothing. "
+            "Take a larger width."
         )
     every, pieces = np.arange(len(pairs)), np.arange(near.shape[2])
 
@@ -104,6 +105,7 @@ def copying(
         ),
     )
     return Estimate(
+        caveat=pairs.why_untested if n_null else "",
         evidence=tuple(
             Evidence(
                 id=id,
@@ -123,7 +125,7 @@ def copying(
             for (id, question, label), value, fields, interval in zip(
                 asked, values, said, intervals, strict=True
             )
-        )
+        ),
     )
 
 

@@ -55,8 +55,8 @@ def discriminator(
     Time-series generative adversarial networks, NeurIPS 32 (the discriminative score).
     """
     parts = parts_of(real, synthetic, held_out)
-    first = parts.pairs(width, real, synthetic)
-    other = pair(parts.held, parts.known, width, parts.memory)
+    first = parts.pairs(width, real, synthetic, random_state)
+    other = pair(parts.held, parts.known, width, parts.memory, random_state)
     with one_thread():
         asked = [
             _asked(
@@ -81,7 +81,7 @@ def discriminator(
                     label="area under the curve, earlier real against held-out windows",
                 )
             )
-    return Estimate(evidence=tuple(asked))
+    return Estimate(evidence=tuple(asked), caveat=first.why_untested if n_null else "")
 
 
 def _asked(

@@ -72,7 +72,7 @@ def likeness(
     J. Big Data 11.
     """
     parts = parts_of(real, synthetic, held_out)
-    pairs = parts.pairs(lags, real, synthetic)
+    pairs = parts.pairs(lags, real, synthetic, random_state)
     with one_thread():
         measured = Statistics(pairs, lags)
         ask: Callable[[np.ndarray], np.ndarray] = measured.of
@@ -82,6 +82,7 @@ def likeness(
         )
         intervals = _intervals(pairs, values, lags)
     return Estimate(
+        caveat=pairs.why_untested if n_null else "",
         evidence=tuple(
             Evidence(
                 id=name,
@@ -99,7 +100,7 @@ def likeness(
                 **fields,
             )
             for name, value, fields, interval in zip(measured.names, values, said, intervals, strict=True)
-        )
+        ),
     )
 
 

@@ -15,8 +15,8 @@ from workbench.core.inputs import Unpaired
 from workbench.core.parameters import BootstrapDraws, NullDraws, Seed
 from workbench.core.registry import analysis
 from workbench.evidence.nulls.no_order import NULL
-from workbench.numerics.controls import draw_until_clear
-from workbench.numerics.likeness.forecasters import Kind, learn, rows, stretches
+from workbench.numerics.controls import Draw, hardest
+from workbench.numerics.likeness.forecasters import Forecast, Kind, learn, rows, stretches
 from workbench.numerics.resampling import null_draws
 from workbench.numerics.threads import one_thread
 from workbench.results.estimate import Estimate
@@ -46,8 +46,9 @@ def usefulness(
     Boosted trees and ridge regression are learnt from the synthetic series, and again from the real one before what is held out;
     both forecast what is held out, one step and ``ahead`` steps ahead. The number is the root mean squared error of the first over
     that of the second: 1 is as good as real data, above is worse. The interval draws stretches of all three parts anew and learns
-    again. The null learns from the synthetic steps in random order, who has their values and nothing else. The last 3,000 steps
-    of a part count.
+    again. The null is that one of the two has no order: forecasts of the held-out steps in random order, and forecasts learnt from
+    the synthetic steps in random order, which have their values and nothing else; both have to err more. The last 3,000 steps of
+    a part count.
 
     Returns
     -------
@@ -86,15 +87,24 @@ def _asked(
 ) -> Evidence:
     known, held, made = (rows(p[-MOST:], lags, ahead) for p in (parts.known, parts.held, parts.made))
 
+    def off(forecast: Forecast, test: tuple[np.ndarray, np.ndarray]) -> float:
+        return float(np.sqrt(np.square(forecast(test[0]) - test[1]).mean()))
+
     def error(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> float:
-        return float(np.sqrt(np.square(learn(*train, kind, random_state)(test[0]) - test[1]).mean()))
+        return off(learn(*train, kind, random_state), test)
 
-    by_real = error(known, held)
-    value = error(made, held) / by_real
+    by_real, forecast = error(known, held), learn(*made, kind, random_state)
+    value = off(forecast, held) / by_real
 
-    def out_of_order(rng: np.random.Generator) -> float:
-        shuffled = rng.permutation(parts.made[-MOST:])
-        return error(rows(shuffled, lags, ahead), held) / by_real
+    def real_out_of_order() -> Draw:
+        return lambda rng: np.array(
+            [off(forecast, rows(rng.permutation(parts.held[-MOST:]), lags, ahead)) / by_real]
+        )
+
+    def made_out_of_order() -> Draw:
+        return lambda rng: np.array(
+            [error(rows(rng.permutation(parts.made[-MOST:]), lags, ahead), held) / by_real]
+        )
 
     def anew(rng: np.random.Generator) -> float:
         length = max(lags + ahead, parts.memory)
@@ -105,9 +115,19 @@ def _asked(
         ]
         return np.log(error(some[2], some[1]) / error(some[0], some[1]))
 
-    null = draw_until_clear(
-        out_of_order, np.array([value]), ("less",), n_null, random_state, f"usefulness: null of {kind}"
-    )[0]
+    members = {
+        "real steps in random order": real_out_of_order,
+        "synthetic steps in random order": made_out_of_order,
+    }
+    (null,) = hardest(
+        members,
+        lambda errors: errors,
+        np.array([value]),
+        ("less",),
+        n_null,
+        random_state,
+        f"usefulness: null of {kind}",
+    )
     drawn = null_draws(anew, n_boot, random_state, f"usefulness: interval of {kind}")
     steps = f"{ahead} step{'s' * (ahead > 1)} ahead"
     return Evidence(
@@ -120,7 +140,7 @@ def _asked(
         unit="forecasts",
         interval=_around(value, drawn),
         interval_method=f"stretches of all parts drawn anew {n_boot} times" if n_boot > 1 else "",
-        **(NULL.said(null.tolist(), "less") if n_null else NULL.refused("no null was drawn", "less")),
+        **(NULL.said(null, "less") if n_null else NULL.refused("no null was drawn", "less")),
     )
 
 

@@ -92,7 +92,7 @@ TWO = ("Series", "Series")
 COMPARED = ("copying", "discriminator", "likeness")
 LEARNT = {"usefulness": ("boosted", "linear")}
 TOLD = ("told_apart",)
-FEW = {"usefulness": {"n_boot": 20}}
+FEW = {"usefulness": {"n_boot": 12}}
 WORLDS = (
     World(
         "one short memory",

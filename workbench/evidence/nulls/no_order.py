@@ -1,4 +1,4 @@
-"""No order: a series says as much as its steps in random order."""
+"""No order: either series says as much as its steps in random order, so that nothing of the one's order is in the other's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from workbench.evidence.nulls.named import Null
 
 NULL = Null(
     "no_order",
-    "the order of the synthetic steps says nothing about what comes in the real series",
-    "synthetic steps in random order",
+    "the synthetic steps' order, or the real ones', is as good as random",
+    "steps in random order",
 )

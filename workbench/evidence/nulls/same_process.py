@@ -35,7 +35,7 @@ def beside_exchanged(
     statistics : of which pairs are exchanged, (pairs,) of bool. values : with none of them. what : the method's name.
     """
     if pairs.untested or not n_null:
-        why = pairs.untested or "no null was drawn"
+        why = pairs.untested if n_null else "no null was drawn"
         return [NULL.refused(why, a) for a in alternatives]
     drawn = draw_until_clear(
         lambda rng: statistics(signs(len(pairs), rng)),

@@ -42,6 +42,11 @@ class Pairs:
         """Steps of a stretch."""
         return self.first.shape[1]
 
+    @property
+    def why_untested(self) -> str:
+        """A sentence that says why nothing is tested, or ""."""
+        return f"Not tested: {self.untested}." if self.untested else ""
+
     def __len__(self) -> int:
         return len(self.first)
 
@@ -51,9 +56,11 @@ class Pairs:
 
 
 def pair(
-    first: Float[np.ndarray, "n c"], second: Float[np.ndarray, "m c"], width: int, memory: int
+    first: Float[np.ndarray, "n c"], second: Float[np.ndarray, "m c"], width: int, memory: int, seed: int = 0
 ) -> Pairs | None:
-    """Cut two series into stretches of one length, spread evenly over each; None where not two of ``2 width`` steps fit.
+    """Cut two series into stretches of one length; None where not two of ``2 width`` steps fit.
+
+    Those of the longer series lie at random, since evenly spaced ones may all begin in one season.
 
     Parameters
     ----------
@@ -73,8 +80,11 @@ def pair(
         return None
     length = shorter // many  # so that no step of the shorter series is left out but at its end
 
+    rng = np.random.default_rng([seed, 0x70616972])
+
     def cut(x: np.ndarray) -> np.ndarray:
-        starts = np.linspace(0, len(x) - length, many).round().astype(int)
+        slack = np.sort(rng.integers(0, len(x) - many * length + 1, many))
+        starts = slack + length * np.arange(many)
         return np.stack([x[s : s + length] for s in starts])
 
     return Pairs(cut(first), cut(second), why)
