@@ -36,6 +36,7 @@ def synthetic_series(
     held_out: Annotated[
         float,
         Interval(ge=0, le=0.9),
+        Few(0.1),
         Doc("Share of the series' end that isn't learnt from, so that it can judge what was made."),
     ] = 0.0,
     tuned: Annotated[
