@@ -15,16 +15,8 @@ from workbench.core.registry import methods
 METHODS = [m for m in methods() if worlds_for(m)]
 UNMEASURED = {
     "ensemble",
-    "head_formula",
-    "hessian_density",
-    "hessian_spectrum",
     "interpolation_barrier",
-    "neuron_formula",
-    "renormalization_pictures",
     "renormalize",
-    "tether_ablation",
-    "tethers",
-    "unit_pruning",
 }
 """Methods that draw a null and have no data of known truth yet: their own tests alone say what they claim of nothing."""
 RUNS, SECONDS = 40, 0.5  # of a rerun, and of one run at most: a longer one has its rates from elsewhere

@@ -44,8 +44,9 @@ def tethers(
     many edges anywhere)? Do tethers gather at some units, so that a row's and a column's means say what an edge's tether is
     (share of the variance of ranks that they explain; null: tethers permuted within the layer)? And would other
     samples tether the same edges (rank correlation between tethers of two halves of the probe, mean and middle 95 %
-    of ``n_boot`` splits; null: one half's permuted)? The last is asked of sources that look at samples. Entries of a
-    convolution's kernel are summed.
+    of ``n_boot`` splits; null: the units of one half permuted, of one split, so that what a unit's edges share by the
+    samples stays, and splits of the same samples don't pass for new ones)? The last is asked of sources that look at
+    samples. Entries of a convolution's kernel are summed.
 
     Returns
     -------
@@ -86,7 +87,7 @@ def tethers(
     ]
     if len(first):
         pairs = [
-            (a[name].ravel(), b[name].ravel())
+            (a[name], b[name])
             for a, b in zip(parts[: len(first)], parts[len(first) :], strict=True)
         ]
         evidence.append(_repeats(pairs, n_null, random_state))
@@ -134,7 +135,7 @@ def _share(tethers: Tensors, name: str, fraction: float, n_null: int, random_sta
 
 
 def _gathered(t: Float[np.ndarray, "o i"], n_null: int, random_state: int) -> Evidence:
-    ranks = _ranks(t.ravel()).reshape(t.shape)
+    ranks = _ranks(t)
     null = null_draws(
         lambda rng: _by_units(rng.permuted(ranks.ravel()).reshape(t.shape)), n_null, random_state
     )
@@ -164,21 +165,22 @@ def _by_units(ranks: Float[np.ndarray, "o i"]) -> float:
 def _repeats(pairs: list[tuple[np.ndarray, np.ndarray]], n_null: int, random_state: int) -> Evidence:
     ranked = [(_ranks(a), _ranks(b)) for a, b in pairs]
     values = np.array([_correlation(a, b) for a, b in ranked])
-    null = null_draws(
-        lambda rng: float(np.mean([_correlation(a, rng.permutation(b)) for a, b in ranked])),
-        n_null,
-        random_state,
-    )
+
+    def elsewhere(rng: np.random.Generator) -> float:
+        a, b = ranked[rng.integers(len(ranked))]
+        return _correlation(a, b[rng.permutation(b.shape[0])][:, rng.permutation(b.shape[1])])
+
+    null = null_draws(elsewhere, n_null, random_state)
     return Evidence(
         question="Would other samples tether the same edges?",
         id="repeatability",
         label="rank correlation between two halves of the samples",
         value=values.mean(),
-        n=len(pairs[0][0]),
+        n=pairs[0][0].size,
         unit="edges",
         interval=percentile_interval(values),
         interval_method="random halves",
-        null="one half's tethers permuted" if n_null else "",
+        null="one half's units permuted" if n_null else "",
         hypothesis="which edges are tethered depends on the samples alone",
         null_values=tuple(null),
     )
@@ -187,10 +189,10 @@ def _repeats(pairs: list[tuple[np.ndarray, np.ndarray]], n_null: int, random_sta
 def _ranks(values: np.ndarray) -> np.ndarray:
     from scipy.stats import rankdata
 
-    return cast("np.ndarray", rankdata(values))
+    return cast("np.ndarray", rankdata(values, axis=None).reshape(values.shape))
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    a, b = a - a.mean(), b - b.mean()
+    a, b = (v.ravel() - v.mean() for v in (a, b))
     size = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / size if size > 0 else 0.0

@@ -127,6 +127,13 @@ def lawful(name: str, noise: Noise) -> Callable[[np.random.Generator], tuple[Tra
     return lambda rng: curve(np.log(floor + (2 - floor) * shape) + 0.05 * noise(rng, N))
 
 
+def anew(noise: Noise) -> Callable[[np.random.Generator], tuple[Trajectory, ...]]:
+    """A descent to a floor that begins anew half-way."""
+    t = np.arange(float(N))
+    shape = np.exp(-np.where(t < N // 2, t, t - N // 2) / (OWN["time scale"] / 2))
+    return lambda rng: curve(np.log(0.1 + 1.9 * shape) + 0.05 * noise(rng, N))
+
+
 def updated(kept: float) -> Callable[[np.random.Generator], tuple[Trajectory, ...]]:
     """Weights that move in five directions, each update keeping ``kept`` of the one before."""
 
@@ -156,6 +163,9 @@ def _cases(name: str) -> set[str]:
 
 OWN = {"time scale": 60.0, "exponent": 0.5, "stretch": 0.6}
 UPDATES, WEIGHTS = 24, 60
+PICTURES = "renormalization_pictures"
+JOINED = {PICTURES: ("gain_of_joint", "gain_beside_other_joints")}
+FEW = {PICTURES: {"positions": 2, "n_null": 19}}
 LAW_NOISES = ("white noise", "phi 0.9")
 DESCENT = ("Descent",)
 PLATEAUS = ("plateaus",)
@@ -209,5 +219,24 @@ WORLDS = (
         )
         for law in LAWS
         for noise in LAW_NOISES
+    ),
+    *(
+        World(
+            f"one law, {noise}",
+            f"an exponential with floor, in {NOISES[noise][0]}",
+            DESCENT,
+            lawful("exponential with floor", NOISES[noise][1]),
+            only=(PICTURES,),
+            parameters=FEW,
+        )
+        for noise in LAW_NOISES
+    ),
+    World(
+        "begun anew",
+        "an exponential with floor that begins anew half-way, in independent noise",
+        DESCENT,
+        anew(NOISES["white noise"][1]),
+        holds=JOINED,
+        parameters=FEW,
     ),
 )

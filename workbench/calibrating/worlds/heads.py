@@ -1,4 +1,4 @@
-"""Attention as it is drawn, of any scales; and an induction head, turned so that it lies along no coordinate."""
+"""Attention as it is drawn, of any scales; heads of few products; and an induction head, turned so that it lies along no coordinate."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from workbench.subjects.checkpoint import Checkpoint, TensorInfo
 
 WIDTH, LAYERS, HEADS = 24, 3, 2
 METHOD = "attention_heads"
+FORMULA = "head_formula"
+STRONG = 5  # products of a form that are larger than their scales give
 
 Weights = dict[str, np.ndarray]
 
@@ -46,21 +48,32 @@ def induction(rng: np.random.Generator, *, broken: bool = False) -> Checkpoint:
     return checkpoint(held, 1)
 
 
-def _drawn(scaled: bool) -> Callable[[np.random.Generator], tuple[Checkpoint, ...]]:
+def _projections(rng: np.random.Generator, scaled: bool) -> Weights:
     """Independent projections; ``scaled``: of heavy tails, with coordinates of the stream and heads of unlike scales."""
+    stream = np.exp(rng.standard_normal(WIDTH)) if scaled else np.ones(WIDTH)
+    held = {}
+    for layer in range(LAYERS):
+        for part in "qkvo":
+            w = rng.standard_t(3, (WIDTH, WIDTH)) if scaled else rng.standard_normal((WIDTH, WIDTH))
+            units = np.exp(rng.standard_normal((WIDTH, 1))) if scaled else 1
+            w = w * units * stream
+            held[f"layers.{layer}.self_attn.{part}_proj.weight"] = w.T if part == "o" else w
+    return held
 
-    def make(rng: np.random.Generator) -> tuple[Checkpoint, ...]:
-        stream = np.exp(rng.standard_normal(WIDTH)) if scaled else np.ones(WIDTH)
-        held = {}
-        for layer in range(LAYERS):
-            for part in "qkvo":
-                w = rng.standard_t(3, (WIDTH, WIDTH)) if scaled else rng.standard_normal((WIDTH, WIDTH))
-                units = np.exp(rng.standard_normal((WIDTH, 1))) if scaled else 1
-                w = w * units * stream
-                held[f"layers.{layer}.self_attn.{part}_proj.weight"] = w.T if part == "o" else w
-        return (checkpoint(held, HEADS),)
 
-    return make
+def _drawn(scaled: bool) -> Callable[[np.random.Generator], tuple[Checkpoint, ...]]:
+    return lambda rng: (checkpoint(_projections(rng, scaled), HEADS),)
+
+
+def _few_products(rng: np.random.Generator) -> tuple[Checkpoint, ...]:
+    """Projections as they are drawn, but that the first head reads some pairs of coordinates along one direction each."""
+    held = _projections(rng, scaled=False)
+    query, key = (held[f"layers.0.self_attn.{part}_proj.weight"] for part in "qk")
+    pairs = zip(*(rng.permutation(WIDTH)[:STRONG] for _ in "qk"), strict=True)
+    for i, j in pairs:
+        along = 2 * rng.choice([-1.0, 1.0], WIDTH // HEADS)
+        query[: WIDTH // HEADS, i] = key[: WIDTH // HEADS, j] = along
+    return (checkpoint(held, HEADS),)
 
 
 WORLDS = (
@@ -69,14 +82,14 @@ WORLDS = (
         "three layers of two heads, of independent Gaussian weights",
         ("Checkpoint",),
         _drawn(scaled=False),
-        only=(METHOD,),
+        only=(METHOD, FORMULA),
     ),
     World(
         "attention of unlike scales",
         "three layers of two heads, independent but for the scales of coordinates, with heavy tails",
         ("Checkpoint",),
         _drawn(scaled=True),
-        only=(METHOD,),
+        only=(METHOD, FORMULA),
     ),
     World(
         "induction circuit",
@@ -91,5 +104,12 @@ WORLDS = (
         ("Checkpoint",),
         lambda rng: (induction(rng, broken=True),),
         holds={METHOD: ("matching",)},
+    ),
+    World(
+        "few products",
+        "untrained attention, whose first head has a query and a key alike at five pairs of coordinates",
+        ("Checkpoint",),
+        _few_products,
+        holds={FORMULA: ("held_by_few",)},
     ),
 )

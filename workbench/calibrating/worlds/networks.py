@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SAMPLES, UNITS = 40, 8
 INPUTS, WIDTH, CLASSES = 4, 6, 3
+ALIVE = 3  # units of each layer that have weights, where the others are idle
 WALKED, FAR = (
     24,
     20,
@@ -84,6 +85,27 @@ def _by_heart(rng: np.random.Generator) -> tuple[Trajectory, ...]:
     return descent(network, steps, Probe.of(*held, "cross_entropy"), Probe.of(x, y, "cross_entropy"))
 
 
+def _one_path(rng: np.random.Generator) -> tuple[Trajectory, ...]:
+    """Small weights but for those of one unit: all inputs come to it, and all outputs come from it."""
+    network = _perceptron()
+    weights = {n: 0.2 * w for n, w in _fresh(network, rng).items()}
+    weights["0.weight"][0] = weights["2.weight"][0, 0] = weights["4.weight"][:, 0] = 2.0
+    x, _ = _samples(rng)
+    return descent(network, {9: weights}, Probe.of(x, np.zeros((SAMPLES, CLASSES), np.float32), "mse"))
+
+
+def _idle(rng: np.random.Generator) -> tuple[Trajectory, ...]:
+    """Units but for three have no weights, neither in nor out: nothing changes along those."""
+    weights = _fresh(network := _perceptron(), rng)
+    for name, weight in weights.items():
+        weight *= 2
+        if name[0] in "02":
+            weight[ALIVE:] = 0
+        if weight.ndim == 2 and name[0] in "24":
+            weight[:, ALIVE:] = 0
+    return descent(network, {9: weights}, Probe.of(*_samples(rng), "cross_entropy"))
+
+
 def _passed_on(draw: Callable[[np.random.Generator], np.ndarray]) -> Make:
     """A layer whose units are the columns that it is given, at the second step each with a weight of its own."""
 
@@ -143,14 +165,39 @@ def _walk(rng: np.random.Generator) -> tuple[Trajectory, ...]:
     return descent(network, {s: {"weight": w} for s, w in enumerate(path)}, probe)
 
 
+def _bowl(size: float) -> Make:
+    """A linear network at ``size`` times the weights that answer best, with noise in the answers."""
+
+    def make(rng: np.random.Generator) -> tuple[Trajectory, ...]:
+        from torch import nn
+
+        best = 3 * rng.standard_normal((1, UNITS))
+        x = rng.standard_normal((4 * SAMPLES, UNITS))
+        y = x @ best.T + rng.standard_normal((4 * SAMPLES, 1))
+        probe = Probe.of(x.astype(np.float32), y.astype(np.float32), "mse")
+        weights = {"weight": (size * best).astype(np.float32)}
+        return descent(nn.Linear(UNITS, 1, bias=False), {9: weights}, probe)
+
+    return make
+
+
 ANSWERS = ("output_entropy", "sameness", "neural_collapse", "memorization")
 RANKS, GRADIENTS, LINES = ("activation_rank",), ("gradient_rank",), ("loss_slice", "loss_landscape")
 TOGETHER, SHARED = {"activation_rank": ("rank", "change")}, {"gradient_rank": ("rank",)}
 KNOWN = {"memorization": ("told_apart", "change")}
+SPECTRUM, DENSITY = "hessian_spectrum", "hessian_density"
+ORDERED, IDLE = {SPECTRUM: ("curvature",)}, {DENSITY: ("share_flat", "share_curved_down")}
+FEW = {SPECTRUM: {"lanczos_steps": 8, "trace_draws": 4}, DENSITY: {"lanczos_steps": 8, "starts": 3}}
+RENEWING = {"arm": "shrink_perturb", "optimizer": "sgd", "learning_rate": 0.05, "rate_factors": (1.0,), "repeats": 9, "batch_size": 16, "n_null": 199, "step": 9}
+FORGOTTEN = {"renormalize": {**RENEWING, "shrink": 1.0, "noise": 0.3, "budget": 50}}
+SHRUNK = {"renormalize": {**RENEWING, "shrink": 0.5, "noise": 0.0, "budget": 3}}
+NEARER = {"renormalize": ("below_control@shrink_perturb", "below_best_restart@shrink_perturb")}
 WALK = {"loss_landscape": {"points": 3}, "loss_slice": {"points": 5}}
 WORLDS = (
-    World("unlearned", "weights drawn anew at each step, and samples with classes at random", DESCENT, _unlearned, only=ANSWERS),
+    World("unlearned", "weights drawn anew at each step, and samples with classes at random", DESCENT, _unlearned, only=(*ANSWERS, SPECTRUM, DENSITY), parameters=FEW),
+    World("one path", "small weights but for those from all inputs to one unit, and from it to all outputs", DESCENT, _one_path, holds=ORDERED, parameters=FEW),
     World("by heart", "weights that hold the classes of what was trained on", DESCENT, _by_heart, holds=KNOWN),
+    World("half idle", "units but for three of each layer have no weights, neither in nor out", DESCENT, _idle, holds=IDLE, parameters=FEW),
     World("units alone", "units that have nothing in common", DESCENT, _passed_on(_alone), only=RANKS, covers=True),
     World("heavy units", "units with heavy tails that have nothing in common", DESCENT, _passed_on(_heavy), only=RANKS),
     World("samples of sizes", "units that share the size of samples alone", DESCENT, _passed_on(_sized), holds=TOGETHER),
@@ -158,4 +205,6 @@ WORLDS = (
     World("gradients alone", "gradients with sizes and no directions", DESCENT, _as_gradients(_sized), only=GRADIENTS, covers=True),
     World("gradients together", "gradients that share half of their variance", DESCENT, _as_gradients(_shared), holds=SHARED, covers=True),
     World("walk", "weights on a random walk", DESCENT, _walk, only=LINES, parameters=WALK),
+    World("forgotten noise", "noise in the weights that the descent forgets", DESCENT, _bowl(1.0), only=("renormalize",), parameters=FORGOTTEN),
+    World("shrunk to the best", "weights of twice the best size, which are halved", DESCENT, _bowl(2.0), holds=NEARER, parameters=SHRUNK),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from workbench.subjects.descents.trajectory import Trajectory
 
 KEPT = 30  # steps
 SHAPES = ((24, 16), (10, 24))
+SAMPLES = 40
 
 Draw = Callable[[np.random.Generator], np.ndarray]
 
@@ -64,6 +65,61 @@ def unlike(of: Callable[[tuple[int, int], np.random.Generator], np.ndarray], sha
     return make
 
 
+def _probed(
+    steps: dict[int, list[np.ndarray]], x: np.ndarray, y: np.ndarray | None = None
+) -> tuple[Trajectory, ...]:
+    """A network of linear layers, rectified between; ``y`` None: the answers of its last weights."""
+    import torch
+    from torch import nn
+
+    from workbench.calibrating.worlds.networks import descent as recorded
+    from workbench.numerics.objectives import Probe
+
+    held = {
+        t: {f"{2 * i}.weight": w.astype(np.float32) for i, w in enumerate(layers)}
+        for t, layers in steps.items()
+    }
+    layers: list[nn.Module] = []
+    for w in steps[max(steps)]:
+        layers += [nn.Linear(w.shape[1], w.shape[0], bias=False), nn.ReLU()]
+    network = nn.Sequential(*layers[:-1])
+    x = x.astype(np.float32)
+    if y is None:
+        with torch.no_grad():
+            network.load_state_dict({n: torch.from_numpy(w) for n, w in held[max(held)].items()})
+            y = network(torch.from_numpy(x)).numpy()
+    return recorded(network, held, Probe.of(x, y.astype(np.float32), "mse"))
+
+
+def _samples_alone(rng: np.random.Generator) -> tuple[Trajectory, ...]:
+    """One layer whose every input and output is noise of one size: which unit has large gradients is chance, but units have them."""
+    x, y = rng.standard_normal((SAMPLES, 12)), rng.standard_normal((SAMPLES, 10))
+    return _probed({9: [np.zeros((10, 12))]}, x, y)
+
+
+def _inputs_of_sizes(rng: np.random.Generator) -> tuple[Trajectory, ...]:
+    """The same before a smaller layer, with inputs of sizes from a half to two."""
+    x, y = rng.standard_normal((SAMPLES, 12)) * np.geomspace(0.5, 2, 12), rng.standard_normal((SAMPLES, 4))
+    return _probed({9: [rng.standard_normal((10, 12)), 0.1 * rng.standard_normal((4, 10))]}, x, y)
+
+
+def _moved(told: bool) -> Callable[[np.random.Generator], tuple[Trajectory, ...]]:
+    """Weights of one size that moved by chance; ``told``: half of the inputs are always zero, and their edges moved less."""
+
+    def make(rng: np.random.Generator) -> tuple[Trajectory, ...]:
+        shapes = ((40, 48), (20, 40))
+        last = [rng.choice([-1.0, 1.0], s) * (1 + 1e-3 * rng.standard_normal(s)) for s in shapes]
+        moves = [rng.standard_normal(s) for s in shapes]
+        x = rng.standard_normal((SAMPLES, 48))
+        if told:
+            idle = rng.permutation(48)[:24]
+            x[:, idle] = 0
+            moves[0][:, idle] *= 0.1
+        return _probed({0: [w - m for w, m in zip(last, moves, strict=True)], 9: last}, x)
+
+    return make
+
+
 def _networks(draw: Callable[[np.random.Generator, int], list[np.ndarray]]) -> Callable:
     """Three small classifiers at one step, with a probe of noise."""
 
@@ -99,7 +155,14 @@ def _networks(draw: Callable[[np.random.Generator, int], list[np.ndarray]]) -> C
 
 
 WIDTHS = ((14, 20), (11, 14), (5, 11))
+TETHERS, ABLATION = "tethers", "tether_ablation"
+FISHER = {TETHERS: {"source": "fisher", "layer": "0.weight", "n_boot": 10}}
+MOVED = {ABLATION: {"sources": ("movement",), "fractions": (0.2, 0.4)}}
 WORLDS = (
+    World("samples alone", "a layer whose inputs and answers are noise of one size", ("Descent",), _samples_alone, holds={TETHERS: ("explained_by_units",)}, parameters=FISHER),
+    World("inputs of sizes", "inputs of sizes from a half to two, before layers of which the first has the smaller gradients", ("Descent",), _inputs_of_sizes, holds={TETHERS: ("share_in_layer", "explained_by_units", "repeatability")}, parameters=FISHER),
+    World("moved by chance", "weights of one size that moved by chance", ("Descent",), _moved(told=False), only=(ABLATION,), parameters=MOVED),
+    World("moved where it matters", "weights of one size that moved least where inputs are always zero", ("Descent",), _moved(told=True), holds={ABLATION: ("rise", "advantage_over_magnitude")}, parameters=MOVED),
     World(
         "drifting weights",
         "weights whose magnitudes walk at random, every edge alike",
@@ -113,7 +176,8 @@ WORLDS = (
         "weights that are drawn anew at each step",
         ("Descent",),
         fresh,
-        only=("bookmark_stability",),
+        only=("bookmark_stability", TETHERS),
+        parameters={TETHERS: {"source": "magnitude"}},
     ),
     World(
         "staying weights",
