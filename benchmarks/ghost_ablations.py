@@ -3,8 +3,10 @@
 ``python benchmarks/ghost_ablations.py FOLDER --seeds 3 --steps 150 --out table.json`` reads plays (``*.txt``; those whose names
 begin with ``--held-out`` are never trained on, whatever their edition) and writes a line a run, then the table:
 
-- bits a byte of held-out plays, of a model that was trained on the others; for ``diffusion`` an upper bound, of many draws;
-- exact of ten, and paraphrases of fifty, of a model of the same shape that was trained on the ten questions alone;
+- bits a byte of held-out plays, of a model that was trained on the others, and of the definitions that ship, of which none was
+  trained on; for ``diffusion`` an upper bound, of many draws;
+- exact of ten, and paraphrases of fifty, of a model of the same shape that was trained on the ten questions alone
+  (``--without-questions`` leaves it out);
 - bytes a processor second (forward, 512 bytes, one thread), parameters, and FLOPs a byte as torch counts them (products of
   matrices, not the elementwise work, which is most of S6's).
 
@@ -27,6 +29,7 @@ import pandas as pd
 import torch
 from torch.nn import functional as F
 
+import workbench as wb
 from workbench.numerics.ghost.config import GhostConfig
 from workbench.numerics.ghost.diffusion import ByteDiffusion
 from workbench.numerics.ghost.infilling import MARKS, asked_between, rearranged
@@ -67,6 +70,14 @@ def texts_of(folder: Path, held_out: list[str]) -> tuple[np.ndarray, np.ndarray]
         np.frombuffer(b"\n".join(texts).translate(table), np.uint8).astype(np.int64) for texts in found
     )
     return seen, unseen
+
+
+def definitions() -> np.ndarray:
+    """Bytes of the definitions that ship."""
+    texts = "\n".join(wb.corpus("default").table["text"].tolist()).encode()
+    return np.frombuffer(texts.translate(bytes.maketrans(MARKS, b" " * len(MARKS))), np.uint8).astype(
+        np.int64
+    )
 
 
 def pieces(text: np.ndarray, count: int, length: int, rng: np.random.Generator) -> torch.Tensor:
@@ -170,16 +181,17 @@ def cost(name: str, switch: dict[str, Any]) -> dict[str, float]:
 
 
 def runs(
-    folder: Path, held_out: list[str], names: list[str], seeds: int, steps: int
+    folder: Path, held_out: list[str], names: list[str], seeds: int, steps: int, asks: bool
 ) -> Iterator[dict[str, Any]]:
-    seen, unseen = texts_of(folder, held_out)
+    (seen, unseen), defined = texts_of(folder, held_out), definitions()
     print(f"{len(seen):,} bytes to train on, {len(unseen):,} held out", flush=True)
     for seed in range(seeds):
         for name in names:
             began, switch = time.process_time(), SWITCHES[name]
             model = trained(name, switch, seen, steps, seed)
             found: dict[str, Any] = {"switch": name, "seed": seed, "bits a byte": bits(model, unseen, name)}
-            if name not in ("diffusion", "infilling"):
+            found["bits a byte of definitions"] = bits(model, defined, name)
+            if asks and name not in ("diffusion", "infilling"):
                 found["exact"], found["paraphrases"] = answered(switch, 40, seed)
             if name == "infilling":
                 found |= infilled(model, unseen)
@@ -220,18 +232,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--only", default="", help="switches, by name, with commas; all without it")
+    parser.add_argument("--without-questions", action="store_true")
     parser.add_argument("--out", type=Path, default=None)
     given = parser.parse_args()
     torch.set_num_threads(1)
     names = [n.strip() for n in given.only.split(",")] if given.only else list(SWITCHES)
     names = [PLAIN, *(n for n in names if n != PLAIN)]
-    made = list(runs(given.folder, given.held_out.split(","), names, given.seeds, given.steps))
+    asks = not given.without_questions
+    made = list(runs(given.folder, given.held_out.split(","), names, given.seeds, given.steps, asks))
     found = pd.DataFrame(made)
     costs = pd.DataFrame({name: cost(name, SWITCHES[name]) for name in names}).T
     means = found.groupby("switch", sort=False).mean(numeric_only=True).drop(columns="seed")
     print(means.join(costs).round(2).to_string())
     tables = {}
-    for column in ("bits a byte", "paraphrases"):
+    for column in ("bits a byte", "bits a byte of definitions", "paraphrases"):
         if given.seeds > 1 and len(names) > 1 and column in found:
             tables[column] = compared(found, column).sort_values("difference")
             print(f"\n{column}, less the plain model's:\n{tables[column].round(3).to_string()}")

@@ -7,9 +7,10 @@
   are), and paraphrases that were never trained, answered then and after ``--steps`` updates: of `ghost_descent`'s model and optimizer
   (AdamW 2e-3, a question's bytes weighted 0.1), with Muon for the matrices between embedding and head, of a model of 2.1 M
   parameters, with the answers as the only loss, and with two of each five paraphrases trained (and with four).
-- ``copying``: letters right where a sequence's first ones come again at its end, and where the letters are asked that followed
-  some pair of letters before; by a state alone, with sparse attention, and with attention to all positions. Each network trains
-  for as many seconds, on sequences of 256 bytes for the first third of them, then of 1,024, then of all, and is asked at each.
+- ``copying``: letters right where a sequence's first ones come again at its end; and recall of pairs, where all keys of the pairs in
+  a sequence come again at its end and their values are asked (Arora et al. 2024, Zoology, 2312.04927); by a state alone, with
+  sparse attention, and with attention to all positions. Each network trains for as many seconds, on ever longer sequences for
+  equal shares of them (256, 1,024 and 4,096 bytes; pairs on 128 first), and is asked at each length.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ ATTENDING: dict[str, dict[str, Any]] = {
 }
 BASE: dict[str, Any] = {"width": 128, "blocks": 4, "head": 32, "heads": 2, "attend_every": 2}
 ITEMS, LETTERS = 32, 32  # of copying and recall
-BATCH, LENGTHS = 16, (256, 1024, 4096)
+BATCH = 16
 
 
 def seconds_of(device: str) -> float:
@@ -125,39 +126,40 @@ def to_copy(rng: np.random.Generator, count: int, length: int) -> tuple[np.ndarr
 
 
 def to_recall(rng: np.random.Generator, count: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """ITEMS pairs of two letters each, scattered; at the end a quarter of the first ones again, whose second ones are to be foretold."""
+    """ITEMS keys with a value behind each, scattered; at the end all keys again in another order, whose values are to be foretold."""
     x = np.zeros((count, length), np.int64)
     wanted = np.zeros(x.shape, bool)
-    asked = ITEMS // 4
-    room = (length - 4 * asked) // 4
-    for row, of_row in zip(x, wanted, strict=True):
-        keys = rng.permutation(LETTERS**2)[:ITEMS]
-        pairs = np.stack([keys // LETTERS, keys % LETTERS, *rng.integers(0, LETTERS, (2, ITEMS))], 1) + 64
-        at = 4 * np.sort(rng.permutation(room)[:ITEMS])
-        row[at[:, None] + np.arange(4)] = pairs
-        row[-4 * asked :] = pairs[rng.permutation(ITEMS)[:asked]].ravel()
-        of_row[-4 * asked :] = np.tile([False, False, True, True], asked)
+    wanted[:, length - 2 * ITEMS + 1 :: 2] = True
+    for row in x:
+        keys = rng.permutation(LETTERS)[:ITEMS] + 64 + LETTERS
+        pairs = np.stack([keys, 64 + rng.integers(0, LETTERS, ITEMS)], 1)
+        at = 2 * np.sort(rng.permutation(length // 2 - ITEMS)[:ITEMS])
+        row[at[:, None] + np.arange(2)] = pairs
+        row[-2 * ITEMS :] = pairs[rng.permutation(ITEMS)].ravel()
     return x, wanted
 
 
-TASKS: dict[str, Callable[..., tuple[np.ndarray, np.ndarray]]] = {"copying": to_copy, "recall": to_recall}
+TASKS: dict[str, tuple[Callable[..., tuple[np.ndarray, np.ndarray]], tuple[int, ...]]] = {
+    "copying": (to_copy, (256, 1024, 4096)),
+    "recall": (to_recall, (128, 256, 1024, 4096)),
+}
 
 
 @torch.inference_mode()
 def letters_right(ghost: Ghost, task: str, length: int, device: str) -> float:
     """Of sequences that were never trained."""
-    made = TASKS[task](np.random.default_rng([length, 1]), 64, length)
+    made = TASKS[task][0](np.random.default_rng([length, 1]), 64, length)
     x, wanted = (torch.from_numpy(part).to(device) for part in made)
     likeliest = torch.cat([ghost(part)[:, :-1].argmax(-1) for part in x.split(BATCH)])
     return float((likeliest == x[:, 1:])[wanted[:, 1:]].float().mean())
 
 
-def one_copying(
-    asked: tuple[str, int, str], device: str, seconds: float, lengths: tuple[int, ...]
-) -> dict[str, Any]:
+def one_copying(asked: tuple[str, int, str], device: str, seconds: float, small: bool) -> dict[str, Any]:
     """Train one network for so long and ask it at each length."""
     torch.set_num_threads(1)
     task, seed, kind = asked
+    make, lengths = TASKS[task]
+    lengths = lengths[:1] if small else lengths
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, 4096])
     ghost = Ghost(GhostConfig(**(BASE | ATTENDING[kind]))).to(device)
@@ -169,7 +171,7 @@ def one_copying(
     while began is None or seconds_of(device) - began < seconds:
         past = 0.0 if began is None else (seconds_of(device) - began) / seconds
         length = lengths[min(int(past * len(lengths)), len(lengths) - 1)]
-        x, wanted = (torch.from_numpy(part).to(device) for part in TASKS[task](rng, BATCH, length))
+        x, wanted = (torch.from_numpy(part).to(device) for part in make(rng, BATCH, length))
         loss = F.cross_entropy(ghost(x)[:, :-1][wanted[:, 1:]], x[:, 1:][wanted[:, 1:]])
         optimizer.zero_grad()
         loss.backward()
@@ -189,9 +191,9 @@ def one_copying(
     }
 
 
-def copying(device: str, seeds: int, seconds: float, workers: int, lengths: tuple[int, ...]) -> None:
-    asked = list(itertools.product(TASKS, range(seeds), ATTENDING))
-    work = functools.partial(one_copying, device=device, seconds=seconds, lengths=lengths)
+def copying(device: str, tasks: list[str], seeds: int, seconds: float, workers: int, small: bool) -> None:
+    asked = list(itertools.product(tasks, range(seeds), ATTENDING))
+    work = functools.partial(one_copying, device=device, seconds=seconds, small=small)
     if workers < 2:
         for one in asked:
             print(json.dumps(work(one)), flush=True)
@@ -212,6 +214,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=tuple(WAYS), default=list(WAYS))
     parser.add_argument("--steps", type=int, default=30, help="updates on the ten questions")
     parser.add_argument("--seconds", type=float, default=70, help="of each network that copies or recalls")
+    parser.add_argument("--tasks", nargs="+", choices=tuple(TASKS), default=list(TASKS), help="of copying")
     parser.add_argument("--workers", type=int, default=1, help="networks that copy or recall at once")
     parser.add_argument("--small", action="store_true")
     given = parser.parse_args()
@@ -223,8 +226,7 @@ def main() -> None:
         for seed, name in itertools.product(range(given.first, given.first + given.seeds), given.ways):
             print(json.dumps(one_way(given.device, name, seed, given.steps, given.small)), flush=True)
     if "copying" in given.what:
-        lengths = LENGTHS[:1] if given.small else LENGTHS
-        copying(given.device, given.seeds, given.seconds, given.workers, lengths)
+        copying(given.device, given.tasks, given.seeds, given.seconds, given.workers, given.small)
 
 
 if __name__ == "__main__":

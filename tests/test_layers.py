@@ -23,6 +23,7 @@ RANK = {
     "evidence": 3,  # and every analysis takes its nulls from there
     **dict.fromkeys(FAMILIES, FAMILY := 4),
     "asking": 5,  # opens, captures and narrows what commands and widgets ask a method of
+    "telling": 5,  # opens a network and captures with it
     "report": 5,
     "benchmarks": 5,
     "commands": 6,

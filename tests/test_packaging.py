@@ -27,6 +27,7 @@ USED = [
     *EXTRAS["networks"],
     *EXTRAS["ray"],
     *EXTRAS["expressions"],
+    *EXTRAS["synthetic"],
 ]
 EVERYTHING = [*PROJECT["dependencies"], *(line for lines in EXTRAS.values() for line in lines)]
 

@@ -72,25 +72,6 @@ def _numbers(subject: Any, name: str) -> np.ndarray:
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def pictured(name: str, given: Any, subject: Any) -> pd.Series:
-    """One array a row, by row id."""
-    import pandas as pd
-
-    arrays = np.asarray(given.detach().cpu() if hasattr(given, "detach") else given)
-    ranks = (3, 4) if name == "image" else (2,)
-    if arrays.ndim not in ranks or arrays.dtype.kind not in "fiub" or len(arrays) != len(subject):
-        wanted = (
-            "images are (n, height, width) or (n, height, width, channels)"
-            if name == "image"
-            else "series are (n, steps)"
-        )
-        raise ParameterError(
-            f"explore: {wanted} numbers, one for each of the {len(subject):,} rows of {subject.name}; this array has the "
-            f"shape {arrays.shape} and dtype {arrays.dtype}."
-        )
-    return pd.Series(list(arrays), index=subject.ids, dtype=object)
-
-
 def name_of(result: Result) -> str:
     """What the column of a result is called."""
     made = result.run.method if result.run else result.kind

@@ -13,10 +13,11 @@ import numpy as np
 import traitlets
 
 from widgets import _html
-from widgets._columns import as_columns, coordinates, name_of, pictured, values_of
+from widgets._columns import as_columns, coordinates, name_of, values_of
 from widgets._inputs import part_dropdown
 from widgets._keeping import parquet, variable
 from widgets._live import figure
+from widgets._pictures import Pictures
 from widgets._selection import shared
 from widgets._work import Work, explained
 from widgets.inside import Inside, looks_inside
@@ -75,8 +76,11 @@ def explore(
     dimensions : 2, or 3 for a cloud to turn.
     sample : at most so many rows are placed; None for 2,000 by a method, and for a million by ``x`` and ``y``. A computed
         embedding is shown whole. Search, colours, table and counts cover all rows, up to a million.
-    images, series : one picture a row, in the subject's order: (n, height, width[, channels]) images, or (n, steps) series. A
-        column of arrays in the row table is shown so anyway.
+    images : a picture of each row: (n, height, width[, channels]) numbers in the subject's order, or one of each sample that rows
+        belong to; or the name of a column with paths of image files. Without it they are rows that are images themselves, or
+        a column of such paths, of which those inside of the table's folder are read.
+    series : a line of each row: (n, steps) numbers in the subject's order. A column of arrays in the row table is shown
+        without being named.
     reading : of a capture of texts: the network and these texts (`workbench.reading`), to look inside at the text of a
         selected row. A capture of this session has them.
     random_state : seed of the sample and of the embedding.
@@ -99,7 +103,7 @@ def explore(
     opened = as_subject(subject)
     most = sample if sample is not None else EMBEDDED if x is None else MOST_ROWS
     axes = () if x is None or y is None else (x, y)
-    pictures = {"image": images, "series": series}
+    pictures = Pictures(images, series)
     named = variable(subject)
     return Explorer(opened, method, axes, color, dimensions, most, pictures, random_state, named, reading)
 
@@ -129,7 +133,7 @@ class Explorer(_html.Static):
         color: Any,
         dimensions: int,
         sample: int,
-        pictures: dict[str, Any],
+        pictures: Pictures,
         random_state: int,
         called: str = "",
         reading: Reading | None = None,
@@ -149,7 +153,7 @@ class Explorer(_html.Static):
         self._called = called or variable(subject)  # what the notebook calls it
         self._most = require_integer(sample, "sample", "explore", low=1)
         self._axes = axes
-        self._pictures = {n: pictured(n, v, subject) for n, v in pictures.items() if v is not None}
+        self._given = pictures
         self.random_state = random_state
         self._embedded: dict[Place, Embedding] = {}
         self._early: dict[Place, Embedding] = {}
@@ -170,6 +174,7 @@ class Explorer(_html.Static):
         self._space = subject.space
         if given is not None:
             self._own(given)
+        self._pictures, self._unseen = pictures.of(subject, self.sample.ids if given is None else given.ids)
         self._shared = shared(self._space)
         self.work = Work()
         self.message = ipywidgets.HTML()
@@ -314,7 +319,7 @@ class Explorer(_html.Static):
         usual = MOST_ROWS if self._axes else EMBEDDED
         if self._most != usual and (self._axes or name != OWN):
             arguments["sample"] = str(self._most)
-        arguments |= {f"{n}s" if n == "image" else n: "..." for n in self._pictures}
+        arguments |= self._given.code()
         if self.random_state:
             arguments["random_state"] = str(self.random_state)
         return {
@@ -333,7 +338,7 @@ class Explorer(_html.Static):
             result=result,
             table=self.subject.table if whole else None,
             extra={**as_columns(self.subject), **self._extra(), **self._pictures},
-            note=self._drawn(whole),
+            note=" ".join(filter(None, [self._drawn(whole), self._unseen])),
             code=self._code(),
         )
 

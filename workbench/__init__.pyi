@@ -98,6 +98,8 @@ from workbench.subjects.points import PointCloud as PointCloud
 from workbench.subjects.reading import Reading as Reading
 from workbench.subjects.series import TimeSeries as TimeSeries
 from workbench.subjects.stack import WeightStack as WeightStack
+from workbench.subjects.world import World as World
+from workbench.telling import sentences as sentences
 
 Rows: TypeAlias = npt.NDArray[Any] | torch.Tensor
 Asked: TypeAlias = Subject | Result | Rows | pd.DataFrame | Mapping[str, Rows] | tuple[Rows, ...]
@@ -926,6 +928,89 @@ class _unit_pruning(Method):
 
 unit_pruning: _unit_pruning
 
+class _copying(Method):
+    def __call__(
+        self,
+        real: Asked,
+        synthetic: Asked,
+        /,
+        *,
+        held_out: float = 0.3333333333333333,
+        width: int = 8,
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> Estimate:
+        """Say how many windows of a synthetic series are copies of real ones, and how close the others come to what it was made from."""
+
+copying: _copying
+
+class _discriminator(Method):
+    def __call__(
+        self,
+        real: Asked,
+        synthetic: Asked,
+        /,
+        *,
+        held_out: float = 0.3333333333333333,
+        width: int = 8,
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> Estimate:
+        """Say how well a classifier tells windows of a synthetic series from real ones that are held out."""
+
+discriminator: _discriminator
+
+class _likeness(Method):
+    def __call__(
+        self,
+        real: Asked,
+        synthetic: Asked,
+        /,
+        *,
+        held_out: float = 0.3333333333333333,
+        lags: int = 8,
+        n_null: int = 99,
+        random_state: int = 0,
+    ) -> Estimate:
+        """Say how far a synthetic series' values, autocorrelations, correlations between channels and tails are from real ones."""
+
+likeness: _likeness
+
+class _synthetic_verdict(Method):
+    def __call__(
+        self,
+        real: Asked,
+        synthetic: Asked | None = None,
+        /,
+        *,
+        maker: Literal["reservoir", "stationary_bootstrap", "var", "copula", "analogs", "gru"] = "reservoir",
+        held_out: float = 0.3333333333333333,
+        n_null: int = 99,
+        n_boot: int = 20,
+        random_state: int = 0,
+    ) -> Panels:
+        """Make a series like one that is given, and say whether it is of use, is told from real steps, copies, and is alike."""
+
+synthetic_verdict: _synthetic_verdict
+
+class _usefulness(Method):
+    def __call__(
+        self,
+        real: Asked,
+        synthetic: Asked,
+        /,
+        *,
+        held_out: float = 0.3333333333333333,
+        lags: int = 4,
+        ahead: int = 4,
+        n_null: int = 39,
+        n_boot: int = 20,
+        random_state: int = 0,
+    ) -> Estimate:
+        """Say how well forecasters that learnt from a synthetic series forecast real steps, beside those that learnt from real ones."""
+
+usefulness: _usefulness
+
 class _bookmark_stability(Method):
     def __call__(
         self,
@@ -1508,27 +1593,35 @@ fractal_graph: _fractal_graph
 class _medusa(Method):
     def __call__(
         self,
+        told: Asked | None = None,
+        /,
         *,
+        ground: Literal["story", "flower"] = "story",
+        rule: Literal["flower", "hierarchical"] = "flower",
         u: int = 2,
         v: int = 2,
-        generations: int = 3,
+        generations: int = 1,
         steps: int = 1000,
         h: float = 0.1,
         channels: int = 3,
-        gain: float = 1.5,
+        gain: float = 1.0,
         speed: float = 1.0,
         damping: float = 0.1,
-        noise: Literal["wiener", "coloured", "fractional"] = "wiener",
-        strength: float = 0.3,
+        holding: float = 0.25,
+        noise: Literal["wiener", "correlated", "coloured", "fractional"] = "wiener",
+        strength: float = 0.5,
+        growing: bool = False,
         rate: float = 1.0,
         hurst: float = 0.7,
         adapting: float = 0.0,
-        heads: int = 0,
+        heads: int = 6,
+        reaching: float = 0.0,
+        crossing: float = 1.5,
         seen_noise: float = 0.0,
-        scheme: Literal["euler", "srk"] = "euler",
+        scheme: Literal["euler", "milstein", "derivative_free_milstein", "srk"] = "euler",
         random_state: int = 0,
-    ) -> TimeSeries:
-        """Let rates and a wave live on a flower, and give what is seen of them step by step."""
+    ) -> World:
+        """Grow a graph from a story, let rates and a wave live on it, and give what is seen, what happened, and all behind it."""
 
 medusa: _medusa
 
@@ -1579,6 +1672,22 @@ class _swiss_roll(Method):
         """Draw rows uniformly by area from a rolled-up sheet, in a random three-dimensional subspace."""
 
 swiss_roll: _swiss_roll
+
+class _synthetic_series(Method):
+    def __call__(
+        self,
+        series: Asked,
+        /,
+        *,
+        maker: Literal["reservoir", "stationary_bootstrap", "var", "copula", "analogs", "gru"] = "reservoir",
+        steps: int | None = None,
+        held_out: float = 0.0,
+        tuned: bool = False,
+        random_state: int = 0,
+    ) -> TimeSeries:
+        """Make a series like one that is given, without gradients by default."""
+
+synthetic_series: _synthetic_series
 
 class _torus(Method):
     def __call__(

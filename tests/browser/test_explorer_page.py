@@ -246,6 +246,10 @@ def test_pictures_stand_in_table_tooltip_and_gallery(page: Any) -> None:
     view(page).locator(".wbp-gallery button").nth(2).press("Enter")
     tip = view(page).locator(".wbp-tip")
     assert tip.locator("canvas").count() == 1 and tip.locator("svg").count() == 1
+    image, words = tip.locator("canvas").bounding_box(), tip.locator("div").first.bounding_box()
+    assert image["y"] + image["height"] <= words["y"], "the image covers no words"
+    assert image["width"] == pytest.approx(image["height"])
+    assert tip.locator("div").count() <= 12
     assert "row 24" in (view(page).locator(".wbp-gallery button").nth(2).get_attribute("title") or "")
 
 

@@ -13,6 +13,7 @@ from notebooks_for_tests import notebook
 from workbench.report import report
 from workbench.report.figure import page_of
 from workbench.results.embedding import Embedding
+from workbench.results.head_map import HeadMap
 
 pytestmark = pytest.mark.browser
 
@@ -109,3 +110,20 @@ def test_two_panels_stand_one_above_the_other_where_each_would_be_narrow(page: A
         now = page.evaluate(look)
         assert now["beside"] != narrow
         assert now["height"] > 1.5 * wide["height"] if narrow else now["height"] == wide["height"]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_title_of_a_scale_is_broken_between_words_alone(browser: Any, tmp_path: Path, width: int) -> None:
+    (tmp_path / "figure.html").write_text(page_of(HeadMap.example()))
+    page = watched(browser.new_page(viewport={"width": width, "height": 900}), "file:")
+    page.goto((tmp_path / "figure.html").as_uri())
+    page.wait_for_function("[...document.querySelectorAll('.js-plotly-plot')].some(p => p._fullData)")
+    page.wait_for_timeout(500)
+    titles = page.evaluate(
+        "document.querySelector('.js-plotly-plot')._fullData.map(t => t.colorbar && t.colorbar.title.text).filter(Boolean)"
+    )
+    words = [word for title in titles for word in title.replace("<br>", " ").split()]
+    assert "composition" in words or "doublings" in words
+    assert set(words) <= {"doublings", "beyond", "scale", "composition"}, titles
+    assert page.problems == []
+    page.close()

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 STARTS_WITHIN = 240  # seconds, on a machine that is busy
+ATTEMPTS = 4  # Ray's own process for a node dies where its agent takes longer than a time that can't be set (ray#65983)
 
 
 class Node:
@@ -50,6 +51,25 @@ class Node:
         except psutil.NoSuchProcess:
             return []
 
+    def stands(self) -> bool:
+        """Wait until it works; False where it ended, or the process that makes it a node did."""
+        until = time.monotonic() + STARTS_WITHIN
+        while "Ray runtime started" not in self.said():
+            if self.process.poll() is not None or time.monotonic() > until or self._lost_raylet():
+                return False
+            time.sleep(0.1)
+        return True
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def _lost_raylet(self) -> bool:
+        for process in self.tree():
+            with contextlib.suppress(psutil.Error):
+                if process.name() == "raylet" and process.status() == psutil.STATUS_ZOMBIE:
+                    return True
+        return False
+
     def kernels(self) -> list[psutil.Process]:
         """The notebooks that run on it."""
         found = []
@@ -80,9 +100,14 @@ class Cluster:
             "RAY_AUTH_TOKEN": token,
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_raylet_start_wait_time_s": str(STARTS_WITHIN),
+            # what one attempt compiled, the next one has: where nothing may be written beside Ray's source, each start compiles
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"),
         }
         self.address = f"127.0.0.1:{_free_port()}"
         self.nodes: list[Node] = []
+
+    def start_head(self) -> None:
         head = ["--head", f"--port={self.address.split(':')[1]}", f"--temp-dir={self.folder / 't'}"]
         self.start("--num-cpus=0", *head, "--include-dashboard=false")
 
@@ -92,14 +117,19 @@ class Cluster:
 
     def start(self, *arguments: str) -> Node:
         """Start a node and wait until it stands; two that start at once on one machine get in each other's way."""
-        node = Node(*arguments, env=self.env, log=self.folder / f"{len(self.nodes)}.log")
-        self.nodes.append(node)
-        until = time.monotonic() + STARTS_WITHIN
-        while "Ray runtime started" not in (said := node.log.read_text(errors="replace")):
-            if node.process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"a Ray node did not start: {said}")
-            time.sleep(0.1)
-        return node
+        for _ in range(ATTEMPTS):
+            node = Node(*arguments, env=self.env, log=self.folder / f"{len(self.nodes)}.log")
+            if node.stands():
+                self.nodes.append(node)
+                return node
+            node.kill()
+        raise RuntimeError(f"a Ray node did not start: {node.said()}")
+
+    def stop(self) -> None:
+        """End all nodes, the head last."""
+        for node in reversed(self.nodes):
+            node.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -107,11 +137,10 @@ def cluster() -> Iterator[Cluster]:
     """A cluster that is gone when the block ends."""
     found = Cluster()
     try:
+        found.start_head()
         yield found
     finally:
-        for node in reversed(found.nodes):
-            node.kill()
-        shutil.rmtree(found.folder, ignore_errors=True)
+        found.stop()
 
 
 def _free_port() -> int:

@@ -81,3 +81,22 @@ def test_a_network_is_the_same_in_another_process_and_another_where_it_differs()
 def test_a_module_without_numbers_is_refused(module: torch.nn.Module) -> None:
     with pytest.raises(ViewError, match=r"can't be run: .*weight is .*Give it numbers first"):
         wb.mean_output(module, wb.PointCloud.example())
+
+
+def test_what_is_asked_of_weights_is_asked_of_a_module_too() -> None:
+    torch.manual_seed(0)
+    module, other = (torch.nn.Sequential(torch.nn.Linear(12, 16), torch.nn.Linear(16, 9)) for _ in range(2))
+    held = wb.open(module).as_checkpoint()
+    assert list(held) == list(module.state_dict()) and held.network().module is module
+    weighed = wb.weights(module, n_null=3)
+    told = weighed.table().reset_index().to_string()
+    assert "0.weight" in told and "1.weight" in told
+    assert wb.weight_changes(module, module).table() is not None
+    module[0].weight.data[0, 0] += 5
+    assert held["0.weight"][0, 0] != module[0].weight[0, 0].item(), "what was read stays as it was"
+    assert wb.weights(module, n_null=3).run.key != weighed.run.key
+    patch = wb.Bits.between(module, other)
+    assert set(patch.tensors) == set(held)
+    assert len(wb.weight_graph(module)) and wb.weight_graph(module).name.startswith("Sequential")
+    with pytest.raises(ViewError, match="Named weights"):
+        wb.weight_stack(wb.PointCloud.example())

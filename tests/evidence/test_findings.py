@@ -211,6 +211,30 @@ def test_a_verdict_is_less_more_or_alike_and_says_what_was_found() -> None:
     )
 
 
+def test_a_number_beyond_too_few_draws_is_not_said_to_be_like_chance() -> None:
+    history.forget()
+    few = tuple(np.linspace(-1, 1, 39))
+    far = asked(
+        answer(50, of="far", null_values=few),
+        *[answer(0.1, of=f"near {i}", null_values=few) for i in range(9)],
+    )
+    findings = wb.Findings()
+    ways = {"less": "fewer than", "more": "more than", "alike": "as many as"}
+    findings.judge("Rows are {} chance has it", far, "share", "far", **ways)
+    findings.judge_each(
+        far, "share", {"far": "far"}, less="Less in {}", more="More in {}", alike="As much in {}"
+    )
+    findings.compare("Rows", {"here": far}, "share", "far")
+    assert {c.verdict for c in findings.claims} == {"too few draws to tell"}
+    assert [c.claim for c in findings.claims] == [
+        "Share of far",
+        "Share of far",
+        "Rows: too few draws to tell",
+    ]
+    assert "none of 39 draws was as extreme" in findings.sentences[0]
+    assert "too few draws to tell" in findings._repr_mimebundle_()["text/html"]
+
+
 def test_each_of_several_answers_is_a_claim_and_the_strongest_comes_first() -> None:
     history.forget()
     values = {"a": 9.0, "b": 0.1, "c": -9.0, "d": 12.0}

@@ -197,6 +197,23 @@ def test_efficientnet_computes_with_the_weights_that_it_shows() -> None:
 
 
 @installed("efficientnet-lite0")
+def test_efficientnet_is_run_on_photographs_as_they_are() -> None:
+    import torch
+    from sklearn.datasets import load_sample_image
+
+    from workbench.io.images import prepare
+
+    net = wb.open("efficientnet-lite0")
+    photographs = np.stack([load_sample_image(f"{n}.jpg")[:400, :600] for n in ("china", "flower")])
+    for network in (net, net.network().untrained(random_state=1)):
+        module = network.network().module if network is net else network.module
+        acts = wb.capture(network, wb.PointCloud(photographs), at="_fc")
+        with torch.no_grad():
+            expected = module(prepare(photographs)).numpy()
+        np.testing.assert_allclose(acts.values, expected, atol=1e-3)
+
+
+@installed("efficientnet-lite0")
 @pytest.mark.parametrize("shape", [(224, 224), (3, 224, 224), (0, 5, 3)])
 def test_what_is_no_image_is_refused(shape) -> None:
     from workbench.io.images import prepare

@@ -219,7 +219,7 @@ def test_a_folder_of_images_says_what_to_make_of_them(tmp_path: Path) -> None:
     for i in range(3):
         (tmp_path / f"{i}.PNG").touch()
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(FormatError, match=r"3 images.*np\.save.*workbench report images\.npy.*explore"):
+    with pytest.raises(FormatError, match=r"3 images.*np\.save.*workbench report images\.npy.*inputs=images"):
         open_subject(tmp_path)
 
 

@@ -177,13 +177,25 @@ def test_arrays_that_are_no_numbers_are_refused(values: np.ndarray, tmp_path: Pa
         open_subject(tmp_path / "x.npz")
 
 
-@pytest.mark.parametrize("values", [np.float32(3), np.zeros((2, 2, 2))], ids=["none", "three"])
-def test_arrays_of_other_dimensions_are_refused(values: np.ndarray, tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", values)
-    np.savez(tmp_path / "x.npz", values)
-    for ending in ("npy", "npz"):
-        with pytest.raises(DataError, match="shape"):
-            open_subject(tmp_path / f"x.{ending}")
+@pytest.mark.parametrize("ending", ["npy", "npz"])
+def test_a_single_number_is_refused_and_images_are_rows_that_keep_their_shape(
+    ending: str, tmp_path: Path
+) -> None:
+    def saved(values: np.ndarray) -> Path:
+        {"npy": np.save, "npz": np.savez}[ending](tmp_path / f"x.{ending}", values)
+        return tmp_path / f"x.{ending}"
+
+    with pytest.raises(DataError, match="shape"):
+        open_subject(saved(np.float32(3)))
+    images = np.arange(5 * 3 * 4 * 6, dtype=np.float32).reshape(5, 3, 4, 6)
+    cloud = open_subject(saved(images))
+    assert isinstance(cloud, PointCloud) and cloud.holds == "5 rows of 3 × 4 × 6 numbers"
+    some = cloud.select([1, 4])
+    assert some.values.shape == (2, 72) and cloud.as_points().values.shape == (5, 72)
+    np.testing.assert_array_equal(some.shaped, images[[1, 4]])
+    assert cloud.digest != PointCloud(images.reshape(5, 72)).digest
+    again = open_subject(some.save(tmp_path / f"some.{ending}"))
+    assert isinstance(again, PointCloud) and again.row_shape == (3, 4, 6)
 
 
 def refused(what: Any) -> str:

@@ -160,7 +160,7 @@ def test_a_layout_that_does_not_beat_its_control_says_so_in_its_title(
     drawn = json.loads(unbeaten(**more).figure().to_json())
     title, doubt, bare = untitled(drawn)
     assert title == "A map"
-    assert (doubt == "Could be chance: “the rows are one lump” isn't ruled out") == doubted
+    assert (doubt == "This layout alone doesn't rule out “the rows are one lump”") == doubted
     assert "title" not in bare["layout"] and bare["layout"]["height"] < drawn["layout"]["height"]
     axes = lambda f: f["layout"]["height"] - f["layout"]["margin"]["t"] - f["layout"]["margin"]["b"]  # noqa: E731
     assert axes(bare) == axes(drawn)

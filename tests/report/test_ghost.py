@@ -12,15 +12,17 @@ import pytest
 from workbench.report import report
 
 SMALL = {
-    "steps": 8,
-    "width": 64,
+    "steps": 2,
+    "width": 32,
     "layers": 5,
-    "memory_steps": 40,
-    "memory_width": 48,
-    "more_facts": 4,
+    "memory_steps": 3,
+    "memory_width": 16,
+    "more_facts": 2,
+    "temperatures": "1",
     "encoder": "",
     "n_null": 39,
-    "length": 20,
+    "length": 6,
+    "seen_bytes": 8,
     "fact": "<script>window.hacked=1</script>|<b>bold</b>",
 }
 pytestmark = pytest.mark.slow

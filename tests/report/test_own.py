@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 
 from workbench import asking
 from workbench.core.errors import DataError, MissingError, ParameterError
-from workbench.report import own, report
+from workbench.report import notebooks, own, report
 
 QUICK = {"max_rows": 120, "n_null": 9, "untrained": 2, "max_texts": 20}
 
@@ -133,11 +134,15 @@ def test_a_table_and_a_module_become_pages_with_a_picture_and_findings() -> None
     assert "spectral_clustering" in {
         q["method"] for q in said["findings"]["questions"]
     }  # drawn in the points
-    net = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
-    rows = torch.tensor(table()[list("abcde")].to_numpy(), dtype=torch.float32)
+    net = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(80, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)
+    )
+    shades = torch.tensor(table()[list("abcde")].to_numpy(), dtype=torch.float32)
+    rows = shades[:, None, :, None].expand(-1, 1, -1, 16)  # images of five stripes
     page = report(net, {**QUICK, "untrained": 3}, "net.html", inputs=rows, labels=table()["kind"])
     contrasts = [q for q in facts(page)["findings"]["questions"] if q["method"] == "contrast"]
     assert len(contrasts) == 5 and any(q["p"] is not None for q in contrasts)
+    assert page.read_text().count('"kind":"image"') == 1, "each row has the image that the network was run on"
 
 
 @pytest.mark.slow
@@ -164,3 +169,22 @@ def test_other_things_are_drawn_and_asked_what_fits(what: str) -> None:
         "digits_descent": "gradient_rank",
     }
     assert wanted[what] in asked and facts(page)["findings"]["questions"]
+
+
+def test_rows_are_coloured_by_a_label_of_ones_own_texts_and_not_by_the_texts() -> None:
+    cells = json.loads(notebooks.find_notebook(own.TEMPLATE).read_text())["cells"]
+    (source,) = ("".join(c["source"]) for c in cells if "def likely(" in "".join(c["source"]))
+    held: dict[str, Any] = {}
+    (found,) = (n for n in ast.parse(source).body if getattr(n, "name", "") == "likely")
+    exec(compile(ast.Module([found], []), own.TEMPLATE, "exec"), held)
+    n = np.arange(200)
+    of_tokens = {
+        "text_id": n // 10,
+        "text": [f"text {i // 10}" for i in n],
+        "token": n % 7,
+        "position": n % 10,
+    }
+    label = np.array(["pets", "trees"])[n // 10 % 2]
+    assert held["likely"](pd.DataFrame(of_tokens).assign(topic=label)) == "topic"
+    assert held["likely"](pd.DataFrame(of_tokens)) == ""
+    assert held["likely"](pd.DataFrame({"sample": n, "label": n % 10})) == "label"

@@ -28,6 +28,7 @@ SMALL = {
         "n_null": 19,
         "length": 12,
     },
+    "medusa": {"generations": 0, "steps": 300, "slices": 3, "repeats": 3, "n_null": 19},
     "tethers": {
         "models": 2,
         "width": 8,

@@ -64,7 +64,7 @@ def test_series_are_lines_between_the_columns_extremes() -> None:
 
 
 def test_many_images_are_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "ROOM", 700 * SIDE * SIDE)
+    monkeypatch.setattr(pictures, "ROOM", 701 * (SIDE // 2) ** 2)
     made = block(
         "seen", np.arange(701, dtype=np.float32)[:, None, None] * np.ones((1, SIDE, SIDE), np.float32)
     )

@@ -162,15 +162,24 @@ def _cut_note(cut: np.ndarray, read: int, max_length: int) -> str:
     )
 
 
-def array_feed(cloud: PointCloud | np.ndarray, batch_size: int, reads_tokens: bool) -> Feed:
-    """Feed an array along its first dimension; for a network that reads tokens, (n, t) whole numbers are tokens."""
+def array_feed(
+    cloud: PointCloud | np.ndarray,
+    batch_size: int,
+    reads_tokens: bool,
+    prepare: Callable[[np.ndarray], torch.Tensor] | None = None,
+) -> Feed:
+    """Feed an array along its first dimension; for a network that reads tokens, (n, t) whole numbers are tokens.
+
+    ``prepare`` makes what the network takes of images, (n, height, width, 3) uint8.
+    """
     import pandas as pd
     import torch
 
-    values, name = (cloud.values, cloud.name) if isinstance(cloud, PointCloud) else (cloud, "array")
+    values, name = (cloud.shaped, cloud.name) if isinstance(cloud, PointCloud) else (cloud, "array")
     if values.ndim == 0 or len(values) == 0:
         raise DataError(f"{name} is empty: there is nothing to feed.")
     tokens = reads_tokens and values.ndim == 2 and values.dtype.kind in "iu"
+    photographs = values.dtype == np.uint8 and values.ndim == 4 and values.shape[-1] == 3
     dtype = np.int64 if tokens else values.dtype if values.dtype.kind in "fc" else np.float32
 
     def fed(places: np.ndarray) -> Fed:
@@ -180,6 +189,8 @@ def array_feed(cloud: PointCloud | np.ndarray, batch_size: int, reads_tokens: bo
             else values[places]
         )
         keep = np.ones(part.shape, bool) if tokens else None
+        if prepare is not None and photographs:
+            return Fed((prepare(part),), None, places)
         return Fed((torch.tensor(part.astype(dtype)),), keep, places)
 
     given = cloud.table if isinstance(cloud, PointCloud) else pd.DataFrame(index=pd.RangeIndex(len(values)))

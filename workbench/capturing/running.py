@@ -68,8 +68,9 @@ class Work:
 
         module = network.module if isinstance(network, Network) else network
         if not isinstance(module, torch.nn.Module):
+            opened = f": open it first, workbench.open({network!r})" if isinstance(network, str) else ""
             raise ViewError(
-                f"capture runs a checkpoint, a network or a torch module; it was given a {type(network).__name__}."
+                f"capture runs a checkpoint, a network or a torch module; it was given a {type(network).__name__}{opened}."
             )
         require_numbers(module, name)
         embeddings = (torch.nn.Embedding, torch.nn.EmbeddingBag)
@@ -83,7 +84,8 @@ class Work:
                 )
             feed = feed or text_feed(source, encode, max_length, batch_size, markers)
         elif isinstance(source, PointCloud | np.ndarray):
-            feed = array_feed(source, batch_size, reads_tokens)
+            prepare = network.prepare if isinstance(network, Network) else None
+            feed = array_feed(source, batch_size, reads_tokens, prepare)
         else:
             feed = batch_feed(source, labels, reads_tokens)
         first = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))

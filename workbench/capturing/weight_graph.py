@@ -14,7 +14,7 @@ from workbench.core.lazy import LazyTensor
 from workbench.core.lineage import step
 from workbench.core.parameters import require_integer
 from workbench.core.patterns import matching
-from workbench.subjects.checkpoint import Checkpoint
+from workbench.subjects.checkpoint import Checkpoint, weights_of
 from workbench.subjects.graph import GraphSubject
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def weight_graph(
     ParameterError
         ``per_unit`` is no integer of at least 1, or ``join`` is neither.
     """
+    checkpoint = weights_of(checkpoint)
     per_unit = require_integer(per_unit, "per_unit", "weight_graph", low=1)
     if join not in ("order", "none"):
         raise ParameterError(f"weight_graph: join={join!r} is not legal. It takes 'order' or 'none'.")

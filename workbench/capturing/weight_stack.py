@@ -9,7 +9,7 @@ from workbench.core.digest import digest
 from workbench.core.errors import MissingError
 from workbench.core.lineage import step
 from workbench.core.patterns import matching
-from workbench.subjects.checkpoint import Checkpoint
+from workbench.subjects.checkpoint import Checkpoint, weights_of
 from workbench.subjects.stack import WeightStack
 
 SHOWN = 8  # patterns that a refusal lists
@@ -36,6 +36,7 @@ def weight_stack(checkpoint: Checkpoint, at: str | None = None) -> WeightStack:
     DataError
         It matches fewer than two, or matrices of different shapes.
     """
+    checkpoint = weights_of(checkpoint)
     stackable = patterns(checkpoint)
     listed = ", ".join(repr(p) for p in stackable[:SHOWN]) + (" ..." if len(stackable) > SHOWN else "")
     known = (

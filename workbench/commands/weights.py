@@ -122,7 +122,6 @@ def weights(
     """
     from workbench.analyses.weights.weights import planned
     from workbench.core.device import resolve
-    from workbench.core.errors import ParameterError
 
     if out is not None:
         _answers.require_answer(out)
@@ -131,21 +130,7 @@ def weights(
         checkpoint = _subjects.open_checkpoint(path)
         checkpoint = checkpoint if at is None else checkpoint.at(at)
         plan, each = planned(checkpoint), checkpoint.experts_apart()
-    room = memory - BESIDE
-    exact = _largest_exact(each, plan, room, largest_exact)
-    if room < _need(BLOCKS, 0, 0):
-        raise ParameterError(
-            f"--memory {bytes_words(memory)} is too little: the interpreter alone takes {bytes_words(BESIDE)}, and a few rows "
-            f"{bytes_words(BLOCKS)}. Give --memory 500MB or more."
-        )
-    work = [_Work.of(each.tensors[n], exact, small_values) for n in plan.names]
-    most = max(w.bytes for w in work)
-    if most > room:
-        what = "the SVD that --small-values asks for" if small_values else "a sketch"
-        raise ParameterError(
-            f"--memory {bytes_words(memory)} is too little for {what} of the largest matrix: give {bytes_words(BESIDE + most)}."
-        )
-    at_once = _at_once(jobs, room, most)
+    exact, work, at_once = _within(memory, each, plan, largest_exact, small_values, jobs)
     parameters = {
         "largest_exact": exact,
         "small_values": small_values,
@@ -271,6 +256,40 @@ class _Work:
             return cls("SVD", rows, size // rows, info.nbytes, BLOCKS + _OF_SVD * size)
         held = _need(BLOCKS, side if exact else 0, 0 if exact else side)
         return cls("exact" if exact else "sketch", rows, size // rows, info.nbytes, held)
+
+
+def _within(
+    memory: float,
+    each: Checkpoint,
+    plan: Plan,
+    largest_exact: int | None,
+    small_values: bool,
+    jobs: int | None,
+) -> tuple[int, list[_Work], int]:
+    """The longest side whose spectrum is exact, what each matrix takes, and how many at once fit into the memory.
+
+    Raises
+    ------
+    ParameterError
+        The largest matrix alone doesn't fit.
+    """
+    from workbench.core.errors import ParameterError
+
+    room = memory - BESIDE
+    exact = _largest_exact(each, plan, room, largest_exact)
+    if room < _need(BLOCKS, 0, 0):
+        raise ParameterError(
+            f"--memory {bytes_words(memory)} is too little: the interpreter alone takes {bytes_words(BESIDE)}, and a few rows "
+            f"{bytes_words(BLOCKS)}. Give --memory 500MB or more."
+        )
+    work = [_Work.of(each.tensors[n], exact, small_values) for n in plan.names]
+    most = max(w.bytes for w in work)
+    if most > room:
+        what = "the SVD that --small-values asks for" if small_values else "a sketch"
+        raise ParameterError(
+            f"--memory {bytes_words(memory)} is too little for {what} of the largest matrix: give {bytes_words(BESIDE + most)}."
+        )
+    return exact, work, _at_once(jobs, room, most)
 
 
 def _need(blocks: float, exact_side: int, sketched_side: int) -> float:

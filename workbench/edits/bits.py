@@ -13,7 +13,7 @@ from workbench.core.errors import DataError, ViewError
 from workbench.core.lazy import LazyTensor, Tensors, as_tensors
 from workbench.edits._bits import packed, require_bits, unpacked
 from workbench.numerics.rounded_sums import FORMATS, codes_of, numbers
-from workbench.subjects.checkpoint import Checkpoint
+from workbench.subjects.checkpoint import Checkpoint, weights_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,6 +49,7 @@ class Bits(Edit):
         ViewError
             The bits of one can't be had, as of tensors that are quantized in blocks.
         """
+        before, after = weights_of(before), weights_of(after)
         if list(lacking := sorted(set(before.tensors) ^ set(after.tensors))):
             names = ", ".join(lacking[:5]) + (" ..." if len(lacking) > 5 else "")
             raise DataError(

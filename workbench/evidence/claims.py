@@ -12,8 +12,14 @@ from workbench.core.evidence import Evidence, finite
 from workbench.evidence.correction import Finding
 from workbench.evidence.nulls.untrained import FEWEST, further_network
 
-Verdict = Literal["beyond chance", "in others too", "could be chance", "not tested"]
-ORDER: tuple[Verdict, ...] = ("beyond chance", "in others too", "could be chance", "not tested")
+Verdict = Literal["beyond chance", "in others too", "too few draws to tell", "could be chance", "not tested"]
+ORDER: tuple[Verdict, ...] = (
+    "beyond chance",
+    "in others too",
+    "too few draws to tell",
+    "could be chance",
+    "not tested",
+)
 STRONGEST = 1e6  # half-widths; a band without width has no scale
 WORDS = 15
 """A claim is read at a glance: no longer than this."""
@@ -48,7 +54,8 @@ class Claim:
     Attributes
     ----------
     claim : a plain sentence; ``numbers`` are what it rests on, in words, ``meaning`` is for who doesn't know the number.
-    verdict : ``in others too`` where the null is rejected and networks in which there is nothing have as much.
+    verdict : ``in others too`` where the null is rejected and networks in which there is nothing have as much; ``too few draws
+        to tell`` where the number lies beyond every draw, and so few can't reject the null after correction.
     finding : the number, its interval and its corrected p-value.
     bands : of the controls, on the number's axis; ``judged_by`` are those that the verdict rests on.
     keys : of the runs that answered; ``method`` and ``subject`` are theirs. By them a page knows the figure.
@@ -130,6 +137,13 @@ def of_networks(values: Sequence[float], says: str) -> Band | None:
         return Band("network", float(numbers.min()), float(numbers.max()), says)
     low, high = np.quantile(further_network(numbers), [0.025, 0.975])
     return Band("network", float(low), float(high), says)
+
+
+def untold(finding: Finding) -> Verdict:
+    """The verdict on what isn't found."""
+    if finding.q_value is None:
+        return "not tested"
+    return "too few draws to tell" if finding.draws_needed else "could be chance"
 
 
 def quote(finding: Finding) -> str:

@@ -12,7 +12,17 @@ from workbench.core.digest import digest
 from workbench.core.errors import MissingError, suggest
 from workbench.core.history import Earlier, earlier
 from workbench.core.result import Result
-from workbench.evidence.claims import Band, Claim, Verdict, capital, chance, in_order, of_networks, quote
+from workbench.evidence.claims import (
+    Band,
+    Claim,
+    Verdict,
+    capital,
+    chance,
+    in_order,
+    of_networks,
+    quote,
+    untold,
+)
 from workbench.evidence.contrast import Contrast
 from workbench.evidence.correction import LEVEL, Finding, correct
 from workbench.evidence.differences import CHANGE, in_shares
@@ -123,7 +133,7 @@ class Findings:
             return
         finding = self.of(result, id, of)
         said = claim.replace("{}", self.verdict(result, id, of, less=less, more=more, alike=alike))
-        said = said if finding.q_value is not None else capital(finding.evidence.label)
+        said = said if _told(finding) else capital(finding.evidence.label)
         self._add(said, finding, meaning=meaning, beside=_beside(beside, id, of), leads=leads)
 
     def judge_each(
@@ -155,7 +165,7 @@ class Findings:
             finding = self.of(result, id, of)
             label = capital(finding.evidence.label)
             said = self.verdict(result, id, of, less=less, more=more, alike=alike).replace("{}", name)
-            said = capital(said) if said and finding.q_value is not None else label
+            said = capital(said) if said and _told(finding) else label
             self._add(said, finding, meaning=meaning, beside=_beside(beside, id, of), leads=leads)
 
     def judge_change(
@@ -203,6 +213,7 @@ class Findings:
         said = claim.replace("{}", self.verdict(result, CHANGE, of, less=less, more=more))
         if not finding.found:
             said = alike or f"{capital(change.label)}: not told from its null's"
+            said = capital(change.label) if finding.draws_needed else said
         self._add(said, finding, numbers, meaning=meaning, beside=[others] if others else [], leads=leads)
 
     def compare(
@@ -233,8 +244,9 @@ class Findings:
         tested = {n: f for n, f in findings.items() if f.q_value is not None}
         found = [f for f in tested.values() if f.found]
         if tested and not found:
-            nearest = min(tested, key=lambda n: tested[n].q_value or 0.0)
-            claim = f"{what}: nowhere distinguishable from chance"
+            few = any(f.draws_needed for f in tested.values())
+            nearest = min(tested, key=lambda n: (not tested[n].draws_needed, tested[n].q_value or 0.0))
+            claim = f"{what}: {'too few draws to tell' if few else 'nowhere distinguishable from chance'}"
             self._add(
                 claim,
                 tested[nearest],
@@ -352,10 +364,8 @@ class Findings:
     ) -> None:
         e = finding.evidence
         null = chance([e])
-        verdict: Verdict = "beyond chance" if finding.found else "could be chance"
-        if finding.q_value is None:
-            verdict = "not tested"
-        elif finding.found and beside:
+        verdict: Verdict = "beyond chance" if finding.found else untold(finding)
+        if finding.found and beside:
             more = e.value > np.median(e.null_values)
             if any(e.value <= b.high if more else e.value >= b.low for b in beside):
                 verdict = "in others too"
@@ -419,6 +429,11 @@ class Findings:
             "text/html": pictured([c.to_json() for c in self.claims], note),
             "text/plain": "\n".join([*(f"- {s}" for s in self.sentences), note]),
         }
+
+
+def _told(finding: Finding) -> bool:
+    """Whether one of the three ways to say it can be chosen."""
+    return finding.q_value is not None and not finding.draws_needed
 
 
 def _beside(others: Mapping[str, Sequence[Result]] | None, id: str, of: str) -> list[Band]:

@@ -14,6 +14,7 @@ from workbench.evidence.strips import hatch, strip
 EXPLAINED = {
     "beyond chance": "also after correction for every question asked",
     "in others too": "beyond chance, but a network in which there is nothing has as much",
+    "too few draws to tell": "beyond every draw of its control, which were too few for all that was asked: n_null= draws more",
     "could be chance": "not told from a control: nothing is claimed",
     "not tested": "a number without a test",
 }

@@ -74,6 +74,32 @@ def read_adapter(path: str | Path, base: Checkpoint | None = None) -> Edit:
     weights = read_safetensors(path / WEIGHTS)
     parts, turned, embedded = _factors(path, weights, bool(config.get("fan_in_fan_out")))
     a, b, magnitude = parts["A"], parts["B"], parts["magnitude_vector"]
+    _require_consistent(path, config, parts, turned)
+    scales = {name: _scale(path, config, name, len(a[name])) for name in a}
+    names = {n: n if base is None else _name_in(base, n, path) for n in {**a, **b}}
+    kind: Any = kind_named("lora")  # which io doesn't know by its class
+    adapter: Edit = kind(
+        **{
+            k: {names[n]: x for n, x in held.items()}
+            for k, held in (("a", a), ("b", b), ("magnitude", magnitude))
+        },
+        scales={names[n]: s for n, s in scales.items()},
+        transposed=tuple(sorted(names[n] for n in turned)),
+        title=path.resolve().name,
+    )
+    if base is not None:
+        for name in adapter.tensors:
+            adapter.fits(name, base.tensors[name].shape)
+    for name, values in embedded.items():
+        _require_own_embedding(path, name, values, None if base is None else base[names[name]])
+    return adapter
+
+
+def _require_consistent(
+    path: Path, config: dict[str, Any], parts: dict[str, dict[str, np.ndarray]], turned: set[str]
+) -> None:
+    """Refuse factors and norms that contradict each other or the configuration."""
+    a, b, magnitude = parts["A"], parts["B"], parts["magnitude_vector"]
     if bool(config.get("use_dora")) != bool(magnitude) or not set(magnitude) <= set(a):
         raise FormatError(
             f"{path}: use_dora={config.get('use_dora')!r}, and {len(magnitude)} of {len(a)} tensors have norms."
@@ -94,24 +120,6 @@ def read_adapter(path: str | Path, base: Checkpoint | None = None) -> Edit:
             raise FormatError(
                 f"{path}: {name} has rank {a[name].shape[0]}, and its configuration says {rank!r}."
             )
-    scales = {name: _scale(path, config, name, len(a[name])) for name in a}
-    names = {n: n if base is None else _name_in(base, n, path) for n in {**a, **b}}
-    kind: Any = kind_named("lora")  # which io doesn't know by its class
-    adapter: Edit = kind(
-        **{
-            k: {names[n]: x for n, x in held.items()}
-            for k, held in (("a", a), ("b", b), ("magnitude", magnitude))
-        },
-        scales={names[n]: s for n, s in scales.items()},
-        transposed=tuple(sorted(names[n] for n in turned)),
-        title=path.resolve().name,
-    )
-    if base is not None:
-        for name in adapter.tensors:
-            adapter.fits(name, base.tensors[name].shape)
-    for name, values in embedded.items():
-        _require_own_embedding(path, name, values, None if base is None else base[names[name]])
-    return adapter
 
 
 def _factors(

@@ -134,9 +134,9 @@ def find_weights(folder: Path) -> Path:
     if pictures > len(entries) / 2:
         raise FormatError(
             f"{folder} holds {pictures:,} images, and a folder of images isn't opened: what is asked are rows of numbers. Give "
-            "a network's embeddings of them, one row an image, or their pixels: images = np.stack([...]), each of one size, "
-            "and np.save('images.npy', images.reshape(len(images), -1)), for `workbench report images.npy`. In a notebook "
-            "widgets.explore(rows, images=images) shows each point's image."
+            "a table with a network's embeddings of them, one row an image, and a column of their paths, which shows each row's "
+            "image; or their pixels: images = np.stack([...]), each of one size, and np.save('images.npy', images), for "
+            "`workbench report images.npy`, or for `-p inputs=images.npy` of a network that sees."
         )
     raise FormatError(
         f"{folder} holds no weights that are read (model.safetensors, model.safetensors.index.json, "

@@ -39,6 +39,7 @@ def open_efficientnet(weights: Path, name: str) -> Checkpoint:
             module=module.eval(),
             ask=_classify,
             answers=f"the {TOP} likeliest classes, with their probabilities, of an image (height, width, 3) uint8",
+            prepare=prepare,
         )
 
     return checkpoint(found, name, weights, load=load)

@@ -26,7 +26,7 @@ def open_memory(folder: Path, name: str) -> Memory:
     DataError, ViewError
         The facts or the network aren't those of a memory; see `Memory`.
     """
-    table = read_table(folder / FACTS, "parquet")
+    table = read_table(folder / FACTS, "parquet", no_rows=True)
     if "id" not in table.columns or table["id"].dtype.kind not in "iu" or not table["id"].is_unique:
         raise FormatError(
             f"{folder / FACTS} has no column 'id' of unique whole numbers, one a fact. Save the memory again."

@@ -105,7 +105,9 @@ def _labelled(made: Subject, labels: Any) -> Subject:
     table = made.table
     for column, values in columns.items():
         table[column] = values
-    return PointCloud(made.values, name=made.name, table=table, columns=made.columns, note=made.note)
+    return PointCloud(
+        made.shaped, name=made.name, table=table, columns=made.columns, note=made.note, folder=made.folder
+    )
 
 
 def label_columns(labels: Any, n: int) -> dict[str, np.ndarray]:

@@ -53,7 +53,7 @@ _FIRST_LINE = 1 << 20  # bytes in which a csv's first line must end
 _LOOKED_AT = 20  # lines from which the delimiter is seen
 
 
-def read_table(path: Path, kind: str, *, texts: Sequence[str] = ()) -> pd.DataFrame:
+def read_table(path: Path, kind: str, *, texts: Sequence[str] = (), no_rows: bool = False) -> pd.DataFrame:
     """Read a table of the ``kind`` csv, parquet or jsonl, its rows numbered from 0.
 
     A csv may be separated by comma, semicolon, tab or bar, and need not have a line of names.
@@ -61,11 +61,12 @@ def read_table(path: Path, kind: str, *, texts: Sequence[str] = ()) -> pd.DataFr
     Parameters
     ----------
     texts : columns that are read as they are written, though all that stands in them be numbers.
+    no_rows : a table without rows is one too.
 
     Raises
     ------
     FormatError
-        The file is damaged, isn't UTF-8, has no row, has two columns of one name, or is larger than `MAX_TABLE` or would
+        The file is damaged, isn't UTF-8, has no row where it must, has two columns of one name, or is larger than `MAX_TABLE` or would
         take much more memory than its size says.
     """
     size = size_of(path)
@@ -88,7 +89,7 @@ def read_table(path: Path, kind: str, *, texts: Sequence[str] = ()) -> pd.DataFr
         raise broken(path, kind, shown(e)) from None  # pyarrow's way to say that a file is damaged
     except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError) as e:
         raise broken(path, kind, shown(e), "Look at that place in the file, or export it again.") from None
-    if len(table) == 0:
+    if len(table) == 0 and not no_rows:
         raise broken(path, kind, "it has no row", "Add lines to it, or give another file.")
     return named(table, str(path))
 
@@ -370,7 +371,14 @@ def _spread(array: pa.Array) -> int:
 def points(table: pd.DataFrame, path: Path, name: str, **chosen: Any) -> PointCloud:
     """Split a table into a cloud and its labels; ``columns``, ``labels``, ``id`` as `split` takes them."""
     parts = split(table, str(path), **chosen)
-    return PointCloud(parts.values, name=name, table=parts.table, columns=parts.columns, note=parts.note)
+    return PointCloud(
+        parts.values,
+        name=name,
+        table=parts.table,
+        columns=parts.columns,
+        note=parts.note,
+        folder=path.absolute().parent,
+    )
 
 
 def series(table: pd.DataFrame, path: Path | str, name: str, **chosen: Any) -> TimeSeries:

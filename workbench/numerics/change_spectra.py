@@ -178,14 +178,18 @@ def _adjoint(held: Iterable[np.ndarray], y: np.ndarray) -> np.ndarray:
 
 
 def both_sides(
-    blocks: Blocks, leading: Float[np.ndarray, "k r"], tall: bool
+    blocks: Blocks, leading: Float[np.ndarray, "k r"], tall: bool, dtype: type = np.float64
 ) -> tuple[Float[np.ndarray, "n r"], Float[np.ndarray, " r"], Float[np.ndarray, "m r"]]:
-    """Directions of the change on both sides and its singular values there, from those of its Gram matrix."""
+    """Directions of the change on both sides and its singular values there, from those of its Gram matrix.
+
+    Products are made in ``dtype``: float32 takes half the time, and is enough for the directions.
+    """
+    on: np.ndarray = leading.astype(dtype, copy=False)
     if tall:
-        other = np.concatenate([(a - b).astype(np.float64) @ leading for b, a in blocks()])
+        other = np.concatenate([(a - b).astype(dtype, copy=False) @ on for b, a in blocks()])
     else:
-        other = _adjoint(((a - b).astype(np.float64) for b, a in blocks()), leading)
-    q, r = np.linalg.qr(other)
+        other = _adjoint(((a - b).astype(dtype, copy=False) for b, a in blocks()), on)
+    q, r = np.linalg.qr(other.astype(np.float64, copy=False))
     u, s, vt = np.linalg.svd(r)
     pair = q @ u, leading @ vt.T
     return (pair[0], s, pair[1]) if tall else (pair[1], s, pair[0])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from jaxtyping import Int
+    from jaxtyping import Float, Int
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,12 +20,17 @@ class Grown:
     edges : (m, 2). born : (n,), the generation in which each node came.
     dimension : its box dimension, or None where it isn't fractal: boxes then fall exponentially with their length.
     scale : by how much each generation is longer than the one before.
+    ends : (n, 2), between which two nodes each came; a node that was there comes between itself. None where copies were laid.
+    share, side : (n,), how far along from the first of these, and on which side, so that a drawing can bend there.
     """
 
     edges: Int[np.ndarray, "m 2"]
     born: Int[np.ndarray, " n"]
     dimension: float | None
     scale: int
+    ends: Int[np.ndarray, "n 2"] | None = None
+    share: Float[np.ndarray, " n"] | None = None
+    side: Float[np.ndarray, " n"] | None = None
 
     @property
     def n(self) -> int:
@@ -39,45 +44,79 @@ def nodes_of_flower(u: int, v: int, generations: int) -> int:
     return ((w - 2) * w**generations + w) // (w - 1)
 
 
-def flower(u: int, v: int, generations: int) -> Grown:
+EDGE = np.array([[0, 1]])
+
+
+def flower(u: int, v: int, generations: int, edges: Int[np.ndarray, "m 2"] = EDGE) -> Grown:
     """Grow a (u, v)-flower: every edge becomes two paths between its ends, of u and v edges.
 
     Its dimension is ln(u + v) / ln u for u ≤ v and u > 1; for u = 1 distances don't grow and it is no fractal.
+
+    Parameters
+    ----------
+    edges : that it grows from, each by the same rule; nodes are numbered without gaps.
 
     References
     ----------
     Rozenfeld, Havlin and ben-Avraham 2007, Fractal and transfractal recursive scale-free nets, New J. Phys. 9, section 2.
     """
     u, v = min(u, v), max(u, v)
-    edges, born = np.array([[0, 1]]), np.zeros(2, dtype=np.int64)
+    along = [*(np.arange(1, u) / u), *(np.arange(1, v) / v)]
+    aside = [1.0] * (u - 1) + [-1.0] * (v - 1)
+    born, placed = _start(edges)
     for generation in range(1, generations + 1):
         n, m, made = len(born), len(edges), []
         new = n + np.arange(m * (u + v - 2)).reshape(m, -1)
+        placed.append(_between(edges, along, aside))
         for inner in (new[:, : u - 1], new[:, u - 1 :]):
             path = np.column_stack([edges[:, :1], inner, edges[:, 1:]])
             made.append(np.stack([path[:, :-1], path[:, 1:]], axis=2).reshape(-1, 2))
         edges = np.concatenate(made)
         born = np.concatenate([born, np.full(new.size, generation)])
-    return Grown(edges, born, float(np.log(u + v) / np.log(u)) if u > 1 else None, u)
+    dimension = float(np.log(u + v) / np.log(u)) if u > 1 else None
+    return Grown(edges, born, dimension, u, *(np.concatenate(p) for p in zip(*placed, strict=True)))
 
 
-def hierarchical(offspring: int, generations: int) -> Grown:
+def hierarchical(offspring: int, generations: int, edges: Int[np.ndarray, "m 2"] = EDGE) -> Grown:
     """Grow a hierarchical tree in which hubs keep away from each other: each end of an edge bears ``offspring`` leaves.
 
     Each edge is then taken away, and joins one leaf of either end instead, so that lengths grow threefold.
+
+    Parameters
+    ----------
+    edges : see `flower`.
 
     References
     ----------
     Song, Havlin and Makse 2006, Origins of fractality in the growth of complex networks, Nature Physics 2, mode II.
     """
-    edges, born = np.array([[0, 1]]), np.zeros(2, dtype=np.int64)
+    along = [1 / 3] * offspring
+    aside = [0.0, *(0.5 * (k // 2 + 1) * (-1) ** k for k in range(offspring - 1))]
+    born, placed = _start(edges)
     for generation in range(1, generations + 1):
         n, m = len(born), len(edges)
+        both_ways = np.stack([edges, edges[:, ::-1]], axis=1).reshape(-1, 2)
+        placed.append(_between(both_ways, along, aside))
         leaves = n + np.arange(2 * m * offspring).reshape(m, 2, offspring)
         hung = np.stack([np.broadcast_to(edges[:, :, None], leaves.shape), leaves], axis=3).reshape(-1, 2)
         edges = np.concatenate([hung, leaves[:, :, 0]])
         born = np.concatenate([born, np.full(leaves.size, generation)])
-    return Grown(edges, born, float(np.log(2 * offspring + 1) / np.log(3)), 3)
+    dimension = float(np.log(2 * offspring + 1) / np.log(3))
+    return Grown(edges, born, dimension, 3, *(np.concatenate(p) for p in zip(*placed, strict=True)))
+
+
+Placed = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _start(edges: np.ndarray) -> tuple[np.ndarray, list[Placed]]:
+    """When nodes that are there were born, and where they stand: at themselves."""
+    n = int(edges.max()) + 1
+    return np.zeros(n, dtype=np.int64), [(np.repeat(np.arange(n), 2).reshape(n, 2), np.zeros(n), np.zeros(n))]
+
+
+def _between(edges: np.ndarray, along: list[float], aside: list[float]) -> Placed:
+    """Ends, shares and sides of the nodes that come in each edge, edge by edge."""
+    return np.repeat(edges, len(along), axis=0), np.tile(along, len(edges)), np.tile(aside, len(edges))
 
 
 def gasket(generations: int) -> Grown:

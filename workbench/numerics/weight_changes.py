@@ -134,7 +134,7 @@ def _spectrum(
             return values, side, (left, right)
     gram, _ = _gram(blocks, shape, np.float64)
     values, rank, leading = spectrum_of(gram, keep, rounding, rng)
-    left, _, right = both_sides(blocks, leading, n >= m)
+    left, _, right = both_sides(blocks, leading, n >= m, np.float32)
     return values, rank, (left, right)
 
 

@@ -167,11 +167,13 @@ function figuresBy(Plotly) {
   // What the colours and lines mean, in lines: of each trace the changes that `restyle` takes.
   function meanings(plot, full) {
     const traces = {}, { legend } = full;
+    const along = ({ len, lenmode }) => Math.max(lenmode === "pixels" ? len : len * full._size.h, NARROWEST); // of a scale, where its title stands upright
     const beside = legend && legend.orientation === "v" ? full.width * LABELS : full.width - 2 * EDGE - SYMBOL;
     plot._fullData.forEach((trace, at) => {
       const given = (plot.data[at] || {}).name;
       const words = [["colorbar.title.text", (trace.colorbar || {}).title], ["marker.colorbar.title.text", ((trace.marker || {}).colorbar || {}).title]]
-        .filter(([, title]) => title && title.text && title.text !== plot._fullLayout._dfltTitle.colorbar).map(([path, title]) => [path, title.text, Math.max(full.width * BAR, NARROWEST), title.font.size]);
+        .filter(([, title]) => title && title.text && title.text !== plot._fullLayout._dfltTitle.colorbar)
+        .map(([path, title], i) => [path, title.text, title.side === "right" ? along(i ? trace.marker.colorbar : trace.colorbar) : Math.max(full.width * BAR, NARROWEST), title.font.size]);
       if (given && legend && trace.showlegend) words.push(["name", given, beside, legend.font.size]);
       for (const [path, text, width, size] of words) {
         const short = wrapped(text, width, size);

@@ -14,12 +14,14 @@ from workbench.capturing import capture
 from workbench.core.digest import digest
 from workbench.core.errors import ParameterError, ViewError
 from workbench.core.registry import method, names
+from workbench.core.storage import writing
 from workbench.core.subject import Subject
 from workbench.io import open as open_subject
 from workbench.io.bundled import BUNDLED
 from workbench.io.hub import HUB_ID
 from workbench.io.memory import label_columns
 from workbench.report import manifest, notebooks
+from workbench.report.pictures import is_image, thumbnails
 from workbench.subjects.activations import Activations
 from workbench.subjects.checkpoint import Checkpoint
 from workbench.subjects.network import Network
@@ -150,7 +152,18 @@ def _captured(what: Any, place: Path, given: Mapping[str, Any], inputs: Any, lab
         store.parent.mkdir(parents=True, exist_ok=True)
         capture(net, source, at=at, store=store, name=network.name if net is network else None, **how)
         stores.append(_relative(store))
-    return {"what": stores[0], "beside": tuple(stores[1:])}
+    return {"what": stores[0], "beside": tuple(stores[1:]), **_pictured(inputs, place)}
+
+
+def _pictured(inputs: Any, place: Path) -> dict[str, str]:
+    """Write what a network is run on beside the page where it is images, small, so that each row has its own."""
+    shape = tuple(getattr(inputs, "shape", ()))
+    if not is_image(shape[1:]):
+        return {}
+    path = place / "images.npy"
+    with writing(path) as temporary:
+        np.save(temporary, thumbnails(inputs.detach().cpu() if hasattr(inputs, "detach") else inputs))
+    return {"images": _relative(path)}
 
 
 def _source(inputs: Any, labels: Any) -> tuple[Any, dict[str, Any]]:

@@ -1,22 +1,29 @@
 """Rows that are pictures: images and series of a row table, as small as a view shows them.
 
-An image is drawn at most `SIDE` pixels wide and high and a series in at most `STEPS` steps, so that ten thousand rows are a
-few megabytes. Rows that share a picture (patches of one image) share its pixels.
+An image is drawn at most `SIDE` pixels wide and high, fewer where there are many images, and a series in at most `STEPS` steps,
+so that ten thousand rows are a few megabytes. Rows that share a picture (patches of one image) share its pixels.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-SIDE, STEPS = 32, 64
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+
+SIDE, STEPS = 64, 64
 SHORTEST = 4  # numbers of a series; fewer are read, not looked at
-ROOM = 60_000_000  # bytes of one column; smaller pictures are made where there are many rows
+ROOM = 6_000_000  # bytes of one column of images; smaller ones are made where there are many rows
 SMALLEST = 8  # pixels of a side
 TOGETHER = 512  # images that are made small at once
+FLATTEST = 4  # times that one side of an image without channels may be the other: what is longer is a series
+CHANNELS = (1, 3, 4)
+CLEAR = (2, 4)  # channels of which the last says how opaque a pixel is
 MISSING = 255  # of a series' 8 bits
 
 
@@ -41,6 +48,27 @@ def block(name: str, values: Any) -> dict[str, Any] | None:
     if ranks == {1}:
         return _series(name, cells)
     return _images(name, cells) if ranks <= {2, 3} else None
+
+
+def is_image(shape: tuple[int, ...]) -> bool:
+    """Whether a row of this shape is likely an image: two sides, with or without channels."""
+    if len(shape) == 3:
+        sides = shape[:2] if shape[2] in CHANNELS else shape[1:] if shape[0] in CHANNELS else ()
+        return bool(sides) and min(sides) >= SHORTEST
+    return len(shape) == 2 and min(shape) >= SHORTEST and max(shape) <= FLATTEST * min(shape)
+
+
+def thumbnails(images: Any) -> UInt8[np.ndarray, "n h w c"]:
+    """Return images as small as a view shows them.
+
+    Parameters
+    ----------
+    images : (n, height, width), (n, height, width, channels) or (n, channels, height, width) numbers, as in `block`.
+    """
+    made = block("image", np.asarray(images))
+    assert made is not None
+    pixels = np.frombuffer(made["data"], np.uint8).reshape(-1, *made["shape"])
+    return pixels[np.frombuffer(made["which"]["data"], "<i4")] if "which" in made else pixels
 
 
 def _cells(values: Any) -> list[np.ndarray | None] | None:
@@ -94,12 +122,12 @@ def _finished(block: dict[str, Any], data: np.ndarray, which: np.ndarray) -> dic
 def _images(name: str, cells: Sequence[np.ndarray | None]) -> dict[str, Any] | None:
     kept, which = _shared(cells)
     images = [_channels_last(c) for c in kept]
-    channels = max(c.shape[2] for c in images)
-    if channels > 4:
+    if max(c.shape[2] for c in images) > 4:
         return None
-    side = SIDE
-    while side > SMALLEST and len(images) * side * side * channels > ROOM:
-        side //= 2
+    framed = len({c.shape[0] / c.shape[1] for c in images}) > 1  # wide and high ones stand in one frame
+    colours = 3 if any(c.shape[2] >= 3 for c in images) else 1
+    channels = colours + (framed or any(c.shape[2] in CLEAR for c in images))
+    side = max(SMALLEST, min(SIDE, math.isqrt(ROOM // (len(images) * channels))))
     largest = max(max(c.shape[:2]) for c in images)
     high = max(1, round(min(side, largest) * max(c.shape[0] for c in images) / largest))
     wide = max(1, round(min(side, largest) * max(c.shape[1] for c in images) / largest))
@@ -108,11 +136,24 @@ def _images(name: str, cells: Sequence[np.ndarray | None]) -> dict[str, Any] | N
     start = 0
     while start < len(images):  # out has the images before start
         together = np.stack(_alike(images[start : start + TOGETHER])).astype(np.float32)
-        small = _resized(_resized(together, high, 1), wide, 2)
+        scale = min(high / together.shape[1], wide / together.shape[2])
+        h, w = (max(1, round(n * scale)) for n in together.shape[1:3]) if framed else (high, wide)
+        small = _resized(_resized(together, h, 1), w, 2)
         grey = (np.nan_to_num(small, nan=black) - black) * (255 / (white - black))
-        out[start : start + len(together)] = np.clip(np.rint(grey), 0, 255)  # one channel is every channel's
+        top, left = (high - h) // 2, (wide - w) // 2
+        part = out[start : start + len(together), top : top + h, left : left + w]
+        part[:] = _in_channels(np.clip(np.rint(grey), 0, 255), colours, channels)
         start += len(together)
     return _finished({"name": name, "kind": "image", "shape": [high, wide, channels]}, out, which)
+
+
+def _in_channels(pixels: np.ndarray, colours: int, channels: int) -> np.ndarray:
+    """The same in more channels: grey in each colour, and opaque where nothing else is said."""
+    own = pixels.shape[3] - (pixels.shape[3] in CLEAR)
+    parts = [np.broadcast_to(pixels[..., :own], (*pixels.shape[:3], colours))]
+    if channels > colours:
+        parts.append(pixels[..., own:] if pixels.shape[3] > own else np.full_like(pixels[..., :1], 255))
+    return np.concatenate(parts, axis=3)
 
 
 def _alike(images: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -113,7 +113,7 @@ class Embedding(Plotted):
     def doubt(self) -> str:
         """What it isn't told from, in the words of its evidence; "" where every test says it is, or none was made."""
         kept = [e.hypothesis or e.null for e in self.evidence if _isnt_told(e)]
-        return f"Could be chance: “{'”, “'.join(dict.fromkeys(kept))}” isn't ruled out" if kept else ""
+        return f"This layout alone doesn't rule out “{'”, “'.join(dict.fromkeys(kept))}”" if kept else ""
 
     def figure(self, **options: Any) -> go.Figure:
         """As of every kind; a layout that doesn't beat its control says so in its title."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PARTS = ("fitted", "held out", "out of range")
 SHOWN = 40  # characters of a form
 LINE = 34  # pixels of a form
+BESIDE = 1.0  # times the measured range, by how much farther than it the fit is drawn
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -141,6 +142,25 @@ class Law(Plotted):
                 )
         figure.update_xaxes(title=safe(f"{_short(self.target)}, measured"), row=1, col=1)
         figure.update_yaxes(title="by the best form", row=1, col=1)
+        self._keep_near(figure, low, high)
+
+    def _keep_near(self, figure: go.Figure, low: float, high: float) -> None:
+        """Leave out what lies far beyond the measured range, else it would make a line of all the rest, and say how many."""
+        room = BESIDE * (high - low)
+        beyond = int(((self.foretold < low - room) | (self.foretold > high + room)).sum())
+        if beyond and room:  # else one of them would make a line of all others
+            figure.update_yaxes(range=[low - room, high + room], row=1, col=1)
+            figure.add_annotation(
+                text=f"{beyond} beyond what is shown",
+                x=1,
+                y=1,
+                xref="x domain",
+                yref="y domain",
+                xanchor="right",
+                yanchor="top",
+                showarrow=False,
+                font={"size": 11},
+            )
 
     def _draw_forms(self, figure: go.Figure, order: list[int]) -> None:
         import plotly.graph_objects as go

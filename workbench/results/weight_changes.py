@@ -117,7 +117,6 @@ class WeightChanges(Plotted):
         return figure
 
     def draw(self, *, top: int = 6) -> go.Figure:
-        import plotly.graph_objects as go
         from plotly.subplots import make_subplots
 
         figure = make_subplots(
@@ -126,6 +125,26 @@ class WeightChanges(Plotted):
         moved = self.changed > 0
         if not moved.any():
             return self._unchanged()
+        strongest = [j for j in range(len(self.names)) if moved[j] and self.spectra[j, :1].any()][:top]
+        self._draw_changes(figure, moved)
+        self._draw_spectra(figure, strongest)
+        figure.add_hline(y=1, line={"color": theme.NULL, "dash": "dot"}, row=1, col=1)
+        figure.update_layout(**theme.layout(height=620, legend=theme.LEGEND_ABOVE))
+        log = {**theme.AXIS, "exponentformat": "power"}
+        figure.update_xaxes(
+            {**log, "type": "log", "title": "norm of the change over that of the weights"}, row=1, col=1
+        )
+        figure.update_yaxes({**log, "type": "log", "title": "over noise of equal norm"}, row=1, col=1)
+        figure.update_xaxes(
+            {**theme.AXIS, "title": f"rank, of the {max(1, len(strongest))} most surprising"}, row=2, col=1
+        )
+        figure.update_yaxes({**log, "type": "log", "title": "singular value"}, row=2, col=1)
+        return figure
+
+    def _draw_changes(self, figure: go.Figure, moved: np.ndarray) -> None:
+        """Each tensor by the size of its change, and by how far that is over noise."""
+        import plotly.graph_objects as go
+
         for i, verdict in enumerate(VERDICTS):
             at = np.flatnonzero(moved & (np.array(self.verdicts) == verdict) & (self.relative > 0))
             if not len(at):
@@ -146,7 +165,10 @@ class WeightChanges(Plotted):
                 row=1,
                 col=1,
             )
-        strongest = [j for j in range(len(self.names)) if moved[j] and self.spectra[j, :1].any()][:top]
+
+    def _draw_spectra(self, figure: go.Figure, strongest: list[int]) -> None:
+        import plotly.graph_objects as go
+
         for i, j in enumerate(strongest):
             values = self.spectra[j][self.spectra[j] > 0]
             figure.add_trace(
@@ -164,15 +186,3 @@ class WeightChanges(Plotted):
                 row=2,
                 col=1,
             )
-        figure.add_hline(y=1, line={"color": theme.NULL, "dash": "dot"}, row=1, col=1)
-        figure.update_layout(**theme.layout(height=620, legend=theme.LEGEND_ABOVE))
-        log = {**theme.AXIS, "exponentformat": "power"}
-        figure.update_xaxes(
-            {**log, "type": "log", "title": "norm of the change over that of the weights"}, row=1, col=1
-        )
-        figure.update_yaxes({**log, "type": "log", "title": "over noise of equal norm"}, row=1, col=1)
-        figure.update_xaxes(
-            {**theme.AXIS, "title": f"rank, of the {max(1, len(strongest))} most surprising"}, row=2, col=1
-        )
-        figure.update_yaxes({**log, "type": "log", "title": "singular value"}, row=2, col=1)
-        return figure

@@ -15,6 +15,7 @@ from workbench.core.patterns import matching
 from workbench.core.rows import flat, floats, frozen, owned, require_finite, taken_for_rows
 from workbench.core.subject import FINITE, Rowed
 from workbench.core.view import Rows, View
+from workbench.subjects.in_order import said_of_order
 from workbench.subjects.points import PointCloud, Points
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ class Aligned(Rows):
     arrays: dict[str, Float[np.ndarray, "n _"]]
 
     def notes(self, parameters: Mapping[str, Any]) -> tuple[str, ...]:
-        """With what is to be said where distances may have been taken for rows."""
-        found = (taken_for_rows(f"{self.name} at {site}", x, parameters) for site, x in self.arrays.items())
+        """With what is to be said where distances may have been taken for rows, or rows of one text for independent ones."""
+        found = [taken_for_rows(f"{self.name} at {site}", x, parameters) for site, x in self.arrays.items()]
+        found += [said_of_order(self, x, parameters) for x in self.arrays.values()]
         return *super().notes(parameters), *(sentence for said in found for sentence in said)
 
 

@@ -30,6 +30,35 @@ def as_bytes(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
+def exact_bytes(text: Any, what: str, such_as: str) -> bytes:
+    """UTF-8 of what is asked or kept, in which nothing is replaced.
+
+    Parameters
+    ----------
+    what : the text is, and ``such_as`` a good one, both for a refusal.
+
+    Raises
+    ------
+    DataError
+        It is empty, isn't a text, or has half a character (as bytes that are no UTF-8 become in a command line).
+    """
+    if isinstance(text, bytes | bytearray):
+        raise DataError(
+            f"{what} is given as bytes ({bytes(text[:20])!r}), and a text is wanted. Decode them, for example: "
+            "given.decode('utf-8', 'replace'), in which U+FFFD stands for bytes that are no UTF-8."
+        )
+    if not isinstance(text, str) or not text:
+        told = "empty" if isinstance(text, str) else f"{text!r:.40}, which is no text"
+        raise DataError(f"{what} is {told}: give {such_as}.")
+    try:
+        return text.encode()
+    except UnicodeEncodeError as e:
+        raise DataError(
+            f"{what} has half a character (a lone surrogate) at place {e.start:,}: {text[max(e.start - 20, 0) : e.start + 20]!a}. "
+            "Bytes that are no UTF-8 become such. Replace it, for example: text.encode('utf-8', 'replace').decode()."
+        ) from None
+
+
 def encode(lines: pd.DataFrame, max_length: int) -> Batch:
     """The first ``max_length`` bytes of each line, zeros behind the shorter ones: what is behind reaches nothing before it."""
     import pandas as pd
@@ -58,10 +87,8 @@ def go_on(module: torch.nn.Module, prompt: str, most: int = MOST) -> str:
     Raises
     ------
     DataError
-        The prompt is empty.
+        See `exact_bytes`.
     """
-    if not prompt:
-        raise DataError("The prompt is empty: give at least one character to go on from.")
     return answers_of(module, [prompt], most)[0]
 
 
@@ -73,6 +100,11 @@ def answers_of(
     Parameters
     ----------
     rows : of a memory that is read, for networks that have one.
+
+    Raises
+    ------
+    DataError
+        A prompt is empty, is no text, or has half a character.
     """
     import torch
 
@@ -80,8 +112,10 @@ def answers_of(
 
     found = []
     with torch.inference_mode():
-        for prompt in prompts:
-            state, written, new = GhostState(), bytearray(), as_bytes(prompt)
+        for given in [
+            exact_bytes(prompt, "The prompt", "at least one character to go on from") for prompt in prompts
+        ]:
+            state, written, new = GhostState(), bytearray(), given
             while len(written) < most:
                 byte = int(read_on(module, new, state, rows).logits[0, -1].argmax())
                 if byte == LINE_END:

@@ -19,8 +19,8 @@ from workbench.core.errors import MissingError, ViewError, suggest
 from workbench.core.lazy import LazyTensor, Tensors
 from workbench.core.lineage import Origin
 from workbench.core.patterns import matching
-from workbench.core.rows import floats, owned, require_finite
-from workbench.core.subject import Subject
+from workbench.core.rows import floats, frozen, owned, require_finite
+from workbench.core.subject import Subject, as_subject
 from workbench.core.view import View
 from workbench.numerics.floats import as_numbers
 from workbench.subjects.experts import experts_of, infos_apart
@@ -136,6 +136,25 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
             name="toy",
             content=lambda: digest(*arrays.values()),
             config={"num_attention_heads": 2},
+        )
+
+    @classmethod
+    def holding(cls, network: Network) -> Checkpoint:
+        """The weights of a network as they are now, by its module's own names."""
+        state = network.module.state_dict()
+        arrays = {n: owned(np.array(frozen(t))) for n, t in state.items() if hasattr(t, "detach")}
+        codes = {"f": "F", "i": "I", "u": "U", "c": "C"}
+        kinds = {
+            n: "BOOL" if a.dtype == bool else f"{codes[a.dtype.kind]}{8 * a.itemsize}"
+            for n, a in arrays.items()
+        }
+        return Checkpoint(
+            {n: TensorInfo(n, a.shape, kinds[n], a.nbytes) for n, a in arrays.items()},
+            arrays.__getitem__,
+            name=network.name,
+            content=lambda: digest("weights", list(arrays), *arrays.values()),
+            load=lambda: network,
+            stored=lambda name: LazyTensor.of(arrays[name]),
         )
 
     @cached_property
@@ -362,6 +381,24 @@ class Checkpoint(Subject, Tensors, Editable["Checkpoint"]):
             return save_file(path, tensors)
         own = self.config if self.has_network and not self.beside and kind_of(self.config) else {}
         return save_folder(path, tensors, self.beside, own)
+
+
+def weights_of(thing: Any) -> Checkpoint:
+    """A checkpoint, also of a network or a torch module.
+
+    Raises
+    ------
+    ViewError
+        It has no named weights.
+    """
+    found = as_subject(thing)
+    if isinstance(found, Checkpoint):
+        return found
+    if isinstance(found, Network):
+        return Checkpoint.holding(found)
+    raise ViewError(
+        f"Named weights are taken, of a checkpoint, a network or a torch module; {found.called} is {found.holds}."
+    )
 
 
 class EditedCheckpoint(Checkpoint):

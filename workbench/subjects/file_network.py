@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MOST_NOTES, MOST_CAPTURES = 256, 64  # files that are kept, and captures that one of them names
 _MAX_NOTE = 1 << 20  # bytes
-_OF_THE_MADE = frozenset({"encode", "ask", "answers", "tensor_names", "note"})
+_OF_THE_MADE = frozenset({"encode", "ask", "answers", "tensor_names", "note", "prepare"})
 _LIBRARIES = ("tokenizers", "safetensors", "gguf")  # beside those whose versions every run records
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 

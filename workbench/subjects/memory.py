@@ -15,12 +15,13 @@ import numpy as np
 
 from workbench.core.digest import digest
 from workbench.core.errors import DataError, MissingError, ViewError
+from workbench.core.parameters import require_integer
 from workbench.core.registry import method
 from workbench.core.rows import row_table
 from workbench.core.storage import writing
 from workbench.core.subject import Rowed, Subject
 from workbench.core.view import Rows
-from workbench.subjects.byte_reading import LINE_END, MOST, SPELLED, as_bytes, read_on
+from workbench.subjects.byte_reading import LINE_END, MOST, SPELLED, exact_bytes, read_on
 from workbench.subjects.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Memory(Rowed):
     ViewError
         The checkpoint's network has no memory to write to.
     DataError
-        A fact is empty, or longer than 4,096 bytes; or all together are more than 16 MiB.
+        A fact is empty, no text, or longer than 4,096 bytes; all together are more than 16 MiB; or an id is negative.
     MissingError
         There is no column ``text``.
     """
@@ -83,6 +84,8 @@ class Memory(Rowed):
         if "text" not in table.columns:
             raise MissingError(f"{name} has no column 'text'; columns: {', '.join(map(str, table.columns))}.")
         super().__init__(name, row_table(table, len(table), name), space)
+        if self.ids.min(initial=0) < 0:
+            raise DataError(f"{name} has the id {self.ids.min()}; ids of facts are whole numbers from 0 on.")
         self.checkpoint = checkpoint
         self._texts = [_fact(text, name) for text in self._table["text"]]
         if sum(map(len, self._texts)) > MOST_BYTES:
@@ -147,6 +150,8 @@ class Memory(Rowed):
         """
         import pandas as pd
 
+        for text in facts:
+            _fact(text, self.name)
         first = int(self.ids.max(initial=-1)) + 1
         more = pd.DataFrame({"text": list(facts)}, index=np.arange(first, first + len(facts)))
         return self._changed(pd.concat([self._table, more]), "add", f"{len(facts)} more", {"*": facts})
@@ -158,9 +163,13 @@ class Memory(Rowed):
         ------
         MissingError
             There is no fact of that id.
+        DataError
+            See `Memory`.
         """
+        at = self._at(fact)
+        _fact(text, self.name)
         table = self._table.copy()
-        table.iloc[self._at(fact), table.columns.get_loc("text")] = text
+        table.iloc[at, table.columns.get_loc("text")] = text
         return self._changed(table, "change", f"{fact} changed", {"*": (fact, text)})
 
     def remove(self, *facts: int) -> Memory:
@@ -201,22 +210,23 @@ class Memory(Rowed):
         Raises
         ------
         DataError
-            The question is empty.
+            The question is empty, no text, or has half a character.
+        ParameterError
+            ``most`` or ``fetched`` is no whole number of at least 0.
         """
         import pandas as pd
 
-        if not question:
-            raise DataError(
-                "The question is empty: give what a fact begins with, such as 'What do bees make?\\n'."
-            )
-        return pd.DataFrame(list(self._written(question, most, fetched)), columns=list(_TRACED))
+        asked = _asked(question)
+        most = require_integer(most, "most", "trace", low=0)
+        fetched = require_integer(fetched, "fetched", "trace", low=0)
+        return pd.DataFrame(list(self._written(asked, most, fetched)), columns=list(_TRACED))
 
-    def _written(self, question: str, most: int, fetched: int) -> Iterable[tuple[Any, ...]]:
+    def _written(self, question: bytes, most: int, fetched: int) -> Iterable[tuple[Any, ...]]:
         import torch
 
         from workbench.numerics.ghost.model import GhostState
 
-        state, rows, new = GhostState(), self.rows, as_bytes(question)
+        state, rows, new = GhostState(), self.rows, question
         ids = self.ids
         if fetched and len(self):
             rows, which = self._fetched(question, fetched)
@@ -257,10 +267,10 @@ class Memory(Rowed):
         ----------
         rows : that are searched; None for all.
         """
-        return self._fetched(question, count, rows)[0]
+        return self._fetched(_asked(question), require_integer(count, "count", "fetched", low=1), rows)[0]
 
     def _fetched(
-        self, question: str, count: int, rows: WrittenRows | None = None
+        self, question: bytes, count: int, rows: WrittenRows | None = None
     ) -> tuple[WrittenRows, np.ndarray]:
         """The rows, and their places among those that were searched."""
         import torch
@@ -269,7 +279,7 @@ class Memory(Rowed):
 
         index = self._index if rows is None else Index.of(rows)
         with torch.inference_mode():
-            asked = torch.tensor([list(as_bytes(question))], device=self.rows.keys.device)
+            asked = torch.tensor([list(question)], device=self.rows.keys.device)
             found, which = index.fetched(self.module.keys(asked)[0], count)
             return found, which.cpu().numpy()
 
@@ -285,7 +295,7 @@ class Memory(Rowed):
 
         with torch.inference_mode():
             device = self.rows.keys.device
-            return self.module(torch.tensor([list(as_bytes(text))], device=device), None, self.rows)[0]
+            return self.module(torch.tensor([list(_asked(text))], device=device), None, self.rows)[0]
 
     def save(self, path: str | Path) -> Path:
         """Write the facts and the network to a folder that `workbench.open` opens again.
@@ -308,7 +318,7 @@ class Memory(Rowed):
         )
 
     def _at(self, fact: int) -> int:
-        return int(self._positions(np.asarray([fact]))[0])
+        return int(self._positions(np.asarray([require_integer(fact, "fact", self.name, low=0)]))[0])
 
     def _changed(self, table: pd.DataFrame, verb: str, label: str, asked: dict[str, Any]) -> Memory:
         made = Memory(self.checkpoint, table, name=self.name, space=self.space)
@@ -321,10 +331,14 @@ class Memory(Rowed):
 _TRACED = ("byte", "text", "gate", "fact", "weight", "second", "second_weight")
 
 
+def _asked(question: Any) -> bytes:
+    return exact_bytes(question, "The question", r"what a fact begins with, such as 'What do bees make?\n'")
+
+
 def _fact(text: Any, name: str) -> bytes:
-    if not isinstance(text, str) or not text.strip():
-        raise DataError(f"{name}: a fact is a text that isn't empty; {text!r} is none.")
-    raw = as_bytes(text if text.endswith("\n") else text + "\n")
+    blank = isinstance(text, str) and not text.strip()
+    raw = exact_bytes("" if blank else text, f"{name}: a fact", r"one such as 'What do bees make?\nHoney'")
+    raw = raw if raw.endswith(b"\n") else raw + b"\n"
     if len(raw) > LONGEST:
         raise DataError(
             f"{name}: the fact {text[:40]!r}… has {len(raw):,} bytes, and a row holds {LONGEST:,}. Cut it into several facts, "

@@ -19,7 +19,7 @@ from workbench.core.lazy import LazyTensor
 from workbench.core.lineage import Origin
 from workbench.core.parameters import require_integer
 from workbench.core.patterns import matching
-from workbench.core.subject import Subject
+from workbench.core.subject import SUBJECTS, Subject
 from workbench.core.version import source_digest
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class Network(Subject, Editable["Network"]):
     answers : what `answer` takes and gives, in words.
     tensor_names : a checkpoint's tensor name to the parameter's name in ``module``, where they differ.
     note : how the module differs from what its files say, in words, or "".
+    prepare : turns images as a person has them, (n, height, width, 3) uint8, into what the module takes; None where it takes
+        arrays as they are.
     """
 
     needs: ClassVar[str] = "a network that can be called"
@@ -80,11 +82,13 @@ class Network(Subject, Editable["Network"]):
         answers: str = "",
         tensor_names: Mapping[str, str] = MappingProxyType({}),
         note: str = "",
+        prepare: Callable[[np.ndarray], torch.Tensor] | None = None,
     ):
         self.name, self._digest, self._module = name, digest, module
         self.encode, self.ask, self.answers = encode, ask, answers
         self.tensor_names = dict(tensor_names)
         self.note = note
+        self.prepare = prepare
 
     @classmethod
     def of(cls, thing: Any) -> Network | None:
@@ -190,6 +194,10 @@ class Network(Subject, Editable["Network"]):
             f"a network of {count:,} parameters that {'reads texts' if self.encode else 'takes arrays'}{note}"
         )
 
+    def as_checkpoint(self) -> Any:
+        """The weights as they are now, by the module's own names, as a `Checkpoint`: so a module is asked what that is asked."""
+        return SUBJECTS["Checkpoint"].holding(self)  # type: ignore[attr-defined]  # whose file imports this one
+
     def answer(self, question: Any) -> Any:
         """Answer in short, so that one sees that the network works.
 
@@ -257,6 +265,7 @@ class Network(Subject, Editable["Network"]):
             self.answers,
             self.tensor_names,
             "; ".join(filter(None, [self.note, note])),
+            self.prepare,
         )
         return self.derived(made, "untrained", label, asked)
 
@@ -315,6 +324,7 @@ class DrawnNetwork(Network):
             trained.answers,
             trained.tensor_names,
             trained.note,
+            trained.prepare,
         )
         self._seed, self._pending = seed, True
         self._trained: Network | None = (
@@ -372,6 +382,7 @@ class EditedNetwork(Network):
             base.answers,
             base.tensor_names,
             base.note,
+            base.prepare,
         )
         self._base, self.edits = base, edits
         state = base.module.state_dict()

@@ -15,6 +15,10 @@ KINDS = {
         "workbench.numerics.ghost.config.GhostConfig",
         "workbench.numerics.ghost.model.Ghost",
     ),
+    "workbench_medusa": (
+        "workbench.numerics.medusa.model.WorldConfig",
+        "workbench.numerics.medusa.model.WorldStep",
+    ),
     "workbench_chain": ("workbench.numerics.chain.ChainConfig", "workbench.numerics.chain.Chain"),
 }
 """``model_type`` to the configuration's class and the module's, each by where it is defined."""

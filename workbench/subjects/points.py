@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -27,6 +28,7 @@ from workbench.core.rows import (
 from workbench.core.subject import FINITE, Rowed
 from workbench.core.view import Rows
 from workbench.subjects.coordinates import split
+from workbench.subjects.in_order import said_of_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,8 +51,9 @@ class Points(Rows):
     values: Float[np.ndarray, "n d"]
 
     def notes(self, parameters: Mapping[str, Any]) -> tuple[str, ...]:
-        """With what is to be said where distances may have been taken for rows."""
-        return *super().notes(parameters), *taken_for_rows(self.name, self.values, parameters)
+        """With what is to be said where distances may have been taken for rows, or rows of one text for independent ones."""
+        taken = taken_for_rows(self.name, self.values, parameters)
+        return *super().notes(parameters), *taken, *said_of_order(self, self.values, parameters)
 
     @cached_property
     def distinct(self) -> int:
@@ -82,11 +85,13 @@ class PointCloud(Rowed):
 
     Parameters
     ----------
-    values : (n, d), any real dtype; kept as it is, so a memory-mapped array stays on disk.
+    values : (n, d), any real dtype; kept as it is, so a memory-mapped array stays on disk. Rows of more dimensions than one,
+        such as images (n, 3, height, width), count as rows of so many numbers, and their shape is kept in ``row_shape``.
     table : one line a row, indexed by row id; rows are numbered from 0 without one.
     truth : what is known of how it was made; see `Subject`.
     columns : of a table's coordinates, the name of each column to how many of the d it gives; empty where they have none.
     note : what was set aside when a table was split, in words.
+    folder : where the table lies, from which paths in it are taken; None where nobody knows.
     """
 
     def __init__(
@@ -99,13 +104,14 @@ class PointCloud(Rowed):
         truth: Mapping[str, Any] | None = None,
         columns: Mapping[str, int] | None = None,
         note: str = "",
+        folder: Path | None = None,
     ):
         values = frozen(values)
         values = values[:, None] if values.ndim == 1 else values
-        if values.ndim != 2:
-            raise DataError(
-                f"{name}: a cloud has two dimensions (rows, columns); this array has the shape {values.shape}."
-            )
+        if values.ndim == 0:
+            raise DataError(f"{name}: a cloud has rows; this is a single number, of the shape ().")
+        self.row_shape = values.shape[1:]
+        values = values.reshape(len(values), math.prod(self.row_shape))
         if values.dtype.kind not in "fiub":
             raise DataError(f"{name}: a cloud holds real numbers; this array has the dtype {values.dtype}.")
         super().__init__(name, row_table(table, len(values), name), space)
@@ -113,6 +119,7 @@ class PointCloud(Rowed):
         self.truth = dict(truth or {})
         self.columns = MappingProxyType(dict(columns or {}))
         self.note = note
+        self.folder = folder
         if self.columns and sum(self.columns.values()) != values.shape[1]:
             raise DataError(
                 f"{name}: {dict(self.columns)} are {sum(self.columns.values())} columns, and the rows have {values.shape[1]} numbers."
@@ -209,14 +216,21 @@ class PointCloud(Rowed):
         table = (
             parts.table if id is not None and id not in parts.table.columns else parts.table.set_index(ids)
         )
-        made = PointCloud(parts.values, table=table, columns=parts.columns, note=parts.note)
+        made = PointCloud(
+            parts.values, table=table, columns=parts.columns, note=parts.note, folder=self.folder
+        )
         asked = {"columns": columns, "labels": labels, "id": id}
         asked = {k: tuple(v) if isinstance(v, list) else v for k, v in asked.items() if v is not None}
         return self.derived(made, "with_columns", ", ".join(parts.columns)[:60], asked)
 
     @cached_property
     def _content(self) -> str:
-        return digest("points", self.values)
+        return digest("points", self.values, *([self.row_shape] if len(self.row_shape) > 1 else []))
+
+    @property
+    def shaped(self) -> np.ndarray:
+        """The rows in their own shape, (n, *row_shape)."""
+        return self.values.reshape(len(self.values), *self.row_shape)
 
     @property
     def digest(self) -> str:
@@ -225,20 +239,22 @@ class PointCloud(Rowed):
     @property
     def holds(self) -> str:
         aside = f". {self.note.rstrip('.')}" if self.note else ""
-        return f"{self.values.shape[0]:,} rows of {self.values.shape[1]:,} numbers{aside}"
+        count = " × ".join(f"{size:,}" for size in self.row_shape)
+        return f"{self.values.shape[0]:,} rows of {count} numbers{aside}"
 
     def _take(self, at: np.ndarray) -> PointCloud:
         return PointCloud(
-            owned(self.values[at]),
+            owned(self.values[at]).reshape(len(at), *self.row_shape),
             table=self.table.iloc[at],
             space=self.space,
             columns=self.columns,
             note=self.note,
+            folder=self.folder,
         )
 
     def save(self, path: str | Path) -> Path:
         """Write the numbers (``.npy``), or these and the row table's columns (``.npz``)."""
-        return save_rows(path, self.values, self.table)
+        return save_rows(path, self.shaped, self.table)
 
     def drop_nonfinite(self) -> PointCloud:
         """Return the rows without NaN or infinite values."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,6 +44,21 @@ def test_known_answer_plain_laws_come_back_exactly(formula, d: int, wanted: str)
     assert result.forms[0] == wanted and result.title == f"y = {wanted}"
     assert result.evidence[0].p_value == 0.001 and result.evidence[0].value > 0.99
     assert np.all(result.errors[0] < 0.03)  # held out and out of range too
+
+
+def test_a_law_that_fails_out_of_range_says_so_and_its_fit_stays_legible() -> None:
+    x = np.linspace(-3, 3, 80)
+    held = {"a": x, "y": np.where(np.abs(x) < 2.71, x**2, -60.0)}
+    result = wb.laws(wb.PointCloud.from_table(pd.DataFrame(held)), target="y", n_null=99, **QUICK)
+    assert result.title == "y = a**2" and result.errors[0, 1] < 1e-9 and result.errors[0, 2] > 1
+    assert "doesn't hold out of range" in result.caveat
+    holds = wb.laws(table(lambda a: a**2, 1), target="y", n_null=99, **QUICK)
+    assert "out of range" not in holds.caveat
+    far = replace(result, foretold=np.where(result.part == 2, 1e6, result.foretold)).draw()
+    low, high = far.layout.yaxis.range
+    assert low < -60 and 9 < high < 1e3
+    assert any(a.text == f"{(result.part == 2).sum()} beyond what is shown" for a in far.layout.annotations)
+    assert holds.draw().layout.yaxis.range is None
 
 
 def test_known_answer_noise_has_no_law_and_a_permuted_output_is_caught() -> None:

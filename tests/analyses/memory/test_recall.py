@@ -98,7 +98,7 @@ def test_a_memory_is_saved_and_opened(memory: Any, tmp_path: Path) -> None:
 
 
 def test_what_can_not_be_written_is_refused(memory: Any) -> None:
-    with pytest.raises(DataError, match="isn't empty"):
+    with pytest.raises(DataError, match="fact is empty"):
         memory.add(" ")
     with pytest.raises(DataError, match="a row holds 4,096"):
         memory.add("x" * 5000)

@@ -112,6 +112,19 @@ def test_what_may_be_a_random_walk_or_has_a_trend_is_not_tested() -> None:
     assert steps.p_value > 0.05
 
 
+def test_a_series_without_noise_that_a_line_predicts_exactly_is_not_tested() -> None:
+    t = np.arange(600)
+    for x, how in (
+        (np.sin(t / 7), {}),
+        (np.sin(t / 7) + np.sin(t / 11.3), {"time_delay": 1, "dimension": 5}),
+    ):
+        (evidence,) = wb.takens(wb.TimeSeries(x), n_null=19, **how).evidence
+        assert evidence.p_value is None and "to rounding" in evidence.untested
+    noisy = np.sin(t / 7) + 1e-3 * np.random.default_rng(0).standard_normal(600)
+    (evidence,) = wb.takens(wb.TimeSeries(noisy), n_null=19).evidence
+    assert evidence.p_value > 0.05
+
+
 def test_swings_that_come_and_go_are_linear() -> None:
     """An oscillation of few swings: runs of a fitted autoregression vary as it does."""
     rng = np.random.default_rng(9)

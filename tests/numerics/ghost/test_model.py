@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from workbench.numerics.ghost.config import GhostConfig
 from workbench.numerics.ghost.mixer import Mixer
 from workbench.numerics.ghost.model import Ghost, GhostState
 from workbench.numerics.ghost.s6 import S6Mixer
+from workbench.subjects.byte_reading import read_on
 
 SWITCHES: list[dict[str, Any]] = [
     {},
@@ -191,3 +193,19 @@ def test_a_stream_of_64_kilobytes_equals_the_full_pass(switches: dict[str, Any])
         read.append(ghost(x[:, at : at + count], state))
         at, k = at + count, k + 1
     assert (torch.cat(read, 1) - whole).abs().max() <= 1e-5 * whole.abs().max()
+
+
+@pytest.mark.slow
+@torch.inference_mode()
+def test_a_megabyte_is_read_in_flat_memory() -> None:
+    """In pieces, as asking does. One layer's numbers of each byte, kept, would take 64 MiB, and a text read at once more."""
+    ghost, state, process = small(width=16, blocks=2, stride=64, window=128), GhostState(), psutil.Process()
+    text = bytes(32 + (i * i) % 90 for i in range(1 << 20))
+    held, taken = [], []
+    for part in (text[: 1 << 16], text):
+        logits = read_on(ghost, part, state).logits
+        held.append(sum(part.nbytes for part in state.flat().values()))
+        taken.append(process.memory_info().rss)
+    assert torch.isfinite(logits).all()
+    assert held[0] == held[1] < 50_000
+    assert taken[1] - taken[0] < 40 << 20

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from workbench.core.errors import DataError, ParameterError
-from workbench.numerics.medusa import hopfield
+from workbench.numerics.medusa import compiled, hopfield
+from workbench.numerics.medusa.counters import normals, philox
 from workbench.numerics.medusa.noise import Coloured, Fractional
 from workbench.numerics.medusa.system import Settings, State, System
 from workbench.numerics.medusa.waves import laplacian, leapfrog
@@ -128,3 +129,45 @@ def test_what_can_not_be_is_refused(wrong: dict[str, float], said: str) -> None:
     with pytest.raises(ParameterError, match="no"):
         made = system(replace(WITH_ALL, scheme="srk"))
         made.run(made.rest(1), 5, noise=Coloured(1.0))
+
+
+@pytest.mark.parametrize(
+    "changed", [{}, {"adapting": 0.8, "growing": True}, {"wave_noise": 0.1, "holding": 0.3, "adapting": 0.8}]
+)
+def test_the_compiled_step_is_the_plain_one(changed: dict) -> None:
+    made = system(Settings(heads=3, **changed))
+    start, rng = begun(made, 5), np.random.default_rng(2)
+    u, dw, dv = (rng.standard_normal((N, 5)) for _ in range(3))
+    expected = made.advance(start.r, start.q, start.p, *map(torch.from_numpy, (u, dw, dv)))
+    found, inside = made.stepped(start, u, dw, dv if changed.get("wave_noise") else None)
+    assert inside
+    for a, b in zip(found, expected, strict=True):
+        assert np.allclose(a, b.numpy(), rtol=0, atol=1e-13)
+    apart = [
+        made.stepped(State(*(x[:, [w]] for x in vars(start).values())), u[:, [w]], dw[:, [w]], dv[:, [w]])[0]
+        for w in range(5)
+    ]
+    assert all(np.array_equal(apart[w][..., 0], found[..., w]) for w in range(5)) or not changed.get(
+        "wave_noise"
+    )
+    assert not made.stepped(replace(start, r=start.r * np.inf), u, dw, dv)[1]
+
+
+def test_compiled_functions_are_those_of_numpy() -> None:
+    x = np.concatenate([np.linspace(-25, 25, 20_001), np.logspace(-20, 1, 1001), [0.0]])
+    assert np.abs(np.array([compiled.tanh(v) for v in x]) - np.tanh(x)).max() < 3e-16
+    small = x[np.abs(x) < 20]
+    assert np.allclose([compiled.exp(v) for v in small], np.exp(small), rtol=5e-16, atol=0)
+
+
+def test_normals_are_those_of_box_and_muller() -> None:
+    """By numpy's own functions from the same words; to the last bit the same in any batch."""
+    words = philox((np.zeros(1), np.arange(50)[:, None], np.arange(9)[None], np.full(1, 3)), (7, 1))
+    for first, pair in ((0, words[:2]), (2, words[2:])):
+        radius, angle = np.sqrt(-2 * np.log((pair[0] + 0.5) * 2.0**-32)), 2 * np.pi * 2.0**-32 * pair[1]
+        drawn = normals(7 + 2**32, 3, range(50), 4, range(9))
+        assert np.allclose(drawn[:, first], radius * np.cos(angle), rtol=0, atol=4e-15)
+        assert np.allclose(drawn[:, first + 1], radius * np.sin(angle), rtol=0, atol=4e-15)
+    assert np.array_equal(
+        normals(7, 3, range(50), 5, [8])[..., 0], normals(7, 3, range(50), 5, range(9))[..., 8]
+    )

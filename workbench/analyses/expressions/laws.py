@@ -116,13 +116,14 @@ def laws(
     shown = np.isfinite(foretold)
     said = [text(dag, f.root) for f in kept]
     asked = _asked(relation, task, foretold, part, n_null, random_state)
+    errors = np.array([_errors(dag, f, data, task.y, part) for f in kept])
     return Law(
         title=_title(task.target, said[0], asked),
         target=task.target,
         forms=tuple(said),
         latex_forms=tuple(latex(dag, f.root) for f in kept),
         sizes=np.array([f.size for f in kept]),
-        errors=np.array([_errors(dag, f, data, task.y, part) for f in kept]),
+        errors=errors,
         front=_front(kept),
         measured=task.y[shown],
         foretold=foretold[shown],
@@ -131,7 +132,7 @@ def laws(
         kinds=tuple(t.name for t in tested),
         shares=np.array([t.share for t in tested]),
         evidence=(asked,),
-        caveat=_caveat(task, tested, kept, said, complete, max_size, int((~shown).sum())),
+        caveat=_caveat(tested, kept, said, float(errors[0, 2]), complete, max_size, int((~shown).sum())),
     )
 
 
@@ -258,10 +259,10 @@ def _errors(
 
 
 def _caveat(
-    task: _Task,
     tested: list[Tested],
     kept: list[Form],
     said: list[str],
+    out_of_range: float,
     complete: int,
     max_size: int,
     undefined: int,
@@ -275,6 +276,10 @@ def _caveat(
         else "",
         f"All terms up to size {complete} were tried; there are too many of {complete + 1}."
         if complete < max_size
+        else "",
+        f"It doesn't hold out of range: on the rows farthest out it is off by {out_of_range:.2g} standard deviations of the output, "
+        f"where their mean would be nearer."
+        if out_of_range > 1
         else "",
         f"The form isn't defined on {undefined} rows." if undefined else "",
     ]

@@ -13,7 +13,7 @@ from workbench.core.errors import DataError
 from workbench.core.evidence import Evidence
 from workbench.core.parameters import NullDraws, Seed
 from workbench.core.registry import analysis
-from workbench.evidence.nulls.linear_process import beside_linear
+from workbench.evidence.nulls.linear_process import NULL, beside_linear
 from workbench.numerics.surrogates import meeting_ends
 from workbench.results.embedding import Embedding
 from workbench.subjects.series import Series
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CONTROL_STEPS = 800
 LONGEST = 1500  # steps that delay and dimension may need: the control holds (2 x 1500)² distances
 TINY = 1e-20  # of the variance: what errs by less is exact
+ROUNDING = 1e-12  # of the variance: a line that errs by less leaves nothing to predict better
+EXACTLY = "a line through the past predicts it to rounding, so that nothing could predict it better"
 NEIGHBOURS = 5  # whose futures are averaged into a prediction
 
 
@@ -59,8 +61,9 @@ def takens(
     earlier or later points (those that overlap in time left out), over that of the best linear prediction from the same
     coordinates: below 1 where the past says more than a line through it, about 1.1 for linear noise. Its null is a linear
     process of the series' spectrum and values: the error has to be less than in Fourier surrogates, which are exact where
-    the ends meet, and than in runs of a fitted autoregression, which vary as short series of few swings do. A series
-    that may be a random walk or have a trend isn't tested. All is taken on up to 800 steps whose ends meet.
+    the ends meet, and than in runs of a fitted autoregression, which vary as short series of few swings do. Not tested is
+    a series that may be a random walk or have a trend, nor one that a line predicts to rounding. All is taken on up to 800
+    steps whose ends meet.
 
     Returns
     -------
@@ -181,9 +184,13 @@ def _control(x: np.ndarray, delay: int, dimension: int, n_null: int, random_stat
         return np.array([np.sqrt((near + TINY) / (line + TINY))])
 
     observed = relative(x)
-    (said,) = beside_linear(
-        x, relative, observed, ("less",), n_null=n_null, random_state=random_state, what="takens"
-    )
+    moves = bool(np.ptp(x, axis=0).all())
+    if n_null and moves and prediction_errors(x, delay, dimension)[1] < ROUNDING:
+        said = NULL.refused(EXACTLY, "less")
+    else:
+        (said,) = beside_linear(
+            x, relative, observed, ("less",), n_null=n_null, random_state=random_state, what="takens"
+        )
     return Evidence(
         question="Does the past determine the next step better than in a linear process of the same spectrum?",
         id="prediction_error",

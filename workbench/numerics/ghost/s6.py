@@ -59,11 +59,27 @@ class S6Mixer(nn.Module):
             held = x.new_zeros(len(x), self.inner, self.states)
         decay = torch.exp(-self.A_log.exp() * step[..., None])  # (b, t, inner, n)
         given = (step * x)[..., None] * B[:, :, None]
-        read = []
-        for kept, new, asked in zip(decay.unbind(1), given.unbind(1), C.unbind(1), strict=True):
-            held = kept * held + new
-            read.append((held @ asked[..., None])[..., 0])
+        y, held = selective_scan(decay, given, C, held)
         if state is not None:
             state["held"] = held.detach()
-        y = torch.stack(read, 1) if read else x
         return self.out_proj((y + self.D * x) * F.silu(gate))
+
+
+def selective_scan(
+    decay: torch.Tensor, given: torch.Tensor, C: torch.Tensor, held: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Decay, add and read, one position after the other.
+
+    Parameters
+    ----------
+    decay, given : (b, t, inner, n). C : (b, t, n). held : (b, inner, n), the state before.
+
+    Returns
+    -------
+    What is read, (b, t, inner), and the state after.
+    """
+    read = []
+    for kept, new, asked in zip(decay.unbind(1), given.unbind(1), C.unbind(1), strict=True):
+        held = kept * held + new
+        read.append((held @ asked[..., None])[..., 0])
+    return torch.stack(read, 1) if read else given[..., 0], held

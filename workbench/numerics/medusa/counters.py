@@ -54,14 +54,19 @@ def philox(
 
 
 def normals(
-    seed: int, stream: int, steps: range, n: int, worlds: Sequence[int] | np.ndarray
+    seed: int,
+    stream: int,
+    steps: range,
+    n: int,
+    worlds: Sequence[int] | np.ndarray,
+    out: Float[np.ndarray, "steps n worlds"] | None = None,
 ) -> Float[np.ndarray, "steps n worlds"]:
     """Draw standard normal numbers, float64, each by its address.
 
     Parameters
     ----------
     seed : 0 to 2^64 - 1. stream : which of several noises. steps : consecutive, below 2^32. n : nodes.
-    worlds : their numbers.
+    worlds : their numbers. out : where they go; a new array without it.
 
     Raises
     ------
@@ -80,17 +85,8 @@ def normals(
             raise ValueError(f"{name}: it must be a whole number from 0 to 2^32 - 1, not {value!r}")
     if worlds.min(initial=0) < 0 or steps.start < 0:
         raise ValueError("worlds and steps are numbered from 0 on; a negative number is none of them")
-    quads = -(-n // 4)
-    address = (
-        np.arange(quads)[None, :, None],
-        np.arange(steps.start, steps.stop)[:, None, None],
-        worlds[None, None, :],
-        np.full((1, 1, 1), stream),
-    )
-    words = philox(address, (seed & 0xFFFFFFFF, seed >> 32))
-    drawn = np.empty((len(steps), quads, 4, len(worlds)))
-    for pair in (0, 2):
-        radius = np.sqrt(-2 * np.log((words[pair] + 0.5) * 2.0**-32))
-        angle = (2 * np.pi * 2.0**-32) * words[pair + 1]
-        drawn[:, :, pair], drawn[:, :, pair + 1] = radius * np.cos(angle), radius * np.sin(angle)
-    return drawn.reshape(len(steps), 4 * quads, len(worlds))[:, :n]
+    from workbench.numerics.medusa.compiled import normals_at
+
+    drawn = np.empty((len(steps), n, len(worlds))) if out is None else out
+    normals_at(seed & 0xFFFFFFFF, seed >> 32, stream, steps.start, worlds, drawn)
+    return drawn

@@ -43,8 +43,11 @@ class Increments:
 class Drawing(Protocol):
     """What draws a noise, step after step."""
 
-    def take(self, steps: int) -> Increments:
-        """Give the next steps."""
+    def take(self, steps: int, *, integrals: bool = True) -> Increments:
+        """Give the next steps.
+
+        Without their integrals, which few schemes read, they may lie where those of the last such call lay.
+        """
 
 
 class NoiseKind(Protocol):
@@ -91,11 +94,19 @@ class _Wiener:
     h: float
     stream: int
     at: int = 0
+    room: np.ndarray | None = None  # getting memory takes longer than filling it
 
-    def take(self, steps: int) -> Increments:
+    def take(self, steps: int, *, integrals: bool = True) -> Increments:
         drawn = range(self.at, self.at + steps)
         self.at += steps
-        z, other = (normals(self.seed, self.stream + s, drawn, self.n, self.worlds) for s in (WIENER, AREA))
+        if not integrals:
+            if self.room is None or len(self.room) < steps:
+                self.room = np.empty((steps, self.n, len(self.worlds)))
+            dw = normals(self.seed, self.stream + WIENER, drawn, self.n, self.worlds, self.room[:steps])
+            dw *= np.sqrt(self.h)
+            return Increments(dw, None)
+        z = normals(self.seed, self.stream + WIENER, drawn, self.n, self.worlds)
+        other = normals(self.seed, self.stream + AREA, drawn, self.n, self.worlds)
         return Increments(np.sqrt(self.h) * z, self.h**1.5 / 2 * (z + other / np.sqrt(3)))
 
 
@@ -126,10 +137,11 @@ class _Correlated:
     plain: _Wiener
     factor: np.ndarray
 
-    def take(self, steps: int) -> Increments:
-        plain = self.plain.take(steps)
-        assert plain.dz is not None
-        return Increments(_mixed(self.factor, plain.dw), _mixed(self.factor, plain.dz))
+    def take(self, steps: int, *, integrals: bool = True) -> Increments:
+        plain = self.plain.take(steps, integrals=integrals)
+        return Increments(
+            _mixed(self.factor, plain.dw), None if plain.dz is None else _mixed(self.factor, plain.dz)
+        )
 
 
 def _mixed(factor: np.ndarray, drawn: np.ndarray) -> np.ndarray:
@@ -196,7 +208,7 @@ class _Coloured:
     force: np.ndarray
     at: int = 0
 
-    def take(self, steps: int) -> Increments:
+    def take(self, steps: int, *, integrals: bool = True) -> Increments:
         drawn = range(self.at, self.at + steps)
         self.at += steps
         z, other = (normals(self.seed, self.stream + s, drawn, self.n, self.worlds) for s in (WIENER, COLOUR))
@@ -285,7 +297,7 @@ class _Fractional:
     dw: np.ndarray
     at: int = 0
 
-    def take(self, steps: int) -> Increments:
+    def take(self, steps: int, *, integrals: bool = True) -> Increments:
         if self.at + steps > len(self.dw):
             raise DataError(
                 f"The fractional noise was drawn for {len(self.dw):,} steps, and step {self.at + steps:,} was asked for."

@@ -36,8 +36,11 @@ class Wiring:
     ):
         self.n_to, self.n_from = n_to, n_from
         order = np.lexsort((of, to))
-        to, of, weights = np.asarray(to)[order], np.asarray(of)[order], np.asarray(weights)[order]
+        to, of = (np.asarray(ends, np.int64)[order] for ends in (to, of))
+        weights = np.asarray(weights, np.float64)[order]
+        self.to, self.of, self.weights = to, of, weights
         counts = np.bincount(to, minlength=n_to)
+        self.starts = np.concatenate([[0], np.cumsum(counts)])
         place = np.arange(len(to)) - np.repeat(
             np.cumsum(counts) - counts, counts
         )  # which of its node's edges
@@ -56,6 +59,14 @@ class Wiring:
                     torch.from_numpy(weights[here].astype(np.float64))[:, None],
                 )
             )
+
+    def summed(self, x: Float[np.ndarray, "n_from worlds"]) -> Float[np.ndarray, "n_to worlds"]:
+        """What a call gives, compiled."""
+        from workbench.numerics.medusa.compiled import summed
+
+        total = np.empty((self.n_to, x.shape[1]))
+        summed(self.starts, self.of, self.weights, np.ascontiguousarray(x), total)
+        return total
 
     def __call__(
         self, x: Float[torch.Tensor, "n_from worlds"], flow: tuple[Flow, torch.Tensor] | None = None

@@ -2,6 +2,7 @@
 
 const GALLERY = 48; // pictures that are shown before one asks for more
 const EXCERPT = 110; // characters on either side of a token
+const TOLD = 12; // columns that are told of a row under the pointer; the table has all
 
 // The text around its token, which stands at the character `at`; where that isn't known (-1) it is marked if it occurs only once and
 // so can't be mistaken.
@@ -91,10 +92,12 @@ function makeRowViews(columns, pictures, ids) {
   };
   const seen = (cell, i, how) => named(picture(cell, i, how), `${cell.name} of row ${ids[i]}`);
   const called = (i) => [by.token || by.label || by.kind, by.row].filter(Boolean).map((c) => c.text(i)).filter(Boolean).join(", row ");
+  const told = columns.length <= TOLD ? columns : [...columns.filter((c) => c.labels || c.name === "row"), ...columns.filter((c) => !c.labels && c.name !== "row")].slice(0, TOLD);
   return {
     tip: (i) => [
       ...pictures.map((cell) => seen(cell, i, { wide: true })).filter(Boolean),
-      ...columns.map((c) => make("div", {}, make("b", { textContent: c.name }), " ", ...words(c, i, 240))),
+      ...told.map((c) => make("div", {}, make("b", { textContent: c.name }), " ", ...words(c, i, 240))),
+      ...(told.length < columns.length ? [make("i", { textContent: `and ${columns.length - told.length} more columns, in the table` })] : []),
     ],
     table(listed, state, act) {
       const head = [...pictures.map((p) => make("th", { scope: "col", textContent: p.name })), ...columns.map((c, j) => {
