@@ -65,8 +65,8 @@ def neuron_formula(
     their mean. The error is the root mean square of what that changes behind the unit's function, in its standard deviations.
 
     The null keeps as many random terms. It is asked on a random half of the rows, with the terms that the other half ranks first:
-    terms that are all alike would be ranked by what the rows happen to hold, and seem to matter on these. Whether few terms hold more of the sum than is usual is set beside units whose
-    weights are Gaussian and of the same norm.
+    terms that are all alike would be ranked by what the rows happen to hold, and seem to matter on these. Whether few terms hold
+    more of the sum than is usual is set beside units whose weights are Gaussian and of the same norm.
 
     Returns
     -------
