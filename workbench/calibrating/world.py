@@ -31,6 +31,8 @@ class World:
     only : methods that it is for; empty for all that take what it gives.
     parameters : method to parameters that it is asked with in place of defaults.
     covers : whether intervals are checked in it too.
+    own : methods whose intervals are of the one network or descent that was drawn, which no other run draws: whether they cover
+        can't be told by other runs, and isn't counted.
     """
 
     name: str
@@ -41,6 +43,7 @@ class World:
     only: tuple[str, ...] = ()
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
     covers: bool = False
+    own: tuple[str, ...] = ()
 
     def suits(self, method: Method) -> bool:
         """Whether a method can be asked in it: it takes what the world gives, and where the world holds a truth, that one."""

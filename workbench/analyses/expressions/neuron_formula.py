@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Interval
@@ -217,7 +217,7 @@ def _matter(of: _Unit, k: int, n_null: int, random_state: int) -> Evidence:
     """Whether the terms that half of the rows rank first are those that matter on the other."""
     rows = np.random.default_rng([random_state, 0x68616C66]).permutation(len(of.whole))
     seen, held = rows[: len(rows) // 2], rows[len(rows) // 2 :]
-    said = {
+    said: dict[str, Any] = {
         "id": "error_of_cut",
         "question": "Are these the terms that matter?",
         "label": f"error of a formula of {k} terms, on rows that didn't choose them",

@@ -8,6 +8,7 @@ import numpy as np
 
 from workbench.calibrating.world import World
 from workbench.subjects.descents.siblings import Siblings
+from workbench.subjects.descents.trajectory import Trajectory
 
 INPUTS, IDLE, UNITS, CLASSES = 6, 6, 16, 3
 SAMPLES, LABELLED, MOMENTS = 60, 120, 10
@@ -35,7 +36,7 @@ def _of_one(reordered: bool, idle: float) -> Make:
         x = np.c_[rng.standard_normal((SAMPLES, INPUTS)), np.zeros((SAMPLES, IDLE))].astype(np.float32)
         y = (np.maximum(x[:, :INPUTS] @ into.T, 0) @ out.T).argmax(1)
         probe = Probe.of(x, y, "cross_entropy")
-        members = []
+        members: list[Trajectory] = []
         for again in (False, True):
             order = rng.permutation(UNITS) if again and reordered else np.arange(UNITS)
             own = idle * rng.standard_normal((UNITS, IDLE))
@@ -70,7 +71,7 @@ def _three(rng: np.random.Generator) -> tuple[Siblings, ...]:
     x = rng.standard_normal((LABELLED, INPUTS)).astype(np.float32)
     x[:, :CLASSES] += APART * np.eye(CLASSES, dtype=np.float32)[y]
     probe = Probe.of(x, y, "cross_entropy")
-    members = []
+    members: list[Trajectory] = []
     for _ in range(3):
         network = nn.Sequential(nn.Linear(INPUTS, UNITS), nn.ReLU(), nn.Linear(UNITS, CLASSES))
         first = {n: _start(p.shape, rng) for n, p in network.named_parameters()}
@@ -124,5 +125,6 @@ WORLDS = (
         _three,
         holds={ENSEMBLE: LEARNT},
         parameters=MEETING,
+        own=(ENSEMBLE,),
     ),
 )

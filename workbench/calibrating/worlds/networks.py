@@ -210,6 +210,7 @@ WORLDS = (
         _unlearned,
         only=(*ANSWERS, SPECTRUM, DENSITY),
         parameters=FEW,
+        own=(SPECTRUM, DENSITY),
     ),
     World(
         "one path",
@@ -218,6 +219,7 @@ WORLDS = (
         _one_path,
         holds=ORDERED,
         parameters=FEW,
+        own=(SPECTRUM, DENSITY),
     ),
     World(
         "by heart", "weights that hold the classes of what was trained on", DESCENT, _by_heart, holds=KNOWN
@@ -229,6 +231,7 @@ WORLDS = (
         _idle,
         holds=IDLE,
         parameters=FEW,
+        own=(SPECTRUM, DENSITY),
     ),
     World(
         "units alone",
@@ -284,6 +287,7 @@ WORLDS = (
         _bowl(1.0),
         only=("renormalize",),
         parameters=FORGOTTEN,
+        own=("renormalize",),
     ),
     World(
         "shrunk to the best",
@@ -292,5 +296,6 @@ WORLDS = (
         _bowl(2.0),
         holds=NEARER,
         parameters=SHRUNK,
+        own=("renormalize",),
     ),
 )

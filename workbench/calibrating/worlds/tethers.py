@@ -166,6 +166,7 @@ WORLDS = (
         _samples_alone,
         holds={TETHERS: ("explained_by_units",)},
         parameters=FISHER,
+        own=(TETHERS,),
     ),
     World(
         "inputs of sizes",
@@ -174,6 +175,7 @@ WORLDS = (
         _inputs_of_sizes,
         holds={TETHERS: ("share_in_layer", "explained_by_units", "repeatability")},
         parameters=FISHER,
+        own=(TETHERS,),
     ),
     World(
         "moved by chance",
