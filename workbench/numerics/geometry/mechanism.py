@@ -192,7 +192,7 @@ def causal_weights(q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
 
 def seen_before(state: State | None) -> int:
     """How many positions a state has read."""
-    return int(state["seen"]) if state else 0
+    return int(state["seen"]) if state and "seen" in state else 0
 
 
 def kept(state: State | None, count: int, **parts: torch.Tensor) -> tuple[torch.Tensor, ...]:
