@@ -45,8 +45,7 @@ class Quaternion(Mixer):
             for p in (self.q_proj, self.k_proj)
         )
         k, held = kept(state, n, k=k, held=turned_back(k, self.split(self.v_proj(x))))
-        y = product(_units(q), (causal_weights(q, k) @ held).unflatten(-1, (-1, 4))).flatten(-2)
-        return self.o_proj(y.transpose(1, 2).flatten(-2))
+        return self.o_proj(mixed(q, k, held).transpose(1, 2).flatten(-2))
 
     def cost(self, length: int, keys: float) -> Cost:
         d = self.width
@@ -68,10 +67,9 @@ def turned_back(k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     return product(conjugate(_units(k)), v.unflatten(-1, (-1, 4))).flatten(-2)
 
 
-def mixed(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """The kind's mixing alone, of (..., n, e) with their positions in them."""
-    found = causal_weights(q, k) @ turned_back(k, v)
-    return product(_units(q), found.unflatten(-1, (-1, 4))).flatten(-2)
+def mixed(q: torch.Tensor, k: torch.Tensor, held: torch.Tensor) -> torch.Tensor:
+    """(..., n, e): q_i Σ_j p_ij held_j, of what `turned_back` gave of keys and values."""
+    return product(_units(q), (causal_weights(q, k) @ held).unflatten(-1, (-1, 4))).flatten(-2)
 
 
 def _units(x: torch.Tensor) -> torch.Tensor:
