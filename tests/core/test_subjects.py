@@ -303,7 +303,9 @@ def test_rows_belong_together_by_a_columns_name_or_as_it_is_said() -> None:
     np.testing.assert_array_equal(points.groups, [0, 0, 1, 1])
     np.testing.assert_array_equal(points.kinds, [0, 1, 0, 2])
     by_who = cloud.group_by("who")
-    np.testing.assert_array_equal(by_who.as_points().groups, [0, 0, 0, 0])  # those without a group may be in any
+    np.testing.assert_array_equal(
+        by_who.as_points().groups, [0, 0, 0, 0]
+    )  # those without a group may be in any
     assert by_who.as_points().ungrouped.startswith("2 of 4 rows have no who") and not points.ungrouped
     assert not by_who.select("who != None").as_points().ungrouped
     assert by_who.name.endswith("grouped by who") and by_who.select([0, 1]).grouped_by == "who"

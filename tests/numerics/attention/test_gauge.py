@@ -87,7 +87,9 @@ def test_a_global_rotation_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     before, transports = mixer(x), mixer.transports
     first = unit(draws(2, 4, 4))
     monkeypatch.setattr(
-        mixer, "transports", lambda x, s: tuple(product(g, t) for g, t in zip(first, transports(x, s), strict=True))
+        mixer,
+        "transports",
+        lambda x, s: tuple(product(g, t) for g, t in zip(first, transports(x, s), strict=True)),
     )
     torch.testing.assert_close(mixer(x), before, rtol=1e-12, atol=1e-12)
 

@@ -60,4 +60,6 @@ def test_a_boundary_has_no_boundary() -> None:
     assert not (down @ up).any() and down.any() and up.any()
     filled = torch.linalg.eigvalsh(down + up)
     assert (filled > -1e-9).all()
-    assert int((filled < 1e-9).sum()) == first.shape[1] - torch.linalg.matrix_rank(first) - torch.linalg.matrix_rank(second)
+    assert int((filled < 1e-9).sum()) == first.shape[1] - torch.linalg.matrix_rank(
+        first
+    ) - torch.linalg.matrix_rank(second)

@@ -38,5 +38,7 @@ def test_a_rotation_is_relative() -> None:
 
 
 def test_key_heads_that_do_not_divide_are_refused() -> None:
-    with pytest.raises(ValueError, match="key_heads: it must divide heads=4, so be 0 or one of 1, 2, 4, not 3"):
+    with pytest.raises(
+        ValueError, match="key_heads: it must divide heads=4, so be 0 or one of 1, 2, 4, not 3"
+    ):
         GeometryConfig(options={"key_heads": 3})

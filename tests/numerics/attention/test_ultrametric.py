@@ -23,7 +23,9 @@ def drawn(n: int, digits: int = 3, base: int = 3, dtype: torch.dtype = torch.flo
     return [codes[0], gates[0], codes[1], gates[1], torch.randn(2, 2, n, 5, generator=own, dtype=dtype)]
 
 
-def dense(q: torch.Tensor, of_q: torch.Tensor, k: torch.Tensor, of_k: torch.Tensor, v: torch.Tensor, base: int):
+def dense(
+    q: torch.Tensor, of_q: torch.Tensor, k: torch.Tensor, of_k: torch.Tensor, v: torch.Tensor, base: int
+):
     common, weight = shared(q, k), torch.ones(*q.shape[:3], q.shape[2], dtype=v.dtype)
     for level in range(1, q.shape[-1] + 1):
         gate = of_q[..., :level].prod(-1)[..., :, None] * of_k[..., :level].prod(-1)[..., None, :]

@@ -51,7 +51,9 @@ class Quaternion(Mixer):
         d = self.width
         return Cost(
             length * (8 * d * d + 4 * keys * d),
-            {"elementwise": length * 4 * PRODUCT * d / 4},  # two of the mixing (14 d), two of the rotary embedding
+            {
+                "elementwise": length * 4 * PRODUCT * d / 4
+            },  # two of the mixing (14 d), two of the rotary embedding
         )
 
 

@@ -65,7 +65,9 @@ def trilinear(q: torch.Tensor, k: torch.Tensor, k2: torch.Tensor) -> torch.Tenso
     return (q[..., None, :] * k2) @ k.mT
 
 
-def _windows(part: torch.Tensor, size: int, state: State | None, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+def _windows(
+    part: torch.Tensor, size: int, state: State | None, name: str
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The last ``size`` rows until each (b, heads, n, size, e), the oldest first, and which of them there are (n, size)."""
     n = part.shape[-2]
     if state is not None:

@@ -57,7 +57,9 @@ def mixed(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def winners(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def winners(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Of each query's each number (..., n, e): the key that answers, and where q - k is largest and smallest there."""
     seen = visible(q.shape[-2], k.shape[-2], q.device)
     rows = max(1, MOST // max(1, k.numel()))
@@ -92,7 +94,9 @@ def margins(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
 
 def _numbers(k: torch.Tensor, which: torch.Tensor, number: torch.Tensor) -> torch.Tensor:
     """Number ``number`` of key ``which``, each (..., n, e)."""
-    return k.flatten(-2).gather(-1, (which * k.shape[-1] + number).flatten(-2)).unflatten(-1, which.shape[-2:])
+    return (
+        k.flatten(-2).gather(-1, (which * k.shape[-1] + number).flatten(-2)).unflatten(-1, which.shape[-2:])
+    )
 
 
 MECHANISM = Mechanism(Tropical)

@@ -102,9 +102,7 @@ def mixed(
         if level:
             at = level - 1
             code_q, code_k = (c * base + d[..., at].reshape(rows, n) for c, d in ((code_q, q), (code_k, k)))
-            gate_q, gate_k = (
-                g * p[..., at].reshape(rows, n, 1) for g, p in ((gate_q, of_q), (gate_k, of_k))
-            )
+            gate_q, gate_k = (g * p[..., at].reshape(rows, n, 1) for g, p in ((gate_q, of_q), (gate_k, of_k)))
         step = 1.0 if not level else float(base**level - base ** (level - 1))
         values = gate_k * summed
         found = sums_until(code_k, values, code_q)

@@ -71,7 +71,11 @@ class GeometryConfig:
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:
                 raise ValueError(f"{name}: it must be a whole number from {low:,} to {high:,}, not {value!r}")
-        if isinstance(self.dropout, bool) or not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
+        if (
+            isinstance(self.dropout, bool)
+            or not isinstance(self.dropout, int | float)
+            or not 0 <= self.dropout < 1
+        ):
             raise ValueError(f"dropout: it must be a number from 0 to below 1, not {self.dropout!r}")
         if not isinstance(self.options, Mapping):
             raise ValueError(f"options: it must be whole numbers by name, not {self.options!r}")

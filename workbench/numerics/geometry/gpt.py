@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from workbench.numerics.attention import mechanism_of
 from workbench.numerics.geometry.config import GeometryConfig
-from workbench.numerics.geometry.mechanism import Cost, Linear, Mixer, State, normalized
+from workbench.numerics.geometry.mechanism import Cost, Drawn, Linear, Mixer, State, normalized
 
 
 class Layer(nn.Module):
@@ -69,11 +69,11 @@ class GPT(nn.Module):
         nn.init.normal_(self.embedding.weight)
         nn.init.normal_(self.lm_head.weight, std=0.1 * self.config.width**-0.5)
         for name, module in self.layers.named_modules():
+            gain = (2 * self.config.layers) ** -0.5 if name.endswith(("o_proj", "down")) else 1.0
             if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=module.in_features**-0.5)
-                if name.endswith(("o_proj", "down")):
-                    with torch.no_grad():
-                        module.weight.div_((2 * self.config.layers) ** 0.5)
+                nn.init.normal_(module.weight, std=gain * module.in_features**-0.5)
+            elif isinstance(module, Drawn):
+                module.draw(gain)
 
     def forward(self, input_ids: torch.Tensor, state: GPTState | None = None) -> torch.Tensor:
         """(b, n) tokens to the (b, n, vocabulary) logits of the token after each.

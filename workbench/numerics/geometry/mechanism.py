@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -20,6 +20,14 @@ State = dict[str, torch.Tensor]
 """What a mixer remembers of the positions that it has read, by name."""
 Linear = Callable[[int, int], nn.Module]
 plain_linear: Linear = partial(nn.Linear, bias=False)
+
+
+@runtime_checkable
+class Drawn(Protocol):
+    """A map that isn't torch's own, and draws its weights itself."""
+
+    def draw(self, gain: float) -> None:
+        """Draw them, so that input of variance 1 gives a variance of gain squared."""
 
 
 class Option(NamedTuple):
@@ -104,7 +112,9 @@ class Mixer(nn.Module):
                 raise ValueError(f"{option}: {name} has no such option; {has}")
             _, low, high = cls.OPTIONS[option]
             if type(value) is not int or not low <= value <= high:
-                raise ValueError(f"{option}: it must be a whole number from {low:,} to {high:,}, not {value!r}")
+                raise ValueError(
+                    f"{option}: it must be a whole number from {low:,} to {high:,}, not {value!r}"
+                )
         return {option: options.get(option, known.default) for option, known in cls.OPTIONS.items()}
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> torch.Tensor:
