@@ -5,6 +5,7 @@ from __future__ import annotations
 import cmath
 from collections.abc import Callable, Mapping
 from itertools import combinations
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -33,7 +34,7 @@ class Braid(Mixer):
     can track; 2509.22284. Björck and Bowie 1971, for the polar factor.
     """
 
-    OPTIONS = {"strands": Option(4, 2, 64)}
+    OPTIONS: ClassVar[Mapping[str, Option]] = {"strands": Option(4, 2, 64)}
 
     def __init__(self, width: int, heads: int, *, linear: Linear = plain_linear, **options: int):
         super().__init__(width, heads, linear=linear, **options)

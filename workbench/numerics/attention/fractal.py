@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mappingfrom typing import ClassVar
+
 import torch
 
 from workbench.numerics.geometry.mechanism import (
@@ -28,7 +30,7 @@ class Fractal(Mixer):
     Hutchinson 1981, Fractals and self similarity, section 3. Product keys: Lample et al. 2019 (1907.05242), section 3.1.
     """
 
-    OPTIONS = {"levels": Option(4, 1, 16), "maps": Option(4, 2, 256)}
+    OPTIONS: ClassVar[Mapping[str, Option]] = {"levels": Option(4, 1, 16), "maps": Option(4, 2, 256)}
 
     def __init__(self, width: int, heads: int, *, linear: Linear = plain_linear, **options: int):
         super().__init__(width, heads, linear=linear, **options)

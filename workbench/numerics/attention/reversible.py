@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -28,7 +28,7 @@ class Reversible(Standard):
     (1410.8516); MacKay et al. 2018, Reversible recurrent networks (1810.10999).
     """
 
-    OPTIONS = {**Standard.OPTIONS, "grid_bits": Option(0, 0, 40)}
+    OPTIONS: ClassVar[Mapping[str, Option]] = {**Standard.OPTIONS, "grid_bits": Option(0, 0, 40)}
 
 
 def through(
@@ -94,10 +94,11 @@ class _Run(torch.autograd.Function):
         return read(layers, y[0]) + read(layers, y[1])
 
     @staticmethod
-    def backward(ctx: Any, slope: torch.Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, slope: torch.Tensor) -> tuple[Any, ...]:
         # invariant: first and second are the streams behind layer i, d_first and d_second the loss's slopes by them
         layers, (first, second) = ctx.layers, ctx.saved_tensors
-        d_first, d_second, of_weights = slope, slope, {}
+        d_first, d_second = slope, slope
+        of_weights: dict[torch.Tensor, torch.Tensor] = {}
         for i in reversed(range(len(layers))):
             layer = layers[i]
             for step, part in ((2 * i + 1, layer.think), (2 * i, layer.attend)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mappingfrom typing import ClassVar
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -29,7 +31,7 @@ class Simplicial(Mixer):
     Roy et al. 2025, Fast and simplex (2507.02754), equations 5 to 8; Clift et al. 2019 (1909.00668).
     """
 
-    OPTIONS = {"near": Option(32, 1, 4096), "pairs": Option(8, 1, 4096)}
+    OPTIONS: ClassVar[Mapping[str, Option]] = {"near": Option(32, 1, 4096), "pairs": Option(8, 1, 4096)}
 
     def __init__(self, width: int, heads: int, *, linear: Linear = plain_linear, **options: int):
         super().__init__(width, heads, linear=linear, **options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mappingfrom typing import ClassVar
+
 import torch
 from torch.nn import functional as F
 
@@ -31,7 +33,7 @@ class Standard(Mixer):
     (2010.04245); Ainslie et al. 2023, GQA (2305.13245).
     """
 
-    OPTIONS = {"key_heads": Option(0, 0, 256)}
+    OPTIONS: ClassVar[Mapping[str, Option]] = {"key_heads": Option(0, 0, 256)}
     MULTIPLE = 2
     WHY = "the rotary embedding turns pairs of numbers"
 
@@ -44,7 +46,7 @@ class Standard(Mixer):
         self.o_proj = linear(width, width)
 
     @classmethod
-    def check(cls, width: int, heads: int, options: dict[str, int]) -> dict[str, int]:  # type: ignore[override]
+    def check(cls, width: int, heads: int, options: Mapping[str, int]) -> dict[str, int]:
         found = super().check(width, heads, options)
         if (few := found["key_heads"]) and heads % few:
             legal = ", ".join(str(h) for h in range(1, heads + 1) if heads % h == 0)

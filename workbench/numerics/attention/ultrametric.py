@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 
@@ -35,7 +36,7 @@ class Ultrametric(Mixer):
     applications, for segmented scans.
     """
 
-    OPTIONS = {"digits": Option(4, 1, 16), "base": Option(4, 2, 64)}
+    OPTIONS: ClassVar[Mapping[str, Option]] = {"digits": Option(4, 1, 16), "base": Option(4, 2, 64)}
 
     def __init__(self, width: int, heads: int, *, linear: Linear = plain_linear, **options: int):
         super().__init__(width, heads, linear=linear, **options)
