@@ -82,7 +82,7 @@ def test_slopes_reach_queries_and_keys() -> None:
 
 
 def test_too_many_leaves_are_refused() -> None:
-    with pytest.raises(ValueError, match="digits: base=4 allows 1 to 8, .* not 9"):
+    with pytest.raises(ValueError, match=r"digits: base=4 allows 1 to 8, .* not 9"):
         GeometryConfig(mechanism="ultrametric", options={"digits": 9})
 
 

@@ -77,7 +77,8 @@ def polar(m: torch.Tensor, rounds: int = ROUNDS) -> torch.Tensor:
     """The orthogonal matrices (..., n, n) nearest to these, by Newton and Schulz's iteration X (3 - XᵀX) / 2.
 
     It begins at a Frobenius norm below √3, where no singular value is carried away. One that is σ of this norm grows by 3/2 a
-    round until it is near 1, so that σ ≥ 0.03 ends within 1e-5 of it; a smaller one leaves a matrix that shortens, and a singular one stays singular.
+    round until it is near 1, so that σ ≥ 0.03 ends within 1e-5 of it; a smaller one leaves a matrix that shortens, and a
+    singular matrix stays singular.
     """
     x = 1.7 * m / (m.square().sum((-2, -1), keepdim=True) + 1e-12).sqrt()
     for _ in range(rounds):
@@ -91,8 +92,9 @@ def broken_relations(apply: Apply, states: torch.Tensor, letters: int, *, order:
     Parameters
     ----------
     apply : moves states (m, ...) by one of the letters 0 to ``letters`` - 1, neighbouring exchanges.
-    order : of each letter; the symmetric group has 2, and another is a control. States are those that training reached: relations that hold on
-        all of space are more than is needed.
+    order : of each letter; the symmetric group has 2, and another is a control.
+
+    States are those that training reached: relations that hold on all of space are more than is needed.
 
     References
     ----------

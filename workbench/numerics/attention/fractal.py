@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mappingfrom typing import ClassVar
+from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 
