@@ -86,6 +86,6 @@ def test_vectors_are_refused_and_a_gpt_is_sorted() -> None:
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.5 * losses[0]
+    assert losses[-1] < 0.75 * losses[0]
     with pytest.raises(ValueError, match="there is no 'moon'"):
         optimizer_of("moon", gpt, 0.02)
