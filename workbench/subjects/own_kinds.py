@@ -15,6 +15,10 @@ KINDS = {
         "workbench.numerics.ghost.config.GhostConfig",
         "workbench.numerics.ghost.model.Ghost",
     ),
+    "workbench_geometry": (
+        "workbench.numerics.geometry.config.GeometryConfig",
+        "workbench.numerics.geometry.gpt.GPT",
+    ),
     "workbench_chain": ("workbench.numerics.chain.ChainConfig", "workbench.numerics.chain.Chain"),
 }
 """``model_type`` to the configuration's class and the module's, each by where it is defined."""

@@ -94,3 +94,10 @@ def kept_bytes(mechanism: str, count: int) -> int:
 def test_what_is_kept_for_the_backward_pass_does_not_grow_with_layers() -> None:
     assert kept_bytes("reversible", 4) == kept_bytes("reversible", 32)
     assert kept_bytes("standard", 32) > 6 * kept_bytes("standard", 4)
+
+
+def test_a_second_derivative_is_refused() -> None:
+    parts, x = layers(2), stream().requires_grad_()
+    (slope,) = torch.autograd.grad(run(parts, x, None).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()

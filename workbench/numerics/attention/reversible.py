@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
+from torch.autograd.function import once_differentiable
 
 from workbench.numerics.attention.standard import Standard
 from workbench.numerics.geometry.mechanism import Mechanism, Option, State
@@ -94,6 +95,7 @@ class _Run(torch.autograd.Function):
         return read(layers, y[0]) + read(layers, y[1])
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, slope: torch.Tensor) -> tuple[Any, ...]:
         # invariant: first and second are the streams behind layer i, d_first and d_second the loss's slopes by them
         layers, (first, second) = ctx.layers, ctx.saved_tensors
@@ -135,4 +137,4 @@ def run(layers: Sequence[Any], x: torch.Tensor, states: Sequence[State] | None) 
     return found
 
 
-MECHANISM = Mechanism(Reversible, run=run, again=1)
+MECHANISM = Mechanism(Reversible, run=run, again=1, twice=False)

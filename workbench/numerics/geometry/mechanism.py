@@ -155,13 +155,15 @@ class Mechanism:
     Attributes
     ----------
     mixer : the class that mixes positions. run : runs a stack of layers. linear : makes the maps of mixers and of what follows
-    them. again : how often the forward pass of the layers is computed in the backward pass.
+    them. again : how often the forward pass of the layers is computed in the backward pass. twice : whether there are second
+    derivatives.
     """
 
     mixer: type[Mixer]
     run: Runs = added
     linear: Linear = plain_linear
     again: int = 0
+    twice: bool = True
 
 
 def normalized(x: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """Optimizers of the geometry lab: one file each, found by name. Another is one more file here.
 
-A file's name is the optimizer's, and ``optimizer_of`` in it makes one of a network and a learning rate.
+A file's name is the optimizer's, and ``optimizer_of`` in it makes one of a network and a learning rate, of which
+``RATE`` is one to begin with.
 """
 
 from __future__ import annotations
@@ -29,6 +30,15 @@ def optimizer_of(name: str, network: Any, learning_rate: float) -> Any:
     ValueError
         There is none; those that there are are named.
     """
+    return _file_of(name).optimizer_of(network, learning_rate)
+
+
+def rate_of(name: str) -> float:
+    """A learning rate to begin with; raises as `optimizer_of` does."""
+    return float(_file_of(name).RATE)
+
+
+def _file_of(name: str) -> Any:
     if name not in NAMES:
         raise ValueError(f"optimizer: there is no {name!r}. {suggest(str(name), NAMES)}")
-    return import_module(modules(__name__)[name]).optimizer_of(network, learning_rate)
+    return import_module(modules(__name__)[name])

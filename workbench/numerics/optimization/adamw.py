@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+RATE = 3e-3
+
 
 def optimizer_of(network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
     """AdamW of all parameters, without weight decay."""

@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from workbench.numerics.linalg_torch import lanczos
 
+RATE = 0.3
 RANK = 8
 CAP = 3.0  # of δ|λ| where the curvature is negative: the flow grows by e³ at most
 Product = Callable[[torch.Tensor], torch.Tensor]
@@ -89,6 +90,8 @@ class HOSS(torch.optim.Optimizer):
     ValueError
         There are several groups of parameters: a step is one of all of them.
     """
+
+    needs_loss = True
 
     def __init__(
         self, params: Any, lr: float = 1.0, *, rank: int = RANK, temperature: float = 0.0, cap: float = CAP

@@ -13,6 +13,7 @@ from torch import nn
 Quintic = tuple[float, float, float]
 JORDANS: tuple[Quintic, ...] = ((3.4445, -4.775, 2.0315),) * 5
 """The quintic that torch.optim.Muon repeats."""
+RATE = 0.02
 SMALLEST = 1e-3
 ROUNDS = 5
 BESIDE = (
@@ -94,7 +95,7 @@ class Muon(torch.optim.Optimizer):
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float = 0.02,
+        lr: float = RATE,
         *,
         momentum: float = 0.95,
         rescaled: bool = False,
