@@ -34,7 +34,7 @@ def geometry_descent(
     schedule: Annotated[
         ScheduleName, Doc("How the rate changes: by steps, or by what they brought.")
     ] = "cosine",
-    steps: Annotated[int, Interval(ge=1, le=5000), Few(2), Doc("Updates.")] = 150,
+    steps: Annotated[int, Interval(ge=1, le=5000), Few(3), Doc("Updates.")] = 150,
     width: Annotated[
         int, Interval(ge=8, le=1024), Few(16), Doc("Numbers of a position's state between layers.")
     ] = 64,
