@@ -13,7 +13,7 @@ import torch
 from workbench.numerics.attention.gauge import Gauge
 from workbench.numerics.attention.octonion import maps_of, mixed
 from workbench.numerics.attention.reversible import read, run, stored, through, undone
-from workbench.numerics.attention.ultrametric import Ultrametric
+from workbench.numerics.attention.ultrametric import Ultrametric, sums_until
 from workbench.numerics.geometry.addresses import Maps
 from workbench.numerics.geometry.config import GeometryConfig
 from workbench.numerics.geometry.gpt import GPT
@@ -97,6 +97,40 @@ def ultrametric() -> None:
     print(f"ultrametric: {', '.join(f'{s:.3f}' for s in seconds)} s of 4,096, 16,384 and 65,536 positions")
 
 
+def scans() -> None:
+    """How often a sum moves when what comes later changes bucket: blocks cut in memory, and blocks that begin with buckets."""
+    own = torch.Generator().manual_seed(0)
+    n, moved = 1024, {"in memory": [], "at buckets": []}
+    for _ in range(20):
+        codes, values = torch.randint(16, (1, n), generator=own), torch.randn(1, n, 8, generator=own)
+        other = codes.clone()
+        other[:, n // 2 :] = torch.randint(16, (1, n - n // 2), generator=own)
+        for name, sums in (("in memory", cut_in_memory), ("at buckets", lambda c, v: sums_until(c, v, c))):
+            before, after = (sums(c, values)[:, : n // 2] for c in (codes, other))
+            moved[name].append(float((before != after).double().mean()))
+    for name, shares in moved.items():
+        print(
+            f"sums in sorted order, blocks cut {name}: {np.mean(shares):.1%} of the earlier ones change with later codes"
+        )
+
+
+def cut_in_memory(codes: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """As `sums_until` of the own codes, in blocks of 64 rows of the sorted order as masked products, whose ends are carried on."""
+    place, order = codes.sort(dim=-1, stable=True)
+    rows, found, carried, last = (
+        values[0, order[0]],
+        torch.empty_like(values),
+        torch.zeros(values.shape[-1]),
+        -1,
+    )
+    for s in range(0, codes.shape[1], 64):
+        of = place[0, s : s + 64]
+        sums = torch.tril(of[:, None] == of).float() @ rows[s : s + 64] + (of == last)[:, None] * carried
+        found[0, order[0, s : s + 64]] = sums
+        carried, last = sums[-1], int(of[-1])
+    return found
+
+
 def octonion() -> None:
     q, k, v = torch.randn(3, 64, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     a, b, c = (x.unflatten(-1, (-1, 8)) for x in (q, k, v))
@@ -168,6 +202,7 @@ def main() -> None:
             f"{mechanism}: {kept(mechanism, 4):.1f} and {kept(mechanism, 32):.1f} MB kept by 4 and 32 layers, 8 × 256 positions of 128"
         )
     ultrametric()
+    scans()
     octonion()
     addresses()
     optimizers()
