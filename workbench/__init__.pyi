@@ -1498,6 +1498,38 @@ class _fashion_descent(Method):
 
 fashion_descent: _fashion_descent
 
+class _geometry_descent(Method):
+    def __call__(
+        self,
+        *,
+        mechanism: Literal[
+            "standard",
+            "braid",
+            "fractal",
+            "gauge",
+            "octonion",
+            "quaternion",
+            "reversible",
+            "simplicial",
+            "surreal",
+            "tropical",
+            "ultrametric",
+        ] = "standard",
+        optimizer: Literal["adamw", "hoss", "muon"] = "adamw",
+        schedule: Literal["cosine", "ordinal"] = "cosine",
+        steps: int = 150,
+        width: int = 64,
+        layers: int = 2,
+        heads: int = 4,
+        length: int = 64,
+        texts: int = 8,
+        rate: float = 1.0,
+        random_state: int = 0,
+    ) -> Trajectory:
+        """Train a compact GPT on texts of a language that is drawn, and give its recorded descent."""
+
+geometry_descent: _geometry_descent
+
 class _ghost_descent(Method):
     def __call__(
         self,

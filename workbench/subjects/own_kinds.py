@@ -19,6 +19,10 @@ KINDS = {
         "workbench.numerics.medusa.model.WorldConfig",
         "workbench.numerics.medusa.model.WorldStep",
     ),
+    "workbench_geometry": (
+        "workbench.numerics.geometry.config.GeometryConfig",
+        "workbench.numerics.geometry.gpt.GPT",
+    ),
     "workbench_chain": ("workbench.numerics.chain.ChainConfig", "workbench.numerics.chain.Chain"),
 }
 """``model_type`` to the configuration's class and the module's, each by where it is defined."""

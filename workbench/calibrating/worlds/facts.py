@@ -21,12 +21,18 @@ SHUT = -30.0  # of the gate's logit
 
 
 @cache
+def _taught() -> Ghost:
+    """A small network that was taught on facts of random bytes."""
+    made: Memory = method("ghost_memory")(width=48, blocks=5, keys=32, steps=TAUGHT)
+    return made.module
+
+
+@cache
 def _reader(shut: bool) -> Ghost:
-    """A small network that was taught on facts of random bytes; ``shut``: its gate then lets nothing of them in."""
+    """The network that was taught; ``shut``: its gate then lets nothing of the facts in."""
     import torch
 
-    made: Memory = method("ghost_memory")(width=48, blocks=5, keys=32, steps=TAUGHT)
-    ghost = copy.deepcopy(made.module)
+    ghost = copy.deepcopy(_taught())
     if shut:
         with torch.no_grad():
             ghost.backbone.memory.gate.weight.zero_()

@@ -1,0 +1,35 @@
+"""Schedules of the geometry lab: one file each, found by name. Another is one more file here.
+
+A file's name is the schedule's, and ``Schedule`` in it is made of the number of steps. ``factor`` is what the learning rate is
+multiplied by; ``observe(loss)`` goes on by one step, and ``state_dict`` and ``load_state_dict`` resume it to the last bit.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from workbench.core.discovery import modules
+from workbench.core.errors import suggest
+
+NAMES: tuple[str, ...] = tuple(sorted(modules(__name__)))
+"""Names of the schedules; none is imported by asking."""
+
+if TYPE_CHECKING:
+    ScheduleName = str
+else:
+    ScheduleName = Literal[NAMES]
+"""A schedule's name, as the annotation of a parameter."""
+
+
+def schedule_of(name: str, steps: int) -> Any:
+    """The schedule of that name for so many steps.
+
+    Raises
+    ------
+    ValueError
+        There is none; those that there are are named.
+    """
+    if name not in NAMES:
+        raise ValueError(f"schedule: there is no {name!r}. {suggest(str(name), NAMES)}")
+    return import_module(modules(__name__)[name]).Schedule(steps)
