@@ -17,7 +17,8 @@ def possibly_highest(
     """Return which of several answers may be the highest: all that none of the others surely exceeds.
 
     The truly highest is among them with probability 1 - ``level`` or more, whatever the others are; where several are equal,
-    a single one is left by chance less often than that. An answer without an interval, or with one that isn't finite,
+    a single one is left by chance less often than that. Intervals are taken for independent: of answers that rise and fall
+    together (layers that read the same texts) more are left than have to be. An answer without an interval, or with one that isn't finite,
     excludes none and can't be excluded.
 
     Parameters

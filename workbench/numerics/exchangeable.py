@@ -224,6 +224,10 @@ def exchanged(
     Parameters
     ----------
     groups : codes from 0; None permutes rows. One group alone is shifted in a circle, by a random number of rows.
+
+    References
+    ----------
+    Winkler, Webster, Vidaurre, Nichols and Smith 2015, Multi-level block permutation, NeuroImage 123.
     """
     if groups is None:
         return lambda rng: rng.permutation(n)

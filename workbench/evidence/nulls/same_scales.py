@@ -35,7 +35,9 @@ def turned_entries(w: np.ndarray) -> Callable[[np.random.Generator], np.ndarray]
 
     References
     ----------
-    Hong, Sheng and Dobriban 2020, Selecting the number of components in PCA via random signflips, arXiv:2012.02985.
+    Hong, Sheng and Dobriban 2020, Selecting the number of components in PCA via random signflips, arXiv:2012.02985. Rows and
+    columns may be brought to one scale instead: Landa, Zhang and Kluger 2022, Biwhitening reveals the rank of a count
+    matrix, SIAM J. Math. Data Sci. 4.
     """
     return lambda rng: w * random_signs(rng, w.shape)
 
