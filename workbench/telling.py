@@ -13,6 +13,7 @@ from workbench.capturing import capture
 from workbench.core.errors import DataError
 from workbench.core.lineage import step
 from workbench.io import open as open_subject
+from workbench.io.files import broken, size_of
 from workbench.subjects.corpus import Corpus
 from workbench.subjects.points import PointCloud
 
@@ -41,7 +42,9 @@ def sentences(text: str | os.PathLike[str] | Corpus | pd.DataFrame, *, network: 
     DataError
         Fewer than 2 sentences or more than 4,000, or a text of more than 1,048,576 characters.
     MissingError
-        The network isn't there.
+        The network isn't there, or there is no such file.
+    FormatError
+        A file that isn't text in UTF-8, or is empty.
     """
     table, name = _table(text)
     if not FEWEST <= len(table) <= MOST:
@@ -64,8 +67,11 @@ def _table(text: Any) -> tuple[pd.DataFrame, str]:
     name = "text"
     if isinstance(text, os.PathLike):
         path = Path(text)
-        _require_short(path.stat().st_size, path.name)
-        text, name = path.read_text(encoding="utf-8"), path.stem
+        _require_short(size_of(path), path.name)
+        try:
+            text, name = path.read_text(encoding="utf-8-sig"), path.stem
+        except UnicodeDecodeError as e:
+            raise broken(path, "text", str(e), "Save it as UTF-8.") from None
     _require_short(len(text), name)
     cut = [" ".join(sentence.split()) for sentence in ENDS.split(text)]
     kept = [sentence for sentence in cut if re.search(r"\w", sentence)]

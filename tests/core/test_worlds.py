@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.core.errors import DataError, FormatError, MissingError, ParameterError
+from workbench.core.errors import DataError, FormatError, MissingError, ParameterError, WorkbenchError
 from workbench.numerics.medusa.counters import normals
 from workbench.numerics.medusa.model import in_full
 from workbench.subjects.graph import Graph
@@ -143,3 +143,7 @@ def test_sentences_of_a_text(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match=said):
             wb.sentences(text)
+    (tmp_path / "odd.txt").write_bytes(b"A caf\xe9. It rained.")
+    for file, why in (("odd.txt", "Save it as UTF-8"), ("none.txt", "none.txt")):
+        with pytest.raises(WorkbenchError, match=why):
+            wb.sentences(tmp_path / file)
