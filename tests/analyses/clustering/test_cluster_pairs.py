@@ -80,4 +80,4 @@ def p_value(seed: int, kind: str) -> float | None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["lump", "texts"])
 def test_calibrated_for_one_lump_that_was_cut(kind: str) -> None:
-    assert_calibrated(lambda seed: p_value(seed, kind), runs=100, exact=False)
+    assert_calibrated(lambda seed: p_value(seed, kind), runs=60, exact=False)
