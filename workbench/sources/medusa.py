@@ -185,22 +185,6 @@ def medusa(
         "scheme": scheme,
         "random_state": random_state,
     }
-    settings = system.settings
-    config = {
-        "model_type": "workbench_medusa",
-        "nodes": n,
-        "channels": channels,
-        "looks": heads * settings.width,
-        "h": h,
-        "speed": speed,
-        "damping": damping,
-        "holding": holding,
-        "adapting": adapting,
-        "forgetting": settings.forgetting,
-        "from_wave": settings.from_wave,
-        "to_wave": settings.to_wave,
-        "made": made,
-    }
     maps = {
         "rates": system.rates,
         "wave": system.wave,
@@ -209,7 +193,7 @@ def medusa(
         "seen": readout,
     }
     return World(
-        config,
+        _config(system, channels, made),
         graph,
         weights,
         {name: (wiring.to, wiring.of, wiring.weights) for name, wiring in maps.items()},
@@ -228,6 +212,20 @@ def medusa(
             "dimension": graph.truth["dimension"],
         },
     )
+
+
+def _config(system: System, channels: int, made: dict[str, Any]) -> dict[str, Any]:
+    """What ``config.json`` holds: what a step needs beside the matrices, and the call."""
+    s = system.settings
+    needed = ("h", "speed", "damping", "holding", "adapting", "forgetting", "from_wave", "to_wave")
+    return {
+        "model_type": "workbench_medusa",
+        "nodes": system.n,
+        "channels": channels,
+        "looks": s.heads * s.width,
+        **{name: getattr(s, name) for name in needed},
+        "made": made,
+    }
 
 
 def _grown(
