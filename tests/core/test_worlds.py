@@ -147,3 +147,13 @@ def test_sentences_of_a_text(tmp_path: Path) -> None:
     for file, why in (("odd.txt", "Save it as UTF-8"), ("none.txt", "none.txt")):
         with pytest.raises(WorkbenchError, match=why):
             wb.sentences(tmp_path / file)
+
+
+def test_the_command_line_says_what_is_kept_can_be_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from workbench.cli import main
+
+    out = tmp_path / "w"
+    assert main(["run", "medusa", "--steps", "60", "--generations", "0", "--out", str(out)]) == 0
+    assert f"Ask of it with: workbench weights {out}" in " ".join(capsys.readouterr().out.split())

@@ -103,9 +103,8 @@ def require_file(out: Path, suffixes: tuple[str, ...]) -> None:
     from workbench.core.errors import ParameterError, StorageError
 
     if out.suffix not in suffixes:
-        raise ParameterError(
-            f"--out {out} ends in {out.suffix or 'nothing'!r}; this is written as {' or '.join(suffixes)}."
-        )
+        ends = f"ends in {out.suffix!r}" if out.suffix else "has no ending"
+        raise ParameterError(f"--out {out} {ends}; this is written as {' or '.join(suffixes)}.")
     if out.is_dir():
         raise StorageError(f"{out} is a folder: give the name of a file with --out.")
     _require_writable(out)
@@ -232,8 +231,7 @@ def show_subject(made: Any, out: Path | None, *, as_json: bool) -> None:
     if out is not None:
         files = [p for p in out.rglob("*") if p.is_file()] if out.is_dir() else [out]
         size = sum(p.stat().st_size for p in files)
-        say(
-            f"Kept in {out} ({bytes_words(size)}). Ask of it with: workbench run METHOD {shlex.quote(str(out))}"
-        )
+        command = getattr(made, "asked_by", "workbench run METHOD")  # of a world only its matrices are kept
+        say(f"Kept in {out} ({bytes_words(size)}). Ask of it with: {command} {shlex.quote(str(out))}")
     else:
         say(f"--out {'FILE' if made.suffixes else 'DIR'} keeps it.")
