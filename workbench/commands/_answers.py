@@ -216,6 +216,8 @@ def require_place(out: Path, gives: type[Subject]) -> None:
 
 def show_subject(made: Any, out: Path | None, *, as_json: bool) -> None:
     """Say what a source or an edit made."""
+    from workbench.subjects.world import World
+
     columns = list(map(str, made.table.columns)) if hasattr(made, "table") else []
     if as_json:
         said = {
@@ -231,7 +233,8 @@ def show_subject(made: Any, out: Path | None, *, as_json: bool) -> None:
     if out is not None:
         files = [p for p in out.rglob("*") if p.is_file()] if out.is_dir() else [out]
         size = sum(p.stat().st_size for p in files)
-        command = getattr(made, "asked_by", "workbench run METHOD")  # of a world only its matrices are kept
+        matrices = isinstance(made, World)  # of which nothing else is kept
+        command = "workbench weights" if matrices else "workbench run METHOD"
         say(f"Kept in {out} ({bytes_words(size)}). Ask of it with: {command} {shlex.quote(str(out))}")
     else:
         say(f"--out {'FILE' if made.suffixes else 'DIR'} keeps it.")

@@ -66,8 +66,6 @@ class World(Subject):
     """
 
     needs: ClassVar[str] = "a world (workbench.medusa)"
-    asked_by: ClassVar[str] = "workbench weights"
-    """The command that asks about what `save` writes, which are the world's matrices."""
     narrows: ClassVar[Mapping[type[View], str]] = {Series: "heads", Points: "series", Graph: "graph"}
 
     def __init__(
