@@ -60,7 +60,7 @@ def test_info_says_everything(run: Run) -> None:
 
 
 def test_info_says_what_was_never_measured_and_what_earlier_code_was(run: Run) -> None:
-    _, never, _ = run("info", "renormalize")
+    _, never, _ = run("info", "synthetic_verdict")
     assert "How often it claims what isn't there was never measured." in never
     _, measured, _ = run("info", "pca")
     stale = ledger.stale(method("pca"))

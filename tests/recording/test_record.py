@@ -427,6 +427,20 @@ def test_a_folder_that_holds_something_is_left_alone(problem: Make, tmp_path: Pa
         wb.record(p.model, p.optimizer, to=tmp_path / "other")
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_a_kill_left_of_a_file_doesnt_stop_a_recording(problem: Make, tmp_path: Path, begun: bool) -> None:
+    p = problem()
+    if begun:
+        p.record(2, to=tmp_path)
+    (tmp_path / "lock").touch()
+    half = tmp_path / ".tmp0Od10g"  # as safetensors names what it hasn't renamed yet
+    half.write_bytes(b"half")
+    with wb.record(p.model, p.optimizer, to=tmp_path, resume=True) as run:
+        p.step(run)
+    assert len(run.trajectory) == (3 if begun else 1)
+    assert not half.exists()
+
+
 def test_what_was_recorded_so_far_can_be_asked_inside_the_block(problem: Make) -> None:
     p = problem()
     with wb.record(p.model, p.optimizer) as run:

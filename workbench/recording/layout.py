@@ -33,6 +33,8 @@ MANIFEST, OUTCOME, PROBE, TRAINING = (
     "training.safetensors",
 )
 LOCK, NEW = "lock", "new"
+HALF_WRITTEN = re.compile(r"\.tmp[A-Za-z0-9]{6}")
+"""What a kill leaves of a file that safetensors hadn't renamed yet."""
 STEPS_FILE = re.compile(r"steps-(\d{4})-(\d{10})\.safetensors")
 WEIGHTS_FILE = re.compile(r"weights-(\d{4})-(\d{10})\.safetensors")
 ATTEMPT_FILE = re.compile(r"attempt-(\d{4})\.json")

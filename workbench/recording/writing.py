@@ -24,6 +24,7 @@ from workbench.numerics.objectives import Probe
 from workbench.recording import codecs
 from workbench.recording.layout import (
     ATTEMPT_FILE,
+    HALF_WRITTEN,
     LOCK,
     MANIFEST,
     NEW,
@@ -104,6 +105,9 @@ class Writer:
             self.folder.mkdir(parents=True, exist_ok=True)
             if is_recording(self.folder) or (self.folder / LOCK).exists() or not any(self.folder.iterdir()):
                 self._take_lock()
+            if self._lock >= 0:  # the folder is a recording's, and nobody else writes to it
+                for left in [p for p in self.folder.iterdir() if HALF_WRITTEN.fullmatch(p.name)]:
+                    left.unlink()
             unfinished = (LOCK, NEW, *batches)  # of a process that was killed before it had a manifest
             held = sorted(p.name for p in self.folder.iterdir() if p.name not in unfinished)
             if is_recording(self.folder):
