@@ -428,7 +428,9 @@ def test_a_folder_that_holds_something_is_left_alone(problem: Make, tmp_path: Pa
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_what_a_kill_left_of_a_file_doesnt_stop_a_recording(problem: Make, tmp_path: Path, begun: bool) -> None:
+def test_what_a_kill_left_of_a_file_doesnt_stop_a_recording(
+    problem: Make, tmp_path: Path, begun: bool
+) -> None:
     p = problem()
     if begun:
         p.record(2, to=tmp_path)
