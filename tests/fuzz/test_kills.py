@@ -11,7 +11,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from killing import VERBS, survive_kills
 
-
 KILLS = {"report": 3, "sweep": 3}
 """Of those that start kernels, which takes most of ten seconds each time; of the others 4."""
 
