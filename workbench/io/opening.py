@@ -25,9 +25,10 @@ from workbench.io.memories import is_memory, open_memory
 from workbench.io.memory import subject_of
 from workbench.io.recording_folders import open_siblings, recordings_in
 from workbench.io.safetensors_files import read_safetensors
+from workbench.io.series import series, time_column
 from workbench.io.sniffing import ENDINGS, Format, format_of
 from workbench.io.step_folders import holds_steps, open_steps
-from workbench.io.tables import points, read_table, series, time_column
+from workbench.io.tables import points, read_table
 from workbench.io.torch_files import read_torch
 from workbench.io.word_vectors import read_word2vec, vectors_in
 from workbench.recording.layout import MANIFEST, damaged, is_recording, lacks_manifest
@@ -75,7 +76,8 @@ def open(
 ) -> Subject:
     """Open a checkpoint, cloud, series, corpus, trajectory or several trajectories of one task.
 
-    What is in memory already is opened as the same thing in a file would be: ``open(frame)``, ``open(module)``.
+    What is in memory already is opened as the same thing in a file would be: ``open(frame)``, ``open(module)``; a pandas Series
+    of numbers is a series in time, one of texts a corpus.
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ def open(
         csv) or texts; a recording, a folder of recordings of one task, or a folder of checkpoints by step
         (``checkpoint-100/``, ``step_200.safetensors``); or a model of the hub (``"owner/model"``), when the network
         is there. A file that is called as a bundled network is meant by ``./name``. What a file is is seen from its
-        first bytes rather than its ending. Or what is in memory: a table (pandas), an array or tensor of rows, a torch
+        first bytes rather than its ending. Or what is in memory: a table or a Series (pandas), an array or tensor of rows, a torch
         module.
     name : what to call it; its file name without one.
     kind : ``points``, ``arrays``, ``series``, ``checkpoint``, ``corpus``, ``trajectory`` or ``siblings``, where it could be several. By
@@ -309,7 +311,7 @@ def _table(path: Path, found: Format, name: str, kind: Kind | None, **chosen: An
         times = time_column(table)
         kind = "series" if times is not None and times.is_unique else None
     if kind == "series":
-        return series(table, path, name, **chosen)
+        return series(table, str(path), name, **chosen)
     try:
         return points(table, path, name, **chosen)
     except FormatError:
