@@ -21,6 +21,7 @@ from workbench.io.files import Weights, checkpoint, missing, reading, real_numbe
 from workbench.io.gguf_files import read_gguf
 from workbench.io.hub import HUB_ID, fetch
 from workbench.io.huggingface import open_directory, others_of
+from workbench.io.image_rows import column_of_images, image_rows
 from workbench.io.memories import is_memory, open_memory
 from workbench.io.memory import subject_of
 from workbench.io.recording_folders import open_siblings, recordings_in
@@ -95,7 +96,8 @@ def open(
         its first column holds dates; lines of text are a corpus, but lines of numbers, or of a word and numbers
         (GloVe, word2vec, also in binary), are points, and so are JSON lines with vectors and no texts.
     columns : of a table, the columns that are coordinates. By default a column of vectors alone, else all columns of
-        numbers but those that are ids, times or labels by their name; what of the numbers was set aside is said.
+        numbers but those that are ids, times or labels by their name; what of the numbers was set aside is said. A column of
+        images in a Parquet file is one of vectors where it is named, or where the table has no numbers to take.
     labels : of a table, the columns to keep as labels, which then are no coordinates; None keeps all others. Of what is in
         memory also the labels themselves, one value a row, or a table or dictionary of several.
     id : of a table, the column that names the rows. Unique whole numbers are the row ids.
@@ -312,9 +314,15 @@ def _table(path: Path, found: Format, name: str, kind: Kind | None, **chosen: An
         kind = "series" if times is not None and times.is_unique else None
     if kind == "series":
         return series(table, str(path), name, **chosen)
+    if found == "parquet" and (column := column_of_images(table)) and chosen.get("columns") == [column]:
+        return image_rows(table, column, path, name)
     try:
         return points(table, path, name, **chosen)
     except FormatError:
+        if (
+            not chosen and found == "parquet" and column
+        ):  # images and their labels, nothing else to place them by
+            return image_rows(table, column, path, name)
         if (
             kind is None and not chosen and TEXT in table.columns
         ):  # a table of texts, without a number to place them by

@@ -31,6 +31,7 @@ from workbench.io.files import (
     size_of,
     unreadable,
 )
+from workbench.io.held_images import named_images
 from workbench.subjects.coordinates import named, split
 from workbench.subjects.points import PointCloud
 from workbench.subjects.spelling import STYLES, plain_numbers
@@ -76,7 +77,7 @@ def read_table(path: Path, kind: str, *, texts: Sequence[str] = (), no_rows: boo
         if kind == "csv":
             table = _read_csv(path, texts)
         else:
-            table = _read_parquet(path) if kind == "parquet" else _read_jsonl(path)
+            table = named_images(_read_parquet(path), path) if kind == "parquet" else _read_jsonl(path)
     except FormatError:
         raise
     except UnicodeDecodeError as e:
