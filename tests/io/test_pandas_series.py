@@ -35,7 +35,7 @@ VALUES = np.sin(0.3 * np.arange(N))
 )
 def test_its_index_is_time_where_it_is_one(index: Any, column: str, interval: float) -> None:
     series = wb.open(pd.Series(VALUES, index=index, name="price"))
-    assert isinstance(series, wb.TimeSeries)
+    assert isinstance(series, wb.TimeSeries), type(series)
     assert (series.name, series.channels, series.interval) == ("price", ("price",), interval)
     assert list(series.table.columns) == ([column] if column else [])
     np.testing.assert_array_equal(series.values[:, 0], VALUES)
