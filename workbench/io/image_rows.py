@@ -55,7 +55,7 @@ def image_rows(table: pd.DataFrame, column: str, path: Path, name: str) -> Point
     labels = pd.DataFrame({c: label(kept[c], str(path)) for c in map(str, kept.columns)}, index=kept.index)
     said = [f"Coordinates: the pixels of {column!r}, at most {SIDE} a side."]
     if len(there) < len(table):
-        said.append(f"{len(table) - len(there):,} rows without an image are left out.")
+        said.append(f"Rows without an image that is read are left out: {len(table) - len(there):,}.")
     return PointCloud(
         rows, name=name, table=labels, note=" ".join(filter(None, [*said, note])), folder=path.parent
     )
