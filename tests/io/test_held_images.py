@@ -56,7 +56,7 @@ def test_images_with_nothing_but_labels_are_rows_of_pixels(tmp_path: Path) -> No
     assert isinstance(cloud, wb.PointCloud) and cloud.row_shape == (10, 14, 3)
     np.testing.assert_array_equal(cloud.shaped, np.delete(PIXELS, 3, axis=0))
     assert cloud.table["label"].tolist() == np.delete(np.arange(N) % 3, 3).tolist()
-    assert "left out: 1." in cloud.note
+    assert cloud.note == "Rows without an image that is read are left out: 1."
 
 
 def test_a_named_column_of_images_is_taken_for_coordinates(tmp_path: Path) -> None:

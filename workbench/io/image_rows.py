@@ -53,7 +53,9 @@ def image_rows(table: pd.DataFrame, column: str, path: Path, name: str) -> Point
     rows = framed([image for image in pixels if image is not None])
     kept = table.iloc[there]
     labels = pd.DataFrame({c: label(kept[c], str(path)) for c in map(str, kept.columns)}, index=kept.index)
-    said = [f"Coordinates: the pixels of {column!r}, at most {SIDE} a side."]
+    said = []
+    if max(rows.shape[1:3]) == SIDE:
+        said.append(f"Images are read at most {SIDE} pixels wide and high.")
     if len(there) < len(table):
         said.append(f"Rows without an image that is read are left out: {len(table) - len(there):,}.")
     return PointCloud(
