@@ -43,7 +43,9 @@ def test_its_index_is_time_where_it_is_one(index: Any, column: str, interval: fl
 
 def test_dates_put_the_steps_in_order() -> None:
     dated = pd.Series(VALUES, index=pd.date_range("2020", periods=N))
-    np.testing.assert_array_equal(wb.open(dated.sample(frac=1, random_state=1)).values, wb.open(dated).values)
+    mixed, ordered = wb.open(dated.sample(frac=1, random_state=1)), wb.open(dated)
+    assert isinstance(mixed, wb.TimeSeries) and isinstance(ordered, wb.TimeSeries)
+    np.testing.assert_array_equal(mixed.values, ordered.values)
 
 
 def test_it_is_asked_as_what_it_is() -> None:
