@@ -240,7 +240,8 @@ def said(tour: str) -> str:
     """In a few lines, how often a tour claims what isn't there and finds what is; "" where that wasn't measured."""
     measured = rates_of(tour)
     false = [
-        f"{k['false']} of {k['networks']} pages claimed something false ({k['says'].removeprefix('nothing: ')}; {Rate(k['false'], k['networks'])})"
+        f"{k['false']} of {k['networks']} pages claimed something false "
+        f"({k['says'].removeprefix('nothing: ')}; {Rate(k['false'], k['networks'])})"
         for k in measured.values()
         if k["false"] is not None
     ]
