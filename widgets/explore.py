@@ -22,6 +22,7 @@ from widgets._selection import shared
 from widgets._work import Work, explained
 from widgets.inside import Inside, looks_inside
 from widgets.points import PointView, Shown
+from workbench import asking
 from workbench.core import lineage
 from workbench.core.errors import DataError, MissingError, ParameterError, ViewError, suggest
 from workbench.core.history import attended, request
@@ -29,13 +30,15 @@ from workbench.core.method import Method
 from workbench.core.parameters import require_integer
 from workbench.core.registry import methods
 from workbench.core.result import RESULT_MIME, Result
-from workbench.core.subject import Rowed, as_subject
+from workbench.core.subject import Rowed
 from workbench.report.points import BESIDE_MIME, POINTS_MIME
 from workbench.results.embedding import Embedding
 from workbench.results.partition import Partition
 from workbench.results.ranking import Ranking
 from workbench.subjects.activations import Aligned
+from workbench.subjects.checkpoint import Checkpoint
 from workbench.subjects.few_rows import require_several
+from workbench.subjects.network import Network
 from workbench.subjects.points import Points
 from workbench.subjects.reading import Reading
 
@@ -100,12 +103,24 @@ def explore(
         raise ParameterError(
             f"explore: x={x!r}, y={y!r}; own coordinates take both, each the name of a column."
         )
-    opened = as_subject(subject)
+    opened = _with_rows(asking.taken(subject), subject)
     most = sample if sample is not None else EMBEDDED if x is None else MOST_ROWS
     axes = () if x is None or y is None else (x, y)
     pictures = Pictures(images, series)
     named = variable(subject)
     return Explorer(opened, method, axes, color, dimensions, most, pictures, random_state, named, reading)
+
+
+def _with_rows(opened: Any, given: Any) -> Any:
+    """What has rows to show; of a network those are what it computes, and the refusal is the line that captures it."""
+    if not isinstance(opened, Network) and not (isinstance(opened, Checkpoint) and opened.has_network):
+        return opened
+    texts = isinstance(opened, Checkpoint) or opened.encode is not None
+    source = "workbench.corpus('default')" if texts else "inputs"
+    raise ViewError(
+        f"explore shows rows of numbers, and {opened.called} is a network: what it computes is captured first. Write: "
+        f"widgets.explore(workbench.capture({variable(given) or 'network'}, {source}))."
+    )
 
 
 class Explorer(_html.Static):

@@ -72,12 +72,19 @@ PLACES = {
     "WorkbenchError": "workbench.core.errors",
 }
 
+IN_NOTEBOOKS = ("explore", "panel", "browse")
+"""What somebody who looks for it here finds in ``widgets``, which stands on this package."""
+
 
 def __getattr__(name: str) -> Any:
     if name in PLACES:
         return getattr(importlib.import_module(PLACES[name]), name)
     if name.startswith("_"):
         raise AttributeError(name)
+    if name in IN_NOTEBOOKS:
+        raise AttributeError(
+            f"{name} is one of the widgets for notebooks: import widgets; widgets.{name}(...)."
+        )
     from workbench.core.errors import MissingError
     from workbench.core.registry import method
 

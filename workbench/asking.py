@@ -216,6 +216,10 @@ def taken(thing: Any) -> Thing:
     ViewError
         It is none.
     """
+    from workbench.io.series import is_series
+
+    if is_series(thing):
+        return open_named(thing)
     return thing if isinstance(thing, Result | Network) else as_subject(thing)
 
 

@@ -315,7 +315,7 @@ def test_a_loader_that_shuffles_is_refused(encoder) -> None:
         ([("a", "b")], DataError, "with a str"),
         ([(torch.ones(2, 4), [0, 1])], DataError, "labels= a name"),
         ([torch.ones(2, 4, dtype=torch.int64), torch.ones(2, 4)], DataError, "Make them alike"),
-        ("a text", ViewError, "this is a str"),
+        ("a text", ViewError, "Write: workbench.capture"),
         (3, ViewError, "this is a int"),
     ],
 )

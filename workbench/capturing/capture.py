@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @remembered
 def capture(
     network: Checkpoint | Network | torch.nn.Module,
-    source: Any,
+    source: Any = None,
     *,
     at: str | Sequence[str] = "auto",
     attention: bool = False,
@@ -71,7 +71,7 @@ def capture(
     ----------
     network : a checkpoint that has an architecture, a `Network`, or any torch module. It is run in
         evaluation mode, without gradients, and left in the mode that it was in.
-    source : a corpus (for networks that read text), a list of texts or a table with a column ``text``; an array, tensor,
+    source : a corpus (for networks that read text), a list or Series of texts or a table with a column ``text``; an array, tensor,
         point cloud or other table, whose first dimension counts the samples; or batches from any iterable that gives the same ones twice.
     at : patterns of module names, one or several, in which ``*`` stands within one dotted part and ``**`` for any
         number; ``<module>#attention`` is a module's attention map. ``auto`` takes the network's blocks: what
@@ -109,6 +109,7 @@ def capture(
         The network can't be called, has parameters without numbers, doesn't read what the source has, or gives other
         rows for a sample of an array alone than in a batch.
     """
+    _require_both(network, source)
     patterns = [at] if isinstance(at, str) else list(at)
     _check(patterns, rows, max_length, batch_size, dtype)
     source = _as_source(source)
@@ -242,9 +243,26 @@ def _check(patterns: list[str], rows: str, max_length: int, batch_size: int, dty
             )
 
 
+def _require_both(network: Any, source: Any) -> None:
+    """Refuse names where what they name is wanted, and a network with nothing to run it on, with the line to write instead."""
+    names = (str, os.PathLike)
+    if not isinstance(network, names) and source is not None and not isinstance(source, names):
+        return
+    reads = isinstance(network, (*names, Checkpoint)) or getattr(network, "encode", None) is not None
+    first = f"workbench.open({os.fspath(network)!r})" if isinstance(network, names) else "network"
+    second = "..." if source is not None else "workbench.corpus('default')" if reads else "inputs"
+    second = f"workbench.corpus({os.fspath(source)!r})" if isinstance(source, names) else second
+    raise ViewError(
+        "capture takes a network that is open, and what it is run on: texts, or an array or tensor with one sample a row. "
+        f"Write: workbench.capture({first}, {second})."
+    )
+
+
 def _as_source(source: Any) -> Any:
     if hasattr(source, "detach"):
         return frozen(source)
+    if hasattr(source, "dropna") and not hasattr(source, "select_dtypes"):  # a pandas Series
+        source = source.dropna().tolist()
     if isinstance(source, list | tuple) and source and all(isinstance(t, str) for t in source):
         return Corpus.from_texts(source)
     if hasattr(source, "select_dtypes"):  # a table: of texts, or of rows

@@ -124,7 +124,7 @@ def _in_memory(what: Any, column: str) -> pd.DataFrame:
     if hasattr(what, "select_dtypes"):
         return pd.DataFrame(what)
     if isinstance(what, Sequence) or hasattr(what, "tolist"):
-        texts = list(what)
+        texts = list(what.dropna() if hasattr(what, "dropna") else what)
         if all(isinstance(t, str) for t in texts):
             return pd.DataFrame({column: pd.Series(texts, dtype=object)})
     raise ParameterError(

@@ -7,9 +7,11 @@ are kept: no metadata, no animation, nothing that a browser would have to decode
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +19,7 @@ import numpy as np
 from workbench.core.errors import FormatError, MissingError, WorkbenchError
 from workbench.core.progress import track
 from workbench.io.files import broken, need, size_of, status
+from workbench.io.held_images import bytes_of, is_held, parts_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,10 +35,10 @@ THREADS = 2
 
 
 def column_of_paths(table: pd.DataFrame) -> str:
-    """The first column of texts nearly all of which end as files of images do, or ""."""
+    """The first column of texts nearly all of which end as files of images do, or are names of images in a table; or ""."""
     for name in map(str, table.columns):
         cells = [c for c in table[name].head(LOOKED_AT) if isinstance(c, str)]
-        if cells and sum(c.lower().endswith(ENDINGS) for c in cells) >= 0.9 * len(cells):
+        if cells and sum(c.lower().endswith(ENDINGS) or is_held(c) for c in cells) >= 0.9 * len(cells):
             return name
     return ""
 
@@ -50,13 +53,28 @@ def read_image(path: Path, side: int = SIDE) -> UInt8[np.ndarray, "h w c"]:
     FormatError
         It is none of `FORMATS`, damaged, or larger than `MAX_BYTES` or `MAX_PIXELS`.
     """
-    image = need("PIL.Image", "Reading images")
     if status(path) != "file":
         raise MissingError(f"{path} is no file.")
-    if (size := size_of(path)) > MAX_BYTES:
+    return decoded(path, path, size_of(path), side)
+
+
+def decoded(source: Any, path: Path, size: int, side: int = SIDE) -> UInt8[np.ndarray, "h w c"]:
+    """Return the image in a file, or in the bytes of one, as `read_image` does.
+
+    Parameters
+    ----------
+    source : what Pillow opens. path : of the file that it comes from, for refusals. size : its bytes.
+
+    Raises
+    ------
+    FormatError
+        As in `read_image`.
+    """
+    image = need("PIL.Image", "Reading images")
+    if size > MAX_BYTES:
         raise broken(path, "image", f"its {size:,} bytes are more than {MAX_BYTES:,}", "Make it smaller.")
     try:
-        with image.open(path, formats=FORMATS) as opened:
+        with image.open(source, formats=FORMATS) as opened:
             width, height = opened.size
             if width * height > MAX_PIXELS:
                 cause = f"its {width:,} × {height:,} pixels are more than {MAX_PIXELS:,}"
@@ -97,12 +115,15 @@ def read_images(
         whose picture would then be sent on with a page.
     """
     base = (folder or Path()).resolve()
+    held = Held()
     wrong: dict[str, int] = {}
 
     def one(cell: Any) -> tuple[np.ndarray | None, str]:
         if not isinstance(cell, str) or not cell:
             return None, ""
         try:
+            if is_held(cell):
+                return held.image(cell, lambda file: _place(file, base, anywhere)), ""
             return read_image(_place(cell, base, anywhere)), ""
         except WorkbenchError as e:  # a page that is sent on doesn't tell where its author's files lie
             return None, str(e).replace(f"{base}/", "")
@@ -118,6 +139,33 @@ def read_images(
         return [pixels for pixels, _ in found], ""
     note = f"{n:,} of {len(paths):,} images can't be shown; the first: {next(iter(wrong))}"
     return [pixels for pixels, _ in found], note
+
+
+class Held:
+    """Images that lie in tables: each column is read once, for all of its cells."""
+
+    def __init__(self) -> None:
+        self._columns: dict[tuple[Path, str], list[bytes | None]] = {}
+        self._reading = Lock()
+
+    def image(self, cell: str, place: Callable[[str], Path]) -> UInt8[np.ndarray, "h w c"] | None:
+        """The image that a cell names; None where that cell of the table is empty.
+
+        Raises
+        ------
+        FormatError, MissingError
+            The table or the image can't be read, or there is no such row.
+        """
+        file, column, row = parts_of(cell)
+        path = place(file)
+        with self._reading:
+            if (path, column) not in self._columns:
+                self._columns[path, column] = bytes_of(path, column)
+        cells = self._columns[path, column]
+        if row >= len(cells):
+            raise MissingError(f"{path} has no row {row:,} any more.")
+        found = cells[row]
+        return None if found is None else decoded(BytesIO(found), path, len(found))
 
 
 def _place(cell: str, base: Path, anywhere: bool) -> Path:

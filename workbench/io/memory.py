@@ -11,8 +11,9 @@ import numpy as np
 from workbench.core.errors import DataError, ParameterError, ViewError
 from workbench.core.subject import Subject, as_subject
 from workbench.io.files import shown
-from workbench.io.tables import series, time_column
+from workbench.io.series import holds_texts, is_series, series, series_of, time_column
 from workbench.subjects.coordinates import named
+from workbench.subjects.corpus import Corpus
 from workbench.subjects.network import Network
 from workbench.subjects.points import PointCloud
 from workbench.subjects.series import TimeSeries
@@ -32,7 +33,7 @@ def subject_of(
     labels: Any = None,
     id: str | None = None,
 ) -> Subject:
-    """Return a subject for a table, array, tensor, torch module, or another subject.
+    """Return a subject for a table, Series, array, tensor, torch module, or another subject.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ def subject_of(
         made = _table(what, name or "table", kind, chosen_so)
     elif isinstance(what, np.ndarray) or hasattr(what, "detach"):
         made = PointCloud(what, name=name or "points")
+    elif is_series(what):
+        made = _series(what, name, kind)
     else:
         made = copy.copy(_known(what))
     if not names:
@@ -80,9 +83,19 @@ def _known(what: Any) -> Subject:
         return as_subject(what)
     except ViewError:
         raise ParameterError(
-            "open takes a path or a name, or what is in memory: a table, an array or tensor of rows, a torch module; not "
+            "open takes a path or a name, or what is in memory: a table, a Series, an array or tensor of rows, a torch module; not "
             f"{shown(what)} ({type(what).__name__})."
         ) from None
+
+
+def _series(given: pd.Series, name: str | None, kind: str | None) -> Subject:
+    """A sequence in time, of texts a corpus."""
+    if holds_texts(given):
+        if kind is not None:
+            raise ParameterError(f"open: kind={kind!r} is of numbers; this Series holds texts. Leave it out.")
+        return Corpus.from_texts(given.dropna(), name=name or "texts")
+    made = series_of(given, name)
+    return PointCloud(made.values, name=made.name, table=made.table) if kind == "points" else made
 
 
 def _table(table: pd.DataFrame, name: str, kind: str | None, chosen: dict[str, Any]) -> Subject:

@@ -21,13 +21,15 @@ from workbench.io.files import Weights, checkpoint, missing, reading, real_numbe
 from workbench.io.gguf_files import read_gguf
 from workbench.io.hub import HUB_ID, fetch
 from workbench.io.huggingface import open_directory, others_of
+from workbench.io.image_rows import column_of_images, image_rows
 from workbench.io.memories import is_memory, open_memory
 from workbench.io.memory import subject_of
 from workbench.io.recording_folders import open_siblings, recordings_in
 from workbench.io.safetensors_files import read_safetensors
+from workbench.io.series import series, time_column
 from workbench.io.sniffing import ENDINGS, Format, format_of
 from workbench.io.step_folders import holds_steps, open_steps
-from workbench.io.tables import points, read_table, series, time_column
+from workbench.io.tables import points, read_table
 from workbench.io.torch_files import read_torch
 from workbench.io.word_vectors import read_word2vec, vectors_in
 from workbench.recording.layout import MANIFEST, damaged, is_recording, lacks_manifest
@@ -75,7 +77,8 @@ def open(
 ) -> Subject:
     """Open a checkpoint, cloud, series, corpus, trajectory or several trajectories of one task.
 
-    What is in memory already is opened as the same thing in a file would be: ``open(frame)``, ``open(module)``.
+    What is in memory already is opened as the same thing in a file would be: ``open(frame)``, ``open(module)``; a pandas Series
+    of numbers is a series in time, one of texts a corpus.
 
     Parameters
     ----------
@@ -84,7 +87,7 @@ def open(
         csv) or texts; a recording, a folder of recordings of one task, or a folder of checkpoints by step
         (``checkpoint-100/``, ``step_200.safetensors``); or a model of the hub (``"owner/model"``), when the network
         is there. A file that is called as a bundled network is meant by ``./name``. What a file is is seen from its
-        first bytes rather than its ending. Or what is in memory: a table (pandas), an array or tensor of rows, a torch
+        first bytes rather than its ending. Or what is in memory: a table or a Series (pandas), an array or tensor of rows, a torch
         module.
     name : what to call it; its file name without one.
     kind : ``points``, ``arrays``, ``series``, ``checkpoint``, ``corpus``, ``trajectory`` or ``siblings``, where it could be several. By
@@ -93,7 +96,8 @@ def open(
         its first column holds dates; lines of text are a corpus, but lines of numbers, or of a word and numbers
         (GloVe, word2vec, also in binary), are points, and so are JSON lines with vectors and no texts.
     columns : of a table, the columns that are coordinates. By default a column of vectors alone, else all columns of
-        numbers but those that are ids, times or labels by their name; what of the numbers was set aside is said.
+        numbers but those that are ids, times or labels by their name; what of the numbers was set aside is said. A column of
+        images in a Parquet file is one of vectors where it is named, or where the table has no numbers to take.
     labels : of a table, the columns to keep as labels, which then are no coordinates; None keeps all others. Of what is in
         memory also the labels themselves, one value a row, or a table or dictionary of several.
     id : of a table, the column that names the rows. Unique whole numbers are the row ids.
@@ -309,10 +313,16 @@ def _table(path: Path, found: Format, name: str, kind: Kind | None, **chosen: An
         times = time_column(table)
         kind = "series" if times is not None and times.is_unique else None
     if kind == "series":
-        return series(table, path, name, **chosen)
+        return series(table, str(path), name, **chosen)
+    if found == "parquet" and (column := column_of_images(table)) and chosen.get("columns") == [column]:
+        return image_rows(table, column, path, name)
     try:
         return points(table, path, name, **chosen)
     except FormatError:
+        if (
+            not chosen and found == "parquet" and column
+        ):  # images and their labels, nothing else to place them by
+            return image_rows(table, column, path, name)
         if (
             kind is None and not chosen and TEXT in table.columns
         ):  # a table of texts, without a number to place them by

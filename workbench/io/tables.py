@@ -31,9 +31,9 @@ from workbench.io.files import (
     size_of,
     unreadable,
 )
-from workbench.subjects.coordinates import named, names_rows, split
+from workbench.io.held_images import named_images
+from workbench.subjects.coordinates import named, split
 from workbench.subjects.points import PointCloud
-from workbench.subjects.series import TimeSeries
 from workbench.subjects.spelling import STYLES, plain_numbers
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def read_table(path: Path, kind: str, *, texts: Sequence[str] = (), no_rows: boo
         if kind == "csv":
             table = _read_csv(path, texts)
         else:
-            table = _read_parquet(path) if kind == "parquet" else _read_jsonl(path)
+            table = named_images(_read_parquet(path), path) if kind == "parquet" else _read_jsonl(path)
     except FormatError:
         raise
     except UnicodeDecodeError as e:
@@ -379,53 +379,3 @@ def points(table: pd.DataFrame, path: Path, name: str, **chosen: Any) -> PointCl
         note=parts.note,
         folder=path.absolute().parent,
     )
-
-
-def series(table: pd.DataFrame, path: Path | str, name: str, **chosen: Any) -> TimeSeries:
-    """Coordinates as channels, rows in the order of time if the first column is one; keywords as in `points`."""
-    parts = split(table, str(path), **chosen)
-    times = _times(table)
-    values, rows = parts.values, parts.table
-    if times is not None:
-        order = np.argsort(times, kind="stable")
-        values, rows, times = values[order], rows.iloc[order], times[order]
-    channels = [c if width == 1 else f"{c}.{k}" for c, width in parts.columns.items() for k in range(width)]
-    return TimeSeries(values, name=name, channels=channels, interval=_interval(times), table=rows)
-
-
-def _times(table: pd.DataFrame) -> np.ndarray | None:
-    """The first column as times, if it is one: seconds where it holds dates, its numbers where it is so called; else None."""
-    import pandas as pd
-
-    dates = time_column(table)
-    if dates is not None:
-        return (dates - dates.min()).dt.total_seconds().to_numpy()
-    first = table.iloc[:, 0]
-    numeric = pd.api.types.is_numeric_dtype(first.dtype) and not first.hasnans
-    in_time = any(word in str(first.name).lower() for word in ("time", "date", "year"))
-    return first.to_numpy(np.float64) if numeric and in_time and names_rows(str(first.name)) else None
-
-
-def _interval(times: np.ndarray | None) -> float:
-    """From one step to the next, where times are evenly spaced (to a thousandth); else 1, which is not known."""
-    if times is None or len(times) < 2:
-        return 1.0
-    gaps = np.diff(times)
-    middle = float(np.median(gaps))
-    return middle if middle > 0 and np.abs(gaps - middle).max() <= 1e-3 * middle else 1.0
-
-
-def time_column(table: pd.DataFrame) -> pd.Series | None:
-    """The first column as times (UTC), if it is one: dates, or ISO 8601 texts in every row; else None."""
-    import pandas as pd
-
-    first = table.iloc[:, 0]
-    if pd.api.types.is_datetime64_any_dtype(first):
-        return None if first.hasnans else first
-    if not (pd.api.types.is_string_dtype(first) or first.dtype == object) or first.hasnans:
-        return None
-    try:
-        times = pd.to_datetime(first, format="ISO8601", utc=True)
-    except (ValueError, TypeError, OverflowError):  # the first value that is no date ends it
-        return None
-    return times.dt.tz_localize(None)

@@ -104,9 +104,9 @@ def named(what: Any, output: Path, given: Mapping[str, Any], inputs: Any, labels
     if inputs is not None:
         raise ParameterError("report: inputs are what a network is run on; leave them out of anything else.")
     subject = open_subject(what, labels=labels) if labels is not None else _opened(what)
-    kind = {PointCloud: "points", TimeSeries: "series"}.get(
-        type(subject), ""
-    )  # arrays in a file could be several things
+    if isinstance(subject, TimeSeries):
+        return {**_series_saved(subject, place), **given}
+    kind = "points" if type(subject) is PointCloud else ""  # arrays in a file could be several things
     return {"what": _relative(_saved(subject, place)), "kind": kind, **given}
 
 
@@ -124,6 +124,22 @@ def _saved(subject: Subject, place: Path) -> Path:
     path = place / f"{_file_name(subject.name)}{suffix}"
     path.parent.mkdir(parents=True, exist_ok=True)
     return Path(subject.save(path))
+
+
+def _series_saved(series: TimeSeries, place: Path) -> dict[str, Any]:
+    """Write a series as a table, which keeps its times and the names of its channels."""
+    import pandas as pd
+
+    table = series.table.reset_index(drop=True)
+    channels = pd.DataFrame(np.asarray(series.values), columns=list(series.channels))
+    path = place / f"{_file_name(series.name)}.parquet"
+    with writing(path) as temporary:
+        pd.concat([table.drop(columns=[c for c in channels if c in table]), channels], axis=1).to_parquet(
+            temporary, index=False
+        )
+    commas = any("," in c or c != c.strip() for c in series.channels)  # by which the template parts names
+    columns = {} if commas else {"columns": ",".join(series.channels)}
+    return {"what": _relative(path), "kind": "series", **columns}
 
 
 def _captured(what: Any, place: Path, given: Mapping[str, Any], inputs: Any, labels: Any) -> dict[str, Any]:

@@ -237,27 +237,35 @@ def write(tour: str, counted: Mapping[str, Any]) -> None:
 
 
 def said(tour: str) -> str:
-    """In a sentence or two, how often a tour claims what isn't there and finds what is; "" where that wasn't measured."""
+    """In a few lines, how often a tour claims what isn't there and finds what is; "" where that wasn't measured."""
     measured = rates_of(tour)
     false = [
-        f"{k['false']} of {k['networks']} ({k['says']}; {Rate(k['false'], k['networks'])})"
+        f"{k['false']} of {k['networks']} pages claimed something false "
+        f"({k['says'].removeprefix('nothing: ')}; {Rate(k['false'], k['networks'])})"
         for k in measured.values()
         if k["false"] is not None
     ]
     hits = [
-        f"{f['times']} of {k['networks']} ({k['says']}: {words(name.partition('@')[0])} {f['way']})"
+        f"found on {f['times']} of {k['networks']} pages: {k['says']} "
+        f"({words(name.partition('@')[0])} {'higher' if f['way'] == 'more' else 'lower'})"
         for k in measured.values()
         for name, f in k["found"].items()
     ]
     if not false:
         return ""
     old = any(k["version"] != version(tour) for k in measured.values())
-    return (
-        "How far such claims can be trusted was measured on small networks whose truth is known. Something that isn't so was "
-        f"claimed of {'; '.join(false)}."
-        + (f" What was planted was found in {'; '.join(hits)}." if hits else "")
-        + (" Some of that was measured of an earlier version of the workbench." if old else "")
-    )
+    lines = [
+        "Pages like this one were made of small networks for which the answers are known in advance.",
+        "",
+        *(f"- {_upper(line)}" for line in [*false, *hits]),
+    ]
+    if old:
+        lines += ["", "Some of this was measured with an earlier version of the workbench."]
+    return "\n".join(lines)
+
+
+def _upper(line: str) -> str:
+    return line[:1].upper() + line[1:]
 
 
 def _shipped(tour: str) -> Path:
