@@ -47,6 +47,15 @@ def test_a_configuration_that_is_not_legal_is_refused(tmp_path: Path) -> None:
             wb.open(tmp_path / "gpt").network()
 
 
+def test_what_drew_the_weights_is_kept_and_draws_the_control(tmp_path: Path) -> None:
+    descent = wb.geometry_descent(initializer="cellular_automaton", **SMALL)
+    descent.at(2).save(tmp_path / "gpt")
+    opened = wb.open(tmp_path / "gpt").network()
+    control = opened.untrained(random_state=1).module
+    assert all(len(m.weight.unique()) == 2 for m in control.modules() if hasattr(m, "weight"))
+    assert len(opened.module.lm_head.weight.unique()) > 2
+
+
 def test_what_does_not_go_together_is_refused() -> None:
     with pytest.raises(ParameterError, match="heads=1, 2, 4"):
         wb.geometry_descent(mechanism="gauge", **{**SMALL, "heads": 3})

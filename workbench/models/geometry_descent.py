@@ -12,6 +12,7 @@ from workbench.core.parameters import Few, Seed
 from workbench.core.progress import track
 from workbench.core.registry import source
 from workbench.numerics.attention import MechanismName
+from workbench.numerics.initializers import InitializerName
 from workbench.numerics.optimization import GeometryOptimizer
 from workbench.numerics.schedules import ScheduleName
 from workbench.subjects.descents.trajectory import Trajectory
@@ -34,6 +35,9 @@ def geometry_descent(
     schedule: Annotated[
         ScheduleName, Doc("How the rate changes: by steps, or by what they brought.")
     ] = "cosine",
+    initializer: Annotated[
+        InitializerName, Doc("What draws the weights, each with the same mean and deviation.")
+    ] = "normal",
     steps: Annotated[int, Interval(ge=1, le=5000), Few(3), Doc("Updates.")] = 150,
     width: Annotated[
         int, Interval(ge=8, le=1024), Few(16), Doc("Numbers of a position's state between layers.")
@@ -72,7 +76,12 @@ def geometry_descent(
 
     try:
         config = GeometryConfig(
-            mechanism=mechanism, width=width, layers=layers, heads=heads, vocabulary=LETTERS
+            mechanism=mechanism,
+            width=width,
+            layers=layers,
+            heads=heads,
+            vocabulary=LETTERS,
+            initializer=initializer,
         )
     except ValueError as e:
         raise ParameterError(f"geometry_descent can't be built: {e}.") from None

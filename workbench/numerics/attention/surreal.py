@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from workbench.numerics.attention.standard import Standard
-from workbench.numerics.geometry.mechanism import Mechanism
+from workbench.numerics.geometry.mechanism import Fill, Mechanism
 
 
 class SurrealLinear(nn.Module):
@@ -32,10 +32,10 @@ class SurrealLinear(nn.Module):
         v = self.direction
         return v * ((self.size + self.row_size).exp() / v.norm(dim=-1))[:, None]
 
-    def draw(self, gain: float) -> None:
+    def draw(self, gain: float, fill: Fill) -> None:
         """Draw anew, with rows of that size."""
         with torch.no_grad():
-            self.direction.normal_()
+            fill(self.direction, 1.0)
             self.row_size.zero_()
             self.size.fill_(gain).log_()
 

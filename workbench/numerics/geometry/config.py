@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
 from workbench.numerics.attention import MechanismName, mechanism_of
+from workbench.numerics.initializers import InitializerName, initializer_of
 
 MODEL_TYPE = "workbench_geometry"
 RANGES: Mapping[str, tuple[int, int]] = {
@@ -30,7 +31,8 @@ class GeometryConfig:
     ----------
     mechanism : the kind of attention, a file of `workbench.numerics.attention`. options : its own numbers.
     expand : the inner width of what follows attention, in widths. dropout : of what each sub-layer adds, in training.
-    vocabulary : tokens; 256 reads bytes.
+    vocabulary : tokens; 256 reads bytes. initializer : what draws the weights, a file of `workbench.numerics.initializers`;
+    initializer_options : its own numbers.
 
     Raises
     ------
@@ -48,6 +50,8 @@ class GeometryConfig:
     vocabulary: int = 256
     dropout: float = 0.0
     options: Mapping[str, int] = field(default_factory=dict)
+    initializer: InitializerName = "normal"
+    initializer_options: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, read: Mapping[str, Any]) -> GeometryConfig:
@@ -64,7 +68,7 @@ class GeometryConfig:
 
     def as_json(self) -> dict[str, Any]:
         """What ``config.json`` holds."""
-        return {"model_type": MODEL_TYPE, **asdict(self), "options": dict(self.options)}
+        return {"model_type": MODEL_TYPE, **asdict(self)}
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
@@ -77,6 +81,8 @@ class GeometryConfig:
             or not 0 <= self.dropout < 1
         ):
             raise ValueError(f"dropout: it must be a number from 0 to below 1, not {self.dropout!r}")
-        if not isinstance(self.options, Mapping):
-            raise ValueError(f"options: it must be whole numbers by name, not {self.options!r}")
+        for name in ("options", "initializer_options"):
+            if not isinstance(value := getattr(self, name), Mapping):
+                raise ValueError(f"{name}: it must be whole numbers by name, not {value!r}")
         mechanism_of(self.mechanism).mixer.check(self.width, self.heads, self.options)
+        initializer_of(self.initializer).check(self.initializer_options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from workbench.numerics.attention import mechanism_of
 from workbench.numerics.geometry.config import GeometryConfig
 from workbench.numerics.geometry.mechanism import Cost, Drawn, Linear, Mixer, State, normalized
+from workbench.numerics.initializers import initializer_of
 
 
 class Layer(nn.Module):
@@ -66,14 +68,17 @@ class GPT(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw maps of unit gain, and what is added to the stream smaller where more is added; the head small."""
-        nn.init.normal_(self.embedding.weight)
-        nn.init.normal_(self.lm_head.weight, std=0.1 * self.config.width**-0.5)
+        if self.lm_head.weight.is_meta:  # shapes alone are asked for
+            return
+        fill = partial(initializer_of(self.config.initializer).fill, **self.config.initializer_options)
+        fill(self.embedding.weight, 1.0)
+        fill(self.lm_head.weight, 0.1 * self.config.width**-0.5)
         for name, module in self.layers.named_modules():
             gain = (2 * self.config.layers) ** -0.5 if name.endswith(("o_proj", "down")) else 1.0
             if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=gain * module.in_features**-0.5)
+                fill(module.weight, gain * module.in_features**-0.5)
             elif isinstance(module, Drawn):
-                module.draw(gain)
+                module.draw(gain, fill)
 
     def forward(self, input_ids: torch.Tensor, state: GPTState | None = None) -> torch.Tensor:
         """(b, n) tokens to the (b, n, vocabulary) logits of the token after each.
