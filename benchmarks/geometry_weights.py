@@ -6,6 +6,7 @@ python benchmarks/geometry_weights.py --steps 150 --seeds 3
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -13,10 +14,10 @@ from scipy import stats
 import workbench as wb
 from workbench.numerics.initializers import NAMES
 
-SIZES = {"width": 32, "layers": 2, "heads": 2, "length": 48}
+SIZES: dict[str, Any] = {"width": 32, "layers": 2, "heads": 2, "length": 48}
 
 
-def bits_above(seeds: int, **how: object) -> np.ndarray:
+def bits_above(seeds: int, **how: Any) -> np.ndarray:
     """Of each seed, what is held out costs above the language's entropy, in bits a letter."""
     runs = [wb.geometry_descent(random_state=seed, **SIZES, **how) for seed in range(seeds)]
     return np.array([run.table["loss"].to_numpy()[-1] / np.log(2) - run.truth["bits"] for run in runs])

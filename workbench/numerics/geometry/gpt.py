@@ -31,6 +31,11 @@ class Layer(nn.Module):
         self.down = linear(config.expand * config.width, config.width)
         self.dropout = config.dropout
 
+    def forward(self, x: torch.Tensor, state: State | None = None) -> torch.Tensor:
+        """(b, n, width): the stream behind the layer."""
+        x = x + self.attend(x, state)
+        return x + self.think(x)
+
     def attend(self, x: torch.Tensor, state: State | None = None) -> torch.Tensor:
         return F.dropout(self.mixer(normalized(x), state), self.dropout, self.training)
 

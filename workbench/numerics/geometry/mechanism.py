@@ -145,8 +145,7 @@ Runs = Callable[[Sequence[nn.Module], torch.Tensor, Sequence[State] | None], tor
 def added(layers: Sequence[Any], x: torch.Tensor, states: Sequence[State] | None) -> torch.Tensor:
     """Run layers one after the other, each adding what it makes to the stream."""
     for i, layer in enumerate(layers):
-        x = x + layer.attend(x, None if states is None else states[i])
-        x = x + layer.think(x)
+        x = layer(x, None if states is None else states[i])
     return x
 
 

@@ -32,7 +32,7 @@ def initializer_of(name: str) -> Any:
         There is none; those that there are are named.
     """
     if name not in NAMES:
-        raise ValueError(f"initializer: there is no {name!r}. {suggest(str(name), NAMES)}")
+        raise ValueError(f"initializer: there is no {name!r}. {suggest(str(name), NAMES).removesuffix('.')}")
     return import_module(modules(__name__)[name])
 
 
