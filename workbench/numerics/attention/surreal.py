@@ -22,6 +22,7 @@ class SurrealLinear(nn.Module):
 
     def __init__(self, into: int, out: int):
         super().__init__()
+        self.spread = 1.0
         self.direction = nn.Parameter(torch.randn(out, into))
         self.size = nn.Parameter(torch.zeros(()))
         self.row_size = nn.Parameter(torch.zeros(out))
@@ -35,7 +36,7 @@ class SurrealLinear(nn.Module):
     def draw(self, gain: float, fill: Fill) -> None:
         """Draw anew, with rows of that size."""
         with torch.no_grad():
-            fill(self.direction, 1.0)
+            fill(self.direction, self.spread)
             self.row_size.zero_()
             self.size.fill_(gain).log_()
 
