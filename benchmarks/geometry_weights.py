@@ -9,10 +9,14 @@ import argparse
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import stats
 
 import workbench as wb
+from workbench.numerics.geometry.config import GeometryConfig
+from workbench.numerics.geometry.gpt import GPT
 from workbench.numerics.initializers import NAMES as INITIALIZERS
+from workbench.numerics.objectives import loss_function
 from workbench.numerics.reparametrizations import NAMES as REPARAMETRIZATIONS
 
 SIZES: dict[str, Any] = {"width": 32, "layers": 2, "heads": 2, "length": 48}
@@ -31,12 +35,38 @@ def bits_above(seeds: int, **how: Any) -> np.ndarray:
     return np.array([run.table["loss"].to_numpy()[-1] / np.log(2) - run.truth["bits"] for run in runs])
 
 
+def logits_moved(name: str, width: int, seed: int) -> float:
+    """Root mean square change of the logits of a text by three steps of Adam on it."""
+    torch.manual_seed(seed)
+    gpt = GPT(GeometryConfig(width=width, layers=2, heads=4, vocabulary=16, reparametrization=name))
+    x = torch.randint(16, (4, 33))
+    optimizer, before = torch.optim.Adam(gpt.parameters(), lr=1e-3), gpt(x).detach()
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss_function("next_token")(gpt(x), x).backward()
+        optimizer.step()
+    return float((gpt(x) - before).detach().square().mean().sqrt())
+
+
+def widths(seeds: int) -> None:
+    """Print by how much logits move at each width."""
+    print(
+        "| reparametrization | width 32 | 128 | 512 | ratio of the last and the first |\n|---|---|---|---|---|"
+    )
+    for name in REPARAMETRIZATIONS:
+        of = [float(np.mean([logits_moved(name, w, s) for s in range(seeds)])) for w in (32, 128, 512)]
+        print(f"| {name} | {' | '.join(f'{m:.3f}' for m in of)} | {of[-1] / of[0]:.1f} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--vary", choices=sorted(VARIED), default="initializer")
+    parser.add_argument("--vary", choices=[*VARIED, "width"], default="initializer")
     given = parser.parse_args()
+    if given.vary == "width":
+        widths(given.seeds)
+        return
     print(f"| {given.vary} | bits above the language's entropy | difference, 95 % interval |\n|---|---|---|")
     usual: np.ndarray | None = None
     for how in VARIED[given.vary]:
