@@ -114,6 +114,22 @@ def test_directions_and_sizes_keep_pace_only_where_they_are_balanced() -> None:
     )  # of one draw of outputs each, which sizes multiply
 
 
+def test_a_network_s_logits_move_more_where_it_is_wider_unless_steps_are_scaled() -> None:
+    ratio = {}
+    for name in ("none", "mup", "balanced"):
+        change = []
+        for width in (32, 512):
+            torch.manual_seed(0)
+            gpt = GPT(GeometryConfig(width=width, layers=1, heads=4, vocabulary=16, reparametrization=name))
+            x = torch.randint(16, (2, 17))
+            optimizer, before = torch.optim.Adam(gpt.parameters(), lr=1e-3), gpt(x)
+            nn.functional.cross_entropy(before[:, :-1].flatten(0, 1), x[:, 1:].flatten()).backward()
+            optimizer.step()
+            change.append(float((gpt(x) - before).norm().detach()))
+        ratio[name] = change[1] / change[0]
+    assert ratio["none"] > 6 and max(ratio["mup"], ratio["balanced"]) < 3
+
+
 def test_scales_are_those_of_the_dominant_terms() -> None:
     assert steadied(OF_ENTRIES, OF_SIZES, 4 * BASE) == pytest.approx(1 / 4)
     assert steadied(OF_DIRECTIONS, OF_SIZES, 4 * BASE) == pytest.approx(1 / 2)

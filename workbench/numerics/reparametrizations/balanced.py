@@ -9,7 +9,7 @@ from workbench.numerics.geometry.scales import OF_DIRECTIONS, OF_SIZES, steadied
 class BalancedLinear(SurrealLinear):
     """`SurrealLinear` whose v is longer by √(in / 64): a map's sizes and directions then move an output alike at each width.
 
-    The matrix doesn't depend on how long v is, and the slope by v falls as that grows: it begins as any other and turns more slowly.
+    The head is one too. The matrix doesn't depend on how long v is, and the slope by v falls as that grows: it begins as any other and turns more slowly.
     The power comes from the dominant terms of what a step does, see `geometry.scales`.
     """
 
@@ -18,4 +18,4 @@ class BalancedLinear(SurrealLinear):
         self.spread = 1 / steadied(OF_DIRECTIONS, OF_SIZES, into)
 
 
-LINEAR, HEAD, AGAIN = BalancedLinear, False, True
+LINEAR, HEAD, AGAIN = BalancedLinear, True, True
