@@ -1517,6 +1517,8 @@ class _geometry_descent(Method):
         ] = "standard",
         optimizer: Literal["adamw", "hoss", "muon"] = "adamw",
         schedule: Literal["cosine", "ordinal"] = "cosine",
+        initializer: Literal["normal", "cellular_automaton", "orthogonal"] = "normal",
+        reparametrization: Literal["none", "balanced", "mup", "sigma_reparam", "weight_norm"] = "none",
         steps: int = 150,
         width: int = 64,
         layers: int = 2,

@@ -14,6 +14,7 @@ import workbench as wb
 from workbench.core.errors import FormatError, ParameterError
 from workbench.numerics.attention import NAMES
 from workbench.numerics.geometry.text import Language
+from workbench.numerics.reparametrizations import NAMES as REPARAMETRIZATIONS
 
 SMALL: dict[str, Any] = {"steps": 2, "width": 16, "layers": 1, "heads": 2, "length": 12, "texts": 2}
 
@@ -47,7 +48,26 @@ def test_a_configuration_that_is_not_legal_is_refused(tmp_path: Path) -> None:
             wb.open(tmp_path / "gpt").network()
 
 
+def test_what_drew_the_weights_is_kept_and_draws_the_control(tmp_path: Path) -> None:
+    descent = wb.geometry_descent(initializer="cellular_automaton", **SMALL)
+    descent.at(2).save(tmp_path / "gpt")
+    opened = wb.open(tmp_path / "gpt").network()
+    control = opened.untrained(random_state=1).module
+    assert all(len(m.weight.unique()) == 2 for m in control.modules() if hasattr(m, "weight"))
+    assert len(opened.module.lm_head.weight.unique()) > 2
+
+
+@pytest.mark.parametrize("name", REPARAMETRIZATIONS)
+def test_each_reparametrization_descends_and_opens_as_it_was_saved(name: str, tmp_path: Path) -> None:
+    descent = wb.geometry_descent(reparametrization=name, **SMALL)
+    descent.at(2).save(tmp_path / "gpt")
+    opened, x = wb.open(tmp_path / "gpt").network().module, torch.arange(12)[None]
+    assert torch.equal(opened(x), descent.network(2)(x))
+
+
 def test_what_does_not_go_together_is_refused() -> None:
+    with pytest.raises(ParameterError, match="muon's don't grow with the width"):
+        wb.geometry_descent(reparametrization="mup", optimizer="muon", **SMALL)
     with pytest.raises(ParameterError, match="heads=1, 2, 4"):
         wb.geometry_descent(mechanism="gauge", **{**SMALL, "heads": 3})
 

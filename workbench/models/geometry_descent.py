@@ -12,7 +12,9 @@ from workbench.core.parameters import Few, Seed
 from workbench.core.progress import track
 from workbench.core.registry import source
 from workbench.numerics.attention import MechanismName
+from workbench.numerics.initializers import InitializerName
 from workbench.numerics.optimization import GeometryOptimizer
+from workbench.numerics.reparametrizations import ReparametrizationName
 from workbench.numerics.schedules import ScheduleName
 from workbench.subjects.descents.trajectory import Trajectory
 
@@ -34,6 +36,12 @@ def geometry_descent(
     schedule: Annotated[
         ScheduleName, Doc("How the rate changes: by steps, or by what they brought.")
     ] = "cosine",
+    initializer: Annotated[
+        InitializerName, Doc("What draws the weights, each with the same mean and deviation.")
+    ] = "normal",
+    reparametrization: Annotated[
+        ReparametrizationName, Doc("What the weights of maps are made of; muon doesn't go with mup.")
+    ] = "none",
     steps: Annotated[int, Interval(ge=1, le=5000), Few(3), Doc("Updates.")] = 150,
     width: Annotated[
         int, Interval(ge=8, le=1024), Few(16), Doc("Numbers of a position's state between layers.")
@@ -72,13 +80,24 @@ def geometry_descent(
 
     try:
         config = GeometryConfig(
-            mechanism=mechanism, width=width, layers=layers, heads=heads, vocabulary=LETTERS
+            mechanism=mechanism,
+            width=width,
+            layers=layers,
+            heads=heads,
+            vocabulary=LETTERS,
+            initializer=initializer,
+            reparametrization=reparametrization,
         )
     except ValueError as e:
         raise ParameterError(f"geometry_descent can't be built: {e}.") from None
     if optimizer == "hoss" and not mechanism_of(mechanism).twice:
         raise ParameterError(
             f"optimizer='hoss' needs second derivatives, which {mechanism} layers don't have: take adamw or muon, or another mechanism."
+        )
+    if optimizer == "muon" and reparametrization == "mup":
+        raise ParameterError(
+            "reparametrization='mup' scales steps by signs, and muon's don't grow with the width: take adamw, or another "
+            "reparametrization."
         )
     language, rng = Language.drawn(LETTERS, random_state), np.random.default_rng([random_state, 1])
 

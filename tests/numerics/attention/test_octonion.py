@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from workbench.numerics.attention.octonion import maps_of, mixed, placed
-from workbench.numerics.geometry import quaternions
+from workbench.numerics.geometry import octonions, quaternions
 from workbench.numerics.geometry.mechanism import causal_weights
 from workbench.numerics.geometry.octonions import conjugate, from_right, product
 from workbench.numerics.geometry.quaternions import unit
@@ -92,3 +92,13 @@ def test_a_unit_factor_from_the_left_does_not_as_it_does_of_quaternions() -> Non
     assert (back - before).norm() > 0.1 * before.norm()
     assert close(q_u @ k_u.T, q @ k.T)
     assert (at_places(q_u) @ at_places(k_u).T - at_places(q) @ at_places(k).T).abs().max() > 0.1
+
+
+def test_slopes_are_found_after_a_first_pass_in_inference_mode() -> None:
+    for kept in (octonions.table, octonions._left, octonions._right):
+        kept.cache_clear()
+    x = torch.randn(3, 8, requires_grad=True)
+    with torch.inference_mode():
+        octonions.from_right(octonions.product(x, x))
+    octonions.from_right(octonions.product(x, x)).sum().backward()
+    assert x.grad is not None and x.grad.any()

@@ -30,5 +30,5 @@ def mechanism_of(name: str) -> Any:
         There is none; those that there are are named.
     """
     if name not in NAMES:
-        raise ValueError(f"mechanism: there is no {name!r}. {suggest(str(name), NAMES)}")
+        raise ValueError(f"mechanism: there is no {name!r}. {suggest(str(name), NAMES).removesuffix('.')}")
     return import_module(modules(__name__)[name]).MECHANISM

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from workbench.numerics.attention.standard import Standard
-from workbench.numerics.geometry.mechanism import Mechanism
+from workbench.numerics.geometry.mechanism import Fill, Mechanism
 
 
 class SurrealLinear(nn.Module):
@@ -22,6 +22,7 @@ class SurrealLinear(nn.Module):
 
     def __init__(self, into: int, out: int):
         super().__init__()
+        self.spread = 1.0
         self.direction = nn.Parameter(torch.randn(out, into))
         self.size = nn.Parameter(torch.zeros(()))
         self.row_size = nn.Parameter(torch.zeros(out))
@@ -32,10 +33,10 @@ class SurrealLinear(nn.Module):
         v = self.direction
         return v * ((self.size + self.row_size).exp() / v.norm(dim=-1))[:, None]
 
-    def draw(self, gain: float) -> None:
+    def draw(self, gain: float, fill: Fill) -> None:
         """Draw anew, with rows of that size."""
         with torch.no_grad():
-            self.direction.normal_()
+            fill(self.direction, self.spread)
             self.row_size.zero_()
             self.size.fill_(gain).log_()
 

@@ -11,6 +11,9 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
 from workbench.numerics.attention import MechanismName, mechanism_of
+from workbench.numerics.geometry.mechanism import plain_linear
+from workbench.numerics.initializers import InitializerName, initializer_of
+from workbench.numerics.reparametrizations import NAMES, ReparametrizationName, reparametrization_of
 
 MODEL_TYPE = "workbench_geometry"
 RANGES: Mapping[str, tuple[int, int]] = {
@@ -30,7 +33,9 @@ class GeometryConfig:
     ----------
     mechanism : the kind of attention, a file of `workbench.numerics.attention`. options : its own numbers.
     expand : the inner width of what follows attention, in widths. dropout : of what each sub-layer adds, in training.
-    vocabulary : tokens; 256 reads bytes.
+    vocabulary : tokens; 256 reads bytes. initializer : what draws the weights, a file of `workbench.numerics.initializers`;
+    initializer_options : its own numbers. reparametrization : what the weights of maps are made of, a file of
+    `workbench.numerics.reparametrizations`.
 
     Raises
     ------
@@ -48,6 +53,9 @@ class GeometryConfig:
     vocabulary: int = 256
     dropout: float = 0.0
     options: Mapping[str, int] = field(default_factory=dict)
+    initializer: InitializerName = "normal"
+    initializer_options: Mapping[str, int] = field(default_factory=dict)
+    reparametrization: ReparametrizationName = "none"
 
     @classmethod
     def of(cls, read: Mapping[str, Any]) -> GeometryConfig:
@@ -64,7 +72,7 @@ class GeometryConfig:
 
     def as_json(self) -> dict[str, Any]:
         """What ``config.json`` holds."""
-        return {"model_type": MODEL_TYPE, **asdict(self), "options": dict(self.options)}
+        return {"model_type": MODEL_TYPE, **asdict(self)}
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
@@ -77,6 +85,22 @@ class GeometryConfig:
             or not 0 <= self.dropout < 1
         ):
             raise ValueError(f"dropout: it must be a number from 0 to below 1, not {self.dropout!r}")
-        if not isinstance(self.options, Mapping):
-            raise ValueError(f"options: it must be whole numbers by name, not {self.options!r}")
+        for name in ("options", "initializer_options"):
+            if not isinstance(value := getattr(self, name), Mapping):
+                raise ValueError(f"{name}: it must be whole numbers by name, not {value!r}")
         mechanism_of(self.mechanism).mixer.check(self.width, self.heads, self.options)
+        initializer_of(self.initializer).check(self.initializer_options)
+        self._check_reparametrization()
+
+    def _check_reparametrization(self) -> None:
+        made, mechanism = reparametrization_of(self.reparametrization), mechanism_of(self.mechanism)
+        if made is not None and mechanism.linear is not plain_linear:
+            raise ValueError(
+                f"reparametrization: {self.mechanism} is one of its own; take 'none', or mechanism='standard'"
+            )
+        if made is not None and mechanism.again and not made.AGAIN:
+            legal = [name for name in NAMES if name == "none" or reparametrization_of(name).AGAIN]
+            raise ValueError(
+                f"reparametrization: {self.mechanism} layers are run again in the backward pass, and {self.reparametrization} makes "
+                f"other weights at each pass; it takes {', '.join(legal)}"
+            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -11,7 +12,18 @@ from torch.nn import functional as F
 
 from workbench.numerics.attention import mechanism_of
 from workbench.numerics.geometry.config import GeometryConfig
-from workbench.numerics.geometry.mechanism import Cost, Drawn, Linear, Mixer, State, normalized
+from workbench.numerics.geometry.mechanism import (
+    Cost,
+    Drawn,
+    Fill,
+    Linear,
+    Mixer,
+    State,
+    normalized,
+    plain_linear,
+)
+from workbench.numerics.initializers import initializer_of
+from workbench.numerics.reparametrizations import reparametrization_of
 
 
 class Layer(nn.Module):
@@ -28,6 +40,11 @@ class Layer(nn.Module):
         self.up = linear(config.width, config.expand * config.width)
         self.down = linear(config.expand * config.width, config.width)
         self.dropout = config.dropout
+
+    def forward(self, x: torch.Tensor, state: State | None = None) -> torch.Tensor:
+        """(b, n, width): the stream behind the layer."""
+        x = x + self.attend(x, state)
+        return x + self.think(x)
 
     def attend(self, x: torch.Tensor, state: State | None = None) -> torch.Tensor:
         return F.dropout(self.mixer(normalized(x), state), self.dropout, self.training)
@@ -57,23 +74,26 @@ class GPT(nn.Module):
         super().__init__()
         self.config = config or GeometryConfig()
         self.mechanism = mechanism_of(self.config.mechanism)
+        made = reparametrization_of(self.config.reparametrization)
+        linear = self.mechanism.linear if made is None else made.LINEAR
         self.embedding = nn.Embedding(self.config.vocabulary, self.config.width)
         self.layers = nn.ModuleList(
-            Layer(self.config, self.mechanism.mixer, self.mechanism.linear) for _ in range(self.config.layers)
+            Layer(self.config, self.mechanism.mixer, linear) for _ in range(self.config.layers)
         )
-        self.lm_head = nn.Linear(self.config.width, self.config.vocabulary, bias=False)
+        head = linear if made is not None and made.HEAD else plain_linear
+        self.lm_head = head(self.config.width, self.config.vocabulary)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw maps of unit gain, and what is added to the stream smaller where more is added; the head small."""
-        nn.init.normal_(self.embedding.weight)
-        nn.init.normal_(self.lm_head.weight, std=0.1 * self.config.width**-0.5)
+        if self.embedding.weight.is_meta:  # shapes alone are asked for
+            return
+        fill = partial(initializer_of(self.config.initializer).fill, **self.config.initializer_options)
+        fill(self.embedding.weight, 1.0)
+        _draw(self.lm_head, 0.1, fill)
         for name, module in self.layers.named_modules():
             gain = (2 * self.config.layers) ** -0.5 if name.endswith(("o_proj", "down")) else 1.0
-            if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=gain * module.in_features**-0.5)
-            elif isinstance(module, Drawn):
-                module.draw(gain)
+            _draw(module, gain, fill)
 
     def forward(self, input_ids: torch.Tensor, state: GPTState | None = None) -> torch.Tensor:
         """(b, n) tokens to the (b, n, vocabulary) logits of the token after each.
@@ -117,6 +137,14 @@ class GPT(nn.Module):
 
     def _layers(self) -> Iterator[Layer]:
         return iter(self.layers)  # type: ignore[arg-type]
+
+
+def _draw(module: nn.Module, gain: float, fill: Fill) -> None:
+    """Draw what a map is made of; what is none stays."""
+    if isinstance(module, nn.Linear):
+        fill(module.weight, gain * module.in_features**-0.5)
+    elif isinstance(module, Drawn):
+        module.draw(gain, fill)
 
 
 def cost_of(config: GeometryConfig, length: int, *, training: bool = False) -> Cost:

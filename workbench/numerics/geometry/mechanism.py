@@ -19,6 +19,8 @@ from torch.nn import functional as F
 State = dict[str, torch.Tensor]
 """What a mixer remembers of the positions that it has read, by name."""
 Linear = Callable[[int, int], nn.Module]
+Fill = Callable[[torch.Tensor, float], None]
+"""Draws a matrix in place, with entries of mean 0 and that standard deviation."""
 plain_linear: Linear = partial(nn.Linear, bias=False)
 
 
@@ -26,8 +28,8 @@ plain_linear: Linear = partial(nn.Linear, bias=False)
 class Drawn(Protocol):
     """A map that isn't torch's own, and draws its weights itself."""
 
-    def draw(self, gain: float) -> None:
-        """Draw them, so that input of variance 1 gives a variance of gain squared."""
+    def draw(self, gain: float, fill: Fill) -> None:
+        """Draw them with an initializer, so that input of variance 1 gives a variance of gain squared."""
 
 
 class Option(NamedTuple):
@@ -143,8 +145,7 @@ Runs = Callable[[Sequence[nn.Module], torch.Tensor, Sequence[State] | None], tor
 def added(layers: Sequence[Any], x: torch.Tensor, states: Sequence[State] | None) -> torch.Tensor:
     """Run layers one after the other, each adding what it makes to the stream."""
     for i, layer in enumerate(layers):
-        x = x + layer.attend(x, None if states is None else states[i])
-        x = x + layer.think(x)
+        x = layer(x, None if states is None else states[i])
     return x
 
 

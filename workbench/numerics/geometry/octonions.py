@@ -27,6 +27,7 @@ def conjugate(a: torch.Tensor) -> torch.Tensor:
 
 
 @cache
+@torch.inference_mode(False)  # what is kept has to serve a backward pass too
 def table() -> torch.Tensor:
     """(8, 8, 8) of -1, 0 and 1, float64, on the CPU: e_i e_j = Σ_k table[i, j, k] e_k."""
     units = torch.eye(8, dtype=torch.float64, device="cpu")
@@ -51,6 +52,7 @@ def from_right(b: torch.Tensor) -> torch.Tensor:
 
 
 @cache
+@torch.inference_mode(False)
 def _left() -> tuple[torch.Tensor, torch.Tensor]:
     """Signs and indices: one unit takes e_j to ± e_k, so each entry is one of the numbers, with a sign."""
     by = table().permute(2, 1, 0)
@@ -58,6 +60,7 @@ def _left() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @cache
+@torch.inference_mode(False)
 def _right() -> tuple[torch.Tensor, torch.Tensor]:
     by = table().permute(2, 0, 1)
     return by.sum(-1), by.abs().argmax(-1)
