@@ -1,14 +1,21 @@
 """How far what a tropical GPT reads can move before its answer may change, proven, and an attack that tries to change it.
 
-Each number of the stream that the first layer reads, of all positions, moves by at most a radius. Bounds of every number are
-carried from there through the whole network to the differences of logits: linear maps by the signs of their weights,
-normalization and ReLU² number by number, tropical attention by its definition (its bounds part by at most 1 times those of v, 2
-times those of q and 2 times those of k). What two numbers have in common is forgotten, so that a radius is safe and too small.
-Not covered: other tokens (the embedding is a table, its rows lie far apart), training, and errors of rounding beyond a slack.
+Each number of the stream that the first layer reads, of all positions, moves by at most a radius. Through the whole network every
+number is kept as a sum: its value, a linear function of the moves, and an error that is bounded. Linear maps keep such sums
+exactly. Squares, 1 / √ and products (normalization, ReLU²) add what is of second order to the error. Tropical attention is linear
+for as long as who answers is the same; where another may answer, by how much it may lead is added. So its Lipschitz constants, 1
+in v, 2 in q and 2 in k, bound each step, and are met only where signs agree.
+
+Not covered: other tokens (rows of an embedding lie far apart), training, and rounding beyond a slack.
+
+References
+----------
+Singh et al. 2018, Fast and effective robustness certification; de Figueiredo and Stolfi 2004, Affine arithmetic.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -18,75 +25,102 @@ from workbench.numerics.geometry.gpt import GPT, Layer
 from workbench.numerics.geometry.mechanism import normalized, visible
 
 SLACK = 1e-9  # of a difference of logits, for rounding in double precision
-HALVINGS = 40
+HALVINGS = 24
 
 
-class Bounds(NamedTuple):
-    """The least and the largest that numbers can be."""
+class Form(NamedTuple):
+    """Numbers that are ``at`` + Σ_m ``by``_m e_m, with |e_m| ≤ 1, and an error of at most ``error``; ``by`` is (moves, ...)."""
 
-    low: torch.Tensor
-    high: torch.Tensor
+    at: torch.Tensor
+    by: torch.Tensor
+    error: torch.Tensor
 
-    def __add__(self, more: Bounds) -> Bounds:  # type: ignore[override]
-        return Bounds(self.low + more.low, self.high + more.high)
+    def each(self, f: Callable[[torch.Tensor], torch.Tensor]) -> Form:
+        """Move numbers about, by what counts axes from the end."""
+        return Form(*(f(part) for part in self))
 
-    def linear(self, weight: torch.Tensor) -> Bounds:
-        """Of weight @ x."""
-        up, down = weight.clamp(min=0).T, weight.clamp(max=0).T
-        return Bounds(self.low @ up + self.high @ down, self.high @ up + self.low @ down)
+    def radius(self) -> torch.Tensor:
+        """By how much each can differ from ``at``."""
+        return self.by.abs().sum(0) + self.error
 
-    def normalized(self) -> Bounds:
-        """Of `mechanism.normalized`; a number alone grows with itself, and shrinks with the squares of the others."""
-        n, tiny = self.low.shape[-1], torch.finfo(self.low.dtype).eps
-        most = torch.maximum(self.low.abs(), self.high.abs()).square()
-        least = torch.where(
-            (self.low < 0) & (self.high > 0), 0, torch.minimum(self.low.abs(), self.high.abs()).square()
+    def plus(self, more: Form) -> Form:
+        return Form(self.at + more.at, self.by + more.by, self.error + more.error)
+
+    def minus(self, less: Form) -> Form:
+        return Form(self.at - less.at, self.by - less.by, self.error + less.error)
+
+    def linear(self, weight: torch.Tensor) -> Form:
+        return Form(self.at @ weight.T, self.by @ weight.T, self.error @ weight.abs().T)
+
+    def times(self, other: Form) -> Form:
+        """Products number by number; two of second order are the error."""
+        a, b = self.at, other.at
+        error = a.abs() * other.error + b.abs() * self.error + self.radius() * other.radius()
+        return Form(a * b, a * other.by + b * self.by, error)
+
+    def normalized(self) -> Form:
+        """What `mechanism.normalized` makes of them."""
+        n, tiny = self.at.shape[-1], torch.finfo(self.at.dtype).eps
+        squares = self.at.square().mean(-1, keepdim=True) + tiny
+        second = self.radius().square().mean(-1, keepdim=True)  # u² - 2 at u + at² is between 0 and radius²
+        square = Form(
+            squares + second / 2,
+            2 * (self.at * self.by).mean(-1, keepdim=True),
+            2 * (self.at.abs() * self.error).mean(-1, keepdim=True) + second / 2,
         )
-        most, least = (part.sum(-1, keepdim=True) - part for part in (most, least))
+        return self.times(square.inverse_root())
 
-        def at(x: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-            return x / ((x.square() + others) / n + tiny).sqrt()
+    def inverse_root(self) -> Form:
+        """1 / √ of positive numbers: its tangent, and how far the convex curve lies above; ∞ where they may not be positive."""
+        r = self.radius()
+        value, slope = self.at.rsqrt(), -0.5 * self.at.pow(-1.5)
+        ends = torch.stack([(self.at + sign * r).rsqrt() - (value + slope * sign * r) for sign in (-1, 1)])
+        above = torch.where(self.at > r, ends.amax(0), torch.inf)
+        return Form(value + above / 2, slope * self.by, slope.abs() * self.error + above / 2)
 
-        least = least.clamp(min=0)
-        return Bounds(
-            at(self.low, torch.where(self.low > 0, most, least)),
-            at(self.high, torch.where(self.high > 0, least, most)),
-        )
+    def squared_relu(self) -> Form:
+        """relu(u)²: its tangent, and how far the convex curve lies above, at most at an end."""
+        r = self.radius()
+        value, slope = F.relu(self.at).square(), 2 * F.relu(self.at)
+        ends = [F.relu(self.at + sign * r).square() - (value + slope * sign * r) for sign in (-1, 1)]
+        above = torch.maximum(*ends)
+        return Form(value + above / 2, slope * self.by, slope * self.error + above / 2)
 
-    def squared_relu(self) -> Bounds:
-        return Bounds(F.relu(self.low).square(), F.relu(self.high).square())
+    def largest(self, axis: int) -> Form:
+        """The largest along an axis, counted from the end: that which is it at the centre, and by how much others may lead."""
+        who = self.at.argmax(axis, keepdim=True)
+        at, error = self.at.gather(axis, who), self.error.gather(axis, who)
+        by = self.by.gather(axis, who.expand(len(self.by), *who.shape))
+        ahead = self.at - at + (self.by - by).abs().sum(0) + self.error + error
+        itself = torch.zeros_like(ahead, dtype=torch.bool).scatter(axis, who, True)
+        ahead = ahead.masked_fill(itself, 0).amax(axis, keepdim=True).clamp(min=0)
+        return Form(at + ahead / 2, by, error + ahead / 2).each(lambda part: part.squeeze(axis))
 
-    def split(self, heads: int) -> Bounds:
-        """(b, n, heads · e) to (b, heads, n, e)."""
-        return Bounds(*(part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in self))
 
-
-def mixed_bounds(q: Bounds, k: Bounds, v: Bounds) -> Bounds:
+def mixed_form(q: Form, k: Form, v: Form) -> Form:
     """Of `tropical.mixed`, of (..., n, e) each."""
-    high, low = (
-        a[..., :, None, :] - b[..., None, :, :] for a, b in ((q.high, k.low), (q.low, k.high))
-    )  # of q - k
-    far = high.amax(-1) - low.amin(-1)
-    near = (low.amax(-1) - high.amin(-1)).clamp(min=0)
-    hidden = ~visible(q.low.shape[-2], k.low.shape[-2], far.device)[..., None]
-
-    def answered(value: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
-        sums = value[..., None, :, :] - distance[..., None]
-        return sums.masked_fill(hidden, -torch.inf).amax(-2)
-
-    return Bounds(answered(v.low, far), answered(v.high, near))
+    n, m = q.at.shape[-2], k.at.shape[-2]
+    apart = q.each(lambda part: part[..., :, None, :]).minus(k.each(lambda part: part[..., None, :, :]))
+    negative = Form(-apart.at, -apart.by, apart.error)
+    far = apart.largest(-1).plus(negative.largest(-1))  # (..., n, m)
+    sums = v.each(lambda part: part[..., None, :, :]).minus(far.each(lambda part: part[..., None]))
+    hidden = ~visible(n, m, q.at.device)[..., None]
+    return sums._replace(at=sums.at.masked_fill(hidden, -torch.inf)).largest(-2)
 
 
-def after(layer: Layer, x: Bounds) -> Bounds:
-    """Of the stream after a layer."""
+def after(layer: Layer, x: Form) -> Form:
+    """The stream after a layer."""
     mixer, read = layer.mixer, x.normalized()
     weights = (mixer.q_proj.weight, mixer.k_proj.weight, mixer.v_proj.weight)
-    q, k, v = (read.linear(w).split(mixer.heads) for w in weights)  # type: ignore[arg-type]
-    y = mixed_bounds(q.normalized(), k.normalized(), v)
-    joined = Bounds(*(part.transpose(1, 2).flatten(-2) for part in y))
-    x = x + joined.linear(mixer.o_proj.weight)  # type: ignore[arg-type]
+    
+    def split(part: torch.Tensor) -> torch.Tensor:
+        return part.unflatten(-1, (mixer.heads, -1)).transpose(-3, -2)  # type: ignore[arg-type]
+
+    q, k, v = (read.linear(w).each(split) for w in weights)  # type: ignore[arg-type]
+    y = mixed_form(q.normalized(), k.normalized(), v)
+    x = x.plus(y.each(lambda part: part.transpose(-3, -2).flatten(-2)).linear(mixer.o_proj.weight))  # type: ignore[arg-type]
     inner = x.normalized().linear(layer.up.weight).squared_relu()  # type: ignore[arg-type]
-    return x + inner.linear(layer.down.weight)  # type: ignore[arg-type]
+    return x.plus(inner.linear(layer.down.weight))  # type: ignore[arg-type]
 
 
 class Last:
@@ -127,14 +161,18 @@ class Last:
 
     def surely(self, radius: torch.Tensor) -> torch.Tensor:
         """(b) of bool: whether the answer stays, proven, where each number of the stream moves by at most ``radius`` (b)."""
-        by = radius[:, None, None]
-        x = Bounds(self.stream - by, self.stream + by)
+        n, width = self.stream.shape[1:]
+        moves = torch.eye(n * width, dtype=torch.float64).unflatten(-1, (n, width))
+        by = radius[:, None, None] * moves[:, None]  # (moves, b, n, width)
+        x = Form(self.stream, by, torch.zeros_like(self.stream))
         for layer in self.layers:
             x = after(layer, x)
         # that the last stream is normalized changes no sign of a difference
-        head = self.gpt.lm_head.weight
+        last, head = x.each(lambda part: part[..., -1, :]), self.gpt.lm_head.weight
         apart = head[self.answer][:, None] - head  # (b, vocabulary, width)
-        low = (apart.clamp(min=0) * x.low[:, -1:] + apart.clamp(max=0) * x.high[:, -1:]).sum(-1)
+        value, moved = (torch.einsum("bvd,...bd->...bv", apart, part) for part in (last.at, last.by))
+        error = torch.einsum("bvd,bd->bv", apart.abs(), last.error)
+        low = value - moved.abs().sum(0) - error
         return (low.scatter(-1, self.answer[:, None], torch.inf) > SLACK).all(-1)
 
     def certified(self, largest: float = 1.0) -> torch.Tensor:
