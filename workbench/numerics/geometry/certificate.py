@@ -112,7 +112,7 @@ def after(layer: Layer, x: Form) -> Form:
     """The stream after a layer."""
     mixer, read = layer.mixer, x.normalized()
     weights = (mixer.q_proj.weight, mixer.k_proj.weight, mixer.v_proj.weight)
-    
+
     def split(part: torch.Tensor) -> torch.Tensor:
         return part.unflatten(-1, (mixer.heads, -1)).transpose(-3, -2)  # type: ignore[arg-type]
 
@@ -185,7 +185,9 @@ class Last:
             low, high = torch.where(sure, middle, low), torch.where(sure, high, middle)
         return low
 
-    def attacked(self, radius: torch.Tensor, *, steps: int = 30, restarts: int = 2, seed: int = 0) -> torch.Tensor:
+    def attacked(
+        self, radius: torch.Tensor, *, steps: int = 30, restarts: int = 2, seed: int = 0
+    ) -> torch.Tensor:
         """(b): the smallest change found, largest number of it, that flips the answer within ``radius`` (b); ∞ where none was.
 
         Projected gradient descent of the lead, by signs, from drawn starts; what flips is then shrunk along its ray.

@@ -66,3 +66,29 @@ def dyck2(words: int, length: int, rng: np.random.Generator) -> tuple[np.ndarray
         stack[each[opens], depth[opens]] = kind[opens] + 1
         letters[:, t], answers[:, t] = np.where(opens, kind, kind + 2), stack[each, depth]
     return letters, answers
+
+
+def match3(
+    words: int, length: int, rng: np.random.Generator, *, modulus: int = 16
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers below ``modulus``, and whether two others before a number add to it to 0.
+
+    Returns
+    -------
+    (words, length) numbers x; (words, length) answers, 1 where x_i + x_j + x_k = 0 modulo ``modulus`` for some j < k < i. Both int64.
+
+    References
+    ----------
+    Sanford et al. 2023, Representational strengths and limitations of transformers (2306.02896): pairs of positions don't show it
+    without a width that grows with the length, triples do.
+    """
+    numbers = rng.integers(modulus, size=(words, length))
+    seen, sums = np.zeros((2, words, modulus), bool)
+    answers, each = np.empty_like(numbers), np.arange(words)
+    values = np.arange(modulus)
+    for t in range(length):
+        now = numbers[:, t]
+        answers[:, t] = sums[each, -now % modulus]
+        sums |= np.take_along_axis(seen, (values - now[:, None]) % modulus, 1)
+        seen[each, now] = True
+    return numbers, answers

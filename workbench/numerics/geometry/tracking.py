@@ -35,7 +35,9 @@ class Tracker(nn.Module):
     (2404.08819), for what diagonal ones can't track.
     """
 
-    def __init__(self, letters: int, classes: int, size: int, *, matrices: Matrices = "orthogonal", hidden: int = 0):
+    def __init__(
+        self, letters: int, classes: int, size: int, *, matrices: Matrices = "orthogonal", hidden: int = 0
+    ):
         super().__init__()
         if matrices not in get_args(Matrices):
             raise ValueError(f"matrices: it must be one of {', '.join(get_args(Matrices))}, not {matrices!r}")
@@ -70,7 +72,9 @@ class Tracker(nn.Module):
         turns = self.turns() if turns is None else turns
         once = F.one_hot(words, self.letters).to(turns)
         added = once @ self.added
-        every = turns.mT.flatten(0, 1)  # (letters · from, to): a state stands at its letter's place, 0 elsewhere
+        every = turns.mT.flatten(
+            0, 1
+        )  # (letters · from, to): a state stands at its letter's place, 0 elsewhere
         h, reached = self.start.expand(len(words), -1), []
         for letter, more in zip(once.unbind(1), added.unbind(1), strict=True):
             h = torch.addmm(more, (letter[:, :, None] * h[:, None, :]).flatten(1), every)
@@ -101,7 +105,9 @@ LONGEST, FIRST, GROWTH = 32, 4, 2  # lengths of words in training
 BATCH, RATE, LEARNED, SAMPLE = 64, 3e-2, 0.97, 64
 
 
-def trained(tracker: Tracker, words: Words, steps: int, *, broken: Broken | None = None, weight: float = 3.0) -> int:
+def trained(
+    tracker: Tracker, words: Words, steps: int, *, broken: Broken | None = None, weight: float = 3.0
+) -> int:
     """Train on words that grow by two letters once 97 % are right, and give the length that was reached.
 
     Parameters
