@@ -51,14 +51,18 @@ def test_every_step_holds_what_it_bounds(size: float) -> None:
         a, b, c = (inside(x, moves, 1000 + 3 * draw + i) for i, x in enumerate((q, k, v)))
         for bound, f in steps:
             rest = f(a, b, c) - bound.at - torch.einsum("m,m...->...", moves, bound.by)
-            assert (rest.abs() <= bound.error + 1e-12).all()
+            assert (
+                (rest.abs() <= bound.error + 1e-12) | bound.error.isinf()
+            ).all()  # ∞ where a norm may be 0
 
 
 def test_tropical_bounds_part_by_no_more_than_its_lipschitz_constants() -> None:
     size = 1e-3
     of = [
         Form(
-            drawn(5, 4, seed=i), torch.zeros(1, 5, 4, dtype=torch.float64), torch.full((5, 4), size).double()
+            drawn(5, 4, seed=i),
+            torch.zeros(1, 5, 4, dtype=torch.float64),
+            torch.full((5, 4), size, dtype=torch.float64),
         )
         for i in range(3)
     ]
@@ -87,8 +91,8 @@ def test_no_attack_flips_what_is_certified_and_one_flips_what_is_twice_as_wide()
     last = Last(gpt(), all_pairs())
     radius = last.certified()
     assert (radius > 0).all() and last.surely(radius).all()
-    assert torch.isinf(last.attacked(radius)).all()
-    flipped = last.attacked(2 * radius)
+    assert torch.isinf(last.attacked(radius, steps=15)).all()
+    flipped = last.attacked(2 * radius, steps=15)
     assert torch.isfinite(flipped).any()  # a certificate twice as wide would be false
     assert (flipped > radius).all()
 
@@ -111,5 +115,5 @@ def test_what_is_found_does_flip() -> None:
 def test_other_networks_are_refused() -> None:
     with pytest.raises(ValueError, match="bounds are known of tropical attention alone, not of standard"):
         Last(GPT(GeometryConfig(width=8, heads=2)), all_pairs())
-    with pytest.raises(ValueError, match="call gpt.double"):
+    with pytest.raises(ValueError, match="bounds are proven in double precision"):
         Last(GPT(GeometryConfig(mechanism="tropical", width=8, heads=2)), all_pairs())

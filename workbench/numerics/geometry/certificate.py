@@ -60,7 +60,7 @@ class Form(NamedTuple):
 
     def normalized(self) -> Form:
         """What `mechanism.normalized` makes of them."""
-        n, tiny = self.at.shape[-1], torch.finfo(self.at.dtype).eps
+        tiny = torch.finfo(self.at.dtype).eps
         squares = self.at.square().mean(-1, keepdim=True) + tiny
         second = self.radius().square().mean(-1, keepdim=True)  # u² - 2 at u + at² is between 0 and radius²
         square = Form(
@@ -91,10 +91,9 @@ class Form(NamedTuple):
         who = self.at.argmax(axis, keepdim=True)
         at, error = self.at.gather(axis, who), self.error.gather(axis, who)
         by = self.by.gather(axis, who.expand(len(self.by), *who.shape))
-        ahead = self.at - at + (self.by - by).abs().sum(0) + self.error + error
-        itself = torch.zeros_like(ahead, dtype=torch.bool).scatter(axis, who, True)
-        ahead = ahead.masked_fill(itself, 0).amax(axis, keepdim=True).clamp(min=0)
-        return Form(at + ahead / 2, by, error + ahead / 2).each(lambda part: part.squeeze(axis))
+        # what is the largest lies between that one at its lowest and whichever may be highest
+        high = (self.at - at + (self.by - by).abs().sum(0) + self.error).amax(axis, keepdim=True)
+        return Form(at + (high - error) / 2, by, (high + error) / 2).each(lambda part: part.squeeze(axis))
 
 
 def mixed_form(q: Form, k: Form, v: Form) -> Form:
@@ -111,16 +110,18 @@ def mixed_form(q: Form, k: Form, v: Form) -> Form:
 def after(layer: Layer, x: Form) -> Form:
     """The stream after a layer."""
     mixer, read = layer.mixer, x.normalized()
-    weights = (mixer.q_proj.weight, mixer.k_proj.weight, mixer.v_proj.weight)
+    of_queries, of_keys, of_values, outward, upward, downward = (
+        layer.get_parameter(f"{name}.weight")
+        for name in ("mixer.q_proj", "mixer.k_proj", "mixer.v_proj", "mixer.o_proj", "up", "down")
+    )
 
     def split(part: torch.Tensor) -> torch.Tensor:
-        return part.unflatten(-1, (mixer.heads, -1)).transpose(-3, -2)  # type: ignore[arg-type]
+        return part.unflatten(-1, (mixer.heads, -1)).transpose(-3, -2)
 
-    q, k, v = (read.linear(w).each(split) for w in weights)  # type: ignore[arg-type]
+    q, k, v = (read.linear(weight).each(split) for weight in (of_queries, of_keys, of_values))
     y = mixed_form(q.normalized(), k.normalized(), v)
-    x = x.plus(y.each(lambda part: part.transpose(-3, -2).flatten(-2)).linear(mixer.o_proj.weight))  # type: ignore[arg-type]
-    inner = x.normalized().linear(layer.up.weight).squared_relu()  # type: ignore[arg-type]
-    return x.plus(inner.linear(layer.down.weight))  # type: ignore[arg-type]
+    x = x.plus(y.each(lambda part: part.transpose(-3, -2).flatten(-2)).linear(outward))
+    return x.plus(x.normalized().linear(upward).squared_relu().linear(downward))
 
 
 class Last:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from workbench.numerics.attention.braid import Apply, broken_relations, polar
+from workbench.numerics.attention.braid import Apply, polar
 
 Matrices = Literal["orthogonal", "householder", "diagonal"]
 REFLECTIONS = 4  # of a letter, in a product of Householder's
