@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from workbench.numerics.attention.gauge import Gauge
 from workbench.numerics.attention.octonion import maps_of, mixed
@@ -81,6 +82,20 @@ def kept(mechanism: str, layers: int) -> float:
         y = stack.mechanism.run(list(stack.layers), x, None)
     del y
     return sum(held.values()) / 1e6
+
+
+def peak(mechanism: str, layers: int) -> float:
+    """Megabytes at the top of a training step of 8 × 256 bytes, above the parameters and their gradients."""
+    torch.manual_seed(0)
+    gpt = GPT(GeometryConfig(mechanism=mechanism, width=128, layers=layers, heads=4))
+    x = torch.randint(256, (8, 256))
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as seen:
+        F.cross_entropy(gpt(x)[:, :-1].flatten(0, 1), x[:, 1:].flatten()).backward()
+    events = [e for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"]
+    held = np.cumsum([e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())])
+    return float(held.max() - sum(p.grad.nbytes for p in gpt.parameters())) / 1e6
 
 
 def ultrametric() -> None:
@@ -201,6 +216,8 @@ def main() -> None:
         print(
             f"{mechanism}: {kept(mechanism, 4):.1f} and {kept(mechanism, 32):.1f} MB kept by 4 and 32 layers, 8 × 256 positions of 128"
         )
+        tops = ", ".join(f"{peak(mechanism, layers):.1f}" for layers in (4, 8, 16, 32))
+        print(f"{mechanism}: {tops} MB at the top of a step of 4, 8, 16 and 32 layers")
     ultrametric()
     scans()
     octonion()

@@ -16,6 +16,7 @@ INTERRUPTED = 130
 try:
     import io
     import os
+    import re
     import tempfile
     import time
     import traceback
@@ -126,6 +127,10 @@ for command in (
     workbench.add_command(command)
 
 
+_AT = re.compile(r"\.at\((?:pattern|('[^']*'))\)")
+"""How Python names a part, which is ``--at`` at the command line."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
@@ -165,7 +170,7 @@ def refusal(error: BaseException) -> tuple[str, int]:
     if isinstance(error, click.Abort | KeyboardInterrupt):
         return STOPPED, INTERRUPTED
     if isinstance(error, WorkbenchError):
-        return " ".join(str(error).split()), error.exit_code
+        return _AT.sub(lambda at: f"--at {at[1] or 'PATTERN'}", " ".join(str(error).split())), error.exit_code
     if isinstance(error, click.ClickException):
         path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "workbench"
         return f"{error.format_message()} See: {path} --help", error.exit_code

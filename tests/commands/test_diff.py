@@ -47,6 +47,17 @@ def test_what_is_the_same_is_said_to_be(run: Run, pair: tuple[Path, Path]) -> No
     assert "identical" in told["title"]
 
 
+def test_a_tensor_that_isnt_finite_is_located_and_can_be_left_out(run: Run, pair: tuple[Path, Path]) -> None:
+    base, tuned = pair
+    tensors = load_file(tuned)
+    tensors["moved"][3, 5] = torch.nan
+    save_file(tensors, tuned)
+    code, _, err = run("diff", base, tuned)
+    assert code == 3 and "moved of tuned holds nan at row 3, column 5" in err and "--at PATTERN" in err
+    code, out, _ = run("diff", base, tuned, "--at", "sam*")
+    assert code == 0 and "All 1 tensors" in out
+
+
 def test_a_wrong_base_is_named_and_nothing_is_written(run: Run, pair: tuple[Path, Path]) -> None:
     base, tuned = pair
     run("diff", base, tuned, "--patch", "patch")

@@ -17,6 +17,12 @@ SHOWN = 20  # tensors in the table
 @click.argument("before")
 @click.argument("after")
 @click.option(
+    "--at",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only tensors whose names match, such as 'encoder.layer.0.**'; may be given several times.",
+)
+@click.option(
     "--n-null",
     type=int,
     default=99,
@@ -33,7 +39,15 @@ SHOWN = 20  # tensors in the table
     help="Save the changed bits as an edit: workbench apply turns BEFORE into AFTER with it, and with --back AFTER into BEFORE.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write the answer as JSON on stdout.")
-def diff(before: str, after: str, n_null: int, out: Path | None, patch: Path | None, as_json: bool) -> None:
+def diff(
+    before: str,
+    after: str,
+    at: tuple[str, ...],
+    n_null: int,
+    out: Path | None,
+    patch: Path | None,
+    as_json: bool,
+) -> None:
     """Compare the checkpoints BEFORE and AFTER, tensor by tensor (those of up to 33 million numbers are read once).
 
     Says how BEFORE could have become AFTER (identical, low-rank, sparse, requantized, permuted, permuted and trained on, trained on,
@@ -43,6 +57,8 @@ def diff(before: str, after: str, n_null: int, out: Path | None, patch: Path | N
     from workbench.edits.bits import Bits
 
     things = [_subjects.open_checkpoint(what) for what in (before, after)]
+    if at:
+        things = [thing.at(*at) for thing in things]
     if out is not None:
         _answers.require_answer(out)
         _answers.keep_inputs([before, after], out)

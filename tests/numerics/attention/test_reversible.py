@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -94,6 +95,25 @@ def kept_bytes(mechanism: str, count: int) -> int:
 def test_what_is_kept_for_the_backward_pass_does_not_grow_with_layers() -> None:
     assert kept_bytes("reversible", 4) == kept_bytes("reversible", 32)
     assert kept_bytes("standard", 32) > 6 * kept_bytes("standard", 4)
+
+
+def peak_bytes(mechanism: str, count: int) -> int:
+    """At the top of a training step, above the parameters and their gradients."""
+    torch.manual_seed(0)
+    gpt = GPT(GeometryConfig(mechanism=mechanism, layers=count, width=16, heads=2, vocabulary=16))
+    x = torch.zeros(8, 64, dtype=torch.long)
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as seen:
+        gpt(x).square().sum().backward()
+    events = [e for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"]
+    held = accumulate(e.nbytes() for e in sorted(events, key=lambda e: e.start_ns()))
+    return max(held) - sum(p.grad.nbytes for p in gpt.parameters())
+
+
+def test_the_peak_of_a_training_step_does_not_grow_with_layers() -> None:
+    assert peak_bytes("reversible", 16) <= 1.2 * peak_bytes("reversible", 4)
+    assert peak_bytes("standard", 16) > 2 * peak_bytes("standard", 4)
 
 
 def test_a_second_derivative_is_refused() -> None:
