@@ -281,6 +281,16 @@ def _moved(of: Sequence[torch.Tensor], signs: Sequence[torch.Tensor], size: floa
     return (part + size * s for part, s in zip(of, signs, strict=True))
 
 
+@torch.no_grad()
+def tropical_radii(gpt: GPT, tokens: torch.Tensor) -> list[torch.Tensor]:
+    """Of each layer, by how much each number of q, k and v may change at most while an answer's key stays (m), float64.
+
+    Of answers that see two keys or more.
+    """
+    leads = [tropical.margins(*tropical_parts(mixer, x)) for mixer, x in _reads(gpt, tokens)]
+    return [lead[lead.isfinite()] / 10 for lead in leads]
+
+
 def tropical_parts(mixer: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Queries, keys and values (b, heads, n, e) of a tropical mixer that reads (b, n, width)."""
     q, k = (normalized(mixer.split(p(x))) for p in (mixer.q_proj, mixer.k_proj))
