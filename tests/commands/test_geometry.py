@@ -11,22 +11,7 @@ import pytest
 from workbench.numerics.attention.tropical import Tropical
 
 Run = Callable[..., tuple[int, str, str]]
-SIZES = [
-    "--steps",
-    "2",
-    "--width",
-    "16",
-    "--layers",
-    "1",
-    "--heads",
-    "2",
-    "--length",
-    "12",
-    "--texts",
-    "2",
-    "--text",
-    "plays",
-]
+SIZES = ("--steps=2", "--width=16", "--layers=1", "--heads=2", "--length=12", "--texts=2", "--text=plays")
 
 
 def test_a_kind_is_trained_kept_and_certified(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
