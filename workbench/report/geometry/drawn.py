@@ -212,7 +212,7 @@ def staying(
     return tried, np.array(certain), np.array(stayed)
 
 
-def numbers(gpt: GPT, tokens: torch.Tensor, size: int) -> list[torch.Tensor]:
+def numbers(gpt: GPT, tokens: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Queries, keys (of norm 1) and values of the first head, (n, blocks, size), float64, as they are multiplied."""
     import torch
 
@@ -230,7 +230,7 @@ def numbers(gpt: GPT, tokens: torch.Tensor, size: int) -> list[torch.Tensor]:
         q, k = (product(part.unflatten(-1, (-1, 4)), turn) for part in (q, k))
     else:
         q, k = (octonion.placed(part, at).unflatten(-1, (-1, 8)) for part in (q, k))
-    return [unit(q), unit(k), v]
+    return unit(q), unit(k), v
 
 
 def sizes_of_products(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, kind: str) -> Curve:
