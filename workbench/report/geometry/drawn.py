@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.report.geometry.comparing import kept_bytes
 from workbench.results.curve import Curve
 from workbench.results.matrix_slices import MatrixSlices
 from workbench.results.slices import Slices
@@ -313,23 +314,9 @@ def relations(along: Mapping[int, GPT]) -> tuple[np.ndarray, dict[str, float]]:
     return found, {"exchanges": broken(true), "random rotations, mean of 20": float(drawn)}
 
 
-def bytes_kept(config: GeometryConfig, kind: str, depth: int, tokens: torch.Tensor) -> float:
-    """kB that the tape keeps for the backward pass of so many layers, weights left out."""
-    import torch
-
-    gpt = _drawn(config, kind, depth)
-    own = {p.untyped_storage().data_ptr() for p in gpt.parameters()}
-    held: dict[int, int] = {}
-
-    def pack(t: torch.Tensor) -> torch.Tensor:
-        if t.untyped_storage().data_ptr() not in own:
-            held[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
-        return t
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        made = gpt(tokens)
-    del made
-    return sum(held.values()) / 1e3
+def kilobytes_kept(config: GeometryConfig, kind: str, depth: int, tokens: torch.Tensor) -> float:
+    """What the tape keeps for the backward pass of so many layers, weights left out."""
+    return kept_bytes(_drawn(config, kind, depth), tokens) / 1e3
 
 
 def undoing(config: GeometryConfig, depth: int, tokens: torch.Tensor, bits: int) -> float:

@@ -249,7 +249,7 @@ def reversible(along: Along, tokens: torch.Tensor) -> list[Plotted]:
     """Bytes kept and the error of undoing, by depth; its attention is the standard one."""
     config = d.last(along).config
     kept = {
-        name: [d.bytes_kept(config, name, depth, tokens) for depth in DEPTHS]
+        name: [d.kilobytes_kept(config, name, depth, tokens) for depth in DEPTHS]
         for name in ("standard", "reversible")
     }
     free, grid = (np.array([d.undoing(config, depth, tokens, bits) for depth in DEPTHS]) for bits in (0, 20))
