@@ -1,5 +1,5 @@
 """The command line: ``workbench list``, ``info``, ``run``, ``report``, ``sweep``, ``reproduce``, ``lab``, ``convert``, ``diff``,
-``apply``, ``certify``, ``bench``, ``calibrate``, ``cache``, ``doctor``.
+``apply``, ``certify``, ``geometry``, ``bench``, ``calibrate``, ``cache``, ``doctor``.
 
 A refusal is one paragraph on stderr and an exit code; a traceback is written to a log, never to the terminal.
 """
@@ -37,7 +37,8 @@ try:
     from workbench.commands.convert import convert
     from workbench.commands.diff import apply, diff
     from workbench.commands.doctor import doctor
-    from workbench.commands.notebooks import lab, report
+    from workbench.commands.geometry import geometry
+from workbench.commands.notebooks import lab, report
     from workbench.commands.reproduce import reproduce
     from workbench.commands.run import run
     from workbench.commands.sweep import sweep
@@ -119,6 +120,7 @@ for command in (
     diff,
     apply,
     certify,
+    geometry,
     bench,
     calibrate,
     cache,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from annotated_types import Interval
 from typing_extensions import Doc
@@ -12,14 +12,11 @@ from workbench.core.parameters import Few, Seed
 from workbench.core.progress import track
 from workbench.core.registry import source
 from workbench.numerics.attention import MechanismName
+from workbench.numerics.geometry.text import TextName
 from workbench.numerics.optimization import GeometryOptimizer
 from workbench.numerics.schedules import ScheduleName
 from workbench.subjects.descents.trajectory import Trajectory
 
-if TYPE_CHECKING:
-    import torch
-
-LETTERS = 16
 HELD_OUT = 32  # texts
 
 
@@ -40,6 +37,10 @@ def geometry_descent(
     ] = 64,
     layers: Annotated[int, Interval(ge=1, le=64), Few(2), Doc("Layers.")] = 2,
     heads: Annotated[int, Interval(ge=1, le=64), Few(2), Doc("Heads, which share the width.")] = 4,
+    text: Annotated[
+        TextName,
+        Doc("What is read: a language of 16 letters that is drawn, or Shakespeare's plays, as bytes."),
+    ] = "language",
     length: Annotated[int, Interval(ge=3, le=4096), Few(12), Doc("Letters of a text.")] = 64,
     texts: Annotated[int, Interval(ge=1, le=256), Few(2), Doc("Texts of an update, new ones each time.")] = 8,
     rate: Annotated[
@@ -47,9 +48,10 @@ def geometry_descent(
     ] = 1.0,
     random_state: Seed = 0,
 ) -> Trajectory:
-    """Train a compact GPT on texts of a language that is drawn, and give its recorded descent.
+    """Train a compact GPT on texts of a language that is drawn, or on plays, and give its recorded descent.
 
-    The probe is texts that weren't trained on; below ``truth["bits"]`` bits a letter no model goes on average.
+    The probe is texts that weren't trained on: of the plays, pieces of two that are held out. Of the language no model goes below
+    ``truth["bits"]`` bits a letter on average.
     ``truth["flops"]`` is what an update costs in matrix products, counted (`geometry.gpt.GPT.cost`), so that kinds are compared at
     equal cost and not at equal steps. Hessian products of ``hoss`` aren't in it.
 
@@ -62,30 +64,24 @@ def geometry_descent(
     import torch
 
     from workbench.models._training import seeded
-    from workbench.numerics.attention import mechanism_of
     from workbench.numerics.geometry.config import GeometryConfig
     from workbench.numerics.geometry.gpt import GPT
-    from workbench.numerics.geometry.text import Language
+    from workbench.numerics.geometry.text import Language, text_of
+    from workbench.numerics.geometry.training import refused, step
     from workbench.numerics.optimization import optimizer_of, rate_of
     from workbench.numerics.schedules import schedule_of
     from workbench.recording import record
 
+    read, rng = text_of(text, random_state), np.random.default_rng([random_state, 1])
     try:
         config = GeometryConfig(
-            mechanism=mechanism, width=width, layers=layers, heads=heads, vocabulary=LETTERS
+            mechanism=mechanism, width=width, layers=layers, heads=heads, vocabulary=read.vocabulary
         )
     except ValueError as e:
         raise ParameterError(f"geometry_descent can't be built: {e}.") from None
-    if optimizer == "hoss" and not mechanism_of(mechanism).twice:
-        raise ParameterError(
-            f"optimizer='hoss' needs second derivatives, which {mechanism} layers don't have: take adamw or muon, or another mechanism."
-        )
-    language, rng = Language.drawn(LETTERS, random_state), np.random.default_rng([random_state, 1])
-
-    def written(count: int) -> torch.Tensor:
-        return torch.from_numpy(language.written(count, length, rng))
-
-    held_out = written(HELD_OUT)
+    if why := refused(mechanism, optimizer):
+        raise ParameterError(f"{why}.")
+    held_out = torch.from_numpy(read.held_out(HELD_OUT, length, rng))
     with seeded(random_state):
         gpt = GPT(config)
         moving, pace = optimizer_of(optimizer, gpt, rate * rate_of(optimizer)), schedule_of(schedule, steps)
@@ -96,29 +92,14 @@ def geometry_descent(
             for _ in track(range(steps), f"training a GPT with {mechanism} attention"):
                 for group, whole in zip(moving.param_groups, rates, strict=True):
                     group["lr"] = whole * pace.factor
-                loss = _step(gpt, moving, written(texts))
+                loss = step(gpt, moving, torch.from_numpy(read.written(texts, length, rng)))
                 pace.observe(loss)
                 run.log(loss=loss)
     gpt.eval()
     found: Trajectory = run.trajectory
     found.truth = {
-        "bits": language.bits,
         "flops": texts * gpt.cost(length, training=True).matrix,
         "parameters": sum(p.numel() for p in gpt.parameters()),
+        **({"bits": read.bits} if isinstance(read, Language) else {}),
     }
     return found
-
-
-def _step(gpt: Any, optimizer: Any, x: torch.Tensor) -> float:
-    """Take one step, and give the loss before it."""
-    from workbench.numerics.objectives import loss_function
-
-    compare = loss_function("next_token")
-    optimizer.zero_grad()
-    loss = compare(gpt(x), x)
-    loss.backward()
-    if getattr(optimizer, "needs_loss", False):
-        optimizer.step(lambda: compare(gpt(x), x))
-    else:
-        optimizer.step()
-    return float(loss.detach())

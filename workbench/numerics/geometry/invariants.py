@@ -189,7 +189,7 @@ def _drift(mixer: Any, x: torch.Tensor) -> float:
 def ultrametric(gpt: GPT, tokens: torch.Tensor) -> list[Check]:
     found = []
     for mixer, x in _reads(gpt, tokens):
-        (q, of_q), (k, of_k) = (mixer._address(p(x)) for p in (mixer.q_proj, mixer.k_proj))
+        (q, of_q), (k, of_k) = (_address(mixer, p(x)) for p in (mixer.q_proj, mixer.k_proj))
         v = mixer.split(mixer.v_proj(x))
         y = leaves.mixed(q, of_q, k, of_k, v, mixer.base)
         gated, free = (_dense(q, g, k, h, v, mixer.base) for g, h in ((of_q, of_k), (None, None)))
@@ -208,6 +208,12 @@ def ultrametric(gpt: GPT, tokens: torch.Tensor) -> list[Check]:
             "Euclidean distances of values",
         ),
     ]
+
+
+def _address(mixer: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Digits and their probabilities (b, heads, n, digits), the largest of each ``base`` numbers."""
+    p, digit = mixer.split(x).unflatten(-1, (mixer.digits, mixer.base)).softmax(-1).max(-1)
+    return digit, p
 
 
 def _unequal(apart: torch.Tensor) -> float:
@@ -273,6 +279,16 @@ def tropical_(gpt: GPT, tokens: torch.Tensor) -> list[Check]:
 
 def _moved(of: Sequence[torch.Tensor], signs: Sequence[torch.Tensor], size: float) -> Iterator[torch.Tensor]:
     return (part + size * s for part, s in zip(of, signs, strict=True))
+
+
+@torch.no_grad()
+def tropical_radii(gpt: GPT, tokens: torch.Tensor) -> list[torch.Tensor]:
+    """Of each layer, by how much each number of q, k and v may change at most while an answer's key stays (m), float64.
+
+    Of answers that see two keys or more.
+    """
+    leads = [tropical.margins(*tropical_parts(mixer, x)) for mixer, x in _reads(gpt, tokens)]
+    return [lead[lead.isfinite()] / 10 for lead in leads]
 
 
 def tropical_parts(mixer: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -423,7 +439,7 @@ def fractal_(gpt: GPT, tokens: torch.Tensor) -> list[Check]:
     for mixer, x in _reads(gpt, tokens[:1, :32]):
         levels, maps = min(mixer.levels, 4), min(mixer.maps, 8)  # there are maps^levels words
         q, k = (
-            mixer._letters(p(x)).unflatten(-1, (mixer.levels, -1))[..., :levels, :maps]
+            mixer.split(p(x)).unflatten(-1, (mixer.levels, mixer.maps)).softmax(-1)[..., :levels, :maps]
             for p in (mixer.q_proj, mixer.k_proj)
         )
         words = torch.cartesian_prod(*[torch.arange(maps)] * levels).reshape(-1, levels)
@@ -478,11 +494,13 @@ OF_KIND: dict[str, Callable[[GPT, torch.Tensor], list[Check]]] = {
 def _reads(gpt: GPT, tokens: torch.Tensor) -> list[tuple[Any, torch.Tensor]]:
     """Each layer's mixer and what it reads (b, n, width), in double precision."""
     double, found = deepcopy(gpt).double(), []
-    for layer in double._layers():
+    hooks = [
         layer.mixer.register_forward_pre_hook(lambda mixer, given: found.append((mixer, given[0].detach())))
+        for layer in double._layers()
+    ]
     double(tokens)
-    for mixer, _ in found:
-        mixer._forward_pre_hooks.clear()
+    for hook in hooks:
+        hook.remove()
     return found
 
 

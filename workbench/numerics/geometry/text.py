@@ -1,10 +1,20 @@
-"""Texts of letters whose next letter depends on the last two, so that the fewest bits a letter are known."""
+"""What a geometry GPT reads: a language that is drawn, whose fewest bits a letter are known, or Shakespeare's plays."""
 
 from __future__ import annotations
 
+import functools
+import lzma
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
+
+TextName = Literal["language", "plays"]
+LETTERS = 16  # of the language
+BYTES = 256
+HELD_OUT = ("Macbeth", "The Tempest")
+"""The plays that nothing is trained on."""
 
 SHARP = 2.0  # standard deviation of what a letter's logits are drawn with
 SETTLING = 200  # rounds in which the frequencies of pairs settle
@@ -27,6 +37,10 @@ class Language:
     following: np.ndarray
     bits: float
 
+    @property
+    def vocabulary(self) -> int:
+        return len(self.following)
+
     @classmethod
     def drawn(cls, letters: int, seed: int) -> Language:
         """A language whose probabilities are drawn."""
@@ -48,3 +62,46 @@ class Language:
             drawn = (rng.random(texts)[:, None] >= thresholds).sum(-1)
             found[:, i] = np.minimum(drawn, letters - 1)
         return found[:, found.shape[1] - length :]
+
+    def held_out(self, texts: int, length: int, rng: np.random.Generator) -> np.ndarray:
+        """(texts, length) of int64: others, since none is written twice."""
+        return self.written(texts, length, rng)
+
+
+@dataclass(frozen=True)
+class Plays:
+    """Eight of Shakespeare's plays by title, as bytes; `HELD_OUT` are held out. See data/ORIGIN.md."""
+
+    plays: dict[str, np.ndarray]
+    vocabulary: int = BYTES
+
+    @classmethod
+    def read(cls) -> Plays:
+        """Those that are shipped; read once."""
+        return cls(_shipped())
+
+    def written(self, texts: int, length: int, rng: np.random.Generator) -> np.ndarray:
+        """(texts, length) of int64: pieces of plays that aren't held out, from anywhere in them."""
+        whole = [play for title, play in self.plays.items() if title not in HELD_OUT]
+        starts = np.array([len(play) - length + 1 for play in whole])
+        which = rng.choice(len(whole), texts, p=starts / starts.sum())
+        at = rng.integers(starts[which])
+        return np.stack([whole[i][b : b + length] for i, b in zip(which, at, strict=True)]).astype(np.int64)
+
+    def held_out(self, texts: int, length: int, rng: np.random.Generator) -> np.ndarray:
+        """(texts, length) of int64: the same pieces of the plays held out for every draw, evenly apart."""
+        whole = np.concatenate([self.plays[title] for title in HELD_OUT])
+        starts = np.linspace(0, len(whole) - length, texts).astype(int)
+        return np.stack([whole[b : b + length] for b in starts]).astype(np.int64)
+
+
+@functools.cache
+def _shipped() -> dict[str, np.ndarray]:
+    packed = (Path(__file__).parent / "data" / "plays.txt.xz").read_bytes()
+    titled = [part.split(b"\n", 1) for part in lzma.decompress(packed).split(b"\f")[1:]]
+    return {title.decode(): np.frombuffer(play, np.uint8) for title, play in titled}
+
+
+def text_of(name: TextName, seed: int) -> Language | Plays:
+    """What is read, by its name; ``seed`` draws the language."""
+    return Plays.read() if name == "plays" else Language.drawn(LETTERS, seed)
