@@ -12,7 +12,8 @@ from scipy import stats
 
 import workbench as wb
 from workbench.numerics.attention import NAMES
-from workbench.report.geometry.comparing import bits_above, steps_at_equal_cost
+from workbench.numerics.geometry.config import GeometryConfig
+from workbench.numerics.geometry.gpt import cost_of
 
 SIZES = {"width": 32, "layers": 2, "heads": 2}
 LENGTH = 48
@@ -26,18 +27,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--kinds", nargs="*", default=NAMES)
     given = parser.parse_args()
-    budget = steps_at_equal_cost(given.kinds, given.steps, LENGTH, vocabulary=16, **SIZES)
+    costs = {
+        name: cost_of(GeometryConfig(mechanism=name, vocabulary=16, **SIZES), LENGTH, training=True)
+        for name in given.kinds
+    }
     usual: np.ndarray | None = None
     print(
         "| kind | steps | bits above the language's entropy | difference, 95 % interval |\n|---|---|---|---|"
     )
     for name in given.kinds:
-        steps, above = budget[name], []
+        steps, above = round(given.steps * costs["standard"].matrix / costs[name].matrix), []
         for seed in range(given.seeds):
             descent = wb.geometry_descent(
                 mechanism=name, steps=steps, length=LENGTH, random_state=seed, **SIZES
             )
-            above.append(bits_above(descent)[-1])
+            above.append(descent.table["loss"].to_numpy()[-1] / np.log(2) - descent.truth["bits"])
         if usual is None:
             usual = np.array(above)
             print(f"| {name} | {steps} | {usual.mean():.3f} | |", flush=True)

@@ -12,7 +12,7 @@ import torch
 from workbench.numerics.attention import NAMES
 from workbench.numerics.geometry.config import GeometryConfig
 from workbench.numerics.geometry.gpt import GPT
-from workbench.report.geometry.comparing import kept_bytes, seconds_of_step
+from workbench.report.attention.costs import kept_bytes, seconds_of_step
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from workbench.core.errors import DataError
 from workbench.numerics.attention import NAMES
 from workbench.numerics.geometry.config import GeometryConfig
 from workbench.numerics.geometry.gpt import GPT
-from workbench.report.geometry import drawn, pictures
+from workbench.report.attention import drawn, pictures
 from workbench.results.matrix_slices import MatrixSlices
 
 TOKENS = torch.randint(16, (1, 12), generator=torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""Kinds of attention beside each other: what a step costs, and what is learned for one budget of counted operations."""
+"""Kinds of attention beside each other: what a step costs, what is learned, and what was measured of their promises."""
 
 from __future__ import annotations
 
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
     from workbench.numerics.geometry.gpt import GPT
     from workbench.numerics.geometry.invariants import Check
-    from workbench.subjects.descents.trajectory import Trajectory
-
-WRONG = 0.05  # chance of a false verdict among all kinds
-POINTS = 40  # of a curve over the budget
 
 
 def kept_bytes(gpt: GPT, x: torch.Tensor) -> int:
@@ -88,34 +84,6 @@ def costs(kinds: Iterable[str], *, texts: int, length: int, repeats: int, **size
     return pd.DataFrame(found).T.rename_axis("kind")
 
 
-def steps_at_equal_cost(kinds: Iterable[str], steps: int, length: int, **sizes: int) -> dict[str, int]:
-    """How many steps of each kind cost what ``steps`` of the standard kind do, in matrix products; at least one.
-
-    Parameters
-    ----------
-    length : of a text. sizes : of `GeometryConfig`.
-    """
-    from workbench.numerics.geometry.config import GeometryConfig
-    from workbench.numerics.geometry.gpt import cost_of
-
-    def cost(kind: str) -> float:
-        return cost_of(GeometryConfig(mechanism=kind, **sizes), length, training=True).matrix
-
-    return {kind: max(1, round(steps * cost("standard") / cost(kind))) for kind in kinds}
-
-
-def bits_above(descent: Trajectory) -> np.ndarray:
-    """Held-out bits a letter above the language's entropy, at each step."""
-    return descent.table["loss"].to_numpy() / np.log(2) - descent.truth["bits"]
-
-
-def over_budget(descents: Sequence[Trajectory]) -> np.ndarray:
-    """The mean of `bits_above` of several descents of one kind at POINTS even shares of the budget."""
-    shares = np.linspace(0, 1, POINTS)
-    lines = [bits_above(one) for one in descents]
-    return np.mean([np.interp(shares, np.linspace(0, 1, len(y)), y) for y in lines], axis=0)
-
-
 def differences(bits: Mapping[str, Sequence[float]]) -> tuple[Evidence, ...]:
     """Each kind's bits less the standard one's, paired by seed.
 
@@ -135,50 +103,17 @@ def differences(bits: Mapping[str, Sequence[float]]) -> tuple[Evidence, ...]:
             Evidence(
                 id="bits",
                 of=kind,
-                question=f"Does {kind} learn more or less than standard for the same counted operations?",
-                label=f"bits a letter of {kind} less those of standard",
+                question=f"Does {kind} take more or fewer bits of held-out text than standard, for the same counted operations?",
+                label=f"bits a letter with {kind} attention, less those with standard",
                 value=apart.mean(),
                 interval=(float(low), float(high)),
                 interval_method="Student's t over seeds, paired",
                 n=len(apart),
                 unit="seeds",
-                untested="signs of so few seeds can't reject anything; Student's t, corrected, stands in the table of verdicts",
+                untested="the verdict is by Student's t, corrected for the number of kinds, and stands in the table",
             )
         )
     return tuple(found)
-
-
-def verdicts(bits: Mapping[str, Sequence[float]]) -> pd.DataFrame:
-    """Whether each kind is better, worse or not told from the standard one: a row a kind.
-
-    Student's t of differences paired by seed, corrected for the number of kinds (Holm). Fewer bits are better.
-    """
-    import pandas as pd
-    from scipy.stats import ttest_rel
-
-    from workbench.numerics.paired import holm
-
-    answers = differences(bits)
-    usual = np.asarray(bits["standard"], float)
-    p = np.array([float(ttest_rel(bits[e.of], usual).pvalue) for e in answers])
-    corrected = holm(p)
-    said = [
-        "no difference" if not q <= WRONG else "better" if e.value < 0 else "worse"
-        for e, q in zip(answers, corrected, strict=True)
-    ]
-    ends = [e.interval or (np.nan, np.nan) for e in answers]
-    return pd.DataFrame(
-        {
-            "bits above the entropy": [float(np.mean(bits[e.of])) for e in answers],
-            "less standard's": [e.value for e in answers],
-            "low": [low for low, _ in ends],
-            "high": [high for _, high in ends],
-            "p": p,
-            "p, corrected (Holm)": corrected,
-            "verdict": said,
-        },
-        index=pd.Index([e.of for e in answers], name="kind"),
-    )
 
 
 def promises(checks: Mapping[str, Sequence[Check]]) -> pd.DataFrame:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.report.geometry.comparing import kept_bytes
+from workbench.numerics.geometry.text import LETTERS
+from workbench.report.attention.costs import kept_bytes
 from workbench.results.curve import Curve
 from workbench.results.matrix_slices import MatrixSlices
 from workbench.results.slices import Slices
@@ -31,8 +32,12 @@ def steps(along: Mapping[int, Any]) -> tuple[str, ...]:
 
 
 def spelled(tokens: torch.Tensor) -> tuple[str, ...]:
-    """Letters with their places, so that no two names are the same."""
-    return tuple(f"{i} {chr(97 + t) if t < 26 else t}" for i, t in enumerate(tokens[0].tolist()))
+    """Letters with their places, so that no two names are the same: those of the drawn language, or bytes as they are read."""
+    read = tokens[0].tolist()
+    if max(read, default=0) < LETTERS:
+        return tuple(f"{i} {chr(ord('a') + t)}" for i, t in enumerate(read))
+    shown = {ord(" "): "␣", ord("\n"): "⏎"}
+    return tuple(f"{i} {shown.get(t, chr(t))}" for i, t in enumerate(read))
 
 
 def causal(values: np.ndarray) -> np.ndarray:
@@ -291,7 +296,7 @@ def states(gpt: GPT, tokens: torch.Tensor) -> np.ndarray:
     return torch.stack(reached).numpy()
 
 
-def relations(along: Mapping[int, GPT]) -> tuple[np.ndarray, dict[str, float]]:
+def relations(along: Mapping[int, GPT], tokens: torch.Tensor) -> tuple[np.ndarray, dict[str, float]]:
     """By how much letters break the relations of exchanges at each step; and what exchanges and random rotations do."""
     import torch
 
@@ -301,7 +306,8 @@ def relations(along: Mapping[int, GPT]) -> tuple[np.ndarray, dict[str, float]]:
     letters, own = n - 1, torch.Generator().manual_seed(0)
     at = torch.randn(64, n, generator=own)
     at = at / at.square().mean(-1, keepdim=True).sqrt()
-    read_all = torch.arange(letters)[None]
+    first = torch.tensor([list(dict.fromkeys(tokens[0].tolist()))[:letters]])
+    letters = first.shape[1]
 
     def broken(t: torch.Tensor) -> float:
         return float(broken_relations(lambda i, x: x @ t[i].mT, at, letters))
@@ -310,7 +316,7 @@ def relations(along: Mapping[int, GPT]) -> tuple[np.ndarray, dict[str, float]]:
     for i in range(letters):
         true[i, [i, i + 1]] = true[i, [i + 1, i]]
     drawn = np.mean([broken(polar(torch.randn(letters, n, n, generator=own))) for _ in range(20)])
-    found = np.array([broken(turns(gpt, read_all)) for gpt in along.values()])
+    found = np.array([broken(turns(gpt, first)) for gpt in along.values()])
     return found, {"exchanges": broken(true), "random rotations, mean of 20": float(drawn)}
 
 

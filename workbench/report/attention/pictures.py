@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.report.geometry import drawn as d
+from workbench.report.attention import drawn as d
 from workbench.results.curve import Curve
 from workbench.results.matrix_slices import MatrixSlices
 from workbench.results.panels import Panels
@@ -224,7 +224,7 @@ def braid(along: Along, tokens: torch.Tensor) -> list[Plotted]:
     axes = np.linalg.svd(flat, full_matrices=False)[2][:3]
     places = np.zeros((len(flat), 3))
     places[:, : len(axes)] = flat @ axes.T
-    letters, controls = d.relations(along)
+    letters, controls = d.relations(along, tokens)
     return [
         d.path(
             "The path of the state in its three leading directions, coloured by how much of it is on each strand",
