@@ -38,7 +38,7 @@ try:
     from workbench.commands.diff import apply, diff
     from workbench.commands.doctor import doctor
     from workbench.commands.geometry import geometry
-from workbench.commands.notebooks import lab, report
+    from workbench.commands.notebooks import lab, report
     from workbench.commands.reproduce import reproduce
     from workbench.commands.run import run
     from workbench.commands.sweep import sweep

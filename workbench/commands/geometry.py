@@ -71,7 +71,7 @@ def train(kind: str, out: Path, **typed: Any) -> None:
     _answers.require_weights(out)
     with progress():
         descent = find("geometry_descent")(mechanism=kind, **given(typed))
-        last = descent.steps[-1]
+        last = int(descent.weight_steps[-1])
         descent.at(last).save(out)
     loss = float(descent.table["loss"].to_numpy()[-1])
     say(f"{descent.name}: {last} steps; {loss:.3f} nats a token of texts that it wasn't trained on.")
@@ -256,7 +256,8 @@ def _opened(network: str) -> GPT:
     from workbench.core.errors import ParameterError
     from workbench.numerics.geometry.gpt import GPT
 
-    module = workbench.open(network).network().module
+    opened: Any = workbench.open(network)
+    module = opened.network().module if hasattr(opened, "network") else None
     if not isinstance(module, GPT):
         raise ParameterError(
             f"{network} isn't a network of the geometry lab: make one with workbench geometry train KIND --out DIR."

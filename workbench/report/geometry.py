@@ -214,7 +214,8 @@ def _remotely(
 
         # a process a task: its memory is its own
         task = ray.remote(num_cpus=threads, max_retries=RETRIES, max_calls=1)(train)
-        waiting, running = list(reversed(trials)), {}
+        waiting: list[Trial] = list(reversed(trials))
+        running: dict[Any, Trial] = {}
         while waiting or running:
             while waiting and len(running) < (jobs or room):
                 trial = waiting.pop()

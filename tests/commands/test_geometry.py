@@ -1,0 +1,37 @@
+"""``workbench geometry``: a network is trained, kept and certified; a broken promise and a wrong name are told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from workbench.numerics.attention.tropical import Tropical
+
+Run = Callable[..., tuple[int, str, str]]
+SIZES = "--steps 2 --width 16 --layers 1 --heads 2 --length 12 --texts 2 --text plays".split()
+
+
+def test_a_kind_is_trained_kept_and_certified(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, _ = run("geometry", "train", "tropical", *SIZES, "--out", "made")
+    assert code == 0 and "geometry certify made" in out
+    assert json.loads(Path("made/config.json").read_text())["vocabulary"] == 256
+    code, out, _ = run("geometry", "certify", "made")
+    assert code == 0 and "by a tenth of the lead" in out and "Layer 0: a winner stays" in out
+    whole = Tropical.forward
+    monkeypatch.setattr(Tropical, "forward", lambda self, x, state=None: whole(self, x.flip(1), state))
+    code, out, _ = run("geometry", "certify", "made", "--json")
+    said = json.loads(out)
+    assert code == 1 and not said["holds"] and not said["checks"][0]["holds"]
+
+
+def test_wrong_names_are_told(run: Run) -> None:
+    assert run("geometry", "train", "gage", "--out", "x")[0] == 2
+    code, _, err = run("geometry", "compare", "--kinds", "standard,gage")
+    assert code == 2 and "'gage'" in err and "gauge" in err
+    assert run("geometry", "certify", "nowhere")[0] == 4
+    code, _, err = run("geometry", "train", "octonion", *SIZES, "--heads", "4", "--out", "x")
+    assert code == 2 and "multiple of 8" in err
+    assert not Path("x").exists()
