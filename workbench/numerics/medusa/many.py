@@ -74,7 +74,9 @@ def live(
             f"scheme={system.settings.scheme!r} is not legal for many worlds at once: take 'euler', or one world at a time."
         )
     if system.settings.aspects:
-        raise ParameterError("aspects of heads aren't legal for many worlds at once: leave them out, or take one world at a time.")
+        raise ParameterError(
+            "aspects of heads aren't legal for many worlds at once: leave them out, or take one world at a time."
+        )
     where, nodes = choose(device), np.asarray(watched, np.int64)
     # `fusable` asks for a tensor of the device that could be taken
     if not fusable(torch.empty(1, device=where)):

@@ -1,8 +1,9 @@
 """A series learnt without gradients: a fixed random body, one ridge regression, and residuals drawn where they arose.
 
-Each channel becomes normal scores. The scores drive a body, a reservoir or the relay of `relay`, and a ridge regression reads the next scores from its state and
-from the last few scores themselves. A free run feeds its own forecasts back, each with a residual that the forecast left
-(leave-one-out) at one of the nearest states of the fit. In the end ranks are mapped back to the channel's own values.
+Each channel becomes normal scores. The scores drive a body, a reservoir or the relay of `relay`, and a ridge regression reads the
+next scores from its state and from the last few scores themselves. A free run feeds its own forecasts back, each with a residual
+that the forecast left (leave-one-out) at one of the nearest states of the fit. In the end ranks are mapped back to the channel's
+own values.
 """
 
 from __future__ import annotations

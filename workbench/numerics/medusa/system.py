@@ -219,7 +219,11 @@ class System:
         return self._looked(m, x, x if before is None else torch.cat([before.r, before.q]), self.looks)
 
     def _looked(
-        self, m: torch.Tensor, x: torch.Tensor, was: torch.Tensor, looks: Callable[[torch.Tensor], torch.Tensor]
+        self,
+        m: torch.Tensor,
+        x: torch.Tensor,
+        was: torch.Tensor,
+        looks: Callable[[torch.Tensor], torch.Tensor],
     ) -> torch.Tensor:
         if not self._rows:
             seen = looks(x)
@@ -351,11 +355,22 @@ class System:
             )
             inside = bool((r.abs() <= LARGEST).all() and (q.abs() <= LARGEST).all())
             return State(r, q, p, self.look(here.m, r, q, here)), inside
-        after, inside = self.stepped(here, u.numpy(), dw, dv, after)
-        r, q, p = (torch.from_numpy(part) for part in after)
+        return self.follows(here, u.numpy(), dw, dv, after)
+
+    def follows(
+        self,
+        here: State,
+        u: Float[np.ndarray, "n worlds"],
+        dw: Float[np.ndarray, "n worlds"],
+        dv: Float[np.ndarray, "n worlds"] | None = None,
+        after: Float[np.ndarray, "3 n worlds"] | None = None,
+    ) -> tuple[State, bool]:
+        """The state after Euler's step, compiled, and after the heads looked; see `stepped`."""
+        moved, inside = self.stepped(here, u, dw, dv, after)
+        r, q, p = (torch.from_numpy(part) for part in moved)
         if not len(here.m):
             return State(r, q, p, here.m), inside
-        x, was = torch.from_numpy(after[:2].reshape(2 * self.n, -1)), torch.cat([here.r, here.q])
+        x, was = torch.from_numpy(moved[:2].reshape(2 * self.n, -1)), torch.cat([here.r, here.q])
         m = self._looked(here.m, x, was, lambda seen: torch.from_numpy(self.looks.summed(seen.numpy())))
         return State(r, q, p, m), inside
 
