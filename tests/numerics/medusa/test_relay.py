@@ -131,5 +131,5 @@ def test_kinds_of_numbers_are_of_one_size_in_what_the_readout_sees() -> None:
 def test_refuses_what_can_not_be_learnt() -> None:
     with pytest.raises(DataError, match="mine has 49 steps"):
         fit(swinging(49), name="mine")
-    with pytest.raises(ParameterError, match="radius=1[.]0 is not legal"):
+    with pytest.raises(ParameterError, match=r"radius=1\.0 is not legal"):
         Settings(radius=1.0)

@@ -113,7 +113,7 @@ class Relay:
 
         def after(t: int, state: np.ndarray, seen: np.ndarray) -> np.ndarray:
             here = self._state(state)
-            push = self.system.written(here.m).numpy() + (self.into @ seen)[:, None]
+            push = self.system.writes.summed(here.m.numpy()) + (self.into @ seen)[:, None]
             # a relay stays within its range: rates are held by tanh, and the wave is damped, held and pushed by these
             return self._numbers(self.system.follows(here, push, dw[t % len(dw)])[0])
 

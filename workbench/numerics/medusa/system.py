@@ -184,11 +184,10 @@ class System:
         to = np.array([rng.choice(n, reached, replace=False) for _ in range(k)]).reshape(-1).astype(np.int64)
         written = settings.reaching * rng.standard_normal(k * reached)
         self.writes = Wiring(to, np.repeat(np.arange(k), reached), written, n, k)
-        self.beyond = torch.from_numpy(np.full(2 * n, BEYOND) if beyond is None else np.array(beyond, float))[
-            :, None
-        ]
+        self._beyond = np.full(2 * n, BEYOND) if beyond is None else np.array(beyond, np.float64)
+        self.beyond = torch.from_numpy(self._beyond)[:, None]
         each = [a for a in settings.aspects for _ in range(settings.width)]
-        self._rows = {a: [i for i, of in enumerate(each) if of == a] for a in dict.fromkeys(each)}
+        self._aspects = np.array([ASPECTS.index(a) for a in each] or [0] * k, np.int64)
         leaks = [leak(a, settings.forgetting) for a in each] or [settings.forgetting] * k
         self._leaks = torch.tensor(leaks, dtype=torch.float64)[:, None]
 
@@ -215,22 +214,12 @@ class System:
         ----------
         before : the state that the step began with, by which a head sees change; without it nothing has changed.
         """
-        x = torch.cat([r, q])
-        return self._looked(m, x, x if before is None else torch.cat([before.r, before.q]), self.looks)
-
-    def _looked(
-        self,
-        m: torch.Tensor,
-        x: torch.Tensor,
-        was: torch.Tensor,
-        looks: Callable[[torch.Tensor], torch.Tensor],
-    ) -> torch.Tensor:
-        if not self._rows:
-            seen = looks(x)
-        else:
-            seen = torch.empty_like(m)
-            for aspect, rows in self._rows.items():
-                seen[rows] = looks(filtered(aspect, x, was, self.settings.h, self.beyond))[rows]
+        x, seen = torch.cat([r, q]), torch.empty_like(m)
+        was = x if before is None else torch.cat([before.r, before.q])
+        for aspect in dict.fromkeys(self._aspects.tolist()):
+            rows = torch.from_numpy(np.flatnonzero(self._aspects == aspect))
+            of = x if aspect == 0 else filtered(ASPECTS[aspect], x, was, self.settings.h, self.beyond)
+            seen[rows] = self.looks(of)[rows]
         return (1 - self._leaks) * m + self._leaks * torch.tanh(seen)
 
     def advance(
@@ -366,12 +355,25 @@ class System:
         after: Float[np.ndarray, "3 n worlds"] | None = None,
     ) -> tuple[State, bool]:
         """The state after Euler's step, compiled, and after the heads looked; see `stepped`."""
+        from workbench.numerics.medusa.compiled import looked
+
         moved, inside = self.stepped(here, u, dw, dv, after)
         r, q, p = (torch.from_numpy(part) for part in moved)
         if not len(here.m):
             return State(r, q, p, here.m), inside
-        x, was = torch.from_numpy(moved[:2].reshape(2 * self.n, -1)), torch.cat([here.r, here.q])
-        m = self._looked(here.m, x, was, lambda seen: torch.from_numpy(self.looks.summed(seen.numpy())))
+        seen = np.empty(here.m.shape)
+        looked(
+            self.looks.starts,
+            self.looks.of,
+            self.looks.weights,
+            self._aspects,
+            moved[:2].reshape(2 * self.n, -1),
+            np.concatenate([here.r.numpy(), here.q.numpy()]),
+            self.settings.h,
+            self._beyond,
+            seen,
+        )
+        m = (1 - self._leaks) * here.m + self._leaks * torch.tanh(torch.from_numpy(seen))
         return State(r, q, p, m), inside
 
     def stepped(
