@@ -10,7 +10,8 @@ import torch
 from scipy.stats import ks_2samp
 
 from workbench.core.errors import DataError, ParameterError
-from workbench.numerics.medusa.aspects import ASPECTS, SLOWER, filtered
+from workbench.numerics.medusa.aspects import SLOWER, filtered
+from workbench.numerics.medusa.names import ASPECTS
 from workbench.numerics.medusa.relay import (
     COUPLING,
     EXTREME,

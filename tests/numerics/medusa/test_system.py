@@ -10,9 +10,10 @@ import torch
 
 from workbench.core.errors import DataError, ParameterError
 from workbench.numerics.medusa import compiled, hopfield
-from workbench.numerics.medusa.aspects import ASPECTS, leak
+from workbench.numerics.medusa.aspects import leak
 from workbench.numerics.medusa.counters import normals, philox
 from workbench.numerics.medusa.many import live
+from workbench.numerics.medusa.names import ASPECTS
 from workbench.numerics.medusa.noise import Coloured, Fractional
 from workbench.numerics.medusa.system import Settings, State, System
 from workbench.numerics.medusa.waves import laplacian, leapfrog

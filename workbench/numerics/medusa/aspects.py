@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 import torch
+
+from workbench.numerics.medusa.names import Aspect
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-Aspect = Literal["level", "change", "extremes", "events"]
-ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
+BEYOND = 0.5  # where a rate or a displacement counts as extreme, unless it is said
 SLOWER = 10.0  # a head of the level forgets so many times more slowly than the others
 
 
 def filtered(
     aspect: Aspect,
-    after: Float[torch.Tensor, "n worlds"],
-    before: Float[torch.Tensor, "n worlds"],
+    after: Float[torch.Tensor, " *shape"],
+    before: Float[torch.Tensor, " *shape"],
     h: float,
-    beyond: Float[torch.Tensor, "n 1"],
-) -> Float[torch.Tensor, "n worlds"]:
+    beyond: torch.Tensor,
+) -> Float[torch.Tensor, " *shape"]:
     """See one aspect of a state.
 
     ``level`` is the state itself, which a head that forgets slowly averages. ``change`` is its rate over the step, (after - before)
     / h. ``extremes`` is by how much it lies outside ±``beyond``, with its sign. ``events`` is 1 there, and 0 within.
+
+    Parameters
+    ----------
+    h : length of the step. beyond : above 0, of a shape that broadcasts.
     """
     if aspect == "level":
         return after

@@ -16,6 +16,7 @@ import numpy as np
 from workbench.numerics.fractal_graphs import flower
 from workbench.numerics.medusa import reservoir
 from workbench.numerics.medusa.counters import normals
+from workbench.numerics.medusa.names import ASPECTS
 from workbench.numerics.medusa.reservoir import STATE, WEIGHTS, Learnt, inward
 
 if TYPE_CHECKING:
@@ -154,7 +155,6 @@ def _system(s: Settings, seed: int, beyond: np.ndarray | None) -> System:
     from scipy import sparse
 
     from workbench.numerics.medusa import system
-    from workbench.numerics.medusa.aspects import ASPECTS
     from workbench.numerics.medusa.waves import laplacian, largest_step
 
     edges, degree = _graph()

@@ -21,9 +21,9 @@ import torch
 from scipy import sparse
 
 from workbench.core.errors import DataError, ParameterError
-from workbench.numerics.medusa.aspects import ASPECTS, Aspect, filtered, leak
+from workbench.numerics.medusa.aspects import BEYOND, filtered, leak
 from workbench.numerics.medusa.integrators import LARGEST, STEPS, Equation
-from workbench.numerics.medusa.names import Outcome, Scheme
+from workbench.numerics.medusa.names import ASPECTS, Aspect, Outcome, Scheme
 from workbench.numerics.medusa.noise import Coloured, Correlated, Drawing, Fractional, NoiseKind, Wiener
 from workbench.numerics.medusa.waves import laplacian, require_stable
 from workbench.numerics.medusa.wiring import Wiring
@@ -38,7 +38,6 @@ CHUNK_NUMBERS = (
 )  # numbers of noise that are drawn at once, where one step has fewer: they stay near the processor
 LN_2 = 0.6931471805599453
 STIFFEST = 2.0  # an edge conducts at most so many times what it does at rest
-BEYOND = 0.5  # where a state counts as extreme, unless it is said
 
 
 @dataclass(frozen=True, eq=False)
