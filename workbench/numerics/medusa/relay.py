@@ -45,12 +45,13 @@ class Settings(reservoir.Settings):
     ----------
     leak : length of a step. waves : whether rates and a wave guide push each other. adapters : whether edges conduct better between
         nodes that agree. heads : whether four heads, one an aspect, look, write, and are read. noise : whether rates are driven by
-        Brownian noise, in the fit and in the run.
+        Brownian noise, in the fit and in the run. Noise alone is on: inside the training parts of five series the others didn't
+        help (benchmarks/LOG_medusa.md).
     """
 
-    waves: bool = True
-    adapters: bool = True
-    heads: bool = True
+    waves: bool = False
+    adapters: bool = False
+    heads: bool = False
     noise: bool = True
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -57,9 +56,11 @@ TRIED: dict[str, tuple[dict[str, Any], ...]] = {
         {"share": 0.01},
         {"share": 0.2, "leak": 1.0},
     ),
-    "medusa": tuple(
-        dict(zip(relay.SWITCHES, on, strict=True))
-        for on in product((False, True), repeat=len(relay.SWITCHES))
+    "medusa": (
+        {},
+        {"noise": False},
+        *({switch: True} for switch in ("waves", "adapters", "heads")),
+        dict.fromkeys(relay.SWITCHES, True),
     ),
     "stationary_bootstrap": tuple({"block": b} for b in (20.0, 5.0, 10.0, 40.0, 80.0)),
     "var": ({}, {"innovations": "resampled"}),
