@@ -983,7 +983,9 @@ class _synthetic_verdict(Method):
         synthetic: Asked | None = None,
         /,
         *,
-        maker: Literal["reservoir", "stationary_bootstrap", "var", "copula", "analogs", "gru"] = "reservoir",
+        maker: Literal[
+            "reservoir", "medusa", "stationary_bootstrap", "var", "copula", "analogs", "gru"
+        ] = "reservoir",
         held_out: float = 0.3333333333333333,
         n_null: int = 99,
         n_boot: int = 20,
@@ -1714,7 +1716,9 @@ class _synthetic_series(Method):
         series: Asked,
         /,
         *,
-        maker: Literal["reservoir", "stationary_bootstrap", "var", "copula", "analogs", "gru"] = "reservoir",
+        maker: Literal[
+            "reservoir", "medusa", "stationary_bootstrap", "var", "copula", "analogs", "gru"
+        ] = "reservoir",
         steps: int | None = None,
         held_out: float = 0.0,
         tuned: bool = False,

@@ -23,8 +23,9 @@ def synthetic_series(
     maker: Annotated[
         MakerName,
         Doc(
-            "Who makes it: a reservoir; stretches of the series ('stationary_bootstrap'); what followed moments like the present one "
-            "('analogs'); 'var' or 'copula', which are linear; 'gru', a network trained by backpropagation."
+            "Who makes it: a reservoir; 'medusa', a world on a graph in its place; stretches of the series ('stationary_bootstrap'); what "
+            "followed moments like the present one ('analogs'); 'var' or 'copula', which are linear; 'gru', a network trained by "
+            "backpropagation."
         ),
     ] = "reservoir",
     steps: Annotated[
@@ -48,9 +49,11 @@ def synthetic_series(
     """Make a series like one that is given, without gradients by default.
 
     The reservoir's channels become normal scores that drive 200 fixed random units; ridge regression forecasts, residuals of moments
-    like the present one are added, it runs free, and ranks are mapped back to the channels' own values. ``truth`` says what was
-    learnt from, and the settings. Judge it by `synthetic_verdict`, or one by one by `usefulness`, `discriminator`, `copying` and
-    `likeness`, with the same ``held_out`` here and there: steps that it was made from can't judge it.
+    like the present one are added, it runs free, and ranks are mapped back to the channels' own values. With ``maker="medusa"`` the
+    scores drive the rates of a world on a fixed graph instead, with noise; its wave, adapters and heads are off unless ``tuned`` finds
+    that they forecast better inside what is learnt from. ``truth`` says what was learnt from, and the settings. Judge it by
+    `synthetic_verdict`, or one by one by `usefulness`, `discriminator`, `copying` and `likeness`, with the same ``held_out`` here and
+    there: steps that it was made from can't judge it.
 
     Raises
     ------

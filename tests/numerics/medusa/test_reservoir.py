@@ -41,7 +41,7 @@ def test_a_free_run_has_the_values_and_the_swing_of_what_was_learnt() -> None:
 def test_residuals_are_those_of_a_fit_without_their_step() -> None:
     """The leave-one-out identity against scikit-learn's ridge regression, fitted again without each of three steps."""
     model = fit(swinging(120), SMALL)
-    past, z = model._features[:-1], scored(model.series, True)
+    past, z = model.features[:-1], scored(model.series, True)
     future = z[-len(past) :]
     for i in (0, 31, len(past) - 1):
         rest = np.delete(np.arange(len(past)), i)
@@ -53,11 +53,11 @@ def test_residuals_are_those_of_a_fit_without_their_step() -> None:
 
 def test_the_reservoir_forgets_and_has_the_radius_asked_for() -> None:
     model = fit(swinging(), replace(SMALL, radius=0.7))
-    assert np.abs(np.linalg.eigvals(model.recurrent)).max() == pytest.approx(0.7, abs=1e-5)
+    assert np.abs(np.linalg.eigvals(model.body.recurrent)).max() == pytest.approx(0.7, abs=1e-5)
     z = scored(swinging(), True)
     changed = z.copy()
     changed[:5] += 3
-    states = [reservoir.drive(s, model.recurrent, model.into, SMALL, 0) for s in (z, changed)]
+    states = [model.body.driven(reservoir.last_scores(s, 2)) for s in (z, changed)]
     assert np.abs(states[0][-1] - states[1][-1]).max() < 1e-6
 
 

@@ -10,13 +10,17 @@ import torch
 
 from workbench.core.errors import DataError, ParameterError
 from workbench.numerics.medusa import compiled, hopfield
+from workbench.numerics.medusa.aspects import leak
 from workbench.numerics.medusa.counters import normals, philox
+from workbench.numerics.medusa.many import live
+from workbench.numerics.medusa.names import ASPECTS
 from workbench.numerics.medusa.noise import Coloured, Fractional
 from workbench.numerics.medusa.system import Settings, State, System
 from workbench.numerics.medusa.waves import laplacian, leapfrog
 
 N = 24
 WITH_ALL = Settings(heads=4, width=3, adapting=0.8, wave_noise=0.05)
+OF_ASPECTS = replace(WITH_ALL, aspects=ASPECTS)
 
 
 def system(settings: Settings = WITH_ALL, size: float = 1.0) -> System:
@@ -33,15 +37,16 @@ def begun(made: System, worlds: int) -> State:
     return State(*map(draw, (rest.r, rest.q, rest.p, rest.m)))
 
 
-def test_no_gradient_from_a_head_to_the_world_or_to_another_head() -> None:
-    made = system()
+@pytest.mark.parametrize("settings", [WITH_ALL, OF_ASPECTS])
+def test_no_gradient_from_a_head_to_the_world_or_to_another_head(settings: Settings) -> None:
+    made = system(settings)
     start = begun(made, 2)
     noise = torch.full((N, 2), 0.1, dtype=torch.float64)
     u = made.written(start.m).detach()
 
     def world_and_heads(m: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         after = made.advance(start.r, start.q, start.p, u, noise, noise)
-        return torch.cat(after) + 0 * m.sum(), made.look(m, after[0], after[1])
+        return torch.cat(after) + 0 * m.sum(), made.look(m, after[0], after[1], start)
 
     world, heads = torch.autograd.functional.jacobian(world_and_heads, start.m)
     assert (world == 0).all()
@@ -49,13 +54,15 @@ def test_no_gradient_from_a_head_to_the_world_or_to_another_head() -> None:
     own = torch.block_diag(*[torch.ones(width, width, dtype=torch.float64)] * made.settings.heads)
     across = heads[:, 0, :, 0]
     assert (across[own == 0] == 0).all()
-    assert (torch.diag(across) == 1 - made.settings.forgetting).all()
+    leaks = [leak(a, 0.1) for a in settings.aspects or (None,) * 4 for _ in range(width)]
+    assert torch.diag(across).tolist() == [1 - one for one in leaks]
     written = torch.autograd.functional.jacobian(made.written, start.m)
     assert (written != 0).any()  # it is by u that they act
 
 
-def test_with_u_replayed_any_heads_leave_the_world_as_it_was_to_the_last_bit() -> None:
-    made = system()
+@pytest.mark.parametrize("settings", [WITH_ALL, OF_ASPECTS])
+def test_with_u_replayed_any_heads_leave_the_world_as_it_was_to_the_last_bit(settings: Settings) -> None:
+    made = system(settings)
     start = begun(made, 3)
     lived = made.run(start, 150)
     other = replace(start, m=10 * torch.ones_like(start.m))
@@ -119,6 +126,8 @@ def test_a_world_that_diverges_ends_and_says_when() -> None:
         ({"h": 0.0}, "h=0.0"),
         ({"rate_noise": -0.1}, "rate_noise=-0.1 .* at least 0"),
         ({"forgetting": 0.0}, "forgetting=0.0"),
+        ({"aspects": ("level",)}, "aspects=.* of heads=4 .* one a head, of level, change, extremes, events"),
+        ({"aspects": ("level", "change", "extremes", "smell")}, "smell"),
     ],
 )
 def test_what_can_not_be_is_refused(wrong: dict[str, float], said: str) -> None:
@@ -171,3 +180,15 @@ def test_normals_are_those_of_box_and_muller() -> None:
     assert np.array_equal(
         normals(7, 3, range(50), 5, [8])[..., 0], normals(7, 3, range(50), 5, range(9))[..., 8]
     )
+
+
+def test_heads_of_aspects_are_the_same_alone_and_in_a_batch_and_by_either_path() -> None:
+    made = system(OF_ASPECTS)
+    start = begun(made, 3)
+    batch = made.run(start, 40)
+    alone = made.run(State(*(x[:, 2:3].clone() for x in vars(start).values())), 40, worlds=range(2, 3))
+    assert torch.equal(batch.m[..., 2:3], alone.m)
+    before = State(batch.r[4], batch.q[4], batch.p[4], batch.m[4])
+    assert torch.equal(made.look(before.m, batch.r[5], batch.q[5], before), batch.m[5])
+    with pytest.raises(ParameterError, match="aspects of heads"):
+        live(made, range(2), 5)

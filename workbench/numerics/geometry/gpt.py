@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -81,7 +82,7 @@ class GPT(nn.Module):
             Layer(self.config, self.mechanism.mixer, linear) for _ in range(self.config.layers)
         )
         head = linear if made is not None and made.HEAD else plain_linear
-        self.lm_head = head(self.config.width, self.config.vocabulary)
+        self.lm_head: Any = head(self.config.width, self.config.vocabulary)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

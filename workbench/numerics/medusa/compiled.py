@@ -170,6 +170,39 @@ def summed(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def looked(
+    starts: Int[np.ndarray, " k+1"],
+    of: Int[np.ndarray, " m"],
+    weights: Float[np.ndarray, " m"],
+    aspects: Int[np.ndarray, " k"],
+    x: Float[np.ndarray, "n w"],
+    was: Float[np.ndarray, "n w"],
+    h: float,
+    beyond: Float[np.ndarray, " n"],
+    out: Float[np.ndarray, "k w"],
+) -> None:
+    """Sum what heads see along their edges; see `workbench.numerics.medusa.aspects.filtered`, in whose order aspects are numbered."""
+    for i in range(len(starts) - 1):
+        aspect = aspects[i]
+        for w in range(x.shape[1]):
+            out[i, w] = 0.0
+        for e in range(starts[i], starts[i + 1]):
+            weight, now, before, far = weights[e], x[of[e]], was[of[e]], beyond[of[e]]
+            if aspect == 0:
+                for w in range(x.shape[1]):
+                    out[i, w] += weight * now[w]
+            elif aspect == 1:
+                for w in range(x.shape[1]):
+                    out[i, w] += weight * ((now[w] - before[w]) / h)
+            elif aspect == 2:
+                for w in range(x.shape[1]):
+                    out[i, w] += weight * (now[w] - min(max(now[w], -far), far))
+            else:
+                for w in range(x.shape[1]):
+                    out[i, w] += weight * (1.0 if abs(now[w]) > far else 0.0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def advance(
     starts: Int[np.ndarray, " n+1"],
     of: Int[np.ndarray, " m"],

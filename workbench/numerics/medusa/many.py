@@ -67,11 +67,15 @@ def live(
     Raises
     ------
     ParameterError
-        Another scheme than Euler's, which alone has a kernel.
+        Another scheme than Euler's, which alone has a kernel, or heads that have aspects.
     """
     if system.settings.scheme != "euler":
         raise ParameterError(
             f"scheme={system.settings.scheme!r} is not legal for many worlds at once: take 'euler', or one world at a time."
+        )
+    if system.settings.aspects:
+        raise ParameterError(
+            "aspects of heads aren't legal for many worlds at once: leave them out, or take one world at a time."
         )
     where, nodes = choose(device), np.asarray(watched, np.int64)
     # `fusable` asks for a tensor of the device that could be taken

@@ -1,14 +1,16 @@
-"""A series learnt without gradients: a fixed random reservoir, one ridge regression, and residuals drawn where they arose.
+"""A series learnt without gradients: a fixed random body, one ridge regression, and residuals drawn where they arose.
 
-Each channel becomes normal scores. The scores drive a reservoir, and a ridge regression reads the next scores from its state and
-from the last few scores themselves. A free run feeds its own forecasts back, each with a residual that the forecast left
-(leave-one-out) at one of the nearest states of the fit. In the end ranks are mapped back to the channel's own values.
+Each channel becomes normal scores. The scores drive a body, a reservoir or the relay of `relay`, and a ridge regression reads the
+next scores from its state and from the last few scores themselves. A free run feeds its own forecasts back, each with a residual
+that the forecast left (leave-one-out) at one of the nearest states of the fit. In the end ranks are mapped back to the channel's
+own values.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -72,41 +74,103 @@ class Settings:
                 raise ParameterError(f"{name}={getattr(self, name)!r} is not legal: {said}.")
 
 
+class Body(Protocol):
+    """What a series drives. Its state is what the readout sees, and what says which moments are alike."""
+
+    def driven(self, seen: Float[np.ndarray, "n i"]) -> Float[np.ndarray, "n d"]:
+        """The state after each row of a constant and the last scores, from rest."""
+
+    def free(self, steps: int, seed: int, world: int) -> Callable[[int, np.ndarray, np.ndarray], np.ndarray]:
+        """What takes the number of a step below ``steps``, the state (d,) and what is seen (i,) to the state that follows."""
+
+    def scale(self, states: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+        """By what numbers of these states are divided, so that those of one kind don't outweigh another."""
+
+
 @dataclass(frozen=True, eq=False)
 class Reservoir:
-    """A fitted reservoir: what is drawn, what is learnt, and the series that it was learnt from, all of single precision.
+    """A plain reservoir: units that leak, driven by what is seen through fixed random weights, of single precision.
 
     Attributes
     ----------
-    recurrent : (u, u). into : (u, 1 + lags c), a constant's weight first. readout : (1 + lags c + u, c), of a constant, the lags
-        and the state. series : (T, c), in its own units. settings, seed : of the fit. penalty : of the ridge regression.
+    recurrent : (u, u). into : (u, 1 + lags c), a constant's weight first.
     """
 
     recurrent: Float[np.ndarray, "u u"]
     into: Float[np.ndarray, "u i"]
+    settings: Settings
+    seed: int
+
+    @classmethod
+    def made(cls, seen: Float[np.ndarray, "n i"], settings: Settings, seed: int) -> Reservoir:
+        """That of a seed, for rows as wide as these."""
+        u, i = settings.units, seen.shape[1]
+        recurrent = normals(seed, WEIGHTS, range(u), u, [0])[..., 0]
+        largest = np.abs(np.linalg.eigvals(recurrent)).max()
+        return cls(
+            (recurrent * (settings.radius / largest)).astype(np.float32),
+            inward(seed, u, i).astype(np.float32),
+            settings,
+            seed,
+        )
+
+    def driven(self, seen: Float[np.ndarray, "n i"]) -> Float[np.ndarray, "n u"]:
+        """See `Body`."""
+        u, leak = len(self.recurrent), self.settings.leak
+        given = seen @ self.into.T.astype(np.float64) + _state_noise(
+            self.settings, self.seed, len(seen), u, 0
+        )
+        weights = self.recurrent.astype(np.float64)
+        states, r = np.empty((len(seen), u)), np.zeros(u)
+        for t in range(len(seen)):
+            r = (1 - leak) * r + leak * np.tanh(weights @ r + given[t])
+            states[t] = r
+        return states
+
+    def free(self, steps: int, seed: int, world: int) -> Callable[[int, np.ndarray, np.ndarray], np.ndarray]:
+        """See `Body`."""
+        leak, noise = (
+            self.settings.leak,
+            _state_noise(self.settings, seed, steps, len(self.recurrent), world),
+        )
+        weights, into = self.recurrent.astype(np.float64), self.into.astype(np.float64)
+        return lambda t, r, seen: (1 - leak) * r + leak * np.tanh(weights @ r + into @ seen + noise[t])
+
+    def scale(self, states: Float[np.ndarray, "n u"]) -> Float[np.ndarray, " u"]:
+        """See `Body`; all are of one kind."""
+        return np.ones(states.shape[1])
+
+
+def inward(seed: int, units: int, width: int) -> Float[np.ndarray, "u i"]:
+    """Random weights of what is seen."""
+    return normals(seed, INPUTS, range(units), width, [0])[..., 0] / np.sqrt(width)
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """A body whose readout was fitted, and the series that it was learnt from, of single precision.
+
+    Attributes
+    ----------
+    readout : (1 + lags c + d, c), of a constant, the lags and the state. series : (T, c), in its own units. settings : of the fit.
+    penalty : of the ridge regression.
+    """
+
+    body: Body
     readout: Float[np.ndarray, "p c"]
     series: Float[np.ndarray, "T c"]
     settings: Settings
-    seed: int
     penalty: float
-    _features: np.ndarray = field(init=False, repr=False)
-    _residuals: np.ndarray = field(init=False, repr=False)
+    features: Float[np.ndarray, "n p"] = field(repr=False)
+    scale: Float[np.ndarray, " d"] = field(repr=False)
+    residuals: Float[np.ndarray, "n c"] = field(init=False, repr=False)
+    """What each forecast of the fit left, had its own step been left out, in scores."""
 
     def __post_init__(self) -> None:
         z = scored(self.series, self.settings.scores)
-        features = self._driven(z)
-        left = z[-len(features) + 1 :] - features[:-1] @ self.readout
-        taken = leverage(features[:-1], self.penalty)
-        object.__setattr__(self, "_features", features)
-        object.__setattr__(self, "_residuals", left / np.maximum(1 - taken, 1e-3)[:, None])
-
-    @property
-    def residuals(self) -> Float[np.ndarray, "n c"]:
-        """What each forecast of the fit left, had its own step been left out, in scores."""
-        return self._residuals
-
-    def _driven(self, z: np.ndarray) -> np.ndarray:
-        return drive(z, self.recurrent, self.into, self.settings, self.seed)
+        left = z[-len(self.features) + 1 :] - self.features[:-1] @ self.readout
+        taken = leverage(self.features[:-1], self.penalty)
+        object.__setattr__(self, "residuals", left / np.maximum(1 - taken, 1e-3)[:, None])
 
     def run(self, steps: int, seed: int = 0, world: int = 0) -> Float[np.ndarray, "steps c"]:
         """Let it run free.
@@ -126,28 +190,25 @@ class Reservoir:
         """
         if not FEWEST <= steps <= MOST:
             raise ParameterError(f"steps={steps!r} is not legal: a whole number from {FEWEST} to {MOST:,}.")
-        s, c, u = self.settings, self.series.shape[1], len(self.recurrent)
+        s, c, d = self.settings, self.series.shape[1], len(self.scale)
         whole = SETTLING + steps
-        every = -(-(len(self._features) - 1) // NEAREST_OF)
-        states, left = self._features[:-1:every, -u:], self._residuals[::every]
+        every = -(-(len(self.features) - 1) // NEAREST_OF)
+        states, left = self.features[:-1:every, -d:], self.residuals[::every]
         near = max(1, round(s.share * len(states)))
         squares = np.square(states).sum(axis=1)
         chosen = _uniform(normals(seed, CHOICE, range(whole), 1, [world])[:, 0, 0])
-        start = int(_uniform(normals(seed, START, range(1), 1, [world])).item() * (len(self._features) - 1))
-        noise = _state_noise(s, seed, whole, u, world)
-        now = self._features[start].astype(np.float64)
+        start = int(_uniform(normals(seed, START, range(1), 1, [world])).item() * (len(self.features) - 1))
+        after = self.body.free(whole, seed, world)
+        now = self.features[start].astype(np.float64)
         held = REACH * np.abs(scored(self.series, s.scores)).max(axis=0)
         made = np.empty((whole, c))
         for t in range(whole):
-            far = squares - 2 * (states @ now[-u:])
+            far = squares - 2 * (states @ now[-d:])
             at = np.argpartition(far, near - 1)[:near]
             drawn = left[np.sort(at)[int(chosen[t] * near)]]
             made[t] = np.clip(now @ self.readout + drawn, -held, held)
             seen = np.concatenate([[1.0], made[t], now[1 : 1 + (s.lags - 1) * c]])
-            r = (1 - s.leak) * now[-u:] + s.leak * np.tanh(
-                self.recurrent @ now[-u:] + self.into @ seen + noise[t]
-            )
-            now = np.concatenate([seen, r])
+            now = np.concatenate([seen, after(t, now[-d:] * self.scale, seen) / self.scale])
         return unscored(made[SETTLING:], self.series, s.scores)
 
 
@@ -157,12 +218,14 @@ def fit(
     seed: int = 0,
     *,
     name: str = "the series",
-) -> Reservoir:
+    body: Callable[[np.ndarray, Any, int], Body] = Reservoir.made,
+) -> Learnt:
     """Learn a series; see the head of this file.
 
     Parameters
     ----------
-    series : finite, no channel constant. seed : of the reservoir. name : what the series is called in a refusal.
+    series : finite, no channel constant. seed : of the body. name : what the series is called in a refusal.
+    body : what makes the body of what drives it (rows of a constant and the last scores), the settings and the seed.
 
     Raises
     ------
@@ -181,16 +244,15 @@ def fit(
     require_learnable(series, name)
     series = np.asarray(series).astype(np.float32)
     z = scored(series, settings.scores)
-    u, i = settings.units, 1 + settings.lags * series.shape[1]
-    recurrent = normals(seed, WEIGHTS, range(u), u, [0])[..., 0]
-    largest = np.abs(np.linalg.eigvals(recurrent)).max()
-    recurrent = (recurrent * (settings.radius / largest)).astype(np.float32)
-    into = (normals(seed, INPUTS, range(u), i, [0])[..., 0] / np.sqrt(i)).astype(np.float32)
-    features = drive(z, recurrent, into, settings, seed)
+    seen = last_scores(z, settings.lags)
+    made = body(seen, settings, seed)
+    states = made.driven(seen)
+    scale = made.scale(states[WASHOUT:])
+    features = np.concatenate([seen, states / scale], axis=1)[WASHOUT:]
     past, future = features[:-1], z[-len(features) + 1 :]
     penalty = _validated(past, future)
     readout = _ridge(past.T @ past, past.T @ future, np.array([penalty]))[0].astype(np.float32)
-    return Reservoir(recurrent, into, readout, series, settings, seed, penalty)
+    return Learnt(made, readout, series, settings, penalty, features, scale)
 
 
 def require_learnable(series: np.ndarray, name: str = "the series") -> None:
@@ -245,23 +307,12 @@ def unscored(
     )
 
 
-def drive(
-    z: Float[np.ndarray, "T c"], recurrent: np.ndarray, into: np.ndarray, settings: Settings, seed: int
-) -> Float[np.ndarray, "n p"]:
-    """A constant, the last scores and the state at each step, from the one on at which the reservoir has forgotten its start."""
-    s, u, steps = settings, len(recurrent), len(z)
-    first = s.lags - 1
-    seen = np.concatenate(
-        [np.ones((steps - first, 1)), *(z[first - k : steps - k] for k in range(s.lags))], axis=1
+def last_scores(z: Float[np.ndarray, "T c"], lags: int) -> Float[np.ndarray, "n i"]:
+    """A constant and the last scores at each step, the newest first."""
+    first, steps = lags - 1, len(z)
+    return np.concatenate(
+        [np.ones((steps - first, 1)), *(z[first - k : steps - k] for k in range(lags))], axis=1
     )
-    noise = _state_noise(s, seed, len(seen), u, 0)
-    given = seen @ into.T.astype(np.float64) + noise
-    weights = recurrent.astype(np.float64)
-    states, r = np.empty((len(seen), u)), np.zeros(u)
-    for t in range(len(seen)):
-        r = (1 - s.leak) * r + s.leak * np.tanh(weights @ r + given[t])
-        states[t] = r
-    return np.concatenate([seen, states], axis=1)[WASHOUT:]
 
 
 def leverage(features: Float[np.ndarray, "n p"], penalty: float) -> Float[np.ndarray, " n"]:

@@ -2,7 +2,7 @@
 
     dr = (-r + tanh(W_a r + I + C q + B u)) dt + σ dB,   σ fixed, or σ √(1 + r²) of each node's own rate
     dq = p dt,   dp = (-c² (L_a + μ) q - γ p + D r) dt + σ_p dB_p
-    m_h ← (1 - λ) m_h + λ tanh(R_h [r, q]),   u = Σ_h U_h m_h
+    m_h ← (1 - λ) m_h + λ tanh(R_h [r, q]),   u = Σ_h U_h m_h   (R_h of one aspect of [r, q], where heads have aspects)
 
 W_a and L_a are the weights and the Laplacian with every edge times a = 2^tanh(κ r_i r_j), which is symmetric and within [½, 2].
 Without μ nothing holds the wave as a whole: where rates settle on one side, D r pushes all displacements off without end.
@@ -21,8 +21,9 @@ import torch
 from scipy import sparse
 
 from workbench.core.errors import DataError, ParameterError
+from workbench.numerics.medusa.aspects import BEYOND, filtered, leak
 from workbench.numerics.medusa.integrators import LARGEST, STEPS, Equation
-from workbench.numerics.medusa.names import Outcome, Scheme
+from workbench.numerics.medusa.names import ASPECTS, Aspect, Outcome, Scheme
 from workbench.numerics.medusa.noise import Coloured, Correlated, Drawing, Fractional, NoiseKind, Wiener
 from workbench.numerics.medusa.waves import laplacian, require_stable
 from workbench.numerics.medusa.wiring import Wiring
@@ -59,6 +60,7 @@ class Settings:
     heads, width : how many, and numbers of each. forgetting : λ. reaching : size of what heads write; 0 writes nothing.
     from_wave, to_wave : C and D.
     growing : whether the noise of a node grows with its rate, σ √(1 + r²); Itô's.
+    aspects : what each head sees of where it looks, one a head; see `aspects`. Without any, all see the state itself.
     """
 
     h: float = 0.05
@@ -76,8 +78,13 @@ class Settings:
     to_wave: float = 0.3
     scheme: Scheme = "euler"
     growing: bool = False
+    aspects: tuple[Aspect, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.aspects and (len(self.aspects) != self.heads or not set(self.aspects) <= set(ASPECTS)):
+            raise ParameterError(
+                f"aspects={self.aspects!r} of heads={self.heads} is not legal: one a head, of {', '.join(ASPECTS)}; or none."
+            )
         for name in ("damping", "holding", "rate_noise", "wave_noise", "speed"):
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0):
@@ -119,6 +126,7 @@ class System:
     given : (n,), the constant input I.
     seed : of what the heads look at and where they write.
     watched : nodes that each head looks at, its rates and displacements; all without it.
+    beyond : (2n,), above 0: where each rate and displacement counts as extreme; ½ without it.
 
     Raises
     ------
@@ -139,6 +147,7 @@ class System:
         given: Float[np.ndarray, " n"] | None = None,
         seed: int = 0,
         watched: Sequence[Int[np.ndarray, " some"]] | None = None,
+        beyond: Float[np.ndarray, " 2n"] | None = None,
     ):
         if len(weights) != len(edges) or len(conductances) != len(edges):
             raise DataError(
@@ -174,6 +183,12 @@ class System:
         to = np.array([rng.choice(n, reached, replace=False) for _ in range(k)]).reshape(-1).astype(np.int64)
         written = settings.reaching * rng.standard_normal(k * reached)
         self.writes = Wiring(to, np.repeat(np.arange(k), reached), written, n, k)
+        self._beyond = np.full(2 * n, BEYOND) if beyond is None else np.array(beyond, np.float64)
+        self.beyond = torch.from_numpy(self._beyond)[:, None]
+        each = [a for a in settings.aspects for _ in range(settings.width)]
+        self._aspects = np.array([ASPECTS.index(a) for a in each] or [0] * k, np.int64)
+        leaks = [leak(a, settings.forgetting) for a in each] or [settings.forgetting] * k
+        self._leaks = torch.tensor(leaks, dtype=torch.float64)[:, None]
 
     def rest(self, worlds: int) -> State:
         """Everything at 0."""
@@ -190,10 +205,21 @@ class System:
         m: Float[torch.Tensor, "k worlds"],
         r: Float[torch.Tensor, "n worlds"],
         q: Float[torch.Tensor, "n worlds"],
+        before: State | None = None,
     ) -> Float[torch.Tensor, "k worlds"]:
-        """The heads after they looked."""
-        kept = self.settings.forgetting
-        return (1 - kept) * m + kept * torch.tanh(self.looks(torch.cat([r, q])))
+        """The heads after they looked.
+
+        Parameters
+        ----------
+        before : the state that the step began with, by which a head sees change; without it nothing has changed.
+        """
+        x, seen = torch.cat([r, q]), torch.empty_like(m)
+        was = x if before is None else torch.cat([before.r, before.q])
+        for aspect in dict.fromkeys(self._aspects.tolist()):
+            rows = torch.from_numpy(np.flatnonzero(self._aspects == aspect))
+            of = x if aspect == 0 else filtered(ASPECTS[aspect], x, was, self.settings.h, self.beyond)
+            seen[rows] = self.looks(of)[rows]
+        return (1 - self._leaks) * m + self._leaks * torch.tanh(seen)
 
     def advance(
         self,
@@ -316,14 +342,38 @@ class System:
                 here.r, here.q, here.p, u, noise, of_wave, None if dz is None else torch.from_numpy(dz)
             )
             inside = bool((r.abs() <= LARGEST).all() and (q.abs() <= LARGEST).all())
-            return State(r, q, p, self.look(here.m, r, q)), inside
-        after, inside = self.stepped(here, u.numpy(), dw, dv, after)
-        r, q, p = (torch.from_numpy(part) for part in after)
+            return State(r, q, p, self.look(here.m, r, q, here)), inside
+        return self.follows(here, u.numpy(), dw, dv, after)
+
+    def follows(
+        self,
+        here: State,
+        u: Float[np.ndarray, "n worlds"],
+        dw: Float[np.ndarray, "n worlds"],
+        dv: Float[np.ndarray, "n worlds"] | None = None,
+        after: Float[np.ndarray, "3 n worlds"] | None = None,
+    ) -> tuple[State, bool]:
+        """The state after Euler's step, compiled, and after the heads looked; see `stepped`."""
+        from workbench.numerics.medusa.compiled import looked
+
+        moved, inside = self.stepped(here, u, dw, dv, after)
+        r, q, p = (torch.from_numpy(part) for part in moved)
         if not len(here.m):
             return State(r, q, p, here.m), inside
-        seen = self.looks.summed(after[:2].reshape(2 * self.n, -1))
-        kept = s.forgetting
-        return State(r, q, p, (1 - kept) * here.m + kept * torch.tanh(torch.from_numpy(seen))), inside
+        seen = np.empty(here.m.shape)
+        looked(
+            self.looks.starts,
+            self.looks.of,
+            self.looks.weights,
+            self._aspects,
+            moved[:2].reshape(2 * self.n, -1),
+            np.concatenate([here.r.numpy(), here.q.numpy()]),
+            self.settings.h,
+            self._beyond,
+            seen,
+        )
+        m = (1 - self._leaks) * here.m + self._leaks * torch.tanh(torch.from_numpy(seen))
+        return State(r, q, p, m), inside
 
     def stepped(
         self,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from workbench.numerics.likeness.forecasters import learn, rows
-from workbench.numerics.medusa import reservoir as medusa
+from workbench.numerics.medusa import relay
+from workbench.numerics.medusa import reservoir as plain
 from workbench.numerics.synthesis.gated import gru
 from workbench.numerics.synthesis.linear import copula, var
 from workbench.numerics.synthesis.resampled import analogs, stationary_bootstrap
@@ -16,7 +17,7 @@ from workbench.numerics.synthesis.resampled import analogs, stationary_bootstrap
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-MakerName = Literal["reservoir", "stationary_bootstrap", "var", "copula", "analogs", "gru"]
+MakerName = Literal["reservoir", "medusa", "stationary_bootstrap", "var", "copula", "analogs", "gru"]
 Settings = Mapping[str, Any]
 JUDGED = 1 / 3  # of what is learnt from, its end, on which settings are tried
 LAGS = 4  # steps that the forecaster sees by which they are tried
@@ -27,11 +28,19 @@ def reservoir(
     x: Float[np.ndarray, "T c"], steps: int, seed: int, **settings: Any
 ) -> Float[np.ndarray, "steps c"]:
     """A free run of a reservoir that has learnt the series; see `workbench.numerics.medusa.reservoir`."""
-    return medusa.fit(x, medusa.Settings(**settings), seed).run(steps, seed)
+    return plain.fit(x, plain.Settings(**settings), seed).run(steps, seed)
+
+
+def medusa(
+    x: Float[np.ndarray, "T c"], steps: int, seed: int, **settings: Any
+) -> Float[np.ndarray, "steps c"]:
+    """A free run of the relay, driven by the series that it has learnt; see `workbench.numerics.medusa.relay`."""
+    return relay.fit(x, relay.Settings(**settings), seed).run(steps, seed)
 
 
 MAKERS: dict[str, Callable[..., np.ndarray]] = {
     "reservoir": reservoir,
+    "medusa": medusa,
     "stationary_bootstrap": stationary_bootstrap,
     "var": var,
     "copula": copula,
@@ -46,6 +55,12 @@ TRIED: dict[str, tuple[dict[str, Any], ...]] = {
         {"lags": 4, "leak": 1.0},
         {"share": 0.01},
         {"share": 0.2, "leak": 1.0},
+    ),
+    "medusa": (
+        {},
+        {"noise": False},
+        *({switch: True} for switch in ("waves", "adapters", "heads")),
+        dict.fromkeys(relay.SWITCHES, True),
     ),
     "stationary_bootstrap": tuple({"block": b} for b in (20.0, 5.0, 10.0, 40.0, 80.0)),
     "var": ({}, {"innovations": "resampled"}),
@@ -87,16 +102,19 @@ def chosen(x: Float[np.ndarray, "T c"], maker: str, seed: int) -> dict[str, Any]
     They make series after its first two thirds, a boosted forecaster learns from these, and forecasts the rest one step ahead.
     """
     tried = TRIED[maker]
-    cut = len(x) - round(JUDGED * len(x))
-    if cut < medusa.FEWEST:
+    if len(x) - round(JUDGED * len(x)) < plain.FEWEST:
         return dict(tried[0])
+    best: dict[str, Any] = min(
+        tried, key=lambda settings: np.mean([off(x, maker, seed + i, settings) for i in range(TRIES)])
+    )
+    return dict(best)
+
+
+def off(x: Float[np.ndarray, "T c"], maker: str, seed: int, settings: Settings) -> float:
+    """How far off a forecaster is that learnt from what is made of the first two thirds, in the rest: log mean squared error."""
+    cut = len(x) - round(JUDGED * len(x))
     mean, spread = x[:cut].mean(axis=0), np.maximum(x[:cut].std(axis=0), np.finfo(float).tiny)
     past, future = rows((x[cut:] - mean) / spread, LAGS, 1)
-
-    def error(settings: dict[str, Any]) -> float:
-        made = (make(x[:cut], maker, cut, seed + i, settings) for i in range(TRIES))
-        trained = (learn(*rows((m - mean) / spread, LAGS, 1), "boosted") for m in made)
-        return float(np.mean([np.log(np.square(forecast(past) - future).mean()) for forecast in trained]))
-
-    best: dict[str, Any] = min(tried, key=error)
-    return dict(best)
+    made = (make(x[:cut], maker, cut, seed, settings) - mean) / spread
+    forecast = learn(*rows(made, LAGS, 1), "boosted")
+    return float(np.log(np.square(forecast(past) - future).mean()))
