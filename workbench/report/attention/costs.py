@@ -48,7 +48,7 @@ def seconds_of_step(gpt: GPT, x: torch.Tensor) -> float:
     return taken
 
 
-def costs(kinds: Iterable[str], *, texts: int, length: int, repeats: int, **sizes: int) -> pd.DataFrame:
+def costs(kinds: Iterable[str], *, texts: int, length: int, repeats: int, **sizes: Any) -> pd.DataFrame:
     """What a training step of each kind costs: a row a kind, networks drawn anew.
 
     Parameters
