@@ -1521,12 +1521,13 @@ class _geometry_descent(Method):
         width: int = 64,
         layers: int = 2,
         heads: int = 4,
+        text: Literal["language", "plays"] = "language",
         length: int = 64,
         texts: int = 8,
         rate: float = 1.0,
         random_state: int = 0,
     ) -> Trajectory:
-        """Train a compact GPT on texts of a language that is drawn, and give its recorded descent."""
+        """Train a compact GPT on texts of a language that is drawn, or on plays, and give its recorded descent."""
 
 geometry_descent: _geometry_descent
 

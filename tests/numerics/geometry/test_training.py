@@ -14,9 +14,9 @@ SMALL: dict[str, Any] = {"width": 16, "layers": 1, "heads": 2, "length": 16, "te
 
 
 def test_cells_have_as_many_steps_as_cost_the_same() -> None:
-    usual, other = run(Trial(**SMALL)), run(Trial("reversible", **SMALL))
+    usual, other = run(Trial(**SMALL)), run(Trial("octonion", **SMALL))
     assert usual["steps"] == 12 and other["steps"] == round(12 * usual["flops"] / other["flops"]) < 12
-    assert run(Trial("reversible", equal="tokens", **SMALL))["steps"] == 12
+    assert run(Trial("octonion", equal="tokens", **SMALL))["steps"] == 12
     assert usual["bits"] == pytest.approx(usual["nats"] / np.log(2)) and usual["bits"] < 8.5
     again = run(Trial(**SMALL))
     assert {n: v for n, v in again.items() if n not in ("seconds", "memory")} == {
