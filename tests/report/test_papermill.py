@@ -15,6 +15,26 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SMALL = {
     "atlas": {"max_texts": 40, "max_rows": 120, "untrained": 1},
     "decompress": {"network": "glassllm-en", "max_texts": 5, "n_null": 19},
+    "geometry": {
+        "kinds": "tropical",
+        "steps": 3,
+        "width": 16,
+        "layers": 1,
+        "length": 12,
+        "texts": 2,
+        "repeats": 1,
+        "text": "language",
+    },
+    "geometry_tour": {
+        "kind": "ultrametric",
+        "steps": 3,
+        "width": 16,
+        "layers": 1,
+        "length": 12,
+        "texts": 2,
+        "slices": 2,
+        "text": "language",
+    },
     "ghost": {
         "steps": 4,
         "width": 32,

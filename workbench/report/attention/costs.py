@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from workbench.numerics.geometry.gpt import GPT
     from workbench.numerics.geometry.invariants import Check
+    from workbench.report.geometry import Comparison
 
 
 def kept_bytes(gpt: GPT, x: torch.Tensor) -> int:
@@ -82,6 +83,35 @@ def costs(kinds: Iterable[str], *, texts: int, length: int, repeats: int, **size
             "parameters": float(sum(p.numel() for p in gpt.parameters())),
         }
     return pd.DataFrame(found).T.rename_axis("kind")
+
+
+def beside_standard(kinds: Iterable[str], *, seeds: int, **how: Any) -> Comparison:
+    """As `geometry.compare` of kinds, in this process and without keeping trials: networks of a page are trained in seconds.
+
+    Memory isn't measured so, since a process has one peak alone.
+
+    Parameters
+    ----------
+    how : for `geometry.training.Trial`, as there.
+
+    Raises
+    ------
+    ParameterError
+        Fewer than 3 seeds, or a kind that can't have these sizes.
+    """
+    from workbench.core.errors import ParameterError
+    from workbench.numerics.geometry.training import Trial, refusal, run
+    from workbench.report.geometry import FEWEST, judged
+
+    if seeds < FEWEST:
+        raise ParameterError(f"seeds={seeds}: an interval needs {FEWEST} or more.")
+    asked = [
+        Trial(kind, seed=seed, **how) for kind in dict.fromkeys(["standard", *kinds]) for seed in range(seeds)
+    ]
+    for trial in asked:
+        if why := refusal(trial):
+            raise ParameterError(f"{trial.mechanism} can't be trained: {why}.")
+    return judged([(trial, run(trial)) for trial in asked], {})
 
 
 def differences(bits: Mapping[str, Sequence[float]]) -> tuple[Evidence, ...]:

@@ -32,8 +32,7 @@ on where both are.
 
 Queries and keys are normalized, the stream is normalized before each layer, and two maps with a squared ReLU between
 them follow. This is what the other ten kinds are set beside.""",
-        """From each letter (row) to each before it (column). The slider goes through training: at step 0 weights are nearly
-even, and depend on distance and chance alone.""",
+        """From each letter (row) to each before it (column). The slider goes through training.""",
         "It is the measure of the others, so nothing is claimed of it but its definition.",
     ),
     "gauge": Idea(
@@ -49,12 +48,11 @@ multiplied in log₂ n passes and normalized in each, so that it stays a rotatio
 
 Where all angles are equal and constant this is a rotary embedding, which is how it begins; where they are zero, it is
 attention without positions.""",
-        """First by how many degrees a vector is turned between two letters: in training the letters themselves come to decide
-it, and not only their distance. Then the path on which a frame's first vector is carried (three of its four
-coordinates): the slider is the letter that reads, and colour what it takes from each letter before.""",
-        """At equal counted operations no gain over the standard kind is shown over three seeds (`benchmarks/LOG_geometry.md`),
-and a step takes several times as long. That text has a curvature, in the sense that transports along two paths differ
-in a way that helps to foretell it, wasn't asked.""",
+        """First by how many degrees a vector is turned between two letters. Were it a matter of distance alone, all cells of a
+diagonal would be alike. Then the path on which a frame's first vector is carried (three of its four coordinates): the
+slider is the letter that reads, and colour what it takes from each letter before.""",
+        """A step takes several times as long as the standard one (`benchmarks/LOG_geometry.md`). That text has a curvature, in
+the sense that transports along two paths differ in a way that helps to foretell it, wasn't asked.""",
     ),
     "ultrametric": Idea(
         "Attention by the leaves of a tree",
@@ -69,8 +67,8 @@ keys.""",
         """The tree of the first digits, with the share of the text's letters under each node; the slider goes through training.
 Then how many leading digits two letters share: blocks within blocks, once letters are sorted.""",
         """Sums over sorted letters in blocks of memory aren't causal to the last bit, so blocks begin where a branch does
-(`benchmarks/LOG_geometry.md`). At equal counted operations no gain over the standard kind is shown. That learned
-trees mean anything, such as kinds of letters, wasn't found: it wasn't tested.""",
+(`benchmarks/LOG_geometry.md`). That learned trees mean anything, such as kinds of letters, wasn't found: it wasn't
+tested.""",
     ),
     "tropical": Idea(
         "Attention in the algebra of maximum and plus",
@@ -84,9 +82,9 @@ it. That is a certificate: it holds for every change of that size and not only f
         """Which letter answers for each number of the first head: a bright cell is one far back; the slider goes through
 training. Then the share of winners that their leads certify against a change of some size, and the share that stayed
 in draws: the first can't be above the second.""",
-        """The certificate is of one layer; through a whole network it is multiplied layer by layer and soon says nothing
-(`workbench geometry certify` measures how soon). No gain over the standard kind at equal counted operations is shown,
-and comparisons of numbers aren't counted as operations at all, so equal operations are many times the time.""",
+        """The certificate is of one layer; what it says of a whole network isn't measured here. `workbench geometry certify`
+says how sure the winners of each layer are. Comparisons of numbers aren't counted as operations of matrices, so that
+an equal budget takes several times as long.""",
     ),
     "quaternion": Idea(
         "Attention of quaternions",
@@ -100,8 +98,7 @@ positions multiply from the right, and so don't disturb that. With an ordinary r
         """The imaginary parts of the keys' unit quaternions (first block), joined in the order of the text; the slider is the
 letter that reads, and colour what it takes. Then sizes of products: quaternions keep the value's size to the last
 digits, the same numbers multiplied one by one don't.""",
-        """At equal counted operations no difference from the standard kind is shown, in either direction, and intervals are
-narrow. Equivariance under a factor from the left was proved and measured; that it helps on texts wasn't found.""",
+        """Equivariance under a factor from the left holds and is measured; that it helps on texts wasn't found.""",
     ),
     "octonion": Idea(
         "Attention of octonions",
@@ -116,11 +113,9 @@ digits of double precision.
 Two octonions alone generate an algebra that associates, which is why a rotary embedding still gives scores that
 depend on distance.""",
         """By how much the two groupings differ for each query and key, relative to the value: the slider goes through training.
-The associator is of order 1 everywhere, in a trained network as in an untrained one. Then sizes of products:
-octonions keep the value's size.""",
+Then sizes of products: octonions keep the value's size.""",
         """Octonions have no equivariance under a factor from the left as quaternions do: it was expected and isn't so. What
-holds is an automorphism that fixes the rotary unit. At equal counted operations no gain over the standard kind is
-shown.""",
+holds is an automorphism that fixes the rotary unit.""",
     ),
     "fractal": Idea(
         "Attention by words of a fractal",
@@ -135,8 +130,7 @@ product-key memory, and the fractal adds nothing to it but a drawing.""",
         """All words as points of a fractal (of maps that are drawn in three dimensions); the slider reads the text, and colour
 is how likely the first head's key finds each word. Then the weights that come of it, through training.""",
         """Addresses in a plane overlap: of 256 words in two dimensions a third is decoded, by how maps happen to be drawn
-(`benchmarks/LOG_geometry.md`). Nothing tells positions apart here but the order of reading. At equal counted
-operations no gain over the standard kind is shown.""",
+(`benchmarks/LOG_geometry.md`). Nothing tells positions apart here but the order of reading.""",
     ),
     "braid": Idea(
         "A recurrence of exchanged strands",
@@ -146,15 +140,15 @@ that a state can track, in principle, what no fixed number of layers of attentio
 lies where after many exchanges.
 
 Exchanges keep relations: twice the same is nothing, σ₁σ₂σ₁ = σ₂σ₁σ₂, and those of distant strands commute. A penalty
-on broken relations, on the states that are reached, pulls learned matrices towards a group; without it they drift as
-texts get longer. Orthogonal matrices are found by the iteration of Newton and Schulz.""",
+on broken relations, on the states that are reached, is meant to pull learned matrices towards a group. Orthogonal
+matrices are found by the iteration of Newton and Schulz.""",
         """The path of the first head's state in its three leading directions; the slider goes through the strands, and colour is
 how much of the state is on each. Then how much the first letters' matrices break the relations of exchanges, through
 training: this text has no such group, and nothing asks for relations, so that the figure has no reason to fall to
 that of exchanges.""",
-        """At 150 steps braid seemed to gain over the standard kind, at 600 it didn't (`benchmarks/LOG_geometry.md`). On this
-text matrices don't become exchanges by themselves. What is learned of groups and brackets is measured by `workbench
-geometry` and its log, and not here.""",
+        """On a drawn language braid seemed to gain over the standard kind at 150 steps, and didn't at 600
+(`benchmarks/LOG_geometry.md`). On this text matrices don't become exchanges by themselves. What is learned of groups
+and brackets isn't measured here.""",
     ),
     "reversible": Idea(
         "Layers that can be run backwards",
@@ -164,12 +158,12 @@ the end, and finds the rest again on the way back.
 
 What is kept no longer grows with depth, at the price of computing layers once more: 4/3 of a step's operations.
 Subtraction rounds; on a grid of whole multiples of 2⁻²⁰ it doesn't, and a layer is undone to the last bit.""",
-        """Left: bytes that are kept for the backward pass, by depth, of the standard kind and of this one. Right: how far the
+        """First: bytes that are kept for the backward pass, by depth, of the standard kind and of this one. Second: how far the
 undone streams are from the first ones; on the grid they are equal, and a logarithm has no place for 0. Then its
 attention, which is the standard one, through training.""",
-        """Speed: it was expected at 0.98 of the standard kind, which holds without computing layers again; with it, 0.67 was
-measured, and counting allows 0.75 at most. At equal counted operations the third is paid in steps, and no difference
-in what is learned is shown. Second derivatives aren't there: such layers can't be trained with `hoss`.""",
+        """Speed: it was expected at 0.98 of the standard kind, and 0.67 was measured (`benchmarks/LOG_geometry.md`); layers are
+computed again, and counting allows 0.75 at most. At equal counted operations what is computed again is paid in steps.
+Second derivatives aren't there: such layers can't be trained with `hoss`.""",
     ),
     "simplicial": Idea(
         "Attention of pairs",
@@ -178,13 +172,13 @@ letters for the first key and of 8 for the second. What it receives is the produ
 An edge of a graph joins two; a triangle joins three, and triangles with their edges are a simplicial complex.
 
 Some questions are about three things and can't be cut into questions about two: whether some two letters before this
-one add up to it. Standard attention needs more layers or more width for these.""",
+one add up to it. It is for these that pairs were proposed.""",
         """How much a letter takes from each pair of letters before it: the slider is the letter that reads. Then how much the
 choice of one key says of the other, in bits, through training: where it is 0, weights are a product of two ordinary
 ones, and pairs add nothing.""",
         """Scores of three aren't invariant under a rotary embedding, so that a learned bias says how far back a letter lies. On
-a text whose letters depend on the last two, where pairs might have helped, no gain over the standard kind is shown at
-equal counted operations. Match3 against pairwise attention isn't measured here.""",
+a drawn language, whose letters depend on the last two, where pairs might have helped, no gain was shown
+(`benchmarks/LOG_geometry.md`). Match3 against pairwise attention isn't measured here.""",
     ),
     "surreal": Idea(
         "Weights with sizes of their own",
@@ -197,8 +191,7 @@ what is left of it in practice: logarithms. It is weight normalization (2016) wi
 the standard kind that has the same attention.""",
         """Sizes of rows in each map of the first layer, in order; the slider goes through training: at step 0 all rows of a map
 are of one size. Then its attention, which is the standard one.""",
-        """Sizes chosen by dominance in a truncated transseries aren't part of what is trained here. At equal counted operations
-no gain over the standard kind is shown; that sizes spread over orders of magnitude by themselves wasn't found: the
-picture says how far they spread.""",
+        """Sizes chosen by dominance in a truncated transseries aren't part of what is trained here. That sizes spread over
+orders of magnitude by themselves wasn't found: the picture says how far they spread.""",
     ),
 }
