@@ -72,7 +72,7 @@ def test_room_patience_landscape_and_renormalizations_are_answered_with_controls
         "sameness",
     }
     assert all([b["kind"] for b in c["bands"]] == ["chance", "network"] for c in changes)
-    assert "something that isn't so was claimed" in page.read_text().lower()
+    assert "pages claimed something false" in page.read_text().lower()
 
 
 def test_a_loss_whose_noise_is_slow_is_given_no_law(folder: Path) -> None:

@@ -204,7 +204,7 @@ def test_the_page_says_first_what_it_is_of_and_drops_a_section_that_is_shown_at_
         )
     ]
     assert places == sorted(places)
-    assert "too few data" in page
+    assert "too little data" in page
     assert "What was found" not in page
 
 
@@ -218,7 +218,7 @@ def test_the_page_says_what_came_from_the_cache_and_how_small_p_can_be(tmp_path:
     assert "computed anew" in first
     assert "all 1 results shown are from the cache" in again
     path = notebook(tmp_path / "f.ipynb", cell, "wb.Findings()")
-    assert "19 draws\n  none below 0.05" in report(path, {}, tmp_path / "f.html").read_text()
+    assert "19 draws\n  give none below 0.05" in report(path, {}, tmp_path / "f.html").read_text()
 
 
 def test_a_figure_of_several_runs_says_how_each_was_computed(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_a_figure_of_several_runs_says_how_each_was_computed(tmp_path: Path) -> 
         if RESULT_MIME in o.get("data", {})
     ]
     fold = page.read_text().partition('<details class="how">')[2].partition("</details>")[0]
-    assert "what 2 runs answered" in fold
+    assert "from the answers of 2 runs" in fold
     assert "<code>random_state=3</code>" in fold
     behind = [i["run"] for i in shown["run"]["inputs"]]
     assert [i["name"] for i in shown["run"]["inputs"]] == ["0.1", "0.2"]

@@ -42,7 +42,9 @@ def named_images(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     import pandas as pd
 
     out = table
-    objects = [name for name, kind in table.dtypes.items() if str(kind) == "object"]
+    objects = [
+        name for name, kind in zip(table.columns, table.dtypes.tolist(), strict=True) if kind == object
+    ]
     for column in objects if path.suffix == ENDING else ():
         if not _holds_images(table[column]):
             continue

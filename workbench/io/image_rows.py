@@ -23,10 +23,10 @@ COLOURS = 3
 
 def column_of_images(table: pd.DataFrame) -> str:
     """The first column of names of images in the table's own file, or ""."""
-    for name in map(str, table.columns):
-        there = table[name].dropna().head(1).tolist() if table[name].dtype == object else []
+    for name, kind in zip(table.columns, table.dtypes.tolist(), strict=True):
+        there = table[name].dropna().head(1).tolist() if kind == np.dtype(object) else []
         if there and isinstance(there[0], str) and is_held(there[0]):
-            return name
+            return str(name)
     return ""
 
 
