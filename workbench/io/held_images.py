@@ -43,7 +43,7 @@ def named_images(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
     out = table
     objects = [
-        name for name, kind in zip(table.columns, table.dtypes.tolist(), strict=True) if kind == object
+        name for name, kind in zip(table.columns, table.dtypes.tolist(), strict=True) if str(kind) == "object"
     ]
     for column in objects if path.suffix == ENDING else ():
         if not _holds_images(table[column]):
