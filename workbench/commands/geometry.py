@@ -73,9 +73,19 @@ def train(kind: str, out: Path, **typed: Any) -> None:
         descent = find("geometry_descent")(mechanism=kind, **given(typed))
         last = int(descent.weight_steps[-1])
         descent.at(last).save(out)
-    loss = float(descent.table["loss"].to_numpy()[-1])
+        loss = _held_out(descent, last)
     say(f"{descent.name}: {last} steps; {loss:.3f} nats a token of texts that it wasn't trained on.")
     say(f"Kept in {out}. Check what it promises with: workbench geometry certify {shlex.quote(str(out))}")
+
+
+def _held_out(descent: Any, step: int) -> float:
+    """What the probe costs a network of a descent; the loss that was recorded is of texts that were being trained on."""
+    import numpy as np
+    import torch
+
+    from workbench.numerics.geometry.training import held_out_loss
+
+    return held_out_loss(descent.network(step), torch.from_numpy(np.array(descent.probe.x)))
 
 
 def _listed(known: tuple[str, ...]) -> Any:
@@ -295,9 +305,12 @@ def _certain(gpt: GPT, tokens: torch.Tensor) -> list[dict[str, float]]:
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Where the page goes. Default: reports/geometry_tour.html.",
+    help="Where the page goes. Default: reports/geometry_KIND.html.",
 )
 @click.pass_context
 def tour(ctx: click.Context, kind: str, output: Path | None) -> None:
     """Run the notebook geometry_tour about KIND to a page, as workbench report geometry_tour -p kind=KIND does."""
-    ctx.invoke(report, notebook=TOUR, pairs=(f"kind={kind}",), output=output, cwd=None, as_json=False)
+    page = (
+        output or Path("reports") / f"geometry_{kind}.html"
+    )  # so that one kind's page doesn't take another's place
+    ctx.invoke(report, notebook=TOUR, pairs=(f"kind={kind}",), output=page, cwd=None, as_json=False)
