@@ -93,13 +93,8 @@ def geometry_descent(
         )
     except ValueError as e:
         raise ParameterError(f"geometry_descent can't be built: {e}.") from None
-    if why := refused(mechanism, optimizer):
+    if why := refused(mechanism, optimizer, reparametrization):
         raise ParameterError(f"{why}.")
-    if optimizer == "muon" and reparametrization == "mup":
-        raise ParameterError(
-            "reparametrization='mup' scales steps by signs, and muon's don't grow with the width: take adamw, or another "
-            "reparametrization."
-        )
     held_out = torch.from_numpy(read.held_out(HELD_OUT, length, rng))
     with seeded(random_state):
         gpt = GPT(config)

@@ -24,7 +24,8 @@ from workbench.core.errors import ParameterError, suggest
 from workbench.core.progress import tell
 from workbench.core.storage import writing
 from workbench.core.version import source_digest
-from workbench.numerics import attention, optimization, schedules
+from workbench.numerics import attention, optimization
+from workbench.numerics import schedules as pacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,7 +98,7 @@ class Comparison:
 def compare(
     kinds: Sequence[str] = attention.NAMES,
     optimizers: Sequence[str] = ("adamw",),
-    schedules_: Sequence[str] = ("cosine",),
+    schedules: Sequence[str] = ("cosine",),
     *,
     folder: str | Path = "reports/geometry",
     seeds: int = FEWEST,
@@ -126,14 +127,14 @@ def compare(
     for what, given, known in (
         ("kind", kinds, attention.NAMES),
         ("optimizer", optimizers, optimization.NAMES),
-        ("schedule", schedules_, schedules.NAMES),
+        ("schedule", schedules, pacing.NAMES),
     ):
         for name in given:
             if name not in known:
                 raise ParameterError(f"There is no {what} {name!r}. {suggest(name, known)}")
     if seeds < FEWEST:
         raise ParameterError(f"seeds={seeds}: an interval needs {FEWEST} or more.")
-    cells = list(dict.fromkeys([USUAL, *itertools.product(kinds, optimizers, schedules_)]))
+    cells = list(dict.fromkeys([USUAL, *itertools.product(kinds, optimizers, schedules)]))
     why = {cell: refusal(Trial(*cell, **how)) for cell in cells}
     if why[USUAL]:
         raise ParameterError(f"The usual cell can't be trained: {why[USUAL]}.")
@@ -261,6 +262,7 @@ def _row(cell: tuple[str, str, str], part: pd.DataFrame, apart: Any) -> dict[str
     from scipy import stats
 
     from workbench.numerics.geometry.training import USUAL
+    from workbench.numerics.paired import paired_interval
 
     row: dict[str, Any] = {**dict(zip(CELL, cell, strict=True)), "verdict": "no difference", "reason": ""}
     row |= {"seeds": len(part), "steps": int(part["steps"].iloc[0]), "p": math.nan, "corrected": math.nan}
@@ -271,8 +273,9 @@ def _row(cell: tuple[str, str, str], part: pd.DataFrame, apart: Any) -> dict[str
         ("tokens_per_second", speed),
         ("memory_mb", part["memory"] / 1e6),
     ):
-        mean, half = _interval(_array(values))
-        row |= {name: mean, f"{name}_low": mean - half, f"{name}_high": mean + half}
+        numbers = _array(values)
+        low, high = paired_interval(numbers)
+        row |= {name: float(numbers.mean()), f"{name}_low": float(low), f"{name}_high": float(high)}
     diverged = int((~_finite(part["bits"])).sum())
     if cell == USUAL:
         row["verdict"] = "usual"
@@ -283,14 +286,6 @@ def _row(cell: tuple[str, str, str], part: pd.DataFrame, apart: Any) -> dict[str
     else:
         row["p"] = float(stats.ttest_1samp(apart, 0.0).pvalue)
     return row
-
-
-def _interval(values: Any) -> tuple[float, float]:
-    """The mean and half of its 95 % interval by Student's t."""
-    from scipy import stats
-
-    half = stats.t.ppf(1 - LEVEL / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-    return float(values.mean()), float(half)
 
 
 def _array(values: Any) -> Any:

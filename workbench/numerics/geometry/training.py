@@ -65,12 +65,17 @@ class Trial:
         )
 
 
-def refused(mechanism: str, optimizer: str) -> str:
-    """Why a kind can't be trained with an optimizer, or nothing."""
+def refused(mechanism: str, optimizer: str, reparametrization: str = "none") -> str:
+    """Why a kind whose maps are made so can't be trained with an optimizer, or nothing."""
     if optimizer == "hoss" and not mechanism_of(mechanism).twice:
         return (
             f"optimizer='hoss' needs second derivatives, which {mechanism} layers don't have: take adamw or muon, or another "
             "mechanism"
+        )
+    if optimizer == "muon" and reparametrization == "mup":
+        return (
+            "reparametrization='mup' scales steps by signs, and muon's don't grow with the width: take adamw, or another "
+            "reparametrization"
         )
     return ""
 
