@@ -100,4 +100,5 @@ def test_each_kind_is_drawn_by_each_and_costs_the_same(kind: str, name: str) -> 
 def test_nothing_is_drawn_of_a_network_that_is_only_described(name: str) -> None:
     """An automaton of this size would run over 17 GB of cells."""
     with torch.device("meta"):
-        GPT(GeometryConfig(width=8192, layers=1, heads=64, vocabulary=65536, initializer=name))
+        gpt = GPT(GeometryConfig(width=8192, layers=1, heads=64, vocabulary=65536, initializer=name))
+    assert all(p.is_meta for p in gpt.parameters())

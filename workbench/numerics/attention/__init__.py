@@ -5,13 +5,11 @@ A file's name is the kind's, and ``MECHANISM`` in it is a `geometry.mechanism.Me
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.core.discovery import modules
-from workbench.core.errors import suggest
+from workbench.numerics.by_name import names, part
 
-NAMES: tuple[str, ...] = tuple(sorted(modules(__name__), key=lambda name: (name != "standard", name)))
+NAMES = names(__name__, "standard")
 """Names of the kinds, the standard one first; none is imported by asking."""
 
 if TYPE_CHECKING:
@@ -29,6 +27,4 @@ def mechanism_of(name: str) -> Any:
     ValueError
         There is none; those that there are are named.
     """
-    if name not in NAMES:
-        raise ValueError(f"mechanism: there is no {name!r}. {suggest(str(name), NAMES).removesuffix('.')}")
-    return import_module(modules(__name__)[name]).MECHANISM
+    return part(__name__, "mechanism", name, NAMES).MECHANISM

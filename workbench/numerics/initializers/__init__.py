@@ -7,13 +7,11 @@ and that standard deviation, from torch's generator; ``check(options)`` gives al
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.core.discovery import modules
-from workbench.core.errors import suggest
+from workbench.numerics.by_name import names, part
 
-NAMES: tuple[str, ...] = tuple(sorted(modules(__name__), key=lambda name: (name != "normal", name)))
+NAMES = names(__name__, "normal")
 """Names of the initializers, the usual one first; none is imported by asking."""
 
 if TYPE_CHECKING:
@@ -31,9 +29,7 @@ def initializer_of(name: str) -> Any:
     ValueError
         There is none; those that there are are named.
     """
-    if name not in NAMES:
-        raise ValueError(f"initializer: there is no {name!r}. {suggest(str(name), NAMES).removesuffix('.')}")
-    return import_module(modules(__name__)[name])
+    return part(__name__, "initializer", name, NAMES)
 
 
 def no_options(name: str, options: Mapping[str, Any]) -> dict[str, int]:

@@ -6,13 +6,11 @@ A file's name is the optimizer's, and ``optimizer_of`` in it makes one of a netw
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.core.discovery import modules
-from workbench.core.errors import suggest
+from workbench.numerics.by_name import names, part
 
-NAMES: tuple[str, ...] = tuple(sorted(modules(__name__)))
+NAMES = names(__name__)
 """Names of the optimizers; none is imported by asking."""
 
 if TYPE_CHECKING:
@@ -39,6 +37,4 @@ def rate_of(name: str) -> float:
 
 
 def _file_of(name: str) -> Any:
-    if name not in NAMES:
-        raise ValueError(f"optimizer: there is no {name!r}. {suggest(str(name), NAMES)}")
-    return import_module(modules(__name__)[name])
+    return part(__name__, "optimizer", name, NAMES)

@@ -7,13 +7,11 @@ be run a second time in the backward pass.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.core.discovery import modules
-from workbench.core.errors import suggest
+from workbench.numerics.by_name import names, part
 
-NAMES: tuple[str, ...] = ("none", *sorted(modules(__name__)))
+NAMES = names(__name__, "none")
 """Names of the reparametrizations, and ``none``: maps are as the kind of attention has them."""
 
 if TYPE_CHECKING:
@@ -31,8 +29,4 @@ def reparametrization_of(name: str) -> Any:
     ValueError
         There is none; those that there are are named.
     """
-    if name not in NAMES:
-        raise ValueError(
-            f"reparametrization: there is no {name!r}. {suggest(str(name), NAMES).removesuffix('.')}"
-        )
-    return None if name == "none" else import_module(modules(__name__)[name])
+    return None if name == "none" else part(__name__, "reparametrization", name, NAMES)

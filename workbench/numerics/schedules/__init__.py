@@ -6,13 +6,11 @@ multiplied by; ``observe(loss)`` goes on by one step, and ``state_dict`` and ``l
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.core.discovery import modules
-from workbench.core.errors import suggest
+from workbench.numerics.by_name import names, part
 
-NAMES: tuple[str, ...] = tuple(sorted(modules(__name__)))
+NAMES = names(__name__)
 """Names of the schedules; none is imported by asking."""
 
 if TYPE_CHECKING:
@@ -30,6 +28,4 @@ def schedule_of(name: str, steps: int) -> Any:
     ValueError
         There is none; those that there are are named.
     """
-    if name not in NAMES:
-        raise ValueError(f"schedule: there is no {name!r}. {suggest(str(name), NAMES)}")
-    return import_module(modules(__name__)[name]).Schedule(steps)
+    return part(__name__, "schedule", name, NAMES).Schedule(steps)
