@@ -9,6 +9,7 @@ import numpy as np
 
 from workbench.results.embedding import Embedding, near
 from workbench.results.plotted import SLIDER, safe
+from workbench.results.sliders import slider
 
 if TYPE_CHECKING:
     from typing import Self
@@ -83,19 +84,7 @@ def _slide(figure: go.Figure, result: Layouts) -> None:
         frame = {"data": traces, "traces": list(range(len(rows)))}
         steps.append({"label": safe(name), "method": "animate", "args": [frame, moving]})
     figure.update_layout(
-        sliders=[
-            {
-                "active": shown,
-                "steps": steps,
-                "pad": {"t": 56},
-                "x": 0,
-                "len": 1,
-                "ticklen": 4,
-                "currentvalue": {"prefix": "", "xanchor": "left"},
-                "bordercolor": "#9aa0a8",
-                "borderwidth": 1,
-            }
-        ],
+        sliders=[slider(steps, active=shown)],
         height=figure.layout.height + SLIDER,
         margin_b=56 + SLIDER,
     )

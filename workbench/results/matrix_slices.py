@@ -10,6 +10,7 @@ import numpy as np
 from workbench.core.errors import DataError
 from workbench.results import theme
 from workbench.results.plotted import SLIDER, Plotted, safe
+from workbench.results.sliders import slider
 
 if TYPE_CHECKING:
     from typing import Self
@@ -112,19 +113,7 @@ class MatrixSlices(Plotted):
         )
         figure.update_layout(
             margin_b=56 + SLIDER,
-            sliders=[
-                {
-                    "active": self.shown,
-                    "steps": steps,
-                    "pad": {"t": 62},
-                    "x": 0,
-                    "len": 1,
-                    "ticklen": 4,
-                    "currentvalue": {"prefix": "", "xanchor": "left"},
-                    "bordercolor": "#9aa0a8",
-                    "borderwidth": 1,
-                }
-            ],
+            sliders=[slider(steps, active=self.shown, below=62)],
         )
         return figure
 

@@ -10,6 +10,7 @@ import numpy as np
 from workbench.results import theme
 from workbench.results.curve import Curve
 from workbench.results.plotted import SLIDER, safe
+from workbench.results.sliders import slider
 
 if TYPE_CHECKING:
     from typing import Self
@@ -118,19 +119,7 @@ def _slide(figure: go.Figure, result: Panels, panels: int, room: int) -> None:
         shapes=_lines(float(marks[shown]), panels),
         height=figure.layout.height + room,
         margin_b=56 + room,
-        sliders=[
-            {
-                "active": shown,
-                "steps": steps,
-                "pad": {"t": 62},
-                "x": 0,
-                "len": 1,
-                "ticklen": 4,
-                "currentvalue": {"prefix": "", "xanchor": "left"},
-                "bordercolor": "#9aa0a8",
-                "borderwidth": 1,
-            }
-        ],
+        sliders=[slider(steps, active=shown, below=62)],
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from workbench.core.errors import DataError
 from workbench.results import theme
 from workbench.results.plotted import SLIDER, Plotted, safe
+from workbench.results.sliders import slider
 
 if TYPE_CHECKING:
     from typing import Self
@@ -128,17 +129,6 @@ class Slices(Plotted):
             }
             for label, now in zip(self.frame_names, self.frames, strict=True)
         ]
-        slider = {
-            "active": 0,
-            "steps": steps,
-            "pad": {"t": 24},
-            "x": 0,
-            "len": 1,
-            "ticklen": 4,
-            "currentvalue": {"prefix": "", "xanchor": "left"},
-            "bordercolor": "#9aa0a8",
-            "borderwidth": 1,
-        }
         axes = zip("xyz", self.axes, strict=True)
         scene = {f"{a}axis": {"title": safe(title), "showticklabels": bool(title)} for a, title in axes}
         figure.update_layout(
@@ -147,5 +137,5 @@ class Slices(Plotted):
                 scene={**scene, "aspectmode": "manual", "aspectratio": {"x": 1.2, "y": 1.2, "z": 1.4}},
             )
         )
-        figure.update_layout(sliders=[slider], margin_b=SLIDER)
+        figure.update_layout(sliders=[slider(steps, below=24)], margin_b=SLIDER)
         return figure

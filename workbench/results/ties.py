@@ -14,6 +14,7 @@ import numpy as np
 
 from workbench.results import theme
 from workbench.results.plotted import SLIDER, Plotted, safe
+from workbench.results.sliders import slider
 
 if TYPE_CHECKING:
     from typing import Self
@@ -172,19 +173,7 @@ class Ties(Plotted):
                 for t, name in enumerate(self.frame_names)
             ]
             figure.update_layout(
-                sliders=[
-                    {
-                        "active": shown,
-                        "steps": steps,
-                        "pad": {"t": 56},
-                        "x": 0,
-                        "len": 1,
-                        "ticklen": 4,
-                        "currentvalue": {"prefix": "", "xanchor": "left"},
-                        "bordercolor": "#9aa0a8",
-                        "borderwidth": 1,
-                    }
-                ],
+                sliders=[slider(steps, active=shown)],
                 height=height + SLIDER,
                 margin_b=56 + SLIDER,
             )
